@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Builds pynetstrat into .venv and runs what it is asked for; see usage below.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+usage() {
+    cat <<'USAGE'
+./build.sh               build into .venv, then bring lo up in a fresh namespace and show its counters
+./build.sh test [ARG..]  the tests (ARGs go to pytest)
+./build.sh check [NAME]  the long checks, or one of them (tests/check/NAME.sh)
+./build.sh bench [ARG..] the benchmarks, into build/bench/ (ARGs go to benchmarks/run.py)
+./build.sh wheel         an abi3 wheel and an sdist, into dist/
+./build.sh lib           libnetstrat.a, libnetstrat.so, the header and netstrat.pc, into build/
+USAGE
+}
+
+fail() {
+    printf 'build.sh: %s\n' "$1" >&2
+    exit 1
+}
+
+python=${PYTHON:-python3}
+compiler=${CC:-cc}
+
+need_compiler() {
+    command -v "${compiler%% *}" >/dev/null ||
+        fail "no C compiler ($compiler): install one (Debian: apt-get install gcc libc6-dev)"
+}
+
+need_python() {
+    command -v "$python" >/dev/null ||
+        fail "no $python: install Python 3.10 or newer (Debian: apt-get install python3 python3-venv python3-dev)"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+        fail "$("$python" --version) is too old: install Python 3.10 or newer, or name one (PYTHON=python3.12 ./build.sh)"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "$python has no venv: install it (Debian: apt-get install python3-venv)"
+    "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
+        fail "Python's headers are missing: install them (Debian: apt-get install python3-dev)"
+}
+
+# Builds into .venv, with the extras named in $1 (test, check, bench); nothing to do if no source has
+# changed since. The compiler's flags are part of the stamp: an instrumented build is another one.
+build() {
+    local extras=$1 stamp key
+    need_compiler
+    need_python
+    key=$("$python" --version; echo "$compiler ${CFLAGS-}"; cat pyproject.toml setup.py csrc/*.[ch] pynetstrat/_core_build.py)
+    key=$(printf '%s' "$key" | cksum)
+    stamp=.venv/stamp-${extras:-core}
+    [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$key" ] && [ "$(cat .venv/stamp 2>/dev/null)" = "$key" ] && return
+    if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
+        "$python" -m venv --clear .venv
+    fi
+    echo "building into .venv ..." >&2
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' 'cffi>=1.16'
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+        --editable ".${extras:+[$extras]}"
+    echo "$key" >"$stamp"
+    echo "$key" >.venv/stamp
+}
+
+case ${1-} in
+'')
+    build ''
+    exec .venv/bin/pynetstrat demo
+    ;;
+test)
+    shift
+    build test
+    exec .venv/bin/python -m pytest "$@"
+    ;;
+check)
+    build test,check
+    exec tests/check/run.sh "${2-}"
+    ;;
+bench)
+    shift
+    build bench
+    exec .venv/bin/python benchmarks/run.py "$@"
+    ;;
+wheel)
+    need_compiler
+    need_python
+    build test,check
+    rm -rf dist
+    exec .venv/bin/python -m build --outdir dist .
+    ;;
+lib)
+    need_compiler
+    exec csrc/build-lib.sh build
+    ;;
+-h | --help | help)
+    usage
+    ;;
+*)
+    usage >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,26 @@
+"""The cffi builder: declarations are sliced from csrc/netstrat.h, sources are csrc/*.c."""
+
+from pathlib import Path
+
+from cffi import FFI
+
+HEADER = Path(__file__).parent.parent / "csrc" / "netstrat.h"
+SOURCES = ["message.c", "socket.c", "link.c", "netns.c", "sysfs.c"]
+
+_declarations = HEADER.read_text().split("/* cffi: begin */")[1].split("/* cffi: end */")[0]
+
+ffibuilder = FFI()
+ffibuilder.cdef(_declarations)
+# Called by the core when a signal interrupts a wait, so that Python's handlers run: see _native.py.
+ffibuilder.cdef('extern "Python" int pynetstrat_interrupted(void *context);')
+ffibuilder.set_source(
+    "pynetstrat._core",
+    '#include "netstrat.h"',
+    include_dirs=["csrc"],
+    sources=[f"csrc/{source}" for source in SOURCES],
+    depends=["csrc/netstrat.h", "csrc/internal.h"],
+    define_macros=[("_GNU_SOURCE", None)],
+    extra_compile_args=["-std=c11", "-fvisibility=hidden"],
+    libraries=["pthread"],
+    py_limited_api=True,
+)

@@ -1,0 +1,358 @@
+"""rtnetlink: links up and down, and counters, in the network namespace of a socket."""
+
+from __future__ import annotations
+
+import os
+from _thread import RLock
+from errno import EAGAIN, EBADF, EBUSY
+
+from . import _native
+from .errors import KernelError, kernel_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .network import NetworkInterface
+    from .stats import Name, Perspective
+
+    Netns = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+# Attempts at an answer that is true at one moment, while interfaces are renamed all the time.
+_TRIES = 16
+
+# Grows in every forked child, which must not use the sockets that its parent opened.
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+class Counters:
+    """The counters of a namespace as columns: one row an interface, as the host sees them.
+
+    Attributes:
+        names: the interfaces' names. The same list may be given again while no interface comes,
+            goes or is renamed: don't change it.
+        ifindexes: their indexes: a `memoryview` of format `i`.
+        counters: a two-dimensional `memoryview` of format `Q`: a row for each interface, and in it
+            the eight counters in the order of `NetworkInterface`'s fields. It is this result's own
+            memory: later calls leave it alone.
+    """
+
+    __slots__ = ("counters", "ifindexes", "names")
+
+    def __init__(self, names: list[str], ifindexes: memoryview, counters: memoryview) -> None:
+        self.names = names
+        self.ifindexes = ifindexes
+        self.counters = counters
+
+    def __repr__(self) -> str:
+        return f"<Counters of {len(self.names)} interfaces>"
+
+
+class RtnetlinkSocket:
+    """One rtnetlink socket, kept open: the cheapest way to more than one operation.
+
+    It belongs to one network namespace for good, wherever its threads go. It is safe to share among
+    threads, which take turns at it; a forked child must open one of its own. A context manager.
+
+    Parameters:
+        netns: the namespace: a path (/proc/PID/ns/net, /run/netns/NAME), or an open descriptor of a
+            namespace or a pidfd (Linux 5.8). None: that of the calling thread. The calling thread
+            stays where it is in every case.
+        timeout: seconds that one call waits for the kernel's answers at most, 0 or more.
+
+    Raises:
+        NetlinkUnavailableError: AF_NETLINK is refused.
+        PermissionDeniedError: `netns` is not to be entered without CAP_SYS_ADMIN over it.
+        KernelError: `netns` is no network namespace, or descriptors or memory are short.
+        ValueError: `timeout` is out of range.
+    """
+
+    def __init__(self, netns: Netns | None = None, *, timeout: float = 5.0) -> None:
+        self._native: _native.Socket | None = None  # for __del__
+        if not 0 <= timeout <= 86400:
+            raise ValueError(f"timeout is 0 to 86400 seconds, not {timeout!r}")
+        self._lock = RLock()
+        self._busy = False
+        self._forks = _forks
+        self._watching = False
+        # What is known of the interfaces, kept true by the kernel's notifications (_heed_changes).
+        self._indexes: dict[object, int] = {}  # by each name that was asked for
+        self._names: dict[int, str] | None = None  # of all, by index; None: not known yet
+        self._columns: tuple[bytes, list[str]] = (b"", [])  # the last dump's, to give again
+        self._native = _native.Socket(netns, max(1, round(timeout * 1000)) if timeout else 0)
+
+    # ---- links ----
+
+    def link_set_up(self, name: Name) -> None:
+        """Brings an interface up by its name or alternative name (IFF_UP), in one message.
+
+        One that is up already is a success, also without CAP_NET_ADMIN.
+
+        Raises:
+            InvalidInterfaceNameError: it is no name, and was not sent.
+            InterfaceNotFoundError: no such interface in the namespace.
+            PermissionDeniedError: it is down, and CAP_NET_ADMIN is missing.
+            KernelError: the driver's refusal, a timeout, a closed socket.
+        """
+        native = self._acquire("RTM_NEWLINK", name)
+        try:
+            native.set_up(name)
+        finally:
+            self._release()
+
+    def link_set_down(self, name: Name) -> None:
+        """Takes an interface down; otherwise as `link_set_up`."""
+        native = self._acquire("RTM_NEWLINK", name)
+        try:
+            native.set_down(name)
+        finally:
+            self._release()
+
+    def link_is_up(self, name: Name) -> bool:
+        """Whether an interface is up (IFF_UP: by configuration, whatever its carrier does).
+
+        Raises: as `link_set_up`; no capability is needed.
+        """
+        native = self._acquire("RTM_GETLINK", name)
+        try:
+            return native.is_up(name)
+        finally:
+            self._release()
+
+    # ---- counters ----
+
+    def get_stats(self, name: Name, *, perspective: Perspective = "host") -> NetworkInterface:
+        """An interface's counters, by its name or alternative name.
+
+        The name is resolved once; after that a call is one RTM_GETSTATS exchange. An interface that
+        is renamed, deleted or made again is never answered with another's counters.
+
+        Parameters:
+            name: the interface.
+            perspective: "host": as the kernel counts; "container": rx and tx exchanged.
+
+        Raises:
+            InvalidInterfaceNameError, InterfaceNotFoundError, KernelError: as `link_set_up`.
+            ValueError: an unknown perspective.
+        """
+        from .stats import is_container, make_interface
+
+        container = is_container(perspective)
+        native = self._acquire("RTM_GETSTATS", name)
+        try:
+            values = self._read(native, name)
+        finally:
+            self._release()
+        return make_interface(name, values, container)
+
+    def dump_stats(self, *, perspective: Perspective = "host") -> dict[str, NetworkInterface]:
+        """The counters of every interface of the namespace, by name.
+
+        Raises:
+            KernelError: EAGAIN where interfaces came and went during every attempt.
+            ValueError: an unknown perspective.
+        """
+        from .network import NetworkInterface
+        from .stats import is_container
+
+        container = is_container(perspective)
+        names, rows = self._dump()
+        values = rows.values()
+        columns = [values[column::8] for column in range(8)]
+        if container:
+            columns = columns[4:] + columns[:4]
+        return dict(zip(names, map(NetworkInterface, names, *columns), strict=True))
+
+    def dump_counters(self) -> Counters:
+        """The counters of every interface as columns, without a Python object per interface.
+
+        Raises: as `dump_stats`.
+        """
+        names, rows = self._dump()
+        return Counters(names, *rows.views())
+
+    # ---- the socket ----
+
+    def fileno(self) -> int:
+        """The descriptor; don't read from it.
+
+        Raises:
+            KernelError: the socket is closed.
+        """
+        native = self._acquire("fileno", "")
+        try:
+            return native.fileno()
+        finally:
+            self._release()
+
+    def close(self) -> None:
+        """Closes the socket, once no other thread is at work on it. Twice does no harm."""
+        if self._native is not None:
+            with self._lock:
+                if self._busy:
+                    raise self._busy_error("close", "")
+                native, self._native = self._native, None
+                if native is not None:
+                    native.close()
+
+    def __enter__(self) -> RtnetlinkSocket:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._native is not None:
+            from .stats import warn_unclosed
+
+            warn_unclosed(self)
+            self._native.close()
+
+    # ---- taking turns ----
+
+    def _acquire(self, operation: str, name: object) -> _native.Socket:
+        """Waits for the socket to be free, and makes sure that it may be used."""
+        if self._forks != _forks:  # first: the lock may have been held at the fork
+            raise KernelError(
+                EBADF, operation, _shown(name), hint="this socket was opened before fork(): open a new one"
+            )
+        self._lock.acquire()
+        if self._busy:
+            self._lock.release()
+            raise self._busy_error(operation, name)
+        if self._native is None:
+            self._lock.release()
+            from .stats import closed_error
+
+            raise closed_error("RtnetlinkSocket", operation, name)
+        self._busy = True
+        return self._native
+
+    def _release(self) -> None:
+        self._busy = False
+        self._lock.release()
+
+    @staticmethod
+    def _busy_error(operation: str, name: object) -> KernelError:
+        """The lock lets its own thread in again, which only a signal handler can bring about."""
+        hint = "a signal handler has interrupted a call on this socket: use another one there"
+        return KernelError(EBUSY, operation, _shown(name), hint=hint)
+
+    # ---- names ----
+
+    def _read(self, native: _native.Socket, name: Name) -> list[int]:
+        """The eight counters of the interface that has the name while they are read."""
+        try:
+            index = self._indexes.get(name)
+        except TypeError:  # no hash, so no name
+            index = None
+        for _ in range(_TRIES):
+            if index is None:
+                if native.by_name_only() or not self._watch(native):
+                    return native.get_stats_by_name(name)
+                index = self._indexes[name] = native.get_index(name)
+            values = native.get_stats(index, name)
+            if values is not None and not native.changed():
+                return values
+            # The notifications that came before the reply tell whether the name was still its own.
+            self._heed_changes(native)
+            if values is None:  # gone; or RTM_GETSTATS is refused here
+                self._indexes.pop(name, None)
+            elif self._indexes.get(name) == index:
+                return values
+            index = None
+        raise kernel_error(EAGAIN, "RTM_GETSTATS", _shown(name), "its name changed at every attempt")
+
+    def _dump(self) -> tuple[list[str], _native.Rows]:
+        """A dump of the counters, and the names of its rows as of its end."""
+        native = self._acquire("RTM_GETSTATS", "")
+        try:
+            watching = self._watch(native)
+            for _ in range(_TRIES):
+                if watching and self._names is None:
+                    self._names = native.dump_names()
+                rows = native.dump_stats()
+                if not watching:
+                    self._names = native.dump_names()
+                if native.changed():
+                    self._heed_changes(native)
+                if self._names is not None:
+                    return self._match(self._names, rows)
+            raise kernel_error(EAGAIN, "RTM_GETSTATS", "", "notifications were lost at every attempt")
+        finally:
+            self._release()
+
+    def _match(
+        self, names: dict[int, str], rows: _native.Rows
+    ) -> tuple[list[str], _native.Rows]:
+        raw = rows.index_bytes()
+        if raw == self._columns[0]:
+            return self._columns[1], rows
+        indexes = rows.indexes()
+        if not names.keys() >= set(indexes):
+            # Interfaces that went after the kernel had told their counters.
+            rows = rows.keep([row for row, index in enumerate(indexes) if index in names])
+            indexes = rows.indexes()
+            raw = rows.index_bytes()
+        self._columns = (raw, [names[index] for index in indexes])
+        return self._columns[1], rows
+
+    def _watch(self, native: _native.Socket) -> bool:
+        """Sees to it that changes of the interfaces are noted; False where that is refused."""
+        if not self._watching and not native.by_name_only():
+            self._watching = native.watch()
+        return self._watching
+
+    def _heed_changes(self, native: _native.Socket) -> None:
+        """Brings what is known of the interfaces up to date."""
+        changes = native.take_changes()
+        if changes is None:  # some were lost
+            self._indexes.clear()
+            self._names = None
+            self._columns = (b"", [])
+            return
+        names = self._names
+        for index, name in changes:
+            # A name may have gone to another interface, an alternative name may have been removed.
+            for known in [k for k, i in self._indexes.items() if i == index and k != name]:
+                del self._indexes[known]
+            if names is None or names.get(index) == name:
+                continue
+            self._columns = (b"", [])
+            if name is None:
+                del names[index]
+            else:
+                names[index] = name
+
+
+def _shown(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, (str, bytes)) else ""
+
+
+def link_set_up(name: Name = "lo", *, netns: Netns | None = None) -> None:
+    """Brings an interface up: opens a socket, sends one RTM_NEWLINK, reads the ack, closes.
+
+    Parameters:
+        name: its name or alternative name.
+        netns: its namespace, as for `RtnetlinkSocket`; None: the calling thread's.
+
+    Raises: as `RtnetlinkSocket` and its `link_set_up`.
+    """
+    if netns is None:
+        _native.link_set_up_once(name)
+    else:
+        with RtnetlinkSocket(netns) as socket:
+            socket.link_set_up(name)
