@@ -15,7 +15,6 @@ from .errors import (
     CounterParseError,
     InvalidCounterNameError,
     InvalidInterfaceNameError,
-    NetstratError,
     kernel_error,
 )
 
@@ -287,8 +286,10 @@ class Socket:
         return bool(self._sock.changes_count)
 
     def take_changes(self) -> list[tuple[int, str | None]] | None:
-        """(index, name) for each interface that appeared or changed, (index, None) for each that
-        went; None where some were lost."""
+        """What was noted since the last time; None where some of it was lost.
+
+        (index, name) is an interface that appeared or changed, (index, None) one that went.
+        """
         count = self._sock.changes_count
         self._sock.changes_count = 0
         if count > CHANGES:
@@ -339,9 +340,7 @@ class Socket:
         while True:
             indexes = _new("int32_t[]", self._room)
             counters = _new("struct netstrat_counters[]", self._room)
-            count = lib.netstrat_dump_stats(
-                self._sock, indexes, counters, self._room, self._error
-            )
+            count = lib.netstrat_dump_stats(self._sock, indexes, counters, self._room, self._error)
             if count < 0:
                 _fail(count, self._error, "")
             if count <= self._room:

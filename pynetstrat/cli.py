@@ -133,7 +133,9 @@ def _strategies(options: argparse.Namespace) -> None:
 
     from .strategies import ENTRY_POINT_GROUP, strategies
 
-    found = {name: type(s).__module__ + ":" + type(s).__qualname__ for name, s in strategies().items()}
+    found = {
+        name: type(s).__module__ + ":" + type(s).__qualname__ for name, s in strategies().items()
+    }
     for point in entry_points(group=ENTRY_POINT_GROUP):
         found.setdefault(point.name, point.value)
     if options.json:

@@ -1,4 +1,4 @@
-"""The main job, shown: `lo` brought up in a fresh namespace, its counters before and after traffic."""
+"""The main job, shown: `lo` brought up in a fresh namespace, its counters around some traffic."""
 
 from __future__ import annotations
 

@@ -117,9 +117,7 @@ class CounterParseError(NetstratError, ValueError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return (
-            f"interface {quote(self.interface)}: parse {self.path}: {quote(self.text)} {self.reason}"
-        )
+        return f"interface {quote(self.interface)}: parse {self.path}: {quote(self.text)} {self.reason}"
 
 
 class KernelError(NetstratError, OSError):
@@ -235,7 +233,7 @@ def kernel_error(
         if operation in {"setns", "open netns"}:
             hint = _SYS_ADMIN
         elif operation in _SYSFS:
-            hint = "the file's mode or a security module forbids it (CAP_DAC_OVERRIDE overrides modes)"
+            hint = "the file's mode or a security module forbids it"
         else:
             hint = _NET_ADMIN
     elif operation in _HINTS:

@@ -227,7 +227,10 @@ class RtnetlinkSocket:
         """Waits for the socket to be free, and makes sure that it may be used."""
         if self._forks != _forks:  # first: the lock may have been held at the fork
             raise KernelError(
-                EBADF, operation, _shown(name), hint="this socket was opened before fork(): open a new one"
+                EBADF,
+                operation,
+                _shown(name),
+                hint="this socket was opened before fork(): open a new one",
             )
         self._lock.acquire()
         if self._busy:
@@ -274,7 +277,9 @@ class RtnetlinkSocket:
             elif self._indexes.get(name) == index:
                 return values
             index = None
-        raise kernel_error(EAGAIN, "RTM_GETSTATS", _shown(name), "its name changed at every attempt")
+        raise kernel_error(
+            EAGAIN, "RTM_GETSTATS", _shown(name), "its name changed at every attempt"
+        )
 
     def _dump(self) -> tuple[list[str], _native.Rows]:
         """A dump of the counters, and the names of its rows as of its end."""
@@ -291,13 +296,13 @@ class RtnetlinkSocket:
                     self._heed_changes(native)
                 if self._names is not None:
                     return self._match(self._names, rows)
-            raise kernel_error(EAGAIN, "RTM_GETSTATS", "", "notifications were lost at every attempt")
+            raise kernel_error(
+                EAGAIN, "RTM_GETSTATS", "", "notifications were lost at every attempt"
+            )
         finally:
             self._release()
 
-    def _match(
-        self, names: dict[int, str], rows: _native.Rows
-    ) -> tuple[list[str], _native.Rows]:
+    def _match(self, names: dict[int, str], rows: _native.Rows) -> tuple[list[str], _native.Rows]:
         raw = rows.index_bytes()
         if raw == self._columns[0]:
             return self._columns[1], rows
@@ -354,5 +359,11 @@ def link_set_up(name: Name = "lo", *, netns: Netns | None = None) -> None:
     if netns is None:
         _native.link_set_up_once(name)
     else:
-        with RtnetlinkSocket(netns) as socket:
-            socket.link_set_up(name)
+        _native.encode_name(name)  # a wrong name is told before a wrong namespace
+        try:
+            rtnetlink = RtnetlinkSocket(netns)
+        except KernelError as error:
+            error.interface = _shown(name)
+            raise
+        with rtnetlink:
+            rtnetlink.link_set_up(name)

@@ -23,8 +23,8 @@ _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _HINT = (
-    "run as root, or allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
-    "user.max_user_namespaces > 0; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0; "
+    "run as root, or allow unprivileged user namespaces (sysctl "
+    "kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0; "
     "in Docker --security-opt seccomp=unconfined or --privileged)"
 )
 
@@ -36,7 +36,7 @@ def _call(operation: str, *arguments: object, filename: str | None = None, hint:
 
 
 def unshare(flags: int) -> None:
-    """unshare(2): moves the calling thread (CLONE_NEWUSER: process) into fresh namespaces.
+    """Moves, by unshare(2), the calling thread (CLONE_NEWUSER: process) into fresh namespaces.
 
     Raises:
         KernelError: it is refused.
@@ -45,7 +45,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(descriptor: int, flags: int = 0) -> None:
-    """setns(2): moves the calling thread into the namespace that is open as `descriptor`.
+    """Moves, by setns(2), the calling thread into the namespace that is open as `descriptor`.
 
     Raises:
         KernelError: it is refused.
