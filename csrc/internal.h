@@ -3,6 +3,11 @@
 #ifndef NETSTRAT_INTERNAL_H
 #define NETSTRAT_INTERNAL_H
 
+/* Before the first header of the system's: -std=c11 alone hides clock_gettime, strnlen and IFF_UP. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include <string.h>
 
 #include "netstrat.h"
