@@ -143,7 +143,7 @@ int netstrat_get_stats(struct netstrat_socket *sock, int32_t index,
     if (code < 0)
         return netstrat_fail(error, code, "RTM_GETSTATS");
     *counters = read;
-    return 0;
+    return sock->changes_count < INT32_MAX ? (int)sock->changes_count : INT32_MAX;
 }
 
 /* ---- every link ---- */

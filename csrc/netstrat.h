@@ -218,7 +218,8 @@ int netstrat_get_link(struct netstrat_socket *sock, const char *name, struct net
 
 /*
  * The counters of the link `index`, by the cheapest exchange there is (RTM_GETSTATS, Linux 4.7).
- * Where that is refused the answer is -EOPNOTSUPP, sock->by_name_only is set, and
+ * Returns how many changes sock->changes holds that were noted up to the reply: at 0, all that is
+ * known of the link is true of these counters. Where RTM_GETSTATS is refused the answer is -EOPNOTSUPP, sock->by_name_only is set, and
  * netstrat_get_link is the way. -ENODEV: no such link.
  */
 int netstrat_get_stats(struct netstrat_socket *sock, int32_t index,

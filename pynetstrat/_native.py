@@ -27,6 +27,12 @@ NAME_RULE = (
     'neither "." nor "..", without "/", ":", white space and NUL'
 )
 
+# Looked up once: an attribute of `lib` or `ffi` costs as much as a small function.
+_get_stats = lib.netstrat_get_stats
+_set_up = lib.netstrat_link_set_up
+_reader_read = lib.netstrat_reader_read
+_unpack = ffi.unpack
+
 # ---- signals ----
 
 # What signal handlers raised while the core waited, by thread, until the core has returned.
@@ -51,10 +57,13 @@ def _interrupted(context: object) -> int:
 
 def encode_name(name: object) -> bytes:
     """An interface's name as bytes; only what can't be put in front of the core is refused."""
-    try:
-        encoded = os.fsencode(name)  # type: ignore[arg-type]
-    except (TypeError, UnicodeEncodeError):
-        raise InvalidInterfaceNameError(name, NAME_RULE) from None
+    if type(name) is str and name.isascii():  # os.fsencode, without its price
+        encoded = name.encode()
+    else:
+        try:
+            encoded = os.fsencode(name)  # type: ignore[arg-type]
+        except (TypeError, UnicodeEncodeError):
+            raise InvalidInterfaceNameError(name, NAME_RULE) from None
     if b"\0" in encoded:  # where C would see the end
         raise InvalidInterfaceNameError(name, NAME_RULE)
     return encoded
@@ -134,7 +143,7 @@ def sysfs_read(root: object, name: object) -> list[int]:
     code = lib.netstrat_sysfs_read(path, encoded, counters, error)
     if code < 0:
         _sysfs_fail(code, error, path, name, None)
-    return ffi.unpack(ffi.cast("uint64_t *", counters), lib.NETSTRAT_COUNTERS)  # type: ignore[no-any-return]
+    return _unpack(ffi.cast("uint64_t *", counters), lib.NETSTRAT_COUNTERS)  # type: ignore[no-any-return]
 
 
 class Reader:
@@ -154,10 +163,10 @@ class Reader:
             _sysfs_fail(code, self._error, self._root, name, None)
 
     def read(self) -> list[int]:
-        code = lib.netstrat_reader_read(self._reader, self._counters, self._error)
+        code = _reader_read(self._reader, self._counters, self._error)
         if code < 0:
             _sysfs_fail(code, self._error, self._root, self._name, None)
-        return ffi.unpack(self._values, 8)  # type: ignore[no-any-return]
+        return _unpack(self._values, 8)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         lib.netstrat_reader_close(self._reader)
@@ -194,10 +203,10 @@ class Rows:
         return ffi.buffer(self._indexes, self.count * 4)[:]  # type: ignore[no-any-return]
 
     def indexes(self) -> list[int]:
-        return ffi.unpack(self._indexes, self.count)  # type: ignore[no-any-return]
+        return _unpack(self._indexes, self.count)  # type: ignore[no-any-return]
 
     def values(self) -> list[int]:
-        return ffi.unpack(ffi.cast("uint64_t *", self._counters), self.count * 8)  # type: ignore[no-any-return]
+        return _unpack(ffi.cast("uint64_t *", self._counters), self.count * 8)  # type: ignore[no-any-return]
 
     def views(self) -> tuple[memoryview, memoryview]:
         """The indexes, of format `i`, and the counters, of format `Q` in rows of eight."""
@@ -256,7 +265,7 @@ class Socket:
         lib.netstrat_close(self._sock)
 
     def set_up(self, name: object) -> None:
-        code = lib.netstrat_link_set_up(self._sock, encode_name(name), self._error)
+        code = _set_up(self._sock, encode_name(name), self._error)
         if code < 0:
             _fail(code, self._error, name)
 
@@ -314,16 +323,19 @@ class Socket:
         )
         if code < 0:
             _fail(code, self._error, name)
-        return ffi.unpack(self._values, 8)  # type: ignore[no-any-return]
+        return _unpack(self._values, 8)  # type: ignore[no-any-return]
 
-    def get_stats(self, index: int, name: object) -> list[int] | None:
-        """The counters of an index; None where there is none, or where RTM_GETSTATS is refused."""
-        code = lib.netstrat_get_stats(self._sock, index, self._counters, self._error)
-        if code < 0:
-            if code in (-errno.ENODEV, -errno.EOPNOTSUPP):
-                return None
+    def get_stats(self, index: int, name: object, *, changed: bool = False) -> list[int] | None:
+        """The counters of an index; None where there is none, or where RTM_GETSTATS is refused.
+
+        None too where changes of interfaces were noted, unless they are expected (`changed`).
+        """
+        code = _get_stats(self._sock, index, self._counters, self._error)
+        if code == 0 or (changed and code > 0):
+            return _unpack(self._values, 8)  # type: ignore[no-any-return]
+        if code < 0 and code not in (-errno.ENODEV, -errno.EOPNOTSUPP):
             _fail(code, self._error, name)
-        return ffi.unpack(self._values, 8)  # type: ignore[no-any-return]
+        return None
 
     def dump_names(self) -> dict[int, str]:
         """The name of every interface, by index."""

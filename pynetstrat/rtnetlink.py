@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from _thread import RLock
+from _warnings import warn
 from errno import EAGAIN, EBADF, EBUSY
 
 from . import _native
@@ -11,6 +12,7 @@ from .errors import KernelError, kernel_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from .network import NetworkInterface
@@ -143,15 +145,20 @@ class RtnetlinkSocket:
             InvalidInterfaceNameError, InterfaceNotFoundError, KernelError: as `link_set_up`.
             ValueError: an unknown perspective.
         """
-        from .stats import is_container, make_interface
-
-        container = is_container(perspective)
+        make = _maker(perspective)
         native = self._acquire("RTM_GETSTATS", name)
         try:
-            values = self._read(native, name)
+            try:
+                index = self._indexes.get(name)
+            except TypeError:  # no hash, so no name
+                _native.encode_name(name)
+                raise
+            values = None if index is None else native.get_stats(index, name)
+            if values is None:
+                values = self._read(native, name)
         finally:
             self._release()
-        return make_interface(name, values, container)
+        return make(name if type(name) is str else os.fsdecode(name), *values)
 
     def dump_stats(self, *, perspective: Perspective = "host") -> dict[str, NetworkInterface]:
         """The counters of every interface of the namespace, by name.
@@ -160,16 +167,11 @@ class RtnetlinkSocket:
             KernelError: EAGAIN where interfaces came and went during every attempt.
             ValueError: an unknown perspective.
         """
-        from .network import NetworkInterface
-        from .stats import is_container
-
-        container = is_container(perspective)
+        make = _maker(perspective)
         names, rows = self._dump()
         values = rows.values()
-        columns = [values[column::8] for column in range(8)]
-        if container:
-            columns = columns[4:] + columns[:4]
-        return dict(zip(names, map(NetworkInterface, names, *columns), strict=True))
+        columns = (values[column::8] for column in range(8))
+        return dict(zip(names, map(make, names, *columns), strict=True))
 
     def dump_counters(self) -> Counters:
         """The counters of every interface as columns, without a Python object per interface.
@@ -216,9 +218,7 @@ class RtnetlinkSocket:
 
     def __del__(self) -> None:
         if self._native is not None:
-            from .stats import warn_unclosed
-
-            warn_unclosed(self)
+            warn(f"unclosed {self!r}", ResourceWarning, 1, self)
             self._native.close()
 
     # ---- taking turns ----
@@ -238,9 +238,8 @@ class RtnetlinkSocket:
             raise self._busy_error(operation, name)
         if self._native is None:
             self._lock.release()
-            from .stats import closed_error
-
-            raise closed_error("RtnetlinkSocket", operation, name)
+            hint = "this RtnetlinkSocket is closed: open a new one"
+            raise KernelError(EBADF, operation, _shown(name), hint=hint)
         self._busy = True
         return self._native
 
@@ -258,25 +257,20 @@ class RtnetlinkSocket:
 
     def _read(self, native: _native.Socket, name: Name) -> list[int]:
         """The eight counters of the interface that has the name while they are read."""
-        try:
-            index = self._indexes.get(name)
-        except TypeError:  # no hash, so no name
-            index = None
         for _ in range(_TRIES):
+            if not self._watch(native):
+                return native.get_stats_by_name(name)
+            self._heed_changes(native)
+            index = self._indexes.get(name)
             if index is None:
-                if native.by_name_only() or not self._watch(native):
-                    return native.get_stats_by_name(name)
                 index = self._indexes[name] = native.get_index(name)
-            values = native.get_stats(index, name)
-            if values is not None and not native.changed():
-                return values
+            values = native.get_stats(index, name, changed=True)
             # The notifications that came before the reply tell whether the name was still its own.
             self._heed_changes(native)
             if values is None:  # gone; or RTM_GETSTATS is refused here
                 self._indexes.pop(name, None)
             elif self._indexes.get(name) == index:
                 return values
-            index = None
         raise kernel_error(
             EAGAIN, "RTM_GETSTATS", _shown(name), "its name changed at every attempt"
         )
@@ -292,8 +286,7 @@ class RtnetlinkSocket:
                 rows = native.dump_stats()
                 if not watching:
                     self._names = native.dump_names()
-                if native.changed():
-                    self._heed_changes(native)
+                self._heed_changes(native)
                 if self._names is not None:
                     return self._match(self._names, rows)
             raise kernel_error(
@@ -316,13 +309,18 @@ class RtnetlinkSocket:
         return self._columns[1], rows
 
     def _watch(self, native: _native.Socket) -> bool:
-        """Sees to it that changes of the interfaces are noted; False where that is refused."""
-        if not self._watching and not native.by_name_only():
+        """Sees to it that changes of the interfaces are noted.
+
+        False where that, or RTM_GETSTATS, is refused: then every reading is by name.
+        """
+        if not self._watching:
             self._watching = native.watch()
-        return self._watching
+        return self._watching and not native.by_name_only()
 
     def _heed_changes(self, native: _native.Socket) -> None:
         """Brings what is known of the interfaces up to date."""
+        if not native.changed():
+            return
         changes = native.take_changes()
         if changes is None:  # some were lost
             self._indexes.clear()
@@ -341,6 +339,20 @@ class RtnetlinkSocket:
                 del names[index]
             else:
                 names[index] = name
+
+
+# What makes a dataclass, by perspective; loaded on first use, since to bring a link up needs none.
+_makers: dict[object, Callable[..., NetworkInterface]] = {}
+
+
+def _maker(perspective: Perspective) -> Callable[..., NetworkInterface]:
+    try:
+        return _makers[perspective]
+    except (KeyError, TypeError):
+        from .stats import interface_maker
+
+        _makers[perspective] = interface_maker(perspective)
+        return _makers[perspective]
 
 
 def _shown(name: object) -> str:

@@ -23,9 +23,10 @@ _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _HINT = (
-    "run as root, or allow unprivileged user namespaces (sysctl "
-    "kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0; "
-    "in Docker --security-opt seccomp=unconfined or --privileged)"
+    "run as root, or allow unprivileged user namespaces: sysctl "
+    "kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0; on Ubuntu "
+    "kernel.apparmor_restrict_unprivileged_userns=0; in Docker --security-opt seccomp=unconfined "
+    "or --privileged"
 )
 
 
@@ -36,7 +37,7 @@ def _call(operation: str, *arguments: object, filename: str | None = None, hint:
 
 
 def unshare(flags: int) -> None:
-    """Moves, by unshare(2), the calling thread (CLONE_NEWUSER: process) into fresh namespaces.
+    """Moves the calling thread (CLONE_NEWUSER: process) into fresh namespaces (man 2 unshare).
 
     Raises:
         KernelError: it is refused.
@@ -45,7 +46,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(descriptor: int, flags: int = 0) -> None:
-    """Moves, by setns(2), the calling thread into the namespace that is open as `descriptor`.
+    """Moves the calling thread into the namespace open as `descriptor` (man 2 setns).
 
     Raises:
         KernelError: it is refused.

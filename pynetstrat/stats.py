@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from _thread import RLock
+from _warnings import warn
 from errno import EBADF
 
 from . import _native
@@ -16,6 +17,7 @@ from .network import NetworkInterface
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Literal
 
@@ -26,26 +28,23 @@ if TYPE_CHECKING:
 SYSFS_ROOT = "/sys/class/net"
 
 
-def is_container(perspective: Perspective) -> bool:
-    """Whether the counters are wanted from the container's side.
+def _from_container(
+    name: str, rb: int, rp: int, re: int, rd: int, tb: int, tp: int, te: int, td: int
+) -> NetworkInterface:
+    return NetworkInterface(name, tb, tp, te, td, rb, rp, re, rd)
+
+
+def interface_maker(perspective: Perspective) -> Callable[..., NetworkInterface]:
+    """What makes the dataclass from a name and the host's eight counters.
 
     Raises:
         ValueError: `perspective` is neither "container" nor "host".
     """
-    if perspective == "container":
-        return True
     if perspective == "host":
-        return False
+        return NetworkInterface
+    if perspective == "container":
+        return _from_container
     raise ValueError(f'perspective is "container" or "host", not {perspective!r}')
-
-
-def make_interface(name: Name, values: list[int], container: bool) -> NetworkInterface:
-    """The dataclass for eight counters, given in its own order as the host sees them."""
-    if not isinstance(name, str):
-        name = os.fsdecode(name)
-    if container:
-        return NetworkInterface(name, *values[4:], *values[:4])
-    return NetworkInterface(name, *values)
 
 
 def get_network_interface_stats(
@@ -66,11 +65,11 @@ def get_network_interface_stats(
         CounterParseError: a file holds something else than an unsigned 64-bit decimal.
         KernelError: anything else; its subclasses say more.
     """
-    container = is_container(perspective)
+    make = interface_maker(perspective)
     if isinstance(interface_name, (str, bytes)) and not interface_name:
         return NetworkInterface()
     values = _native.sysfs_read(sysfs_root, interface_name)
-    return make_interface(interface_name, values, container)
+    return make(os.fsdecode(interface_name), *values)
 
 
 def read_sysfs_network_stats(
@@ -102,7 +101,7 @@ class SysfsReader:
     Parameters, Raises: as `get_network_interface_stats`, but that "" is no name here.
     """
 
-    __slots__ = ("_container", "_lock", "_name", "_reader")
+    __slots__ = ("_lock", "_make", "_name", "_reader")
 
     def __init__(
         self,
@@ -112,10 +111,10 @@ class SysfsReader:
         sysfs_root: Path = SYSFS_ROOT,
     ) -> None:
         self._reader: _native.Reader | None = None  # for __del__
-        self._container = is_container(perspective)
-        self._name = interface_name
+        self._make = interface_maker(perspective)
         self._lock = RLock()
         self._reader = _native.Reader(sysfs_root, interface_name)
+        self._name = os.fsdecode(interface_name)
 
     def read(self) -> NetworkInterface:
         """The counters now, under the name by which the interface was opened.
@@ -126,9 +125,10 @@ class SysfsReader:
         """
         with self._lock:
             if self._reader is None:
-                raise closed_error("SysfsReader", "pread", self._name)
+                hint = "this SysfsReader is closed: open a new one"
+                raise KernelError(EBADF, "pread", self._name, hint=hint)
             values = self._reader.read()
-        return make_interface(self._name, values, self._container)
+        return self._make(self._name, *values)
 
     def close(self) -> None:
         """Closes the files. Closing twice does no harm."""
@@ -150,18 +150,5 @@ class SysfsReader:
 
     def __del__(self) -> None:
         if self._reader is not None:
-            warn_unclosed(self)
+            warn(f"unclosed {self!r}", ResourceWarning, 1, self)
             self.close()
-
-
-def closed_error(kind: str, operation: str, name: object) -> KernelError:
-    """The error for the use of something that was closed."""
-    shown = os.fsdecode(name) if isinstance(name, (str, bytes)) else ""
-    return KernelError(EBADF, operation, shown, hint=f"this {kind} is closed: open a new one")
-
-
-def warn_unclosed(thing: object) -> None:
-    """As the interpreter's own files and sockets do."""
-    import warnings
-
-    warnings.warn(f"unclosed {thing!r}", ResourceWarning, source=thing, stacklevel=3)
