@@ -1,0 +1,87 @@
+"""Where the tests run: in namespaces of their own, never among the host's interfaces.
+
+The process moves itself into fresh user, network and mount namespaces before the first test; each
+test that uses the kernel then gets a network namespace and a sysfs of its own.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+# A library that starts threads on import would keep os.fork() from being tested.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import hypothesis
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import support
+
+from pynetstrat import KernelError, sandbox
+
+# The same examples in every run, and no deadline: a timing is no finding here.
+hypothesis.settings.register_profile("pynetstrat", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("pynetstrat")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    try:
+        sandbox.enter()
+    except KernelError as error:
+        pytest.exit(f"the tests need namespaces of their own: {error}", returncode=1)
+
+
+@pytest.fixture(autouse=True)
+def _descriptors() -> Iterator[None]:
+    """Every test leaves the open descriptors as it found them."""
+    before = support.descriptors()
+    yield
+    if support.descriptors() != before:
+        gc.collect()
+        assert support.descriptors() == before
+
+
+@pytest.fixture
+def net(_descriptors: None) -> Iterator[support.Links]:
+    """A fresh network namespace, with a sysfs of its own at /sys, and the means to make links."""
+    home = support.network_namespace()
+    sandbox.unshare(sandbox.CLONE_NEWNET)
+    try:
+        sandbox.mount_sysfs()
+        try:
+            with support.Links() as links:
+                yield links
+        finally:
+            support.unmount("/sys")
+    finally:
+        sandbox.setns(home, sandbox.CLONE_NEWNET)
+        os.close(home)
+
+
+@pytest.fixture
+def new_namespace(_descriptors: None) -> Iterator[Callable[[], int]]:
+    """Makes network namespaces, as descriptors."""
+    made = []
+
+    def make() -> int:
+        made.append(support.new_namespace())
+        return made[-1]
+
+    yield make
+    for descriptor in made:
+        os.close(descriptor)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A tree like /sys/class/net: eth0, with the counters 1 to 8."""
+    statistics = tmp_path / "eth0" / "statistics"
+    statistics.mkdir(parents=True)
+    for number, file in enumerate(support.FILES, 1):
+        (statistics / file).write_text(f"{number}\n")
+    return tmp_path

@@ -1,0 +1,282 @@
+"""What the tests share: links made by raw rtnetlink, their traffic, capabilities, programs."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pynetstrat import NetworkInterface, sandbox
+
+ROOT = Path(__file__).parent.parent
+CASES = Path(__file__).parent / "cases" / "parse_counter.json"
+
+FILES = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped") + (
+    "tx_bytes",
+    "tx_packets",
+    "tx_errors",
+    "tx_dropped",
+)
+
+# Too small for IPv6 (1280), so the kernel sends nothing of its own accord: all traffic is the test's.
+MTU = 1000
+
+RTM_NEWLINK, RTM_DELLINK, RTM_NEWLINKPROP, RTM_DELLINKPROP = 16, 17, 108, 109  # linux/rtnetlink.h
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x200, 0x400  # linux/netlink.h
+NLA_F_NESTED = 0x8000
+IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 4, 10, 18, 28
+IFLA_PROP_LIST, IFLA_ALT_IFNAME = 52, 53  # linux/if_link.h
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
+IFF_UP = 1
+
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_SYS_ADMIN = 1, 2, 12, 21
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+# ---- links ----
+
+
+def _attribute(kind: int, payload: bytes) -> bytes:
+    padding = bytes(-len(payload) % 4)
+    return struct.pack("=HH", 4 + len(payload), kind) + payload + padding
+
+
+def _name(name: str, kind: int = IFLA_IFNAME) -> bytes:
+    return _attribute(kind, os.fsencode(name) + b"\0")
+
+
+def _link(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
+    return struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, flags, change)
+
+
+class Links:
+    """Makes, changes and deletes links in the namespace in which it was made."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+
+    def __enter__(self) -> Links:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def _request(self, kind: int, body: bytes, flags: int = 0) -> None:
+        header = struct.pack(
+            "=IHHII", 16 + len(body), kind, NLM_F_REQUEST | NLM_F_ACK | flags, 1, 0
+        )
+        self._socket.send(header + body)
+        error = struct.unpack_from("=i", self._socket.recv(8192), 16)[0]
+        if error:
+            raise OSError(-error, os.strerror(-error))
+
+    def add_veth(
+        self, name: str, peer: str, *, up: bool = True, peer_netns: int | None = None
+    ) -> None:
+        """A veth pair, both ends up unless `up` is false."""
+        flags = IFF_UP if up else 0
+        mtu = _attribute(IFLA_MTU, struct.pack("=I", MTU))
+        other = _link(0, flags, flags) + _name(peer) + mtu
+        if peer_netns is not None:
+            other += _attribute(IFLA_NET_NS_FD, struct.pack("=i", peer_netns))
+        data = _attribute(IFLA_INFO_DATA, _attribute(VETH_INFO_PEER, other))
+        info = _attribute(IFLA_INFO_KIND, b"veth") + data
+        body = _link(0, flags, flags) + _name(name) + mtu + _attribute(IFLA_LINKINFO, info)
+        self._request(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
+
+    def add_bridge(self, name: str) -> None:
+        info = _attribute(IFLA_INFO_KIND, b"bridge")
+        body = _link() + _name(name) + _attribute(IFLA_LINKINFO, info)
+        self._request(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
+
+    def set_master(self, name: str, bridge: str) -> None:
+        master = _attribute(IFLA_MASTER, struct.pack("=i", socket.if_nametoindex(bridge)))
+        self._request(RTM_NEWLINK, _link() + _name(name) + master)
+
+    def set_up(self, name: str) -> None:
+        self._request(RTM_NEWLINK, _link(0, IFF_UP, IFF_UP) + _name(name))
+
+    def delete(self, name: str) -> None:
+        self._request(RTM_DELLINK, _link() + _name(name))
+
+    def rename(self, index: int, name: str) -> None:
+        self._request(RTM_NEWLINK, _link(index) + _name(name))
+
+    def move(self, name: str, netns: int) -> None:
+        target = _attribute(IFLA_NET_NS_FD, struct.pack("=i", netns))
+        self._request(RTM_NEWLINK, _link() + _name(name) + target)
+
+    def add_altname(self, name: str, alternative: str) -> None:
+        self._altname(RTM_NEWLINKPROP, NLM_F_CREATE | NLM_F_EXCL, name, alternative)
+
+    def delete_altname(self, name: str, alternative: str) -> None:
+        self._altname(RTM_DELLINKPROP, 0, name, alternative)
+
+    def _altname(self, kind: int, flags: int, name: str, alternative: str) -> None:
+        names = _attribute(IFLA_PROP_LIST | NLA_F_NESTED, _name(alternative, IFLA_ALT_IFNAME))
+        self._request(kind, _link(socket.if_nametoindex(name)) + names, flags)
+
+
+# ---- traffic ----
+
+
+def send_frames(name: str, count: int, size: int) -> None:
+    """Sends `count` Ethernet frames of `size` bytes out of an interface that is up."""
+    frame = b"\xff" * 6 + b"\x02" + bytes(5) + b"\x88\xb5" + bytes(size - 14)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as packets:
+        packets.bind((name, 0))
+        for _ in range(count):
+            packets.send(frame)
+
+
+def pattern(number: int) -> tuple[int, int]:
+    """Frames and their size: no two interfaces of a test have the same counters."""
+    return number + 1, 100 + number
+
+
+def view(name: str, number: int) -> NetworkInterface:
+    """What an interface shows that has sent `pattern(number)` and received nothing."""
+    count, size = pattern(number)
+    return NetworkInterface(name, tx_bytes=count * size, tx_packets=count)
+
+
+def add_patterned(links: Links, number: int) -> tuple[str, str]:
+    """A veth pair vN, wN; vN has sent its own pattern of traffic."""
+    name, peer = f"v{number}", f"w{number}"
+    links.add_veth(name, peer)
+    send_frames(name, *pattern(number))
+    return name, peer
+
+
+def values(interface: NetworkInterface) -> list[int]:
+    return [getattr(interface, file) for file in FILES]
+
+
+# ---- namespaces, capabilities, descriptors ----
+
+
+def network_namespace() -> int:
+    """A descriptor of the calling thread's network namespace."""
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def identity() -> tuple[int, int]:
+    """What tells one network namespace from another: that of the calling thread."""
+    status = Path("/proc/thread-self/ns/net").stat()
+    return status.st_dev, status.st_ino
+
+
+@contextlib.contextmanager
+def inside(netns: int) -> Iterator[None]:
+    """The calling thread moved into a namespace, and back."""
+    home = network_namespace()
+    try:
+        sandbox.setns(netns, sandbox.CLONE_NEWNET)
+        yield
+    finally:
+        sandbox.setns(home, sandbox.CLONE_NEWNET)
+        os.close(home)
+
+
+def new_namespace() -> int:
+    """A descriptor of a fresh network namespace; the caller stays where it is."""
+    home = network_namespace()
+    try:
+        sandbox.unshare(sandbox.CLONE_NEWNET)
+        return network_namespace()
+    finally:
+        sandbox.setns(home, sandbox.CLONE_NEWNET)
+        os.close(home)
+
+
+@contextlib.contextmanager
+def process_inside(netns: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that lives in a namespace."""
+    with inside(netns):
+        process = subprocess.Popen(["sleep", "600"])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def mount(source: str, target: Path, kind: str | None, flags: int = 0) -> None:
+    encoded = kind.encode() if kind is not None else None
+    if _libc.mount(source.encode(), os.fsencode(target), encoded, flags, None) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error), str(target))
+
+
+def unmount(target: str) -> None:
+    if _libc.umount2(target.encode(), 2) != 0:  # MNT_DETACH
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error), target)
+
+
+@contextlib.contextmanager
+def without(*capabilities: int) -> Iterator[None]:
+    """The calling thread without these capabilities in its effective set."""
+    header = struct.pack("=Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+    before = ctypes.create_string_buffer(24)
+    if _libc.capget(header, before) != 0:
+        raise OSError(ctypes.get_errno(), "capget")
+    words = list(struct.unpack("=6I", before.raw[:24]))  # effective, permitted, inheritable; twice
+    for capability in capabilities:
+        words[0] &= ~(1 << capability)
+    if _libc.capset(header, struct.pack("=6I", *words)) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+    try:
+        yield
+    finally:
+        _libc.capset(header, before)
+
+
+def descriptors() -> dict[str, str]:
+    """The open descriptors and what they are."""
+    found = {}
+    for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208: no Path objects that linger
+        with contextlib.suppress(FileNotFoundError):  # the one of the listing itself
+            found[entry] = os.readlink(f"/proc/self/fd/{entry}")  # noqa: PTH115
+    return found
+
+
+# ---- threads and programs ----
+
+
+def run_threads(*functions: Callable[[], None]) -> None:
+    """Runs them side by side; raises what one of them raised."""
+    raised: list[BaseException] = []
+
+    def guard(function: Callable[[], None]) -> None:
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001: handed on below
+            raised.append(error)
+
+    threads = [threading.Thread(target=guard, args=(function,)) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if raised:
+        raise raised[0]
+
+
+def python(code: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Runs a program of ours in a fresh interpreter that treats warnings as errors."""
+    command = [sys.executable, "-W", "error", "-c", code, *arguments]
+    return run(command, **options)
+
+
+def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+    options.setdefault("cwd", ROOT)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
