@@ -117,7 +117,8 @@ class CounterParseError(NetstratError, ValueError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"interface {quote(self.interface)}: parse {self.path}: {quote(self.text)} {self.reason}"
+        found = f"{quote(self.text)} {self.reason}"
+        return f"interface {quote(self.interface)}: parse {self.path}: {found}"
 
 
 class KernelError(NetstratError, OSError):

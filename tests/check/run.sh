@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the checks, which are the other scripts of this folder: all of them, as many side by side as
 # there are processors, or the one named. Each ends with a line of figures, which is shown; what
-# else a check prints is in build/check/NAME.log and shown if it fails.
-set -uo pipefail
+# else a check prints is in build/check/NAME.log, and shown if it fails.
+set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p build/check
 
@@ -12,15 +12,23 @@ one() {
         printf 'ok   %-12s %4d s  %s\n' "$name" $((SECONDS - start)) "$(tail -n 1 "$log")"
     else
         cat "$log"
-        printf 'FAIL %-12s %4d s  (the log above: %s)\n' "$name" $((SECONDS - start)) "$log"
+        printf 'FAIL %-12s %4d s  (its log stands above)\n' "$name" $((SECONDS - start))
         return 1
     fi
 }
-export -f one
 
-names=$(cd tests/check && ls -- *.sh | sed 's/\.sh$//' | grep -vx run)
-if [ -n "${1-}" ]; then
-    grep -qx -- "$1" <<<"$names" || { echo "no check \"$1\"; there are:" $names >&2; exit 2; }
-    names=$1
+names=()
+for script in tests/check/*.sh; do
+    name=$(basename "$script" .sh)
+    if [ "$name" != run ] && { [ -z "${1-}" ] || [ "$name" = "$1" ]; }; then
+        names+=("$name")
+    fi
+done
+if [ "${#names[@]}" -eq 0 ]; then
+    echo "no check \"$1\": the scripts of tests/check/ are the checks" >&2
+    exit 2
 fi
-xargs -P "$(nproc)" -n 1 bash -c 'one "$0"' <<<"$names"
+
+export -f one
+# shellcheck disable=SC2016  # the inner shell expands it
+printf '%s\n' "${names[@]}" | xargs -P "$(nproc)" -I{} bash -c 'one "$0"' {}
