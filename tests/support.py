@@ -81,16 +81,19 @@ class Links:
     def add_veth(
         self, name: str, peer: str, *, up: bool = True, peer_netns: int | None = None
     ) -> None:
-        """A veth pair, both ends up unless `up` is false."""
-        flags = IFF_UP if up else 0
+        """A veth pair, both ends up (as far as they are here) unless `up` is false."""
         mtu = _attribute(IFLA_MTU, struct.pack("=I", MTU))
-        other = _link(0, flags, flags) + _name(peer) + mtu
+        other = _link() + _name(peer) + mtu
         if peer_netns is not None:
             other += _attribute(IFLA_NET_NS_FD, struct.pack("=i", peer_netns))
         data = _attribute(IFLA_INFO_DATA, _attribute(VETH_INFO_PEER, other))
         info = _attribute(IFLA_INFO_KIND, b"veth") + data
-        body = _link(0, flags, flags) + _name(name) + mtu + _attribute(IFLA_LINKINFO, info)
+        body = _link() + _name(name) + mtu + _attribute(IFLA_LINKINFO, info)
         self._request(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
+        if up:  # not in the same message: one end can't be up before there is the other
+            self.set_up(name)
+            if peer_netns is None:
+                self.set_up(peer)
 
     def add_bridge(self, name: str) -> None:
         info = _attribute(IFLA_INFO_KIND, b"bridge")

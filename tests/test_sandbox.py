@@ -1,0 +1,107 @@
+"""sandbox.py: fresh namespaces, entered by a process of its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+import support
+
+from pynetstrat import KernelError, sandbox
+
+_ENTER = """
+import os
+from pathlib import Path
+from pynetstrat import RtnetlinkSocket, sandbox
+
+def names():
+    return {os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "mnt")}
+
+for limit in LIMITS:
+    before = names()
+    if limit is not None:
+        Path("/proc/sys/user/max_user_namespaces").write_text(limit)
+    sandbox.enter()
+    assert not before & names()
+    with RtnetlinkSocket() as rtnetlink:
+        assert list(rtnetlink.dump_stats()) == ["lo"]
+        assert not rtnetlink.link_is_up("lo")
+    assert os.listdir("/sys/class/net") == ["lo"]
+    print(os.geteuid(), os.getegid(), *Path("/proc/self/uid_map").read_text().split())
+"""
+
+
+def test_enter(net):
+    net.add_veth("v0", "w0")
+    done = support.python(_ENTER.replace("LIMITS", "[None]"))
+    assert (done.stdout, done.stderr) == ("0 0 0 0 1\n", "")
+    assert sorted(os.listdir("/sys/class/net")) == ["lo", "v0", "w0"]  # noqa: PTH208
+
+
+def test_enter_where_user_namespaces_are_refused():
+    """A privileged process does without one. The limit is that of a user namespace of its own."""
+    done = support.python(_ENTER.replace("LIMITS", "[None, '0']"))
+    assert (done.stdout, done.stderr) == ("0 0 0 0 1\n" * 2, "")
+
+
+def test_enter_where_all_namespaces_are_refused():
+    code = """
+from pathlib import Path
+from pynetstrat import KernelError, sandbox
+sandbox.enter()
+Path("/proc/sys/user/max_net_namespaces").write_text("0")
+try:
+    sandbox.enter()
+except KernelError as error:
+    print(error)
+"""
+    done = support.python(code)
+    assert done.stderr == ""
+    assert done.stdout.startswith("unshare: No space left on device; run as root, or allow")
+
+
+def test_enter_without_privileges_where_user_namespaces_are_refused():
+    code = """
+from pathlib import Path
+from pynetstrat import KernelError, sandbox
+sandbox.enter()
+Path("/proc/sys/user/max_user_namespaces").write_text("1")
+sandbox.unshare(sandbox.CLONE_NEWUSER)  # unmapped: nobody, who may have no more of them
+try:
+    sandbox.enter()
+except KernelError as error:
+    print(error)
+"""
+    done = support.python(code)
+    assert done.stderr == ""
+    assert done.stdout.startswith("unshare: ")
+    assert "; run as root, or allow" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("call", "operation", "code"),
+    [
+        (lambda: sandbox.unshare(-1), "unshare", errno.EINVAL),
+        (lambda: sandbox.setns(-1), "setns", errno.EBADF),
+        (lambda: sandbox.mount_sysfs("/nowhere"), "mount", errno.ENOENT),
+    ],
+)
+def test_a_refused_call_says_which(call, operation, code):
+    with pytest.raises(KernelError) as caught:
+        call()
+    assert (caught.value.operation, caught.value.errno) == (operation, code)
+
+
+def test_mount_sysfs_shows_the_mounts_namespace(net, tmp_path, new_namespace):
+    """The trap: sysfs shows the namespace of the mount, rtnetlink that of the thread."""
+    net.add_veth("v0", "w0")
+    with support.inside(new_namespace()):
+        assert sorted(os.listdir("/sys/class/net")) == ["lo", "v0", "w0"]  # noqa: PTH208
+        sandbox.mount_sysfs(str(tmp_path))
+        try:
+            assert [path.name for path in (tmp_path / "class" / "net").iterdir()] == ["lo"]
+        finally:
+            support.unmount(str(tmp_path))
+    assert Path("/sys/class/net/v0").exists()

@@ -1,0 +1,355 @@
+"""strategies.py: the registry, loopback, and the plug-ins of other packages."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import support
+
+import pynetstrat
+from pynetstrat import (
+    KernelError,
+    Loopback,
+    Network,
+    NetworkStrategy,
+    RtnetlinkSocket,
+    StrategyLoadError,
+    UnknownStrategyError,
+    get_network_interface_stats,
+    get_strategy,
+    register_strategy,
+)
+from pynetstrat import strategies as strategies_module
+
+# The package sets a function over the submodule's name, as the public table wants.
+strategies = pynetstrat.strategies
+
+
+class Recorder(NetworkStrategy):
+    """A strategy that does nothing."""
+
+
+@pytest.fixture(autouse=True)
+def _registry(monkeypatch):
+    """Each test has a registry of its own."""
+    home = sys.modules["pynetstrat.strategies"]
+    registry = dict(home._registry)
+    monkeypatch.setattr(home, "_registry", registry)
+    monkeypatch.setattr(home, "_view", type(home._view)(registry))
+
+
+# ---- the registry ----
+
+
+def test_strategies_is_the_function_not_the_module():
+    assert callable(strategies)
+    assert strategies_module is strategies
+
+
+def test_loopback_is_built_in():
+    assert isinstance(get_strategy("loopback"), Loopback)
+    assert list(strategies()) == ["loopback"]
+    assert strategies()["loopback"] is get_strategy("loopback")
+
+
+@pytest.mark.parametrize(
+    ("type", "text"),
+    [
+        ("bridge", 'unknown strategy type "bridge"'),
+        ("", 'unknown strategy type ""'),
+        ('a"\n\0', 'unknown strategy type "a\\"\\n\\x00"'),
+        ("Loopback", 'unknown strategy type "Loopback"'),
+        ("\udcff", 'unknown strategy type "\\udcff"'),
+    ],
+)
+def test_an_unknown_type_is_an_error_to_the_letter(type, text):
+    with pytest.raises(UnknownStrategyError) as caught:
+        get_strategy(type)
+    assert str(caught.value) == text
+    assert caught.value.type == type
+
+
+@pytest.mark.parametrize("type", [None, 1, b"loopback"])
+def test_a_type_is_a_str(type):
+    with pytest.raises(TypeError, match="type is a str"):
+        get_strategy(type)
+    with pytest.raises(TypeError, match="type is a str"):
+        register_strategy(type, Recorder())
+
+
+def test_register():
+    view, mine = strategies(), Recorder()
+    register_strategy("mine", mine)
+    assert get_strategy("mine") is mine
+    assert view["mine"] is mine  # the view follows
+    register_strategy("mine", mine)  # the same again does no harm
+
+
+def test_register_a_taken_type():
+    before = get_strategy("loopback")
+    with pytest.raises(ValueError, match=r"strategy type 'loopback' is taken; replace=True"):
+        register_strategy("loopback", Recorder())
+    assert get_strategy("loopback") is before
+    other = Recorder()
+    register_strategy("loopback", other, replace=True)
+    assert get_strategy("loopback") is other
+
+
+def test_register_what_is_none():
+    with pytest.raises(ValueError, match="not empty"):
+        register_strategy("", Recorder())
+    for thing in (Recorder, object(), None):
+        with pytest.raises(TypeError, match="instance of NetworkStrategy"):
+            register_strategy("mine", thing)
+    assert list(strategies()) == ["loopback"]
+
+
+def test_the_view_is_read_only():
+    with pytest.raises(TypeError):
+        strategies()["mine"] = Recorder()
+    with pytest.raises(TypeError):
+        del strategies()["loopback"]
+
+
+def test_of_many_threads_that_register_one_wins():
+    candidates = [Recorder() for _ in range(8)]
+    winners, refused = [], []
+    together = threading.Barrier(len(candidates))
+
+    def register(strategy):
+        together.wait()
+        try:
+            register_strategy("raced", strategy)
+            winners.append(strategy)
+        except ValueError:
+            refused.append(strategy)
+
+    support.run_threads(*(lambda s=s: register(s) for s in candidates))
+    assert len(winners) == 1
+    assert len(refused) == 7
+    assert get_strategy("raced") is winners[0]
+
+
+# ---- the four operations ----
+
+
+def test_the_base_does_nothing():
+    base, network = NetworkStrategy(), Network("x")
+    assert base.create(network, 1) is None
+    assert base.initialize() is None
+    assert base.initialize(network, netns="/nowhere") is None
+    assert base.attach(network) is None
+    assert base.detach(network) is None
+
+
+def test_loopback_brings_lo_up(net):
+    loopback, network = get_strategy("loopback"), Network("loopback")
+    with RtnetlinkSocket() as rtnetlink:
+        loopback.create(network, os.getpid())
+        loopback.attach(network)
+        loopback.detach(network)
+        assert not rtnetlink.link_is_up("lo")  # those three do nothing
+        loopback.initialize(network)
+        assert rtnetlink.link_is_up("lo")
+        loopback.initialize()  # again: a success
+    # The kernel has given it its address: traffic flows, and is counted.
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(10)
+        for _ in range(10):
+            sender.sendto(bytes(100), receiver.getsockname())
+            assert len(receiver.recv(200)) == 100
+    stats = get_network_interface_stats("lo")
+    assert stats.rx_packets == stats.tx_packets == 10
+    assert stats.rx_bytes == stats.tx_bytes == 10 * (20 + 8 + 100)
+
+
+def test_loopback_in_another_namespace(net, new_namespace):
+    other, here = new_namespace(), support.identity()
+    get_strategy("loopback").initialize(netns=other)
+    assert support.identity() == here
+    with RtnetlinkSocket() as own, RtnetlinkSocket(other) as others:
+        assert not own.link_is_up("lo")
+        assert others.link_is_up("lo")
+
+
+def test_loopback_where_it_cannot(net, tmp_path):
+    with pytest.raises(KernelError) as caught:
+        get_strategy("loopback").initialize(netns=tmp_path)
+    assert caught.value.operation == "setns"
+
+
+# ---- plug-ins ----
+
+_PROJECT = """\
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "{name}"
+version = "1.0"
+
+[project.entry-points."pynetstrat.strategies"]
+{points}
+
+[tool.setuptools]
+py-modules = ["{module}"]
+"""
+
+_MODULE = """\
+from pynetstrat import NetworkStrategy
+
+
+class Bridge(NetworkStrategy):
+    pass
+
+
+ready = Bridge()
+missing_argument = lambda needed: Bridge()
+not_one = lambda: 42
+
+
+def failing():
+    raise OSError("out of bridges")
+"""
+
+
+def install(where: Path, source: Path) -> None:
+    """Builds a package and installs it beneath `where`, as a user would."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--no-build-isolation", "--no-index", "--no-cache-dir"]
+    done = support.run([*command, "--target", str(where), str(source)])
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory):
+    """A directory with a real package that provides strategies, some of which can't be used."""
+    source, where = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    points = "\n".join(
+        f'{name} = "{target}"'
+        for name, target in {
+            "bridge": "netstrat_bridge:Bridge",
+            "ready": "netstrat_bridge:ready",
+            "no-module": "netstrat_nowhere:Bridge",
+            "no-attribute": "netstrat_bridge:Nothing",
+            "failing": "netstrat_bridge:failing",
+            "missing-argument": "netstrat_bridge:missing_argument",
+            "not-one": "netstrat_bridge:not_one",
+            "contested": "netstrat_bridge:Bridge",
+            "agreed": "netstrat_bridge:Bridge",
+            "loopback": "netstrat_bridge:failing",
+        }.items()
+    )
+    project = _PROJECT.format(name="netstrat-bridge", module="netstrat_bridge", points=points)
+    (source / "pyproject.toml").write_text(project)
+    (source / "netstrat_bridge.py").write_text(_MODULE)
+    install(where, source)
+    # A second provider needs no build: this is all that an installed package is to importlib.
+    metadata = where / "netstrat_rival-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: netstrat-rival\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[pynetstrat.strategies]\n"
+        "contested = netstrat_bridge:ready\n"
+        "agreed = netstrat_bridge:Bridge\n"
+    )
+    return where
+
+
+@pytest.fixture
+def installed(plugins, monkeypatch):
+    monkeypatch.syspath_prepend(str(plugins))
+    yield
+    sys.modules.pop("netstrat_bridge", None)
+
+
+def test_a_plugin_in_a_fresh_interpreter(plugins):
+    code = """
+import sys
+from pynetstrat import get_strategy, strategies
+assert list(strategies()) == ["loopback"]
+strategy = get_strategy("bridge")
+assert type(strategy).__module__ == "netstrat_bridge", strategy
+assert get_strategy("bridge") is strategy
+assert list(strategies()) == ["loopback", "bridge"]
+print("found")
+"""
+    done = support.python(code, env=os.environ | {"PYTHONPATH": str(plugins)})
+    assert (done.stdout, done.stderr) == ("found\n", "")
+
+
+def test_the_example_plugin(tmp_path):
+    source = support.ROOT / "examples" / "strategy_plugin"
+    assert source.is_dir(), "examples/strategy_plugin is the plug-in that the README shows"
+    # The build writes beside its source, which stays as it is.
+    subprocess.run(["cp", "-r", str(source), str(tmp_path / "source")], check=True)
+    install(tmp_path / "site", tmp_path / "source")
+    code = """
+from importlib.metadata import entry_points
+from pynetstrat import NetworkStrategy, get_strategy
+(point,) = entry_points(group="pynetstrat.strategies")
+assert isinstance(get_strategy(point.name), NetworkStrategy)
+print("found")
+"""
+    done = support.python(code, env=os.environ | {"PYTHONPATH": str(tmp_path / "site")})
+    assert (done.stdout, done.stderr) == ("found\n", "")
+
+
+def test_a_registered_type_costs_no_scan():
+    code = """
+import sys
+from pynetstrat import get_strategy
+get_strategy("loopback")
+print("importlib.metadata" in sys.modules)
+"""
+    assert support.python(code).stdout == "False\n"
+
+
+def test_a_plugin_is_a_class_an_instance_or_a_factory(installed):
+    assert type(get_strategy("bridge")).__name__ == "Bridge"
+    assert get_strategy("ready") is sys.modules["netstrat_bridge"].ready
+    assert get_strategy("ready") is strategies()["ready"]
+
+
+def test_what_is_registered_comes_first(installed):
+    assert isinstance(get_strategy("loopback"), Loopback)
+
+
+def test_two_providers_of_the_same_object_agree(installed):
+    assert type(get_strategy("agreed")).__name__ == "Bridge"
+
+
+@pytest.mark.parametrize(
+    ("type", "says", "cause"),
+    [
+        ("no-module", "netstrat_nowhere:Bridge failed: ModuleNotFoundError", ImportError),
+        ("no-attribute", "netstrat_bridge:Nothing failed: AttributeError", AttributeError),
+        ("failing", "netstrat_bridge:failing failed: OSError('out of bridges')", OSError),
+        ("missing-argument", "netstrat_bridge:missing_argument failed: TypeError", TypeError),
+        ("not-one", "netstrat_bridge:not_one is no NetworkStrategy but 42", type(None)),
+        (
+            "contested",
+            "several provide it: netstrat_bridge:Bridge, netstrat_bridge:ready",
+            type(None),
+        ),
+    ],
+)
+def test_a_plugin_that_cannot_be_used(installed, type, says, cause):
+    for _ in range(2):  # and it stays so
+        with pytest.raises(StrategyLoadError) as caught:
+            get_strategy(type)
+        assert str(caught.value).startswith(f'strategy type "{type}" can\'t be loaded: {says}')
+        assert caught.value.type == type
+        assert isinstance(caught.value.__cause__, cause)
+    assert type not in strategies()
