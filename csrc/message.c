@@ -348,13 +348,15 @@ int netstrat_decode_link(const struct netstrat_message *message, struct netstrat
         return -EBADMSG;
 
     if (counters) {
-        more = find_counters(message, offset, IFLA_STATS64, counters);
+        more = find_counters(message, sizeof info, IFLA_STATS64, counters);
         if (more < 0)
             return more;
     }
     link->index = info.ifi_index;
     link->flags = info.ifi_flags;
-    link->gone = message->type == RTM_DELLINK;
+    /* A bridge says with RTM_DELLINK of its own family that a port has left it (br_ifinfo_notify,
+     * net/bridge/br_netlink.c): the interface is still there. */
+    link->gone = message->type == RTM_DELLINK && info.ifi_family == AF_UNSPEC;
     memset(link->name, 0, sizeof link->name);
     memcpy(link->name, attribute.value, length);
     return 0;

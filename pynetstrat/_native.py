@@ -22,10 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-NAME_RULE = (
-    "a name is 1 to 15 bytes, an alternative name 16 to 127, "
-    'neither "." nor "..", without "/", ":", white space and NUL'
-)
+_SHAPE = 'neither "." nor "..", without "/", ":", white space and NUL'
+NAME_RULE = f"a name is 1 to 15 bytes, an alternative name 16 to 127, {_SHAPE}"
+SYSFS_NAME_RULE = f"a name is 1 to 15 bytes, {_SHAPE}; sysfs knows no alternative names"
 
 # Looked up once: an attribute of `lib` or `ffi` costs as much as a small function.
 _get_stats = lib.netstrat_get_stats
@@ -107,6 +106,8 @@ def _sysfs_fail(
     interface = os.fsdecode(name) if name else ""  # type: ignore[arg-type]
     if operation == b"file":
         raise InvalidCounterNameError(interface, file)
+    if operation == b"name":
+        raise InvalidInterfaceNameError(name, SYSFS_NAME_RULE)
     path = f"{os.fsdecode(root)}/{interface}/statistics"
     if operation != b"open":
         path += "/" + os.fsdecode(file or ffi.string(lib.netstrat_counter_name(error.item)))

@@ -197,7 +197,11 @@ class RtnetlinkSocket:
 
     def close(self) -> None:
         """Closes the socket, once no other thread is at work on it. Twice does no harm."""
-        if self._native is not None:
+        if self._forks != _forks:  # no other thread is here, though one may have held the lock
+            native, self._native = self._native, None
+            if native is not None:
+                native.close()
+        elif self._native is not None:
             with self._lock:
                 if self._busy:
                     raise self._busy_error("close", "")
