@@ -35,6 +35,7 @@ IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 4, 10, 18
 IFLA_PROP_LIST, IFLA_ALT_IFNAME = 52, 53  # linux/if_link.h
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFF_UP = 1
+SOL_PACKET, PACKET_QDISC_BYPASS = 263, 20  # linux/socket.h, linux/if_packet.h
 
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_SYS_ADMIN = 1, 2, 12, 21
 
@@ -135,6 +136,8 @@ def send_frames(name: str, count: int, size: int) -> None:
     """Sends `count` Ethernet frames of `size` bytes out of an interface that is up."""
     frame = b"\xff" * 6 + b"\x02" + bytes(5) + b"\x88\xb5" + bytes(size - 14)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as packets:
+        # Past the queue, which is closed until the kernel has got round to noting the carrier.
+        packets.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
         packets.bind((name, 0))
         for _ in range(count):
             packets.send(frame)

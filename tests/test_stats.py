@@ -1,0 +1,489 @@
+"""stats.py: counters from sysfs, from the kernel's own and from trees made for the test."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import json
+import os
+import shutil
+import socket
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import support
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support import FILES
+
+from pynetstrat import (
+    CounterNotFoundError,
+    CounterParseError,
+    InterfaceNotFoundError,
+    InvalidCounterNameError,
+    InvalidInterfaceNameError,
+    KernelError,
+    NetworkInterface,
+    PermissionDeniedError,
+    SysfsReader,
+    get_network_interface_stats,
+    read_sysfs_network_stats,
+)
+
+MAXIMUM = 2**64 - 1
+CASES = json.loads(support.CASES.read_text())
+
+
+def one_shot(name="eth0", **options):
+    return get_network_interface_stats(name, **options)
+
+
+def held(name="eth0", **options):
+    with SysfsReader(name, **options) as reader:
+        return reader.read()
+
+
+def single(name="eth0", **options):
+    """The first counter only."""
+    options.pop("perspective", None)
+    return read_sysfs_network_stats(name, "rx_bytes", **options)
+
+
+EVERY_WAY = pytest.mark.parametrize("read", [one_shot, held, single])
+ALL_EIGHT = pytest.mark.parametrize("read", [one_shot, held])
+
+
+# ---- what a counter file may hold ----
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["hex"][:40] or "empty")
+def test_shared_cases(case, tree):
+    file = tree / "eth0" / "statistics" / "rx_bytes"
+    file.write_bytes(bytes.fromhex(case["hex"]))
+    for read in (one_shot, held, single):
+        if "value" in case:
+            found = read(sysfs_root=tree)
+            found = found.tx_bytes if isinstance(found, NetworkInterface) else found
+            assert found == int(case["value"])
+        else:
+            with pytest.raises(CounterParseError) as caught:
+                read(sysfs_root=tree)
+            range_error = "does not fit 64 bits" in str(caught.value)
+            assert range_error == (case["error"] == "range")
+
+
+def test_the_shared_cases_are_all_here():
+    assert len(CASES) >= 250
+    assert {case.get("error") for case in CASES} == {None, "range", "syntax"}
+
+
+digits = st.integers(0, 2**65).map(str).map(str.encode)
+spaces = st.text(" \t\n\v\f\r", max_size=6).map(str.encode)
+near = st.tuples(spaces, digits, spaces).map(b"".join)
+contents = st.one_of(near, st.binary(max_size=40), st.tuples(near, st.binary(max_size=3)).map(b"".join))
+
+
+@given(contents)
+@example(b"")
+@example(b"1" * 5000)
+@example(b"0" * 4094 + b"7")
+def test_any_content_is_a_number_or_an_error(tmp_path_factory, content):
+    """By the rule itself, in other words than the core's: what int() and a pattern make of it."""
+    tree = tmp_path_factory.getbasetemp() / "contents"
+    statistics = tree / "eth0" / "statistics"
+    if not statistics.exists():
+        statistics.mkdir(parents=True)
+        for file in FILES:
+            (statistics / file).write_text("0\n")
+    (statistics / "rx_bytes").write_bytes(content)
+    text = content.strip(b" \t\n\v\f\r")
+    valid = text != b"" and not text.strip(b"0123456789") and len(content) < 4096
+    expected = int(text) if valid else None
+    for read in (one_shot, held, single):
+        if expected is not None and expected <= MAXIMUM:
+            found = read(sysfs_root=tree)
+            assert (found.tx_bytes if isinstance(found, NetworkInterface) else found) == expected
+        else:
+            with pytest.raises(CounterParseError) as caught:
+                read(sysfs_root=tree)
+            assert caught.value.path == str(statistics / "rx_bytes")
+            assert caught.value.interface == "eth0"
+
+
+def test_a_parse_error_names_interface_file_and_text(tree):
+    file = tree / "eth0" / "statistics" / "tx_errors"
+    file.write_bytes(b" \xff\x1b12 \n")
+    with pytest.raises(CounterParseError) as caught:
+        one_shot(sysfs_root=tree)
+    error = caught.value
+    assert (error.path, error.interface) == (str(file), "eth0")
+    assert error.text == "\\xff\x1b12"
+    assert str(error) == (
+        f'interface "eth0": parse {file}: "\\\\xff\\x1b12" is no unsigned decimal number'
+    )
+    file.write_text("x" * 10_000)
+    with pytest.raises(CounterParseError) as caught:
+        one_shot(sysfs_root=tree)
+    assert caught.value.text == "x" * 127
+
+
+@EVERY_WAY
+def test_a_file_without_a_newline(tree, read):
+    (tree / "eth0" / "statistics" / "rx_bytes").write_text("42")
+    found = read(sysfs_root=tree)
+    assert (found.tx_bytes if isinstance(found, NetworkInterface) else found) == 42
+
+
+# ---- the eight ----
+
+
+@ALL_EIGHT
+def test_perspectives(tree, read):
+    container = NetworkInterface("eth0", 5, 6, 7, 8, 1, 2, 3, 4)
+    host = NetworkInterface("eth0", *range(1, 9))
+    assert read(sysfs_root=tree) == container  # the default: the host's tx is the container's rx
+    assert read(sysfs_root=tree, perspective="container") == container
+    assert read(sysfs_root=tree, perspective="host") == host == container.swapped()
+    for wrong in ("Host", "", None, 1):
+        with pytest.raises(ValueError, match="perspective"):
+            read(sysfs_root=tree, perspective=wrong)
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_each_counter_by_itself(tree, number):
+    assert read_sysfs_network_stats("eth0", FILES[number], sysfs_root=tree) == number + 1
+    (tree / "eth0" / "statistics" / FILES[number]).write_text(str(MAXIMUM))
+    assert read_sysfs_network_stats("eth0", FILES[number], sysfs_root=tree) == MAXIMUM
+    assert support.values(one_shot(sysfs_root=tree, perspective="host"))[number] == MAXIMUM
+
+
+def test_other_counters_than_the_eight(tree):
+    (tree / "eth0" / "statistics" / "collisions").write_text("9\n")
+    assert read_sysfs_network_stats("eth0", "collisions", sysfs_root=tree) == 9
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("read", [one_shot, held])
+@pytest.mark.parametrize("fault", ["missing", "directory", "empty"])
+def test_the_first_counter_that_fails_ends_the_call(tree, file, read, fault):
+    path = tree / "eth0" / "statistics" / file
+    path.unlink()
+    if fault == "directory":
+        path.mkdir()
+    elif fault == "empty":
+        path.write_text("")
+    kind = {"missing": CounterNotFoundError, "directory": KernelError, "empty": CounterParseError}
+    with pytest.raises(kind[fault]) as caught:
+        read(sysfs_root=tree)
+    error = caught.value
+    assert error.interface == "eth0"
+    assert str(path) in str(error)
+    if fault == "missing":
+        assert (error.errno, error.operation, error.filename) == (errno.ENOENT, "openat", str(path))
+    elif fault == "directory":
+        assert error.errno == errno.EISDIR
+        assert error.operation in ("read", "pread")
+    else:
+        assert error.text == ""
+
+
+@EVERY_WAY
+def test_an_unreadable_file(tree, read):
+    path = tree / "eth0" / "statistics" / "rx_bytes"
+    path.chmod(0)
+    with (
+        support.without(support.CAP_DAC_OVERRIDE, support.CAP_DAC_READ_SEARCH),
+        pytest.raises(PermissionDeniedError) as caught,
+    ):
+        read(sysfs_root=tree)
+    error = caught.value
+    assert (error.errno, error.operation) == (errno.EACCES, "openat")
+    assert (error.filename, error.interface) == (str(path), "eth0")
+
+
+@EVERY_WAY
+def test_a_fifo_does_not_hold_the_caller_up(tree, read):
+    path = tree / "eth0" / "statistics" / "rx_bytes"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises((CounterParseError, KernelError)) as caught:
+        read(sysfs_root=tree)
+    assert str(path) in str(caught.value)
+
+
+@EVERY_WAY
+def test_a_dangling_link(tree, read):
+    path = tree / "eth0" / "statistics" / "rx_bytes"
+    path.unlink()
+    path.symlink_to("nowhere")
+    with pytest.raises(CounterNotFoundError):
+        read(sysfs_root=tree)
+
+
+# ---- names ----
+
+HOSTILE = [
+    *("..", ".", "a/b", "../../etc", "/etc", "a b", "a\tb", "a\n", "a:b", "a\0b", "\0", "\u00a0\0"),
+    *("x" * 16, "x" * 127, "x" * 128, "x" * 5000, "é" * 8),
+    *(b"..", b"a/b", b"a\0b", b"x" * 16, b"\xa0", "\udc41"),
+    *(None, 1, 1.5, True, ["lo"], ("lo",), object()),
+]
+
+
+@EVERY_WAY
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:20])
+def test_a_hostile_name_never_reaches_a_path(read, name):
+    # /dev/full is no directory: a path beneath it would give another error.
+    with pytest.raises(InvalidInterfaceNameError) as caught:
+        read(name, sysfs_root="/dev/full")
+    assert caught.value.interface is name
+    assert str(caught.value).startswith("invalid interface name ")
+    assert "1 to 15 bytes" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", b""])
+def test_an_empty_name_gives_zeros(name):
+    for perspective in ("container", "host"):
+        assert one_shot(name, perspective=perspective) == NetworkInterface()
+    assert one_shot(name, sysfs_root="/nowhere") == NetworkInterface()
+    for read in (held, single):
+        with pytest.raises(InvalidInterfaceNameError):
+            read(name)
+
+
+def test_an_empty_name_makes_no_system_call(tmp_path):
+    assert shutil.which("strace"), "strace is needed: install it (Debian: apt-get install strace)"
+    code = """
+import os
+from pynetstrat import get_network_interface_stats, NetworkInterface
+get_network_interface_stats("")  # loads what it needs
+os.access("/begin", 0)
+stats = get_network_interface_stats("")
+os.access("/end", 0)
+assert stats == NetworkInterface()
+"""
+    trace = tmp_path / "trace"
+    done = support.run(["strace", "-f", "-o", str(trace), sys.executable, "-c", code])
+    assert done.returncode == 0, done.stderr
+    calls = [line.split(None, 1)[1] for line in trace.read_text().splitlines()]
+    begin = next(i for i, call in enumerate(calls) if "/begin" in call)
+    assert "/end" in calls[begin + 1], calls[begin : begin + 5]
+
+
+@pytest.mark.parametrize("name", ["é", "x" * 15, "ü" * 7, "\udcff\udcfe", b"\xc3\xa9", "-", "~"])
+@EVERY_WAY
+def test_unusual_names_that_are_names(tree, read, name):
+    (tree / "eth0").rename(tree / os.fsdecode(name))
+    found = read(name, sysfs_root=tree)
+    if isinstance(found, NetworkInterface):
+        assert found == NetworkInterface(os.fsdecode(name), 5, 6, 7, 8, 1, 2, 3, 4)
+    else:
+        assert found == 1
+
+
+@EVERY_WAY
+def test_an_unknown_interface(tree, read):
+    with pytest.raises(InterfaceNotFoundError) as caught:
+        read("eth1", sysfs_root=tree)
+    error = caught.value
+    assert (error.errno, error.operation, error.interface) == (errno.ENODEV, "open", "eth1")
+    assert error.filename == f"{tree}/eth1/statistics"
+    for part in ('"eth1"', "open", str(tree), "No such device"):
+        assert part in str(error)
+
+
+@EVERY_WAY
+def test_a_file_among_the_interfaces(tree, read):
+    """As /sys/class/net/bonding_masters is one."""
+    (tree / "bonding_masters").write_text("\n")
+    with pytest.raises(InterfaceNotFoundError):
+        read("bonding_masters", sysfs_root=tree)
+
+
+@EVERY_WAY
+def test_no_such_root(tmp_path, read):
+    with pytest.raises(KernelError) as caught:
+        read(sysfs_root=tmp_path / "nowhere")
+    assert not isinstance(caught.value, InterfaceNotFoundError)
+    assert caught.value.errno == errno.ENOENT
+    assert str(caught.value).endswith("is sysfs mounted there?")
+
+
+@pytest.mark.parametrize(
+    "file", ["", ".", "..", "../x", "a/b", "/etc/passwd", "a\0b", "\0", None, 1, b"", b"a/b", []]
+)
+def test_a_hostile_counter_name(tree, file):
+    with pytest.raises(InvalidCounterNameError) as caught:
+        read_sysfs_network_stats("eth0", file, sysfs_root=tree)
+    assert (caught.value.interface, caught.value.counter) == ("eth0", file)
+
+
+def test_an_unknown_counter(tree):
+    with pytest.raises(CounterNotFoundError) as caught:
+        read_sysfs_network_stats("eth0", "rx_nothing", sysfs_root=tree)
+    error = caught.value
+    assert (error.errno, error.interface) == (errno.ENOENT, "eth0")
+    assert error.filename == f"{tree}/eth0/statistics/rx_nothing"
+
+
+# ---- roots ----
+
+
+@EVERY_WAY
+def test_forms_of_a_root(tree, read, monkeypatch, tmp_path_factory):
+    expected = read(sysfs_root=tree)
+    assert read(sysfs_root=str(tree)) == read(sysfs_root=os.fsencode(tree)) == expected
+    assert read(sysfs_root=f"{tree}/") == expected
+    monkeypatch.chdir(tree.parent)
+    assert read(sysfs_root=tree.name) == read(sysfs_root=Path(tree.name)) == expected
+    other = tmp_path_factory.mktemp("other") / os.fsdecode("Wurzel-é-".encode() + b"\xff")
+    shutil.copytree(tree, other)
+    assert read(sysfs_root=other) == expected
+
+
+@EVERY_WAY
+def test_a_root_that_is_none(tree, read):
+    with pytest.raises(ValueError, match="sysfs_root with a NUL"):
+        read(sysfs_root=f"{tree}\0")
+    with pytest.raises(TypeError):
+        read(sysfs_root=None)
+    with pytest.raises(KernelError) as caught:
+        read(sysfs_root="/" + "x/" * 3000)
+    assert caught.value.errno == errno.ENAMETOOLONG
+
+
+# ---- the kernel's own ----
+
+
+@ALL_EIGHT
+def test_real_interfaces(net, read):
+    name, peer = support.add_patterned(net, 3)
+    sent = support.view(name, 3)
+    assert read(name, perspective="host") == sent
+    assert read(name) == sent.swapped()
+    # The peer in a container is what the host's counters describe.
+    received = read(peer, perspective="host")
+    received.name = name
+    assert received == read(name)
+    assert read("lo") == NetworkInterface("lo")
+
+
+@EVERY_WAY
+def test_a_real_interface_that_is_not_there(net, read):
+    with pytest.raises(InterfaceNotFoundError):
+        read("nowhere")
+
+
+# ---- SysfsReader ----
+
+
+def test_a_reader_follows_a_rename(net):
+    name, _ = support.add_patterned(net, 1)
+    with SysfsReader(name, perspective="host") as reader:
+        net.rename(socket.if_nametoindex(name), "renamed")
+        support.add_patterned(net, 1 + 10)
+        net.rename(socket.if_nametoindex("v11"), name)  # another interface takes the name
+        assert reader.read() == support.view(name, 1)
+        assert one_shot(name, perspective="host") == support.view(name, 11)
+
+
+def test_a_reader_whose_interface_vanishes(net):
+    name, _ = support.add_patterned(net, 1)
+    with SysfsReader(name) as reader:
+        reader.read()
+        net.delete(name)
+        for _ in range(2):
+            with pytest.raises(InterfaceNotFoundError) as caught:
+                reader.read()
+        error = caught.value
+        assert (error.errno, error.operation, error.interface) == (errno.ENODEV, "pread", name)
+        support.add_patterned(net, 1)  # made again: not the one that was opened
+        with pytest.raises(InterfaceNotFoundError):
+            reader.read()
+    with SysfsReader(name, perspective="host") as reader:
+        assert reader.read() == support.view(name, 1)
+
+
+def test_a_reader_follows_into_another_namespace(net, new_namespace):
+    """Or finds that it is gone, which is for the kernel to say; never another's counters."""
+    name, _ = support.add_patterned(net, 1)
+    with SysfsReader(name, perspective="host") as reader:
+        net.move(name, new_namespace())
+        support.add_patterned(net, 2)
+        net.rename(socket.if_nametoindex("v2"), name)
+        try:
+            assert reader.read() == support.view(name, 1)
+        except InterfaceNotFoundError as error:
+            assert error.operation == "pread"
+
+
+def test_a_reader_sees_what_changes(tree):
+    with SysfsReader("eth0", perspective="host", sysfs_root=tree) as reader:
+        assert reader.read().rx_bytes == 1
+        with (tree / "eth0" / "statistics" / "rx_bytes").open("r+") as file:
+            file.write("77\n")
+        assert reader.read().rx_bytes == 77
+
+
+def test_a_closed_reader(tree):
+    reader = SysfsReader("eth0", sysfs_root=tree)
+    before = len(support.descriptors())
+    reader.close()
+    reader.close()
+    assert len(support.descriptors()) == before - 8
+    with pytest.raises(KernelError) as caught:
+        reader.read()
+    error = caught.value
+    assert (error.errno, error.operation, error.interface) == (errno.EBADF, "pread", "eth0")
+    assert str(error).endswith("this SysfsReader is closed: open a new one")
+
+
+def test_a_forgotten_reader_warns_and_closes(tree):
+    before = support.descriptors()
+    reader = SysfsReader("eth0", sysfs_root=tree)
+    with pytest.warns(ResourceWarning, match="unclosed <.*SysfsReader object"):
+        del reader
+        gc.collect()
+    assert support.descriptors() == before
+
+
+def test_a_reader_that_was_never_opened_or_was_closed_does_not_warn(tree):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for arguments in (("a/b",), ("nowhere",)):
+            with pytest.raises((InvalidInterfaceNameError, InterfaceNotFoundError)):
+                SysfsReader(*arguments, sysfs_root=tree)
+        reader = SysfsReader("eth0", sysfs_root=tree)
+        reader.close()
+        del reader
+        gc.collect()
+
+
+def test_a_reader_is_shared_among_threads(tree):
+    expected = one_shot(sysfs_root=tree)
+    with SysfsReader("eth0", sysfs_root=tree) as reader:
+
+        def work():
+            for _ in range(300):
+                assert reader.read() == expected
+
+        support.run_threads(*[work] * 8)
+
+
+def test_a_reader_closed_by_another_thread(tree):
+    """A closed descriptor's number may be another file's: it is never read from."""
+    expected = one_shot(sysfs_root=tree)
+    for _ in range(20):
+        reader = SysfsReader("eth0", sysfs_root=tree)
+
+        def work(reader=reader):
+            try:
+                while True:
+                    assert reader.read() == expected
+            except KernelError as error:
+                assert error.errno == errno.EBADF
+                assert "closed" in str(error)
+
+        support.run_threads(work, work, reader.close)
