@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* A network namespace for the program alone, without help from outside; and what it leaks. */
+#ifndef SANDBOX_H
+#define SANDBOX_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+
+#include "check.h"
+
+static inline void write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    size_t length = strlen(text);
+
+    if (fd < 0 || write(fd, text, length) != (ssize_t)length) {
+        perror(path);
+        exit(1);
+    }
+    close(fd);
+}
+
+/*
+ * Moves the program into a fresh network namespace (and whatever else `flags` asks for), in which it
+ * may do anything. A user namespace comes first, so that root is not needed; it is done without
+ * where that is refused, as it is to a program with more than one thread (TSan and qemu-user have
+ * one of their own), which has to be root's then.
+ */
+static inline void enter_sandbox(int flags)
+{
+    char map[64];
+    unsigned uid = (unsigned)geteuid(), gid = (unsigned)getegid();
+
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNET | flags) == 0) {
+        write_file("/proc/self/setgroups", "deny");
+        snprintf(map, sizeof map, "0 %u 1", uid);
+        write_file("/proc/self/uid_map", map);
+        snprintf(map, sizeof map, "0 %u 1", gid);
+        write_file("/proc/self/gid_map", map);
+    } else if (unshare(CLONE_NEWNET | flags) != 0) {
+        perror("unshare: run this as root, or where user namespaces are allowed");
+        exit(1);
+    }
+}
+
+/* Gives up every capability of the calling thread. */
+static inline void drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[2];
+
+    memset(none, 0, sizeof none);
+    if (syscall(SYS_capset, &header, none) != 0) {
+        perror("capset");
+        exit(1);
+    }
+}
+
+/* How many descriptors are open, that of the look itself included. */
+static inline int count_descriptors(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    int count = 0;
+
+    while (directory && readdir(directory))
+        count++;
+    if (directory)
+        closedir(directory);
+    return count;
+}
+
+/* Runs `test` in a child, which may spoil its process: its checks count as one. */
+static inline void in_child(void (*test)(void))
+{
+    int status = -1;
+    pid_t child;
+
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        checks_passed = checks_failed = 0;
+        test();
+        exit(checks_failed != 0 || checks_passed == 0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+/* Under qemu-user, which passes on what it knows of netlink only: the few things that need more are
+ * left out, and the program says so. Set by whoever runs the tests so. */
+static inline int is_emulated(void)
+{
+    return getenv("NETSTRAT_EMULATED") != NULL;
+}
+
+#endif
