@@ -20,6 +20,8 @@ strict=(-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshado
 flags+=(-U_FORTIFY_SOURCE -pthread)
 
 cd "$folder" # gcov's notes go where the objects are
+sed -n 's/.*"hex": "\([^"]*\)", "\([^"]*\)": "\([^"]*\)".*/{"\1", "\2", "\3"},/p' \
+    "$here/../cases/parse_counter.json" >cases.h
 objects=()
 for source in "$here"/../../csrc/*.c; do
     object=$(basename "$source" .c).o
