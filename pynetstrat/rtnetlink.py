@@ -14,10 +14,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+    from typing import Any, TypeVar
 
     from .network import NetworkInterface
-    from .stats import Name, Perspective
+    from .stats import Name, Perspective, View
 
+    Result = TypeVar("Result")
     Netns = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 # Attempts at an answer that is true at one moment, while interfaces are renamed all the time.
@@ -82,7 +84,6 @@ class RtnetlinkSocket:
         if not 0 <= timeout <= 86400:
             raise ValueError(f"timeout is 0 to 86400 seconds, not {timeout!r}")
         self._lock = RLock()
-        self._busy = False
         self._forks = _forks
         self._watching = False
         # What is known of the interfaces, kept true by the kernel's notifications (_heed_changes).
@@ -90,6 +91,7 @@ class RtnetlinkSocket:
         self._names: dict[int, str] | None = None  # of all, by index; None: not known yet
         self._columns: tuple[bytes, list[str]] = (b"", [])  # the last dump's, to give again
         self._native = _native.Socket(netns, max(1, round(timeout * 1000)) if timeout else 0)
+        self._idle: _native.Socket | None = self._native  # None: at work, or closed
 
     # ---- links ----
 
@@ -104,30 +106,27 @@ class RtnetlinkSocket:
             PermissionDeniedError: it is down, and CAP_NET_ADMIN is missing.
             KernelError: the driver's refusal, a timeout, a closed socket.
         """
-        native = self._acquire("RTM_NEWLINK", name)
-        try:
-            native.set_up(name)
-        finally:
-            self._release()
+        if self._forks != _forks:
+            raise self._unusable("RTM_NEWLINK", name)
+        with self._lock:  # as _turn, but for its price
+            native, self._idle = self._idle, None
+            try:
+                if native is None:
+                    raise self._unusable("RTM_NEWLINK", name)
+                native.set_up(name)
+            finally:
+                self._idle = native
 
     def link_set_down(self, name: Name) -> None:
         """Takes an interface down; otherwise as `link_set_up`."""
-        native = self._acquire("RTM_NEWLINK", name)
-        try:
-            native.set_down(name)
-        finally:
-            self._release()
+        self._turn(_native.Socket.set_down, "RTM_NEWLINK", name)
 
     def link_is_up(self, name: Name) -> bool:
         """Whether an interface is up (IFF_UP: by configuration, whatever its carrier does).
 
         Raises: as `link_set_up`; no capability is needed.
         """
-        native = self._acquire("RTM_GETLINK", name)
-        try:
-            return native.is_up(name)
-        finally:
-            self._release()
+        return self._turn(_native.Socket.is_up, "RTM_GETLINK", name)
 
     # ---- counters ----
 
@@ -145,20 +144,28 @@ class RtnetlinkSocket:
             InvalidInterfaceNameError, InterfaceNotFoundError, KernelError: as `link_set_up`.
             ValueError: an unknown perspective.
         """
-        make = _maker(perspective)
-        native = self._acquire("RTM_GETSTATS", name)
         try:
+            view = _views[perspective]
+        except (KeyError, TypeError):
+            view = _load_view(perspective)
+        if self._forks != _forks:
+            raise self._unusable("RTM_GETSTATS", name)
+        with self._lock:  # as _turn, but for its price
+            native, self._idle = self._idle, None
             try:
-                index = self._indexes.get(name)
-            except TypeError:  # no hash, so no name
-                _native.encode_name(name)
-                raise
-            values = None if index is None else native.get_stats(index, name)
-            if values is None:
-                values = self._read(native, name)
-        finally:
-            self._release()
-        return make(name if type(name) is str else os.fsdecode(name), *values)
+                if native is None:
+                    raise self._unusable("RTM_GETSTATS", name)
+                try:
+                    index = self._indexes.get(name)
+                except TypeError:  # no hash, so no name
+                    _native.encode_name(name)
+                    raise
+                values = None if index is None else native.get_stats(index, name)
+                if values is None:
+                    values = self._read(native, name)
+            finally:
+                self._idle = native
+        return view(name if type(name) is str else os.fsdecode(name), values)
 
     def dump_stats(self, *, perspective: Perspective = "host") -> dict[str, NetworkInterface]:
         """The counters of every interface of the namespace, by name.
@@ -167,18 +174,21 @@ class RtnetlinkSocket:
             KernelError: EAGAIN where interfaces came and went during every attempt.
             ValueError: an unknown perspective.
         """
-        make = _maker(perspective)
-        names, rows = self._dump()
+        from .network import NetworkInterface
+
+        _load_view(perspective)  # or a ValueError
+        first = 4 if perspective == "container" else 0
+        names, rows = self._turn(self._dump, "RTM_GETSTATS", "")
         values = rows.values()
-        columns = (values[column::8] for column in range(8))
-        return dict(zip(names, map(make, names, *columns), strict=True))
+        columns = (values[(first + column) % 8 :: 8] for column in range(8))
+        return dict(zip(names, map(NetworkInterface, names, *columns), strict=True))
 
     def dump_counters(self) -> Counters:
         """The counters of every interface as columns, without a Python object per interface.
 
         Raises: as `dump_stats`.
         """
-        names, rows = self._dump()
+        names, rows = self._turn(self._dump, "RTM_GETSTATS", "")
         return Counters(names, *rows.views())
 
     # ---- the socket ----
@@ -189,25 +199,22 @@ class RtnetlinkSocket:
         Raises:
             KernelError: the socket is closed.
         """
-        native = self._acquire("fileno", "")
-        try:
-            return native.fileno()
-        finally:
-            self._release()
+        return self._turn(lambda native, _: native.fileno(), "fileno", "")
 
     def close(self) -> None:
         """Closes the socket, once no other thread is at work on it. Twice does no harm."""
+        if self._native is None:
+            return
         if self._forks != _forks:  # no other thread is here, though one may have held the lock
-            native, self._native = self._native, None
-            if native is not None:
-                native.close()
-        elif self._native is not None:
-            with self._lock:
-                if self._busy:
-                    raise self._busy_error("close", "")
-                native, self._native = self._native, None
-                if native is not None:
-                    native.close()
+            self._native.close()
+            self._native = self._idle = None
+            return
+        with self._lock:
+            if self._native is not None:
+                if self._idle is None:
+                    raise self._unusable("close", "")
+                self._native.close()
+                self._native = self._idle = None
 
     def __enter__(self) -> RtnetlinkSocket:
         return self
@@ -227,35 +234,31 @@ class RtnetlinkSocket:
 
     # ---- taking turns ----
 
-    def _acquire(self, operation: str, name: object) -> _native.Socket:
-        """Waits for the socket to be free, and makes sure that it may be used."""
-        if self._forks != _forks:  # first: the lock may have been held at the fork
-            raise KernelError(
-                EBADF,
-                operation,
-                _shown(name),
-                hint="this socket was opened before fork(): open a new one",
-            )
-        self._lock.acquire()
-        if self._busy:
-            self._lock.release()
-            raise self._busy_error(operation, name)
-        if self._native is None:
-            self._lock.release()
-            hint = "this RtnetlinkSocket is closed: open a new one"
-            raise KernelError(EBADF, operation, _shown(name), hint=hint)
-        self._busy = True
-        return self._native
+    def _turn(
+        self, work: Callable[[_native.Socket, Any], Result], operation: str, name: object
+    ) -> Result:
+        """Calls `work` with the native socket and the name, when it is this thread's turn."""
+        if self._forks != _forks:  # before the lock, which may have been held at the fork
+            raise self._unusable(operation, name)
+        # A signal handler that raises never comes between the lock and its release: `with` sees to
+        # that, an acquire() and a try would not.
+        with self._lock:
+            native, self._idle = self._idle, None
+            try:
+                if native is None:
+                    raise self._unusable(operation, name)
+                return work(native, name)
+            finally:
+                self._idle = native
 
-    def _release(self) -> None:
-        self._busy = False
-        self._lock.release()
-
-    @staticmethod
-    def _busy_error(operation: str, name: object) -> KernelError:
-        """The lock lets its own thread in again, which only a signal handler can bring about."""
-        hint = "a signal handler has interrupted a call on this socket: use another one there"
-        return KernelError(EBUSY, operation, _shown(name), hint=hint)
+    def _unusable(self, operation: str, name: object) -> KernelError:
+        error, hint = EBADF, "this RtnetlinkSocket is closed: open a new one"
+        if self._forks != _forks:
+            hint = "this RtnetlinkSocket was opened before fork(): open a new one"
+        elif self._native is not None:
+            # The lock lets its own thread in again, which only a signal handler can bring about.
+            error, hint = EBUSY, "a signal handler interrupted a call on this RtnetlinkSocket"
+        return KernelError(error, operation, _shown(name), hint=hint)
 
     # ---- names ----
 
@@ -279,25 +282,19 @@ class RtnetlinkSocket:
             EAGAIN, "RTM_GETSTATS", _shown(name), "its name changed at every attempt"
         )
 
-    def _dump(self) -> tuple[list[str], _native.Rows]:
+    def _dump(self, native: _native.Socket, _: object) -> tuple[list[str], _native.Rows]:
         """A dump of the counters, and the names of its rows as of its end."""
-        native = self._acquire("RTM_GETSTATS", "")
-        try:
-            watching = self._watch(native)
-            for _ in range(_TRIES):
-                if watching and self._names is None:
-                    self._names = native.dump_names()
-                rows = native.dump_stats()
-                if not watching:
-                    self._names = native.dump_names()
-                self._heed_changes(native)
-                if self._names is not None:
-                    return self._match(self._names, rows)
-            raise kernel_error(
-                EAGAIN, "RTM_GETSTATS", "", "notifications were lost at every attempt"
-            )
-        finally:
-            self._release()
+        watching = self._watch(native)
+        for _attempt in range(_TRIES):
+            if watching and self._names is None:
+                self._names = native.dump_names()
+            rows = native.dump_stats()
+            if not watching:
+                self._names = native.dump_names()
+            self._heed_changes(native)
+            if self._names is not None:
+                return self._match(self._names, rows)
+        raise kernel_error(EAGAIN, "RTM_GETSTATS", "", "notifications were lost at every attempt")
 
     def _match(self, names: dict[int, str], rows: _native.Rows) -> tuple[list[str], _native.Rows]:
         raw = rows.index_bytes()
@@ -345,18 +342,15 @@ class RtnetlinkSocket:
                 names[index] = name
 
 
-# What makes a dataclass, by perspective; loaded on first use, since to bring a link up needs none.
-_makers: dict[object, Callable[..., NetworkInterface]] = {}
+# What makes the dataclass, by perspective; loaded on first use: to bring a link up needs none.
+_views: dict[object, View] = {}
 
 
-def _maker(perspective: Perspective) -> Callable[..., NetworkInterface]:
-    try:
-        return _makers[perspective]
-    except (KeyError, TypeError):
-        from .stats import interface_maker
+def _load_view(perspective: Perspective) -> View:
+    from .stats import get_view
 
-        _makers[perspective] = interface_maker(perspective)
-        return _makers[perspective]
+    _views[perspective] = view = get_view(perspective)
+    return view
 
 
 def _shown(name: object) -> str:

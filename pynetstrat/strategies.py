@@ -11,7 +11,7 @@ from .errors import StrategyLoadError, UnknownStrategyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .network import Network
     from .rtnetlink import Netns
@@ -46,6 +46,18 @@ class NetworkStrategy:
         """On the host, before a checkpoint: take the container off its network."""
 
 
+def _load_and_set_up(name: str, *, netns: Netns | None) -> None:
+    """Loads the core when it is first needed, and is link_set_up itself from then on."""
+    global _link_set_up
+    from .rtnetlink import link_set_up
+
+    _link_set_up = link_set_up
+    link_set_up(name, netns=netns)
+
+
+_link_set_up: Callable[..., None] = _load_and_set_up
+
+
 class Loopback(NetworkStrategy):
     """Brings `lo` up; the kernel then gives it its addresses, 127.0.0.1/8 and ::1, by itself."""
 
@@ -62,9 +74,7 @@ class Loopback(NetworkStrategy):
             NetlinkUnavailableError: AF_NETLINK is refused.
             KernelError: anything else, such as a `netns` that is no namespace.
         """
-        from .rtnetlink import link_set_up
-
-        link_set_up("lo", netns=netns)
+        _link_set_up("lo", netns=netns)
 
 
 _registry: dict[str, NetworkStrategy] = {"loopback": Loopback()}
