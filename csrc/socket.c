@@ -121,11 +121,11 @@ static ssize_t take_datagram(const struct netstrat_socket *sock, struct deadline
         memset(&sender, 0, sizeof sender);
         length = recvfrom(sock->fd, sock->buffer, sock->buffer_size, MSG_DONTWAIT | MSG_TRUNC,
                           (struct sockaddr *)&sender, &sender_size);
-        if (length >= 0 && sender_size == sizeof sender && sender.nl_family == AF_NETLINK &&
+        if (length > 0 && sender_size == sizeof sender && sender.nl_family == AF_NETLINK &&
             sender.nl_pid == 0)
             return length;
         if (length >= 0)
-            code = time_left(sock, deadline); /* a flood of strangers' datagrams ends too */
+            code = time_left(sock, deadline); /* a flood of strangers' or empty datagrams ends too */
         else
             code = errno == EINTR ? resume(sock, deadline) : -errno;
         if (code < 0)
@@ -168,12 +168,11 @@ static int drain(struct netstrat_socket *sock, struct deadline *deadline)
             return 0;
         if (length < 0 && length != -ENOBUFS)
             return (int)length;
-        if (length < 0 || (size_t)length > sock->buffer_size) {
+        if (length < 0 || (size_t)length > sock->buffer_size)
             lose_changes(sock);
-            continue;
-        }
-        while (netstrat_next_message(sock->buffer, (size_t)length, &offset, &message) > 0)
-            note_change(sock, &message);
+        else
+            while (netstrat_next_message(sock->buffer, (size_t)length, &offset, &message) > 0)
+                note_change(sock, &message);
         code = time_left(sock, deadline);
         if (code < 0)
             return code;
