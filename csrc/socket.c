@@ -435,8 +435,9 @@ int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
     for (tries = 0; tries < MAX_TRIES; tries++) {
         int code = each(NULL, context);
 
-        if (code == 0)
-            code = dump_once(sock, batch, &exchange, each, context, error);
+        if (code < 0)
+            return netstrat_fail(error, code, "recvfrom");
+        code = dump_once(sock, batch, &exchange, each, context, error);
         if (code == 0)
             return 0;
         if (code < 0) {
