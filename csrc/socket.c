@@ -319,6 +319,8 @@ int netstrat_transact(struct netstrat_socket *sock, struct netstrat_batch *batch
     uint32_t i;
     int code = 0;
 
+    if (batch->count == 0) /* the kernel refuses an empty send */
+        return 0;
     for (i = 0; i < batch->count; i++)
         results[i] = NETSTRAT_PENDING;
     exchange.deadline.at_ms = 0;
