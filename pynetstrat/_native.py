@@ -314,30 +314,24 @@ class Socket:
             for link in self._changes[0:count]
         ]
 
-    def get_index(self, name: object) -> int:
-        """The index of an interface, by its name or alternative name."""
+    def get_stats_by_name(self, name: object) -> tuple[list[int], int, str]:
+        """The counters, the index and the interface name, by a name or an alternative name."""
+        link = self._link
         code = lib.netstrat_get_link(
-            self._sock, encode_name(name), self._link, ffi.NULL, self._error
+            self._sock, encode_name(name), link, self._counters, self._error
         )
         if code < 0:
             _fail(code, self._error, name)
-        return int(self._link.index)
+        return self._values(), link.index, os.fsdecode(ffi.string(link.name))
 
-    def get_stats_by_name(self, name: object) -> list[int]:
-        code = lib.netstrat_get_link(
-            self._sock, encode_name(name), self._link, self._counters, self._error
-        )
-        if code < 0:
-            _fail(code, self._error, name)
-        return self._values()
+    def get_stats(self, index: int, name: object) -> list[int] | None:
+        """The counters of an index.
 
-    def get_stats(self, index: int, name: object, *, changed: bool = False) -> list[int] | None:
-        """The counters of an index; None where there is none, or where RTM_GETSTATS is refused.
-
-        None too where changes of interfaces were noted, unless they are expected (`changed`).
+        None where a change of any interface was noted before the reply, where there is no such
+        index, and where RTM_GETSTATS is refused.
         """
         code = _get_stats(self._sock, index, self._counters, self._error)
-        if code == 0 or (changed and code > 0):
+        if code == 0:
             return self._values()
         if code < 0 and code not in (-errno.ENODEV, -errno.EOPNOTSUPP):
             _fail(code, self._error, name)

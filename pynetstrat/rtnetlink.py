@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
     Netns = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-# Attempts at an answer that is true at one moment, while interfaces are renamed all the time.
+# Attempts at a dump whose notifications have not been lost.
 _TRIES = 16
 
 # Grows in every forked child, which must not use the sockets that its parent opened.
@@ -263,24 +263,18 @@ class RtnetlinkSocket:
     # ---- names ----
 
     def _read(self, native: _native.Socket, name: Name) -> list[int]:
-        """The eight counters of the interface that has the name while they are read."""
-        for _ in range(_TRIES):
-            if not self._watch(native):
-                return native.get_stats_by_name(name)
-            self._heed_changes(native)
-            index = self._indexes.get(name)
-            if index is None:
-                index = self._indexes[name] = native.get_index(name)
-            values = native.get_stats(index, name, changed=True)
-            # The notifications that came before the reply tell whether the name was still its own.
-            self._heed_changes(native)
-            if values is None:  # gone; or RTM_GETSTATS is refused here
-                self._indexes.pop(name, None)
-            elif self._indexes.get(name) == index:
-                return values
-        raise kernel_error(
-            EAGAIN, "RTM_GETSTATS", _shown(name), "its name changed at every attempt"
-        )
+        """The eight counters by name: where the name is new, or something may have happened to it.
+
+        Only interface names are kept. The kernel tells of every change of one, but of a change of
+        alternative names only while the interface is up (netdev_state_change, net/core/dev.c).
+        """
+        self._indexes.pop(name, None)
+        watching = self._watch(native)
+        values, index, own_name = native.get_stats_by_name(name)
+        self._heed_changes(native)  # they are older than the reply
+        if watching and own_name == os.fsdecode(name):
+            self._indexes[name] = index
+        return values
 
     def _dump(self, native: _native.Socket, _: object) -> tuple[list[str], _native.Rows]:
         """A dump of the counters, and the names of its rows as of its end."""
@@ -291,6 +285,7 @@ class RtnetlinkSocket:
             rows = native.dump_stats()
             if not watching:
                 self._names = native.dump_names()
+                self._columns = (b"", [])
             self._heed_changes(native)
             if self._names is not None:
                 return self._match(self._names, rows)
@@ -330,7 +325,6 @@ class RtnetlinkSocket:
             return
         names = self._names
         for index, name in changes:
-            # A name may have gone to another interface, an alternative name may have been removed.
             for known in [k for k, i in self._indexes.items() if i == index and k != name]:
                 del self._indexes[known]
             if names is None or names.get(index) == name:
