@@ -5,7 +5,8 @@
  * Conventions, for every function:
  *   - 0 or a positive count on success, -errno on failure; unless a comment says otherwise,
  *     outputs are written on success only.
- *   - `error` may be NULL; otherwise a failure fills it in, and a success leaves it alone.
+ *   - `error` may be NULL; otherwise a failure fills it in. After a success it means nothing: a try that
+ *     failed on the way there may have left its traces.
  *   - No malloc, no global state, no output, no abort: all memory is the caller's.
  *   - Reentrant. A socket or a reader serves one thread at a time; any number of them may be in use.
  *   - Strings are NUL-terminated bytes, as the kernel has them; no locale, no encoding.

@@ -429,7 +429,7 @@ int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
                   int (*each)(const struct netstrat_message *message, void *context), void *context,
                   struct netstrat_error *error)
 {
-    static const char unsettled[] = "the interfaces changed during every one of 16 dumps";
+    static const char unsettled[] = "not one of 16 dumps was complete and consistent";
     struct exchange exchange;
     int tries;
 
