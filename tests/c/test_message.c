@@ -518,6 +518,12 @@ static void test_links(void)
     CHECK(!strcmp(link.name, "123456789012345"));
     torment(LINK, &link_bytes);
 
+    /* A bridge that lets go of a port says so with RTM_DELLINK of its own family. */
+    link_bytes.length = 0;
+    put_link(&link_bytes, RTM_DELLINK, 3, "eth0", 5, 0);
+    link_bytes.data[16] = 7; /* AF_BRIDGE */
+    CHECK(read_link(&link_bytes, &link, NULL) == 0 && link.gone == 0);
+
     /* No index; no name; one without its NUL, an empty one, one too long. */
     for (i = 0; i < 7; i++) {
         link_bytes.length = 0;
