@@ -1,13 +1,14 @@
 """Values by turns: what is compared is measured in the same seconds, so that drift meets all of it.
 
-pyperf measures one benchmark after the other, each in processes of its own. On a machine that others
-use, minutes then lie between a number and the one it is divided by. Here a process measures a whole
-group: one value of each of its cases, then the next value of each. run.py starts several such
-processes one after the other, and hands what they measured to pyperf.
+pyperf measures one benchmark after the other. On a machine that others use, minutes then lie between
+a number and the one it is divided by. Here a group of cases is measured together: one value of each,
+then the next value of each. Every case has a process of its own, which waits while the others work;
+the whole is repeated with fresh processes, and what they measured is handed to pyperf.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from itertools import repeat
@@ -30,43 +31,96 @@ def python(work: Callable[[], object]) -> Timer:
     return run
 
 
-class Bare:
-    """The bare system calls, in a process of their own that waits to be asked: see bare.c."""
+def process(
+    arguments: list[str], environment: dict[str, str] | None = None, stdin: str = os.devnull
+) -> Timer:
+    """The case of a whole process, from its start to its end; it has to succeed."""
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, stdin, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+    ]
+    environment = dict(os.environ) if environment is None else environment
 
-    def __init__(self, program: str, interface: str, root: str = "/sys/class/net") -> None:
+    def run(loops: int) -> float:
+        start = perf_counter()
+        for _ in range(loops):
+            child = os.posix_spawn(arguments[0], arguments, environment, file_actions=actions)
+            _, status = os.waitpid(child, 0)
+            if status != 0:
+                raise RuntimeError(f"{arguments}: wait status {status}")
+        return perf_counter() - start
+
+    return run
+
+
+class Server:
+    """A process that waits to be asked for values: bare.c or worker.py."""
+
+    def __init__(self, arguments: list[str]) -> None:
         self._process = subprocess.Popen(
-            [program, interface, root], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def timer(self, operation: str) -> Timer:
         """The case of one of its operations."""
-        asked, answers = self._process.stdin, self._process.stdout
-        assert asked is not None and answers is not None
+        questions, answers = self._process.stdin, self._process.stdout
+        assert questions is not None and answers is not None
 
         def run(loops: int) -> float:
-            asked.write(f"{operation} {loops}\n")
-            asked.flush()
-            return int(answers.readline()) / 1e9
+            questions.write(f"{operation} {loops}\n")
+            questions.flush()
+            answer = answers.readline()
+            if not answer:
+                raise RuntimeError(f"{self._process.args} ended")
+            return int(answer) / 1e9
 
         return run
 
     def close(self) -> None:
+        """Ends the process."""
         self._process.communicate()
 
 
-def calibrate(timer: Timer, seconds: float) -> int:
-    """How many times the work is done for a value that takes at least so long; a power of two."""
+def calibrate(timer: Timer, seconds: float) -> tuple[int, float]:
+    """How many times the work is done for a value that takes at least so long, a power of two; and
+    how long that took. Warms the case up, too."""
+    timer(1)  # the first time opens, resolves and allocates
     loops = 1
-    while timer(loops) < seconds:
+    while (took := timer(loops)) < seconds:
         loops *= 2
-    return loops
+    return loops, took
+
+
+def once_by_turns(timers: dict[str, Timer], values: int) -> dict[str, dict]:
+    """Measures every case, with the work done once for a value; otherwise as `by_turns`."""
+    found: dict[str, dict] = {name: {"loops": 1, "values": []} for name in timers}
+    for timer in timers.values():
+        timer(1)
+    for _ in range(values):
+        for name, timer in timers.items():
+            found[name]["values"].append(timer(1))
+    return found
 
 
 def by_turns(timers: dict[str, Timer], values: int, seconds: float) -> dict[str, dict]:
-    """Measures every case: its `loops`, and its `values` in seconds for one time the work is done."""
-    loops = {name: calibrate(timer, seconds) for name, timer in timers.items()}
-    found: dict[str, list[float]] = {name: [] for name in timers}
-    for _ in range(values):
+    """Measures every case.
+
+    Parameters:
+        values: how many of each case. One whose value takes long gets fewer, but three at least.
+        seconds: that a value takes at least.
+
+    Returns: for each case its `loops`, and its `values` in seconds for one time the work is done.
+    """
+    found = {}
+    turns = {}
+    for name, timer in timers.items():
+        loops, took = calibrate(timer, seconds)
+        found[name] = {"loops": loops, "values": []}
+        turns[name] = max(min(values, 3), min(values, int(2 * values * seconds / took) + 1))
+    for turn in range(values):
         for name, timer in timers.items():
-            found[name].append(timer(loops[name]) / loops[name])
-    return {name: {"loops": loops[name], "values": found[name]} for name in timers}
+            # The turns of a case that has fewer are spread over those of the others.
+            if turn * turns[name] // values != (turn + 1) * turns[name] // values:
+                loops = found[name]["loops"]
+                found[name]["values"].append(timer(loops) / loops)
+    return found

@@ -1,0 +1,146 @@
+"""The results as charts (SVG): readable on a light and on a dark page, the same for the same data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("svg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+mpl.rcParams.update(
+    {
+        "svg.hashsalt": "pynetstrat",
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+    }
+)
+
+COLOURS = {
+    "bare C": "#9a9a9a",
+    "pynetstrat": "#0b6fb8",
+    "dump_counters": "#0b6fb8",
+    "dump_stats": "#5fb0e6",
+    "reference.py": "#c9a227",
+    "open + int": "#d9822b",
+    "ioctl": "#d9822b",
+    "psutil": "#3c9d5a",
+    "pyroute2": "#b8433a",
+    "ip": "#7b5aa6",
+    "CNI plugin": "#4a3a66",
+}
+TITLES = {
+    "get_stats": "one interface's counters, rtnetlink",
+    "sysfs_held": "one interface's counters, held files",
+    "sysfs_once": "one interface's counters, one shot",
+    "up_kept": "lo up, kept socket",
+    "up_fresh": "lo up, one shot",
+}
+Medians = dict[tuple[str, str], float]
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight", facecolor="white")
+    plt.close(figure)
+    # Without the spaces at the ends of lines that matplotlib leaves.
+    path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")
+
+
+def _label(seconds: float) -> str:
+    from report import time_text
+
+    return time_text(seconds)
+
+
+def peers(medians: Medians, path: Path) -> None:
+    """Time per operation against the peers: bars on a logarithmic scale."""
+    groups = {
+        group: {case: value for (name, case), value in medians.items() if name == group}
+        for group in TITLES
+    }
+    heights = [len(cases) for cases in groups.values()]
+    figure, axes = plt.subplots(
+        len(groups),
+        1,
+        figsize=(7.5, 0.26 * sum(heights) + 1.2),
+        sharex=True,
+        gridspec_kw={"height_ratios": heights},
+    )
+    for axis, (group, cases) in zip(axes, groups.items(), strict=True):
+        names = list(cases)
+        values = [value * 1e6 for value in cases.values()]
+        axis.barh(names, values, color=[COLOURS[name] for name in names], height=0.75)
+        for row, value in enumerate(values):
+            axis.text(value * 1.08, row, _label(value / 1e6), va="center", fontsize=8)
+        axis.invert_yaxis()
+        axis.set_xscale("log")
+        axis.set_title(TITLES[group], loc="left", fontsize=9, fontweight="bold")
+        axis.tick_params(axis="y", length=0)
+        axis.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes[0].set_xlim(1, max(medians.values()) * 0 + 20_000)
+    axes[-1].set_xlabel("µs for one operation (logarithmic; shorter is better)")
+    figure.tight_layout(h_pad=0.6)
+    _save(figure, path)
+
+
+def sizes(medians: Medians, numbers: Iterable[int], path: Path) -> None:
+    """Cost against the number of interfaces, both logarithmic."""
+    numbers = list(numbers)
+    figure, axis = plt.subplots(figsize=(7.5, 4.6))
+    names = [f"dump {number}" for number in numbers]
+    for case in dict.fromkeys(case for group, case in medians if group in names):
+        points = [
+            (number, medians[name, case] * 1e6)
+            for number, name in zip(numbers, names, strict=True)
+            if (name, case) in medians
+        ]
+        axis.plot(
+            *zip(*points, strict=True),
+            marker="o",
+            markersize=4,
+            linewidth=1.6,
+            linestyle="--" if case == "bare C" else "-",
+            color=COLOURS[case],
+        )
+        axis.annotate(
+            case, points[-1], xytext=(6, 0), textcoords="offset points", va="center", fontsize=8
+        )
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xticks(numbers, [f"{number:,}" for number in numbers])
+    axis.minorticks_off()
+    axis.set_xlabel("interfaces in the namespace")
+    axis.set_ylabel("µs for the counters of all")
+    axis.grid(color="#dddddd", linewidth=0.6)
+    axis.margins(x=0.12)
+    _save(figure, path)
+
+
+def tails(summary: dict[str, dict], path: Path) -> None:
+    """The slow calls: time against the share of calls that were faster."""
+    figure, axis = plt.subplots(figsize=(7.5, 3.6))
+    percents = ["50", "90", "99", "99.9", "99.99", "100"]
+    for name, colour in (("get_stats", "#0b6fb8"), ("SysfsReader.read", "#3c9d5a")):
+        for condition, style in (("without churn", "--"), ("with churn", "-")):
+            ns = summary[condition][name]["ns"]
+            axis.plot(
+                range(len(percents)),
+                [ns[percent] / 1e3 for percent in percents],
+                marker="o",
+                markersize=4,
+                linestyle=style,
+                color=colour,
+                label=f"{name}, {condition}",
+            )
+    axis.set_xticks(range(len(percents)), [*(f"p{p}" for p in percents[:-1]), "worst"])
+    axis.set_yscale("log")
+    axis.set_ylabel("µs for one call")
+    axis.grid(color="#dddddd", linewidth=0.6)
+    axis.legend(frameon=False, fontsize=8)
+    _save(figure, path)

@@ -1,0 +1,89 @@
+"""The measurements: groups of cases, whole processes, and single calls under churn."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter_ns
+
+import harness
+import work
+
+import pynetstrat
+
+HERE = Path(__file__).parent
+
+#: What was measured: its process's runs, by case; a run has `loops` and `values`.
+Runs = dict[str, list[dict]]
+
+
+def group(name: str, bare: str, processes: int, values: int, seconds: float) -> Runs:
+    """One of work.GROUPS, in so many fresh sets of processes."""
+    _, operation, cases = work.GROUPS[name]
+    interface = "lo" if name == "dump" else work.INTERFACE  # a namespace may have nothing but lo
+    runs: Runs = {}
+    for _ in range(processes):
+        servers = {"bare C": harness.Server([bare, interface, "/sys/class/net"])}
+        for case in cases.keys() - work.missing():
+            servers[case] = harness.Server([sys.executable, str(HERE / "worker.py"), name, case])
+        timers = {
+            case: servers[case].timer(operation) for case in ("bare C", *cases) if case in servers
+        }
+        for case, run in harness.by_turns(timers, values, seconds).items():
+            runs.setdefault(case, []).append(run)
+        for server in servers.values():
+            server.close()
+    return runs
+
+
+def startup(values: int) -> Runs:
+    """Whole interpreters. Not the virtual environment's: its start-up files (*.pth) cost more than
+    what is measured, and belong to the tools that are installed beside. `-I`: no user's, either."""
+    packages = [str(HERE.parent), *(path for path in sys.path if path.endswith("site-packages"))]
+    programs = {
+        "bare interpreter": "",
+        "pynetstrat, lo up": "import pynetstrat; pynetstrat.get_strategy('loopback').initialize()",
+        "reference.py, lo up": "import pynetstrat.reference as r; r.link_set_up('lo')",
+        "psutil, import": "import psutil",
+        "pyroute2, import": "import pyroute2",
+    }
+    python = str(getattr(sys, "_base_executable", sys.executable))
+    timers = {
+        name: harness.process(
+            [python, "-I", "-c", f"import sys; sys.path[:0] = {packages}; {code}"]
+        )
+        for name, code in programs.items()
+        if name.split(",")[0] not in work.missing()
+    }
+    found = harness.once_by_turns(timers, values)
+    return {name: [run] for name, run in found.items()}
+
+
+def tails(seconds: float, churn: bool) -> dict[str, list[int]]:
+    """The nanoseconds of single calls, taken by turns; with `churn`, while another process makes and
+    deletes veth pairs all the time."""
+    churner = None
+    if churn:
+        churner = subprocess.Popen(
+            [sys.executable, str(HERE / "veth.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    found: dict[str, list[int]] = {"get_stats": [], "SysfsReader.read": []}
+    with pynetstrat.RtnetlinkSocket() as socket, pynetstrat.SysfsReader(work.INTERFACE) as reader:
+        end = perf_counter_ns() + round(seconds * 1e9)
+        now = 0
+        while now < end:
+            start = perf_counter_ns()
+            socket.get_stats(work.INTERFACE)
+            middle = perf_counter_ns()
+            reader.read()
+            now = perf_counter_ns()
+            found["get_stats"].append(middle - start)
+            found["SysfsReader.read"].append(now - middle)
+    if churner:
+        pairs, _ = churner.communicate("stop\n")
+        found["pairs"] = [int(pairs)]
+    return found

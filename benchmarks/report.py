@@ -1,0 +1,176 @@
+"""The results in words and tables (Markdown)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+#: Seconds, by group and case.
+Medians = dict[tuple[str, str], float]
+
+# runc's time for `lo` up, in seconds, as design notes have it from another machine: no ratio within
+# one run, so it is marked as such.
+RUNC = 35e-6
+
+PERCENTS = (0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 99.99, 100)
+
+
+def quantiles(calls: dict[str, list[int]]) -> dict[str, dict]:
+    """By operation: the `count` of calls, and the nanoseconds at each of PERCENTS."""
+    found = {}
+    for name, values in calls.items():
+        values = sorted(values)
+        last = len(values) - 1
+        found[name] = {
+            "count": len(values),
+            "ns": {str(percent): values[round(last * percent / 100)] for percent in PERCENTS},
+        }
+    return found
+
+
+def time_text(seconds: float) -> str:
+    """Three digits and a unit."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= scale:
+            break
+    value = seconds / scale
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(header), *map(list, rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def targets(medians: Medians) -> list[tuple[str, str, float, float, bool]]:
+    """(operation, against what, the ratio, the target, whether it is met). Against the bare calls a
+    ratio of times at most so large; against a peer, so many times as fast at least."""
+    found = []
+
+    def bare(operation: str, group: str, case: str, most: float) -> None:
+        ours, theirs = medians.get((group, case)), medians.get((group, "bare C"))
+        if ours and theirs:
+            found.append((operation, "bare C", ours / theirs, most, ours / theirs <= most))
+
+    def peer(operation: str, group: str, case: str, name: str, least: float) -> None:
+        ours, theirs = medians.get((group, case)), medians.get((group, name))
+        if ours and theirs:
+            found.append((operation, name, theirs / ours, least, theirs / ours >= least))
+
+    for operation, group, case, most, peers in (
+        ("get_network_interface_stats", "sysfs_once", "pynetstrat", 1.15, {"open + int": 2.5}),
+        ("SysfsReader.read", "sysfs_held", "pynetstrat", 1.3, {"open + int": 13}),
+        ("get_stats", "get_stats", "pynetstrat", 1.45, {"open + int": 30, "pyroute2": 80}),
+        ("link_set_up, kept socket", "up_kept", "pynetstrat", 1.3, {"pyroute2": 40}),
+        ("Loopback.initialize", "up_fresh", "pynetstrat", 1.3, {"pyroute2": 60, "ip": 100}),
+        ("dump_counters, 1,001", "dump 1001", "dump_counters", 1.25, {"psutil": 15}),
+        ("dump_stats, 1,001", "dump 1001", "dump_stats", 3.5, {"psutil": 6, "pyroute2": 350}),
+    ):
+        bare(operation, group, case, most)
+        for name, least in peers.items():
+            peer(operation, group, case, name, least)
+        if operation == "Loopback.initialize" and (group, case) in medians:
+            ratio = RUNC / medians[group, case]
+            found.append((operation, "runc's 35 µs (measured elsewhere)", ratio, 3, ratio >= 3))
+    return found
+
+
+def _startup(medians: Medians) -> tuple[float, float]:
+    """Import and `lo` up, over the bare interpreter: seconds; and psutil's import likewise."""
+    base = medians["startup", "bare interpreter"]
+    ours = medians["startup", "pynetstrat, lo up"] - base
+    return ours, medians.get(("startup", "psutil, import"), 0.0) - base
+
+
+def _targets(medians: Medians) -> str:
+    rows = []
+    for operation, against, ratio, target, met in targets(medians):
+        most = against == "bare C"
+        rows.append(
+            [
+                f"`{operation}`",
+                against,
+                _ratio(ratio) + (" times the time" if most else " times as fast"),
+                f"at {'most' if most else 'least'} {target}",
+                "met" if met else "**missed**",
+            ]
+        )
+    ours, psutil = _startup(medians)
+    name = "`import` and `lo` up, whole process"
+    met = "met" if ours <= 5e-3 else "**missed**"
+    rows.append([name, "bare interpreter", f"{time_text(ours)} over it", "at most 5 ms", met])
+    if psutil > 0:
+        met = "met" if ours <= psutil / 6 else "**missed**"
+        rows.append(
+            [name, "psutil's import alone", f"{ours / psutil:.3f} of it", "at most 1/6", met]
+        )
+    return _table(["operation", "against", "measured", "target", ""], rows)
+
+
+def _group(medians: Medians, group: str) -> str:
+    cases = {case: value for (name, case), value in medians.items() if name == group}
+    base = next(iter(cases.values()))
+    return _table(
+        ["", "median", f"times {next(iter(cases))}"],
+        [[case, time_text(value), _ratio(value / base)] for case, value in cases.items()],
+    )
+
+
+def _sizes(medians: Medians, sizes: Iterable[int]) -> str:
+    names = [f"dump {size}" for size in sizes]
+    cases = dict.fromkeys(case for group, case in medians if group in names)
+    return _table(
+        ["interfaces", *(f"{size:,}" for size in sizes)],
+        [
+            [case, *(time_text(medians[name, case]) for name in names if (name, case) in medians)]
+            for case in cases
+        ],
+    )
+
+
+def _tails(summary: dict[str, dict]) -> str:
+    rows = []
+    for condition, calls in summary.items():
+        for name in ("get_stats", "SysfsReader.read"):
+            ns = calls[name]["ns"]
+            figures = [time_text(ns[percent] / 1e9) for percent in ("50", "99", "99.9", "100")]
+            rows.append([f"`{name}`", condition, f"{calls[name]['count']:,}", *figures])
+    return _table(["call", "", "calls", "p50", "p99", "p99.9", "worst"], rows)
+
+
+def render(
+    machine: str,
+    medians: Medians,
+    summary: dict[str, dict],
+    sizes: Iterable[int],
+    missing: set[str],
+) -> str:
+    """The whole text."""
+    from work import GROUPS
+
+    sections: list[tuple[str, Callable[[], str]]] = [
+        ("Targets", lambda: _targets(medians)),
+        *(
+            (text[0].upper() + text[1:], lambda group=group: _group(medians, group))
+            for group, (text, _, _) in GROUPS.items()
+            if group != "dump"
+        ),
+        ("The counters of every interface, by their number", lambda: _sizes(medians, sizes)),
+        (
+            "Whole processes: import, and `lo` up",
+            lambda: _group(medians, "startup"),
+        ),
+        ("Single calls, without and with churn", lambda: _tails(summary)),
+    ]
+    pairs = summary["with churn"].get("pairs", {}).get("ns", {}).get("100", 0)
+    text = [
+        f"Measured on {machine}; medians. Cases of one table were measured by turns.",
+        *([f"Not installed, so left out: {', '.join(sorted(missing))}."] if missing else []),
+        *(f"### {title}\n\n{body()}" for title, body in sections),
+        f"Churn: another process made and deleted {pairs:,} veth pairs meanwhile.\n",
+    ]
+    return "\n\n".join(part.rstrip("\n") for part in text) + "\n"

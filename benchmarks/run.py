@@ -1,0 +1,136 @@
+"""The benchmarks: `./build.sh bench [--fast] [--output DIR]`.
+
+Moves itself into fresh user, network and mount namespaces, makes its interfaces there, measures, and
+writes results.md, the raw values (pyperf.json, tails.json) and charts. Touches nothing of the host's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import charts
+import measure
+import pyperf
+import report
+import veth
+import work
+
+import pynetstrat
+from pynetstrat import sandbox
+
+HERE = Path(__file__).parent
+SIZES = (1, 11, 101, 1001, 4001)
+SINGLE = ("sysfs_once", "sysfs_held", "get_stats", "up_kept", "up_fresh")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./build.sh bench", description=__doc__)
+    parser.add_argument("--fast", action="store_true", help="fewer values: about a minute")
+    parser.add_argument("--output", type=Path, default=HERE.parent / "build" / "bench")
+    return parser.parse_args()
+
+
+def compile_bare(directory: Path) -> str:
+    """The program of the bare system calls."""
+    program = directory / "bare"
+    compiler = os.environ.get("CC", "cc").split()
+    subprocess.run([*compiler, "-O2", "-o", str(program), str(HERE / "bare.c")], check=True)
+    return str(program)
+
+
+def machine() -> str:
+    """What was measured on, in general terms."""
+    kernel = ".".join(platform.release().split("-")[0].split(".")[:2])
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{os.cpu_count()} cores ({platform.machine()}), Linux {kernel}, {python}"
+
+
+def collect(bare: str, fast: bool) -> tuple[dict[str, measure.Runs], dict[str, dict]]:
+    """Every measurement, by group; and the single calls without and with churn."""
+    processes, values, seconds = (2, 11, 0.005) if fast else (6, 21, 0.01)
+    groups: dict[str, measure.Runs] = {}
+    tails: dict[str, dict] = {}
+
+    def note(name: str) -> None:
+        print(f"{time.monotonic() - start:6.1f} s  {name}", file=sys.stderr, flush=True)
+
+    start = time.monotonic()
+    pynetstrat.link_set_up("lo")
+    for size in SIZES:
+        name = f"dump {size}"
+        note(name)
+        veth.fill(size)
+        groups[name] = measure.group("dump", bare, 2 if fast or size > 1001 else 4, values, seconds)
+        if size > 1:
+            continue
+        veth.fill(3)
+        for name in SINGLE:
+            note(name)
+            groups[name] = measure.group(name, bare, processes, values, seconds)
+        note("startup")
+        groups["startup"] = measure.startup(15 if fast else 60)
+        for churn in (False, True):
+            note("tails with churn" if churn else "tails")
+            name = "with churn" if churn else "without churn"
+            tails[name] = measure.tails(3 if fast else 15, churn)
+    note("done")
+    return groups, tails
+
+
+def to_pyperf(groups: dict[str, measure.Runs]) -> pyperf.BenchmarkSuite:
+    """The values in pyperf's form, for `pyperf show`, `stats`, `hist` and `compare_to`."""
+    about = {
+        "machine": machine(),
+        "python_version": platform.python_version(),
+        "pynetstrat_version": pynetstrat.__version__,
+        "unit": "second",
+    }
+    return pyperf.BenchmarkSuite(
+        [
+            pyperf.Benchmark(
+                [
+                    pyperf.Run(
+                        run["values"],
+                        metadata={**about, "name": f"{group}/{case}", "loops": run["loops"]},
+                        collect_metadata=False,
+                    )
+                    for run in runs
+                ]
+            )
+            for group, cases in groups.items()
+            for case, runs in cases.items()
+        ]
+    )
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    output = arguments.output
+    output.mkdir(parents=True, exist_ok=True)
+    bare = compile_bare(output)
+    sandbox.enter()
+    groups, tails = collect(bare, arguments.fast)
+
+    suite = to_pyperf(groups)
+    suite.dump(str(output / "pyperf.json"), replace=True)
+    medians = {tuple(bench.get_name().split("/")): bench.median() for bench in suite}
+    summary = {name: report.quantiles(calls) for name, calls in tails.items()}
+    (output / "tails.json").write_text(json.dumps(summary, indent=1) + "\n")
+    text = report.render(machine(), medians, summary, SIZES, work.missing())
+    (output / "results.md").write_text(text)
+    charts.peers(medians, output / "peers.svg")
+    charts.sizes(medians, SIZES, output / "sizes.svg")
+    charts.tails(summary, output / "tails.svg")
+    print(text)
+    print(f"in {output}: results.md, pyperf.json, tails.json, peers.svg, sizes.svg, tails.svg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""What is measured: groups of cases that give the same result, or do the same, in different ways.
+
+A case is a function that prepares the work and gives its timer. It is called in a process of its
+own, so that what one library loads or leaves running (threads, for one) weighs on no other.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from harness import Timer, process, python
+
+import pynetstrat
+from pynetstrat import NetworkInterface, reference
+
+INTERFACE = "bench0"
+CNI_PLUGIN = "/usr/lib/cni/loopback"
+FILES = (
+    *("rx_bytes", "rx_packets", "rx_errors", "rx_dropped"),
+    *("tx_bytes", "tx_packets", "tx_errors", "tx_dropped"),
+)
+
+Case = Callable[[], Timer]
+
+
+def naive_stats(name: str) -> NetworkInterface:
+    """What a program does that has no library for it."""
+    values = []
+    for file in FILES:
+        with open(f"/sys/class/net/{name}/statistics/{file}") as stream:  # noqa: PTH123
+            values.append(int(stream.read()))
+    return NetworkInterface(name, *values)
+
+
+def naive_dump() -> dict[str, NetworkInterface]:
+    """The same, for every interface."""
+    return {name: naive_stats(name) for name in os.listdir("/sys/class/net")}  # noqa: PTH208
+
+
+def naive_up() -> None:
+    """The ioctls of ifconfig, which a program without a library may use."""
+    import fcntl
+    import struct
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stream:
+        request = struct.pack("16sH22x", b"lo", 0)
+        (flags,) = struct.unpack_from("16xH", fcntl.ioctl(stream, 0x8913, request))  # SIOCGIFFLAGS
+        fcntl.ioctl(stream, 0x8914, struct.pack("16sH22x", b"lo", flags | 1))  # SIOCSIFFLAGS
+
+
+def of_psutil() -> Timer:
+    """psutil knows no single interface: it reads the table of all."""
+    import psutil
+
+    return python(partial(psutil.net_io_counters, pernic=True))
+
+
+def of_pyroute2(method: str, *arguments: object, **options: object) -> Timer:
+    """A method of an IPRoute that is kept; what it gives is run through."""
+    import pyroute2
+
+    call = partial(getattr(pyroute2.IPRoute(), method), *arguments, **options)
+    return python(lambda: list(call()))
+
+
+def of_fresh_pyroute2() -> Timer:
+    import pyroute2
+
+    def work() -> None:
+        with pyroute2.IPRoute() as route:
+            route.link("set", index=1, state="up")
+
+    return python(work)
+
+
+def of_ip() -> Timer:
+    return process([str(shutil.which("ip")), "link", "set", "lo", "up"])
+
+
+def of_cni() -> Timer:
+    configuration = Path(tempfile.gettempdir()) / f"pynetstrat-bench-{os.getpid()}.json"
+    configuration.write_text(json.dumps({"cniVersion": "0.4.0", "name": "lo", "type": "loopback"}))
+    environment = {
+        "CNI_COMMAND": "ADD",
+        "CNI_CONTAINERID": "bench",
+        "CNI_NETNS": f"/proc/{os.getpid()}/ns/net",
+        "CNI_IFNAME": "lo",
+        "CNI_PATH": str(Path(CNI_PLUGIN).parent),
+    }
+    return process([CNI_PLUGIN], environment, str(configuration))
+
+
+def call(function: Callable[..., object], *arguments: object) -> Case:
+    """The case of a function with these arguments."""
+    return lambda: python(partial(function, *arguments))
+
+
+def kept(method: str, *arguments: object) -> Case:
+    """The case of a method of an RtnetlinkSocket that is kept."""
+    return lambda: python(partial(getattr(pynetstrat.RtnetlinkSocket(), method), *arguments))
+
+
+def reader() -> Timer:
+    return python(pynetstrat.SysfsReader(INTERFACE).read)
+
+
+#: By group: what it does, the operation of bare.c, and the cases.
+GROUPS: dict[str, tuple[str, str, dict[str, Case]]] = {
+    "sysfs_once": (
+        "eight counters of one interface, nothing kept between calls",
+        "sysfs_once",
+        {
+            "pynetstrat": call(pynetstrat.get_network_interface_stats, INTERFACE),
+            "reference.py": call(reference.get_network_interface_stats, INTERFACE),
+            "open + int": call(naive_stats, INTERFACE),
+            "psutil": of_psutil,
+        },
+    ),
+    "sysfs_held": (
+        "eight counters of one interface, from files held open",
+        "sysfs_held",
+        {"pynetstrat": reader, "open + int": call(naive_stats, INTERFACE), "psutil": of_psutil},
+    ),
+    "get_stats": (
+        "eight counters of one interface, by rtnetlink on a kept socket",
+        "get_stats",
+        {
+            "pynetstrat": kept("get_stats", INTERFACE),
+            "reference.py": call(reference.get_stats, INTERFACE),
+            "open + int": call(naive_stats, INTERFACE),
+            "psutil": of_psutil,
+            "pyroute2": lambda: of_pyroute2("link", "get", ifname=INTERFACE),
+        },
+    ),
+    "up_kept": (
+        "lo up, on a kept socket",
+        "up_kept",
+        {
+            "pynetstrat": kept("link_set_up", "lo"),
+            "pyroute2": lambda: of_pyroute2("link", "set", index=1, state="up"),
+        },
+    ),
+    "up_fresh": (
+        "lo up, nothing kept between calls",
+        "up_fresh",
+        {
+            "pynetstrat": lambda: python(pynetstrat.get_strategy("loopback").initialize),
+            "reference.py": call(reference.link_set_up, "lo"),
+            "ioctl": call(naive_up),
+            "pyroute2": of_fresh_pyroute2,
+            "ip": of_ip,
+            "CNI plugin": of_cni,
+        },
+    ),
+    "dump": (
+        "the counters of every interface",
+        "dump",
+        {
+            "dump_counters": kept("dump_counters"),
+            "dump_stats": kept("dump_stats"),
+            "reference.py": call(reference.dump_stats),
+            "open + int": call(naive_dump),
+            "psutil": of_psutil,
+            "pyroute2": lambda: of_pyroute2("get_links"),
+        },
+    ),
+}
+
+
+def missing() -> set[str]:
+    """The peers that are not installed."""
+    absent = {name for name in ("psutil", "pyroute2") if importlib.util.find_spec(name) is None}
+    if shutil.which("ip") is None:
+        absent.add("ip")
+    if not Path(CNI_PLUGIN).exists():
+        absent.add("CNI plugin")
+    return absent
