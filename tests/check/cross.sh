@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# The core and its tests on eight architectures: built by zig cc against musl, static, and run under
+# qemu-user on this kernel, in a fresh network namespace in which lo is really brought up. Then the
+# same for this machine's musl-gcc and gcc -m32, without an emulator.
+#
+# qemu-user translates netlink and knows nothing of RTM_GETSTATS: send() fails with EOPNOTSUPP, and
+# the way by name must serve instead.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+# qemu's name and zig's target
+architectures=(
+    "x86_64 x86_64-linux-musl"
+    "i386 x86-linux-musl"
+    "aarch64 aarch64-linux-musl"
+    "arm arm-linux-musleabihf"
+    "riscv64 riscv64-linux-musl"
+    "mips mips-linux-musleabi"
+    "ppc64 powerpc64-linux-musl"
+    "s390x s390x-linux-musl"
+)
+# Debian's musl-gcc does not look where the kernel's headers are.
+natives=(
+    "musl musl-gcc -static -idirafter /usr/include -idirafter /usr/include/$(uname -m)-linux-gnu"
+    "m32 gcc -m32"
+)
+
+need() {
+    command -v "$1" >/dev/null || { echo "no $1: apt-get install $2"; exit 1; }
+}
+need unshare util-linux
+need musl-gcc musl-tools
+need gcc gcc
+echo 'int main(void){return 0;}' | gcc -m32 -x c - -o /dev/null 2>/dev/null ||
+    { echo "gcc -m32 does not work: apt-get install gcc-multilib"; exit 1; }
+for row in "${architectures[@]}"; do
+    need "qemu-${row%% *}-static" qemu-user-static
+done
+unshare -Urnm mount -t sysfs sysfs /sys ||
+    { echo "no namespaces: run this as root, or where user namespaces are allowed"; exit 1; }
+# shellcheck source=tests/check/zig.bash
+. tests/check/zig.bash
+
+out=$PWD/build/cross
+rm -rf "$out"
+mkdir -p "$out"
+
+tests=()
+for source in tests/c/test_*.c; do
+    source=${source##*/test_}
+    tests+=("${source%.c}")
+done
+
+# sandboxed COMMAND..: in namespaces of its own. An emulated program cannot make a user namespace
+# itself, since qemu has a thread beside it.
+sandboxed() {
+    # shellcheck disable=SC2016
+    timeout 120 unshare -Urnm sh -c 'mount -t sysfs sysfs /sys && exec "$@"' sh "$@"
+}
+
+# one NAME EMULATOR COMPILER..: builds and runs it all; the last line tells how it went.
+one() {
+    local name=$1 emulator=$2 program passed=0
+    shift 2
+    examples/embed/build.sh "$out/$name/embed" "$@" -std=c11
+    sandboxed $emulator "$out/$name/embed/embed" here | tee "$out/$name/lo"
+    grep -qx 'lo was down, is up' "$out/$name/lo"
+    if [ -z "$emulator" ]; then
+        grep -q '^lo by index .* tx_dropped=0$' "$out/$name/lo"
+    else
+        grep -q '^lo by index: refused here' "$out/$name/lo"
+        export NETSTRAT_EMULATED=1
+    fi
+    CC="$*" CFLAGS='-O1 -g' LDFLAGS='' tests/c/build.sh "$out/$name" "${tests[@]}"
+    for program in "$out/$name"/test_*; do
+        echo "== $name: ${program##*/}"
+        sandboxed $emulator "$program"
+        passed=$((passed + 1))
+    done
+    [ "$passed" -gt 0 ]
+    echo "passed $passed"
+}
+
+# Side by side: an architecture takes half a minute, most of it zig's, which compiles musl for it.
+running=0
+for row in "${architectures[@]}" "${natives[@]}"; do
+    read -ra words <<<"$row"
+    if [ "${words[0]}" = musl ] || [ "${words[0]}" = m32 ]; then
+        command=(one "${words[0]}" "" "${words[@]:1}")
+    else
+        command=(one "${words[0]}" "qemu-${words[0]}-static" "$zig_cc" -target "${words[1]}" -static)
+    fi
+    if [ "$running" -ge "$(nproc)" ]; then
+        wait -n || true
+        running=$((running - 1))
+    fi
+    (set -e; "${command[@]}") >"$out/${words[0]}.log" 2>&1 &
+    running=$((running + 1))
+done
+wait
+
+good=0 programs=0 native=0
+for row in "${architectures[@]}" "${natives[@]}"; do
+    name=${row%% *}
+    last=$(tail -n 1 "$out/$name.log")
+    if [[ $last == passed\ * ]]; then
+        programs=$((programs + ${last#passed }))
+        if [ "$name" = musl ] || [ "$name" = m32 ]; then native=$((native + 1)); else good=$((good + 1)); fi
+    else
+        echo "FAILED on $name:"
+        cat "$out/$name.log"
+    fi
+done
+echo "$good of ${#architectures[@]} architectures passed, lo up on each; native: $native of" \
+    "${#natives[@]} (musl, -m32); $programs test programs run"
+[ "$good" -eq "${#architectures[@]}" ] && [ "$native" -eq "${#natives[@]}" ]
