@@ -1,5 +1,6 @@
 """The cffi builder: declarations are sliced from csrc/netstrat.h, sources are csrc/*.c."""
 
+import sysconfig
 from pathlib import Path
 
 from cffi import FFI
@@ -22,5 +23,5 @@ ffibuilder.set_source(
     define_macros=[("_GNU_SOURCE", None)],
     extra_compile_args=["-std=c11", "-fvisibility=hidden"],
     libraries=["pthread"],
-    py_limited_api=True,
+    py_limited_api=not sysconfig.get_config_var("Py_GIL_DISABLED"),  # as in setup.py
 )
