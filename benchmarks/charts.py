@@ -1,4 +1,4 @@
-"""The results as charts (SVG): readable on a light and on a dark page, the same for the same data."""
+"""The results as charts (SVG), which are the same for the same data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 mpl.use("svg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 mpl.rcParams.update(
     {
@@ -83,7 +83,7 @@ def peers(medians: Medians, path: Path) -> None:
         axis.set_title(TITLES[group], loc="left", fontsize=9, fontweight="bold")
         axis.tick_params(axis="y", length=0)
         axis.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes[0].set_xlim(1, max(medians.values()) * 0 + 20_000)
+    axes[0].set_xlim(1, 20_000)
     axes[-1].set_xlabel("µs for one operation (logarithmic; shorter is better)")
     figure.tight_layout(h_pad=0.6)
     _save(figure, path)

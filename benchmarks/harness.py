@@ -1,9 +1,9 @@
-"""Values by turns: what is compared is measured in the same seconds, so that drift meets all of it.
+"""Values by turns: what is compared is measured in the same seconds, and drift meets all of it.
 
-pyperf measures one benchmark after the other. On a machine that others use, minutes then lie between
-a number and the one it is divided by. Here a group of cases is measured together: one value of each,
-then the next value of each. Every case has a process of its own, which waits while the others work;
-the whole is repeated with fresh processes, and what they measured is handed to pyperf.
+pyperf measures one benchmark after the other. On a machine that others use, minutes then lie
+between a number and the one it is divided by. Here a group of cases is measured together: one value
+of each, then the next value of each. Every case has a process of its own, which waits while the
+others work; the whole is repeated with fresh processes, and the values are handed to pyperf.
 """
 
 from __future__ import annotations

@@ -61,8 +61,11 @@ def startup(values: int) -> Runs:
 
 
 def tails(seconds: float, churn: bool) -> dict[str, list[int]]:
-    """The nanoseconds of single calls, taken by turns; with `churn`, while another process makes and
-    deletes veth pairs all the time."""
+    """The nanoseconds of single calls, taken by turns.
+
+    Parameters:
+        churn: whether another process makes and deletes veth pairs meanwhile.
+    """
     churner = None
     if churn:
         churner = subprocess.Popen(

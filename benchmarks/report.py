@@ -29,9 +29,8 @@ def quantiles(calls: dict[str, list[int]]) -> dict[str, dict]:
 
 def time_text(seconds: float) -> str:
     """Three digits and a unit."""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= scale:
-            break
+    scales = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+    unit, scale = next((pair for pair in scales if seconds >= pair[1]), scales[-1])
     value = seconds / scale
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
 
@@ -155,7 +154,7 @@ def render(
     sections: list[tuple[str, Callable[[], str]]] = [
         ("Targets", lambda: _targets(medians)),
         *(
-            (text[0].upper() + text[1:], lambda group=group: _group(medians, group))
+            (text, lambda group=group: _group(medians, group))
             for group, (text, _, _) in GROUPS.items()
             if group != "dump"
         ),

@@ -1,7 +1,8 @@
 """The benchmarks: `./build.sh bench [--fast] [--output DIR]`.
 
-Moves itself into fresh user, network and mount namespaces, makes its interfaces there, measures, and
-writes results.md, the raw values (pyperf.json, tails.json) and charts. Touches nothing of the host's.
+Moves itself into fresh user, network and mount namespaces, makes its interfaces there, measures,
+and writes results.md, the raw values (pyperf.json, tails.json) and charts. The host's interfaces
+are never touched.
 """
 
 from __future__ import annotations

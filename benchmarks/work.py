@@ -115,7 +115,7 @@ def reader() -> Timer:
 #: By group: what it does, the operation of bare.c, and the cases.
 GROUPS: dict[str, tuple[str, str, dict[str, Case]]] = {
     "sysfs_once": (
-        "eight counters of one interface, nothing kept between calls",
+        "Eight counters of one interface, nothing kept between calls",
         "sysfs_once",
         {
             "pynetstrat": call(pynetstrat.get_network_interface_stats, INTERFACE),
@@ -125,12 +125,12 @@ GROUPS: dict[str, tuple[str, str, dict[str, Case]]] = {
         },
     ),
     "sysfs_held": (
-        "eight counters of one interface, from files held open",
+        "Eight counters of one interface, from files held open",
         "sysfs_held",
         {"pynetstrat": reader, "open + int": call(naive_stats, INTERFACE), "psutil": of_psutil},
     ),
     "get_stats": (
-        "eight counters of one interface, by rtnetlink on a kept socket",
+        "Eight counters of one interface, by rtnetlink on a kept socket",
         "get_stats",
         {
             "pynetstrat": kept("get_stats", INTERFACE),
@@ -141,7 +141,7 @@ GROUPS: dict[str, tuple[str, str, dict[str, Case]]] = {
         },
     ),
     "up_kept": (
-        "lo up, on a kept socket",
+        "`lo` up, on a kept socket",
         "up_kept",
         {
             "pynetstrat": kept("link_set_up", "lo"),
@@ -149,7 +149,7 @@ GROUPS: dict[str, tuple[str, str, dict[str, Case]]] = {
         },
     ),
     "up_fresh": (
-        "lo up, nothing kept between calls",
+        "`lo` up, nothing kept between calls",
         "up_fresh",
         {
             "pynetstrat": lambda: python(pynetstrat.get_strategy("loopback").initialize),
@@ -161,7 +161,7 @@ GROUPS: dict[str, tuple[str, str, dict[str, Case]]] = {
         },
     ),
     "dump": (
-        "the counters of every interface",
+        "The counters of every interface",
         "dump",
         {
             "dump_counters": kept("dump_counters"),
