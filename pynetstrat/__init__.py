@@ -78,7 +78,7 @@ if not TYPE_CHECKING:  # or typing tools would take any name at all for one of o
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        # Not importlib.import_module: `import importlib` costs a quarter of all that is loaded here.
+        # Not importlib.import_module: importlib costs a quarter of all that is loaded here.
         value: object = getattr(__import__(_HOMES[name], globals(), level=1, fromlist=[name]), name)
         globals()[name] = value
         return value

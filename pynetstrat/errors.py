@@ -231,8 +231,10 @@ def kernel_error(
             )
     elif errno in _REFUSED:
         kind = PermissionDeniedError
-        if operation in {"setns", "open netns"}:
+        if operation == "setns":
             hint = _SYS_ADMIN
+        elif operation == "open netns":
+            hint = "the namespaces of another's process need CAP_SYS_PTRACE over it"
         elif operation in _SYSFS:
             hint = "the file's mode or a security module forbids it"
         else:
