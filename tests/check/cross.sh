@@ -60,12 +60,13 @@ sandboxed() {
 
 # one NAME EMULATOR COMPILER..: builds and runs it all; the last line tells how it went.
 one() {
-    local name=$1 emulator=$2 program passed=0
+    local name=$1 program passed=0 emulator=()
+    [ -z "$2" ] || emulator=("$2")
     shift 2
     examples/embed/build.sh "$out/$name/embed" "$@" -std=c11
-    sandboxed $emulator "$out/$name/embed/embed" here | tee "$out/$name/lo"
+    sandboxed "${emulator[@]}" "$out/$name/embed/embed" here | tee "$out/$name/lo"
     grep -qx 'lo was down, is up' "$out/$name/lo"
-    if [ -z "$emulator" ]; then
+    if [ "${#emulator[@]}" -eq 0 ]; then
         grep -q '^lo by index .* tx_dropped=0$' "$out/$name/lo"
     else
         grep -q '^lo by index: refused here' "$out/$name/lo"
@@ -74,7 +75,7 @@ one() {
     CC="$*" CFLAGS='-O1 -g' LDFLAGS='' tests/c/build.sh "$out/$name" "${tests[@]}"
     for program in "$out/$name"/test_*; do
         echo "== $name: ${program##*/}"
-        sandboxed $emulator "$program"
+        sandboxed "${emulator[@]}" "$program"
         passed=$((passed + 1))
     done
     [ "$passed" -gt 0 ]
