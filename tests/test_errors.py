@@ -125,7 +125,7 @@ def test_texts():
         (errno.EMFILE, "socket", errors.KernelError, "Too many open files"),
         (errno.EPERM, "RTM_NEWLINK", errors.PermissionDeniedError, "CAP_NET_ADMIN"),
         (errno.EPERM, "setns", errors.PermissionDeniedError, "CAP_SYS_ADMIN"),
-        (errno.EACCES, "open netns", errors.PermissionDeniedError, "CAP_SYS_ADMIN"),
+        (errno.EACCES, "open netns", errors.PermissionDeniedError, "CAP_SYS_PTRACE"),
         (errno.EACCES, "openat", errors.PermissionDeniedError, "the file's mode"),
         (errno.EINVAL, "setns", errors.KernelError, "neither a network namespace nor a pidfd"),
         (errno.EBADF, "setns", errors.KernelError, "Bad file descriptor"),
