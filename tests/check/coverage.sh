@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The Python tests under coverage, processes that they start included: every line of the package
+# must be reached. (The C core's own figures: the checks of the core.)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+out=$PWD/build/coverage
+python=$PWD/.venv/bin/python
+rm -rf "$out"
+mkdir -p "$out"
+
+# The settings of pyproject.toml, and for the processes that the tests start: they find this file
+# through their environment, whatever their directory is.
+cat >"$out/coveragerc" <<RC
+[run]
+branch = true
+source = pynetstrat
+omit = */_core_build.py
+parallel = true
+patch = subprocess
+data_file = $out/data
+disable_warnings = no-data-collected
+
+[report]
+show_missing = true
+skip_covered = true
+exclude_also =
+    if TYPE_CHECKING:
+RC
+# What the benchmarks' and the core's own tests do is not counted: these tests stand by themselves.
+"$python" -m coverage run --rcfile "$out/coveragerc" -m pytest -q -p no:cacheprovider \
+    --ignore tests/test_core.py --ignore tests/test_benchmarks.py "$@"
+"$python" -m coverage combine --rcfile "$out/coveragerc" --quiet "$out"
+"$python" -m coverage report --rcfile "$out/coveragerc"
+"$python" -m coverage json --rcfile "$out/coveragerc" --quiet -o "$out/coverage.json"
+"$python" - "$out/coverage.json" <<'PY'
+import json
+import sys
+
+with open(sys.argv[1]) as file:
+    totals = json.load(file)["totals"]
+lines, covered = totals["num_statements"], totals["covered_lines"]
+branches, taken = totals["num_branches"], totals["covered_branches"]
+print(f"Python: {covered} of {lines} lines ({100 * covered / lines:.1f} %), "
+      f"{taken} of {branches} branches ({100 * taken / branches:.1f} %)")
+sys.exit(covered < lines)
+PY
