@@ -446,7 +446,8 @@ int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
             /* The rest of this dump must not stand in the way of the next request. */
             int drained = drain(sock, &exchange.deadline);
 
-            if (code != -ENOBUFS || drained < 0)
+            /* EBUSY: there was one, of an earlier call that had no time left to drain it. */
+            if ((code != -ENOBUFS && code != -EBUSY) || drained < 0)
                 return code;
         }
     }

@@ -549,7 +549,7 @@ static void answer_odd_dump(void)
     else if (step == 2)
         put_done(bytes, 0, fake.sequence, 1);
     else if (step == 3)
-        put_ack(bytes, 0, fake.sequence, OWN_PORT, -EBUSY, fake.request, 16, NULL);
+        put_ack(bytes, 0, fake.sequence, OWN_PORT, -EACCES, fake.request, 16, NULL);
     else
         put_stats(bytes, NLM_F_MULTI, fake.sequence, 1);
     put_done(&queue(KERNEL)->bytes, 0, fake.sequence, 0);
@@ -631,7 +631,7 @@ static void test_dumps(void)
 
     /* What is no link, no counters, no verdict; what is none of them is not left in the queue. */
     for (unsigned i = 0; i < 5; i++) {
-        static const int codes[] = {-EBADMSG, -EBADMSG, -EBADMSG, -EBUSY, -EBADMSG};
+        static const int codes[] = {-EBADMSG, -EBADMSG, -EBADMSG, -EACCES, -EBADMSG};
 
         prepare(answer_odd_dump);
         step = i;

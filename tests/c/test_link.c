@@ -327,6 +327,12 @@ static void test_many_links(void)
                       "recvfrom"));
     sock.buffer_size = sizeof buffer;
     CHECK(netstrat_dump_links(&sock, links, 2 * PAIRS + 1, &error) == 2 * PAIRS + 1);
+    /* Nor does one for which there was no time. */
+    sock.timeout_ms = 0;
+    CHECK(failed_with(netstrat_dump_links(&sock, links, 2 * PAIRS + 1, &error), -ETIMEDOUT,
+                      "recvfrom"));
+    sock.timeout_ms = 5000;
+    CHECK(netstrat_dump_links(&sock, links, 2 * PAIRS + 1, &error) == 2 * PAIRS + 1);
 
     message.length = 0;
     at = begin(&message, 108 /* RTM_NEWLINKPROP */,
