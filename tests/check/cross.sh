@@ -75,7 +75,13 @@ one() {
     CC="$*" CFLAGS='-O1 -g' LDFLAGS='' tests/c/build.sh "$out/$name" "${tests[@]}"
     for program in "$out/$name"/test_*; do
         echo "== $name: ${program##*/}"
-        sandboxed "${emulator[@]}" "$program"
+        # qemu 7.2 shares one GDT among an i386 program's threads: sigreturn reloads %gs, which then
+        # is that of the thread made last, and ended. This kernel runs the program as it is.
+        if [ "$name" = i386 ] && [ "${program##*/}" = test_netns ]; then
+            env -u NETSTRAT_EMULATED unshare -Urnm sh -c 'mount -t sysfs sysfs /sys && exec "$0"' "$program"
+        else
+            sandboxed "${emulator[@]}" "$program"
+        fi
         passed=$((passed + 1))
     done
     [ "$passed" -gt 0 ]
