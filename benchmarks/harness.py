@@ -8,6 +8,7 @@ others work; the whole is repeated with fresh processes, and the values are hand
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Callable
@@ -77,8 +78,10 @@ class Server:
         return run
 
     def close(self) -> None:
-        """Ends the process."""
-        self._process.communicate()
+        """Ends the process, by the end of its input."""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()
+        self._process.wait()
 
 
 def calibrate(timer: Timer, seconds: float) -> tuple[int, float]:

@@ -127,7 +127,7 @@ def compare(kept: dict, now: dict) -> tuple[list[str], bool]:
             good = False
             continue
         grown = count / before - 1
-        verdict = "" if grown <= tolerance else f"  more than {tolerance:.0%}"
+        verdict = "" if count <= before * (1 + tolerance) else f"  more than {tolerance:.0%}"
         good = good and not verdict
         lines.append(f"{operation:18} {count:8,.1f}  kept {before:8,.1f}  {grown:+7.2%}{verdict}")
     return lines, good
@@ -145,7 +145,8 @@ def main() -> int:
         # The threads that wait for valgrind come after: unshare(2) wants one thread only.
         sandbox.enter()
         pynetstrat.link_set_up("lo")
-        veth.Maker().add(INTERFACE, "peer0")
+        with veth.Maker() as maker:
+            maker.add(INTERFACE, "peer0")
         counts = count_all(Path(directory))
     now = {
         "compiler": name,

@@ -60,20 +60,21 @@ def startup(values: int) -> Runs:
     return {name: [run] for name, run in found.items()}
 
 
-def tails(seconds: float, churn: bool) -> dict[str, list[int]]:
+def tails(seconds: float, churners: int) -> dict[str, list[int]]:
     """The nanoseconds of single calls, taken by turns.
 
     Parameters:
-        churn: whether another process makes and deletes veth pairs meanwhile.
+        churners: so many other processes make and delete veth pairs meanwhile.
     """
-    churner = None
-    if churn:
-        churner = subprocess.Popen(
+    others = [
+        subprocess.Popen(
             [sys.executable, str(HERE / "veth.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        for _ in range(churners)
+    ]
     found: dict[str, list[int]] = {"get_stats": [], "SysfsReader.read": []}
     with pynetstrat.RtnetlinkSocket() as socket, pynetstrat.SysfsReader(work.INTERFACE) as reader:
         end = perf_counter_ns() + round(seconds * 1e9)
@@ -86,7 +87,6 @@ def tails(seconds: float, churn: bool) -> dict[str, list[int]]:
             now = perf_counter_ns()
             found["get_stats"].append(middle - start)
             found["SysfsReader.read"].append(now - middle)
-    if churner:
-        pairs, _ = churner.communicate("stop\n")
-        found["pairs"] = [int(pairs)]
+    if others:
+        found["pairs"] = [sum(int(other.communicate("stop\n")[0]) for other in others)]
     return found

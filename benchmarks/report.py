@@ -170,6 +170,7 @@ def render(
         f"Measured on {machine}; medians. Cases of one table were measured by turns.",
         *([f"Not installed, so left out: {', '.join(sorted(missing))}."] if missing else []),
         *(f"### {title}\n\n{body()}" for title, body in sections),
-        f"Churn: another process made and deleted {pairs:,} veth pairs meanwhile.\n",
+        f"Calls back to back. Churn: other processes made and deleted {pairs:,} veth pairs "
+        "meanwhile.\n",
     ]
     return "\n\n".join(part.rstrip("\n") for part in text) + "\n"

@@ -6,6 +6,7 @@ containers of a busy host.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
@@ -32,6 +33,12 @@ class Maker:
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
 
+    def __enter__(self) -> Maker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
     def _ask(self, kind: int, flags: int, body: bytes) -> None:
         self._socket.send(
             struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _ACK | flags, 0, 0) + body
@@ -57,20 +64,21 @@ class Maker:
 
 def fill(interfaces: int) -> None:
     """Pairs bench0 and peer0, bench1 and peer1 and so on, until there are so many interfaces."""
-    maker = Maker()
-    for pair in range((len(socket.if_nameindex()) - 1) // 2, (interfaces - 1) // 2):
-        maker.add(f"bench{pair}", f"peer{pair}")
-        maker.set_up(f"bench{pair}")
-        maker.set_up(f"peer{pair}")
+    with Maker() as maker:
+        for pair in range((len(socket.if_nameindex()) - 1) // 2, (interfaces - 1) // 2):
+            maker.add(f"bench{pair}", f"peer{pair}")
+            maker.set_up(f"bench{pair}")
+            maker.set_up(f"peer{pair}")
 
 
 def main() -> None:
-    maker = Maker()
+    name, peer = f"churn{os.getpid()}", f"nruhc{os.getpid()}"
     rounds = 0
-    while not select.select([sys.stdin], [], [], 0)[0]:
-        maker.add("churn0", "churn1")
-        maker.delete("churn0")
-        rounds += 1
+    with Maker() as maker:
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            maker.add(name, peer)
+            maker.delete(name)
+            rounds += 1
     print(rounds)
 
 

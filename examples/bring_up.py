@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""`lo` up in the network namespace of a container, from outside: what a runtime does at its start.
+
+Shows `get_strategy` and `initialize(netns=...)`. The calling thread never changes namespace, so a
+program with many threads can do this for many containers at once.
+
+    bring_up.py PID | PATH        (PATH: /run/netns/NAME, /proc/PID/ns/net)
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pynetstrat import NetstratError, Network, RtnetlinkSocket, get_strategy
+
+
+def main() -> None:
+    """Brings it up, and shows that it is."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: bring_up.py PID | PATH")
+    target = sys.argv[1]
+    netns = f"/proc/{target}/ns/net" if target.isdigit() else target
+    network = Network(type="loopback", name="lo")
+    try:
+        get_strategy(network.type).initialize(network, netns=netns)
+        with RtnetlinkSocket(netns) as socket:
+            state = "up" if socket.link_is_up(network.name) else "down"
+    except NetstratError as error:
+        sys.exit(f"bring_up.py: {error}")
+    print(f"{network.name} is {state} in {netns}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""The busiest interfaces, computed with numpy on the kernel's counters without copying them.
+
+Shows that the `counters` of `RtnetlinkSocket.dump_counters` are a two-dimensional memoryview: numpy
+takes it as an array of unsigned 64-bit numbers, one row an interface, without a copy and without a
+Python object for each number. A later dump has memory of its own, so two can be subtracted.
+
+    numpy_rates.py [SECONDS [ROWS]]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+
+from pynetstrat import RtnetlinkSocket
+
+
+def busiest(interval: float, rows: int) -> None:
+    """Prints the interfaces that moved the most bytes in the interval."""
+    with RtnetlinkSocket() as socket:
+        first = socket.dump_counters()
+        then = time.monotonic()
+        time.sleep(interval)
+        second = socket.dump_counters()
+        seconds = time.monotonic() - then
+
+    before = np.asarray(first.counters)
+    now = np.asarray(second.counters)
+    assert not now.flags.owndata  # it is the memory of the dump: nothing was copied
+    # The rows of the interfaces that were there both times.
+    _, at, then_at = np.intersect1d(second.ifindexes, first.ifindexes, return_indices=True)
+    rates = (now[at] - before[then_at]) / seconds
+    moved = rates[:, 0] + rates[:, 4]  # rx_bytes and tx_bytes
+    for row in np.argsort(moved, kind="stable")[::-1][:rows]:
+        print(f"{second.names[at[row]]:16}{moved[row] / 1000:12.1f} kB/s")
+    print(f"{len(at)} interfaces, {moved.sum() / 1000:.1f} kB/s in all")
+
+
+if __name__ == "__main__":
+    busiest(
+        float(sys.argv[1]) if len(sys.argv) > 1 else 1.0,
+        int(sys.argv[2]) if len(sys.argv) > 2 else 10,
+    )

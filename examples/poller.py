@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Rates of every interface of the namespace, once a second.
+
+Shows `RtnetlinkSocket.dump_counters`: one exchange with the kernel for all interfaces, on a socket
+that is kept. Interfaces are told apart by their index, which a rename leaves alone; one that is
+deleted and made again gets a new one, so that no rate is ever negative.
+
+    poller.py [SECONDS [TIMES]]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from itertools import count, islice
+
+from pynetstrat import RtnetlinkSocket
+
+COLUMNS = {"rx kB/s": (0, 1000), "rx pkt/s": (1, 1), "tx kB/s": (4, 1000), "tx pkt/s": (5, 1)}
+
+
+def poll(interval: float, times: int | None) -> None:
+    """Prints the rates between each two dumps."""
+    with RtnetlinkSocket() as socket:
+        before: dict[int, list[int]] = {}
+        then = 0.0
+        for turn in islice(count(), None if times is None else times + 1):
+            if turn:
+                time.sleep(interval)
+            table = socket.dump_counters()
+            now = time.monotonic()
+            rows = dict(zip(table.ifindexes, table.counters.tolist(), strict=True))
+            if turn:
+                print(f"{'interface':16}" + "".join(f"{title:>12}" for title in COLUMNS))
+            for name, (index, row) in zip(table.names, rows.items(), strict=True):
+                if index in before:
+                    change = [new - old for new, old in zip(row, before[index], strict=True)]
+                    rates = (change[at] / unit / (now - then) for at, unit in COLUMNS.values())
+                    print(f"{name:16}" + "".join(f"{rate:12.1f}" for rate in rates))
+            before, then = rows, now
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        poll(
+            float(sys.argv[1]) if len(sys.argv) > 1 else 1.0,
+            int(sys.argv[2]) if len(sys.argv) > 2 else None,
+        )

@@ -1,0 +1,234 @@
+"""The benchmarks, but for their times and charts; and the examples, each of which runs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+
+import pytest
+import support
+
+from pynetstrat.reference import link_is_up
+
+BENCHMARKS = support.ROOT / "benchmarks"
+EXAMPLES = support.ROOT / "examples"
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """A module of benchmarks/, by its name."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """The program of the bare system calls."""
+    program = tmp_path / "bare"
+    source = BENCHMARKS / "bare.c"
+    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True)
+    return str(program)
+
+
+def interfaces():
+    return sorted(path.name for path in Path("/sys/class/net").iterdir())
+
+
+# ---- harness.py ----
+
+
+def test_a_python_case_does_the_work_so_many_times(benchmark, monkeypatch):
+    harness = benchmark("harness")
+    clock = count()
+    monkeypatch.setattr(harness, "perf_counter", lambda: next(clock) * 0.25)
+    done = []
+    assert harness.python(lambda: done.append(1))(7) == 0.25
+    assert len(done) == 7
+
+
+def test_calibration_doubles_until_a_value_is_long_enough(benchmark):
+    harness = benchmark("harness")
+    assert harness.calibrate(lambda loops: loops * 0.003, 0.01) == (4, 0.012)
+
+
+def test_cases_take_turns(benchmark):
+    harness = benchmark("harness")
+    order = []
+
+    def case(name, seconds):
+        return lambda loops: order.append(name) or loops * seconds
+
+    found = harness.by_turns({"quick": case("quick", 0.01), "slow": case("slow", 10.0)}, 6, 0.01)
+    assert found["quick"] == {"loops": 1, "values": [0.01] * 6}
+    assert found["slow"] == {"loops": 1, "values": [10.0] * 3}  # fewer, spread over the others
+    assert " ".join(order[4:]) == "quick quick slow quick quick slow quick quick slow"
+
+    order.clear()
+    found = harness.once_by_turns({"a": case("a", 1.0), "b": case("b", 2.0)}, 2)
+    assert found == {"a": {"loops": 1, "values": [1.0] * 2}, "b": {"loops": 1, "values": [2.0] * 2}}
+    assert "".join(order[2:]) == "abab"
+
+
+def test_a_process_that_fails_is_no_value(benchmark):
+    harness = benchmark("harness")
+    assert harness.process([sys.executable, "-c", ""])(1) > 0
+    with pytest.raises(RuntimeError, match="wait status 256"):
+        harness.process([sys.executable, "-c", "raise SystemExit(1)"])(1)
+
+
+def test_a_server_that_ends_is_no_value(benchmark):
+    harness = benchmark("harness")
+    server = harness.Server([sys.executable, "-c", "input(); print(3000)"])
+    timer = server.timer("anything")
+    assert timer(1) == 3000 / 1e9
+    with pytest.raises((RuntimeError, BrokenPipeError)):
+        timer(1)
+    server.close()
+
+
+# ---- veth.py, work.py, measure.py ----
+
+
+def test_filling_a_namespace(benchmark, net):
+    veth = benchmark("veth")
+    with veth.Maker() as maker:
+        maker.add("a0", "a1")
+        maker.delete("a1")
+        with pytest.raises(OSError, match="veth pair"):
+            maker.delete("a0")
+    veth.fill(5)
+    veth.fill(3)  # there are more already
+    assert interfaces() == ["bench0", "bench1", "lo", "peer0", "peer1"]
+
+
+def test_the_naive_path_gives_the_same(benchmark, net):
+    work = benchmark("work")
+    support.add_patterned(net, 3)
+    assert work.naive_dump()["v3"] == work.naive_stats("v3") == support.view("v3", 3)
+    work.naive_up()
+    assert link_is_up("lo")
+
+
+@pytest.mark.parametrize(
+    "group", ["sysfs_once", "sysfs_held", "get_stats", "up_kept", "up_fresh", "dump"]
+)
+def test_every_case_of_a_group_is_measured(benchmark, net, bare, group):
+    measure, work, veth = benchmark("measure"), benchmark("work"), benchmark("veth")
+    veth.fill(3)
+    runs = measure.group(group, bare, 1, 2, 0.0)
+    assert list(runs) == ["bare C", *(c for c in work.GROUPS[group][2] if c not in work.missing())]
+    for case, (run,) in runs.items():
+        assert run["loops"] == 1, case
+        assert len(run["values"]) == 2, case
+        assert min(run["values"]) > 0, case
+
+
+def test_bare_refuses_what_it_does_not_know(bare, net):
+    done = subprocess.run([bare, "nope", "/sys/class/net"], capture_output=True, text=True)
+    assert (done.returncode, "No such file" in done.stderr) == (2, True)
+    done = subprocess.run([bare, "lo", "/sys/class/net", "x"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, 'bare: no operation "x"\n')
+
+
+def test_tails_under_churn(benchmark, net):
+    measure, veth = benchmark("measure"), benchmark("veth")
+    veth.fill(3)
+    calm = measure.tails(0.02, 0)
+    assert len(calm["get_stats"]) == len(calm["SysfsReader.read"]) > 0
+    assert measure.tails(0.5, 2)["pairs"][0] > 0
+    assert interfaces() == ["bench0", "lo", "peer0"]
+
+
+# ---- report.py ----
+
+
+def test_times_and_quantiles(benchmark):
+    report = benchmark("report")
+    shown = [report.time_text(seconds) for seconds in (2.0, 0.0123, 3.456e-6, 123e-6, 5e-8)]
+    assert shown == ["2.00 s", "12.3 ms", "3.46 µs", "123 µs", "0.05 µs"]
+    found = report.quantiles({"call": list(range(1000, -1, -1))})["call"]
+    assert found["count"] == 1001
+    assert [found["ns"][p] for p in ("0", "50", "99", "99.9", "100")] == [0, 500, 990, 999, 1000]
+
+
+def test_targets_are_judged_by_ratios(benchmark):
+    report = benchmark("report")
+    medians = {
+        ("sysfs_held", "bare C"): 5.0,
+        ("sysfs_held", "pynetstrat"): 6.0,
+        ("sysfs_held", "open + int"): 60.0,
+    }
+    assert report.targets(medians) == [
+        ("SysfsReader.read", "bare C", 1.2, 1.3, True),
+        ("SysfsReader.read", "open + int", 10.0, 13, False),
+    ]
+
+
+# ---- instructions.py ----
+
+
+def test_more_instructions_than_are_kept(benchmark):
+    compare = benchmark("instructions").compare
+    kept = {"compiler": "gcc 12", "machine": "x", "instructions": {"a": 100, "b": 100}}
+
+    def judged(a, b, compiler="gcc 12"):
+        now = {"compiler": compiler, "machine": "x", "instructions": {"a": a, "b": b}}
+        return compare(kept, now)
+
+    assert judged(105, 50)[1] is True
+    lines, good = judged(100, 106)
+    assert (good, "more than 5%" in lines[1], "more than" in lines[0]) == (False, True, False)
+    assert judged(100, 106, "clang 14")[1] is True
+    lines, good = judged(100, 126, "clang 14")
+    assert (good, "gcc 12 on x" in lines[0], "more than 25%" in lines[2]) == (False, True, True)
+    now = kept | {"instructions": {"new": 1}}
+    assert compare(kept, now)[1] is False
+
+
+# ---- examples/ ----
+
+
+def example(name, *arguments):
+    return subprocess.run(
+        [sys.executable, EXAMPLES / name, *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+def test_the_poller_prints_rates(net):
+    support.add_patterned(net, 1)
+    done = example("poller.py", "0.05", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    tables = done.stdout.split("interface ")[1:]
+    assert len(tables) == 2
+    for table in tables:
+        assert [line.split()[0] for line in table.splitlines()[1:]] == ["lo", "w1", "v1"]
+
+
+def test_the_numpy_rates(net):
+    net.add_veth("v0", "w0")
+    done = example("numpy_rates.py", "0.05", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    *rows, total = done.stdout.splitlines()
+    assert len(rows) == 2
+    assert total.startswith("3 interfaces, ")
+
+
+def test_bring_up(net):
+    done = example("bring_up.py", str(os.getpid()))
+    assert done.stdout == f"lo is up in /proc/{os.getpid()}/ns/net\n"
+    assert link_is_up("lo")
+    done = example("bring_up.py", "/dev/null")
+    assert done.returncode == 1
+    assert "neither a network namespace" in done.stderr
+
+
+def test_watch_one(net):
+    name, _ = support.add_patterned(net, 4)
+    done = example("watch_one.py", name, "0.01", "2")
+    assert done.stdout == f"{name}: received 520 B, sent 0 B\n" * 2
+    done = example("watch_one.py", "nope")
+    assert (done.returncode, 'interface "nope"' in done.stderr) == (1, True)
