@@ -31,9 +31,9 @@ done
 for name in "$@"; do
     source=$here/test_$name.c
     wraps=()
-    for call in $(sed -n 's|^/\* wrap: \(.*\) \*/$|\1|p' "$source"); do
-        wraps+=("-Wl,--wrap=$call")
-    done
+    while read -ra names; do
+        wraps+=("${names[@]/#/-Wl,--wrap=}")
+    done < <(sed -n 's|^/\* wrap: \(.*\) \*/$|\1|p' "$source")
     "${compiler[@]}" "${flags[@]}" "${strict[@]}" -D_GNU_SOURCE -I. "$source" "${objects[@]}" "${wraps[@]}" \
         "${link[@]}" -o "test_$name"
 done

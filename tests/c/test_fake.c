@@ -27,6 +27,7 @@ struct datagram {
     struct bytes bytes;
     uint32_t sender;
     sa_family_t family;
+    socklen_t address_size;
     size_t cut; /* bytes of it that do not fit: they are announced, and not there */
     int code;   /* an errno in place of a datagram */
 };
@@ -111,6 +112,7 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
     sender.nl_family = datagram->family;
     sender.nl_pid = datagram->sender;
     memcpy(address, &sender, sizeof sender);
+    *address_size = datagram->address_size;
     there = datagram->bytes.length < size ? datagram->bytes.length : size;
     memcpy(buffer, datagram->bytes.data, there);
     return (ssize_t)(datagram->bytes.length + datagram->cut);
@@ -142,6 +144,7 @@ static struct datagram *queue(uint32_t sender)
     datagram->bytes.length = 0;
     datagram->sender = sender;
     datagram->family = AF_NETLINK;
+    datagram->address_size = sizeof(struct sockaddr_nl);
     datagram->cut = 0;
     datagram->code = 0;
     return datagram;
@@ -261,6 +264,9 @@ static void answer_others_first(void)
     queue(STRANGER)->cut = 100000;                      /* and sends more than the buffer holds */
     datagram = queue(KERNEL);
     datagram->family = AF_UNIX;
+    put_ack(&datagram->bytes, 0, fake.sequence, OWN_PORT, -EBUSY, fake.request, 16, NULL);
+    datagram = queue(KERNEL);
+    datagram->address_size = sizeof(sa_family_t); /* no word of who sent it */
     put_ack(&datagram->bytes, 0, fake.sequence, OWN_PORT, -EBUSY, fake.request, 16, NULL);
     answer_ok();
 }

@@ -184,10 +184,12 @@ static void without_rights(void)
 /* No descriptor to spare: the step that failed is told, also by the thread. */
 static void without_descriptors(void)
 {
-    struct rlimit limit = {0, 0};
+    struct rlimit limit, before;
     int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
-    limit.rlim_cur = limit.rlim_max = (rlim_t)fd + 1;
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    limit = before;
+    limit.rlim_cur = (rlim_t)fd + 1;
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     CHECK(failed_with(netstrat_open_netns_fd(&sock, buffer, sizeof buffer, fd, &error), -EMFILE,
                       "socket"));
@@ -195,6 +197,7 @@ static void without_descriptors(void)
                                                &error),
                       -EMFILE, "open"));
     CHECK(failed_with(netstrat_link_set_up_once("lo", &error), -EMFILE, "socket"));
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 
 /* ---- threads ---- */
