@@ -74,11 +74,14 @@ one() {
     fi
     CC="$*" CFLAGS='-O1 -g' LDFLAGS='' tests/c/build.sh "$out/$name" "${tests[@]}"
     for program in "$out/$name"/test_*; do
+        # Failing system calls one by one: what an emulator makes of them is its own affair. The
+        # native rows run it on musl and in 32 bits.
+        [ "${program##*/}" = test_faults ] && [ "${#emulator[@]}" -gt 0 ] && continue
         echo "== $name: ${program##*/}"
         # qemu 7.2 shares one GDT among an i386 program's threads: sigreturn reloads %gs, which then
         # is that of the thread made last, and ended. This kernel runs the program as it is.
         if [ "$name" = i386 ] && [ "${program##*/}" = test_netns ]; then
-            env -u NETSTRAT_EMULATED unshare -Urnm sh -c 'mount -t sysfs sysfs /sys && exec "$0"' "$program"
+            (unset NETSTRAT_EMULATED && sandboxed "$program")
         else
             sandboxed "${emulator[@]}" "$program"
         fi
