@@ -179,6 +179,7 @@ static void test_batches(void)
     size_t used;
     int which, written;
 
+    memset(buffer, 0xa5, sizeof buffer);
     netstrat_batch_init(&batch, buffer, sizeof buffer);
     for (which = 0; which < ENCODERS; which++) {
         CHECK(encode(which, &batch) == 0);

@@ -65,6 +65,17 @@ static void end_neighbour(const struct neighbour *neighbour)
     CHECK(waitpid(neighbour->pid, &status, 0) == neighbour->pid && status == 0);
 }
 
+/* A pidfd; -1, and a word about it, where there are none: before Linux 5.3, and under valgrind. */
+static int open_pidfd(pid_t pid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+    CHECK(fd >= 0 || errno == ENOSYS);
+    if (fd < 0)
+        printf("no pidfd_open here: pidfds are left out\n");
+    return fd;
+}
+
 static int failed_with(int code, int wanted, const char *operation)
 {
     if (code == wanted && error.code == code && !strcmp(error.operation, operation))
@@ -124,11 +135,12 @@ static void test_ways(void)
     CHECK(netstrat_open_netns_fd(&sock, buffer, sizeof buffer, fd, &error) == 0);
     use_and_close(own);
     close(fd);
-    fd = (int)syscall(SYS_pidfd_open, neighbour.pid, 0);
-    CHECK(fd >= 0);
-    CHECK(netstrat_open_netns_fd(&sock, buffer, sizeof buffer, fd, &error) == 0);
-    use_and_close(own);
-    close(fd);
+    fd = open_pidfd(neighbour.pid);
+    if (fd >= 0) {
+        CHECK(netstrat_open_netns_fd(&sock, buffer, sizeof buffer, fd, &error) == 0);
+        use_and_close(own);
+        close(fd);
+    }
 
     /* The socket keeps its namespace, whatever becomes of the process that it was made from. */
     CHECK(netstrat_open_netns_path(&sock, buffer, sizeof buffer, neighbour.path, NULL) == 0);
@@ -164,11 +176,13 @@ static void test_no_namespace(void)
 
     /* A pidfd whose process is gone. */
     make_neighbour(&neighbour);
-    fd = (int)syscall(SYS_pidfd_open, neighbour.pid, 0);
+    fd = open_pidfd(neighbour.pid);
     end_neighbour(&neighbour);
-    CHECK(failed_with(netstrat_open_netns_fd(&sock, buffer, sizeof buffer, fd, &error), -ESRCH,
-                      "setns"));
-    close(fd);
+    if (fd >= 0) {
+        CHECK(failed_with(netstrat_open_netns_fd(&sock, buffer, sizeof buffer, fd, &error), -ESRCH,
+                          "setns"));
+        close(fd);
+    }
     CHECK(memcmp(&sock, &untouched, sizeof sock) == 0);
     CHECK(count_descriptors() == before);
 }

@@ -384,7 +384,7 @@ static void test_real_interface(void)
     struct netstrat_reader reader;
     int before = count_descriptors();
 
-    CHECK(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    CHECK(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0);
     CHECK(mount("sysfs", "/sys", "sysfs", 0, NULL) == 0);
     CHECK(netstrat_sysfs_read("/sys/class/net", "lo", &counters, &error) == 0);
     CHECK(counters.rx_bytes == 0 && counters.tx_packets == 0);
