@@ -313,3 +313,12 @@ def test_main_takes_arguments(net, capsys):
     assert json.loads(capsys.readouterr().out) == {"interface": "lo", "up": True}
     assert cli.main(["up", "eth0"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_main_and_ctrl_c(net, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RtnetlinkSocket, "link_set_up", interrupted)
+    assert cli.main(["up"]) == 128 + signal.SIGINT
+    assert capsys.readouterr() == ("", "")

@@ -427,3 +427,10 @@ def test_a_dump_that_fails(kernel):
     with pytest.raises(KernelError) as caught:
         reference.dump_stats()
     assert (caught.value.errno, caught.value.kernel_message) == (errno.EIO, "Broken")
+
+
+def test_an_exchange_without_an_end(monkeypatch):
+    """Can't be: it says so, where returning nothing would go unnoticed."""
+    monkeypatch.setattr(reference._Exchange, "ask", lambda *_: iter(()))
+    with pytest.raises(AssertionError, match="a reply or an error"):
+        reference.link_is_up("lo")

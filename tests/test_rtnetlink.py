@@ -280,6 +280,19 @@ def test_get_stats(net, rtnetlink):
             rtnetlink.dump_stats(perspective=wrong)
 
 
+class Unhashable(str):
+    """A name that no table can hold."""
+
+    __slots__ = ()
+    __hash__ = None
+
+
+def test_a_name_without_a_hash(net, rtnetlink):
+    with pytest.raises(TypeError):
+        rtnetlink.get_stats(Unhashable("lo"))
+    assert rtnetlink.get_stats("lo") == NetworkInterface("lo")
+
+
 def test_netlink_and_sysfs_agree(net, rtnetlink):
     support.add_patterned(net, 4)
     for name in ("v4", "w4", "lo"):
@@ -633,6 +646,42 @@ def test_a_port_that_leaves_its_bridge_is_still_there(net, rtnetlink):
         net.add_bridge("br0")
 
 
+def test_an_interface_that_goes_behind_the_kernels_back_of_a_dump(net, rtnetlink, monkeypatch):
+    """It has told the counters, and then, before the names are settled, the interface is gone."""
+    for number in range(3):
+        support.add_patterned(net, number)
+    native = sys.modules["pynetstrat._native"].Socket
+    dump = native.dump_stats
+
+    def dump_and_delete(self):
+        rows = dump(self)
+        net.delete("v1")
+        self.is_up("lo")  # an exchange, which comes upon the notification
+        return rows
+
+    rtnetlink.dump_stats()
+    monkeypatch.setattr(native, "dump_stats", dump_and_delete)
+    columns = rtnetlink.dump_counters()
+    monkeypatch.undo()
+    assert sorted(columns.names) == ["lo", "v0", "v2", "w0", "w2"]
+    assert columns.counters.shape == (5, 8)
+    rows = dict(zip(columns.names, columns.counters.tolist(), strict=True))
+    for number in (0, 2):
+        assert rows[f"v{number}"] == support.values(support.view("", number))
+    assert rtnetlink.dump_counters().names == columns.names
+
+
+def test_notifications_that_are_lost_at_every_attempt(net, rtnetlink, monkeypatch):
+    native = sys.modules["pynetstrat._native"].Socket
+    monkeypatch.setattr(native, "changed", lambda self: True)
+    monkeypatch.setattr(native, "take_changes", lambda self: None)
+    for call in (rtnetlink.dump_stats, rtnetlink.dump_counters):
+        with pytest.raises(KernelError) as caught:
+            call()
+        assert (caught.value.errno, caught.value.operation) == (errno.EAGAIN, "RTM_GETSTATS")
+        assert "notifications were lost at every attempt" in str(caught.value)
+
+
 def test_interfaces_that_come_and_go_during_dumps(net):
     for number in range(4):
         support.add_patterned(net, number)
@@ -959,6 +1008,23 @@ def test_no_answer_is_an_error_at_the_deadline(net, call):
             error = caught.value
             # What an AF_UNIX socket refuses before there is anything to wait for is known too.
             assert error.errno in (errno.ETIMEDOUT, errno.EOPNOTSUPP)
+
+
+def test_no_answer_about_what_is_known(net):
+    """The name is kept, the socket watches: one exchange a call, and that one fails."""
+    support.add_patterned(net, 1)
+    with RtnetlinkSocket(timeout=0.05) as rtnetlink:
+        assert rtnetlink.get_stats("v1") == support.view("v1", 1)
+        assert rtnetlink.get_stats("v1") == support.view("v1", 1)
+        with silence(rtnetlink):
+            for call, name in (
+                (lambda: rtnetlink.get_stats("v1"), "v1"),
+                (rtnetlink.dump_stats, ""),
+                (rtnetlink.dump_counters, ""),
+            ):
+                with pytest.raises(KernelError) as caught:
+                    call()
+                assert (caught.value.errno, caught.value.interface) == (errno.ETIMEDOUT, name)
 
 
 def test_a_timeout_names_interface_step_and_cause(net):

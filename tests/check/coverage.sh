@@ -16,7 +16,7 @@ branch = true
 source = pynetstrat
 omit = */_core_build.py
 parallel = true
-patch = subprocess
+patch = subprocess, _exit
 data_file = $out/data
 disable_warnings = no-data-collected
 
@@ -25,6 +25,8 @@ show_missing = true
 skip_covered = true
 exclude_also =
     if TYPE_CHECKING:
+partial_also =
+    if not TYPE_CHECKING:
 RC
 # What the benchmarks' and the core's own tests do is not counted: these tests stand by themselves.
 "$python" -m coverage run --rcfile "$out/coveragerc" -m pytest -q -p no:cacheprovider \

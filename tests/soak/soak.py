@@ -1,0 +1,298 @@
+"""Reads everything, by every function, while interfaces come, go, move and change their names.
+
+One process churns; two processes and four threads read. Interfaces whose traffic is known must show
+it in every answer, those that churn have none and must show zeros, and a reader may see nothing but
+the two errors that are honest there: no such interface, and a dump that never settled. Then comes a
+million readings of one interface. Memory and descriptors are the same before and after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import itertools
+import json
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import support
+
+from pynetstrat import (
+    InterfaceNotFoundError,
+    KernelError,
+    NetworkInterface,
+    RtnetlinkSocket,
+    SysfsReader,
+    get_network_interface_stats,
+    get_strategy,
+    link_set_up,
+    read_sysfs_network_stats,
+    sandbox,
+)
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
+READINGS = int(os.environ.get("SOAK_READINGS", "1000000"))
+STABLE = 4
+CHURNED = 6  # names that the churned interfaces take in turn
+ALTERNATIVE = "known-by-another-name"
+# The interpreter's and malloc's own ups and downs among threads; a leak of 16 bytes a call, at
+# thousands of calls a second, is ten times that after a minute.
+SLACK_KIB = 1024
+
+
+class WrongError(Exception):
+    """A reader was told what is not true."""
+
+
+def rss_kib() -> int:
+    """Resident memory. Counted page by page: what statm says may be off by dozens of pages."""
+    gc.collect()
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1])
+    raise AssertionError("smaps_rollup has an Rss line")
+
+
+def check(found: NetworkInterface, number: int, name: str) -> None:
+    if found != support.view(name, number):
+        raise WrongError(f"{name}: {found}")
+
+
+def check_zero(found: NetworkInterface) -> None:
+    if any(support.values(found)):
+        raise WrongError(f"a churned interface without traffic: {found}")
+
+
+def churn(other: int, deadline: float) -> Counter[str]:
+    """Creates, renames, moves and deletes, as fast as it can."""
+    done: Counter[str] = Counter()
+    with support.Links() as links:
+        for turn in itertools.count():
+            if time.monotonic() >= deadline:
+                return done
+            one, two, three = (f"c{(turn + step) % CHURNED}" for step in range(3))
+            links.add_veth(one, two, up=turn % 4 == 0)
+            links.rename(support.socket.if_nametoindex(one), three)
+            if turn % 2:
+                links.move(two, other)
+            links.delete(three)
+            done["created"] += 1
+            done["renamed"] += 1
+            done["moved"] += turn % 2
+    raise AssertionError("the loop has no other end")
+
+
+def readings(
+    rtnetlink: RtnetlinkSocket, held: SysfsReader, other: int
+) -> list[tuple[str, Callable[[int, str], None]]]:
+    """Every function, by name: each takes the number of a stable interface and a churned name."""
+
+    def sysfs(number: int, churned: str) -> None:
+        check(get_network_interface_stats(f"v{number}", perspective="host"), number, f"v{number}")
+        check_zero(get_network_interface_stats(churned))
+
+    def sysfs_counter(number: int, churned: str) -> None:
+        view = support.view(f"v{number}", number)
+        if read_sysfs_network_stats(f"v{number}", "tx_bytes") != view.tx_bytes:
+            raise WrongError(f"v{number}: tx_bytes")
+        if read_sysfs_network_stats(churned, "rx_bytes"):
+            raise WrongError(churned)
+
+    def held_files(number: int, churned: str) -> None:
+        check(held.read(), 0, "v0")
+        with SysfsReader(churned) as reader:
+            for _ in range(3):
+                check_zero(reader.read())
+
+    def get_stats(number: int, churned: str) -> None:
+        check(rtnetlink.get_stats(f"v{number}"), number, f"v{number}")
+        check(rtnetlink.get_stats(ALTERNATIVE), 1, ALTERNATIVE)
+        check_zero(rtnetlink.get_stats(churned))
+
+    def dump_stats(number: int, churned: str) -> None:
+        found = rtnetlink.dump_stats()
+        for stable in range(STABLE):
+            check(found[f"v{stable}"], stable, f"v{stable}")
+        for name in found:
+            if name.startswith("c"):
+                check_zero(found[name])
+
+    def dump_counters(number: int, churned: str) -> None:
+        columns = rtnetlink.dump_counters()
+        rows = dict(zip(columns.names, columns.counters.tolist(), strict=True))
+        for stable in range(STABLE):
+            if rows[f"v{stable}"] != support.values(support.view("", stable)):
+                raise WrongError(f"v{stable}: {rows}")
+        if any(any(row) for name, row in rows.items() if name.startswith("c")):
+            raise WrongError(f"churned: {rows}")
+
+    def links(number: int, churned: str) -> None:
+        rtnetlink.link_set_up(f"v{number}")
+        if not rtnetlink.link_is_up(f"v{number}"):
+            raise WrongError(f"v{number} is down")
+        rtnetlink.link_set_down(churned)
+
+    def once(number: int, churned: str) -> None:
+        link_set_up(f"v{number}")
+        get_strategy("loopback").initialize(netns=other)
+        link_set_up(churned)
+
+    def elsewhere(number: int, churned: str) -> None:
+        with RtnetlinkSocket(other) as visitor:
+            found = visitor.dump_stats()
+            check(found["v9"], 9, "v9")
+            check_zero(visitor.get_stats(churned))
+
+    every = (sysfs, sysfs_counter, held_files, get_stats, dump_stats, dump_counters)
+    return [(function.__name__, function) for function in (*every, links, once, elsewhere)]
+
+
+def read(rtnetlink: RtnetlinkSocket, other: int, deadline: float) -> Counter[str]:
+    done: Counter[str] = Counter()
+    with SysfsReader("v0", perspective="host") as held:
+        functions = readings(rtnetlink, held, other)
+        for turn in itertools.count():
+            if time.monotonic() >= deadline:
+                break
+            name, function = functions[turn % len(functions)]
+            try:
+                function(turn % STABLE, f"c{turn % CHURNED}")
+            except InterfaceNotFoundError as error:
+                if not error.interface.startswith("c"):
+                    raise
+                done["no such interface"] += 1
+            except KernelError as error:
+                if error.errno != errno.EAGAIN:
+                    raise
+                done["never settled"] += 1
+            done[name] += 1
+    return done
+
+
+def measured(work: Callable[[float], Counter[str]], warm_up: float, whole: float) -> dict[str, object]:
+    """The work, with memory and descriptors before (after a warm-up) and after."""
+    totals = work(time.monotonic() + warm_up)
+    before, descriptors = rss_kib(), support.descriptors()
+    totals += work(time.monotonic() + whole - warm_up)
+    after = rss_kib()
+    if support.descriptors() != descriptors:
+        raise WrongError(f"descriptors: {descriptors} before, {support.descriptors()} after")
+    return {"rss": [before, after], "totals": totals}
+
+
+@contextlib.contextmanager
+def process(work: Callable[[], dict[str, object]]) -> Iterator[Callable[[], dict[str, object]]]:
+    """A forked process; what it returns, once it has ended."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(reading)
+            os.write(writing, json.dumps(work()).encode())
+            status = 0
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(writing)
+
+    def result() -> dict[str, object]:
+        with open(reading, "rb") as pipe:  # noqa: PTH123: a descriptor
+            data = pipe.read()
+        status = os.waitpid(child, 0)[1]
+        if status:
+            raise WrongError(f"a process ended with status {status}")
+        return json.loads(data)  # type: ignore[no-any-return]
+
+    yield result
+
+
+def read_in_process(other: int, warm_up: float) -> dict[str, object]:
+    with RtnetlinkSocket() as rtnetlink:
+        return measured(lambda deadline: read(rtnetlink, other, deadline), warm_up, SECONDS)
+
+
+def read_in_threads(other: int, deadline: float) -> Counter[str]:
+    """Four threads: two with a socket of their own, two that share one."""
+    totals: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def work(rtnetlink: RtnetlinkSocket) -> None:
+        found = read(rtnetlink, other, deadline)
+        with lock:
+            totals.update(found)
+
+    with RtnetlinkSocket() as one, RtnetlinkSocket() as two, RtnetlinkSocket() as shared:
+        support.run_threads(*(lambda s=s: work(s) for s in (one, two, shared, shared)))
+    return totals
+
+
+def a_million() -> dict[str, object]:
+    with RtnetlinkSocket() as rtnetlink:
+        expected = support.view("v3", 3)
+        rss_kib()  # reading it takes memory too
+        for _ in range(50_000):
+            rtnetlink.get_stats("v3")
+        before = rss_kib()
+        for _ in range(READINGS):
+            if rtnetlink.get_stats("v3") != expected:
+                raise WrongError("v3")
+        return {"rss": [before, rss_kib()], "totals": {}}
+
+
+def main() -> None:
+    sandbox.enter()
+    with support.Links() as links:
+        for number in range(STABLE):
+            support.add_patterned(links, number)
+        links.add_altname("v1", ALTERNATIVE)
+    other = support.new_namespace()
+    with support.inside(other), support.Links() as links:
+        support.add_patterned(links, 9)
+
+    warm_up = min(10.0, SECONDS / 4)
+    with contextlib.ExitStack() as stack:
+        deadline = time.monotonic() + SECONDS
+        churned = stack.enter_context(process(lambda: dict(churn(other, deadline))))
+        readers = [
+            stack.enter_context(process(lambda: read_in_process(other, warm_up))) for _ in range(2)
+        ]
+        threads = measured(lambda end: read_in_threads(other, end), warm_up, SECONDS)
+        results = [("4 threads", threads)]
+        results += [(f"process {n}", result()) for n, result in enumerate(readers, 1)]
+        churn_totals = churned()
+    with process(a_million) as million:
+        results.append((f"{READINGS:,} get_stats", million()))
+
+    totals: Counter[str] = Counter()
+    for who, result in results:
+        before, after = result["rss"]  # type: ignore[misc]
+        totals.update(result["totals"])  # type: ignore[call-overload]
+        print(f"{who}: RSS {before} KiB after warm-up, {after} KiB at the end")
+        slack = 0 if who.endswith("get_stats") else SLACK_KIB
+        if after - before > slack:
+            raise WrongError(f"{who}: memory grows")
+    print("churned:", json.dumps(churn_totals))
+    print("read:", json.dumps(totals))
+    growth = results[-1][1]["rss"]
+    known = totals.pop("no such interface", 0), totals.pop("never settled", 0)
+    print(
+        f"{SECONDS:.0f} s: {churn_totals['created']:,} veth pairs churned, "
+        f"{sum(totals.values()):,} readings, 0 wrong ({known[0]:,} found nothing there, "
+        f"{known[1]:,} dumps never settled); {READINGS:,} get_stats: RSS {growth[1] - growth[0]:+} KiB"
+    )
+
+
+if __name__ == "__main__":
+    main()
