@@ -18,14 +18,19 @@ from pynetstrat import NetworkInterface, sandbox
 ROOT = Path(__file__).parent.parent
 CASES = Path(__file__).parent / "cases" / "parse_counter.json"
 
-FILES = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped") + (
+FILES = (
+    "rx_bytes",
+    "rx_packets",
+    "rx_errors",
+    "rx_dropped",
     "tx_bytes",
     "tx_packets",
     "tx_errors",
     "tx_dropped",
 )
 
-# Too small for IPv6 (1280), so the kernel sends nothing of its own accord: all traffic is the test's.
+# The least MTU of IPv6 is 1280: below it the kernel sends nothing of its own accord, and all
+# traffic is the test's.
 MTU = 1000
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWLINKPROP, RTM_DELLINKPROP = 16, 17, 108, 109  # linux/rtnetlink.h
@@ -249,7 +254,7 @@ def without(*capabilities: int) -> Iterator[None]:
 def descriptors() -> dict[str, str]:
     """The open descriptors and what they are."""
     found = {}
-    for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208: no Path objects that linger
+    for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208  # no Path objects that linger
         with contextlib.suppress(FileNotFoundError):  # the one of the listing itself
             found[entry] = os.readlink(f"/proc/self/fd/{entry}")  # noqa: PTH115
     return found
@@ -265,7 +270,7 @@ def run_threads(*functions: Callable[[], None]) -> None:
     def guard(function: Callable[[], None]) -> None:
         try:
             function()
-        except BaseException as error:  # noqa: BLE001: handed on below
+        except BaseException as error:
             raised.append(error)
 
     threads = [threading.Thread(target=guard, args=(function,)) for function in functions]

@@ -265,7 +265,7 @@ def ack(code=0, sequence=1, kind=ERROR, words=b""):
 class FakeSocket:
     """Answers with what it is given: datagrams, (datagram, flags, sender), or errors to raise."""
 
-    script: list[object] = []  # noqa: RUF012: the tests set it
+    script: list[object] = []  # noqa: RUF012  # the tests set it
 
     def __init__(self, *_):
         self.answers = list(self.script)

@@ -32,7 +32,6 @@ from pynetstrat import (
 )
 
 
-
 class ByHandlerError(Exception):
     """What a signal handler raises."""
 
@@ -358,9 +357,10 @@ def test_dump_counters_and_numpy(net, rtnetlink):
     assert table.dtype == np.uint64
     assert table.shape == (7, 8)
     assert np.shares_memory(table, np.asarray(columns.counters))
-    assert table.__array_interface__["data"][0] == np.frombuffer(
-        columns.counters, np.uint64
-    ).__array_interface__["data"][0]
+    assert (
+        table.__array_interface__["data"][0]
+        == np.frombuffer(columns.counters, np.uint64).__array_interface__["data"][0]
+    )
     assert table.tolist() == columns.counters.tolist()
     del columns, rtnetlink  # the memory stays while the array does
     gc.collect()
@@ -568,7 +568,7 @@ def test_dumps_during_renames(net):
                     assert [interface.name for interface in found.values()] == list(found)
                     dumps += 1
                 except KernelError as error:
-                    assert error.errno == errno.EAGAIN  # noqa: PT017: one of two good ends
+                    assert error.errno == errno.EAGAIN
 
     support.run_threads(rename, dump)
 
@@ -703,7 +703,7 @@ def test_interfaces_that_come_and_go_during_dumps(net):
                 try:
                     found = rtnetlink.dump_stats()
                 except KernelError as error:
-                    assert error.errno == errno.EAGAIN  # noqa: PT017: one of two good ends
+                    assert error.errno == errno.EAGAIN
                     continue
                 assert found["lo"] == NetworkInterface("lo")
                 for number in range(4):
@@ -752,7 +752,7 @@ def test_lost_replies_are_an_error_or_asked_for_again(net):
                 try:
                     assert call()
                 except KernelError as error:
-                    assert error.errno in (errno.ENOBUFS, errno.EAGAIN)  # noqa: PT017
+                    assert error.errno in (errno.ENOBUFS, errno.EAGAIN)
 
 
 def test_more_changes_than_are_kept(net, rtnetlink):
@@ -899,7 +899,7 @@ def test_a_closed_socket_names_the_interface(net):
     for name in ("eth0", b"eth0"):
         with pytest.raises(KernelError, match='interface "eth0": RTM_NEWLINK: Bad file descriptor'):
             rtnetlink.link_set_up(name)
-    with pytest.raises(KernelError, match="^RTM_NEWLINK: Bad file descriptor"):
+    with pytest.raises(KernelError, match=r"^RTM_NEWLINK: Bad file descriptor"):
         rtnetlink.link_set_up(None)
 
 
@@ -925,12 +925,12 @@ def in_child(function):
     if child == 0:
         try:
             text = function()
-        except BaseException as error:  # noqa: BLE001: it has to get out
+        except BaseException as error:
             text = f"{type(error).__name__}: {error}"
         os.write(writing, str(text).encode())
         os._exit(0)
     os.close(writing)
-    with open(reading, "rb") as pipe:  # noqa: PTH123: a descriptor
+    with open(reading, "rb") as pipe:  # noqa: PTH123  # a descriptor
         text = pipe.read().decode()
     assert os.waitpid(child, 0) == (child, 0)
     return text

@@ -82,7 +82,9 @@ def test_the_shared_cases_are_all_here():
 digits = st.integers(0, 2**65).map(str).map(str.encode)
 spaces = st.text(" \t\n\v\f\r", max_size=6).map(str.encode)
 near = st.tuples(spaces, digits, spaces).map(b"".join)
-contents = st.one_of(near, st.binary(max_size=40), st.tuples(near, st.binary(max_size=3)).map(b"".join))
+contents = st.one_of(
+    near, st.binary(max_size=40), st.tuples(near, st.binary(max_size=3)).map(b"".join)
+)
 
 
 @given(contents)

@@ -258,7 +258,9 @@ def plugins(tmp_path_factory):
     # A second provider needs no build: this is all that an installed package is to importlib.
     metadata = where / "netstrat_rival-1.0.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: netstrat-rival\nVersion: 1.0\n")
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: netstrat-rival\nVersion: 1.0\n"
+    )
     (metadata / "entry_points.txt").write_text(
         "[pynetstrat.strategies]\n"
         "contested = netstrat_bridge:ready\n"

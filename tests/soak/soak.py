@@ -177,7 +177,9 @@ def read(rtnetlink: RtnetlinkSocket, other: int, deadline: float) -> Counter[str
     return done
 
 
-def measured(work: Callable[[float], Counter[str]], warm_up: float, whole: float) -> dict[str, object]:
+def measured(
+    work: Callable[[float], Counter[str]], warm_up: float, whole: float
+) -> dict[str, object]:
     """The work, with memory and descriptors before (after a warm-up) and after."""
     totals = work(time.monotonic() + warm_up)
     before, descriptors = rss_kib(), support.descriptors()
@@ -208,7 +210,7 @@ def process(work: Callable[[], dict[str, object]]) -> Iterator[Callable[[], dict
     os.close(writing)
 
     def result() -> dict[str, object]:
-        with open(reading, "rb") as pipe:  # noqa: PTH123: a descriptor
+        with open(reading, "rb") as pipe:  # noqa: PTH123  # a descriptor
             data = pipe.read()
         status = os.waitpid(child, 0)[1]
         if status:
@@ -290,7 +292,8 @@ def main() -> None:
     print(
         f"{SECONDS:.0f} s: {churn_totals['created']:,} veth pairs churned, "
         f"{sum(totals.values()):,} readings, 0 wrong ({known[0]:,} found nothing there, "
-        f"{known[1]:,} dumps never settled); {READINGS:,} get_stats: RSS {growth[1] - growth[0]:+} KiB"
+        f"{known[1]:,} dumps never settled); {READINGS:,} get_stats: "
+        f"RSS {growth[1] - growth[0]:+} KiB"
     )
 
 
