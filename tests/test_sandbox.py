@@ -80,6 +80,23 @@ except KernelError as error:
     assert "; run as root, or allow" in done.stdout
 
 
+def test_the_tests_themselves_fail_where_namespaces_are_refused():
+    """They are not skipped, and say what to allow."""
+    code = """
+import os, sys
+from pathlib import Path
+from pynetstrat import sandbox
+sandbox.enter()
+Path("/proc/sys/user/max_net_namespaces").write_text("0")
+os.execv(sys.executable, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                          "tests/test_network.py"])
+"""
+    done = support.python(code)
+    assert done.returncode == 1
+    assert "the tests need namespaces of their own: unshare: No space left" in done.stdout
+    assert "passed" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("call", "operation", "code"),
     [

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -377,6 +378,33 @@ def test_real_interfaces(net, read):
 def test_a_real_interface_that_is_not_there(net, read):
     with pytest.raises(InterfaceNotFoundError):
         read("nowhere")
+
+
+def test_an_interface_that_comes_and_goes(net):
+    """sysfs makes and removes its files one by one: half an interface is none."""
+    done = threading.Event()
+
+    def churn():
+        try:
+            with support.Links() as links:
+                for _ in range(60):
+                    links.add_veth("c0", "c1", up=False)
+                    links.delete("c0")
+        finally:
+            done.set()
+
+    found = []
+
+    def work(read):
+        while not done.is_set():
+            try:
+                read("c0")
+                found.append(read)
+            except InterfaceNotFoundError:
+                pass
+
+    support.run_threads(churn, *(lambda r=r: work(r) for r in (one_shot, held, single)))
+    assert found
 
 
 # ---- SysfsReader ----
