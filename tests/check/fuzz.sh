@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Coverage-guided fuzzing of the core, all targets at once, for FUZZ_SECONDS (60) each, under ASan and
+# UBSan; then what the corpus in the repository reaches of the decoders: every branch, or it fails.
+#
+# An input that breaks something is left in build/fuzz/found/. Mended, it belongs in
+# tests/fuzz/corpus/TARGET/, where every later run begins with it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+targets=(decode counter encode socket)
+seconds=${FUZZ_SECONDS:-60}
+out=$PWD/build/fuzz
+core=(csrc/message.c csrc/socket.c csrc/link.c csrc/sysfs.c)
+
+need() {
+    command -v "$1" >/dev/null || { echo "no $1: apt-get install $2"; exit 1; }
+}
+need clang clang
+llvm=$(clang -dumpversion | cut -d. -f1)
+need "llvm-cov-$llvm" llvm
+need "llvm-profdata-$llvm" llvm
+mkdir -p "$out"
+echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n); int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d && n == 1 ? 0 : 0; }' |
+    clang -x c - -fsanitize=fuzzer,address -o "$out/probe" 2>/dev/null ||
+    { echo "clang has no fuzzer: apt-get install libclang-rt-$llvm-dev"; exit 1; }
+
+# build TARGET OUTPUT FLAGS..
+build() {
+    local target=$1 output=$2 wraps=()
+    shift 2
+    if [ "$target" = socket ]; then
+        for call in send recvfrom poll clock_gettime getsockname setsockopt bind; do
+            wraps+=("-Wl,--wrap=$call")
+        done
+    fi
+    clang -std=c11 -g -Wall -Wextra -Werror "$@" -Icsrc "tests/fuzz/fuzz_$target.c" "${core[@]}" \
+        "${wraps[@]}" -o "$output"
+}
+
+rm -rf "$out/found"
+mkdir -p "$out/found"
+for target in "${targets[@]}"; do
+    build "$target" "$out/fuzz_$target" -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+    build "$target" "$out/cover_$target" -O0 -fsanitize=fuzzer -fprofile-instr-generate -fcoverage-mapping
+done
+
+echo "== what the corpus reaches"
+objects=()
+for target in "${targets[@]}"; do
+    [ -n "$(ls "tests/fuzz/corpus/$target")" ]
+    LLVM_PROFILE_FILE=$out/$target.profraw "$out/cover_$target" -runs=0 "tests/fuzz/corpus/$target" \
+        >"$out/$target.log" 2>&1 || { cat "$out/$target.log"; echo "a seed of $target fails"; exit 1; }
+    objects+=(-object "$out/cover_$target")
+done
+"llvm-profdata-$llvm" merge -o "$out/corpus.profdata" "$out"/{decode,counter,encode,socket}.profraw
+report() {
+    "llvm-cov-$llvm" report -instr-profile "$out/corpus.profdata" "${objects[@]:1}" -show-functions \
+        -show-branch-summary "$@"
+}
+report "${core[@]}" | tee "$out/coverage"
+# Line: name, then regions, lines and branches: each how many, how many missed, and a share.
+report csrc/message.c csrc/sysfs.c >"$out/decoders"
+read -r branches missed lines < <(awk '
+    $1 ~ /(next_|decode_|find_counters|check_name|put_|parse_counter|trim$|is_space$|align$)/ {
+        branches += $8; missed += $9; lines += $6
+    } END { print branches + 0, missed + 0, lines + 0 }' "$out/decoders")
+[ "$branches" -gt 100 ] || { echo "the coverage report was misread"; exit 1; }
+[ "$((missed + lines))" -eq 0 ] ||
+    { echo "the corpus misses $missed branches and $lines lines of the codec: add seeds (tests/fuzz/README.md)"; exit 1; }
+read -r socket_branches socket_missed < <(report csrc/socket.c | awk '/^TOTAL/ { print $8, $9 }')
+
+echo "== fuzzing, $seconds s"
+running=()
+for target in "${targets[@]}"; do
+    mkdir -p "$out/corpus/$target"
+    "$out/fuzz_$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=2048 \
+        -print_final_stats=1 -artifact_prefix="$out/found/$target-" "$out/corpus/$target" \
+        "tests/fuzz/corpus/$target" >"$out/$target.log" 2>&1 &
+    running+=($!)
+done
+bad=0
+for i in "${!targets[@]}"; do
+    if ! wait "${running[$i]}"; then
+        bad=1
+        grep -E 'does not hold|ERROR|runtime error|SUMMARY' "$out/${targets[$i]}.log" || tail -n 20 "$out/${targets[$i]}.log"
+        echo "${targets[$i]} fails on: $(ls "$out/found/${targets[$i]}-"* 2>/dev/null)"
+    fi
+done
+[ "$bad" -eq 0 ] || exit 1
+
+figures=''
+total=0
+for target in "${targets[@]}"; do
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$out/$target.log")
+    figures+=" $target $runs,"
+    total=$((total + runs))
+done
+echo "$total executions in $seconds s a target, nothing found (${figures:1:-1}); the corpus reaches all" \
+    "$branches branches of the codec and of the counter parser, $((socket_branches - socket_missed)) of" \
+    "$socket_branches of socket.c"

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Any bytes as a counter's text, against a second way of reading one: digit by digit, no libc. */
+#include "fuzz.h"
+
+static int expected(const uint8_t *text, size_t size, uint64_t *value)
+{
+    static const char spaces[] = {' ', '\t', '\n', '\v', '\f', '\r'};
+    uint64_t sum = 0;
+    int overflows = 0;
+    size_t i;
+
+    while (size > 0 && memchr(spaces, text[size - 1], sizeof spaces))
+        size--;
+    while (size > 0 && memchr(spaces, *text, sizeof spaces)) {
+        text++;
+        size--;
+    }
+    if (size == 0)
+        return -EBADMSG;
+    for (i = 0; i < size; i++) {
+        unsigned digit = text[i] - 48U;
+
+        if (digit > 9)
+            return -EBADMSG; /* whatever the digits before it come to */
+        if (__builtin_mul_overflow(sum, (uint64_t)10, &sum) ||
+            __builtin_add_overflow(sum, (uint64_t)digit, &sum))
+            overflows = 1;
+    }
+    if (overflows)
+        return -ERANGE;
+    *value = sum;
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const uint64_t untouched = 0x5a5a5a5a5a5a5a5aU;
+    uint64_t wanted = untouched, value = untouched;
+    int result = expected(data, size, &wanted);
+
+    HOLDS(netstrat_parse_counter((const char *)data, size, &value) == result);
+    HOLDS(value == wanted); /* left alone where that failed */
+    return 0;
+}
