@@ -14,10 +14,15 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef PATH_MAX
 #define PATH_MAX 4096 /* linux/limits.h */
+#endif
+
+#ifndef SYSFS_MAGIC
+#define SYSFS_MAGIC 0x62656572 /* linux/magic.h */
 #endif
 
 enum {
@@ -175,36 +180,49 @@ static int open_statistics(const char *root, const char *name, struct netstrat_e
     return netstrat_fail(error, code, "open");
 }
 
-static int open_counter(int directory, const char *file, uint32_t item, struct netstrat_error *error)
+/*
+ * A counter's file is not there: because the interface is not, or not wholly? sysfs makes and
+ * removes the files one by one, in a directory that can be opened meanwhile (create_files and
+ * remove_files, fs/sysfs/group.c); but in the end every interface has the eight.
+ */
+static int is_gone(const char *root, const char *name, const char *file, int directory)
 {
-    int fd;
+    struct statfs kind;
+    uint32_t item;
+    int again;
+
+    for (item = 0; item < NETSTRAT_COUNTERS; item++)
+        if (strcmp(file, counter_names[item]) == 0 && fstatfs(directory, &kind) == 0 &&
+            kind.f_type == SYSFS_MAGIC)
+            return 1;
+    again = open_statistics(root, name, NULL);
+    if (again < 0)
+        return 1;
+    (void)close(again);
+    return 0;
+}
+
+/* A file of ROOT/NAME/statistics, which is open as `directory`. */
+static int open_counter(int directory, const char *root, const char *name, const char *file,
+                        uint32_t item, struct netstrat_error *error)
+{
+    int fd, code;
 
     do
         fd = openat(directory, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     while (fd < 0 && errno == EINTR);
-    return fd >= 0 ? fd : fail_at(error, item, -errno, "openat");
+    if (fd >= 0)
+        return fd;
+    code = -errno;
+    if (code == -ENOENT && is_gone(root, name, file, directory))
+        code = -ENODEV;
+    return fail_at(error, item, code, "openat");
 }
 
-/* A file that is not there: because the interface has gone since its directory was opened? */
-static int explain_missing(const char *root, const char *name, int code,
-                           struct netstrat_error *error)
+static int read_beneath(int directory, const char *root, const char *name, const char *file,
+                        uint32_t item, uint64_t *value, struct netstrat_error *error)
 {
-    int directory;
-
-    if (code != -ENOENT)
-        return code;
-    directory = open_statistics(root, name, NULL);
-    if (directory >= 0)
-        (void)close(directory);
-    else if (error)
-        error->code = -ENODEV;
-    return directory >= 0 ? code : -ENODEV;
-}
-
-static int read_beneath(int directory, const char *file, uint32_t item, uint64_t *value,
-                        struct netstrat_error *error)
-{
-    int fd = open_counter(directory, file, item, error);
+    int fd = open_counter(directory, root, name, file, item, error);
     int code;
 
     if (fd < 0)
@@ -227,9 +245,9 @@ int netstrat_sysfs_read_counter(const char *root, const char *name, const char *
     directory = open_statistics(root, name, error);
     if (directory < 0)
         return directory;
-    code = read_beneath(directory, file, 0, value, error);
+    code = read_beneath(directory, root, name, file, 0, value, error);
     (void)close(directory);
-    return explain_missing(root, name, code, error);
+    return code;
 }
 
 int netstrat_sysfs_read(const char *root, const char *name, struct netstrat_counters *counters,
@@ -245,13 +263,13 @@ int netstrat_sysfs_read(const char *root, const char *name, struct netstrat_coun
     for (item = 0; code == 0 && item < NETSTRAT_COUNTERS; item++) {
         uint64_t value;
 
-        code = read_beneath(directory, counter_names[item], item, &value, error);
+        code = read_beneath(directory, root, name, counter_names[item], item, &value, error);
         if (code == 0)
             set_counter(&read, item, value);
     }
     (void)close(directory);
     if (code < 0)
-        return explain_missing(root, name, code, error);
+        return code;
     *counters = read;
     return 0;
 }
@@ -271,12 +289,13 @@ int netstrat_reader_open(struct netstrat_reader *reader, const char *root, const
     for (item = 0; item < NETSTRAT_COUNTERS; item++)
         opened.fds[item] = -1;
     for (item = 0; code >= 0 && item < NETSTRAT_COUNTERS; item++)
-        code = opened.fds[item] = open_counter(directory, counter_names[item], item, error);
+        code = opened.fds[item] =
+            open_counter(directory, root, name, counter_names[item], item, error);
     (void)close(directory);
     if (code < 0) {
         opened.fds[item - 1] = -1; /* not a descriptor but the error */
         netstrat_reader_close(&opened);
-        return explain_missing(root, name, code, error);
+        return code;
     }
     *reader = opened;
     return 0;

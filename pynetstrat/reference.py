@@ -25,6 +25,7 @@ from errno import (
     EPERM,
     ETIMEDOUT,
 )
+from pathlib import Path
 
 from .errors import (
     CounterParseError,
@@ -139,8 +140,12 @@ def _read_files(root: str, name: object, files: tuple[str, ...]) -> list[int]:
     try:
         return [_read_file(directory, file, interface, f"{path}/{file}") for file in files]
     except KernelError as error:
-        # A file is missing: because the interface has gone meanwhile?
-        if error.errno == ENOENT and not os.access(path, os.F_OK):
+        # A file is missing: because the interface has gone meanwhile, or is about to? Every
+        # interface has the eight, but sysfs makes and removes its files one by one.
+        of_eight = (error.filename or "").endswith(tuple(f"/{counter}" for counter in COUNTERS))
+        on_sysfs = os.fstat(directory).st_dev == Path("/sys").stat().st_dev
+        gone = not os.access(path, os.F_OK) or (of_eight and on_sysfs)
+        if error.errno == ENOENT and gone:
             raise kernel_error(ENODEV, "openat", interface, "", error.filename) from None
         raise
     finally:
