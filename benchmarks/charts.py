@@ -28,6 +28,7 @@ COLOURS = {
     "dump_counters": "#0b6fb8",
     "dump_stats": "#5fb0e6",
     "reference.py": "#c9a227",
+    "send + recv": "#e3b96a",
     "open + int": "#d9822b",
     "ioctl": "#d9822b",
     "psutil": "#3c9d5a",
