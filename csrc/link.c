@@ -220,10 +220,11 @@ int netstrat_dump_stats(struct netstrat_socket *sock, int32_t *indexes,
     unsigned char request[REQUEST_SIZE];
     struct netstrat_batch batch;
     struct rows rows = {NULL, indexes, counters, room, 0};
-    int code;
 
     netstrat_batch_init(&batch, request, sizeof request);
     if (!sock->by_name_only) {
+        int code;
+
         (void)netstrat_put_dump_stats(&batch); /* it fits */
         code = note_refusal(sock, dump(sock, &batch, &rows, error));
         if (!sock->by_name_only)

@@ -4,9 +4,6 @@
  * namespace in which it was made; so a thread that nothing else depends on enters the namespace,
  * opens the socket there and ends.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* setns */
-#endif
 #include "internal.h"
 
 #include <errno.h>

@@ -236,10 +236,11 @@ static int start(struct netstrat_socket *sock, struct exchange *exchange,
 static int next_reply(struct netstrat_socket *sock, struct exchange *exchange,
                       struct netstrat_message *message, struct netstrat_error *error)
 {
-    ssize_t length;
     int code;
 
     for (;;) {
+        ssize_t length;
+
         while ((code = netstrat_next_message(sock->buffer, exchange->length, &exchange->offset,
                                              message)) > 0) {
             if (message->sequence - exchange->first < exchange->batch->count &&

@@ -5,9 +5,6 @@
  * The directory is resolved once and the files are opened beneath it, which costs two thirds of
  * eight full paths and keeps the eight counters those of one interface.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* O_PATH */
-#endif
 #include "internal.h"
 
 #include <errno.h>
@@ -162,7 +159,7 @@ static int open_statistics(const char *root, const char *name, struct netstrat_e
     name_length = strlen(name);
     if (root_length + 1 + name_length + sizeof statistics > sizeof path)
         return netstrat_fail(error, -ENAMETOOLONG, "open");
-    memcpy(path, root, root_length);
+    memcpy(path, root, root_length); /* NOLINT(bugprone-not-null-terminated-result): more follows */
     path[root_length] = '/';
     memcpy(path + root_length + 1, name, name_length);
     memcpy(path + root_length + 1 + name_length, statistics, sizeof statistics);
@@ -308,7 +305,7 @@ int netstrat_reader_read(const struct netstrat_reader *reader, struct netstrat_c
     uint32_t item;
 
     for (item = 0; item < NETSTRAT_COUNTERS; item++) {
-        uint64_t value;
+        uint64_t value = 0; /* the analysers think that errno might be 0 after a failure */
         int code = read_counter(reader->fds[item], 1, item, &value, error);
 
         if (code < 0)
