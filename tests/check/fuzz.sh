@@ -48,7 +48,8 @@ echo "== what the corpus reaches"
 objects=()
 for target in "${targets[@]}"; do
     [ -n "$(ls "tests/fuzz/corpus/$target")" ]
-    LLVM_PROFILE_FILE=$out/$target.profraw "$out/cover_$target" -runs=0 "tests/fuzz/corpus/$target" \
+    LLVM_PROFILE_FILE=$out/$target.profraw "$out/cover_$target" -runs=0 -artifact_prefix="$out/found/" \
+        "tests/fuzz/corpus/$target" \
         >"$out/$target.log" 2>&1 || { cat "$out/$target.log"; echo "a seed of $target fails"; exit 1; }
     objects+=(-object "$out/cover_$target")
 done
