@@ -29,7 +29,7 @@ ALLOWED = re.compile(
     | (__errno_location|___errno_location)
     | socket | setsockopt | getsockname | bind | send | recvfrom | poll | close
     | (__)?clock_gettime(64)?
-    | open(64)? | openat(64)? | read | pread(64)? | access
+    | f?statfs(64)? | open(64)? | openat(64)? | read | pread(64)? | access
     | setns | sigfillset | pthread_(create|join|sigmask)
     | _GLOBAL_OFFSET_TABLE_ | _gp_disp | \.TOC\. | __gnu_local_gp
     | __aeabi_\w+ | __u?(div|mod)\w+ | _(save|rest)gpr\w+""",

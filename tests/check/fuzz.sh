@@ -50,7 +50,11 @@ for target in "${targets[@]}"; do
     [ -n "$(ls "tests/fuzz/corpus/$target")" ]
     LLVM_PROFILE_FILE=$out/$target.profraw "$out/cover_$target" -runs=0 -artifact_prefix="$out/found/" \
         "tests/fuzz/corpus/$target" \
-        >"$out/$target.log" 2>&1 || { cat "$out/$target.log"; echo "a seed of $target fails"; exit 1; }
+        >"$out/$target.log" 2>&1 || {
+            grep -aE 'does not hold|ERROR|runtime error' "$out/$target.log" || tail -n 20 "$out/$target.log"
+            echo "$target fails on a seed; a copy: $(ls "$out/found/")"
+            exit 1
+        }
     objects+=(-object "$out/cover_$target")
 done
 "llvm-profdata-$llvm" merge -o "$out/corpus.profdata" "$out"/{decode,counter,encode,socket}.profraw
