@@ -68,6 +68,15 @@ for row in "${builds[@]}"; do
     runs "$out/${words[0]}/embed"
 done
 
+echo "== the example in the README"
+{
+    sed -n '/^```c$/,/^```$/p' csrc/README.md | grep -v '^```'
+    echo 'int main(void) { return bring_lo_up() < 0; }'
+} >"$out/readme.c"
+gcc -std=c11 -Os -Wall -Wextra -Werror -Icsrc "$out/readme.c" \
+    csrc/message.c csrc/socket.c csrc/link.c -o "$out/readme"
+unshare -Urn "$out/readme" || fail "the README's example failed"
+
 echo "== what is linked in"
 # The smallest program: all that it takes from musl's libc, as the link map has it.
 cat >"$out/smallest.c" <<'C'
