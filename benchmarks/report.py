@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import statistics
+from collections.abc import Iterable
 
 #: Seconds, by group and case.
 Medians = dict[tuple[str, str], float]
@@ -78,14 +79,20 @@ def targets(medians: Medians) -> list[tuple[str, str, float, float, bool]]:
     return found
 
 
-def _startup(medians: Medians) -> tuple[float, float]:
-    """Import and `lo` up, over the bare interpreter: seconds; and psutil's import likewise."""
-    base = medians["startup", "bare interpreter"]
-    ours = medians["startup", "pynetstrat, lo up"] - base
-    return ours, medians.get(("startup", "psutil, import"), 0.0) - base
+def over_first(values: dict[str, list[float]]) -> dict[str, float]:
+    """By case: the median of how much more a value is than that of the first case in its turn.
+
+    Two interpreters differ by less than one of them does from minute to minute; the difference
+    within a turn stays.
+    """
+    base = next(iter(values.values()))
+    return {
+        case: statistics.median(value - first for value, first in zip(found, base, strict=True))
+        for case, found in values.items()
+    }
 
 
-def _targets(medians: Medians) -> str:
+def _targets(medians: Medians, over: dict[str, float]) -> str:
     rows = []
     for operation, against, ratio, target, met in targets(medians):
         most = against == "bare C"
@@ -98,7 +105,7 @@ def _targets(medians: Medians) -> str:
                 "met" if met else "**missed**",
             ]
         )
-    ours, psutil = _startup(medians)
+    ours, psutil = over["pynetstrat, lo up"], over.get("psutil, import", 0.0)
     name = "`import` and `lo` up, whole process"
     met = "met" if ours <= 5e-3 else "**missed**"
     rows.append([name, "bare interpreter", f"{time_text(ours)} over it", "at most 5 ms", met])
@@ -117,6 +124,14 @@ def _group(medians: Medians, group: str) -> str:
         ["", "median", f"times {next(iter(cases))}"],
         [[case, time_text(value), _ratio(value / base)] for case, value in cases.items()],
     )
+
+
+def _startup(medians: Medians, over: dict[str, float]) -> str:
+    rows = [
+        [case, time_text(medians["startup", case]), time_text(extra) if extra else ""]
+        for case, extra in over.items()
+    ]
+    return _table(["", "median", "over the bare interpreter"], rows)
 
 
 def _sizes(medians: Medians, sizes: Iterable[int]) -> str:
@@ -144,6 +159,7 @@ def _tails(summary: dict[str, dict]) -> str:
 def render(
     machine: str,
     medians: Medians,
+    over: dict[str, float],
     summary: dict[str, dict],
     sizes: Iterable[int],
     missing: set[str],
@@ -151,26 +167,43 @@ def render(
     """The whole text."""
     from work import GROUPS
 
-    sections: list[tuple[str, Callable[[], str]]] = [
-        ("Targets", lambda: _targets(medians)),
+    def chart(name: str, what: str) -> str:
+        return f"![{what}]({name}.svg)\n\n"
+
+    sections: list[tuple[str, str]] = [
+        ("Targets", _targets(medians, over)),
+        ("Against the peers", chart("peers", "time for one operation, against the peers")),
         *(
-            (text, lambda group=group: _group(medians, group))
+            (text, _group(medians, group))
             for group, (text, _, _) in GROUPS.items()
             if group != "dump"
         ),
-        ("The counters of every interface, by their number", lambda: _sizes(medians, sizes)),
         (
-            "Whole processes: import, and `lo` up",
-            lambda: _group(medians, "startup"),
+            "The counters of every interface, by their number",
+            chart("sizes", "cost against the number of interfaces") + _sizes(medians, sizes),
         ),
-        ("Single calls, without and with churn", lambda: _tails(summary)),
+        ("Whole processes: import, and `lo` up", _startup(medians, over)),
+        (
+            "Single calls, without and with churn",
+            chart("tails", "the slow calls") + _tails(summary),
+        ),
     ]
     pairs = summary["with churn"].get("pairs", {}).get("ns", {}).get("100", 0)
     text = [
         f"Measured on {machine}; medians. Cases of one table were measured by turns.",
         *([f"Not installed, so left out: {', '.join(sorted(missing))}."] if missing else []),
-        *(f"### {title}\n\n{body()}" for title, body in sections),
+        *(f"## {title}\n\n{body}" for title, body in sections),
         f"Calls back to back. Churn: other processes made and deleted {pairs:,} veth pairs "
         "meanwhile.\n",
     ]
     return "\n\n".join(part.rstrip("\n") for part in text) + "\n"
+
+
+BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->\n"
+
+
+def replace_results(page: str, text: str) -> str:
+    """The page with `text` between its two marks."""
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"

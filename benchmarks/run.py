@@ -1,4 +1,4 @@
-"""The benchmarks: `./build.sh bench [--fast] [--output DIR]`.
+"""The benchmarks: `./build.sh bench [--fast] [--docs] [--output DIR]`.
 
 Moves itself into fresh user, network and mount namespaces, makes its interfaces there, measures,
 and writes results.md, the raw values (pyperf.json, tails.json) and charts. The host's interfaces
@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -35,6 +36,7 @@ SINGLE = ("sysfs_once", "sysfs_held", "get_stats", "up_kept", "up_fresh")
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./build.sh bench", description=__doc__)
     parser.add_argument("--fast", action="store_true", help="fewer values: about a minute")
+    parser.add_argument("--docs", action="store_true", help="put the results into docs/ as well")
     parser.add_argument("--output", type=Path, default=HERE.parent / "build" / "bench")
     return parser.parse_args()
 
@@ -56,7 +58,7 @@ def machine() -> str:
 
 def collect(bare: str, fast: bool) -> tuple[dict[str, measure.Runs], dict[str, dict]]:
     """Every measurement, by group; and the single calls without and with churn."""
-    processes, values, seconds = (2, 11, 0.005) if fast else (6, 21, 0.01)
+    processes, values, seconds = (2, 11, 0.005) if fast else (6, 25, 0.01)
     groups: dict[str, measure.Runs] = {}
     tails: dict[str, dict] = {}
 
@@ -77,7 +79,7 @@ def collect(bare: str, fast: bool) -> tuple[dict[str, measure.Runs], dict[str, d
             note(name)
             groups[name] = measure.group(name, bare, processes, values, seconds)
         note("startup")
-        groups["startup"] = measure.startup(15 if fast else 60)
+        groups["startup"] = measure.startup(15 if fast else 100)
         for name, churners in (("without churn", 0), ("with churn", CHURNERS)):
             note(name)
             tails[name] = measure.tails(3 if fast else 15, churners)
@@ -122,13 +124,19 @@ def main() -> None:
     suite = to_pyperf(groups)
     suite.dump(str(output / "pyperf.json"), replace=True)
     medians = {tuple(bench.get_name().split("/")): bench.median() for bench in suite}
+    over = report.over_first({case: runs[0]["values"] for case, runs in groups["startup"].items()})
     summary = {name: report.quantiles(calls) for name, calls in tails.items()}
     (output / "tails.json").write_text(json.dumps(summary, indent=1) + "\n")
-    text = report.render(machine(), medians, summary, SIZES, work.missing())
+    text = report.render(machine(), medians, over, summary, SIZES, work.missing())
     (output / "results.md").write_text(text)
     charts.peers(medians, output / "peers.svg")
     charts.sizes(medians, SIZES, output / "sizes.svg")
     charts.tails(summary, output / "tails.svg")
+    if arguments.docs:
+        page = HERE.parent / "docs" / "benchmarks.md"
+        page.write_text(report.replace_results(page.read_text(), text))
+        for name in ("peers.svg", "sizes.svg", "tails.svg"):
+            shutil.copy(output / name, page.with_name(name))
     print(text)
     print(f"in {output}: results.md, pyperf.json, tails.json, peers.svg, sizes.svg, tails.svg")
 

@@ -155,6 +155,20 @@ def test_times_and_quantiles(benchmark):
     assert [found["ns"][p] for p in ("0", "50", "99", "99.9", "100")] == [0, 500, 990, 999, 1000]
 
 
+def test_what_is_over_the_first_is_told_within_a_turn(benchmark):
+    over = benchmark("report").over_first({"base": [10.0, 90.0, 20.0], "more": [12.0, 93.0, 21.0]})
+    assert over == {"base": 0.0, "more": 2.0}
+
+
+def test_results_go_between_the_marks_of_the_page(benchmark):
+    report = benchmark("report")
+    page = f"above\n{report.BEGIN}old\n{report.END}below\n"
+    assert report.replace_results(page, "new\n").split("\n") == [
+        *("above", report.BEGIN.strip(), "", "new", "", report.END.strip(), "below", "")
+    ]
+    assert report.BEGIN in (support.ROOT / "docs" / "benchmarks.md").read_text()
+
+
 def test_targets_are_judged_by_ratios(benchmark):
     report = benchmark("report")
     medians = {
