@@ -1,7 +1,7 @@
 """Every system call of the package's operations made to fail, by strace, one at a time.
 
-All operations run at once, each in a child process of its own, to which strace is attached before it
-begins: so `when=N` is the Nth call of each operation, and Python's own start is left alone. What
+All operations run at once, each in a child process of its own, to which strace is attached before
+it begins: so `when=N` is the Nth call of each operation, and Python's own start is left alone. What
 comes of a fault is the right result, or a NetstratError that names the step that failed; the
 descriptors stay as they were, and nothing hangs.
 """
@@ -170,7 +170,7 @@ def _attach(children: list[Child], options: list[str], log: str) -> subprocess.P
 
 
 def inject(call: str, fault: str, number: int, log: str) -> tuple[dict[str, str], set[str], int]:
-    """One fault in every operation: how each ended, which were struck, and how many helper threads."""
+    """One fault in every operation: how each ended, which were struck, how many helper threads."""
     kind = fault if fault.startswith("retval=") else f"error={fault}"
     beside = BESIDE.get(call, [])
     traced = ",".join([call, *(option.split("=")[1].split(":")[0] for option in beside)])
@@ -193,11 +193,8 @@ def inject(call: str, fault: str, number: int, log: str) -> tuple[dict[str, str]
         os.close(child.pipe)
     strace.communicate()
     injected = [line for line in Path(log).read_text().splitlines() if "(INJECTED)" in line]
-    threads = {
-        int(line.split()[0])
-        for line in injected
-        if f" {call}(" in line or f" {call} resumed" in line
-    }
+    marks = (f" {call}(", f" {call} resumed")
+    threads = {int(line.split()[0]) for line in injected if any(mark in line for mark in marks)}
     names = {child.name for child in children if child.pid in threads}
     outcomes = {child.name: child.outcome for child in children}
     return outcomes, names, len(threads) - len(names)
@@ -228,7 +225,7 @@ def main() -> None:
     results: collections.Counter[str] = collections.Counter()
     findings = 0
     with tempfile.TemporaryDirectory() as folder:
-        for call, (faults, steps) in FAULTS.items():
+        for call, (faults, _) in FAULTS.items():
             for fault in faults.split():
                 for number in range(1, 100):
                     outcomes, struck, helpers = inject(call, fault, number, f"{folder}/log")
