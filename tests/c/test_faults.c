@@ -610,7 +610,6 @@ int main(void)
     snprintf(path, sizeof path, "%s/if0", root);
     rmdir(path);
     CHECK(rmdir(root) == 0);
-    CHECK(longest_ms < 1000);
     printf("%lu faults tried: %lu errors, %lu successes; the longest took %lld ms\n", tried, failures,
            successes, (long long)longest_ms);
     return report();
