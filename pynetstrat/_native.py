@@ -162,7 +162,9 @@ class Reader:
     def __init__(self, root: object, name: object) -> None:
         self._root = _encode_path(root, "sysfs_root")
         self._name = name
-        self._reader = ffi.new("struct netstrat_reader *")
+        # Closed with its object at the latest: a signal handler may raise before __init__ is over.
+        reader = ffi.new("struct netstrat_reader *", [[-1] * lib.NETSTRAT_COUNTERS])
+        self._reader = ffi.gc(reader, lib.netstrat_reader_close)
         self._error = ffi.new("struct netstrat_error *")
         self._counters, self._values = _new_counters()
         code = lib.netstrat_reader_open(self._reader, self._root, encode_name(name), self._error)
@@ -237,7 +239,9 @@ class Socket:
     __slots__ = ("_buffer", "_changes", "_counters", "_error", "_link", "_room", "_sock", "_values")
 
     def __init__(self, netns: object, timeout_ms: int) -> None:
-        self._sock = sock = ffi.new("struct netstrat_socket *")
+        # Closed with its object at the latest: a signal handler may raise before __init__ is over.
+        sock = ffi.new("struct netstrat_socket *", {"fd": -1})
+        self._sock = sock = ffi.gc(sock, lib.netstrat_close)
         self._error = error = ffi.new("struct netstrat_error *")
         self._buffer = buffer = _new("unsigned char[]", lib.NETSTRAT_BUFFER_SIZE)
         self._link = ffi.new("struct netstrat_link *")

@@ -228,7 +228,7 @@ class RtnetlinkSocket:
         self.close()
 
     def __del__(self) -> None:
-        if self._native is not None:
+        if getattr(self, "_native", None) is not None:  # not there: __init__ never began
             warn(f"unclosed {self!r}", ResourceWarning, 1, self)
             self._native.close()
 

@@ -181,6 +181,6 @@ class SysfsReader:
         self.close()
 
     def __del__(self) -> None:
-        if self._reader is not None:
+        if getattr(self, "_reader", None) is not None:  # not there: __init__ never began
             warn(f"unclosed {self!r}", ResourceWarning, 1, self)
             self.close()
