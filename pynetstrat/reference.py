@@ -292,7 +292,7 @@ class _Exchange:
 
     @staticmethod
     def _raise_refusal(kind: int, flags: int, payload: bytes, asked: int, interface: str) -> None:
-        if len(payload) < 4:
+        if len(payload) < (4 + _HEADER.size if kind == _NLMSG_ERROR else 4):
             raise kernel_error(EBADMSG, "recvfrom", interface)
         (code,) = struct.unpack_from("=i", payload)
         if code == 0:

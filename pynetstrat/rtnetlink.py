@@ -228,9 +228,10 @@ class RtnetlinkSocket:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_native", None) is not None:  # not there: __init__ never began
+        native = getattr(self, "_native", None)  # None: closed, or __init__ never began
+        if native is not None:
             warn(f"unclosed {self!r}", ResourceWarning, 1, self)
-            self._native.close()
+            native.close()
 
     # ---- taking turns ----
 
