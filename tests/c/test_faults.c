@@ -7,7 +7,7 @@
  */
 /* wrap: socket setsockopt getsockname bind send recvfrom poll */
 /* wrap: open open64 openat openat64 read pread pread64 close access */
-/* wrap: setns pthread_create pthread_sigmask clock_gettime */
+/* wrap: fstatfs fstatfs64 setns pthread_create pthread_sigmask clock_gettime */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #include "../../csrc/netstrat.h"
@@ -31,14 +32,14 @@
 
 enum call {
     SOCKET, SETSOCKOPT, GETSOCKNAME, BIND, SEND, RECVFROM, POLL, OPEN, OPENAT, READ, PREAD, CLOSE,
-    ACCESS, SETNS, PTHREAD_CREATE, PTHREAD_SIGMASK, CALLS
+    ACCESS, FSTATFS, SETNS, PTHREAD_CREATE, PTHREAD_SIGMASK, CALLS
 };
 
 enum { SHORT = -1, NOTHING = -2 }; /* in place of an errno: half of it, or the end of the file */
 
 /* The errnos of the manual pages and of the kernel's code; EINTR throughout. */
 static const struct {
-    const char *name; /* which is also the step that an error names, but for access and close */
+    const char *name; /* which is also the step that an error names, but for access, fstatfs and close */
     int codes[24];    /* up to a 0 */
 } calls[CALLS] = {
     [SOCKET] = {"socket", {EACCES, EAFNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM,
@@ -64,6 +65,7 @@ static const struct {
     [CLOSE] = {"close", {EBADF, EINTR, EIO, ENOSPC, EDQUOT}},
     [ACCESS] = {"access", {EACCES, EINTR, EINVAL, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR,
                            EPERM}},
+    [FSTATFS] = {"fstatfs", {EBADF, EFAULT, EINTR, EIO, ENOMEM, ENOSYS, EOVERFLOW}},
     [SETNS] = {"setns", {EBADF, EINVAL, ENOMEM, EPERM, ESRCH, EINTR}},
     [PTHREAD_CREATE] = {"pthread_create", {EAGAIN, EINVAL, EPERM, EINTR}},
     [PTHREAD_SIGMASK] = {"pthread_sigmask", {EINVAL, EFAULT, EINTR}},
@@ -254,6 +256,18 @@ WRAP(int, access, (const char *path, int mode))
     return strike(ACCESS) ? -1 : __real_access(path, mode);
 }
 
+WRAP(int, fstatfs, (int fd, struct statfs *status))
+{
+    return strike(FSTATFS) ? -1 : __real_fstatfs(fd, status);
+}
+
+#ifdef __GLIBC__
+WRAP(int, fstatfs64, (int fd, struct statfs64 *status))
+{
+    return strike(FSTATFS) ? -1 : __real_fstatfs64(fd, status);
+}
+#endif
+
 WRAP(int, setns, (int fd, int type))
 {
     return strike(SETNS) ? -1 : __real_setns(fd, type);
@@ -430,6 +444,11 @@ static int run_no_counter(void)
     return netstrat_sysfs_read_counter(root, "if0", "nonesuch", &output.value, &error);
 }
 
+static int run_not_whole(void)
+{
+    return netstrat_sysfs_read(root, "if2", &output.counters, &error);
+}
+
 static const struct {
     const char *name;
     int (*run)(void);
@@ -455,6 +474,7 @@ static const struct {
     {"reader_read", run_reader_read, 0},
     {"sysfs_read of none", run_no_interface, -ENODEV},
     {"sysfs_read_counter of none", run_no_counter, -ENOENT},
+    {"sysfs_read of one not whole", run_not_whole, -ENOENT},
 };
 
 /* ---- the runs ---- */
@@ -485,7 +505,8 @@ static int is_plausible(int code)
                    : code == -EBADMSG && !strcmp(operation, "parse");
     switch (fault.call) {
     case CLOSE:
-    case ACCESS: /* both only help to say what another call failed with */
+    case ACCESS:
+    case FSTATFS: /* these only help to say what another call failed with */
         return 0;
     case READ:
     case PREAD:
@@ -595,6 +616,10 @@ int main(void)
         snprintf(path, sizeof path, "%s/if0/statistics/%s", root, files[i]);
         write_file(path, "1234\n");
     }
+    snprintf(path, sizeof path, "%s/if2", root);
+    mkdir(path, 0755);
+    snprintf(path, sizeof path, "%s/if2/statistics", root);
+    mkdir(path, 0755);
 
     for (unsigned which = 0; which < sizeof operations / sizeof *operations; which++)
         for (fault.late = 0; fault.late < 2; fault.late++)
@@ -608,6 +633,10 @@ int main(void)
     snprintf(path, sizeof path, "%s/if0/statistics", root);
     rmdir(path);
     snprintf(path, sizeof path, "%s/if0", root);
+    rmdir(path);
+    snprintf(path, sizeof path, "%s/if2/statistics", root);
+    rmdir(path);
+    snprintf(path, sizeof path, "%s/if2", root);
     rmdir(path);
     CHECK(rmdir(root) == 0);
     printf("%lu faults tried: %lu errors, %lu successes; the longest took %lld ms\n", tried, failures,

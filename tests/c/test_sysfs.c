@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Counters from files: every text of the shared table, every kind of file, and a real interface. */
-/* wrap: openat openat64 */
+/* wrap: openat openat64 fstatfs fstatfs64 */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -9,7 +9,10 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
 
 #include "../../csrc/netstrat.h"
 
@@ -50,6 +53,35 @@ int __wrap_openat64(int directory, const char *path, int flags, ...)
 {
     return __wrap_openat(directory, path, flags);
 }
+
+/* Whether the tree passes for a sysfs. */
+static int says_sysfs;
+
+int __real_fstatfs(int fd, struct statfs *status);
+int __wrap_fstatfs(int fd, struct statfs *status);
+
+int __wrap_fstatfs(int fd, struct statfs *status)
+{
+    int result = __real_fstatfs(fd, status);
+
+    if (says_sysfs)
+        status->f_type = SYSFS_MAGIC;
+    return result;
+}
+
+#ifdef __GLIBC__
+int __real_fstatfs64(int fd, struct statfs64 *status);
+int __wrap_fstatfs64(int fd, struct statfs64 *status);
+
+int __wrap_fstatfs64(int fd, struct statfs64 *status)
+{
+    int result = __real_fstatfs64(fd, status);
+
+    if (says_sysfs)
+        status->f_type = SYSFS_MAGIC;
+    return result;
+}
+#endif
 
 /* ---- a tree in a temporary folder ---- */
 
@@ -268,6 +300,12 @@ static void test_bad_files(void)
 
         unlink(path_of("if0", files[i]));
         expect(-ENOENT, i, "openat", "openat");
+        /* In sysfs itself it is a sign of an interface that is going; another counter is not. */
+        says_sysfs = 1;
+        expect(-ENODEV, i, "openat", "openat");
+        CHECK(netstrat_sysfs_read_counter(root, "if0", files[i], &value, &error) == -ENODEV);
+        CHECK(netstrat_sysfs_read_counter(root, "if0", "nonesuch", &value, &error) == -ENOENT);
+        says_sysfs = 0;
         mkdir(path_of("if0", files[i]), 0755);
         expect(-EISDIR, i, "read", "pread");
         rmdir(path_of("if0", files[i]));
