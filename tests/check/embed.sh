@@ -70,7 +70,7 @@ done
 
 echo "== the example in the README"
 {
-    sed -n '/^\(`\{3\}\)c$/,/^`\{3\}$/p' csrc/README.md | grep -v '^`'
+    awk '/^.``c$/ { inside = 1; next } /^.``$/ { inside = 0 } inside' csrc/README.md
     echo 'int main(void) { return bring_lo_up() < 0; }'
 } >"$out/readme.c"
 gcc -std=c11 -Os -Wall -Wextra -Werror -Icsrc "$out/readme.c" \
