@@ -55,7 +55,7 @@ done
 # itself, since qemu has a thread beside it.
 sandboxed() {
     # shellcheck disable=SC2016
-    timeout 120 unshare -Urnm sh -c 'mount -t sysfs sysfs /sys && exec "$@"' sh "$@"
+    timeout 300 unshare -Urnm sh -c 'mount -t sysfs sysfs /sys && exec "$@"' sh "$@"
 }
 
 # one NAME EMULATOR COMPILER..: builds and runs it all; the last line tells how it went.
