@@ -292,14 +292,14 @@ class _Exchange:
 
     @staticmethod
     def _raise_refusal(kind: int, flags: int, payload: bytes, asked: int, interface: str) -> None:
-        if len(payload) < (4 + _HEADER.size if kind == _NLMSG_ERROR else 4):
+        if len(payload) < 4:
             raise kernel_error(EBADMSG, "recvfrom", interface)
         (code,) = struct.unpack_from("=i", payload)
         if code == 0:
             return
         words = ""
-        if flags & _NLM_F_ACK_TLVS:
-            at = 4
+        at = 4
+        if flags & _NLM_F_ACK_TLVS and len(payload) >= at + _HEADER.size:
             if kind == _NLMSG_ERROR:
                 (echoed,) = struct.unpack_from("=I", payload, 4)
                 at += _HEADER.size if flags & _NLM_F_CAPPED else (echoed + 3) & ~3
