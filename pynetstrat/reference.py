@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import struct
+import sys
 import time
 from errno import (
     EAGAIN,
@@ -298,10 +299,10 @@ class _Exchange:
         if code == 0:
             return
         words = ""
-        at = 4
-        if flags & _NLM_F_ACK_TLVS and len(payload) >= at + _HEADER.size:
+        if flags & _NLM_F_ACK_TLVS:
+            at = 4
             if kind == _NLMSG_ERROR:
-                (echoed,) = struct.unpack_from("=I", payload, 4)
+                echoed = int.from_bytes(payload[4:8], sys.byteorder)
                 at += _HEADER.size if flags & _NLM_F_CAPPED else (echoed + 3) & ~3
             words = _c_string(_attributes(payload[at:]).get(_NLMSGERR_ATTR_MSG, b""))
         raise kernel_error(-code, _OPERATIONS[asked], interface, words)
