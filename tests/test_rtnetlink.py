@@ -314,6 +314,20 @@ def test_get_stats_by_an_alternative_name(net, rtnetlink):
     assert rtnetlink.get_stats(LONG) == support.view(LONG, 2)
 
 
+@pytest.mark.parametrize("name", ["short", LONG])
+def test_an_alternative_name_that_changes_hands_unheard(net, rtnetlink, name):
+    # The kernel tells of a change of alternative names only while the interface is up.
+    for number in (1, 2):
+        support.add_patterned(net, number)
+        rtnetlink.link_set_down(f"v{number}")
+    net.add_altname("v1", name)
+    for _ in range(2):
+        assert rtnetlink.get_stats(name) == support.view(name, 1)
+    net.delete_altname("v1", name)
+    net.add_altname("v2", name)
+    assert rtnetlink.get_stats(name) == support.view(name, 2)
+
+
 def test_dump_stats(net, rtnetlink):
     assert rtnetlink.dump_stats() == {"lo": NetworkInterface("lo")}
     for number in range(5):
