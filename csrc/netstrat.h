@@ -142,7 +142,8 @@ struct netstrat_socket {
     struct netstrat_link *changes; /* NULL: not watching; see netstrat_watch_links */
     uint32_t changes_room;
     uint32_t changes_count;        /* more than changes_room: some were lost */
-    /* Called when a signal interrupts a wait, if not NULL; non-zero ends the call with -EINTR. */
+    /* Called when a signal interrupts a wait, and every 100 ms of one (a signal that comes just before
+     * it interrupts nothing), if not NULL; non-zero ends the call with -EINTR. */
     int (*interrupted)(void *context);
     void *context;
 };

@@ -29,6 +29,7 @@
 #endif
 
 enum {
+    HOOK_MS = 100,         /* the longest wait without asking whether to go on */
     FLAG_DUMP_INTR = 0x10, /* NLM_F_DUMP_INTR, linux/netlink.h, 3.1 */
     MAX_TRIES = 16         /* of a dump that is interrupted, or of a request whose reply is lost */
 };
@@ -95,13 +96,20 @@ static int wait_for_datagram(const struct netstrat_socket *sock, struct deadline
 {
     struct pollfd wait;
     int left = time_left(sock, deadline);
+    int ready;
 
     if (left < 0)
         return left;
+    /* A signal that comes just before poll() interrupts nothing, so the hook is asked now and then. */
+    if (sock->interrupted && left > HOOK_MS)
+        left = HOOK_MS;
     wait.fd = sock->fd;
     wait.events = POLLIN;
     wait.revents = 0;
-    if (poll(&wait, 1, left) >= 0)
+    ready = poll(&wait, 1, left);
+    if (ready == 0 && sock->interrupted && sock->interrupted(sock->context))
+        return -EINTR;
+    if (ready >= 0)
         return 0; /* at the deadline too: the next look finds the queue empty and no time left */
     return errno == EINTR ? resume(sock, deadline) : -errno;
 }

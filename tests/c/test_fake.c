@@ -780,6 +780,12 @@ static void test_signals(void)
     sock.context = &stop;
     fake.poll_codes[0] = EINTR;
     CHECK(failed_with(netstrat_link_set_up(&sock, "lo", &error), -EINTR, "poll"));
+    prepare(NULL); /* a signal that came just before poll(), which it does not interrupt then */
+    sock.timeout_ms = 600000;
+    sock.interrupted = count_interruption;
+    sock.context = &stop;
+    CHECK(failed_with(netstrat_link_set_up(&sock, "lo", &error), -EINTR, "poll"));
+    CHECK(fake.polls == 1);
     prepare(NULL);
     fake.poll_codes[0] = ENOMEM;
     CHECK(failed_with(netstrat_link_set_up(&sock, "lo", &error), -ENOMEM, "poll"));
