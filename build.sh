@@ -83,6 +83,10 @@ wheel)
     need_python
     build test,check
     rm -rf dist
+    # The same bytes from the same commit: no clock, and no build folder's name in debug information.
+    export CFLAGS="${CFLAGS--g0}"
+    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+    export SOURCE_DATE_EPOCH
     exec .venv/bin/python -m build --outdir dist .
     ;;
 lib)

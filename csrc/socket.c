@@ -354,8 +354,10 @@ int netstrat_transact(struct netstrat_socket *sock, struct netstrat_batch *batch
             continue;
         }
         code = take_verdict(&exchange, &message, &result, item < failed ? error : NULL);
-        if (code < 0)
+        if (code < 0) {
+            (void)netstrat_fail(error, code, "recvfrom");
             break;
+        }
         results[item] = result;
         if (result < 0 && item < failed)
             failed = item;
