@@ -194,7 +194,7 @@ static int is_gone(const char *root, const char *name, const char *file, int dir
             return 1;
     again = open_statistics(root, name, NULL);
     if (again < 0)
-        return 1;
+        return again == -ENODEV;
     (void)close(again);
     return 0;
 }
