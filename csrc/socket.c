@@ -107,11 +107,9 @@ static int wait_for_datagram(const struct netstrat_socket *sock, struct deadline
     wait.events = POLLIN;
     wait.revents = 0;
     ready = poll(&wait, 1, left);
-    if (ready == 0 && sock->interrupted && sock->interrupted(sock->context))
-        return -EINTR;
-    if (ready >= 0)
-        return 0; /* at the deadline too: the next look finds the queue empty and no time left */
-    return errno == EINTR ? resume(sock, deadline) : -errno;
+    if (ready > 0)
+        return 0;
+    return ready == 0 || errno == EINTR ? resume(sock, deadline) : -errno;
 }
 
 /*
