@@ -92,6 +92,20 @@ for candidate in "${pythons[@]}"; do
     smoke "$candidate" "$out/dist-one/$wheel" "wheel-$("$candidate" -c 'import platform; print(platform.python_version())')" ||
         fail "$candidate: the wheel does not work"
 done
+
+echo "== the tests of the sdist, on the wheel, on every CPython"
+for candidate in "${pythons[@]}"; do
+    version=$("$candidate" -c 'import platform; print(platform.python_version())')
+    where=$out/env-wheel-$version
+    "$where/bin/python" -m pip install --quiet --disable-pip-version-check "$out/dist-one/${wheel}[test]"
+    rm -rf "$out/unpacked"
+    mkdir "$out/unpacked"
+    tar -xzf "$out/dist-one/$sdist" --strip-components=1 -C "$out/unpacked"
+    rm -r "$out/unpacked/pynetstrat" # what is installed is tested, not the sources beside the tests
+    (cd "$out/unpacked" && "$where/bin/pytest" -q -p no:cacheprovider) >"$out/tests-$version.log" 2>&1 ||
+        { cat "$out/tests-$version.log"; fail "$candidate: the tests of the sdist fail on the wheel"; }
+    echo "$version: $(tail -n 1 "$out/tests-$version.log")"
+done
 smoke "${pythons[0]}" "$out/dist-one/$sdist" sdist || fail "${pythons[0]}: the sdist does not work"
 
 echo "== auditwheel"
@@ -115,5 +129,5 @@ for candidate in "${pythons[@]}"; do
 done
 
 echo "two builds gave identical wheels and $sdists; $wheel and ${many##*/} bring lo up on" \
-    "${#pythons[@]} CPythons ($(printf '%s\n' "${!known[@]}" | sort -V | paste -sd' ')), and so does the sdist;" \
+    "${#pythons[@]} CPythons ($(printf '%s\n' "${!known[@]}" | sort -V | paste -sd' ')), and so does the sdist; its tests pass there;" \
     "$(wc -l <"$out/wanted") files in it"
