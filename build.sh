@@ -31,7 +31,7 @@ need_python() {
     command -v "$python" >/dev/null ||
         fail "no $python: install Python 3.10 or newer (Debian: apt-get install python3 python3-venv python3-dev)"
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-        fail "$("$python" --version) is too old: install Python 3.10 or newer, or name one (PYTHON=python3.12 ./build.sh)"
+        fail "$python ($("$python" --version 2>&1)) is too old: install Python 3.10 or newer, or name one (PYTHON=python3.12 ./build.sh)"
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         fail "$python has no venv: install it (Debian: apt-get install python3-venv)"
     "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
@@ -41,15 +41,24 @@ need_python() {
 # Builds into .venv, with the extras named in $1 (test, check, bench); nothing to do if no source has
 # changed since. The compiler's flags are part of the stamp: an instrumented build is another one.
 build() {
-    local extras=$1 stamp key
+    local extras=$1 stamp key version
     need_compiler
     need_python
-    key=$("$python" --version; echo "$compiler ${CFLAGS-}"; cat pyproject.toml setup.py csrc/*.[ch] pynetstrat/_core_build.py)
+    exec 9>.build.lock
+    flock 9 2>/dev/null || true # one build at a time, where there is flock
+    version=$("$python" --version)
+    key=$(echo "$version $PWD $compiler ${CFLAGS-}"; cat pyproject.toml setup.py csrc/*.[ch] pynetstrat/_core_build.py)
     key=$(printf '%s' "$key" | cksum)
     stamp=.venv/stamp-${extras:-core}
-    [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$key" ] && [ "$(cat .venv/stamp 2>/dev/null)" = "$key" ] && return
-    if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && [ "$(cat .venv/stamp 2>/dev/null)" = "$key" ] &&
+        compgen -G 'pynetstrat/_core*.so' >/dev/null; then
+        exec 9>&-
+        return
+    fi
+    # A virtual environment of another Python, or of a checkout that was copied or moved, is none.
+    if [ "$(cat .venv/made-for 2>/dev/null)" != "$version $PWD" ]; then
         "$python" -m venv --clear .venv
+        echo "$version $PWD" >.venv/made-for
     fi
     echo "building into .venv ..." >&2
     .venv/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' 'cffi>=1.16'
@@ -57,6 +66,7 @@ build() {
         --editable ".${extras:+[$extras]}"
     echo "$key" >"$stamp"
     echo "$key" >.venv/stamp
+    exec 9>&-
 }
 
 case ${1-} in
@@ -70,6 +80,7 @@ test)
     exec .venv/bin/python -m pytest "$@"
     ;;
 check)
+    [[ $PWD != *[[:space:]]* ]] || fail "the checks need a path without white space, unlike $PWD"
     build test,check
     exec tests/check/run.sh "${2-}"
     ;;

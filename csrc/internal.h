@@ -12,6 +12,15 @@
 
 #include "netstrat.h"
 
+/* Of a dump that is interrupted, and of a request whose reply is lost. */
+enum { NETSTRAT_MAX_TRIES = 16 };
+
+/* White space in ASCII: isspace() of the C locale, whatever the program's is. */
+static inline int netstrat_is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 /* Notes a failure and returns its code, so that a caller can `return netstrat_fail(...)`. */
 static inline int netstrat_fail(struct netstrat_error *error, int code, const char *operation)
 {

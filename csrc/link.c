@@ -14,8 +14,7 @@
 
 enum {
     REQUEST_SIZE = 192,    /* a header, struct ifinfomsg and the longest alternative name */
-    ONCE_BUFFER = 4096,    /* for replies to netstrat_link_set_up_once; RTM_GETLINK's takes 1,500 */
-    MAX_TRIES = 16
+    ONCE_BUFFER = 4096     /* for replies to netstrat_link_set_up_once; RTM_GETLINK's takes 1,500 */
 };
 
 /* ---- flags ---- */
@@ -42,14 +41,18 @@ static int set_flags(struct netstrat_socket *sock, const char *name, uint32_t fl
         return refuse_name(error, code);
     do /* where the ack was lost, asking again does no harm */
         code = netstrat_transact(sock, &batch, &result, error);
-    while (code == -ENOBUFS && ++tries < MAX_TRIES);
+    while (code == -ENOBUFS && ++tries < NETSTRAT_MAX_TRIES);
 
     /* The kernel looks at the caller's rights before it looks at the link. A container whose lo was
-     * brought up by somebody else needs no right to find it so. */
-    if (code == -EPERM && result == -EPERM &&
-        netstrat_get_link(sock, name, &link, NULL, NULL) == 0 &&
-        (link.flags & change) == flags)
-        return 0;
+     * brought up by somebody else needs no right to find it so, nor to learn that there is none. */
+    if (code == -EPERM && result == -EPERM) {
+        int found = netstrat_get_link(sock, name, &link, NULL, NULL);
+
+        if (found == 0 && (link.flags & change) == flags)
+            return 0;
+        if (found == -ENODEV)
+            return netstrat_fail(error, -ENODEV, "RTM_GETLINK");
+    }
     return code;
 }
 
@@ -153,6 +156,7 @@ struct rows {
     struct netstrat_link *links; /* of netstrat_dump_links, */
     int32_t *indexes;            /* or of netstrat_dump_stats */
     struct netstrat_counters *counters;
+    int with_counters;
     size_t room;
     size_t count;
 };
@@ -170,9 +174,9 @@ static int add_row(const struct netstrat_message *message, void *context)
         return 0;
     }
     if (message->type == RTM_NEWLINK) {
-        code = netstrat_decode_link(message, &link, rows->counters ? &counters : NULL);
+        code = netstrat_decode_link(message, &link, rows->with_counters ? &counters : NULL);
         index = link.index;
-    } else if (message->type == RTM_NEWSTATS && rows->counters) {
+    } else if (message->type == RTM_NEWSTATS && rows->with_counters) {
         code = netstrat_decode_stats(message, &index, &counters);
     } else {
         code = -EBADMSG;
@@ -182,7 +186,7 @@ static int add_row(const struct netstrat_message *message, void *context)
     if (rows->count >= INT32_MAX)
         return -EOVERFLOW;
     if (rows->count < rows->room) {
-        if (rows->counters) {
+        if (rows->with_counters) {
             rows->indexes[rows->count] = index;
             rows->counters[rows->count] = counters;
         } else {
@@ -206,7 +210,7 @@ int netstrat_dump_links(struct netstrat_socket *sock, struct netstrat_link *link
 {
     unsigned char request[REQUEST_SIZE];
     struct netstrat_batch batch;
-    struct rows rows = {links, NULL, NULL, room, 0};
+    struct rows rows = {links, NULL, NULL, 0, room, 0};
 
     netstrat_batch_init(&batch, request, sizeof request);
     (void)netstrat_put_dump_links(&batch, 0); /* it fits */
@@ -219,7 +223,7 @@ int netstrat_dump_stats(struct netstrat_socket *sock, int32_t *indexes,
 {
     unsigned char request[REQUEST_SIZE];
     struct netstrat_batch batch;
-    struct rows rows = {NULL, indexes, counters, room, 0};
+    struct rows rows = {NULL, indexes, counters, 1, room, 0};
 
     netstrat_batch_init(&batch, request, sizeof request);
     if (!sock->by_name_only) {

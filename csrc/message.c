@@ -46,11 +46,6 @@ static size_t align(size_t length)
 
 /* ---- names ---- */
 
-static int is_space(unsigned char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 int netstrat_check_name(const char *name)
 {
     size_t length = strnlen(name, NETSTRAT_ALT_NAME_SIZE);
@@ -62,7 +57,7 @@ int netstrat_check_name(const char *name)
     for (i = 0; i < length; i++) {
         unsigned char c = (unsigned char)name[i];
 
-        if (c == '/' || c == ':' || is_space(c))
+        if (c == '/' || c == ':' || netstrat_is_space(name[i]))
             return -EINVAL;
         /* The kernel's isspace is Latin-1's and so takes a byte 0xa0 for a no-break space, also
          * within UTF-8 (lib/ctype.c). It looks at names so, not at alternative names. */

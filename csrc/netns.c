@@ -44,7 +44,7 @@ int netstrat_open_netns_fd(struct netstrat_socket *sock, void *buffer, size_t si
     struct visit visit;
     sigset_t all, before;
     pthread_t thread;
-    int failed;
+    int failed, cancel;
 
     visit.buffer = (unsigned char *)buffer;
     visit.size = size;
@@ -56,9 +56,12 @@ int netstrat_open_netns_fd(struct netstrat_socket *sock, void *buffer, size_t si
     failed = pthread_sigmask(SIG_SETMASK, &all, &before);
     if (failed)
         return netstrat_fail(error, -failed, "pthread_sigmask");
+    /* pthread_join() would be a place for the caller to be cancelled, with `visit` still in use. */
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     failed = pthread_create(&thread, NULL, enter_and_open, &visit);
     if (!failed)
         (void)pthread_join(thread, NULL); /* cannot fail: the thread is ours, and joined once */
+    (void)pthread_setcancelstate(cancel, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 
     if (failed)

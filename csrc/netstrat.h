@@ -150,8 +150,8 @@ struct netstrat_socket {
 
 /*
  * Opens a socket in the namespace of the calling thread; it stays there when the thread moves.
- * `buffer` must live as long as the socket: 4 KiB will do for netstrat_link_* and netstrat_transact,
- * NETSTRAT_BUFFER_SIZE for everything. A child process must not use its parent's sockets: the two
+ * `buffer` must live as long as the socket: 4 KiB will do for netstrat_link_* and netstrat_transact
+ * (but for a link with twenty alternative names), NETSTRAT_BUFFER_SIZE for everything. A child process must not use its parent's sockets: the two
  * would take each other's replies.
  */
 int netstrat_open(struct netstrat_socket *sock, void *buffer, size_t size,

@@ -3,7 +3,7 @@
  * One rtnetlink socket: requests out, the right replies back, within a deadline.
  *
  * What may stand in a socket's queue beside the reply that is waited for: late replies to requests
- * that timed out, notifications, and datagrams that any local process may send to a netlink port.
+ * that timed out, notifications, and datagrams of other processes (those with CAP_NET_ADMIN).
  * So a datagram counts only if the kernel sent it (nl_pid 0), and a message only if it carries the
  * sequence number of the request.
  *
@@ -30,8 +30,7 @@
 
 enum {
     HOOK_MS = 100,         /* the longest wait without asking whether to go on */
-    FLAG_DUMP_INTR = 0x10, /* NLM_F_DUMP_INTR, linux/netlink.h, 3.1 */
-    MAX_TRIES = 16         /* of a dump that is interrupted, or of a request whose reply is lost */
+    FLAG_DUMP_INTR = 0x10  /* NLM_F_DUMP_INTR, linux/netlink.h, 3.1 */
 };
 
 /* The end of a call's time. The clock is first read when there is something to wait for: the
@@ -361,6 +360,12 @@ int netstrat_transact(struct netstrat_socket *sock, struct netstrat_batch *batch
             failed = item;
         pending--;
     }
+    if (code == -ENOBUFS) { /* make room for the acks of what may be sent next */
+        int drained = drain(sock, &exchange.deadline);
+
+        if (drained < 0)
+            code = netstrat_fail(error, drained, "recvfrom");
+    }
     if (code < 0)
         return code;
     return failed < batch->count ? results[failed] : 0;
@@ -391,7 +396,7 @@ int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch,
     int tries, code = 0;
 
     exchange.deadline.at_ms = 0;
-    for (tries = 0; tries < MAX_TRIES; tries++) {
+    for (tries = 0; tries < NETSTRAT_MAX_TRIES; tries++) {
         int drained;
 
         code = ask(sock, batch, &exchange, answer, error);
@@ -443,7 +448,7 @@ int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
     int tries;
 
     exchange.deadline.at_ms = 0;
-    for (tries = 0; tries < MAX_TRIES; tries++) {
+    for (tries = 0; tries < NETSTRAT_MAX_TRIES; tries++) {
         int code = each(NULL, context);
 
         if (code < 0)

@@ -31,18 +31,13 @@ static const char statistics[] = "/statistics";
 
 /* ---- text ---- */
 
-static int is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static void trim(const char **text, size_t *length)
 {
-    while (*length > 0 && is_space(**text)) {
+    while (*length > 0 && netstrat_is_space(**text)) {
         ++*text;
         --*length;
     }
-    while (*length > 0 && is_space((*text)[*length - 1]))
+    while (*length > 0 && netstrat_is_space((*text)[*length - 1]))
         --*length;
 }
 
@@ -172,7 +167,8 @@ static int open_statistics(const char *root, const char *name, struct netstrat_e
     code = -errno;
     /* No such interface, or no such root? ENOTDIR: a file among the interfaces, as
      * /sys/class/net/bonding_masters. */
-    if ((code == -ENOENT || code == -ENOTDIR) && access(root, F_OK) == 0)
+    path[root_length + 1] = '\0'; /* ROOT/, which is there only as a directory */
+    if ((code == -ENOENT || code == -ENOTDIR) && access(path, F_OK) == 0)
         code = -ENODEV;
     return netstrat_fail(error, code, "open");
 }

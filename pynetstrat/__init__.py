@@ -85,4 +85,4 @@ if not TYPE_CHECKING:  # or typing tools would take any name at all for one of o
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *_HOMES})

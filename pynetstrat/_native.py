@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-_SHAPE = 'neither "." nor "..", without "/", ":", white space and NUL'
+_SHAPE = (
+    'neither "." nor "..", without "/", ":", NUL and white space '
+    "(to the kernel that is also the byte 0xa0, in names of up to 15)"
+)
 NAME_RULE = f"a name is 1 to 15 bytes, an alternative name 16 to 127, {_SHAPE}"
 SYSFS_NAME_RULE = f"a name is 1 to 15 bytes, {_SHAPE}; sysfs knows no alternative names"
 
@@ -67,6 +70,12 @@ def encode_name(name: object) -> bytes:
     if b"\0" in encoded:  # where C would see the end
         raise InvalidInterfaceNameError(name, NAME_RULE)
     return encoded
+
+
+def check_name(name: object) -> None:
+    """Raises InvalidInterfaceNameError unless it is a name or an alternative name."""
+    if lib.netstrat_check_name(encode_name(name)) < 0:
+        raise InvalidInterfaceNameError(name, NAME_RULE)
 
 
 def _encode_path(path: object, what: str) -> bytes:
@@ -236,7 +245,17 @@ class Rows:
 class Socket:
     """struct netstrat_socket, with the memory that it works in."""
 
-    __slots__ = ("_buffer", "_changes", "_counters", "_error", "_link", "_room", "_sock", "_values")
+    __slots__ = (
+        "_buffer",
+        "_changes",
+        "_counters",
+        "_error",
+        "_link",
+        "_room",
+        "_rows",
+        "_sock",
+        "_values",
+    )
 
     def __init__(self, netns: object, timeout_ms: int) -> None:
         # Closed with its object at the latest: a signal handler may raise before __init__ is over.
@@ -248,6 +267,7 @@ class Socket:
         self._counters, self._values = _new_counters()
         self._changes: Any = None
         self._room = 64
+        self._rows: tuple[Any, Any] = ((), ())  # of dumps that need not last
         size = lib.NETSTRAT_BUFFER_SIZE
         filename = None
         if netns is None:
@@ -352,10 +372,19 @@ class Socket:
                 return {link.index: os.fsdecode(ffi.string(link.name)) for link in links[0:count]}
             self._room = count + count // 8
 
-    def dump_stats(self) -> Rows:
+    def dump_stats(self, *, lasting: bool) -> Rows:
+        """The counters of every interface.
+
+        Parameters:
+            lasting: in memory of their own; otherwise in the socket's, up to the next dump.
+        """
         while True:
-            indexes = _new("int32_t[]", self._room)
-            counters = _new("struct netstrat_counters[]", self._room)
+            indexes, counters = self._rows
+            if lasting or len(indexes) < self._room:
+                indexes = _new("int32_t[]", self._room)
+                counters = _new("struct netstrat_counters[]", self._room)
+            if not lasting:
+                self._rows = indexes, counters
             count = lib.netstrat_dump_stats(self._sock, indexes, counters, self._room, self._error)
             if count < 0:
                 _fail(count, self._error, "")

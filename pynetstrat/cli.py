@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -155,16 +156,22 @@ def _demo(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit status. `arguments`: those of the process by default."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names are bytes, and may fit no encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options.run(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: it was closed before we began
+            sys.stdout.flush()
     except NetstratError as error:
         print(f"pynetstrat: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        # The reader has had enough. What is buffered must not fail once more at exit.
+    except OSError as error:  # of standard output
+        # What is buffered must not fail once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        if isinstance(error, BrokenPipeError):  # the reader has had enough
+            return 128 + signal.SIGPIPE
+        print(f"pynetstrat: standard output: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0

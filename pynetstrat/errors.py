@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+def escape(text: str) -> str:
+    """`text` with its unprintable characters escaped, fit for a terminal or a line of a log."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def quote(text: str) -> str:
     """`text` in double quotes, with quotes, backslashes and unprintable characters escaped."""
-    escaped = (
-        "\\" + c if c in '"\\' else c if c.isprintable() else c.encode("unicode_escape").decode()
-        for c in text
-    )
-    return '"' + "".join(escaped) + '"'
+    return '"' + escape(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 class NetstratError(Exception):
@@ -73,6 +76,11 @@ class InvalidInterfaceNameError(NetstratError, ValueError):
         self.interface = interface
         self.reason = reason
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is no name at all may not pickle.
+        plain = isinstance(self.interface, (str, bytes)) or self.interface is None
+        return type(self), (self.interface if plain else repr(self.interface), self.reason)
+
     def __str__(self) -> str:
         shown = quote(self.interface) if isinstance(self.interface, str) else repr(self.interface)
         return f"invalid interface name {shown}: {self.reason}"
@@ -118,7 +126,7 @@ class CounterParseError(NetstratError, ValueError):
 
     def __str__(self) -> str:
         found = f"{quote(self.text)} {self.reason}"
-        return f"interface {quote(self.interface)}: parse {self.path}: {found}"
+        return f"interface {quote(self.interface)}: parse {escape(self.path)}: {found}"
 
 
 class KernelError(NetstratError, OSError):
@@ -154,7 +162,7 @@ class KernelError(NetstratError, OSError):
         text = f"interface {quote(self.interface)}: " if self.interface else ""
         text += self.operation
         if self.filename is not None:
-            text += f" {self.filename}"
+            text += f" {escape(str(self.filename))}"
         text += f": {self.strerror}"
         if self.kernel_message:
             text += f" (the kernel says: {self.kernel_message})"
@@ -237,8 +245,12 @@ def kernel_error(
             hint = "the namespaces of another's process need CAP_SYS_PTRACE over it"
         elif operation in _SYSFS:
             hint = "the file's mode or a security module forbids it"
-        else:
+        elif operation == "RTM_NEWLINK":
             hint = _NET_ADMIN
+        else:
+            hint = "a seccomp filter or a security module forbids it"
+    elif operation == "setns" and errno == _errno.ESRCH:
+        hint = "the process has ended"
     elif operation in _HINTS:
         hint = _HINTS[operation] if errno in {_errno.EINVAL, _errno.ENOENT} else ""
     elif errno == _errno.ENODEV:

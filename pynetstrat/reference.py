@@ -30,6 +30,7 @@ from pathlib import Path
 
 from .errors import (
     CounterParseError,
+    InterfaceNotFoundError,
     InvalidCounterNameError,
     InvalidInterfaceNameError,
     KernelError,
@@ -135,7 +136,7 @@ def _read_files(root: str, name: object, files: tuple[str, ...]) -> list[int]:
         directory = os.open(path, flags)
     except OSError as error:
         code = error.errno or 0
-        if code in (ENOENT, ENOTDIR) and os.access(root, os.F_OK):
+        if code in (ENOENT, ENOTDIR) and Path(root).is_dir():
             code = ENODEV
         raise kernel_error(code, "open", interface, "", path) from None
     try:
@@ -338,6 +339,8 @@ def _set_flags(name: object, flags: int, timeout: float) -> None:
                 raise
             try:
                 _, found = _get_link(exchange, encoded)
+            except InterfaceNotFoundError:
+                raise
             except KernelError:
                 raise error from None
             if found & _IFF_UP != flags:

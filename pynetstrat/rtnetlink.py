@@ -7,14 +7,14 @@ from _thread import RLock
 from _warnings import warn
 from errno import EAGAIN, EBADF, EBUSY
 
-from . import _native
+from . import _fork, _native
 from .errors import KernelError, kernel_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Any, TypeVar
+    from typing import Any, NoReturn, TypeVar
 
     from .network import NetworkInterface
     from .stats import Name, Perspective, View
@@ -24,17 +24,6 @@ if TYPE_CHECKING:
 
 # Attempts at a dump whose notifications have not been lost.
 _TRIES = 16
-
-# Grows in every forked child, which must not use the sockets that its parent opened.
-_forks = 0
-
-
-def _count_fork() -> None:
-    global _forks
-    _forks += 1
-
-
-os.register_at_fork(after_in_child=_count_fork)
 
 
 class Counters:
@@ -84,10 +73,10 @@ class RtnetlinkSocket:
         if not 0 <= timeout <= 86400:
             raise ValueError(f"timeout is 0 to 86400 seconds, not {timeout!r}")
         self._lock = RLock()
-        self._forks = _forks
+        self._forks = _fork.count
         self._watching = False
         # What is known of the interfaces, kept true by the kernel's notifications (_heed_changes).
-        self._indexes: dict[object, int] = {}  # by each name that was asked for
+        self._indexes: dict[str, int] = {}  # by each name that was asked for
         self._names: dict[int, str] | None = None  # of all, by index; None: not known yet
         self._columns: tuple[bytes, list[str]] = (b"", [])  # the last dump's, to give again
         self._native = _native.Socket(netns, max(1, round(timeout * 1000)) if timeout else 0)
@@ -106,7 +95,7 @@ class RtnetlinkSocket:
             PermissionDeniedError: it is down, and CAP_NET_ADMIN is missing.
             KernelError: the driver's refusal, a timeout, a closed socket.
         """
-        if self._forks != _forks:
+        if self._forks != _fork.count:
             raise self._unusable("RTM_NEWLINK", name)
         with self._lock:  # as _turn, but for its price
             native, self._idle = self._idle, None
@@ -148,18 +137,15 @@ class RtnetlinkSocket:
             view = _views[perspective]
         except (KeyError, TypeError):
             view = _load_view(perspective)
-        if self._forks != _forks:
+        if self._forks != _fork.count:
             raise self._unusable("RTM_GETSTATS", name)
         with self._lock:  # as _turn, but for its price
             native, self._idle = self._idle, None
             try:
                 if native is None:
                     raise self._unusable("RTM_GETSTATS", name)
-                try:
-                    index = self._indexes.get(name)
-                except TypeError:  # no hash, so no name
-                    _native.encode_name(name)
-                    raise
+                # Other kinds of names (bytes, paths) may change, and are read by name each time.
+                index = self._indexes.get(name) if type(name) is str else None
                 values = None if index is None else native.get_stats(index, name)
                 if values is None:
                     values = self._read(native, name)
@@ -178,8 +164,7 @@ class RtnetlinkSocket:
 
         _load_view(perspective)  # or a ValueError
         first = 4 if perspective == "container" else 0
-        names, rows = self._turn(self._dump, "RTM_GETSTATS", "")
-        values = rows.values()
+        names, values = self._turn(self._dump_values, "RTM_GETSTATS", "")
         columns = (values[(first + column) % 8 :: 8] for column in range(8))
         return dict(zip(names, map(NetworkInterface, names, *columns), strict=True))
 
@@ -188,7 +173,7 @@ class RtnetlinkSocket:
 
         Raises: as `dump_stats`.
         """
-        names, rows = self._turn(self._dump, "RTM_GETSTATS", "")
+        names, rows = self._turn(self._dump_rows, "RTM_GETSTATS", "")
         return Counters(names, *rows.views())
 
     # ---- the socket ----
@@ -205,7 +190,7 @@ class RtnetlinkSocket:
         """Closes the socket, once no other thread is at work on it. Twice does no harm."""
         if self._native is None:
             return
-        if self._forks != _forks:  # no other thread is here, though one may have held the lock
+        if self._forks != _fork.count:  # no other thread is here, though one may have held the lock
             self._native.close()
             self._native = self._idle = None
             return
@@ -233,13 +218,16 @@ class RtnetlinkSocket:
             warn(f"unclosed {self!r}", ResourceWarning, 1, self)
             native.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a RtnetlinkSocket can't be copied or pickled: open another")
+
     # ---- taking turns ----
 
     def _turn(
         self, work: Callable[[_native.Socket, Any], Result], operation: str, name: object
     ) -> Result:
         """Calls `work` with the native socket and the name, when it is this thread's turn."""
-        if self._forks != _forks:  # before the lock, which may have been held at the fork
+        if self._forks != _fork.count:  # before the lock, which may have been held at the fork
             raise self._unusable(operation, name)
         # A signal handler that raises never comes between the lock and its release: `with` sees to
         # that, an acquire() and a try would not.
@@ -254,7 +242,7 @@ class RtnetlinkSocket:
 
     def _unusable(self, operation: str, name: object) -> KernelError:
         error, hint = EBADF, "this RtnetlinkSocket is closed: open a new one"
-        if self._forks != _forks:
+        if self._forks != _fork.count:
             hint = "this RtnetlinkSocket was opened before fork(): open a new one"
         elif self._native is not None:
             # The lock lets its own thread in again, which only a signal handler can bring about.
@@ -269,21 +257,29 @@ class RtnetlinkSocket:
         Only interface names are kept. The kernel tells of every change of one, but of a change of
         alternative names only while the interface is up (netdev_state_change, net/core/dev.c).
         """
-        self._indexes.pop(name, None)
+        if type(name) is str:
+            self._indexes.pop(name, None)
         watching = self._watch(native)
         values, index, own_name = native.get_stats_by_name(name)
         self._heed_changes(native)  # they are older than the reply
-        if watching and own_name == os.fsdecode(name):
-            self._indexes[name] = index
+        if watching and type(name) is str and own_name == name:
+            self._indexes[own_name] = index
         return values
 
-    def _dump(self, native: _native.Socket, _: object) -> tuple[list[str], _native.Rows]:
+    def _dump_rows(self, native: _native.Socket, _: object) -> tuple[list[str], _native.Rows]:
+        return self._dump(native, lasting=True)
+
+    def _dump_values(self, native: _native.Socket, _: object) -> tuple[list[str], list[int]]:
+        names, rows = self._dump(native, lasting=False)
+        return names, rows.values()
+
+    def _dump(self, native: _native.Socket, *, lasting: bool) -> tuple[list[str], _native.Rows]:
         """A dump of the counters, and the names of its rows as of its end."""
         watching = self._watch(native)
         for _attempt in range(_TRIES):
             if watching and self._names is None:
                 self._names = native.dump_names()
-            rows = native.dump_stats()
+            rows = native.dump_stats(lasting=lasting)
             if not watching:
                 self._names = native.dump_names()
                 self._columns = (b"", [])
@@ -310,9 +306,11 @@ class RtnetlinkSocket:
 
         False where that, or RTM_GETSTATS, is refused: then every reading is by name.
         """
+        if native.by_name_only():
+            return False
         if not self._watching:
             self._watching = native.watch()
-        return self._watching and not native.by_name_only()
+        return self._watching
 
     def _heed_changes(self, native: _native.Socket) -> None:
         """Brings what is known of the interfaces up to date."""
@@ -364,7 +362,7 @@ def link_set_up(name: Name = "lo", *, netns: Netns | None = None) -> None:
     if netns is None:
         _native.link_set_up_once(name)
     else:
-        _native.encode_name(name)  # a wrong name is told before a wrong namespace
+        _native.check_name(name)  # a wrong name is told before a wrong namespace
         try:
             rtnetlink = RtnetlinkSocket(netns)
         except KernelError as error:

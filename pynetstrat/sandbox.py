@@ -36,6 +36,13 @@ def _call(operation: str, *arguments: object, filename: str | None = None, hint:
         raise KernelError(error, operation, hint=hint, filename=filename)
 
 
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text)
+    except OSError as error:
+        raise KernelError(error.errno or 0, "write", hint=_HINT, filename=path) from None
+
+
 def unshare(flags: int) -> None:
     """Moves the calling thread (CLONE_NEWUSER: process) into fresh namespaces (man 2 unshare).
 
@@ -82,8 +89,8 @@ def enter() -> None:
         unshare(CLONE_NEWNET | CLONE_NEWNS)
     else:
         # Root inside is the caller outside (user_namespaces(7)).
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"0 {uid} 1")
+        _write("/proc/self/gid_map", f"0 {gid} 1")
     _call("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None, filename="/", hint=_HINT)
     mount_sysfs()

@@ -11,7 +11,7 @@ from _thread import RLock
 from _warnings import warn
 from errno import EBADF
 
-from . import _native
+from . import _fork, _native
 from .errors import KernelError
 from .network import NetworkInterface
 
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Literal
+    from typing import Literal, NoReturn
 
     Name = str | bytes
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -133,7 +133,7 @@ class SysfsReader:
     Parameters, Raises: as `get_network_interface_stats`, but that "" is no name here.
     """
 
-    __slots__ = ("_lock", "_name", "_reader", "_view")
+    __slots__ = ("_forks", "_lock", "_name", "_reader", "_view")
 
     def __init__(
         self,
@@ -145,6 +145,7 @@ class SysfsReader:
         self._reader: _native.Reader | None = None  # for __del__
         self._view = get_view(perspective)
         self._lock = RLock()
+        self._forks = _fork.count
         self._reader = _native.Reader(sysfs_root, interface_name)
         self._name = os.fsdecode(interface_name)
 
@@ -155,19 +156,29 @@ class SysfsReader:
             InterfaceNotFoundError: the interface is gone.
             CounterParseError, KernelError: as `get_network_interface_stats`.
         """
-        with self._lock:
-            if self._reader is None:
+        with self._own_lock():
+            reader = self._reader
+            if reader is None:
                 hint = "this SysfsReader is closed: open a new one"
                 raise KernelError(EBADF, "pread", self._name, hint=hint)
-            values = self._reader.read()
+            values = reader.read()
         return self._view(self._name, values)
 
     def close(self) -> None:
         """Closes the files. Closing twice does no harm."""
-        with self._lock:
+        with self._own_lock():
             reader, self._reader = self._reader, None
             if reader is not None:
                 reader.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a SysfsReader can't be copied or pickled: open another")
+
+    def _own_lock(self) -> RLock:
+        """The lock; in a forked child a new one: a thread may have held the old one at the fork."""
+        if self._forks != _fork.count:
+            self._lock, self._forks = RLock(), _fork.count
+        return self._lock
 
     def __enter__(self) -> SysfsReader:
         return self

@@ -109,7 +109,8 @@ def register_strategy(type: str, strategy: NetworkStrategy, *, replace: bool = F
         raise TypeError(f"strategy {type!r} is an instance of NetworkStrategy, not {strategy!r}")
     if replace:
         _registry[type] = strategy
-    elif _registry.setdefault(type, strategy) is not strategy:  # one step: safe among threads
+    # Of threads that register one type at once, one wins.
+    elif type in _registry or _registry.setdefault(type, strategy) is not strategy:
         raise ValueError(f"strategy type {type!r} is taken; replace=True puts another in its place")
 
 

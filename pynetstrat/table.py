@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .errors import escape
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +22,9 @@ def counters(interface: NetworkInterface) -> list[int]:
 def render(rows: Iterable[tuple[str, NetworkInterface]]) -> str:
     """A line for each label and interface, below a line of headings."""
     cells = [_HEADER]
-    cells += [[label, *(f"{n:,}" for n in counters(interface))] for label, interface in rows]
+    cells += [
+        [escape(label), *(f"{n:,}" for n in counters(interface))] for label, interface in rows
+    ]
     return "\n".join(_lines(cells))
 
 

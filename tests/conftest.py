@@ -30,6 +30,8 @@ hypothesis.settings.load_profile("pynetstrat")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    # pytest names its folder in /tmp after the user, and in a user namespace that would be root.
+    os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")
     try:
         sandbox.enter()
     except KernelError as error:

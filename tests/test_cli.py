@@ -275,6 +275,32 @@ def test_a_closed_pipe_is_quiet(net):
         assert (process.returncode, said) == (128 + signal.SIGPIPE, b"")
 
 
+@pytest.mark.parametrize("arguments", [["stats"], ["stats", "--json"], ["strategies"]])
+def test_a_full_device_is_told_in_one_line(net, arguments):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 1
+    assert done.stderr == "pynetstrat: standard output: [Errno 28] No space left on device\n"
+
+
+def test_without_a_standard_output(net):
+    for arguments in ("up", "stats", "strategies"):
+        script = f"exec {sys.executable} -m pynetstrat {arguments} >&-"
+        done = support.run(["sh", "-c", script])
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nothing_unprintable_reaches_a_terminal(net):
+    net.add_veth("\x1b[31mX", "caf\u00e9")
+    plain = os.environ | {"PYTHONIOENCODING": "ascii"}
+    assert "\x1b" not in succeed("stats")
+    assert r"\x1b[31mX" in succeed("stats")
+    assert r"caf\xe9" in call("stats", env=plain).stdout
+    assert "\x1b" not in fail("stats", "\x1b[32m")
+
+
 def test_ctrl_c_is_quiet(net):
     """While the kernel is waited for: a socket that never answers stands in its place."""
     code = """

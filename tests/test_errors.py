@@ -145,3 +145,19 @@ def test_errno_to_exception(code, operation, kind, says):
     assert (error.kernel_message, error.filename) == ("its words", "/a/path")
     for part in ('"eth0"', operation, "/a/path", error.strerror, "its words", says):
         assert part in str(error)
+
+
+def test_a_name_that_does_not_pickle_travels_as_text():
+    nameless = errors.InvalidInterfaceNameError(memoryview(b"lo"), "the rule")
+    arrived = pickle.loads(pickle.dumps(nameless))
+    assert arrived.interface == repr(nameless.interface)
+
+
+def test_paths_are_fit_for_a_terminal():
+    path = "/sys/class/net/\x1b[31m/statistics"
+    for error in (
+        errors.KernelError(errno.ENODEV, "open", "\x1b[31m", filename=path),
+        errors.CounterParseError(path, "\x1b", "\x1b[31m", "is none"),
+    ):
+        assert "\x1b" not in str(error)
+        assert r"net/\x1b[31m" in str(error)

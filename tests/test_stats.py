@@ -518,3 +518,34 @@ def test_a_reader_closed_by_another_thread(tree):
                 assert "closed" in str(error)
 
         support.run_threads(work, work, reader.close)
+
+
+def test_a_reader_in_a_forked_child(net):
+    """Another thread may hold the lock at the fork: nothing in the child may wait for it."""
+    code = """
+import os, signal, threading
+from pynetstrat import SysfsReader
+
+done = threading.Event()
+
+def read():
+    while not done.is_set():
+        reader.read()
+
+with SysfsReader("lo") as reader:
+    thread = threading.Thread(target=read)
+    thread.start()
+    for _ in range(30):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            reader.read()
+            reader.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    done.set()
+    thread.join()
+print("whole")
+"""
+    done = support.run([sys.executable, "-W", "ignore", "-c", code])
+    assert done.stdout == "whole\n", done.stderr

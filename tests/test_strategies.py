@@ -88,7 +88,9 @@ def test_register():
     register_strategy("mine", mine)
     assert get_strategy("mine") is mine
     assert view["mine"] is mine  # the view follows
-    register_strategy("mine", mine)  # the same again does no harm
+    with pytest.raises(ValueError, match="'mine' is taken"):
+        register_strategy("mine", mine)  # also by itself
+    register_strategy("mine", mine, replace=True)
 
 
 def test_register_a_taken_type():

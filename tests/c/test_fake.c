@@ -332,7 +332,7 @@ static void answer_eperm(void)
     else if (step == 0)
         say_link(KERNEL, fake.sequence, OWN_PORT, 1, "lo");
     else
-        say_ack(KERNEL, fake.sequence, -ENODEV);
+        say_ack(KERNEL, fake.sequence, step == 1 ? -ENOMEM : -ENODEV);
 }
 
 static void test_permission(void)
@@ -343,6 +343,8 @@ static void test_permission(void)
     step = 1;
     CHECK(failed_with(netstrat_link_set_up(&sock, "lo", &error), -EPERM, "RTM_NEWLINK"));
     CHECK(!strcmp(error.text, "fake words"));
+    step = 2; /* there is none to have a right over */
+    CHECK(failed_with(netstrat_link_set_up(&sock, "lo", &error), -ENODEV, "RTM_GETLINK"));
     /* A send that is refused is no verdict on the link. */
     fake.send_codes[0] = EPERM;
     step = fake.sends = 0;

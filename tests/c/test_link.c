@@ -167,9 +167,12 @@ static void test_counters(void)
     CHECK(links[0].index == 1 && !strcmp(links[0].name, "lo") && (links[0].flags & IFF_UP));
     CHECK(netstrat_dump_stats(&sock, indexes, dumped, 4, &error) >= 1);
     CHECK(indexes[0] == 1 && dumped[0].rx_packets >= 10);
+    CHECK(netstrat_dump_stats(&sock, NULL, NULL, 0, NULL) >= 1);
+    CHECK(netstrat_dump_links(&sock, NULL, 0, NULL) >= 1);
     sock.by_name_only = 1; /* by RTM_GETLINK the same comes of it */
     CHECK(netstrat_dump_stats(&sock, indexes, dumped, 4, &error) >= 1);
     CHECK(indexes[0] == 1 && memcmp(&dumped[0], &counters, sizeof counters) == 0);
+    CHECK(netstrat_dump_stats(&sock, NULL, NULL, 0, NULL) >= 1); /* how many are there? */
     if (!is_emulated()) {
         sock.by_name_only = 0;
         memset(&counters, 0xa5, sizeof counters);

@@ -30,7 +30,7 @@ ALLOWED = re.compile(
     | socket | setsockopt | getsockname | bind | send | recvfrom | poll | close
     | (__)?clock_gettime(64)?
     | f?statfs(64)? | open(64)? | openat(64)? | read | pread(64)? | access
-    | setns | sigfillset | pthread_(create|join|sigmask)
+    | setns | sigfillset | pthread_(create|join|sigmask|setcancelstate)
     | _GLOBAL_OFFSET_TABLE_ | _gp_disp | \.TOC\. | __gnu_local_gp
     | __aeabi_\w+ | __u?(div|mod)\w+ | _(save|rest)gpr\w+""",
     re.VERBOSE,

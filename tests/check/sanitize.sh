@@ -59,8 +59,9 @@ echo "the Python tests, with ASan and UBSan in the extension"
 package=build/asan/package
 rm -rf "$package"
 mkdir -p "$package"
-tar -c --exclude=./.venv --exclude=./build --exclude=./dist --exclude=./.git --exclude='*.so' \
-    --exclude='*.egg-info' --exclude=__pycache__ . | tar -x -C "$package"
+# What a clone has, with what is changed in it; the caches of other checks come and go.
+git ls-files -z --cached --others --exclude-standard |
+    tar --null --files-from=- --ignore-failed-read -c | tar -x -C "$package"
 python=$PWD/.venv/bin/python
 cd "$package"
 CC=gcc CFLAGS="-O1 -g -fno-omit-frame-pointer $addresses" "$python" setup.py -q build_ext --inplace

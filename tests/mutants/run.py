@@ -25,8 +25,11 @@ PROGRAMS = {
 SECONDS = 60  # for one program; one that hangs has noticed
 
 
-def noticed(work: Path, file: str, old: str, new: str) -> str | None:
-    """What noticed the mutant: a program of the tests, or the compiler; None: nothing did."""
+def noticed(
+    work: Path, file: str, old: str, new: str, programs: list[str] | None = None
+) -> str | None:
+    """Which program of the tests noticed the mutant; None: nothing did."""
+    programs = programs or PROGRAMS[file]
     shutil.rmtree(work, ignore_errors=True)
     for part in ("csrc", "tests/c", "tests/cases"):
         shutil.copytree(ROOT / part, work / part)
@@ -36,7 +39,7 @@ def noticed(work: Path, file: str, old: str, new: str) -> str | None:
         raise SystemExit(f"{file}: {old!r} stands {text.count(old)} times: mend tests/mutants")
     source.write_text(text.replace(old, new))
     # Without the warnings: it is the tests that are put to the test.
-    build = [str(work / "tests/c/build.sh"), str(work / "bin"), *PROGRAMS[file]]
+    build = [str(work / "tests/c/build.sh"), str(work / "bin"), *programs]
     flags = {**os.environ, "CFLAGS": "-O0 -Wno-error"}
     script = work / "tests/c/build.sh"
     script.write_text(script.read_text().replace("-Werror", ""))
@@ -44,7 +47,7 @@ def noticed(work: Path, file: str, old: str, new: str) -> str | None:
         subprocess.run(build, env=flags, check=True, capture_output=True, timeout=SECONDS)
     except subprocess.CalledProcessError as error:
         sys.exit(f"{file}: {new!r} does not compile:\n{error.stderr.decode()}")
-    for program in PROGRAMS[file]:
+    for program in programs:
         try:
             run = subprocess.run(
                 [work / "bin" / f"test_{program}"], capture_output=True, timeout=SECONDS
@@ -59,6 +62,14 @@ def noticed(work: Path, file: str, old: str, new: str) -> str | None:
 def main() -> int:
     folder, word = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
     chosen = [(n, m) for n, m in enumerate(MUTANTS) if word in m[0] or word in m[3]]
+
+    # What fails on the whole core would "notice" anything.
+    whole = "int netstrat_check_name("
+    every = sorted({program for programs in PROGRAMS.values() for program in programs})
+    failing = noticed(folder / "whole", "message.c", whole, whole, every)
+    if failing:
+        print(f"the core as it is fails {failing}")
+        return 1
 
     def try_one(item: tuple[int, tuple[str, str, str, str]]) -> bool:
         number, (file, old, new, purpose) = item
