@@ -381,6 +381,24 @@ static void test_stranger(void)
     netstrat_close(&sock);
 }
 
+/* Replies that nobody fetched: the ack of the first attempt is lost, that of the second is not. */
+static void test_full_queue(void)
+{
+    unsigned char request[64];
+    struct netstrat_batch batch;
+    const int small = 2048;
+
+    open_socket();
+    sock.timeout_ms = 1000;
+    CHECK(setsockopt(sock.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small) == 0);
+    netstrat_batch_init(&batch, request, sizeof request);
+    CHECK(netstrat_put_get_link(&batch, "lo") == 0);
+    for (int i = 0; i < 20; i++)
+        CHECK(send(sock.fd, batch.data, batch.used, 0) == (ssize_t)batch.used);
+    CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
+    netstrat_close(&sock);
+}
+
 int main(void)
 {
     int before;
@@ -395,6 +413,8 @@ int main(void)
     test_watching();
     test_many_links();
     test_stranger();
+    if (!is_emulated())
+        test_full_queue();
     CHECK(count_descriptors() == before);
     return report();
 }

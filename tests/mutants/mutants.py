@@ -50,6 +50,7 @@ MUTANTS = [
     ),
     ("socket.c", "code = -EMSGSIZE;", "length = (ssize_t)sock->buffer_size;", "cut datagrams"),
     ("socket.c", "sock->interrupted && sock->interrupted(sock->context)", "0", "the signal hook"),
+    ("socket.c", "if (code == -ENOBUFS) {", "if (0) {", "room for the ack after a lost one"),
     ("socket.c", "left = HOOK_MS;", ";", "a signal just before the wait"),
     ("socket.c", "deadline->at_ms > now_ms ?", "1 ?", "deadlines"),
     ("socket.c", "(void)close(sock->fd);", "", "the socket is closed"),
