@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,9 @@ hypothesis.settings.load_profile("pynetstrat")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    # A shell starts what it puts in the background with SIGINT ignored, and children inherit that:
+    # there would be no Ctrl-C to test.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # pytest names its folder in /tmp after the user, and in a user namespace that would be root.
     os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")
     try:
