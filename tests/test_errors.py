@@ -124,6 +124,8 @@ def test_texts():
         (errno.EAFNOSUPPORT, "socket", errors.NetlinkUnavailableError, "kernel without"),
         (errno.EMFILE, "socket", errors.KernelError, "Too many open files"),
         (errno.EPERM, "RTM_NEWLINK", errors.PermissionDeniedError, "CAP_NET_ADMIN"),
+        (errno.EPERM, "send", errors.PermissionDeniedError, "a seccomp filter"),
+        (errno.ESRCH, "setns", errors.KernelError, "the process has ended"),
         (errno.EPERM, "setns", errors.PermissionDeniedError, "CAP_SYS_ADMIN"),
         (errno.EACCES, "open netns", errors.PermissionDeniedError, "CAP_SYS_PTRACE"),
         (errno.EACCES, "openat", errors.PermissionDeniedError, "the file's mode"),

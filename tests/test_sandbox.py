@@ -122,3 +122,22 @@ def test_mount_sysfs_shows_the_mounts_namespace(net, tmp_path, new_namespace):
         finally:
             support.unmount(str(tmp_path))
     assert Path("/sys/class/net/v0").exists()
+
+
+def test_without_proc():
+    """The identity of the user namespace can't be written: an error that names the file."""
+    code = """
+from pathlib import Path
+from pynetstrat import KernelError, sandbox
+
+def refuse(path, text):
+    raise FileNotFoundError(2, "No such file or directory", str(path))
+
+Path.write_text = refuse
+try:
+    sandbox.enter()
+except KernelError as error:
+    print(error)
+"""
+    done = support.python(code)
+    assert done.stdout.startswith("write /proc/self/setgroups: No such file or directory; run as")
