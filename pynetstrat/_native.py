@@ -30,11 +30,10 @@ _SHAPE = (
 NAME_RULE = f"a name is 1 to 15 bytes, an alternative name 16 to 127, {_SHAPE}"
 SYSFS_NAME_RULE = f"a name is 1 to 15 bytes, {_SHAPE}; sysfs knows no alternative names"
 
-# Looked up once: an attribute of `lib` or `ffi` costs as much as a small function.
+# Looked up once: an attribute of `lib` costs as much as a small function.
 _get_stats = lib.netstrat_get_stats
 _set_up = lib.netstrat_link_set_up
 _reader_read = lib.netstrat_reader_read
-_unpack = ffi.unpack
 
 # ---- signals ----
 
@@ -221,10 +220,10 @@ class Rows:
         return ffi.buffer(self._indexes, self.count * 4)[:]  # type: ignore[no-any-return]
 
     def indexes(self) -> list[int]:
-        return _unpack(self._indexes, self.count)  # type: ignore[no-any-return]
+        return ffi.unpack(self._indexes, self.count)  # type: ignore[no-any-return]
 
     def values(self) -> list[int]:
-        return _unpack(ffi.cast("uint64_t *", self._counters), self.count * 8)  # type: ignore[no-any-return]
+        return ffi.unpack(ffi.cast("uint64_t *", self._counters), self.count * 8)  # type: ignore[no-any-return]
 
     def views(self) -> tuple[memoryview, memoryview]:
         """The indexes, of format `i`, and the counters, of format `Q` in rows of eight."""
