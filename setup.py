@@ -8,6 +8,6 @@ from setuptools import setup
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 setup(
-    cffi_modules=["pynetstrat/_core_build.py:ffibuilder"],
+    cffi_modules=["csrc/cffi_build.py:ffibuilder"],
     options={"bdist_wheel": {"py_limited_api": "cp310"}} if ABI3 else {},
 )

@@ -14,14 +14,13 @@ trap 'rm -rf "$objects"' EXIT
 read -ra compiler <<<"${CC:-cc}"
 read -ra cflags <<<"${CFLAGS--O2 -g}"
 read -ra ldflags <<<"${LDFLAGS-}"
-version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$source/../pynetstrat/__init__.py" 2>/dev/null || true)
-version=${version:-0}
+version=$(sed -n 's/^#define NETSTRAT_VERSION "\(.*\)"$/\1/p' "$source/netstrat.h")
 soname=libnetstrat.so.${version%%.*}
 
-for file in message socket link netns sysfs; do
+while read -r file; do
     "${compiler[@]}" -std=c11 -Wall -Wextra -Wconversion -Wshadow "${cflags[@]}" -fPIC \
-        -c "$source/$file.c" -o "$objects/$file.o"
-done
+        -c "$source/$file" -o "$objects/${file%.c}.o"
+done <"$source/sources"
 
 rm -f "$out/libnetstrat.a"
 "${AR:-ar}" rcsD "$out/libnetstrat.a" "$objects"/*.o

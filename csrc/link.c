@@ -1,240 +1,431 @@
 /* SPDX-License-Identifier: MIT */
-/* The operations on links: small requests, each built, sent and decoded here. */
+/* Links: requests about them, and what RTM_NEWLINK says of one. */
 #include "internal.h"
 
 #include <errno.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
-#ifndef RTM_NEWSTATS
-#define RTM_NEWSTATS 92 /* linux/rtnetlink.h, 4.7 */
-#endif
+/* ---- requests ---- */
 
-enum {
-    REQUEST_SIZE = 192,    /* a header, struct ifinfomsg and the longest alternative name */
-    ONCE_BUFFER = 4096     /* for replies to netstrat_link_set_up_once; RTM_GETLINK's takes 1,500 */
-};
-
-/* ---- flags ---- */
-
-/* Reports a failure to encode. Only a name can be wrong: the buffers here have room. */
-static int refuse_name(struct netstrat_error *error, int code)
+/*
+ * The header and the fixed part. A link goes by its index or, where that is 0, by its name: the
+ * kernel then finds it itself, and no look-up comes before.
+ */
+static void begin_request(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
+                          int32_t index, const char *name, uint32_t link_flags, uint32_t change)
 {
-    return netstrat_fail(error, code, "name");
+    int kind = index == 0 ? netstrat_name_check(name) : 0;
+    struct ifinfomsg info;
+
+    memset(&info, 0, sizeof info); /* ifi_family AF_UNSPEC */
+    info.ifi_index = index;
+    info.ifi_flags = link_flags;
+    info.ifi_change = change;
+    netstrat_batch_begin(batch, type, flags);
+    netstrat_batch_append(batch, &info, sizeof info);
+    if (kind < 0 || index < 0)
+        netstrat_batch_refuse(batch, -EINVAL);
+    else if (index == 0)
+        netstrat_batch_put_string(batch,
+                                  kind ? (uint16_t)NETSTRAT_IFLA_ALT_IFNAME : (uint16_t)IFLA_IFNAME,
+                                  name);
 }
 
-static int set_flags(struct netstrat_socket *sock, const char *name, uint32_t flags,
-                     uint32_t change, struct netstrat_error *error)
+int netstrat_batch_set_link_flags(struct netstrat_batch *batch, const char *name, uint32_t flags,
+                                  uint32_t change)
 {
-    unsigned char request[REQUEST_SIZE];
-    struct netstrat_batch batch;
-    struct netstrat_link link;
-    int result;
-    int tries = 0;
-    int code;
+    begin_request(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 0, name, flags, change);
+    return netstrat_batch_finish(batch);
+}
 
-    netstrat_batch_init(&batch, request, sizeof request);
-    code = netstrat_put_link_flags(&batch, name, flags, change);
-    if (code < 0)
-        return refuse_name(error, code);
-    do /* where the ack was lost, asking again does no harm */
-        code = netstrat_transact(sock, &batch, &result, error);
-    while (code == -ENOBUFS && ++tries < NETSTRAT_MAX_TRIES);
+int netstrat_batch_get_link(struct netstrat_batch *batch, const char *name)
+{
+    begin_request(batch, RTM_GETLINK, NLM_F_REQUEST, 0, name, 0, 0);
+    return netstrat_batch_finish(batch);
+}
 
-    /* The kernel looks at the caller's rights before it looks at the link. A container whose lo was
-     * brought up by somebody else needs no right to find it so, nor to learn that there is none. */
-    if (code == -EPERM && result == -EPERM) {
-        int found = netstrat_get_link(sock, name, &link, NULL, NULL);
+int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters)
+{
+    struct ifinfomsg info;
 
-        if (found == 0 && (link.flags & change) == flags)
-            return 0;
-        if (found == -ENODEV)
-            return netstrat_fail(error, -ENODEV, "RTM_GETLINK");
+    memset(&info, 0, sizeof info);
+    netstrat_batch_begin(batch, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP);
+    netstrat_batch_append(batch, &info, sizeof info);
+    /* Without a mask the kernel sizes the reply without a look at the links (rtnl_calcit,
+     * net/core/rtnetlink.c): it ends, as if that were all, before one that does not fit. The bit
+     * for those who want the counters is one that means nothing here. */
+    netstrat_batch_put_u32(batch, IFLA_EXT_MASK,
+                           counters ? RTEXT_FILTER_BRVLAN : NETSTRAT_RTEXT_FILTER_SKIP_STATS);
+    return netstrat_batch_finish(batch);
+}
+
+static int has(const struct netstrat_link_settings *settings, uint32_t field)
+{
+    return (settings->set & field) != 0;
+}
+
+/* The settings that are attributes of their own. A link that is made or renamed goes by its
+ * index, and so IFLA_IFNAME is free for the name that it gets. */
+static void put_settings(struct netstrat_batch *batch,
+                         const struct netstrat_link_settings *settings)
+{
+    if (has(settings, NETSTRAT_LINK_NAME)) {
+        if (!memchr(settings->name, '\0', sizeof settings->name) ||
+            netstrat_name_check(settings->name) < 0)
+            netstrat_batch_refuse(batch, -EINVAL);
+        else
+            netstrat_batch_put_string(batch, IFLA_IFNAME, settings->name);
     }
-    return code;
-}
-
-int netstrat_link_set_up(struct netstrat_socket *sock, const char *name,
-                         struct netstrat_error *error)
-{
-    return set_flags(sock, name, IFF_UP, IFF_UP, error);
-}
-
-int netstrat_link_set_down(struct netstrat_socket *sock, const char *name,
-                           struct netstrat_error *error)
-{
-    return set_flags(sock, name, 0, IFF_UP, error);
-}
-
-int netstrat_link_is_up(struct netstrat_socket *sock, const char *name,
-                        struct netstrat_error *error)
-{
-    struct netstrat_link link;
-    int code = netstrat_get_link(sock, name, &link, NULL, error);
-
-    return code < 0 ? code : (link.flags & IFF_UP) != 0;
-}
-
-int netstrat_link_set_up_once(const char *name, struct netstrat_error *error)
-{
-    unsigned char buffer[ONCE_BUFFER];
-    struct netstrat_socket sock;
-    int code = netstrat_check_name(name); /* before the first system call */
-
-    if (code < 0)
-        return refuse_name(error, code);
-    code = netstrat_open(&sock, buffer, sizeof buffer, error);
-    if (code < 0)
-        return code;
-    code = netstrat_link_set_up(&sock, name, error);
-    netstrat_close(&sock);
-    return code;
-}
-
-/* ---- one link ---- */
-
-int netstrat_get_link(struct netstrat_socket *sock, const char *name, struct netstrat_link *link,
-                      struct netstrat_counters *counters, struct netstrat_error *error)
-{
-    unsigned char request[REQUEST_SIZE];
-    struct netstrat_batch batch;
-    struct netstrat_message answer;
-    int code;
-
-    netstrat_batch_init(&batch, request, sizeof request);
-    code = netstrat_put_get_link(&batch, name);
-    if (code < 0)
-        return refuse_name(error, code);
-    code = netstrat_query(sock, &batch, &answer, error);
-    if (code < 0)
-        return code;
-    code = answer.type == RTM_NEWLINK ? netstrat_decode_link(&answer, link, counters) : -EBADMSG;
-    return code < 0 ? netstrat_fail(error, code, "RTM_GETLINK") : 0;
-}
-
-/* Notes in the socket that RTM_GETSTATS is refused here (a kernel before 4.7, an emulator), so that
- * it is tried once only. */
-static int note_refusal(struct netstrat_socket *sock, int code)
-{
-    if (code == -EOPNOTSUPP)
-        sock->by_name_only = 1;
-    return code;
-}
-
-int netstrat_get_stats(struct netstrat_socket *sock, int32_t index,
-                       struct netstrat_counters *counters, struct netstrat_error *error)
-{
-    unsigned char request[REQUEST_SIZE];
-    struct netstrat_batch batch;
-    struct netstrat_message answer;
-    struct netstrat_counters read;
-    int32_t answered;
-    int code;
-
-    if (sock->by_name_only)
-        return netstrat_fail(error, -EOPNOTSUPP, "RTM_GETSTATS");
-    netstrat_batch_init(&batch, request, sizeof request);
-    (void)netstrat_put_get_stats(&batch, index); /* it fits */
-    code = netstrat_query(sock, &batch, &answer, error);
-    if (code < 0)
-        return note_refusal(sock, code);
-    code = answer.type == RTM_NEWSTATS ? netstrat_decode_stats(&answer, &answered, &read) : -EBADMSG;
-    if (code == 0 && answered != index)
-        code = -EBADMSG;
-    if (code < 0)
-        return netstrat_fail(error, code, "RTM_GETSTATS");
-    *counters = read;
-    return sock->changes_count < INT32_MAX ? (int)sock->changes_count : INT32_MAX;
-}
-
-/* ---- every link ---- */
-
-/* The rows of a dump, in the caller's arrays; those that do not fit are only counted. */
-struct rows {
-    struct netstrat_link *links; /* of netstrat_dump_links, */
-    int32_t *indexes;            /* or of netstrat_dump_stats */
-    struct netstrat_counters *counters;
-    int with_counters;
-    size_t room;
-    size_t count;
-};
-
-static int add_row(const struct netstrat_message *message, void *context)
-{
-    struct rows *rows = (struct rows *)context;
-    struct netstrat_link link;
-    struct netstrat_counters counters;
-    int32_t index = 0;
-    int code;
-
-    if (!message) { /* a new try */
-        rows->count = 0;
-        return 0;
+    if (has(settings, NETSTRAT_LINK_NETNS))
+        netstrat_batch_put_u32(batch, IFLA_NET_NS_FD, (uint32_t)settings->netns);
+    if (has(settings, NETSTRAT_LINK_MTU))
+        netstrat_batch_put_u32(batch, IFLA_MTU, settings->mtu);
+    if (has(settings, NETSTRAT_LINK_TXQUEUELEN))
+        netstrat_batch_put_u32(batch, IFLA_TXQLEN, settings->txqueuelen);
+    if (has(settings, NETSTRAT_LINK_MASTER))
+        netstrat_batch_put_u32(batch, IFLA_MASTER, (uint32_t)settings->master);
+    if (has(settings, NETSTRAT_LINK_GROUP))
+        netstrat_batch_put_u32(batch, IFLA_GROUP, settings->group);
+    if (has(settings, NETSTRAT_LINK_MAC)) {
+        if (settings->mac_length == 0 || settings->mac_length > sizeof settings->mac)
+            netstrat_batch_refuse(batch, -EINVAL);
+        else
+            netstrat_batch_put(batch, IFLA_ADDRESS, settings->mac, settings->mac_length);
     }
-    if (message->type == RTM_NEWLINK) {
-        code = netstrat_decode_link(message, &link, rows->with_counters ? &counters : NULL);
-        index = link.index;
-    } else if (message->type == RTM_NEWSTATS && rows->with_counters) {
-        code = netstrat_decode_stats(message, &index, &counters);
-    } else {
-        code = -EBADMSG;
+    if (has(settings, NETSTRAT_LINK_ALIAS)) {
+        size_t length = strnlen(settings->alias, sizeof settings->alias);
+
+        if (length == sizeof settings->alias)
+            netstrat_batch_refuse(batch, -EINVAL);
+        else /* without its NUL, so that an empty one takes the alias off (do_setlink) */
+            netstrat_batch_put(batch, IFLA_IFALIAS, settings->alias, length);
     }
-    if (code < 0)
-        return code;
-    if (rows->count >= INT32_MAX)
-        return -EOVERFLOW;
-    if (rows->count < rows->room) {
-        if (rows->with_counters) {
-            rows->indexes[rows->count] = index;
-            rows->counters[rows->count] = counters;
-        } else {
-            rows->links[rows->count] = link;
-        }
-    }
-    rows->count++;
+}
+
+/* IFF_UP, as the settings have it. */
+static uint32_t up_flags(const struct netstrat_link_settings *settings)
+{
+    return has(settings, NETSTRAT_LINK_UP) && settings->up ? IFF_UP : 0;
+}
+
+static uint32_t up_change(const struct netstrat_link_settings *settings)
+{
+    return has(settings, NETSTRAT_LINK_UP) ? IFF_UP : 0;
+}
+
+/* Begins RTM_NEWLINK for a link that must not be there yet, up to the data of its kind; what
+ * end_creation takes. */
+static size_t begin_creation(struct netstrat_batch *batch, const char *kind,
+                             const struct netstrat_link_settings *settings, int32_t parent)
+{
+    struct ifinfomsg info;
+    size_t nest;
+
+    memset(&info, 0, sizeof info);
+    info.ifi_index = has(settings, NETSTRAT_LINK_INDEX) ? settings->index : 0;
+    info.ifi_flags = up_flags(settings);
+    info.ifi_change = up_change(settings);
+    netstrat_batch_begin(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+    netstrat_batch_append(batch, &info, sizeof info);
+    /* Hairpin is a port's, which the link is not yet; an alias the kernel takes without setting
+     * it. */
+    if (has(settings, NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_ALIAS))
+        netstrat_batch_refuse(batch, -EINVAL);
+    put_settings(batch, settings);
+    if (parent != 0)
+        netstrat_batch_put_u32(batch, IFLA_LINK, (uint32_t)parent);
+    nest = netstrat_batch_nest(batch, IFLA_LINKINFO);
+    netstrat_batch_put_string(batch, IFLA_INFO_KIND, kind);
+    return nest;
+}
+
+static int end_creation(struct netstrat_batch *batch, size_t nest)
+{
+    netstrat_batch_nest_end(batch, nest);
+    return netstrat_batch_finish(batch);
+}
+
+int netstrat_batch_add_link(struct netstrat_batch *batch, const char *kind,
+                            const struct netstrat_link_settings *settings)
+{
+    return end_creation(batch, begin_creation(batch, kind, settings, 0));
+}
+
+int netstrat_batch_add_macvlan(struct netstrat_batch *batch, int32_t parent, uint32_t mode,
+                               const struct netstrat_link_settings *settings)
+{
+    size_t nest = begin_creation(batch, "macvlan", settings, parent);
+    size_t data = netstrat_batch_nest(batch, IFLA_INFO_DATA);
+
+    if (parent <= 0)
+        netstrat_batch_refuse(batch, -EINVAL);
+    netstrat_batch_put_u32(batch, IFLA_MACVLAN_MODE, mode);
+    netstrat_batch_nest_end(batch, data);
+    return end_creation(batch, nest);
+}
+
+int netstrat_batch_add_veth(struct netstrat_batch *batch, const struct netstrat_link_settings *own,
+                            const struct netstrat_link_settings *peer)
+{
+    /* What veth_newlink does not take for the other end, or takes without doing it: the index too,
+     * unless the own one comes with it. */
+    const uint32_t refused = NETSTRAT_LINK_UP | NETSTRAT_LINK_MASTER | NETSTRAT_LINK_ALIAS |
+                             NETSTRAT_LINK_HAIRPIN |
+                             (has(own, NETSTRAT_LINK_INDEX) ? 0 : NETSTRAT_LINK_INDEX);
+    size_t nest = begin_creation(batch, "veth", own, 0);
+    size_t data = netstrat_batch_nest(batch, IFLA_INFO_DATA);
+    size_t end = netstrat_batch_nest(batch, NETSTRAT_VETH_INFO_PEER);
+    struct ifinfomsg info;
+
+    memset(&info, 0, sizeof info);
+    info.ifi_index = has(peer, NETSTRAT_LINK_INDEX) ? peer->index : 0;
+    if (has(peer, refused))
+        netstrat_batch_refuse(batch, -EINVAL);
+    netstrat_batch_append(batch, &info, sizeof info);
+    put_settings(batch, peer);
+    netstrat_batch_nest_end(batch, end);
+    netstrat_batch_nest_end(batch, data);
+    return end_creation(batch, nest);
+}
+
+/* The hairpin mode of a port of a bridge, which is its master's data. */
+static void put_hairpin(struct netstrat_batch *batch, uint32_t hairpin)
+{
+    size_t nest = netstrat_batch_nest(batch, IFLA_LINKINFO);
+    size_t data;
+
+    netstrat_batch_put_string(batch, NETSTRAT_IFLA_INFO_SLAVE_KIND, "bridge");
+    data = netstrat_batch_nest(batch, NETSTRAT_IFLA_INFO_SLAVE_DATA);
+    netstrat_batch_put_u8(batch, IFLA_BRPORT_MODE, hairpin != 0);
+    netstrat_batch_nest_end(batch, data);
+    netstrat_batch_nest_end(batch, nest);
+}
+
+int netstrat_batch_set_link(struct netstrat_batch *batch, int32_t index, const char *name,
+                            const struct netstrat_link_settings *settings)
+{
+    begin_request(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, index, name, up_flags(settings),
+                  up_change(settings));
+    /* By name: it would be looked for by the new name; and before Linux 5.18 a name that is not
+     * there with a group changes all links of that group (rtnl_group_changelink). */
+    if (index == 0 && has(settings, NETSTRAT_LINK_NAME | NETSTRAT_LINK_GROUP))
+        netstrat_batch_refuse(batch, -EINVAL);
+    /* The kernel takes a new index without a new namespace, and leaves the index as it is. */
+    if (has(settings, NETSTRAT_LINK_INDEX) && !has(settings, NETSTRAT_LINK_NETNS))
+        netstrat_batch_refuse(batch, -EINVAL);
+    put_settings(batch, settings);
+    if (has(settings, NETSTRAT_LINK_INDEX))
+        netstrat_batch_put_u32(batch, NETSTRAT_IFLA_NEW_IFINDEX, (uint32_t)settings->index);
+    if (has(settings, NETSTRAT_LINK_HAIRPIN))
+        put_hairpin(batch, settings->hairpin);
+    return netstrat_batch_finish(batch);
+}
+
+int netstrat_batch_delete_link(struct netstrat_batch *batch, int32_t index, const char *name)
+{
+    begin_request(batch, RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, index, name, 0, 0);
+    return netstrat_batch_finish(batch);
+}
+
+int netstrat_batch_delete_link_group(struct netstrat_batch *batch, uint32_t group)
+{
+    struct ifinfomsg info;
+
+    memset(&info, 0, sizeof info);
+    netstrat_batch_begin(batch, RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK);
+    netstrat_batch_append(batch, &info, sizeof info);
+    netstrat_batch_put_u32(batch, IFLA_GROUP, group);
+    return netstrat_batch_finish(batch);
+}
+
+/* ---- answers ---- */
+
+/* Takes the fixed part off the payload. */
+static int take_info(struct netstrat_rest *rest, const struct netstrat_message *message,
+                     struct ifinfomsg *info)
+{
+    *rest = message->payload;
+    if ((message->type != RTM_NEWLINK && message->type != RTM_DELLINK) || rest->left < sizeof *info)
+        return -EBADMSG;
+    memcpy(info, rest->at, sizeof *info);
+    if (info->ifi_index <= 0)
+        return -EBADMSG;
+    netstrat_rest_skip(rest, sizeof *info);
     return 0;
 }
 
-static int dump(struct netstrat_socket *sock, struct netstrat_batch *batch, struct rows *rows,
-                struct netstrat_error *error)
+int netstrat_link_flags_decode(const struct netstrat_message *message, int32_t *index,
+                               uint32_t *flags)
 {
-    int code = netstrat_dump(sock, batch, add_row, rows, error);
+    struct netstrat_rest rest;
+    struct ifinfomsg info;
+    int code = take_info(&rest, message, &info);
 
-    return code < 0 ? code : (int)rows->count;
+    if (code < 0)
+        return code;
+    *index = info.ifi_index;
+    *flags = info.ifi_flags;
+    return 0;
 }
 
-int netstrat_dump_links(struct netstrat_socket *sock, struct netstrat_link *links, size_t room,
-                        struct netstrat_error *error)
+int netstrat_link_name_decode(const struct netstrat_message *message,
+                              struct netstrat_link_name *name)
 {
-    unsigned char request[REQUEST_SIZE];
-    struct netstrat_batch batch;
-    struct rows rows = {links, NULL, NULL, 0, room, 0};
+    struct netstrat_link_name read;
+    struct netstrat_attribute attribute;
+    struct netstrat_rest rest;
+    struct ifinfomsg info;
+    int code = take_info(&rest, message, &info);
 
-    netstrat_batch_init(&batch, request, sizeof request);
-    (void)netstrat_put_dump_links(&batch, 0); /* it fits */
-    return dump(sock, &batch, &rows, error);
+    if (code < 0 || rest.missing > 0)
+        return -EBADMSG;
+    /* IFLA_IFNAME comes first of all (rtnl_fill_ifinfo, net/core/rtnetlink.c). */
+    do
+        if (netstrat_attribute_next(&rest, &attribute) <= 0)
+            return -EBADMSG;
+    while (attribute.type != IFLA_IFNAME);
+    code = netstrat_text_decode(&attribute.value, read.name, sizeof read.name);
+    if (code < 0)
+        return code;
+    read.index = info.ifi_index;
+    /* A bridge says with RTM_DELLINK of its own family that a port has left it (br_ifinfo_notify,
+     * net/bridge/br_netlink.c): the link is still there. */
+    if (message->type == RTM_DELLINK && info.ifi_family == AF_UNSPEC)
+        memset(read.name, 0, sizeof read.name);
+    *name = read;
+    return 0;
 }
 
-int netstrat_dump_stats(struct netstrat_socket *sock, int32_t *indexes,
-                        struct netstrat_counters *counters, size_t room,
-                        struct netstrat_error *error)
+/* IFLA_INFO_SLAVE_DATA of a port of a bridge. */
+static int decode_port(struct netstrat_rest rest, struct netstrat_link *link)
 {
-    unsigned char request[REQUEST_SIZE];
-    struct netstrat_batch batch;
-    struct rows rows = {NULL, indexes, counters, 1, room, 0};
+    struct netstrat_attribute attribute;
+    int more;
 
-    netstrat_batch_init(&batch, request, sizeof request);
-    if (!sock->by_name_only) {
-        int code;
+    while ((more = netstrat_attribute_next(&rest, &attribute)) > 0)
+        if (attribute.type == IFLA_BRPORT_MODE && attribute.value.left > 0)
+            link->hairpin = *attribute.value.at != 0;
+    return more;
+}
 
-        (void)netstrat_put_dump_stats(&batch); /* it fits */
-        code = note_refusal(sock, dump(sock, &batch, &rows, error));
-        if (!sock->by_name_only)
-            return code;
-        netstrat_batch_init(&batch, request, sizeof request);
+/* IFLA_INFO_DATA of a bridge. */
+static int decode_bridge(struct netstrat_rest rest, struct netstrat_link *link)
+{
+    struct netstrat_attribute attribute;
+    int more;
+
+    while ((more = netstrat_attribute_next(&rest, &attribute)) > 0)
+        if (attribute.type == NETSTRAT_IFLA_BR_BRIDGE_ID &&
+            attribute.value.left == sizeof link->bridge_id)
+            memcpy(link->bridge_id, attribute.value.at, sizeof link->bridge_id);
+    return more;
+}
+
+/* IFLA_LINKINFO: the kind of the link, and what its master holds of it. */
+static int decode_kinds(struct netstrat_rest rest, struct netstrat_link *link)
+{
+    char master[NETSTRAT_NAME_SIZE] = "";
+    struct netstrat_attribute attribute;
+    int more;
+
+    while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
+        if (attribute.type == IFLA_INFO_KIND)
+            more = netstrat_text_decode(&attribute.value, link->kind, sizeof link->kind);
+        else if (attribute.type == IFLA_INFO_DATA && strcmp(link->kind, "bridge") == 0)
+            more = decode_bridge(attribute.value, link);
+        else if (attribute.type == NETSTRAT_IFLA_INFO_SLAVE_KIND)
+            more = netstrat_text_decode(&attribute.value, master, sizeof master);
+        else if (attribute.type == NETSTRAT_IFLA_INFO_SLAVE_DATA && strcmp(master, "bridge") == 0)
+            more = decode_port(attribute.value, link);
+        if (more < 0)
+            break;
     }
-    (void)netstrat_put_dump_links(&batch, 1);
-    return dump(sock, &batch, &rows, error);
+    return more;
+}
+
+static int decode_mac(const struct netstrat_rest *value, unsigned char mac[NETSTRAT_MAC_SIZE],
+                      uint32_t *length)
+{
+    if (value->left > NETSTRAT_MAC_SIZE)
+        return -EBADMSG;
+    memcpy(mac, value->at, value->left);
+    *length = (uint32_t)value->left;
+    return 0;
+}
+
+static int decode_link_attribute(const struct netstrat_attribute *attribute,
+                                 struct netstrat_link *link)
+{
+    const struct netstrat_rest *value = &attribute->value;
+
+    switch (attribute->type) {
+    case IFLA_IFNAME:
+        return netstrat_text_decode(value, link->name, sizeof link->name);
+    case IFLA_MTU:
+        return netstrat_u32_decode(value, &link->mtu);
+    case IFLA_TXQLEN:
+        return netstrat_u32_decode(value, &link->txqueuelen);
+    case IFLA_GROUP:
+        return netstrat_u32_decode(value, &link->group);
+    case IFLA_MASTER:
+        return netstrat_u32_decode(value, &link->master);
+    case IFLA_LINK:
+        return netstrat_u32_decode(value, &link->peer);
+    case NETSTRAT_IFLA_LINK_NETNSID:
+        return netstrat_u32_decode(value, &link->peer_nsid);
+    case IFLA_ADDRESS:
+        return decode_mac(value, link->mac, &link->mac_length);
+    case NETSTRAT_IFLA_PERM_ADDRESS:
+        return decode_mac(value, link->permanent_mac, &link->permanent_mac_length);
+    case IFLA_IFALIAS:
+        return netstrat_text_decode(value, link->alias, sizeof link->alias);
+    case IFLA_LINKINFO:
+        return decode_kinds(*value, link);
+    case NETSTRAT_IFLA_PROP_LIST:
+        link->altnames = *value;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+int netstrat_link_decode(const struct netstrat_message *message, struct netstrat_link *link)
+{
+    struct netstrat_attribute attribute;
+    struct netstrat_link read;
+    struct netstrat_rest rest;
+    struct ifinfomsg info;
+    int more = take_info(&rest, message, &info);
+
+    if (more < 0 || rest.missing > 0)
+        return -EBADMSG;
+    memset(&read, 0, sizeof read);
+    read.index = info.ifi_index;
+    read.flags = info.ifi_flags;
+    read.peer_nsid = -1;
+    read.hairpin = -1;
+    while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
+        more = decode_link_attribute(&attribute, &read);
+        if (more < 0)
+            break;
+    }
+    if (more < 0 || read.name[0] == '\0')
+        return -EBADMSG;
+    *link = read;
+    return 0;
+}
+
+int netstrat_altname_next(struct netstrat_rest *altnames, char name[NETSTRAT_ALT_NAME_SIZE])
+{
+    struct netstrat_attribute attribute;
+
+    while (netstrat_attribute_next(altnames, &attribute) > 0)
+        if (attribute.type == NETSTRAT_IFLA_ALT_IFNAME &&
+            netstrat_text_decode(&attribute.value, name, NETSTRAT_ALT_NAME_SIZE) == 0)
+            return 1;
+    return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A socket in another network namespace. setns() moves a thread, and a socket belongs to the
- * namespace in which it was made; so a thread that nothing else depends on enters the namespace,
- * opens the socket there and ends.
+ * Work in another network namespace. setns() moves a thread, and a socket or a mount of sysfs
+ * belongs to the namespace in which it was made; so a thread that nothing else depends on enters
+ * the namespace, does its work there and ends.
  */
 #include "internal.h"
 
@@ -11,80 +11,224 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef CLONE_NEWNET
 #define CLONE_NEWNET 0x40000000 /* linux/sched.h */
 #endif
+#ifndef NS_GET_NSTYPE
+#define NS_GET_NSTYPE _IO(0xb7, 3) /* linux/nsfs.h, 4.11 */
+#endif
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* asm-generic/socket.h, 5.14 */
+#endif
 
+static const char own_netns[] = "/proc/thread-self/ns/net";
+
+/* What to do in a namespace, and what came of it. */
 struct visit {
+    int netns;
+    int (*work)(struct visit *visit);
     struct netstrat_socket sock;
     unsigned char *buffer;
     size_t size;
-    int netns;
     int code;
     struct netstrat_error error;
 };
 
-static void *enter_and_open(void *argument)
+int netstrat_netns_enter(int fd, struct netstrat_error *error)
+{
+    /* The type keeps a descriptor of another kind of namespace out, and is what a pidfd needs. */
+    return setns(fd, CLONE_NEWNET) < 0 ? netstrat_fail(error, -errno, NETSTRAT_STEP_SETNS) : 0;
+}
+
+static void *do_work(void *argument)
 {
     struct visit *visit = (struct visit *)argument;
 
-    /* The type keeps a descriptor of another kind of namespace out, and is what a pidfd needs. */
-    if (setns(visit->netns, CLONE_NEWNET) < 0)
-        visit->code = netstrat_fail(&visit->error, -errno, "setns");
-    else
-        visit->code = netstrat_open(&visit->sock, visit->buffer, visit->size, &visit->error);
+    visit->code = visit->work(visit);
     return NULL;
 }
 
-int netstrat_open_netns_fd(struct netstrat_socket *sock, void *buffer, size_t size, int netns,
-                           struct netstrat_error *error)
+/* Does the visit's work in a thread of its own. */
+static int make_visit(struct visit *visit, struct netstrat_error *error)
 {
-    struct visit visit;
     sigset_t all, before;
     pthread_t thread;
     int failed, cancel;
-
-    visit.buffer = (unsigned char *)buffer;
-    visit.size = size;
-    visit.netns = netns;
 
     /* The thread inherits the mask: no handler of the program's ever runs in it. A signal for the
      * process meanwhile goes to another thread, or waits for the few microseconds. */
     (void)sigfillset(&all);
     failed = pthread_sigmask(SIG_SETMASK, &all, &before);
     if (failed)
-        return netstrat_fail(error, -failed, "pthread_sigmask");
+        return netstrat_fail(error, -failed, NETSTRAT_STEP_PTHREAD_SIGMASK);
     /* pthread_join() would be a place for the caller to be cancelled, with `visit` still in use. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    failed = pthread_create(&thread, NULL, enter_and_open, &visit);
+    failed = pthread_create(&thread, NULL, do_work, visit);
     if (!failed)
         (void)pthread_join(thread, NULL); /* cannot fail: the thread is ours, and joined once */
     (void)pthread_setcancelstate(cancel, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 
     if (failed)
-        return netstrat_fail(error, -failed, "pthread_create");
-    if (visit.code < 0) {
-        if (error)
-            *error = visit.error;
-        return visit.code;
-    }
-    *sock = visit.sock;
+        return netstrat_fail(error, -failed, NETSTRAT_STEP_PTHREAD_CREATE);
+    if (visit->code < 0 && error)
+        *error = visit->error;
+    return visit->code;
+}
+
+static int open_socket(struct visit *visit)
+{
+    int code = netstrat_netns_enter(visit->netns, &visit->error);
+
+    if (code < 0)
+        return code;
+    return netstrat_socket_open(&visit->sock, visit->buffer, visit->size, &visit->error);
+}
+
+int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t size, int netns,
+                            struct netstrat_error *error)
+{
+    struct visit visit;
+    int code;
+
+    memset(&visit, 0,
+           sizeof visit); /* the analysers think that pthread_create() may fail with < 0 */
+    visit.netns = netns;
+    visit.work = open_socket;
+    visit.buffer = (unsigned char *)buffer;
+    visit.size = size;
+    code = make_visit(&visit, error);
+    if (code == 0)
+        *sock = visit.sock;
+    return code;
+}
+
+static int mount_sysfs(struct visit *visit)
+{
+    int code = netstrat_netns_enter(visit->netns, &visit->error);
+
+    return code < 0 ? code : netstrat_sysfs_mount(&visit->error);
+}
+
+int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error)
+{
+    struct visit visit;
+
+    visit.netns = netns;
+    visit.work = mount_sysfs;
+    return make_visit(&visit, error);
+}
+
+int netstrat_netns_open(const char *path, struct netstrat_error *error)
+{
+    /* O_NONBLOCK: a path that is a FIFO, say, must not hold the program up. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    return fd < 0 ? netstrat_fail(error, -errno, NETSTRAT_STEP_OPEN_NETNS) : fd;
+}
+
+static int create(struct visit *visit)
+{
+    if (unshare(CLONE_NEWNET) < 0)
+        return netstrat_fail(&visit->error, -errno, NETSTRAT_STEP_UNSHARE);
+    return netstrat_netns_open(own_netns, &visit->error);
+}
+
+int netstrat_netns_create(struct netstrat_error *error)
+{
+    struct visit visit;
+
+    visit.work = create;
+    return make_visit(&visit, error);
+}
+
+int netstrat_netns_is(int fd)
+{
+    return ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET;
+}
+
+int netstrat_netns_cookie(const struct netstrat_socket *sock, uint64_t *cookie,
+                          struct netstrat_error *error)
+{
+    uint64_t value = 0;
+    socklen_t size = sizeof value;
+
+    if (getsockopt(sock->fd, SOL_SOCKET, SO_NETNS_COOKIE, &value, &size) < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_GETSOCKOPT);
+    *cookie = value;
     return 0;
 }
 
-int netstrat_open_netns_path(struct netstrat_socket *sock, void *buffer, size_t size,
-                             const char *netns, struct netstrat_error *error)
-{
-    /* O_NONBLOCK: a path that is a FIFO, say, must not hold the program up. */
-    int fd = open(netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    int code;
+/* ---- names ---- */
 
-    if (fd < 0)
-        return netstrat_fail(error, -errno, "open");
-    code = netstrat_open_netns_fd(sock, buffer, size, fd, error);
-    (void)close(fd);
+/* Makes the directory where it is missing, and a mount of its own that spreads to other mount
+ * namespaces: a name that is given or deleted in one of them then is in all, as `ip netns` has
+ * it. */
+static int prepare_directory(const char *directory, struct netstrat_error *error)
+{
+    if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_MKDIR);
+    if (mount("", directory, "none", MS_SHARED | MS_REC, NULL) == 0)
+        return 0;
+    /* EINVAL: it is not a mount yet. */
+    if (errno != EINVAL || mount(directory, directory, "none", MS_BIND | MS_REC, NULL) < 0 ||
+        mount("", directory, "none", MS_SHARED | MS_REC, NULL) < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_MOUNT);
+    return 0;
+}
+
+/* The path by which this process reaches one of its descriptors. */
+static void descriptor_path(int fd, char path[32])
+{
+    static const char prefix[] = "/proc/self/fd/";
+    char digits[12];
+    size_t count = 0, at = sizeof prefix - 1;
+
+    memcpy(path, prefix, sizeof prefix);
+    do
+        digits[count++] = (char)('0' + fd % 10);
+    while ((fd /= 10) > 0);
+    while (count > 0)
+        path[at++] = digits[--count];
+    path[at] = '\0';
+}
+
+int netstrat_netns_bind(int fd, const char *directory, const char *path,
+                        struct netstrat_error *error)
+{
+    char source[32];
+    int file, code;
+
+    if (!netstrat_netns_is(fd)) /* any file can be bound to another */
+        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_MOUNT);
+    code = prepare_directory(directory, error);
+    if (code < 0)
+        return code;
+    file = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+                0); /* as `ip netns`: nobody may open it */
+    if (file < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_OPEN_NETNS);
+    (void)close(file);
+    descriptor_path(fd, source);
+    if (mount(source, path, "none", MS_BIND, NULL) == 0)
+        return 0;
+    code = netstrat_fail(error, -errno, NETSTRAT_STEP_MOUNT);
+    (void)unlink(path);
     return code;
+}
+
+int netstrat_netns_unbind(const char *path, struct netstrat_error *error)
+{
+    /* EINVAL: a file without a mount, as an interrupted bind may leave it. */
+    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_UMOUNT);
+    if (unlink(path) < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_UNLINK);
+    return 0;
 }

@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * netstrat: bring network interfaces up and read their counters, at the price of the system calls.
+ * netstrat: brings network interfaces up, changes them and reads their counters, at the price of
+ * the system calls.
+ *
+ *     struct netstrat_error error;
+ *     char text[512];
+ *
+ *     if (netstrat_link_set_up_once("lo", &error) < 0) {
+ *         netstrat_error_describe(&error, "lo", text, sizeof text);
+ *         fprintf(stderr, "%s\n", text);
+ *     }
  *
  * Conventions, for every function:
- *   - 0 or a positive count on success, -errno on failure; unless a comment says otherwise,
- *     outputs are written on success only.
- *   - `error` may be NULL; otherwise a failure fills it in. After a success it means nothing: a try that
- *     failed on the way there may have left its traces.
- *   - No malloc, no global state, no output, no abort: all memory is the caller's.
- *   - Reentrant. A socket or a reader serves one thread at a time; any number of them may be in use.
- *   - Strings are NUL-terminated bytes, as the kernel has them; no locale, no encoding.
+ *   - 0 or a count on success, -errno on failure. Outputs are written on success only.
+ *   - `error` may be NULL; otherwise a failure fills it in. After success its contents are
+ *     unspecified.
+ *   - No malloc, no global state, no printing, no abort: all memory is the caller's.
+ *   - Reentrant. A socket or a reader serves one thread at a time; any number of them may be in
+ *     use.
+ *   - Strings are NUL-terminated bytes, as the kernel has them: no locale, no encoding.
  *
- * Message sequence numbers, the sender of each datagram and every length are checked before a reply
- * is believed: see message.c and socket.c.
+ * The sender of each datagram, the sequence number of each message and every length are checked
+ * before a reply is believed: see socket.c, exchange.c and message.c.
  */
 #ifndef NETSTRAT_H
 #define NETSTRAT_H
@@ -20,30 +29,335 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define NETSTRAT_VERSION "0.2.0.dev0"
+#define NETSTRAT_VERSION_NUMBER 200 /* major * 10000 + minor * 100 + patch */
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* cffi: begin */
 
-#define NETSTRAT_NAME_SIZE 16       /* an interface name with its NUL: IFNAMSIZ, linux/if.h */
-#define NETSTRAT_ALT_NAME_SIZE 128  /* an alternative name with its NUL: ALTIFNAMSIZ, linux/if.h */
-#define NETSTRAT_TEXT_SIZE 128      /* holds the kernel's longest extended ack (80 bytes, linux/netlink.h) */
-#define NETSTRAT_COUNTERS 8         /* fields of struct netstrat_counters */
-#define NETSTRAT_PENDING 1          /* the result of a message whose ack has not come */
-#define NETSTRAT_TIMEOUT_MS 5000    /* a new socket's timeout */
-#define NETSTRAT_BUFFER_SIZE 32768  /* a receive buffer that every dump fits (netlink_dump, af_netlink.c) */
+#define NETSTRAT_NAME_SIZE 16      /* a link's name with its NUL: IFNAMSIZ, linux/if.h */
+#define NETSTRAT_ALT_NAME_SIZE 128 /* an alternative name with its NUL: ALTIFNAMSIZ, linux/if.h */
+#define NETSTRAT_ALIAS_SIZE 256    /* a link's alias with its NUL: IFALIASZ, linux/if.h */
+#define NETSTRAT_MAC_SIZE 32       /* the longest hardware address (MAX_ADDR_LEN) */
+#define NETSTRAT_PREFIX_SIZE 52    /* the longest address with its prefix length and NUL */
+#define NETSTRAT_TEXT_SIZE 128     /* holds the kernel's longest extended ack (80 bytes) */
+#define NETSTRAT_COUNTERS 8        /* fields of struct netstrat_counters */
+#define NETSTRAT_PENDING 1         /* the result of a message whose ack did not come */
+#define NETSTRAT_TIMEOUT_MS 5000   /* a new socket's timeout */
+#define NETSTRAT_BUFFER_SIZE 32768 /* holds a datagram of a dump, but for links with many names */
 
-/* What failed, beyond the returned code. */
-struct netstrat_error {
-    int code;              /* the -errno that was returned */
-    uint32_t item;         /* which message of a batch, or which counter (both from 0) */
-    const char *operation; /* the step: a system call, a message type, or "parse"; a constant */
-    uint32_t text_length;  /* bytes of `text`, its final NUL not counted */
-    char text[NETSTRAT_TEXT_SIZE]; /* the kernel's extended ack, or the text that is no counter */
+/* ---- errors: error.c ---- */
+
+/* What failed. */
+enum netstrat_step {
+    NETSTRAT_STEP_NONE,
+    NETSTRAT_STEP_NAME,    /* the name of a link is not valid: nothing was sent or opened */
+    NETSTRAT_STEP_FILE,    /* the name of a counter is not valid: nothing was opened */
+    NETSTRAT_STEP_PARSE,   /* a counter's file does not hold a counter, but what is in `text` */
+    NETSTRAT_STEP_BATCH,   /* a batch is malformed or has no room: nothing was sent */
+    NETSTRAT_STEP_REQUEST, /* the kernel's answer to a message, whose type is in `request` */
+    NETSTRAT_STEP_SOCKET,  /* from here on, a system call or a function of libc */
+    NETSTRAT_STEP_SETSOCKOPT,
+    NETSTRAT_STEP_GETSOCKOPT,
+    NETSTRAT_STEP_GETSOCKNAME,
+    NETSTRAT_STEP_BIND,
+    NETSTRAT_STEP_SEND,
+    NETSTRAT_STEP_RECVFROM,
+    NETSTRAT_STEP_POLL,
+    NETSTRAT_STEP_OPEN,
+    NETSTRAT_STEP_OPENAT,
+    NETSTRAT_STEP_READ,
+    NETSTRAT_STEP_PREAD,
+    NETSTRAT_STEP_STAT,
+    NETSTRAT_STEP_FSTAT,
+    NETSTRAT_STEP_FSOPEN,
+    NETSTRAT_STEP_FSCONFIG,
+    NETSTRAT_STEP_FSMOUNT,
+    NETSTRAT_STEP_OPEN_NETNS, /* open(), of the path of a network namespace */
+    NETSTRAT_STEP_SETNS,
+    NETSTRAT_STEP_PTHREAD_SIGMASK,
+    NETSTRAT_STEP_PTHREAD_CREATE,
+    NETSTRAT_STEP_UNSHARE,
+    NETSTRAT_STEP_MKDIR,
+    NETSTRAT_STEP_MOUNT,
+    NETSTRAT_STEP_UMOUNT,
+    NETSTRAT_STEP_UNLINK,
+    NETSTRAT_STEPS /* how many there are */
 };
 
-/* An interface's counters as the host sees them, in the order of the files of sysfs below. */
+struct netstrat_error {
+    int code;             /* the -errno that was returned */
+    uint32_t step;        /* enum netstrat_step */
+    uint32_t request;     /* of NETSTRAT_STEP_REQUEST: the type of the message (RTM_NEWLINK) */
+    uint32_t item;        /* which message of a batch, or which counter (both from 0) */
+    uint32_t text_length; /* bytes of `text`, its final NUL not counted */
+    char text[NETSTRAT_TEXT_SIZE]; /* the kernel's own words, or what is not a counter */
+};
+
+/* What a failure means to a caller: how Python chooses the class of its exception. */
+enum netstrat_kind {
+    NETSTRAT_KIND_OTHER,
+    NETSTRAT_KIND_LINK_NOT_FOUND,    /* there is no such link, or it vanished */
+    NETSTRAT_KIND_COUNTER_NOT_FOUND, /* the link is there, but has no counter of that name */
+    NETSTRAT_KIND_PERMISSION,        /* a capability or a permission is missing */
+    NETSTRAT_KIND_UNAVAILABLE        /* AF_NETLINK is refused */
+};
+
+/* A row of the table of failures. */
+struct netstrat_failure {
+    uint8_t step;     /* enum netstrat_step */
+    uint8_t request;  /* the type of the message; 0: any */
+    uint8_t code;     /* errno, positive; 0: any */
+    uint8_t kind;     /* enum netstrat_kind */
+    const char *hint; /* the remedy or the usual cause; "": nothing is known */
+};
+
+/* Fills in the row for a failure: 1 where the table has one, 0 where it does not (`failure` then
+ * holds NETSTRAT_KIND_OTHER and an empty hint). */
+int netstrat_failure_find(uint32_t step, uint32_t request, int code,
+                          struct netstrat_failure *failure);
+
+/* Row `number` (from 0) of the table: 1, or 0 after the last one. */
+int netstrat_failure_get(uint32_t number, struct netstrat_failure *failure);
+
+/* The name of a step ("sendto" is "send", as the code has it), NULL for NETSTRAT_STEP_REQUEST
+ * and for numbers that are not a step; and of a message's type ("RTM_NEWLINK"), NULL for one
+ * without a name here. */
+const char *netstrat_step_name(uint32_t step);
+const char *netstrat_request_name(uint32_t request);
+
+/*
+ * Writes the sentence for a failure: the interface `name` (NULL or "": none), the step, the cause,
+ * the kernel's words and the hint, which are the ones that the Python package gives too. At most
+ * `size` bytes, NUL included. Returns the length of the whole sentence, so that a value of `size`
+ * or more says that it was cut short. Uses strerror().
+ */
+size_t netstrat_error_describe(const struct netstrat_error *error, const char *name, char *text,
+                               size_t size);
+
+/* ---- names: name.c ---- */
+
+/*
+ * Is this the name of a link? 0: yes (1 to 15 bytes). 1: too long for one, but possibly an
+ * alternative name (16 to 127 bytes), which sysfs does not know. -EINVAL: neither: empty, "." or
+ * "..", longer, or with a '/', a ':' or white space (dev_valid_name, net/core/dev.c). A name that
+ * passes can stand in a path.
+ */
+int netstrat_name_check(const char *name);
+
+/* ---- messages under construction: batch.c ---- */
+
+/*
+ * Requests in the caller's buffer, one behind the other, to be sent by netstrat_execute. A message
+ * is begun, filled and finished:
+ *
+ *     netstrat_batch_begin(&batch, RTM_NEWLINK,
+ *                          NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+ *     netstrat_batch_append(&batch, &info, sizeof info); // struct ifinfomsg
+ *     netstrat_batch_put_string(&batch, IFLA_IFNAME, "veth0");
+ *     nest = netstrat_batch_nest(&batch, IFLA_LINKINFO);
+ *     netstrat_batch_put_string(&batch, IFLA_INFO_KIND, "veth");
+ *     netstrat_batch_nest_end(&batch, nest);
+ *     code = netstrat_batch_finish(&batch);
+ *
+ * Only netstrat_batch_finish has to be checked. After the first part of a message that does not
+ * fit, or the first call of netstrat_batch_refuse, nothing more is written; finish then returns
+ * that code and leaves the batch as it was before begin. Whatever the kernel knows can be said so:
+ * examples/embed makes a veth pair by hand. Every netstrat_batch_ function that adds a whole
+ * message returns what finish returned: 0, -EMSGSIZE, or -EINVAL for an argument that no message
+ * can carry.
+ */
+struct netstrat_batch {
+    unsigned char *data;
+    size_t size;    /* room in `data`, bytes */
+    size_t used;    /* bytes written, those of the message under construction included */
+    size_t start;   /* where the message under construction begins */
+    uint32_t count; /* messages finished */
+    int code;       /* of the message under construction: 0, or the first failure */
+};
+
+void netstrat_batch_init(struct netstrat_batch *batch, void *buffer, size_t size);
+
+void netstrat_batch_begin(struct netstrat_batch *batch, uint16_t type, uint16_t flags);
+/* The fixed part of a message (struct ifinfomsg and its like), or the body of an attribute. */
+void netstrat_batch_append(struct netstrat_batch *batch, const void *data, size_t size);
+void netstrat_batch_put(struct netstrat_batch *batch, uint16_t type, const void *value,
+                        size_t size);
+void netstrat_batch_put_string(struct netstrat_batch *batch, uint16_t type, const char *value);
+void netstrat_batch_put_u8(struct netstrat_batch *batch, uint16_t type, uint8_t value);
+void netstrat_batch_put_u32(struct netstrat_batch *batch, uint16_t type, uint32_t value);
+/* Opens an attribute that holds others; gives what netstrat_batch_nest_end takes. */
+size_t netstrat_batch_nest(struct netstrat_batch *batch, uint16_t type);
+void netstrat_batch_nest_end(struct netstrat_batch *batch, size_t nest);
+/* Ends the message under construction with this failure, unless it has one already. */
+void netstrat_batch_refuse(struct netstrat_batch *batch, int code);
+int netstrat_batch_finish(struct netstrat_batch *batch);
+
+/*
+ * Is this what netstrat_execute can send? 0, or -EINVAL with *item the number of the first message
+ * that is not: its length does not fit, it is not padded to four bytes, or it does not ask for an
+ * ack (NLM_F_REQUEST and NLM_F_ACK). `count` has to be the number of messages.
+ */
+int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item);
+
+/* ---- messages taken apart: message.c ---- */
+
+/* What is left of a datagram, of a message or of an attribute. */
+struct netstrat_rest {
+    const unsigned char *at;
+    size_t left;    /* bytes */
+    size_t missing; /* bytes behind these that did not fit the buffer and were cut off */
+};
+
+struct netstrat_message {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t sequence;
+    uint32_t port; /* nlmsg_pid: of the socket whose request this answers, or that caused this */
+    struct netstrat_rest payload; /* `missing` is not 0 where this message was cut off */
+};
+
+struct netstrat_attribute {
+    uint16_t type;
+    struct netstrat_rest value;
+};
+
+/*
+ * The next message of a datagram, the next attribute of a payload; moves `rest` behind it. 1: there
+ * it is; 0: the end; -EBADMSG: its length does not fit. At most one message of a datagram is cut
+ * off: the last one that is there.
+ */
+int netstrat_message_next(struct netstrat_rest *rest, struct netstrat_message *message);
+int netstrat_attribute_next(struct netstrat_rest *rest, struct netstrat_attribute *attribute);
+
+/*
+ * Reads NLMSG_ERROR or NLMSG_DONE: *verdict is 0 or the kernel's -errno. `error` takes the kernel's
+ * words, if there are any (text_length is 0 otherwise); its other fields stay as they are.
+ * -EBADMSG: malformed. The verdict of an ack that was cut off is read as well.
+ */
+int netstrat_ack_decode(const struct netstrat_message *message, int *verdict,
+                        struct netstrat_error *error);
+
+/* ---- links: link.c ---- */
+
+/* Which link this is: its index and its name. */
+struct netstrat_link_name {
+    int32_t index;
+    char name[NETSTRAT_NAME_SIZE]; /* "": it was deleted, or left the namespace */
+};
+
+/* A link as RTM_NEWLINK describes it. */
+struct netstrat_link {
+    int32_t index;
+    uint32_t flags;      /* IFF_UP, IFF_RUNNING and their like, linux/if.h */
+    uint32_t mtu;        /* bytes */
+    uint32_t txqueuelen; /* packets */
+    uint32_t group;
+    int32_t master;    /* the index of the bridge or its like that this is a port of; 0: none */
+    int32_t peer;      /* IFLA_LINK: the index of a veth's other end, a macvlan's parent; 0: none */
+    int32_t peer_nsid; /* IFLA_LINK_NETNSID: what this namespace calls the peer's; -1: none */
+    int32_t hairpin;   /* of a port of a bridge: 0 or 1; -1: not a port of a bridge */
+    uint32_t mac_length; /* bytes of `mac` */
+    unsigned char mac[NETSTRAT_MAC_SIZE];
+    uint32_t permanent_mac_length; /* 0: a virtual device, or Linux before 5.6 */
+    unsigned char permanent_mac[NETSTRAT_MAC_SIZE];
+    /* Of a bridge: its priority, and the MAC that it was given or has of a port; zeros in place of
+     * that: neither (Linux 4.4). */
+    unsigned char bridge_id[8];
+    char name[NETSTRAT_NAME_SIZE];
+    char kind[NETSTRAT_NAME_SIZE];   /* "veth", "bridge" ...; "": a physical device, or lo */
+    char alias[NETSTRAT_ALIAS_SIZE]; /* "": none */
+    struct netstrat_rest altnames;   /* within the message: see netstrat_altname_next */
+};
+
+/* Sets the flags of the mask `change` to those in `flags`, for the link `name` (RTM_NEWLINK). */
+int netstrat_batch_set_link_flags(struct netstrat_batch *batch, const char *name, uint32_t flags,
+                                  uint32_t change);
+
+/* Asks for one link by its name or alternative name (RTM_GETLINK); the answer has its counters
+ * too. */
+int netstrat_batch_get_link(struct netstrat_batch *batch, const char *name);
+
+/* Asks for every link; with their counters, if `counters` is not 0. */
+int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters);
+
+/* What to make of a link, or to set in one; fields whose bit is not in `set` are left alone. */
+enum {
+    NETSTRAT_LINK_NAME = 1 << 0,  /* the name of a new link, or a new name */
+    NETSTRAT_LINK_INDEX = 1 << 1, /* the index of a new link, or in a new namespace */
+    NETSTRAT_LINK_UP = 1 << 2,
+    NETSTRAT_LINK_MTU = 1 << 3,
+    NETSTRAT_LINK_TXQUEUELEN = 1 << 4,
+    NETSTRAT_LINK_MAC = 1 << 5,
+    NETSTRAT_LINK_MASTER = 1 << 6,
+    NETSTRAT_LINK_NETNS = 1 << 7,
+    NETSTRAT_LINK_ALIAS = 1 << 8,   /* not at creation */
+    NETSTRAT_LINK_HAIRPIN = 1 << 9, /* of a port of a bridge, not at creation */
+    NETSTRAT_LINK_GROUP = 1 << 10
+};
+
+struct netstrat_link_settings {
+    uint32_t set;
+    int32_t index;
+    uint32_t up; /* 0: down */
+    uint32_t mtu;
+    uint32_t txqueuelen;
+    uint32_t mac_length;
+    unsigned char mac[NETSTRAT_MAC_SIZE];
+    int32_t master; /* an index; 0: none */
+    int32_t netns;  /* a descriptor */
+    uint32_t hairpin;
+    uint32_t group;
+    char name[NETSTRAT_NAME_SIZE];   /* with one %d in it: the kernel's choice of number */
+    char alias[NETSTRAT_ALIAS_SIZE]; /* "": none */
+};
+
+/*
+ * Make a link: of a kind that takes no more than that ("bridge", "ifb" ...); a macvlan on the link
+ * `parent`, `mode` as MACVLAN_MODE_ of linux/if_link.h; and a veth pair, both ends at once, in
+ * which `own` may be enslaved and up and `peer` may be in another namespace. -EINVAL for what the
+ * kernel does not do for the peer (up, master) or only together with the same of `own` (index).
+ * EEXIST where a name is taken.
+ */
+int netstrat_batch_add_link(struct netstrat_batch *batch, const char *kind,
+                            const struct netstrat_link_settings *settings);
+int netstrat_batch_add_macvlan(struct netstrat_batch *batch, int32_t parent, uint32_t mode,
+                               const struct netstrat_link_settings *settings);
+int netstrat_batch_add_veth(struct netstrat_batch *batch, const struct netstrat_link_settings *own,
+                            const struct netstrat_link_settings *peer);
+
+/*
+ * Change a link, delete it. It goes by its `index`, or where that is 0 by its `name`; a new name, a
+ * group and what comes with them need the index (-EINVAL). The kernel carries a change out part by
+ * part, in this order: hairpin (so that the link has to be a port already), namespace and index,
+ * MAC, MTU, group, name, alias, up, master, queue length; it stops at the first part that fails and
+ * keeps what it did.
+ */
+int netstrat_batch_set_link(struct netstrat_batch *batch, int32_t index, const char *name,
+                            const struct netstrat_link_settings *settings);
+int netstrat_batch_delete_link(struct netstrat_batch *batch, int32_t index, const char *name);
+
+/* Deletes every link of a group, or none of them where one can't be deleted. */
+int netstrat_batch_delete_link_group(struct netstrat_batch *batch, uint32_t group);
+
+/* Read RTM_NEWLINK: the whole of it; its index and name, as RTM_DELLINK has them too (a link
+ * that is gone has an empty name); and what stands at its very beginning, which serves for a
+ * message that was cut off. -EBADMSG: malformed, cut off, or another type of message. */
+int netstrat_link_decode(const struct netstrat_message *message, struct netstrat_link *link);
+int netstrat_link_name_decode(const struct netstrat_message *message,
+                              struct netstrat_link_name *name);
+int netstrat_link_flags_decode(const struct netstrat_message *message, int32_t *index,
+                               uint32_t *flags);
+
+/* The next alternative name of a link: 1 and its bytes in `name` (NUL-terminated); 0: the end. */
+int netstrat_altname_next(struct netstrat_rest *altnames, char name[NETSTRAT_ALT_NAME_SIZE]);
+
+/* ---- counters: counters.c ---- */
+
+/* A link's counters as the host sees them, in the order of the files of sysfs below. */
 struct netstrat_counters {
     uint64_t rx_bytes;
     uint64_t rx_packets;
@@ -55,204 +369,299 @@ struct netstrat_counters {
     uint64_t tx_dropped;
 };
 
-/* An interface, as a reply or a notification describes it. */
-struct netstrat_link {
-    int32_t index;                 /* never 0 */
-    uint32_t flags;                /* IFF_UP and its like, linux/if.h */
-    int32_t gone;                  /* 1: a notification that it was deleted or left the namespace */
-    char name[NETSTRAT_NAME_SIZE];
+/* Ask for the counters of one link by its index, and of every link (RTM_GETSTATS, Linux 4.7). */
+int netstrat_batch_get_counters(struct netstrat_batch *batch, int32_t index);
+int netstrat_batch_dump_counters(struct netstrat_batch *batch);
+
+/* Reads RTM_NEWSTATS, or the counters in RTM_NEWLINK, and whose they are. -EBADMSG: malformed or
+ * another type; -ENODATA: without the counters. */
+int netstrat_counters_decode(const struct netstrat_message *message, int32_t *index,
+                             struct netstrat_counters *counters);
+
+/* ---- addresses: address.c ---- */
+
+/* An address with its prefix length: of a link, or of a route. */
+struct netstrat_prefix {
+    uint8_t family;          /* AF_INET or AF_INET6; 0: none */
+    uint8_t length;          /* of the prefix, bits */
+    unsigned char bytes[16]; /* network order; of IPv4 the first four */
 };
 
-/* ---- message.c: requests and replies, in the caller's buffers; no system calls ---- */
+/* Text to bytes and back: "192.0.2.1/24", "2001:db8::1/64". Without a slash the length is that
+ * of the whole address. -EINVAL: anything else. The text is of NETSTRAT_PREFIX_SIZE bytes at
+ * most, its NUL included; with `length` 0 it is written without the prefix length. */
+int netstrat_prefix_parse(const char *text, struct netstrat_prefix *prefix);
+void netstrat_prefix_format(const struct netstrat_prefix *prefix, int length,
+                            char text[NETSTRAT_PREFIX_SIZE]);
 
-/*
- * Is this the name of an interface? 0: yes (1 to 15 bytes). 1: too long for one, but possibly an
- * alternative name (16 to 127 bytes), which sysfs does not know. -EINVAL: neither: empty, "." or
- * "..", longer, or with a '/', a ':' or white space (dev_valid_name, net/core/dev.c). A name that
- * passes can stand in a path.
- */
-int netstrat_check_name(const char *name);
-
-/* Requests under construction. Encoders append to it; each fails with -EMSGSIZE where its message
- * does not fit, and leaves the batch as it was. */
-struct netstrat_batch {
-    unsigned char *data;
-    size_t size;    /* room in `data`, bytes */
-    size_t used;    /* bytes written */
-    uint32_t count; /* messages written */
+/* An address of a link. */
+struct netstrat_address {
+    int32_t index;                    /* of the link */
+    struct netstrat_prefix local;     /* the address itself */
+    struct netstrat_prefix peer;      /* of a point-to-point link; family 0: none */
+    struct netstrat_prefix broadcast; /* family 0: none */
+    uint32_t flags;                   /* IFA_F_PERMANENT and its like, linux/if_addr.h */
+    uint32_t metric;                  /* of the route to its subnet; 0: the default */
+    uint32_t valid, preferred;        /* lifetimes, seconds; UINT32_MAX: for ever */
+    uint8_t scope;                    /* RT_SCOPE_ of linux/rtnetlink.h */
+    uint8_t protocol;                 /* IFAPROT_ of linux/if_addr.h, Linux 5.18; 0: none */
+    char label[NETSTRAT_NAME_SIZE];   /* IPv4; "": none */
 };
 
-void netstrat_batch_init(struct netstrat_batch *batch, void *buffer, size_t size);
+/* Add an address (with `replace`: also where it is there already, whose settings change then)
+ * and delete one, which goes by index, address and length. */
+int netstrat_batch_add_address(struct netstrat_batch *batch, const struct netstrat_address *address,
+                               int replace);
+int netstrat_batch_delete_address(struct netstrat_batch *batch,
+                                  const struct netstrat_address *address);
 
-/* Sets the flags of the mask `change` to those in `flags`, for the link `name` (RTM_NEWLINK).
- * -EINVAL where netstrat_check_name refuses the name. */
-int netstrat_put_link_flags(struct netstrat_batch *batch, const char *name, uint32_t flags,
-                            uint32_t change);
+/* Asks for every address; of the link `index` alone, if that is not 0 and the socket has
+ * netstrat_socket_set_strict. */
+int netstrat_batch_dump_addresses(struct netstrat_batch *batch, int32_t index);
 
-/* Asks for one link by its name (RTM_GETLINK); the answer has its counters too. */
-int netstrat_put_get_link(struct netstrat_batch *batch, const char *name);
+/* Reads RTM_NEWADDR or RTM_DELADDR. -EBADMSG: malformed; -EAFNOSUPPORT: of another family. */
+int netstrat_address_decode(const struct netstrat_message *message,
+                            struct netstrat_address *address);
 
-/* Asks for the counters of one link by its index (RTM_GETSTATS, Linux 4.7). */
-int netstrat_put_get_stats(struct netstrat_batch *batch, int32_t index);
+/* ---- routes: route.c ---- */
 
-/* Ask for every link, and for the counters of every link. */
-int netstrat_put_dump_links(struct netstrat_batch *batch, int with_counters);
-int netstrat_put_dump_stats(struct netstrat_batch *batch);
-
-/* A message within a datagram. */
-struct netstrat_message {
-    uint16_t type;
-    uint16_t flags;
-    uint32_t sequence;
-    uint32_t port; /* nlmsg_pid: the socket whose request this answers, or that caused this */
-    const unsigned char *payload;
-    size_t length; /* of the payload, bytes */
+struct netstrat_route {
+    struct netstrat_prefix destination; /* length 0: the default route of its family */
+    struct netstrat_prefix gateway;     /* family 0: none; or the other one (Linux 5.2) */
+    struct netstrat_prefix source;      /* the preferred source address; family 0: none */
+    uint32_t metric;                    /* 0: the default (IPv4 0, IPv6 1024) */
+    uint32_t table;
+    int32_t index;    /* of the link; 0: none (several next hops, say) */
+    uint8_t scope;    /* RT_SCOPE_ */
+    uint8_t type;     /* RTN_UNICAST and its like */
+    uint8_t protocol; /* RTPROT_ */
+    uint32_t flags;   /* RTNH_F_ONLINK */
 };
 
-/* The message at *offset of a datagram; moves *offset behind it. 1: there it is; 0: the end;
- * -EBADMSG: its length does not fit the datagram. */
-int netstrat_next_message(const void *data, size_t size, size_t *offset,
-                          struct netstrat_message *message);
+/* Add a route, which must not be there yet (destination, tos, metric and table), and delete one. */
+int netstrat_batch_add_route(struct netstrat_batch *batch, const struct netstrat_route *route);
+int netstrat_batch_delete_route(struct netstrat_batch *batch, const struct netstrat_route *route);
+int netstrat_batch_dump_routes(struct netstrat_batch *batch);
 
-/* Reads NLMSG_ERROR or NLMSG_DONE: *code is 0 or the kernel's -errno. `error` takes the kernel's
- * words if there are any (text_length is 0 otherwise); its other fields stay as they are.
- * -EBADMSG: malformed. */
-int netstrat_decode_ack(const struct netstrat_message *message, int *code,
-                        struct netstrat_error *error);
+/* Reads RTM_NEWROUTE or RTM_DELROUTE; errors as for addresses. */
+int netstrat_route_decode(const struct netstrat_message *message, struct netstrat_route *route);
 
-/* Reads RTM_NEWLINK or RTM_DELLINK; `counters` may be NULL. -EBADMSG: malformed or without a name;
- * -ENODATA: `counters` asked for and not there. */
-int netstrat_decode_link(const struct netstrat_message *message, struct netstrat_link *link,
-                         struct netstrat_counters *counters);
+/* ---- ids of namespaces: nsid.c ---- */
 
-/* Reads RTM_NEWSTATS. -EBADMSG: malformed; -ENODATA: without the counters. */
-int netstrat_decode_stats(const struct netstrat_message *message, int32_t *index,
-                          struct netstrat_counters *counters);
+/* Asks for the id by which the socket's namespace knows another, `netns` being a descriptor
+ * (RTM_GETNSID, Linux 4.0); the answer holds it, -1 where there is none. */
+int netstrat_batch_get_nsid(struct netstrat_batch *batch, int netns);
+int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid);
 
-/* ---- socket.c: one rtnetlink socket ---- */
+/* ---- one rtnetlink socket: socket.c ---- */
 
 struct netstrat_socket {
-    int fd;            /* -1: closed */
-    int timeout_ms;    /* for the whole of one call; may be changed between calls */
-    uint32_t sequence; /* of the newest request */
-    uint32_t port;     /* the socket's own port id; 0: not known, and not needed */
-    int by_name_only;  /* 1: RTM_GETSTATS or notifications are refused here; see netstrat_get_stats */
-    unsigned char *buffer; /* where datagrams are received */
+    int fd;              /* -1: closed */
+    int timeout_ms;      /* of one call; may be changed. 0: take what is there, wait for nothing */
+    int64_t deadline_ms; /* on CLOCK_MONOTONIC; 0: not set yet. See netstrat_socket_open */
+    int shared_deadline; /* 1: the deadline goes on from call to call */
+    uint32_t spare;      /* datagrams that a call may take beyond its time; set by each call */
+    uint32_t sequence;   /* of the newest request */
+    uint32_t port;       /* the socket's own port id; 0: not known, and not needed */
+    unsigned char *buffer; /* where datagrams are received; may be replaced between calls */
     size_t buffer_size;
-    struct netstrat_link *changes; /* NULL: not watching; see netstrat_watch_links */
-    uint32_t changes_room;
-    uint32_t changes_count;        /* more than changes_room: some were lost */
-    /* Called when a signal interrupts a wait, and every 100 ms of one (a signal that comes just before
-     * it interrupts nothing), if not NULL; non-zero ends the call with -EINTR. */
+    size_t needed; /* after -EMSGSIZE: the size of the buffer that the answer takes */
+    /* Called when a signal interrupts a wait, and every 100 ms of one (a signal that comes just
+     * before it interrupts nothing), if not NULL; non-zero ends the call with -EINTR. */
     int (*interrupted)(void *context);
-    void *context;
+    void *interrupted_context;
+    /* Called with every message that is not an answer, if not NULL: notifications of the groups
+     * that the socket has joined. NULL instead of a message: some were lost. */
+    void (*notified)(const struct netstrat_message *message, void *context);
+    void *notified_context;
 };
 
 /*
- * Opens a socket in the namespace of the calling thread; it stays there when the thread moves.
- * `buffer` must live as long as the socket: 4 KiB will do for netstrat_link_* and netstrat_transact
- * (but for a link with twenty alternative names), NETSTRAT_BUFFER_SIZE for everything. A child process must not use its parent's sockets: the two
- * would take each other's replies.
+ * Opens a socket in the namespace of the calling thread; it stays there when the thread moves, and
+ * keeps the namespace alive. `buffer` must live as long as the socket: 4 KiB will do for changes of
+ * links, NETSTRAT_BUFFER_SIZE for everything; where it does not, the call fails with -EMSGSIZE,
+ * sock->needed says what would, and a call with a larger buffer works. A child process must not use
+ * its parent's sockets: the two would take each other's replies.
+ *
+ * A call ends at its deadline, timeout_ms after its first wait, with -ETIMEDOUT. With
+ * shared_deadline set that is the deadline of all calls up to the moment when the caller sets
+ * deadline_ms to 0 again. What no deadline covers is the kernel's RTNL lock, within the send() of a
+ * change and each recvfrom() of a dump.
  */
-int netstrat_open(struct netstrat_socket *sock, void *buffer, size_t size,
-                  struct netstrat_error *error);
+int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size,
+                         struct netstrat_error *error);
 
 /* Closes it; one that is closed already stays so. */
-void netstrat_close(struct netstrat_socket *sock);
+void netstrat_socket_close(struct netstrat_socket *sock);
+
+/* Joins a multicast group (RTNLGRP_LINK and its like, linux/rtnetlink.h): from now on `notified`
+ * gets its notifications, whenever a call on this socket comes upon them. Since replies and
+ * notifications share one queue, a reply is as new as all the notifications before it. */
+int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group,
+                         struct netstrat_error *error);
+
+/* Asks the kernel to filter dumps as their requests say (NETLINK_GET_STRICT_CHK, Linux 4.20).
+ * Where it is refused, dumps give everything: the caller filters in any case. */
+int netstrat_socket_set_strict(struct netstrat_socket *sock, struct netstrat_error *error);
+
+/* ---- exchanges on a socket: exchange.c ---- */
 
 /*
- * Sends the whole batch at once and waits for the ack of each message. results[i], one for each
- * message and written in every case, becomes 0, -errno, or NETSTRAT_PENDING where no ack came.
- * The kernel carries out the messages in order and goes on after one that fails: a batch is no
- * transaction. Returns 0 if all succeeded; the -errno of the first message that failed, with
- * error->item its number; or what broke the exchange itself, -ETIMEDOUT for one.
+ * Sends the batch and reads the ack of each message. results[i], one for each message, becomes 0,
+ * -errno, or NETSTRAT_PENDING where no ack came; they are written in every case but -EINVAL with
+ * NETSTRAT_STEP_BATCH, when netstrat_batch_check refused the batch and nothing was sent. The kernel
+ * carries out the messages in order and goes on after one that fails: a batch is not a transaction.
+ * A batch whose acks would not fit the socket's queue is sent in parts. Returns 0 if all succeeded;
+ * the -errno of the first message that failed, with error->item its number; or what broke the
+ * exchange itself: -ETIMEDOUT, or -ENOBUFS if acks were lost, for two.
  */
-int netstrat_transact(struct netstrat_socket *sock, struct netstrat_batch *batch, int *results,
-                      struct netstrat_error *error);
+int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch, int *results,
+                     struct netstrat_error *error);
 
-/* Sends a batch of one and waits for its answer, which stays in sock->buffer until the next call.
- * Where replies were lost (ENOBUFS) it asks again. -EMSGSIZE: the answer is larger than the buffer. */
-int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch,
+/*
+ * Sends a batch of one request and waits for its answer, which stays in sock->buffer until the next
+ * call. Where replies were lost (ENOBUFS) it asks again. -EMSGSIZE: the answer is larger than the
+ * buffer; unless `whole` is 0, when what is there of it is given (answer->payload.missing).
+ */
+int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch, int whole,
                    struct netstrat_message *answer, struct netstrat_error *error);
 
 /*
- * Sends a batch of one, a dump request, and hands every message of the reply to `each`, which may
- * end the dump with an -errno. Each try begins with `each(NULL, context)`: forget what came before,
+ * Sends a batch of one dump request and hands every message of the reply to `each`, which may end
+ * the dump with an -errno. Each try begins with `each(NULL, context)`: forget what came before,
  * since a dump is repeated where the kernel marks it as inconsistent (NLM_F_DUMP_INTR) or replies
  * were lost. -EAGAIN after 16 tries.
  */
 int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
-                  int (*each)(const struct netstrat_message *message, void *context),
-                  void *context, struct netstrat_error *error);
+                  int (*each)(const struct netstrat_message *message, void *context), void *context,
+                  struct netstrat_error *error);
 
 /*
- * From now on, interfaces that appear, change or go are noted in `changes`, in the order of the
- * kernel, whenever a call on this socket comes upon such a notification (RTNLGRP_LINK). Since
- * replies and notifications share one queue, a reply is as new as all that was noted before it.
- * The caller reads sock->changes and sets sock->changes_count to 0. A count above `room` says that
- * some were lost: then nothing that was known of the interfaces may be relied on.
+ * The same, with all messages of the reply copied into `buffer`, one behind the other, to be read
+ * with netstrat_message_next. Returns 0 and their size in *used; where that is more than `size`,
+ * only what fits is written, and the caller asks again with more room.
  */
-int netstrat_watch_links(struct netstrat_socket *sock, struct netstrat_link *changes, uint32_t room,
-                         struct netstrat_error *error);
+int netstrat_dump_copy(struct netstrat_socket *sock, struct netstrat_batch *batch, void *buffer,
+                       size_t size, size_t *used, struct netstrat_error *error);
 
-/* ---- link.c: the operations; built on the two above ---- */
+/* ---- whole operations: operations.c ---- */
 
 /*
- * Sets a link's flags by its name, in one message. Where the kernel refuses for want of CAP_NET_ADMIN
- * (-EPERM), the link's state is looked up: it is a success if the flags are so already.
- * -EINVAL with the operation "name": netstrat_check_name refuses the name. -ENODEV: no such link.
+ * Set a link up or down by its name, in one message. Where the kernel refuses for want of
+ * CAP_NET_ADMIN (-EPERM), the link's state is looked up: it is a success if it is so already.
+ * -ENODEV: no such link.
  */
 int netstrat_link_set_up(struct netstrat_socket *sock, const char *name,
                          struct netstrat_error *error);
 int netstrat_link_set_down(struct netstrat_socket *sock, const char *name,
                            struct netstrat_error *error);
 
+/* The same with a socket opened for the purpose, in the calling thread's namespace. */
+int netstrat_link_set_up_once(const char *name, struct netstrat_error *error);
+int netstrat_link_set_down_once(const char *name, struct netstrat_error *error);
+
 /* 1 if the link is up (IFF_UP), 0 if it is down. */
 int netstrat_link_is_up(struct netstrat_socket *sock, const char *name,
                         struct netstrat_error *error);
 
-/* Opens a socket in the calling thread's namespace, sets the link up and closes the socket. */
-int netstrat_link_set_up_once(const char *name, struct netstrat_error *error);
-
-/* One link by its name or alternative name; `counters` may be NULL. Linux 3.0. */
-int netstrat_get_link(struct netstrat_socket *sock, const char *name, struct netstrat_link *link,
+/* One link by its name or alternative name; `counters` may be NULL. link->altnames points into
+ * sock->buffer, which the next call overwrites. Linux 3.0. */
+int netstrat_link_get(struct netstrat_socket *sock, const char *name, struct netstrat_link *link,
                       struct netstrat_counters *counters, struct netstrat_error *error);
 
 /*
+ * Links that appear, change or go, as they are noted on the way by the calls on a socket. The
+ * caller reads `changes` and sets `count` to 0. A count above `room` says that some were lost: then
+ * nothing that was known of the links may be relied on. A notification that says nothing new
+ * (flags, addresses, a carrier) takes no room, as far as `known` remembers the link: it is a cache
+ * of what was noted or dumped, which netstrat_watch_start clears.
+ */
+struct netstrat_watch {
+    struct netstrat_link_name *changes;
+    uint32_t room;
+    uint32_t count;
+    struct netstrat_link_name *known;
+    uint32_t known_size; /* entries: 0, or a power of two, best above the number of links */
+};
+
+/* Joins RTNLGRP_LINK and notes changes in `watch` from now on; its three pointers and sizes are the
+ * caller's, and may be replaced between calls if `known` is zeroed. */
+int netstrat_watch_start(struct netstrat_watch *watch, struct netstrat_socket *sock,
+                         struct netstrat_error *error);
+
+/* The index and name of a link, by its name or alternative name, and its counters. `watch` may
+ * be NULL; otherwise it learns the name. */
+int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_watch *watch,
+                                  const char *name, struct netstrat_link_name *found,
+                                  struct netstrat_counters *counters, struct netstrat_error *error);
+
+/*
  * The counters of the link `index`, by the cheapest exchange there is (RTM_GETSTATS, Linux 4.7).
- * Returns how many changes sock->changes holds that were noted up to the reply: at 0, all that is
- * known of the link is true of these counters. Where RTM_GETSTATS is refused the answer is -EOPNOTSUPP, sock->by_name_only is set, and
- * netstrat_get_link is the way. -ENODEV: no such link.
+ * Returns watch->count (0 if `watch` is NULL), the changes that were noted up to the reply: at 0,
+ * all that is known of the link is true of these counters. -ENODEV: no such link. -EOPNOTSUPP: the
+ * kernel is older, or an emulator stands in between: netstrat_counters_get_by_name is the way.
  */
-int netstrat_get_stats(struct netstrat_socket *sock, int32_t index,
-                       struct netstrat_counters *counters, struct netstrat_error *error);
+int netstrat_counters_get(struct netstrat_socket *sock, const struct netstrat_watch *watch,
+                          int32_t index, struct netstrat_counters *counters,
+                          struct netstrat_error *error);
 
 /*
- * Every link of the namespace, and the counters of every link. Returns how many there are; where
- * that is more than `room`, only the first `room` are written, and the caller asks again with more.
- * A dump that the kernel marks as inconsistent is repeated; -EAGAIN after several in a row.
- * The arrays are scratch while the call runs: after a failure their contents mean nothing.
- * netstrat_dump_stats falls back to RTM_GETLINK by itself.
+ * The names of all links; the counters of all links by index (-EOPNOTSUPP as above); and both from
+ * the same messages, on every kernel, at five times the price. Each returns how many there are;
+ * where that is more than `room`, only the first `room` are written, and the caller asks again with
+ * more. The arrays are scratch while the call runs: after a failure their contents are unspecified.
  */
-int netstrat_dump_links(struct netstrat_socket *sock, struct netstrat_link *links, size_t room,
-                        struct netstrat_error *error);
-int netstrat_dump_stats(struct netstrat_socket *sock, int32_t *indexes,
-                        struct netstrat_counters *counters, size_t room,
-                        struct netstrat_error *error);
-
-/* ---- netns.c: sockets in other network namespaces; the only file that needs pthread ---- */
-
-/*
- * netstrat_open in the network namespace that `netns` stands for: an open descriptor of a namespace
- * or (Linux 5.8) a pidfd, or the path of a namespace. The caller's threads stay where they are: a
- * short-lived thread that takes no signals enters the namespace. Needs CAP_SYS_ADMIN over it.
- */
-int netstrat_open_netns_fd(struct netstrat_socket *sock, void *buffer, size_t size, int netns,
+int netstrat_link_names_dump(struct netstrat_socket *sock, struct netstrat_watch *watch,
+                             struct netstrat_link_name *names, size_t room,
+                             struct netstrat_error *error);
+int netstrat_counters_dump(struct netstrat_socket *sock, int32_t *indexes,
+                           struct netstrat_counters *counters, size_t room,
                            struct netstrat_error *error);
-int netstrat_open_netns_path(struct netstrat_socket *sock, void *buffer, size_t size,
-                             const char *netns, struct netstrat_error *error);
+int netstrat_counters_dump_by_name(struct netstrat_socket *sock, struct netstrat_link_name *names,
+                                   struct netstrat_counters *counters, size_t room,
+                                   struct netstrat_error *error);
 
-/* ---- sysfs.c: counters from files; needs none of the files above but message.c's name check ---- */
+/* ---- other network namespaces: netns.c, the only file that needs pthread ---- */
+
+/*
+ * Do their work in the network namespace that `netns` stands for: an open descriptor of a namespace
+ * or (Linux 5.8) a pidfd. The caller's threads stay where they are: a short-lived thread that takes
+ * no signals enters the namespace. Needs CAP_SYS_ADMIN over it, and in the caller's own user
+ * namespace. The first opens a socket there, which keeps the namespace alive; the second makes a
+ * detached mount of its sysfs (netstrat_sysfs_mount), which does not.
+ */
+int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t size, int netns,
+                            struct netstrat_error *error);
+int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error);
+
+/* Opens the path of a network namespace: a descriptor, close-on-exec, for the functions above. */
+int netstrat_netns_open(const char *path, struct netstrat_error *error);
+
+/* The id of a namespace that is used once only (SO_NETNS_COOKIE, Linux 5.14), from a socket
+ * opened in it. */
+int netstrat_netns_cookie(const struct netstrat_socket *sock, uint64_t *cookie,
+                          struct netstrat_error *error);
+
+/* 1 if the descriptor is that of a network namespace, 0 if it is not (NS_GET_NSTYPE, Linux
+ * 4.11). */
+int netstrat_netns_is(int fd);
+
+/* A new network namespace, made by a short-lived thread: a descriptor, and the only thing that
+ * keeps it alive. Needs CAP_SYS_ADMIN in the caller's user namespace. */
+int netstrat_netns_create(struct netstrat_error *error);
+
+/* Gives the namespace open as `fd` the name of the file `path`, which must not be there yet, and
+ * whose directory is made where it is missing, in the way of `ip netns add`: the namespace lives
+ * until it is deleted. -EINVAL with NETSTRAT_STEP_MOUNT: not a network namespace. And deletes
+ * it. */
+int netstrat_netns_bind(int fd, const char *directory, const char *path,
+                        struct netstrat_error *error);
+int netstrat_netns_unbind(const char *path, struct netstrat_error *error);
+
+/* Moves the calling thread, and no other, into the namespace. */
+int netstrat_netns_enter(int fd, struct netstrat_error *error);
+
+/* ---- counters from files: sysfs.c, which needs no other file than name.c ---- */
 
 /*
  * A counter's text: decimal digits, white space around them allowed. -EBADMSG: it is anything else;
@@ -264,29 +673,69 @@ int netstrat_parse_counter(const char *text, size_t length, uint64_t *value);
 const char *netstrat_counter_name(uint32_t item);
 
 /*
- * ROOT/NAME/statistics/FILE, one counter or all eight. ROOT is /sys/class/net, or any tree like it;
- * note that sysfs shows the namespace in which it was mounted, not the caller's.
- * -EINVAL with the operation "name" or "file": the name of the interface or of the counter is no
- * name. -ENODEV: no such interface, or it vanished. -ENOENT: no such root, or (operation "openat")
- * no such counter. -EBADMSG or -ERANGE with the operation "parse": the text, in error->text, is no
+ * Which network namespace the calling thread is in, and which tree of sysfs a directory belongs to.
+ * A sysfs shows the namespace in which it was mounted: which one that is, no single look can tell
+ * (see netstrat_sysfs_mount), but a pair that was found to match goes on to match.
+ */
+struct netstrat_sysfs_place {
+    uint64_t netns_device; /* st_dev and st_ino of /proc/thread-self/ns/net */
+    uint64_t netns_inode;
+    uint64_t device; /* st_dev of the directory */
+    /* Which mount it is reached by: an id never used twice (Linux 6.8), or of this moment (5.8);
+     * 0: not known. Numbers of namespaces and devices are used again at once; a mount shows one
+     * namespace for good. */
+    uint64_t mount;
+};
+
+/*
+ * In what follows `at` and `root` name the directory of the interfaces as for openat(2): AT_FDCWD
+ * and a path, "/sys/class/net" or any tree like it; or the descriptor of netstrat_sysfs_mount and
+ * "class/net".
+ */
+
+/* The place of that directory and of the calling thread. -ENOENT with NETSTRAT_STEP_STAT: there
+ * is no /proc; with NETSTRAT_STEP_OPEN: there is no such root. */
+int netstrat_sysfs_place_get(int at, const char *root, struct netstrat_sysfs_place *place,
+                             struct netstrat_error *error);
+
+/*
+ * Mounts the sysfs of the calling thread's network namespace where nobody sees it, and gives a
+ * descriptor of its root. It does not keep the namespace alive. Its device (netstrat_sysfs_place)
+ * equals that of /sys/class/net exactly where /sys shows the caller's namespace. Linux 5.2; needs
+ * CAP_SYS_ADMIN over the mount namespace and over the network namespace.
+ */
+int netstrat_sysfs_mount(struct netstrat_error *error);
+
+/*
+ * NAME/statistics/FILE beneath the root, one counter or all eight. With `place`, which may be NULL,
+ * they count only if the thread is there and the files are of that tree: -ESTALE with
+ * NETSTRAT_STEP_STAT if not. -EINVAL with NETSTRAT_STEP_NAME or _FILE: the name of the interface or
+ * of the counter is not valid. -ENODEV: no such interface, or it vanished. -ENOENT with
+ * NETSTRAT_STEP_OPEN: no such root; with NETSTRAT_STEP_OPENAT: no such counter. -ELOOP or -EINVAL
+ * with NETSTRAT_STEP_OPENAT: a symbolic link, or something other than a regular file, stands in the
+ * counter's place. -EBADMSG or -ERANGE with NETSTRAT_STEP_PARSE: the text, in error->text, is not a
  * counter.
  */
-int netstrat_sysfs_read_counter(const char *root, const char *name, const char *file,
-                                uint64_t *value, struct netstrat_error *error);
-int netstrat_sysfs_read(const char *root, const char *name, struct netstrat_counters *counters,
-                        struct netstrat_error *error);
+int netstrat_sysfs_read_counter(int at, const char *root, const char *name, const char *file,
+                                const struct netstrat_sysfs_place *place, uint64_t *value,
+                                struct netstrat_error *error);
+int netstrat_sysfs_read(int at, const char *root, const char *name,
+                        const struct netstrat_sysfs_place *place,
+                        struct netstrat_counters *counters, struct netstrat_error *error);
 
-/* The eight files held open: it follows the interface when that is renamed, and is -ENODEV once it
- * is gone. Reading takes no kernel lock that other network operations hold for long. */
-struct netstrat_reader {
+/* The eight files held open: it follows the interface when that is renamed, and is -ENODEV once
+ * it or its namespace is gone. Reading takes no kernel lock that other network operations hold
+ * for long. */
+struct netstrat_sysfs_reader {
     int fds[NETSTRAT_COUNTERS]; /* -1: closed */
 };
 
-int netstrat_reader_open(struct netstrat_reader *reader, const char *root, const char *name,
-                         struct netstrat_error *error);
-int netstrat_reader_read(const struct netstrat_reader *reader, struct netstrat_counters *counters,
-                         struct netstrat_error *error);
-void netstrat_reader_close(struct netstrat_reader *reader);
+int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at, const char *root,
+                               const char *name, const struct netstrat_sysfs_place *place,
+                               struct netstrat_error *error);
+int netstrat_sysfs_reader_read(const struct netstrat_sysfs_reader *reader,
+                               struct netstrat_counters *counters, struct netstrat_error *error);
+void netstrat_sysfs_reader_close(struct netstrat_sysfs_reader *reader);
 
 /* cffi: end */
 

@@ -3,7 +3,9 @@
  * Counters from /sys/class/net/IFACE/statistics: eight small files, each one unsigned decimal.
  *
  * The directory is resolved once and the files are opened beneath it, which costs two thirds of
- * eight full paths and keeps the eight counters those of one interface.
+ * eight full paths and keeps the eight counters those of one interface. Whose interface that is can
+ * be checked on the way: a sysfs shows the network namespace in which it was mounted, wherever the
+ * thread has gone since.
  */
 #include "internal.h"
 
@@ -11,6 +13,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -22,12 +27,47 @@
 #define SYSFS_MAGIC 0x62656572 /* linux/magic.h */
 #endif
 
+/* Linux 4.11: of the architectures that portable wheels are built for. It is dispensable. */
+#ifndef SYS_statx
+#if defined(__x86_64__) && !defined(__ILP32__)
+#define SYS_statx 332
+#elif defined(__i386__) || defined(__powerpc__)
+#define SYS_statx 383
+#elif defined(__aarch64__) || defined(__riscv)
+#define SYS_statx 291
+#elif defined(__arm__)
+#define SYS_statx 397
+#elif defined(__s390__)
+#define SYS_statx 379
+#endif
+#endif
+
+/* Linux 5.2: the same numbers everywhere, counted from the first system call of the ABI. */
+#ifndef SYS_fsopen
+#if defined(__alpha__)
+#define FIRST_SYSCALL 110
+#elif defined(__mips__) && _MIPS_SIM == 1 /* o32 */
+#define FIRST_SYSCALL 4000
+#elif defined(__mips__) && _MIPS_SIM == 2 /* n32 */
+#define FIRST_SYSCALL 6000
+#elif defined(__mips__)
+#define FIRST_SYSCALL 5000
+#elif defined(__x86_64__) && defined(__ILP32__)
+#define FIRST_SYSCALL 0x40000000
+#else
+#define FIRST_SYSCALL 0
+#endif
+#define SYS_fsopen (FIRST_SYSCALL + 430)
+#define SYS_fsconfig (FIRST_SYSCALL + 431)
+#define SYS_fsmount (FIRST_SYSCALL + 432)
+#endif
+
 enum {
-    TEXT_SIZE = 4096,   /* an attribute of sysfs is at most a page: Documentation/filesystems/sysfs.rst */
-    MAX_DIGITS = 20     /* of 18446744073709551615 */
+    TEXT_SIZE = 4096, /* an attribute of sysfs is at most a page: filesystems/sysfs.rst */
+    MAX_DIGITS = 20   /* of 18446744073709551615 */
 };
 
-static const char statistics[] = "/statistics";
+static const char below_interface[] = "/statistics";
 
 /* ---- text ---- */
 
@@ -87,19 +127,239 @@ static void set_counter(struct netstrat_counters *counters, uint32_t item, uint6
     memcpy((unsigned char *)counters + item * sizeof value, &value, sizeof value);
 }
 
-/* ---- files ---- */
+/* ---- whose files they are ---- */
 
-/* An error in reading, with the number of the counter at fault. */
-static int fail_at(struct netstrat_error *error, uint32_t item, int code, const char *operation)
+/* A handle of a directory, with which nothing can be read: it needs no permission to. */
+static int open_directory(int at, const char *path)
 {
-    (void)netstrat_fail(error, code, operation);
-    if (error)
-        error->item = item;
+    int fd;
+
+    do
+        fd = openat(at, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The tree that an open directory belongs to: by one statx(), or without the mount by fstat(). */
+static int find_tree(int directory, struct netstrat_sysfs_place *place,
+                     struct netstrat_error *error)
+{
+    struct stat status;
+#ifdef SYS_statx
+    const uint32_t has_mount = NETSTRAT_STATX_MNT_ID | NETSTRAT_STATX_MNT_ID_UNIQUE;
+    unsigned char extended[256]; /* struct statx: linux/stat.h, later than Linux 3.10 and growing */
+
+    if (syscall(SYS_statx, directory, "", AT_EMPTY_PATH, has_mount, extended) == 0) {
+        uint32_t mask, device[2];
+        uint64_t mount;
+
+        memcpy(&mask, extended, sizeof mask);          /* stx_mask */
+        memcpy(device, extended + 136, sizeof device); /* stx_dev_major, stx_dev_minor */
+        memcpy(&mount, extended + 144, sizeof mount);  /* stx_mnt_id */
+        place->device = (uint64_t)makedev(device[0], device[1]);
+        place->mount = (mask & has_mount) != 0 ? mount : 0;
+        return 0;
+    }
+#endif
+    if (fstat(directory, &status) < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_FSTAT);
+    place->device = (uint64_t)status.st_dev;
+    return 0;
+}
+
+/* The place of an open directory and of the calling thread. */
+static int find_place(int directory, struct netstrat_sysfs_place *place,
+                      struct netstrat_error *error)
+{
+    struct netstrat_sysfs_place found = {0, 0, 0, 0}; /* the mount may stay so: not known */
+    struct stat netns;
+    int code = find_tree(directory, &found, error);
+
+    if (code < 0)
+        return code;
+    if (stat("/proc/thread-self/ns/net", &netns) < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_STAT);
+    found.netns_device = (uint64_t)netns.st_dev;
+    found.netns_inode = (uint64_t)netns.st_ino;
+    *place = found;
+    return 0;
+}
+
+int netstrat_sysfs_place_get(int at, const char *root, struct netstrat_sysfs_place *place,
+                             struct netstrat_error *error)
+{
+    int directory = open_directory(at, root);
+    int code;
+
+    if (directory < 0)
+        return netstrat_fail(error, directory, NETSTRAT_STEP_OPEN);
+    code = find_place(directory, place, error);
+    (void)close(directory);
     return code;
 }
 
-/* pread() on files held open; read() on fresh ones, which a tree that is not sysfs may make of
- * anything, a FIFO for one. */
+int netstrat_sysfs_mount(struct netstrat_error *error)
+{
+    int context = (int)syscall(SYS_fsopen, "sysfs", NETSTRAT_FSOPEN_CLOEXEC);
+    int root;
+
+    if (context < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_FSOPEN);
+    if (syscall(SYS_fsconfig, context, NETSTRAT_FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
+        root = netstrat_fail(error, -errno, NETSTRAT_STEP_FSCONFIG);
+    } else {
+        /* In a user namespace it may allow no more than the /sys that is there does: so nothing. */
+        root = (int)syscall(SYS_fsmount, context, NETSTRAT_FSMOUNT_CLOEXEC,
+                            NETSTRAT_MOUNT_ATTR_RDONLY | NETSTRAT_MOUNT_ATTR_NOSUID |
+                                NETSTRAT_MOUNT_ATTR_NODEV | NETSTRAT_MOUNT_ATTR_NOEXEC);
+        if (root < 0)
+            root = netstrat_fail(error, -errno, NETSTRAT_STEP_FSMOUNT);
+    }
+    (void)close(context);
+    return root;
+}
+
+/* ---- the directory of an interface's counters ---- */
+
+/* ROOT/NAME/statistics, open. */
+struct statistics {
+    int at;
+    const char *root;
+    const char *name;
+    int fd;       /* or -errno */
+    int is_sysfs; /* its files are the kernel's own */
+};
+
+/* Opens ROOT/NAME/statistics. -ENODEV: there is such a root, but no such interface. */
+static int open_beneath(int at, const char *root, const char *name)
+{
+    char path[PATH_MAX];
+    size_t root_length = strlen(root);
+    size_t name_length = strlen(name);
+    int fd;
+
+    if (root_length == 0)
+        return -ENOENT; /* as openat() has it; "/NAME" would be a path of its own */
+    if (root_length + 1 + name_length + sizeof below_interface > sizeof path)
+        return -ENAMETOOLONG;
+    memcpy(path, root, root_length); /* NOLINT(bugprone-not-null-terminated-result): more follows */
+    path[root_length] = '/';
+    memcpy(path + root_length + 1, name, name_length);
+    memcpy(path + root_length + 1 + name_length, below_interface, sizeof below_interface);
+
+    fd = open_directory(at, path);
+    /* No such interface, or no such root? ENOTDIR: a file among the interfaces, as
+     * /sys/class/net/bonding_masters. */
+    path[root_length + 1] = '\0'; /* ROOT/, which is there only as a directory */
+    if ((fd == -ENOENT || fd == -ENOTDIR) && faccessat(at, path, F_OK, 0) == 0)
+        return -ENODEV;
+    return fd;
+}
+
+static int check_place(const struct statistics *statistics,
+                       const struct netstrat_sysfs_place *wanted, struct netstrat_error *error)
+{
+    struct netstrat_sysfs_place found = {0, 0, 0, 0}; /* for the analysers, as `value` below */
+    int code = statistics->fd >= 0
+                   ? find_place(statistics->fd, &found, error)
+                   : netstrat_sysfs_place_get(statistics->at, statistics->root, &found, error);
+
+    if (code < 0)
+        return code;
+    if (found.netns_device != wanted->netns_device || found.netns_inode != wanted->netns_inode ||
+        found.device != wanted->device || found.mount != wanted->mount)
+        return netstrat_fail(error, -ESTALE, NETSTRAT_STEP_STAT);
+    return 0;
+}
+
+static int open_statistics(struct statistics *statistics, int at, const char *root,
+                           const char *name, const struct netstrat_sysfs_place *place,
+                           struct netstrat_error *error)
+{
+    struct statfs kind;
+    int fd;
+
+    if (netstrat_name_check(name) != 0)
+        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_NAME);
+    fd = open_beneath(at, root, name);
+    statistics->at = at;
+    statistics->root = root;
+    statistics->name = name;
+    statistics->fd = fd;
+    /* That an interface is not there is true in the right place only, as its counters are. */
+    if (place && (fd >= 0 || fd == -ENODEV)) {
+        int code = check_place(statistics, place, error);
+
+        if (code < 0) {
+            if (fd >= 0)
+                (void)close(fd);
+            return code;
+        }
+    }
+    if (fd < 0)
+        return netstrat_fail(error, fd, NETSTRAT_STEP_OPEN);
+    /* Before Linux 3.12 this handle has no fstatfs(): then each file is looked at. */
+    statistics->is_sysfs = fstatfs(fd, &kind) == 0 && kind.f_type == SYSFS_MAGIC;
+    return 0;
+}
+
+/*
+ * A counter's file is not there: because the interface is not, or not wholly? sysfs makes and
+ * removes the files one by one, in a directory that can be opened meanwhile (create_files and
+ * remove_files, fs/sysfs/group.c); but in the end every interface has the eight.
+ */
+static int is_gone(const struct statistics *statistics, const char *file)
+{
+    uint32_t item;
+    int again;
+
+    for (item = 0; statistics->is_sysfs && item < NETSTRAT_COUNTERS; item++)
+        if (strcmp(file, counter_names[item]) == 0)
+            return 1;
+    again = open_beneath(statistics->at, statistics->root, statistics->name);
+    if (again >= 0)
+        (void)close(again);
+    return again == -ENODEV;
+}
+
+/* ---- files ---- */
+
+/*
+ * Opens a counter's file. Anything can stand in its place in a tree that is not sysfs: a link to a
+ * secret, which an error would quote, or a FIFO, whose bytes are another's. The kernel's own files
+ * need no look.
+ */
+static int open_counter(const struct statistics *statistics, const char *file, uint32_t item,
+                        struct netstrat_error *error)
+{
+    struct stat status;
+    int fd, code;
+
+    do
+        fd = openat(statistics->fd, file,
+                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0) {
+        code = -errno;
+        if (code == -ENOENT && is_gone(statistics, file))
+            code = -ENODEV;
+        if (code == -ENXIO) /* a socket, or a device without its driver */
+            code = -EINVAL;
+        return netstrat_fail_item(error, code, NETSTRAT_STEP_OPENAT, item);
+    }
+    if (statistics->is_sysfs)
+        return fd;
+    if (fstat(fd, &status) < 0)
+        code = netstrat_fail_item(error, -errno, NETSTRAT_STEP_FSTAT, item);
+    else if (!S_ISREG(status.st_mode))
+        code = netstrat_fail_item(error, -EINVAL, NETSTRAT_STEP_OPENAT, item);
+    else
+        return fd;
+    (void)close(fd);
+    return code;
+}
+
+/* Files held open are read from their beginning each time. */
 static ssize_t read_some(int fd, char *text, size_t size, size_t offset, int held)
 {
     ssize_t count;
@@ -126,7 +386,8 @@ static int read_counter(int fd, int held, uint32_t item, uint64_t *value,
         if (count < 0) {
             /* The device is gone. EINVAL is how some kernels say so (net/core/net-sysfs.c). */
             code = errno == EINVAL ? -ENODEV : -errno;
-            return fail_at(error, item, code, held ? "pread" : "read");
+            return netstrat_fail_item(error, code, held ? NETSTRAT_STEP_PREAD : NETSTRAT_STEP_READ,
+                                      item);
         }
         length += (size_t)count;
         if (count == 0 || length == sizeof text || text[length - 1] == '\n')
@@ -134,88 +395,19 @@ static int read_counter(int fd, int held, uint32_t item, uint64_t *value,
     }
     code = length == sizeof text ? -EBADMSG : netstrat_parse_counter(text, length, value);
     if (code < 0) {
-        (void)fail_at(error, item, code, "parse");
+        (void)netstrat_fail_item(error, code, NETSTRAT_STEP_PARSE, item);
         trim(&trimmed, &length);
         netstrat_set_text(error, trimmed, length);
     }
     return code;
 }
 
-/* A handle of ROOT/NAME/statistics. */
-static int open_statistics(const char *root, const char *name, struct netstrat_error *error)
+/* ---- one shot ---- */
+
+static int open_and_read(const struct statistics *statistics, const char *file, uint32_t item,
+                         uint64_t *value, struct netstrat_error *error)
 {
-    char path[PATH_MAX];
-    size_t root_length = strlen(root);
-    size_t name_length;
-    int fd, code;
-
-    if (netstrat_check_name(name) != 0)
-        return netstrat_fail(error, -EINVAL, "name");
-    name_length = strlen(name);
-    if (root_length + 1 + name_length + sizeof statistics > sizeof path)
-        return netstrat_fail(error, -ENAMETOOLONG, "open");
-    memcpy(path, root, root_length); /* NOLINT(bugprone-not-null-terminated-result): more follows */
-    path[root_length] = '/';
-    memcpy(path + root_length + 1, name, name_length);
-    memcpy(path + root_length + 1 + name_length, statistics, sizeof statistics);
-
-    do
-        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    while (fd < 0 && errno == EINTR);
-    if (fd >= 0)
-        return fd;
-    code = -errno;
-    /* No such interface, or no such root? ENOTDIR: a file among the interfaces, as
-     * /sys/class/net/bonding_masters. */
-    path[root_length + 1] = '\0'; /* ROOT/, which is there only as a directory */
-    if ((code == -ENOENT || code == -ENOTDIR) && access(path, F_OK) == 0)
-        code = -ENODEV;
-    return netstrat_fail(error, code, "open");
-}
-
-/*
- * A counter's file is not there: because the interface is not, or not wholly? sysfs makes and
- * removes the files one by one, in a directory that can be opened meanwhile (create_files and
- * remove_files, fs/sysfs/group.c); but in the end every interface has the eight.
- */
-static int is_gone(const char *root, const char *name, const char *file, int directory)
-{
-    struct statfs kind;
-    uint32_t item;
-    int again;
-
-    for (item = 0; item < NETSTRAT_COUNTERS; item++)
-        if (strcmp(file, counter_names[item]) == 0 && fstatfs(directory, &kind) == 0 &&
-            kind.f_type == SYSFS_MAGIC)
-            return 1;
-    again = open_statistics(root, name, NULL);
-    if (again < 0)
-        return again == -ENODEV;
-    (void)close(again);
-    return 0;
-}
-
-/* A file of ROOT/NAME/statistics, which is open as `directory`. */
-static int open_counter(int directory, const char *root, const char *name, const char *file,
-                        uint32_t item, struct netstrat_error *error)
-{
-    int fd, code;
-
-    do
-        fd = openat(directory, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    while (fd < 0 && errno == EINTR);
-    if (fd >= 0)
-        return fd;
-    code = -errno;
-    if (code == -ENOENT && is_gone(root, name, file, directory))
-        code = -ENODEV;
-    return fail_at(error, item, code, "openat");
-}
-
-static int read_beneath(int directory, const char *root, const char *name, const char *file,
-                        uint32_t item, uint64_t *value, struct netstrat_error *error)
-{
-    int fd = open_counter(directory, root, name, file, item, error);
+    int fd = open_counter(statistics, file, item, error);
     int code;
 
     if (fd < 0)
@@ -225,42 +417,43 @@ static int read_beneath(int directory, const char *root, const char *name, const
     return code;
 }
 
-/* ---- one shot ---- */
-
-int netstrat_sysfs_read_counter(const char *root, const char *name, const char *file,
-                                uint64_t *value, struct netstrat_error *error)
+int netstrat_sysfs_read_counter(int at, const char *root, const char *name, const char *file,
+                                const struct netstrat_sysfs_place *place, uint64_t *value,
+                                struct netstrat_error *error)
 {
-    int directory, code;
+    struct statistics statistics;
+    int code;
 
     /* One step down, and no further. */
     if (*file == '\0' || strchr(file, '/') || strcmp(file, ".") == 0 || strcmp(file, "..") == 0)
-        return netstrat_fail(error, -EINVAL, "file");
-    directory = open_statistics(root, name, error);
-    if (directory < 0)
-        return directory;
-    code = read_beneath(directory, root, name, file, 0, value, error);
-    (void)close(directory);
+        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_FILE);
+    code = open_statistics(&statistics, at, root, name, place, error);
+    if (code < 0)
+        return code;
+    code = open_and_read(&statistics, file, 0, value, error);
+    (void)close(statistics.fd);
     return code;
 }
 
-int netstrat_sysfs_read(const char *root, const char *name, struct netstrat_counters *counters,
-                        struct netstrat_error *error)
+int netstrat_sysfs_read(int at, const char *root, const char *name,
+                        const struct netstrat_sysfs_place *place,
+                        struct netstrat_counters *counters, struct netstrat_error *error)
 {
+    struct statistics statistics;
     struct netstrat_counters read;
     uint32_t item;
-    int code = 0;
-    int directory = open_statistics(root, name, error);
+    int code = open_statistics(&statistics, at, root, name, place, error);
 
-    if (directory < 0)
-        return directory;
+    if (code < 0)
+        return code;
     for (item = 0; code == 0 && item < NETSTRAT_COUNTERS; item++) {
         uint64_t value;
 
-        code = read_beneath(directory, root, name, counter_names[item], item, &value, error);
+        code = open_and_read(&statistics, counter_names[item], item, &value, error);
         if (code == 0)
             set_counter(&read, item, value);
     }
-    (void)close(directory);
+    (void)close(statistics.fd);
     if (code < 0)
         return code;
     *counters = read;
@@ -269,39 +462,39 @@ int netstrat_sysfs_read(const char *root, const char *name, struct netstrat_coun
 
 /* ---- held open ---- */
 
-int netstrat_reader_open(struct netstrat_reader *reader, const char *root, const char *name,
-                         struct netstrat_error *error)
+int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at, const char *root,
+                               const char *name, const struct netstrat_sysfs_place *place,
+                               struct netstrat_error *error)
 {
-    struct netstrat_reader opened;
+    struct statistics statistics;
+    struct netstrat_sysfs_reader opened;
     uint32_t item;
-    int code = 0;
-    int directory = open_statistics(root, name, error);
+    int code = open_statistics(&statistics, at, root, name, place, error);
 
-    if (directory < 0)
-        return directory;
+    if (code < 0)
+        return code;
     for (item = 0; item < NETSTRAT_COUNTERS; item++)
         opened.fds[item] = -1;
     for (item = 0; code >= 0 && item < NETSTRAT_COUNTERS; item++)
-        code = opened.fds[item] =
-            open_counter(directory, root, name, counter_names[item], item, error);
-    (void)close(directory);
+        code = opened.fds[item] = open_counter(&statistics, counter_names[item], item, error);
+    (void)close(statistics.fd);
     if (code < 0) {
         opened.fds[item - 1] = -1; /* not a descriptor but the error */
-        netstrat_reader_close(&opened);
+        netstrat_sysfs_reader_close(&opened);
         return code;
     }
     *reader = opened;
     return 0;
 }
 
-int netstrat_reader_read(const struct netstrat_reader *reader, struct netstrat_counters *counters,
-                         struct netstrat_error *error)
+int netstrat_sysfs_reader_read(const struct netstrat_sysfs_reader *reader,
+                               struct netstrat_counters *counters, struct netstrat_error *error)
 {
     struct netstrat_counters read;
     uint32_t item;
 
     for (item = 0; item < NETSTRAT_COUNTERS; item++) {
-        uint64_t value = 0; /* the analysers think that errno might be 0 after a failure */
+        uint64_t value = 0; /* the analysers take it that errno might be 0 after a failure */
         int code = read_counter(reader->fds[item], 1, item, &value, error);
 
         if (code < 0)
@@ -312,7 +505,7 @@ int netstrat_reader_read(const struct netstrat_reader *reader, struct netstrat_c
     return 0;
 }
 
-void netstrat_reader_close(struct netstrat_reader *reader)
+void netstrat_sysfs_reader_close(struct netstrat_sysfs_reader *reader)
 {
     int item;
 

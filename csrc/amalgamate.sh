@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Writes the core as two files, netstrat.c and netstrat.h, for those who copy it into their own tree.
+#
+#   csrc/amalgamate.sh FOLDER
+set -euo pipefail
+
+out=${1:?usage: csrc/amalgamate.sh FOLDER}
+source=$(dirname "$0")
+mkdir -p "$out"
+version=$(sed -n 's/^#define NETSTRAT_VERSION "\(.*\)"$/\1/p' "$source/netstrat.h")
+
+cp "$source/netstrat.h" "$out/"
+{
+    echo '/* SPDX-License-Identifier: MIT */'
+    echo "/* netstrat $version in one file, made of csrc/ by amalgamate.sh. Change it there. */"
+    # What the files share with each other is this file's own now.
+    sed 's/^#define NETSTRAT_PRIVATE .*/#define NETSTRAT_PRIVATE static/' "$source/internal.h"
+    while read -r file; do
+        printf '\n/* ==== %s ==== */\n' "$file"
+        grep -v '^#include "internal.h"$' "$source/$file"
+    done <"$source/sources"
+} | awk 'NR == 1 || $0 != "/* SPDX-License-Identifier: MIT */"' >"$out/netstrat.c"
+echo "$out: netstrat.c ($(wc -l <"$out/netstrat.c") lines), netstrat.h, version $version"

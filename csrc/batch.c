@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages under construction.
+ *
+ * Encoders read as straight lines: the room is checked in one place, take(), and after the first
+ * part that does not fit the batch holds that failure until finish(), which takes the message back.
+ */
+#include "internal.h"
+
+#include <errno.h>
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+void netstrat_batch_init(struct netstrat_batch *batch, void *buffer, size_t size)
+{
+    batch->data = (unsigned char *)buffer;
+    batch->size = size;
+    batch->used = 0;
+    batch->start = 0;
+    batch->count = 0;
+    batch->code = 0;
+}
+
+/* Where the next `size` bytes go, their padding zeroed; NULL after the first that do not fit. */
+static unsigned char *take(struct netstrat_batch *batch, size_t size)
+{
+    size_t left = batch->size - batch->used;
+    size_t aligned = netstrat_align(size);
+    unsigned char *at = batch->data + batch->used;
+
+    if (batch->code == 0 && (size > left || aligned > left))
+        batch->code = -EMSGSIZE;
+    if (batch->code < 0)
+        return NULL;
+    if (aligned >= 4)
+        memset(at + aligned - 4, 0, 4); /* nothing of the caller's memory goes out as padding */
+    batch->used += aligned;
+    return at;
+}
+
+void netstrat_batch_append(struct netstrat_batch *batch, const void *data, size_t size)
+{
+    unsigned char *at = take(batch, size);
+
+    if (at && size > 0)
+        memcpy(at, data, size);
+}
+
+void netstrat_batch_begin(struct netstrat_batch *batch, uint16_t type, uint16_t flags)
+{
+    struct nlmsghdr header;
+    unsigned char *at;
+
+    batch->start = batch->used;
+    batch->code = 0;
+    memset(&header, 0, sizeof header); /* length and sequence number come later */
+    header.nlmsg_type = type;
+    header.nlmsg_flags = flags;
+    at = take(batch, sizeof header);
+    if (at)
+        memcpy(at, &header, sizeof header);
+}
+
+/* The header of an attribute and `size` bytes of its value, which are left to the caller. */
+static unsigned char *put_header(struct netstrat_batch *batch, uint16_t type, size_t size)
+{
+    struct rtattr head;
+    unsigned char *at;
+
+    if (size > UINT16_MAX - sizeof head) {
+        netstrat_batch_refuse(batch, -EMSGSIZE);
+        return NULL;
+    }
+    at = take(batch, sizeof head + size);
+    if (!at)
+        return NULL;
+    head.rta_len = (unsigned short)(sizeof head + size);
+    head.rta_type = type;
+    memcpy(at, &head, sizeof head);
+    return at + sizeof head;
+}
+
+void netstrat_batch_put(struct netstrat_batch *batch, uint16_t type, const void *value, size_t size)
+{
+    unsigned char *at = put_header(batch, type, size);
+
+    if (at && size > 0)
+        memcpy(at, value, size);
+}
+
+void netstrat_batch_put_string(struct netstrat_batch *batch, uint16_t type, const char *value)
+{
+    netstrat_batch_put(batch, type, value, strlen(value) + 1);
+}
+
+void netstrat_batch_put_u8(struct netstrat_batch *batch, uint16_t type, uint8_t value)
+{
+    netstrat_batch_put(batch, type, &value, sizeof value);
+}
+
+void netstrat_batch_put_u32(struct netstrat_batch *batch, uint16_t type, uint32_t value)
+{
+    netstrat_batch_put(batch, type, &value, sizeof value);
+}
+
+size_t netstrat_batch_nest(struct netstrat_batch *batch, uint16_t type)
+{
+    size_t nest = batch->used;
+
+    (void)put_header(batch, type | NLA_F_NESTED, 0);
+    return nest;
+}
+
+void netstrat_batch_nest_end(struct netstrat_batch *batch, size_t nest)
+{
+    size_t length = batch->used - nest;
+    unsigned short value = (unsigned short)length;
+
+    if (length > UINT16_MAX)
+        netstrat_batch_refuse(batch, -EMSGSIZE);
+    if (batch->code == 0) /* otherwise the nest may never have been opened */
+        memcpy(batch->data + nest, &value, sizeof value); /* rta_len, the first field */
+}
+
+void netstrat_batch_refuse(struct netstrat_batch *batch, int code)
+{
+    if (batch->code == 0)
+        batch->code = code;
+}
+
+int netstrat_batch_finish(struct netstrat_batch *batch)
+{
+    int code = batch->code;
+    uint32_t length = (uint32_t)(batch->used - batch->start);
+
+    if (code == 0 && length < sizeof(struct nlmsghdr))
+        code = -EINVAL; /* nothing was begun */
+    if (code == 0) {
+        memcpy(batch->data + batch->start, &length, sizeof length); /* nlmsg_len, the first field */
+        batch->count++;
+    } else {
+        batch->used = batch->start;
+        batch->code = 0;
+    }
+    batch->start = batch->used;
+    return code;
+}
+
+/* May netstrat_execute send this message, with `left` bytes to the end of the batch? */
+static int is_sendable(const struct nlmsghdr *header, size_t left)
+{
+    const uint16_t wanted = NLM_F_REQUEST | NLM_F_ACK;
+
+    /* A dump is answered by rows, not by an ack. GET is the third of each four types
+     * (rtnetlink.h). */
+    if ((header->nlmsg_type & 3) == 2 && (header->nlmsg_flags & NLM_F_DUMP))
+        return 0;
+    return header->nlmsg_len >= sizeof *header && header->nlmsg_len <= left &&
+           header->nlmsg_len % 4 == 0 && (header->nlmsg_flags & wanted) == wanted;
+}
+
+int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item)
+{
+    const unsigned char *at = batch->data;
+    size_t left = batch->used;
+    uint32_t number;
+
+    for (number = 0; number < batch->count; number++) {
+        struct nlmsghdr header;
+
+        if (left < sizeof header)
+            break;
+        memcpy(&header, at, sizeof header);
+        if (!is_sendable(&header, left))
+            break;
+        at += header.nlmsg_len;
+        left -= header.nlmsg_len;
+    }
+    if (number == batch->count && left == 0)
+        return 0;
+    *item = number;
+    return -EINVAL;
+}

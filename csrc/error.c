@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a failure means: the one table from step and errno to a kind and a hint, for C and Python
+ * alike. docs/errors.md is printed from it.
+ */
+#include "internal.h"
+
+#include <errno.h>
+
+#include <linux/rtnetlink.h>
+
+/* ---- the table ---- */
+
+/* The hints; their texts are below, in the same order. */
+enum hint {
+    NO_HINT,
+    AF_NETLINK_REFUSED,
+    DESCRIPTORS_SHORT,
+    NET_ADMIN,
+    LINK_MISSING,
+    TIMED_OUT,
+    LINKS_UNSETTLED,
+    REPLIES_LOST,
+    BUFFER_SHORT,
+    REQUEST_FORBIDDEN,
+    BATCH_MALFORMED,
+    SETNS_ADMIN,
+    NOT_A_NETNS,
+    PROCESS_ENDED,
+    NO_NETNS,
+    NETNS_FORBIDDEN,
+    FILE_FORBIDDEN,
+    NO_SYSFS,
+    NOT_A_FILE,
+    SYMBOLIC_LINK,
+    MOUNT_ADMIN,
+    NO_PROC,
+    OTHER_PLACE,
+    NEW_NETNS_ADMIN,
+    NAME_MOUNT_ADMIN,
+    GATEWAY_UNREACHABLE,
+    LINK_DOWN,
+    ADDRESS_THERE,
+    ROUTE_THERE,
+    NAME_TAKEN
+};
+
+/* One behind the other, each with its NUL: an array of pointers would need relocating, and so be
+ * writable data. */
+static const char hints[] =
+    /* NO_HINT */
+    "\0"
+    /* AF_NETLINK_REFUSED */
+    "AF_NETLINK sockets are refused here: look for a seccomp filter, a SELinux or AppArmor "
+    "policy, or a kernel without them\0"
+    /* DESCRIPTORS_SHORT */
+    "the process has as many descriptors open as its limit allows (RLIMIT_NOFILE, ulimit -n)\0"
+    /* NET_ADMIN */
+    "this needs CAP_NET_ADMIN in the user namespace that owns the network namespace: run as "
+    "root, in a user namespace of your own (unshare -Urn; on Ubuntu that takes sysctl "
+    "kernel.apparmor_restrict_unprivileged_userns=0), or with a container's --cap-add=NET_ADMIN\0"
+    /* LINK_MISSING */
+    "no such interface in this namespace\0"
+    /* TIMED_OUT */
+    "the kernel did not answer in time\0"
+    /* LINKS_UNSETTLED */
+    "interfaces came and went during each of 16 dumps\0"
+    /* REPLIES_LOST */
+    "replies were lost because the socket's receive queue was full\0"
+    /* BUFFER_SHORT */
+    "the answer does not fit the buffer\0"
+    /* REQUEST_FORBIDDEN */
+    "a seccomp filter or a security module forbids it\0"
+    /* BATCH_MALFORMED */
+    "the message is malformed, or it does not ask for an ack: nothing was sent\0"
+    /* SETNS_ADMIN */
+    "entering a network namespace needs CAP_SYS_ADMIN in the user namespace that owns it and "
+    "in the caller's own\0"
+    /* NOT_A_NETNS */
+    "this is neither a network namespace nor a pidfd\0"
+    /* PROCESS_ENDED */
+    "the process has ended\0"
+    /* NO_NETNS */
+    "give the name of a namespace in /run/netns, or a path with a slash\0"
+    /* NETNS_FORBIDDEN */
+    "the namespaces of another user's process need CAP_SYS_PTRACE over it\0"
+    /* FILE_FORBIDDEN */
+    "the file's mode or a security module forbids it\0"
+    /* NO_SYSFS */
+    "is sysfs mounted there?\0"
+    /* NOT_A_FILE */
+    "this is not a regular file\0"
+    /* SYMBOLIC_LINK */
+    "symbolic links are not followed here\0"
+    /* MOUNT_ADMIN */
+    "mounting sysfs needs CAP_SYS_ADMIN in the user namespaces that own the mount namespace "
+    "and the network namespace\0"
+    /* NO_PROC */
+    "is /proc mounted?\0"
+    /* OTHER_PLACE */
+    "the thread has moved to another network namespace, or another sysfs is mounted there\0"
+    /* NEW_NETNS_ADMIN */
+    "making a network namespace needs CAP_SYS_ADMIN: run as root, or in a user namespace of your "
+    "own (unshare -Ur; on Ubuntu that takes sysctl "
+    "kernel.apparmor_restrict_unprivileged_userns=0)\0"
+    /* NAME_MOUNT_ADMIN */
+    "naming a network namespace needs CAP_SYS_ADMIN over the mount namespace, and /run/netns "
+    "to write to\0"
+    /* GATEWAY_UNREACHABLE */
+    "the gateway is in no subnet of the interface's addresses: name one that is, or say onlink\0"
+    /* LINK_DOWN */
+    "the interface is down: routes need it up\0"
+    /* ADDRESS_THERE */
+    "the interface has this address already\0"
+    /* ROUTE_THERE */
+    "there is a route to that destination with that metric already\0"
+    /* NAME_TAKEN */
+    "that name, or that index, is taken";
+
+static const char *hint_text(uint8_t hint)
+{
+    const char *text = hints;
+
+    while (hint-- > 0)
+        text += strlen(text) + 1;
+    return text;
+}
+
+struct row {
+    uint8_t step;
+    uint8_t request; /* 0: any */
+    uint8_t code;    /* 0: any */
+    uint8_t kind;
+    uint8_t hint;
+};
+
+/* The first row that fits counts. */
+static const struct row table[] = {
+    /* What socket(2) fails with for want of memory or descriptors says nothing about AF_NETLINK. */
+    {NETSTRAT_STEP_SOCKET, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_SOCKET, 0, ENFILE, NETSTRAT_KIND_OTHER, NO_HINT},
+    {NETSTRAT_STEP_SOCKET, 0, ENOMEM, NETSTRAT_KIND_OTHER, NO_HINT},
+    {NETSTRAT_STEP_SOCKET, 0, ENOBUFS, NETSTRAT_KIND_OTHER, NO_HINT},
+    {NETSTRAT_STEP_SOCKET, 0, 0, NETSTRAT_KIND_UNAVAILABLE, AF_NETLINK_REFUSED},
+
+    {NETSTRAT_STEP_REQUEST, RTM_GETLINK, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_REQUEST, NETSTRAT_RTM_GETSTATS, EPERM, NETSTRAT_KIND_PERMISSION,
+     REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_REQUEST, RTM_GETADDR, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_REQUEST, RTM_GETROUTE, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_REQUEST, 0, EPERM, NETSTRAT_KIND_PERMISSION, NET_ADMIN},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, EEXIST, NETSTRAT_KIND_OTHER, NAME_TAKEN},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWADDR, EEXIST, NETSTRAT_KIND_OTHER, ADDRESS_THERE},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, EEXIST, NETSTRAT_KIND_OTHER, ROUTE_THERE},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, ENETUNREACH, NETSTRAT_KIND_OTHER, GATEWAY_UNREACHABLE},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, EHOSTUNREACH, NETSTRAT_KIND_OTHER, GATEWAY_UNREACHABLE},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, ENETDOWN, NETSTRAT_KIND_OTHER, LINK_DOWN},
+    {NETSTRAT_STEP_REQUEST, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_REQUEST, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, LINK_MISSING},
+    {NETSTRAT_STEP_REQUEST, 0, EAGAIN, NETSTRAT_KIND_OTHER, LINKS_UNSETTLED},
+    {NETSTRAT_STEP_BATCH, 0, EINVAL, NETSTRAT_KIND_OTHER, BATCH_MALFORMED},
+    {NETSTRAT_STEP_SEND, 0, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_SEND, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_RECVFROM, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, TIMED_OUT},
+    {NETSTRAT_STEP_POLL, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, TIMED_OUT},
+    {NETSTRAT_STEP_SEND, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, TIMED_OUT},
+    {NETSTRAT_STEP_RECVFROM, 0, ENOBUFS, NETSTRAT_KIND_OTHER, REPLIES_LOST},
+    {NETSTRAT_STEP_RECVFROM, 0, EMSGSIZE, NETSTRAT_KIND_OTHER, BUFFER_SHORT},
+    {NETSTRAT_STEP_RECVFROM, 0, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_RECVFROM, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+
+    {NETSTRAT_STEP_SETNS, 0, EPERM, NETSTRAT_KIND_PERMISSION, SETNS_ADMIN},
+    {NETSTRAT_STEP_SETNS, 0, EINVAL, NETSTRAT_KIND_OTHER, NOT_A_NETNS},
+    {NETSTRAT_STEP_SETNS, 0, ESRCH, NETSTRAT_KIND_OTHER, PROCESS_ENDED},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, ENOENT, NETSTRAT_KIND_OTHER, NO_NETNS},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, EPERM, NETSTRAT_KIND_PERMISSION, NETNS_FORBIDDEN},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, EACCES, NETSTRAT_KIND_PERMISSION, NETNS_FORBIDDEN},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
+
+    {NETSTRAT_STEP_OPEN, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, NO_HINT},
+    {NETSTRAT_STEP_OPENAT, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, NO_HINT},
+    {NETSTRAT_STEP_READ, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, NO_HINT},
+    {NETSTRAT_STEP_PREAD, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, NO_HINT},
+    {NETSTRAT_STEP_OPENAT, 0, ENOENT, NETSTRAT_KIND_COUNTER_NOT_FOUND, NO_HINT},
+    {NETSTRAT_STEP_OPEN, 0, ENOENT, NETSTRAT_KIND_OTHER, NO_SYSFS},
+    {NETSTRAT_STEP_OPENAT, 0, EINVAL, NETSTRAT_KIND_OTHER, NOT_A_FILE},
+    {NETSTRAT_STEP_OPENAT, 0, ELOOP, NETSTRAT_KIND_OTHER, SYMBOLIC_LINK},
+    {NETSTRAT_STEP_OPEN, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_OPENAT, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_OPEN, 0, EPERM, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
+    {NETSTRAT_STEP_OPEN, 0, EACCES, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
+    {NETSTRAT_STEP_OPENAT, 0, EPERM, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
+    {NETSTRAT_STEP_OPENAT, 0, EACCES, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
+    {NETSTRAT_STEP_READ, 0, EPERM, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
+    {NETSTRAT_STEP_READ, 0, EACCES, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
+    {NETSTRAT_STEP_PREAD, 0, EPERM, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
+    {NETSTRAT_STEP_PREAD, 0, EACCES, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
+    {NETSTRAT_STEP_STAT, 0, ENOENT, NETSTRAT_KIND_OTHER, NO_PROC},
+    {NETSTRAT_STEP_STAT, 0, ESTALE, NETSTRAT_KIND_OTHER, OTHER_PLACE},
+    {NETSTRAT_STEP_FSOPEN, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_FSOPEN, 0, EPERM, NETSTRAT_KIND_PERMISSION, MOUNT_ADMIN},
+    {NETSTRAT_STEP_FSCONFIG, 0, EPERM, NETSTRAT_KIND_PERMISSION, MOUNT_ADMIN},
+    {NETSTRAT_STEP_FSMOUNT, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_FSMOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, MOUNT_ADMIN},
+
+    {NETSTRAT_STEP_UNSHARE, 0, EPERM, NETSTRAT_KIND_PERMISSION, NEW_NETNS_ADMIN},
+    {NETSTRAT_STEP_MKDIR, 0, EPERM, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_MKDIR, 0, EACCES, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_MOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_UMOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_UNLINK, 0, EPERM, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_UNLINK, 0, EACCES, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, EEXIST, NETSTRAT_KIND_OTHER, NAME_TAKEN},
+
+    /* Whatever else is refused. */
+    {NETSTRAT_STEP_SETSOCKOPT, 0, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_BIND, 0, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+};
+
+enum { ROWS = sizeof table / sizeof *table };
+
+int netstrat_failure_get(uint32_t number, struct netstrat_failure *failure)
+{
+    if (number >= ROWS)
+        return 0;
+    failure->step = table[number].step;
+    failure->request = table[number].request;
+    failure->code = table[number].code;
+    failure->kind = table[number].kind;
+    failure->hint = hint_text(table[number].hint);
+    return 1;
+}
+
+int netstrat_failure_find(uint32_t step, uint32_t request, int code,
+                          struct netstrat_failure *failure)
+{
+    uint32_t number;
+
+    for (number = 0; number < ROWS; number++) {
+        const struct row *row = &table[number];
+
+        if (row->step == step && (row->request == 0 || row->request == request) &&
+            (row->code == 0 || -(int)row->code == code))
+            return netstrat_failure_get(number, failure);
+    }
+    memset(failure, 0, sizeof *failure);
+    failure->step = (uint8_t)step;
+    failure->hint = "";
+    return 0;
+}
+
+/* ---- names ---- */
+
+/* Arrays of arrays: pointers would need relocating, and so be writable data. */
+static const char step_names[NETSTRAT_STEPS][16] = {
+    "nothing",        "name",
+    "file",           "parse",
+    "batch",          "",
+    "socket",         "setsockopt",
+    "getsockopt",     "getsockname",
+    "bind",           "send",
+    "recvfrom",       "poll",
+    "open",           "openat",
+    "read",           "pread",
+    "stat",           "fstat",
+    "fsopen",         "fsconfig",
+    "fsmount",        "open netns",
+    "setns",          "pthread_sigmask",
+    "pthread_create", "unshare",
+    "mkdir",          "mount",
+    "umount",         "unlink",
+};
+
+const char *netstrat_step_name(uint32_t step)
+{
+    return step < NETSTRAT_STEPS && step_names[step][0] != '\0' ? step_names[step] : NULL;
+}
+
+static const struct {
+    uint8_t type;
+    char name[20];
+} request_names[] = {
+    {16, "RTM_NEWLINK"},      {17, "RTM_DELLINK"},     {18, "RTM_GETLINK"},
+    {19, "RTM_SETLINK"},      {20, "RTM_NEWADDR"},     {21, "RTM_DELADDR"},
+    {22, "RTM_GETADDR"},      {24, "RTM_NEWROUTE"},    {25, "RTM_DELROUTE"},
+    {26, "RTM_GETROUTE"},     {28, "RTM_NEWNEIGH"},    {29, "RTM_DELNEIGH"},
+    {30, "RTM_GETNEIGH"},     {32, "RTM_NEWRULE"},     {33, "RTM_DELRULE"},
+    {34, "RTM_GETRULE"},      {36, "RTM_NEWQDISC"},    {37, "RTM_DELQDISC"},
+    {38, "RTM_GETQDISC"},     {88, "RTM_NEWNSID"},     {89, "RTM_DELNSID"},
+    {90, "RTM_GETNSID"},      {94, "RTM_GETSTATS"},    {104, "RTM_NEWNEXTHOP"},
+    {105, "RTM_DELNEXTHOP"},  {106, "RTM_GETNEXTHOP"}, {108, "RTM_NEWLINKPROP"},
+    {109, "RTM_DELLINKPROP"},
+};
+
+const char *netstrat_request_name(uint32_t request)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof request_names / sizeof *request_names; i++)
+        if (request_names[i].type == request)
+            return request_names[i].name;
+    return NULL;
+}
+
+/* ---- the sentence ---- */
+
+/* A text that is written as far as it fits, and measured beyond. */
+struct sentence {
+    char *text;
+    size_t size;
+    size_t length;
+};
+
+static void add_bytes(struct sentence *to, const char *bytes, size_t length)
+{
+    size_t i;
+
+    for (i = 0; i < length; i++, to->length++)
+        if (to->length + 1 < to->size)
+            to->text[to->length] = bytes[i];
+}
+
+static void add(struct sentence *to, const char *text)
+{
+    add_bytes(to, text, strlen(text));
+}
+
+static void add_number(struct sentence *to, uint32_t number)
+{
+    char digits[10];
+    size_t at = sizeof digits;
+
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    add_bytes(to, digits + at, sizeof digits - at);
+}
+
+/* Bytes from elsewhere: what is not printable ASCII becomes a question mark, fit for a terminal. */
+static void add_foreign(struct sentence *to, const char *bytes, size_t length)
+{
+    size_t i;
+
+    for (i = 0; i < length; i++)
+        add_bytes(to, bytes[i] >= ' ' && bytes[i] <= '~' ? &bytes[i] : "?", 1);
+}
+
+size_t netstrat_error_describe(const struct netstrat_error *error, const char *name, char *text,
+                               size_t size)
+{
+    struct sentence to = {text, size, 0};
+    struct netstrat_failure failure;
+    const char *step = error->step == NETSTRAT_STEP_REQUEST ? netstrat_request_name(error->request)
+                                                            : netstrat_step_name(error->step);
+
+    (void)netstrat_failure_find(error->step, error->request, error->code, &failure);
+    if (name && *name) {
+        add(&to, "interface \"");
+        add_foreign(&to, name, strlen(name));
+        add(&to, "\": ");
+    }
+    if (step) {
+        add(&to, step);
+    } else {
+        add(&to, "message type ");
+        add_number(&to, error->request);
+    }
+    add(&to, ": ");
+    add(&to, strerror(-error->code));
+    if (error->text_length > 0) {
+        add(&to, error->step == NETSTRAT_STEP_PARSE ? " (\"" : " (the kernel says: ");
+        add_foreign(&to, error->text, error->text_length);
+        add(&to, error->step == NETSTRAT_STEP_PARSE ? "\")" : ")");
+    }
+    if (*failure.hint) {
+        add(&to, "; ");
+        add(&to, failure.hint);
+    }
+    if (size > 0)
+        text[to.length < size ? to.length : size - 1] = '\0';
+    return to.length;
+}

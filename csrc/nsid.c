@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* The ids by which a network namespace knows others: RTM_GETNSID and its like. */
+#include "internal.h"
+
+#include <errno.h>
+
+#include <linux/netlink.h>
+
+/* struct rtgenmsg (linux/rtnetlink.h) is a family alone; the attributes follow aligned. */
+enum { FIXED_SIZE = 1 };
+
+int netstrat_batch_get_nsid(struct netstrat_batch *batch, int netns)
+{
+    const unsigned char family = 0; /* AF_UNSPEC */
+
+    netstrat_batch_begin(batch, NETSTRAT_RTM_GETNSID, NLM_F_REQUEST);
+    netstrat_batch_append(batch, &family, FIXED_SIZE);
+    netstrat_batch_put_u32(batch, NETSTRAT_NETNSA_FD, (uint32_t)netns);
+    return netstrat_batch_finish(batch);
+}
+
+int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid)
+{
+    struct netstrat_rest rest = message->payload;
+    struct netstrat_attribute attribute;
+
+    if ((message->type != NETSTRAT_RTM_NEWNSID && message->type != NETSTRAT_RTM_DELNSID) ||
+        rest.missing > 0 || rest.left < FIXED_SIZE)
+        return -EBADMSG;
+    netstrat_rest_skip(&rest, FIXED_SIZE);
+    while (netstrat_attribute_next(&rest, &attribute) > 0)
+        if (attribute.type == NETSTRAT_NETNSA_NSID)
+            return netstrat_u32_decode(&attribute.value, nsid);
+    return -EBADMSG;
+}

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/* Whole operations: each builds its request, exchanges it and decodes the answer. */
+#include "internal.h"
+
+#include <errno.h>
+#include <net/if.h>
+
+#include <linux/rtnetlink.h>
+
+enum { ONCE_BUFFER = 4096 }; /* for replies to the operations with a socket of their own */
+
+/* ---- flags ---- */
+
+/* Reports a failure to encode. Only a name can be wrong: the buffers here have room. */
+static int refuse_name(struct netstrat_error *error, int code)
+{
+    return netstrat_fail(error, code, NETSTRAT_STEP_NAME);
+}
+
+/* The flags of a link, for which the beginning of the answer is enough: a link with many
+ * alternative names does not fit every buffer. */
+static int get_flags(struct netstrat_socket *sock, const char *name, uint32_t *flags,
+                     struct netstrat_error *error)
+{
+    unsigned char request[NETSTRAT_REQUEST_SIZE];
+    struct netstrat_message answer;
+    struct netstrat_batch batch;
+    int32_t index;
+    int code;
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    code = netstrat_batch_get_link(&batch, name);
+    if (code < 0)
+        return refuse_name(error, code);
+    code = netstrat_query(sock, &batch, 0, &answer, error);
+    if (code < 0)
+        return code;
+    code = netstrat_link_flags_decode(&answer, &index, flags);
+    return code < 0 ? netstrat_fail_request(error, code, RTM_GETLINK) : 0;
+}
+
+static int try_set_flags(struct netstrat_socket *sock, const char *name, uint32_t flags,
+                         uint32_t change, struct netstrat_error *error)
+{
+    unsigned char request[NETSTRAT_REQUEST_SIZE];
+    struct netstrat_batch batch;
+    uint32_t found;
+    int result;
+    int tries = 0;
+    int code;
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    code = netstrat_batch_set_link_flags(&batch, name, flags, change);
+    if (code < 0)
+        return refuse_name(error, code);
+    do /* where the ack was lost, asking again does no harm */
+        code = netstrat_execute(sock, &batch, &result, error);
+    while (code == -ENOBUFS && result == NETSTRAT_PENDING && ++tries < NETSTRAT_MAX_TRIES);
+
+    /* The kernel looks at the caller's rights before it looks at the link. A container whose lo was
+     * brought up by somebody else needs no right to find it so, nor to learn that a link does not
+     * exist. */
+    if (code == -EPERM && result == -EPERM) {
+        int looked = get_flags(sock, name, &found, NULL);
+
+        if (looked == 0 && (found & change) == flags)
+            return 0;
+        if (looked == -ENODEV)
+            return netstrat_fail_request(error, -ENODEV, RTM_GETLINK);
+    }
+    return code;
+}
+
+/* Within one deadline, however many exchanges it takes. */
+static int set_flags(struct netstrat_socket *sock, const char *name, uint32_t flags,
+                     uint32_t change, struct netstrat_error *error)
+{
+    const int shared = sock->shared_deadline;
+    int code;
+
+    if (!shared)
+        sock->deadline_ms = 0;
+    sock->shared_deadline = 1;
+    code = try_set_flags(sock, name, flags, change, error);
+    sock->shared_deadline = shared;
+    return code;
+}
+
+int netstrat_link_set_up(struct netstrat_socket *sock, const char *name,
+                         struct netstrat_error *error)
+{
+    return set_flags(sock, name, IFF_UP, IFF_UP, error);
+}
+
+int netstrat_link_set_down(struct netstrat_socket *sock, const char *name,
+                           struct netstrat_error *error)
+{
+    return set_flags(sock, name, 0, IFF_UP, error);
+}
+
+int netstrat_link_is_up(struct netstrat_socket *sock, const char *name,
+                        struct netstrat_error *error)
+{
+    uint32_t flags;
+    int code = get_flags(sock, name, &flags, error);
+
+    return code < 0 ? code : (flags & IFF_UP) != 0;
+}
+
+static int set_flags_once(const char *name, uint32_t flags, uint32_t change,
+                          struct netstrat_error *error)
+{
+    unsigned char buffer[ONCE_BUFFER];
+    struct netstrat_socket sock;
+    int code = netstrat_name_check(name); /* before the first system call */
+
+    if (code < 0)
+        return refuse_name(error, code);
+    code = netstrat_socket_open(&sock, buffer, sizeof buffer, error);
+    if (code < 0)
+        return code;
+    code = set_flags(&sock, name, flags, change, error);
+    netstrat_socket_close(&sock);
+    return code;
+}
+
+int netstrat_link_set_up_once(const char *name, struct netstrat_error *error)
+{
+    return set_flags_once(name, IFF_UP, IFF_UP, error);
+}
+
+int netstrat_link_set_down_once(const char *name, struct netstrat_error *error)
+{
+    return set_flags_once(name, 0, IFF_UP, error);
+}
+
+/* ---- what is watched ---- */
+
+/* The entry of the cache for a link, NULL where there is no cache. Links that share an entry
+ * push each other out, which costs room and nothing else. */
+static struct netstrat_link_name *known_entry(const struct netstrat_watch *watch, int32_t index)
+{
+    return watch->known_size > 0 ? &watch->known[(uint32_t)index & (watch->known_size - 1)] : NULL;
+}
+
+/* Remembers a name that the caller gets. */
+static void learn(struct netstrat_watch *watch, const struct netstrat_link_name *name)
+{
+    struct netstrat_link_name *entry = watch ? known_entry(watch, name->index) : NULL;
+
+    if (entry)
+        *entry = *name;
+}
+
+static void forget(struct netstrat_watch *watch)
+{
+    if (watch->known && watch->known_size > 0)
+        memset(watch->known, 0, watch->known_size * sizeof *watch->known);
+}
+
+static void note_change(const struct netstrat_message *message, void *context)
+{
+    struct netstrat_watch *watch = (struct netstrat_watch *)context;
+    struct netstrat_link_name name;
+    const struct netstrat_link_name *known;
+
+    if (message && message->type != RTM_NEWLINK && message->type != RTM_DELLINK)
+        return;
+    if (!message || netstrat_link_name_decode(message, &name) < 0) {
+        watch->count = watch->room + 1;
+        forget(watch);
+        return;
+    }
+    known = known_entry(watch, name.index);
+    if (known && known->index == name.index && strcmp(known->name, name.name) == 0)
+        return; /* nothing new */
+    if (watch->count >= watch->room) {
+        watch->count = watch->room + 1;
+        forget(watch);
+        return;
+    }
+    learn(watch, &name);
+    watch->changes[watch->count++] = name;
+}
+
+int netstrat_watch_start(struct netstrat_watch *watch, struct netstrat_socket *sock,
+                         struct netstrat_error *error)
+{
+    int code = netstrat_socket_join(sock, RTNLGRP_LINK, error);
+
+    if (code < 0)
+        return code;
+    watch->count = 0;
+    forget(watch);
+    sock->notified = note_change;
+    sock->notified_context = watch;
+    return 0;
+}
+
+/* ---- one link ---- */
+
+/* Asks for a link by its name. */
+static int query_link(struct netstrat_socket *sock, const char *name,
+                      struct netstrat_message *answer, struct netstrat_error *error)
+{
+    unsigned char request[NETSTRAT_REQUEST_SIZE];
+    struct netstrat_batch batch;
+    int code;
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    code = netstrat_batch_get_link(&batch, name);
+    if (code < 0)
+        return refuse_name(error, code);
+    return netstrat_query(sock, &batch, 1, answer, error);
+}
+
+int netstrat_link_get(struct netstrat_socket *sock, const char *name, struct netstrat_link *link,
+                      struct netstrat_counters *counters, struct netstrat_error *error)
+{
+    struct netstrat_counters values;
+    struct netstrat_message answer;
+    struct netstrat_link read;
+    int32_t index;
+    int code = query_link(sock, name, &answer, error);
+
+    if (code < 0)
+        return code;
+    code = netstrat_link_decode(&answer, &read);
+    if (code == 0 && counters)
+        code = netstrat_counters_decode(&answer, &index, &values);
+    if (code < 0)
+        return netstrat_fail_request(error, code, RTM_GETLINK);
+    *link = read;
+    if (counters)
+        *counters = values;
+    return 0;
+}
+
+int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_watch *watch,
+                                  const char *name, struct netstrat_link_name *found,
+                                  struct netstrat_counters *counters, struct netstrat_error *error)
+{
+    struct netstrat_counters values;
+    struct netstrat_link_name read;
+    struct netstrat_message answer;
+    int32_t index;
+    int code = query_link(sock, name, &answer, error);
+
+    if (code < 0)
+        return code;
+    code = netstrat_link_name_decode(&answer, &read);
+    if (code == 0)
+        code = netstrat_counters_decode(&answer, &index, &values);
+    if (code < 0)
+        return netstrat_fail_request(error, code, RTM_GETLINK);
+    learn(watch, &read);
+    *found = read;
+    *counters = values;
+    return 0;
+}
+
+int netstrat_counters_get(struct netstrat_socket *sock, const struct netstrat_watch *watch,
+                          int32_t index, struct netstrat_counters *counters,
+                          struct netstrat_error *error)
+{
+    unsigned char request[NETSTRAT_REQUEST_SIZE];
+    struct netstrat_counters read;
+    struct netstrat_message answer;
+    struct netstrat_batch batch;
+    int32_t answered;
+    int code;
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    (void)netstrat_batch_get_counters(&batch, index); /* it fits */
+    code = netstrat_query(sock, &batch, 1, &answer, error);
+    if (code < 0)
+        return code;
+    code = netstrat_counters_decode(&answer, &answered, &read);
+    if (code == 0 && answered != index)
+        code = -EBADMSG;
+    if (code < 0)
+        return netstrat_fail_request(error, code, NETSTRAT_RTM_GETSTATS);
+    *counters = read;
+    if (!watch)
+        return 0;
+    return watch->count < INT32_MAX ? (int)watch->count : INT32_MAX;
+}
+
+/* ---- every link ---- */
+
+/* The rows of a dump, in the caller's arrays, of which one or two are there; rows that do not
+ * fit are only counted. */
+struct rows {
+    struct netstrat_watch *watch;
+    struct netstrat_link_name *names;
+    int32_t *indexes;
+    struct netstrat_counters *counters;
+    size_t room;
+    size_t count;
+};
+
+static int add_row(const struct netstrat_message *message, void *context)
+{
+    struct rows *rows = (struct rows *)context;
+    struct netstrat_link_name name;
+    struct netstrat_counters counters;
+    int32_t index = 0; /* the analysers do not see that netstrat_counters_decode() sets it */
+    int code = 0;
+
+    if (!message) { /* a new try */
+        rows->count = 0;
+        return 0;
+    }
+    if (rows->names)
+        code = netstrat_link_name_decode(message, &name);
+    if (code == 0 && rows->counters)
+        code = netstrat_counters_decode(message, &index, &counters);
+    if (code < 0)
+        return code;
+    if (rows->count >= INT32_MAX)
+        return -EOVERFLOW;
+    if (rows->count < rows->room) {
+        if (rows->names)
+            rows->names[rows->count] = name;
+        if (rows->counters) {
+            rows->counters[rows->count] = counters;
+            if (rows->indexes)
+                rows->indexes[rows->count] = index;
+        }
+    }
+    rows->count++;
+    if (rows->names)
+        learn(rows->watch, &name);
+    return 0;
+}
+
+static int dump_rows(struct netstrat_socket *sock, struct netstrat_batch *batch, struct rows *rows,
+                     struct netstrat_error *error)
+{
+    int code = netstrat_dump(sock, batch, add_row, rows, error);
+
+    return code < 0 ? code : (int)rows->count;
+}
+
+int netstrat_link_names_dump(struct netstrat_socket *sock, struct netstrat_watch *watch,
+                             struct netstrat_link_name *names, size_t room,
+                             struct netstrat_error *error)
+{
+    unsigned char request[NETSTRAT_REQUEST_SIZE];
+    struct netstrat_batch batch;
+    struct rows rows = {watch, names, NULL, NULL, room, 0};
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    (void)netstrat_batch_dump_links(&batch, 0); /* it fits */
+    return dump_rows(sock, &batch, &rows, error);
+}
+
+int netstrat_counters_dump(struct netstrat_socket *sock, int32_t *indexes,
+                           struct netstrat_counters *counters, size_t room,
+                           struct netstrat_error *error)
+{
+    unsigned char request[NETSTRAT_REQUEST_SIZE];
+    struct netstrat_batch batch;
+    struct rows rows = {NULL, NULL, indexes, counters, room, 0};
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    (void)netstrat_batch_dump_counters(&batch); /* it fits */
+    return dump_rows(sock, &batch, &rows, error);
+}
+
+int netstrat_counters_dump_by_name(struct netstrat_socket *sock, struct netstrat_link_name *names,
+                                   struct netstrat_counters *counters, size_t room,
+                                   struct netstrat_error *error)
+{
+    unsigned char request[NETSTRAT_REQUEST_SIZE];
+    struct netstrat_batch batch;
+    struct rows rows = {NULL, names, NULL, counters, room, 0};
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    (void)netstrat_batch_dump_links(&batch, 1); /* it fits */
+    return dump_rows(sock, &batch, &rows, error);
+}

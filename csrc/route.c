@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* Routes: RTM_NEWROUTE and its like. */
+#include "internal.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include <linux/rtnetlink.h>
+
+/* ---- requests ---- */
+
+static int is_prefix(const struct netstrat_prefix *prefix)
+{
+    return (prefix->family == AF_INET || prefix->family == AF_INET6) &&
+           prefix->length <= netstrat_address_bits(prefix->family);
+}
+
+/* A route that no message can carry is refused. */
+static int is_valid_route(const struct netstrat_route *route)
+{
+    return is_prefix(&route->destination) &&
+           (route->gateway.family == 0 || is_prefix(&route->gateway)) &&
+           (route->source.family == 0 ||
+            (route->source.family == route->destination.family && is_prefix(&route->source))) &&
+           route->index >= 0;
+}
+
+/* A gateway of the other family goes as struct rtvia: its family, then its bytes. */
+static void put_gateway(struct netstrat_batch *batch, const struct netstrat_route *route)
+{
+    const uint16_t family = route->gateway.family;
+    size_t size = netstrat_address_bits(route->gateway.family) / 8;
+    unsigned char via[sizeof family + sizeof route->gateway.bytes];
+
+    if (family == route->destination.family) {
+        netstrat_batch_put(batch, RTA_GATEWAY, route->gateway.bytes, size);
+    } else if (family != 0) {
+        memcpy(via, &family, sizeof family);
+        memcpy(via + sizeof family, route->gateway.bytes, size);
+        netstrat_batch_put(batch, NETSTRAT_RTA_VIA, via, sizeof family + size);
+    }
+}
+
+static int put_route(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
+                     const struct netstrat_route *route)
+{
+    size_t size = netstrat_address_bits(route->destination.family) / 8;
+    struct rtmsg fixed;
+
+    memset(&fixed, 0, sizeof fixed);
+    fixed.rtm_family = route->destination.family;
+    fixed.rtm_dst_len = route->destination.length;
+    fixed.rtm_table = (uint8_t)(route->table < 256 ? route->table : 0); /* RTA_TABLE says which */
+    fixed.rtm_protocol = route->protocol;
+    fixed.rtm_scope = route->scope;
+    fixed.rtm_type = route->type;
+    fixed.rtm_flags = route->flags;
+    netstrat_batch_begin(batch, type, flags);
+    netstrat_batch_append(batch, &fixed, sizeof fixed);
+    if (!is_valid_route(route))
+        netstrat_batch_refuse(batch, -EINVAL);
+    if (route->destination.length > 0)
+        netstrat_batch_put(batch, RTA_DST, route->destination.bytes, size);
+    put_gateway(batch, route);
+    if (route->source.family != 0)
+        netstrat_batch_put(batch, RTA_PREFSRC, route->source.bytes, size);
+    if (route->index != 0)
+        netstrat_batch_put_u32(batch, RTA_OIF, (uint32_t)route->index);
+    if (route->metric != 0)
+        netstrat_batch_put_u32(batch, RTA_PRIORITY, route->metric);
+    netstrat_batch_put_u32(batch, RTA_TABLE, route->table);
+    return netstrat_batch_finish(batch);
+}
+
+int netstrat_batch_add_route(struct netstrat_batch *batch, const struct netstrat_route *route)
+{
+    const uint16_t create = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+
+    return put_route(batch, RTM_NEWROUTE, create, route);
+}
+
+int netstrat_batch_delete_route(struct netstrat_batch *batch, const struct netstrat_route *route)
+{
+    return put_route(batch, RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, route);
+}
+
+int netstrat_batch_dump_routes(struct netstrat_batch *batch)
+{
+    struct rtmsg fixed;
+
+    memset(&fixed, 0, sizeof fixed);
+    netstrat_batch_begin(batch, RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP);
+    netstrat_batch_append(batch, &fixed, sizeof fixed);
+    return netstrat_batch_finish(batch);
+}
+
+/* ---- answers ---- */
+
+/* struct rtvia, linux/rtnetlink.h, 3.19: the gateway of a route may be of another family. */
+static int decode_via(const struct netstrat_rest *value, struct netstrat_route *route)
+{
+    struct netstrat_rest address = *value;
+    uint16_t family;
+
+    if (address.left < sizeof family)
+        return -EBADMSG;
+    memcpy(&family, address.at, sizeof family);
+    if (family != AF_INET && family != AF_INET6)
+        return 0;
+    address.at += sizeof family;
+    address.left -= sizeof family;
+    return netstrat_prefix_decode(&address, (uint8_t)family,
+                                  (uint8_t)netstrat_address_bits((uint8_t)family), &route->gateway);
+}
+
+static int decode_route_attribute(const struct netstrat_attribute *attribute,
+                                  const struct rtmsg *fixed, struct netstrat_route *route)
+{
+    const struct netstrat_rest *value = &attribute->value;
+    uint8_t family = fixed->rtm_family;
+    uint8_t whole = (uint8_t)netstrat_address_bits(family);
+
+    switch (attribute->type) {
+    case RTA_DST:
+        return netstrat_prefix_decode(value, family, fixed->rtm_dst_len, &route->destination);
+    case RTA_GATEWAY:
+        return netstrat_prefix_decode(value, family, whole, &route->gateway);
+    case NETSTRAT_RTA_VIA:
+        return decode_via(value, route);
+    case RTA_PREFSRC:
+        return netstrat_prefix_decode(value, family, whole, &route->source);
+    case RTA_OIF:
+        return netstrat_u32_decode(value, &route->index);
+    case RTA_PRIORITY:
+        return netstrat_u32_decode(value, &route->metric);
+    case RTA_TABLE:
+        return netstrat_u32_decode(value, &route->table);
+    default:
+        return 0;
+    }
+}
+
+int netstrat_route_decode(const struct netstrat_message *message, struct netstrat_route *route)
+{
+    struct netstrat_rest rest = message->payload;
+    struct netstrat_attribute attribute;
+    struct netstrat_route read;
+    struct rtmsg fixed;
+    int more;
+
+    if ((message->type != RTM_NEWROUTE && message->type != RTM_DELROUTE) || rest.missing > 0 ||
+        rest.left < sizeof fixed)
+        return -EBADMSG;
+    memcpy(&fixed, rest.at, sizeof fixed);
+    if (fixed.rtm_family != AF_INET && fixed.rtm_family != AF_INET6)
+        return -EAFNOSUPPORT;
+    netstrat_rest_skip(&rest, sizeof fixed);
+    memset(&read, 0, sizeof read);
+    read.destination.family = fixed.rtm_family;
+    read.table = fixed.rtm_table;
+    read.scope = fixed.rtm_scope;
+    read.type = fixed.rtm_type;
+    read.protocol = fixed.rtm_protocol;
+    read.flags = fixed.rtm_flags;
+    while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
+        more = decode_route_attribute(&attribute, &fixed, &read);
+        if (more < 0)
+            break;
+    }
+    if (more < 0 || read.destination.length != fixed.rtm_dst_len)
+        return -EBADMSG;
+    *route = read;
+    return 0;
+}
