@@ -10,7 +10,12 @@ folder=$1
 shift
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
-[ $# -gt 0 ] || set -- message sysfs link netns fake faults
+if [ $# -eq 0 ]; then
+    for source in "$here"/test_*.c; do
+        name=$(basename "$source" .c)
+        set -- "$@" "${name#test_}"
+    done
+fi
 
 read -ra compiler <<<"${CC:-cc}"
 read -ra flags <<<"${CFLAGS--O1 -g}"
@@ -23,17 +28,17 @@ cd "$folder" # gcov's notes go where the objects are
 sed -n 's/.*"hex": "\([^"]*\)", "\([^"]*\)": "\([^"]*\)".*/{"\1", "\2", "\3"},/p' \
     "$here/../cases/parse_counter.json" >cases.h
 objects=()
-for source in "$here"/../../csrc/*.c; do
-    object=$(basename "$source" .c).o
-    "${compiler[@]}" "${flags[@]}" "${strict[@]}" -c "$source" -o "$object"
+while read -r source; do
+    object=${source%.c}.o
+    "${compiler[@]}" "${flags[@]}" "${strict[@]}" -c "$here/../../csrc/$source" -o "$object"
     objects+=("$object")
-done
+done <"$here/../../csrc/sources"
 for name in "$@"; do
     source=$here/test_$name.c
     wraps=()
     while read -ra names; do
         wraps+=("${names[@]/#/-Wl,--wrap=}")
     done < <(sed -n 's|^/\* wrap: \(.*\) \*/$|\1|p' "$source")
-    "${compiler[@]}" "${flags[@]}" "${strict[@]}" -D_GNU_SOURCE -I. "$source" "${objects[@]}" "${wraps[@]}" \
-        "${link[@]}" -o "test_$name"
+    "${compiler[@]}" "${flags[@]}" "${strict[@]}" -D_GNU_SOURCE -I. "$source" "${objects[@]}" \
+        "${wraps[@]}" "${link[@]}" -o "test_$name"
 done

@@ -7,8 +7,8 @@
 
 static unsigned long checks_passed, checks_failed;
 
-#define CHECK(condition)                                                                            \
-    ((condition) ? (void)checks_passed++                                                            \
+#define CHECK(condition)                                                                           \
+    ((condition) ? (void)checks_passed++                                                           \
                  : (checks_failed++, (void)printf("%s:%d: %s\n", __FILE__, __LINE__, #condition)))
 
 static inline int report(void)

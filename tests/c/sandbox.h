@@ -32,8 +32,8 @@ static inline void write_file(const char *path, const char *text)
 }
 
 /*
- * Moves the program into a fresh network namespace (and whatever else `flags` asks for), in which it
- * may do anything. A user namespace comes first, so that root is not needed; it is done without
+ * Moves the program into a fresh network namespace (and whatever else `flags` asks for), in which
+ * it may do anything. A user namespace comes first, so that root is not needed; it is done without
  * where that is refused, as it is to a program with more than one thread (TSan and qemu-user have
  * one of their own), which has to be root's then.
  */

@@ -1,420 +1,543 @@
 /* SPDX-License-Identifier: MIT */
-/* The operations on the real kernel, in a network namespace of the program's own. */
+/* Links: the bytes of each request, and what RTM_NEWLINK and RTM_DELLINK say, whole, cut off and
+ * malformed. */
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "../../csrc/netstrat.h"
+#include "bytes.h"
 #include "check.h"
-#include "sandbox.h"
-#include "veth.h"
+#include "codec.h"
 
-#include <arpa/inet.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
-static unsigned char buffer[NETSTRAT_BUFFER_SIZE];
-static struct netstrat_socket sock;
-static struct netstrat_error error;
+/* Not in the headers of older kernels. */
+enum { LINK_NETNSID = 37, PROP_LIST = 52, ALT_IFNAME = 53 };
 
-static int failed_with(int code, int wanted, const char *operation)
+static const char alternative[] = "an-alternative-name";
+
+/* ---- requests ---- */
+
+static void put_by_name(struct bytes *to, uint16_t type, uint16_t flags, uint32_t link_flags,
+                        uint32_t change, uint16_t kind, const char *name)
 {
-    if (code == wanted && error.code == code && !strcmp(error.operation, operation))
-        return 1;
-    printf("code %d (wanted %d), error %d %s: %.*s\n", code, wanted, error.code,
-           error.operation ? error.operation : "-", (int)error.text_length, error.text);
-    return 0;
+    const uint32_t info[4] = {0, 0, link_flags, change};
+    size_t at = begin(to, type, flags, 0, 0);
+
+    put(to, info, sizeof info);
+    attribute(to, kind, name, strlen(name) + 1);
+    finish(to, at);
 }
 
-static void open_socket(void)
+static int encode_up(struct netstrat_batch *batch)
 {
-    memset(&error, 0, sizeof error);
-    CHECK(netstrat_open(&sock, buffer, sizeof buffer, &error) == 0);
-    CHECK(sock.fd >= 0 && fcntl(sock.fd, F_GETFD) == FD_CLOEXEC);
-    CHECK(sock.timeout_ms == NETSTRAT_TIMEOUT_MS && sock.port == 0 && sock.changes == NULL);
+    return netstrat_batch_set_link_flags(batch, "lo", IFF_UP, IFF_UP | IFF_PROMISC);
 }
 
-/* Sends datagrams over 127.0.0.1: lo is not only said to be up. */
-static unsigned send_traffic(void)
+static void put_up(struct bytes *to)
 {
-    struct sockaddr_in address;
-    socklen_t size = sizeof address;
-    int receiver = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    unsigned arrived = 0;
-    char byte = 'x';
-
-    memset(&address, 0, sizeof address);
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(receiver, (struct sockaddr *)&address, sizeof address) == 0 &&
-        getsockname(receiver, (struct sockaddr *)&address, &size) == 0)
-        for (int i = 0; i < 10; i++)
-            if (sendto(sender, &byte, 1, 0, (struct sockaddr *)&address, size) == 1)
-                arrived += recv(receiver, &byte, 1, 0) == 1;
-    close(receiver);
-    close(sender);
-    return arrived;
+    put_by_name(to, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, IFF_UP, IFF_UP | IFF_PROMISC,
+                IFLA_IFNAME, "lo");
 }
 
-static void test_up_and_down(void)
+static int encode_down(struct netstrat_batch *batch)
 {
-    struct netstrat_link link;
-    struct netstrat_counters counters;
-
-    open_socket();
-    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 0);
-    CHECK(send_traffic() == 0);
-    CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
-    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
-    CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0); /* once more does no harm */
-    CHECK(send_traffic() == 10);
-    CHECK(netstrat_get_link(&sock, "lo", &link, &counters, &error) == 0);
-    CHECK(link.index == 1 && !strcmp(link.name, "lo") && !link.gone);
-    CHECK((link.flags & (IFF_UP | IFF_LOOPBACK)) == (IFF_UP | IFF_LOOPBACK));
-    CHECK(counters.rx_packets >= 10 && counters.rx_packets == counters.tx_packets);
-    CHECK(counters.rx_bytes >= 290 && counters.rx_bytes == counters.tx_bytes);
-    CHECK(counters.rx_errors == 0 && counters.tx_dropped == 0);
-    CHECK(netstrat_link_set_down(&sock, "lo", &error) == 0);
-    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 0);
-    netstrat_close(&sock);
-    CHECK(sock.fd == -1);
-    netstrat_close(&sock);
-
-    CHECK(netstrat_link_set_up_once("lo", &error) == 0);
-    open_socket();
-    CHECK(netstrat_link_is_up(&sock, "lo", NULL) == 1);
-    netstrat_close(&sock);
+    return netstrat_batch_set_link_flags(batch, alternative, 0, IFF_UP);
 }
 
-static void test_refusals(void)
+static void put_down(struct bytes *to)
 {
-    static const char *const names[] = {"", ".", "..", "a/b", "a b", "a:b", "../../etc/passwd"};
-    struct netstrat_link link;
-    struct netstrat_counters counters;
-
-    open_socket();
-    CHECK(failed_with(netstrat_link_set_up(&sock, "nonesuch", &error), -ENODEV, "RTM_NEWLINK"));
-    CHECK(failed_with(netstrat_link_set_down(&sock, "nonesuch", &error), -ENODEV, "RTM_NEWLINK"));
-    CHECK(failed_with(netstrat_link_is_up(&sock, "nonesuch", &error), -ENODEV, "RTM_GETLINK"));
-    CHECK(failed_with(netstrat_get_link(&sock, "nonesuch", &link, &counters, &error), -ENODEV,
-                      "RTM_GETLINK"));
-    CHECK(failed_with(netstrat_link_set_up_once("nonesuch", &error), -ENODEV, "RTM_NEWLINK"));
-    CHECK(netstrat_link_set_up_once("nonesuch", NULL) == -ENODEV);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        CHECK(failed_with(netstrat_link_set_up(&sock, names[i], &error), -EINVAL, "name"));
-        CHECK(failed_with(netstrat_link_is_up(&sock, names[i], &error), -EINVAL, "name"));
-        CHECK(failed_with(netstrat_link_set_up_once(names[i], &error), -EINVAL, "name"));
-    }
-    netstrat_close(&sock);
-    CHECK(failed_with(netstrat_link_set_up(&sock, "lo", &error), -EBADF, "send"));
-    CHECK(failed_with(netstrat_get_stats(&sock, 1, &counters, &error), -EBADF, "send"));
-    CHECK(netstrat_dump_links(&sock, &link, 1, NULL) == -EBADF);
+    put_by_name(to, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 0, IFF_UP, ALT_IFNAME, alternative);
 }
 
-/* Up, down, up, with one in the middle that fails: one send, an ack each. */
-static void test_batch(void)
+static int encode_get(struct netstrat_batch *batch)
 {
-    unsigned char request[1024];
+    return netstrat_batch_get_link(batch, "eth0");
+}
+
+static void put_get(struct bytes *to)
+{
+    put_by_name(to, RTM_GETLINK, NLM_F_REQUEST, 0, 0, IFLA_IFNAME, "eth0");
+}
+
+static int encode_dump(struct netstrat_batch *batch)
+{
+    return netstrat_batch_dump_links(batch, 0);
+}
+
+static void put_dump(struct bytes *to)
+{
+    const uint32_t skip_stats = 8;
+    size_t at = begin(to, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 0, 0);
+
+    put_info(to, 0, 0);
+    attribute(to, IFLA_EXT_MASK, &skip_stats, sizeof skip_stats);
+    finish(to, at);
+}
+
+static int encode_dump_with_counters(struct netstrat_batch *batch)
+{
+    return netstrat_batch_dump_links(batch, 1);
+}
+
+static void put_dump_with_counters(struct bytes *to)
+{
+    const uint32_t brvlan = 2;
+    size_t at = begin(to, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 0, 0);
+
+    put_info(to, 0, 0);
+    attribute(to, IFLA_EXT_MASK, &brvlan, sizeof brvlan);
+    finish(to, at);
+}
+
+static const struct encoder encoders[] = {
+    {encode_up, put_up},
+    {encode_down, put_down},
+    {encode_get, put_get},
+    {encode_dump, put_dump},
+    {encode_dump_with_counters, put_dump_with_counters},
+};
+
+enum { ENCODERS = sizeof encoders / sizeof *encoders };
+
+static void test_each_request_is_these_bytes(void)
+{
+    for (int i = 0; i < ENCODERS; i++)
+        check_encoder(&encoders[i]);
+}
+
+static void test_requests_stand_one_behind_the_other(void)
+{
+    unsigned char buffer[512];
+    struct bytes wanted = {{0}, 0};
+    struct netstrat_message message;
     struct netstrat_batch batch;
-    int results[5] = {9, 9, 9, 9, 9};
+    struct netstrat_rest rest;
+    int i, read = 0;
 
-    open_socket();
-    netstrat_batch_init(&batch, request, sizeof request);
-    CHECK(netstrat_put_link_flags(&batch, "lo", IFF_UP, IFF_UP) == 0);
-    CHECK(netstrat_put_link_flags(&batch, "nonesuch", IFF_UP, IFF_UP) == 0);
-    CHECK(netstrat_put_link_flags(&batch, "lo", 0, IFF_UP) == 0);
-    CHECK(netstrat_put_link_flags(&batch, "an-alternative-name", IFF_UP, IFF_UP) == 0);
-    CHECK(netstrat_put_link_flags(&batch, "lo", IFF_UP, IFF_UP) == 0);
-    CHECK(failed_with(netstrat_transact(&sock, &batch, results, &error), -ENODEV, "RTM_NEWLINK"));
-    CHECK(error.item == 1);
-    CHECK(results[0] == 0 && results[1] == -ENODEV && results[2] == 0 && results[4] == 0);
-    CHECK(results[3] < 0); /* -EINVAL from a kernel that knows of no alternative names */
-    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
-
-    /* The same batch again: it is numbered anew. */
-    CHECK(netstrat_transact(&sock, &batch, results, NULL) == -ENODEV);
-    CHECK(results[0] == 0 && results[4] == 0);
-    netstrat_close(&sock);
+    netstrat_batch_init(&batch, buffer, sizeof buffer);
+    for (i = 0; i < ENCODERS; i++) {
+        CHECK(encoders[i].encode(&batch) == 0 && batch.count == (uint32_t)i + 1);
+        encoders[i].put(&wanted);
+    }
+    CHECK(batch.used == wanted.length && memcmp(buffer, wanted.data, wanted.length) == 0);
+    rest.at = buffer;
+    rest.left = batch.used;
+    rest.missing = 0;
+    while (netstrat_message_next(&rest, &message) > 0) {
+        CHECK(message.sequence == 0 && message.port == 0);
+        read++;
+    }
+    CHECK(read == ENCODERS && rest.left == 0);
 }
 
-static int get_stats(int32_t index, struct netstrat_counters *counters)
+static void test_a_name_that_is_not_valid_leaves_the_batch_as_it_was(void)
 {
-    int code = netstrat_get_stats(&sock, index, counters, &error);
+    unsigned char buffer[128];
+    struct netstrat_batch batch;
 
-    if (is_emulated() && code == -EOPNOTSUPP) { /* as documented; and then by name */
-        CHECK(sock.by_name_only == 1);
-        CHECK(failed_with(netstrat_get_stats(&sock, index, counters, &error), -EOPNOTSUPP,
-                          "RTM_GETSTATS"));
-        return netstrat_get_link(&sock, "lo", &(struct netstrat_link){0}, counters, &error);
+    netstrat_batch_init(&batch, buffer, sizeof buffer);
+    CHECK(encode_up(&batch) == 0 && batch.used == 40);
+    CHECK(netstrat_batch_set_link_flags(&batch, "a/b", IFF_UP, IFF_UP) == -EINVAL);
+    CHECK(netstrat_batch_get_link(&batch, "") == -EINVAL);
+    CHECK(batch.used == 40 && batch.count == 1 && batch.code == 0);
+}
+
+/* ---- answers ---- */
+
+/* A link as the kernel describes it: attributes before, between and behind the ones that matter. */
+static void put_link(struct bytes *to, uint16_t type, int32_t index, const char *name,
+                     size_t name_size)
+{
+    const uint32_t mtu = 1500;
+    size_t at = begin(to, type, 0, 1, 2);
+
+    put_info(to, index, IFF_UP | IFF_LOOPBACK);
+    attribute(to, IFLA_MTU, &mtu, sizeof mtu);
+    if (name)
+        attribute(to, IFLA_IFNAME, name, name_size);
+    attribute(to, IFLA_OPERSTATE, "\0", 1);
+    finish(to, at);
+}
+
+/* One with all that there is to say: a port of a bridge. */
+static void put_whole_link(struct bytes *to)
+{
+    static const unsigned char mac[6] = {2, 0, 0, 0, 0, 7};
+    const uint32_t mtu = 1400, queue = 500, group = 42;
+    const int32_t master = 9, peer = 11, nsid = 0;
+    size_t info, data, list, at = begin(to, RTM_NEWLINK, 0, 1, 2);
+
+    put_info(to, 7, IFF_UP | IFF_RUNNING);
+    attribute(to, IFLA_IFNAME, "veth0", 6);
+    attribute(to, IFLA_TXQLEN, &queue, sizeof queue);
+    attribute(to, IFLA_OPERSTATE, "\6", 1);
+    attribute(to, IFLA_MTU, &mtu, sizeof mtu);
+    attribute(to, IFLA_GROUP, &group, sizeof group);
+    attribute(to, IFLA_LINK, &peer, sizeof peer);
+    attribute(to, LINK_NETNSID, &nsid, sizeof nsid);
+    attribute(to, IFLA_MASTER, &master, sizeof master);
+    attribute(to, IFLA_ADDRESS, mac, sizeof mac);
+    attribute(to, IFLA_IFALIAS, "an alias", 9);
+    info = open_attribute(to, IFLA_LINKINFO | 0x8000);
+    attribute(to, 4 /* IFLA_INFO_SLAVE_KIND */, "bridge", 7);
+    data = open_attribute(to, 5 /* IFLA_INFO_SLAVE_DATA */ | 0x8000);
+    attribute(to, IFLA_BRPORT_STATE, "\3", 1);
+    attribute(to, IFLA_BRPORT_MODE, "\1", 1);
+    close_attribute(to, data);
+    attribute(to, IFLA_INFO_KIND, "veth", 5);
+    attribute(to, IFLA_INFO_XSTATS, "", 0);
+    close_attribute(to, info);
+    list = open_attribute(to, PROP_LIST | 0x8000);
+    attribute(to, ALT_IFNAME, "first", 6);
+    attribute(to, ALT_IFNAME + 1, "what a later kernel may put there", 34);
+    attribute(to, ALT_IFNAME, alternative, sizeof alternative);
+    close_attribute(to, list);
+    finish(to, at);
+}
+
+static int decode_link(const struct netstrat_message *message)
+{
+    struct netstrat_link link, before;
+    int code;
+
+    memset(&link, 0xa5, sizeof link);
+    before = link;
+    code = netstrat_link_decode(message, &link);
+    CHECK(code == 0 || code == -EBADMSG);
+    if (code < 0) {
+        CHECK(memcmp(&link, &before, sizeof link) == 0);
+    } else {
+        char name[NETSTRAT_ALT_NAME_SIZE];
+
+        CHECK(link.index > 0 && link.name[0] != '\0' && memchr(link.name, 0, sizeof link.name));
+        CHECK(memchr(link.kind, 0, sizeof link.kind) && memchr(link.alias, 0, sizeof link.alias));
+        CHECK(link.mac_length <= sizeof link.mac && link.hairpin >= -1 && link.hairpin <= 1);
+        while (netstrat_altname_next(&link.altnames, name))
+            CHECK(name[0] != '\0' && memchr(name, 0, sizeof name));
     }
     return code;
 }
 
-static void test_counters(void)
+static int decode_name(const struct netstrat_message *message)
 {
-    struct netstrat_counters counters, dumped[4];
-    struct netstrat_link links[4];
-    int32_t indexes[4];
+    struct netstrat_link_name name, before;
+    int code;
 
-    open_socket();
-    CHECK(send_traffic() == 10);
-    CHECK(get_stats(1, &counters) == 0);
-    CHECK(counters.rx_packets >= 10 && counters.rx_bytes == counters.tx_bytes);
-    CHECK(netstrat_dump_links(&sock, links, 4, &error) >= 1);
-    CHECK(links[0].index == 1 && !strcmp(links[0].name, "lo") && (links[0].flags & IFF_UP));
-    CHECK(netstrat_dump_stats(&sock, indexes, dumped, 4, &error) >= 1);
-    CHECK(indexes[0] == 1 && dumped[0].rx_packets >= 10);
-    CHECK(netstrat_dump_stats(&sock, NULL, NULL, 0, NULL) >= 1);
-    CHECK(netstrat_dump_links(&sock, NULL, 0, NULL) >= 1);
-    sock.by_name_only = 1; /* by RTM_GETLINK the same comes of it */
-    CHECK(netstrat_dump_stats(&sock, indexes, dumped, 4, &error) >= 1);
-    CHECK(indexes[0] == 1 && memcmp(&dumped[0], &counters, sizeof counters) == 0);
-    CHECK(netstrat_dump_stats(&sock, NULL, NULL, 0, NULL) >= 1); /* how many are there? */
-    if (!is_emulated()) {
-        sock.by_name_only = 0;
-        memset(&counters, 0xa5, sizeof counters);
-        CHECK(failed_with(netstrat_get_stats(&sock, 12345, &counters, &error), -ENODEV,
-                          "RTM_GETSTATS"));
-        CHECK(counters.rx_bytes == 0xa5a5a5a5a5a5a5a5);
-        CHECK(netstrat_get_stats(&sock, 0, &counters, &error) < 0);
-        CHECK(netstrat_get_stats(&sock, -1, &counters, &error) < 0);
-    }
-    netstrat_close(&sock);
+    memset(&name, 0xa5, sizeof name);
+    before = name;
+    code = netstrat_link_name_decode(message, &name);
+    CHECK(code == 0 || code == -EBADMSG);
+    if (code < 0)
+        CHECK(memcmp(&name, &before, sizeof name) == 0);
+    else
+        CHECK(name.index > 0 && memchr(name.name, 0, sizeof name.name));
+    return code;
 }
 
-static void without_rights(void)
+static int decode_flags(const struct netstrat_message *message)
 {
-    open_socket();
-    drop_capabilities();
-    CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0); /* EPERM, but it is up already */
-    CHECK(netstrat_link_set_up_once("lo", &error) == 0);
-    CHECK(failed_with(netstrat_link_set_down(&sock, "lo", &error), -EPERM, "RTM_NEWLINK"));
-    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
-    CHECK(netstrat_link_set_up(&sock, "nonesuch", &error) < 0);
-    netstrat_close(&sock);
+    int32_t index = -77;
+    uint32_t flags = 78;
+    int code = netstrat_link_flags_decode(message, &index, &flags);
+
+    CHECK(code == 0 ? index > 0 : code == -EBADMSG && index == -77 && flags == 78);
+    return code;
 }
 
-static void without_rights_and_down(void)
+static void test_a_link_is_read_whole(void)
 {
-    CHECK(netstrat_link_is_up(&sock, "lo", NULL) == 0);
-    drop_capabilities();
-    CHECK(failed_with(netstrat_link_set_up(&sock, "lo", &error), -EPERM, "RTM_NEWLINK"));
-    CHECK(netstrat_link_set_down(&sock, "lo", &error) == 0); /* it is so already */
-}
-
-static void test_permission(void)
-{
-    in_child(without_rights);
-    open_socket();
-    CHECK(netstrat_link_set_down(&sock, "lo", &error) == 0);
-    in_child(without_rights_and_down);
-    CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
-    netstrat_close(&sock);
-}
-
-/* Is there a note of this among the changes? */
-static int noted(const char *name, int gone, uint32_t flags)
-{
-    for (uint32_t i = 0; i < sock.changes_count && i < sock.changes_room; i++)
-        if (!strcmp(sock.changes[i].name, name) && sock.changes[i].gone == gone &&
-            (sock.changes[i].flags & IFF_UP) == flags)
-            return 1;
-    return 0;
-}
-
-static void test_watching(void)
-{
-    static unsigned char other_buffer[NETSTRAT_BUFFER_SIZE];
-    struct netstrat_link changes[16], link;
-    struct netstrat_socket other;
-    struct netstrat_counters counters;
-    const int room = 32768; /* for notifications, bytes */
-
-    open_socket();
-    CHECK(netstrat_open(&other, other_buffer, sizeof other_buffer, NULL) == 0);
-    CHECK(netstrat_watch_links(&sock, changes, 16, &error) == 0);
-    CHECK(sock.port != 0 && sock.changes == changes && sock.changes_count == 0);
-    CHECK(netstrat_link_set_down(&other, "lo", NULL) == 0);
-    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 0);
-    CHECK(sock.changes_count > 0 && noted("lo", 0, 0));
-    sock.changes_count = 0;
-    CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0); /* its own change is noted too */
-    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1 && noted("lo", 0, IFF_UP));
-    sock.changes_count = 0;
-    CHECK(get_stats(1, &counters) == 0 && sock.changes_count == 0);
-
-    if (is_emulated()) {
-        printf("emulated: no veth pair is made, so none is watched\n");
-    } else {
-        CHECK(make_veth(&other, "ve0", "ve1") == 0);
-        CHECK(get_stats(1, &counters) > 0); /* how many are noted */
-        CHECK(noted("ve0", 0, 0) && noted("ve1", 0, 0));
-        sock.changes_count = 0;
-        CHECK(rename_link(&other, "ve0", "ve2") == 0);
-        CHECK(netstrat_get_link(&sock, "ve2", &link, NULL, &error) == 0 && noted("ve2", 0, 0));
-        sock.changes_count = 0;
-        CHECK(delete_link(&sock, "ve2") == 0);
-        CHECK(failed_with(netstrat_get_link(&sock, "ve2", &link, NULL, &error), -ENODEV,
-                          "RTM_GETLINK"));
-        CHECK(noted("ve2", 1, 0) && noted("ve1", 1, 0));
-
-        /* More than the queue holds: that some were lost is said, and calls go on. */
-        sock.changes_count = 0;
-        CHECK(setsockopt(sock.fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) == 0);
-        for (int i = 0; i < 100; i++) {
-            CHECK(netstrat_link_set_down(&other, "lo", NULL) == 0);
-            CHECK(netstrat_link_set_up(&other, "lo", NULL) == 0);
-        }
-        CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
-        CHECK(sock.changes_count > sock.changes_room);
-        sock.changes_count = 0;
-        CHECK(netstrat_link_set_down(&sock, "lo", &error) == 0);
-        CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
-    }
-    netstrat_close(&other);
-
-    /* A socket that has talked already has its port. */
-    netstrat_close(&sock);
-    open_socket();
-    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
-    CHECK(netstrat_watch_links(&sock, changes, 16, &error) == 0 && sock.port != 0);
-    netstrat_close(&sock);
-    CHECK(failed_with(netstrat_watch_links(&sock, changes, 16, &error), -EBADF, "getsockname"));
-}
-
-/* Links enough for a dump of several datagrams; alternative names. */
-static void test_many_links(void)
-{
-    enum { PAIRS = 40 };
-    static struct netstrat_link links[2 * PAIRS + 1];
-    static struct netstrat_counters rows[2 * PAIRS + 1], one;
-    static int32_t indexes[2 * PAIRS + 1];
-    static const char alternative[] = "an-alternative-name-of-forty-characters.";
+    static const unsigned char mac[6] = {2, 0, 0, 0, 0, 7};
+    char name[NETSTRAT_ALT_NAME_SIZE];
+    struct netstrat_message message;
     struct netstrat_link link;
-    struct bytes message;
-    char name[16], peer[16];
-    size_t at, list;
-    int i;
+    struct bytes bytes = {{0}, 0};
 
-    if (is_emulated()) {
-        printf("emulated: no veth pairs are made, so dumps are of lo alone\n");
-        return;
-    }
-    open_socket();
-    for (i = 0; i < PAIRS; i++) {
-        snprintf(name, sizeof name, "many%d", i);
-        snprintf(peer, sizeof peer, "peer%d", i);
-        CHECK(make_veth(&sock, name, peer) == 0);
-    }
-    CHECK(netstrat_link_set_up(&sock, "many0", &error) == 0);
-    CHECK(netstrat_link_set_up(&sock, "peer0", &error) == 0);
-    CHECK(netstrat_dump_links(&sock, links, 2 * PAIRS + 1, &error) == 2 * PAIRS + 1);
-    for (int by_name = 0; by_name < 2; by_name++) {
-        sock.by_name_only = by_name;
-        memset(indexes, 0, sizeof indexes);
-        CHECK(netstrat_dump_stats(&sock, indexes, rows, 2 * PAIRS + 1, &error) == 2 * PAIRS + 1);
-        for (i = 0; i < 2 * PAIRS + 1; i++) {
-            CHECK(indexes[i] == links[i].index);
-            CHECK(netstrat_get_link(&sock, links[i].name, &link, &one, &error) == 0);
-            CHECK(link.index == indexes[i] && (link.flags & IFF_UP) == (links[i].flags & IFF_UP));
-        }
-        CHECK(netstrat_dump_stats(&sock, indexes, rows, 3, &error) == 2 * PAIRS + 1);
-    }
-    CHECK(netstrat_dump_links(&sock, links, 0, NULL) == 2 * PAIRS + 1);
-
-    /* A dump does not fit a small buffer; what is left of it does not stand in the next one's way. */
-    sock.by_name_only = 0;
-    sock.buffer_size = 512;
-    CHECK(failed_with(netstrat_dump_links(&sock, links, 2 * PAIRS + 1, &error), -EMSGSIZE,
-                      "recvfrom"));
-    sock.buffer_size = sizeof buffer;
-    CHECK(netstrat_dump_links(&sock, links, 2 * PAIRS + 1, &error) == 2 * PAIRS + 1);
-    /* Nor does one for which there was no time. */
-    sock.timeout_ms = 0;
-    CHECK(failed_with(netstrat_dump_links(&sock, links, 2 * PAIRS + 1, &error), -ETIMEDOUT,
-                      "recvfrom"));
-    sock.timeout_ms = 5000;
-    CHECK(netstrat_dump_links(&sock, links, 2 * PAIRS + 1, &error) == 2 * PAIRS + 1);
-
-    message.length = 0;
-    at = begin(&message, 108 /* RTM_NEWLINKPROP */,
-               NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_APPEND | NLM_F_EXCL, 0, 0);
-    CHECK(netstrat_get_link(&sock, "many1", &link, NULL, &error) == 0);
-    put_info(&message, link.index, 0);
-    list = open_attribute(&message, 52 /* IFLA_PROP_LIST */ | 0x8000);
-    attribute(&message, 53 /* IFLA_ALT_IFNAME */, alternative, sizeof alternative);
-    close_attribute(&message, list);
-    finish(&message, at);
-    CHECK(send_raw(&sock, &message) == 0);
-    CHECK(netstrat_link_set_up(&sock, alternative, &error) == 0);
-    CHECK(netstrat_link_is_up(&sock, "many1", &error) == 1);
-    CHECK(netstrat_get_link(&sock, alternative, &link, &one, &error) == 0);
-    CHECK(!strcmp(link.name, "many1"));
-    netstrat_close(&sock);
+    put_whole_link(&bytes);
+    message = only_message(&bytes);
+    CHECK(netstrat_link_decode(&message, &link) == 0);
+    CHECK(link.index == 7 && link.flags == (IFF_UP | IFF_RUNNING) && !strcmp(link.name, "veth0"));
+    CHECK(link.mtu == 1400 && link.txqueuelen == 500 && link.group == 42 && link.master == 9);
+    CHECK(link.peer == 11 && link.peer_nsid == 0 && link.hairpin == 1);
+    CHECK(link.mac_length == 6 && !memcmp(link.mac, mac, 6));
+    CHECK(!strcmp(link.kind, "veth") && !strcmp(link.alias, "an alias"));
+    CHECK(netstrat_altname_next(&link.altnames, name) == 1 && !strcmp(name, "first"));
+    CHECK(netstrat_altname_next(&link.altnames, name) == 1 && !strcmp(name, alternative));
+    CHECK(netstrat_altname_next(&link.altnames, name) == 0);
+    CHECK(netstrat_altname_next(&link.altnames, name) == 0);
+    torment(decode_link, &bytes);
+    torment(decode_name, &bytes);
 }
 
-/* What a stranger sends to the socket's port is passed over. */
-static void test_stranger(void)
+static void test_what_a_link_does_not_have_is_marked_so(void)
 {
-    struct netstrat_link changes[4];
-    struct sockaddr_nl to;
-    struct bytes forged;
-    int rtnetlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    unsigned char request[16] = {0};
+    char name[NETSTRAT_ALT_NAME_SIZE];
+    struct netstrat_message message;
+    struct netstrat_link link;
+    struct bytes bytes = {{0}, 0};
 
-    open_socket();
-    CHECK(netstrat_watch_links(&sock, changes, 4, &error) == 0);
-    memset(&to, 0, sizeof to);
-    to.nl_family = AF_NETLINK;
-    to.nl_pid = sock.port;
-    forged.length = 0;
-    put_ack(&forged, 0, sock.sequence + 1, sock.port, -EBUSY, request, sizeof request, NULL);
-    /* rtnetlink lets nobody but root send to others' ports, if at all: the datagram either is refused
-     * here or passed over there. */
-    if (sendto(rtnetlink, forged.data, forged.length, 0, (struct sockaddr *)&to, sizeof to) < 0)
-        CHECK(errno == EPERM || errno == ECONNREFUSED);
-    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
-    close(rtnetlink);
-    netstrat_close(&sock);
+    put_link(&bytes, RTM_NEWLINK, 1, "lo", 3);
+    message = only_message(&bytes);
+    CHECK(netstrat_link_decode(&message, &link) == 0);
+    CHECK(link.peer == 0 && link.peer_nsid == -1 && link.master == 0 && link.hairpin == -1);
+    CHECK(link.mac_length == 0 && link.kind[0] == '\0' && link.alias[0] == '\0');
+    CHECK(netstrat_altname_next(&link.altnames, name) == 0);
+    torment(decode_link, &bytes);
 }
 
-/* Replies that nobody fetched: the ack of the first attempt is lost, that of the second is not. */
-static void test_full_queue(void)
+/* A message with one attribute in place of its namesake: the codes of decoding it. */
+static int decode_with(uint16_t type, const void *value, size_t size)
 {
-    unsigned char request[64];
-    struct netstrat_batch batch;
-    const int small = 2048;
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+    size_t at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
 
-    open_socket();
-    sock.timeout_ms = 1000;
-    CHECK(setsockopt(sock.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small) == 0);
-    netstrat_batch_init(&batch, request, sizeof request);
-    CHECK(netstrat_put_get_link(&batch, "lo") == 0);
-    for (int i = 0; i < 20; i++)
-        CHECK(send(sock.fd, batch.data, batch.used, 0) == (ssize_t)batch.used);
-    CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
-    netstrat_close(&sock);
+    put_info(&bytes, 3, 0);
+    attribute(&bytes, IFLA_IFNAME, "eth0", 5);
+    attribute(&bytes, type, value, size);
+    finish(&bytes, at);
+    message = only_message(&bytes);
+    return decode_link(&message);
+}
+
+static void test_an_attribute_of_the_wrong_size_is_malformed(void)
+{
+    static const uint16_t numbers[] = {IFLA_MTU,    IFLA_TXQLEN, IFLA_GROUP,
+                                       IFLA_MASTER, IFLA_LINK,   LINK_NETNSID};
+    static const unsigned char zeros[300] = {0};
+    char text[300];
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        for (size_t size = 0; size < 6; size++)
+            CHECK(decode_with(numbers[i], zeros, size) == (size >= 4 ? 0 : -EBADMSG));
+    for (size_t size = 0; size < 40; size++)
+        CHECK(decode_with(IFLA_ADDRESS, zeros, size) == (size <= NETSTRAT_MAC_SIZE ? 0 : -EBADMSG));
+    memset(text, 'x', sizeof text);
+    text[255] = '\0';
+    CHECK(decode_with(IFLA_IFALIAS, text, 256) == 0);
+    CHECK(decode_with(IFLA_IFALIAS, text, 255) == -EBADMSG); /* its NUL is missing */
+    CHECK(decode_with(IFLA_IFALIAS, text + 1, 256) == 0);
+    text[255] = 'x';
+    text[256] = '\0';
+    CHECK(decode_with(IFLA_IFALIAS, text, 257) == -EBADMSG);
+    CHECK(decode_with(IFLA_IFALIAS, "", 1) == -EBADMSG);
+}
+
+/* IFLA_LINKINFO with one or two attributes in it. */
+static int decode_kinds(struct netstrat_link *link, const char *master, const void *port,
+                        size_t port_size, const char *kind, size_t kind_size)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+    size_t info, at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
+
+    put_info(&bytes, 3, 0);
+    attribute(&bytes, IFLA_IFNAME, "eth0", 5);
+    info = open_attribute(&bytes, IFLA_LINKINFO);
+    if (master)
+        attribute(&bytes, 4, master, strlen(master) + 1);
+    attribute(&bytes, 5, port, port_size);
+    attribute(&bytes, IFLA_INFO_KIND, kind, kind_size);
+    close_attribute(&bytes, info);
+    finish(&bytes, at);
+    message = only_message(&bytes);
+    CHECK(decode_link(&message) == netstrat_link_decode(&message, link));
+    return netstrat_link_decode(&message, link);
+}
+
+static void test_hairpin_is_read_of_a_port_of_a_bridge_only(void)
+{
+    struct bytes ports[4] = {{{0}, 0}, {{0}, 0}, {{0}, 0}, {{0}, 0}};
+    struct netstrat_link link;
+
+    attribute(&ports[0], IFLA_BRPORT_MODE, "\1", 1);
+    attribute(&ports[1], IFLA_BRPORT_MODE, "\0", 1);
+    attribute(&ports[2], IFLA_BRPORT_MODE, "", 0);
+    put(&ports[3], "\xff\xff\x01\x00", 4);
+    CHECK(decode_kinds(&link, "bridge", ports[0].data, 8, "veth", 5) == 0 && link.hairpin == 1);
+    CHECK(decode_kinds(&link, "bridge", ports[1].data, 8, "veth", 5) == 0 && link.hairpin == 0);
+    CHECK(decode_kinds(&link, "bridge", ports[2].data, 4, "veth", 5) == 0 && link.hairpin == -1);
+    CHECK(decode_kinds(&link, "bridge", ports[3].data, 4, "veth", 5) == -EBADMSG);
+    CHECK(decode_kinds(&link, "bond", ports[0].data, 8, "veth", 5) == 0 && link.hairpin == -1);
+    CHECK(decode_kinds(&link, NULL, ports[0].data, 8, "veth", 5) == 0 && link.hairpin == -1);
+    CHECK(!strcmp(link.kind, "veth"));
+    CHECK(decode_kinds(&link, "bridge", ports[0].data, 8, "veth", 4) == -EBADMSG);
+    CHECK(decode_kinds(&link, "a-name-too-long", ports[0].data, 8, "veth", 5) == 0);
+    CHECK(decode_kinds(&link, "a-name-too-long!", ports[0].data, 8, "veth", 5) == -EBADMSG);
+}
+
+/* IFLA_LINKINFO of a kind, with its IFLA_INFO_DATA. */
+static int decode_data(struct netstrat_link *link, const char *kind, const struct bytes *data)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+    size_t info, at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
+
+    put_info(&bytes, 3, 0);
+    attribute(&bytes, IFLA_IFNAME, "br0", 4);
+    info = open_attribute(&bytes, IFLA_LINKINFO);
+    attribute(&bytes, IFLA_INFO_KIND, kind, strlen(kind) + 1);
+    attribute(&bytes, IFLA_INFO_DATA, data->data, data->length);
+    close_attribute(&bytes, info);
+    finish(&bytes, at);
+    message = only_message(&bytes);
+    CHECK(decode_link(&message) == netstrat_link_decode(&message, link));
+    return netstrat_link_decode(&message, link);
+}
+
+static void test_the_id_of_a_bridge_is_read_if_it_has_eight_bytes(void)
+{
+    static const unsigned char id[9] = {0x80, 0, 2, 0, 0, 0, 0, 7, 1}, none[8] = {0};
+    struct netstrat_link link;
+    struct bytes data;
+
+    for (size_t size = 0; size <= sizeof id; size++) {
+        data.length = 0;
+        attribute(&data, IFLA_BR_FORWARD_DELAY, id, 4);
+        attribute(&data, 11 /* IFLA_BR_BRIDGE_ID */, id, size);
+        CHECK(decode_data(&link, "bridge", &data) == 0);
+        CHECK(memcmp(link.bridge_id, size == 8 ? id : none, 8) == 0);
+        CHECK(decode_data(&link, "vxlan", &data) == 0 && memcmp(link.bridge_id, none, 8) == 0);
+    }
+    put(&data, "\xff\xff\x01\x00", 4);
+    CHECK(decode_data(&link, "bridge", &data) == -EBADMSG);
+    CHECK(decode_data(&link, "vxlan", &data) == 0); /* nobody looks */
+}
+
+static void test_a_link_without_index_or_name_is_malformed(void)
+{
+    static const struct {
+        int32_t index;
+        const char *name; /* NULL: no such attribute */
+        size_t size;
+    } rows[] = {
+        {0, "eth0", 5},
+        {-1, "eth0", 5},
+        {3, NULL, 0},
+        {3, "eth0", 4}, /* without its NUL */
+        {3, "1234567890123456", 17},
+        {3, "", 1},
+        {3, "", 0},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct bytes bytes = {{0}, 0};
+        struct netstrat_message message;
+
+        put_link(&bytes, RTM_NEWLINK, rows[i].index, rows[i].name, rows[i].size);
+        message = only_message(&bytes);
+        CHECK(decode_link(&message) == -EBADMSG && decode_name(&message) == -EBADMSG);
+        CHECK(decode_flags(&message) == (rows[i].index > 0 ? 0 : -EBADMSG));
+    }
+}
+
+static void test_a_link_that_is_gone_has_no_name(void)
+{
+    struct netstrat_link_name name;
+    struct netstrat_message message;
+    struct bytes bytes = {{0}, 0};
+
+    put_link(&bytes, RTM_DELLINK, INT32_MAX, "123456789012345", 16);
+    message = only_message(&bytes);
+    CHECK(netstrat_link_name_decode(&message, &name) == 0);
+    CHECK(name.index == INT32_MAX && name.name[0] == '\0');
+    torment(decode_name, &bytes);
+
+    /* A bridge that lets go of a port says so with RTM_DELLINK of its own family. */
+    bytes.data[16] = 7; /* AF_BRIDGE */
+    message = only_message(&bytes);
+    CHECK(netstrat_link_name_decode(&message, &name) == 0 && !strcmp(name.name, "123456789012345"));
+}
+
+static void test_other_messages_are_not_links(void)
+{
+    static const uint16_t types[] = {RTM_GETLINK, RTM_SETLINK, RTM_NEWADDR, NEWSTATS, NLMSG_ERROR};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct bytes bytes = {{0}, 0};
+        struct netstrat_message message;
+
+        put_link(&bytes, types[i], 3, "eth0", 5);
+        message = only_message(&bytes);
+        CHECK(decode_link(&message) == -EBADMSG && decode_name(&message) == -EBADMSG);
+        CHECK(decode_flags(&message) == -EBADMSG);
+    }
+}
+
+/* Of a message that was cut off the beginning alone is believed: it holds the flags. */
+static void test_the_flags_stand_at_the_beginning(void)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+    uint32_t flags = 0;
+    int32_t index = 0;
+    size_t size;
+
+    put_whole_link(&bytes);
+    message = only_message(&bytes);
+    CHECK(netstrat_link_flags_decode(&message, &index, &flags) == 0);
+    CHECK(index == 7 && flags == (IFF_UP | IFF_RUNNING));
+    for (size = 0; size < bytes.length; size++) {
+        CHECK(decode_copy(decode_flags, bytes.data, size, bytes.length - size) ==
+              (size < 32 ? -EBADMSG : 0));
+        CHECK(decode_copy(decode_link, bytes.data, size, bytes.length - size) == -EBADMSG);
+        CHECK(decode_copy(decode_name, bytes.data, size, bytes.length - size) == -EBADMSG);
+    }
+    torment(decode_flags, &bytes);
+}
+
+/* IFLA_IFNAME is all that name_decode needs: what stands behind it is not looked at. */
+static void test_a_malformed_attribute_is_found_where_it_is_looked_at(void)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+    size_t at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
+
+    put_info(&bytes, 3, 0);
+    attribute(&bytes, IFLA_IFNAME | 0x8000, "eth0", 5); /* the flag is not part of the type */
+    put(&bytes, "\xff\xff\x01", 4);
+    finish(&bytes, at);
+    message = only_message(&bytes);
+    CHECK(decode_link(&message) == -EBADMSG);
+    CHECK(decode_name(&message) == 0);
+}
+
+/* Those that the kernel would never send are passed over; a list that is malformed ends there. */
+static void test_alternative_names_are_bounded(void)
+{
+    char name[NETSTRAT_ALT_NAME_SIZE], longest[200];
+    struct bytes list = {{0}, 0};
+    struct netstrat_rest rest;
+
+    memset(longest, 'x', sizeof longest);
+    attribute(&list, ALT_IFNAME, longest, sizeof longest); /* too long, and without its NUL */
+    longest[127] = '\0';
+    attribute(&list, ALT_IFNAME, "", 1);
+    attribute(&list, ALT_IFNAME, longest, 128);
+    put(&list, "\xff\xff\x35\x00", 4);
+    attribute(&list, ALT_IFNAME, "behind", 7);
+    rest.at = list.data;
+    rest.left = list.length;
+    rest.missing = 0;
+    CHECK(netstrat_altname_next(&rest, name) == 1 && !strcmp(name, longest));
+    CHECK(netstrat_altname_next(&rest, name) == 0 && !strcmp(name, longest));
 }
 
 int main(void)
 {
-    int before;
-
-    enter_sandbox(0);
-    before = count_descriptors();
-    test_up_and_down();
-    test_refusals();
-    test_batch();
-    test_counters();
-    test_permission();
-    test_watching();
-    test_many_links();
-    test_stranger();
-    if (!is_emulated())
-        test_full_queue();
-    CHECK(count_descriptors() == before);
+    test_each_request_is_these_bytes();
+    test_requests_stand_one_behind_the_other();
+    test_a_name_that_is_not_valid_leaves_the_batch_as_it_was();
+    test_a_link_is_read_whole();
+    test_what_a_link_does_not_have_is_marked_so();
+    test_an_attribute_of_the_wrong_size_is_malformed();
+    test_hairpin_is_read_of_a_port_of_a_bridge_only();
+    test_the_id_of_a_bridge_is_read_if_it_has_eight_bytes();
+    test_a_link_without_index_or_name_is_malformed();
+    test_a_link_that_is_gone_has_no_name();
+    test_other_messages_are_not_links();
+    test_the_flags_stand_at_the_beginning();
+    test_a_malformed_attribute_is_found_where_it_is_looked_at();
+    test_alternative_names_are_bounded();
     return report();
 }

@@ -4,24 +4,28 @@
     unshare -Urnm tests/fuzz/capture.py FOLDER
 
 Run in a network namespace of its own, which it fills with interfaces. Each seed is a file in
-FOLDER/decode, /counter, /encode or /socket, named after what it holds. See README.md.
+FOLDER/decode, /counter, /encode, /error or /socket, named after what it holds. See README.md.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 REQUEST, ACK, DUMP = 1, 4, 0x300
 NEWLINK, DELLINK, GETLINK, NEWSTATS, GETSTATS = 16, 17, 18, 92, 94
+NEWADDR, GETADDR, NEWROUTE, GETROUTE, NEWNSID, GETNSID = 20, 22, 24, 26, 88, 90
 ERROR, DONE = 2, 3
 CAPPED, TLVS, INTERRUPTED = 0x100, 0x200, 0x10
 SOL_NETLINK, CAP_ACK, EXT_ACK = 270, 10, 11
 IFNAME, STATS64, GROUP_LINK = 3, 23, 1
+ADDRESS, MTU, LINK, MASTER, TXQLEN, LINKINFO, IFALIAS, GROUP = 1, 4, 5, 10, 13, 18, 20, 27
+LINK_NETNSID, PROP_LIST, ALT_IFNAME = 37, 52, 53
 
 
 def message(kind: int, payload: bytes, flags: int = 0, sequence: int = 0, port: int = 0) -> bytes:
@@ -90,6 +94,13 @@ def captured() -> Iterator[tuple[str, bytes]]:
             pass
     ip("link", "add", "va", "type", "veth", "peer", "name", "vb")
     ip("link", "property", "add", "dev", "va", "altname", "an-alternative-name-of-va")
+    ip("link", "add", "name", "br0", "type", "bridge")
+    ip("link", "set", "va", "master", "br0", "alias", "one end")
+    ip("link", "set", "va", "type", "bridge_slave", "hairpin", "on")
+    ip("address", "add", "192.0.2.1", "peer", "192.0.2.2/24", "dev", "vb", "label", "vb:1")
+    ip("address", "add", "2001:db8::1/64", "dev", "vb", "valid_lft", "900", "preferred_lft", "600")
+    ip("link", "set", "vb", "up")
+    ip("route", "add", "198.51.100.0/24", "via", "192.0.2.2", "dev", "vb", "metric", "7", "onlink")
     requests = {
         "link": get(b"lo"),
         "link-veth": get(b"va"),
@@ -103,6 +114,10 @@ def captured() -> Iterator[tuple[str, bytes]]:
         "dump-links-with-counters": message(GETLINK, info(), REQUEST | DUMP),
         "dump-stats": stats(0, REQUEST | DUMP),
         "dump-stats-no-filter": message(GETSTATS, bytes(12), REQUEST | DUMP),
+        "link-bridge": get(b"br0"),
+        "dump-addresses": message(GETADDR, bytes(8), REQUEST | DUMP),
+        "dump-routes": message(GETROUTE, bytes(12), REQUEST | DUMP),
+        "nsid": message(GETNSID, bytes(4) + attribute(2, struct.pack("=I", os.getpid())), REQUEST),
         "unknown-kind": message(
             NEWLINK,
             info() + attribute(IFNAME, b"x\0") + attribute(18, attribute(1, b"none")),
@@ -173,6 +188,109 @@ def crafted() -> Iterator[tuple[str, bytes]]:
     yield "stats-other", message(NEWSTATS, head[:4] + b"\1\0\0\0\1\0\0\0" + attribute(2, counters))
 
 
+def crafted_links() -> Iterator[tuple[str, bytes]]:
+    """What netstrat_link_decode reads beyond the name, and every way in which it is malformed."""
+    head = info(7, 1) + attribute(IFNAME, b"eth0\0")
+    number = struct.pack("=I", 1500)
+    for kind in (MTU, LINK, MASTER, TXQLEN, GROUP, LINK_NETNSID):
+        yield f"link-number-{kind}", message(NEWLINK, head + attribute(kind, number))
+        yield f"link-number-{kind}-short", message(NEWLINK, head + attribute(kind, number[:3]))
+    yield "link-mac", message(NEWLINK, head + attribute(ADDRESS, bytes(6)))
+    yield "link-mac-longest", message(NEWLINK, head + attribute(ADDRESS, bytes(32)))
+    yield "link-mac-too-long", message(NEWLINK, head + attribute(ADDRESS, bytes(33)))
+    yield "link-mac-permanent", message(NEWLINK, head + attribute(54, bytes(6)))
+    yield "link-alias", message(NEWLINK, head + attribute(IFALIAS, b"an alias\0"))
+    yield "link-alias-unended", message(NEWLINK, head + attribute(IFALIAS, b"an alias"))
+    yield "link-alias-long", message(NEWLINK, head + attribute(IFALIAS, b"x" * 256 + b"\0"))
+
+    def kinds(*nested: bytes) -> bytes:
+        return message(NEWLINK, head + attribute(LINKINFO, b"".join(nested)))
+
+    bridge, slave = attribute(1, b"bridge\0"), attribute(4, b"bridge\0")
+    yield "kind", kinds(attribute(1, b"veth\0"))
+    yield "kind-unended", kinds(attribute(1, b"veth"))
+    yield "kind-cut", kinds(attribute(1, b"veth\0"), b"\1")
+    yield "bridge-id", kinds(bridge, attribute(2, attribute(11, bytes(8)) + attribute(1, bytes(4))))
+    yield "bridge-id-short", kinds(bridge, attribute(2, attribute(11, bytes(7))))
+    yield "bridge-malformed", kinds(bridge, attribute(2, b"\1\2\3"))
+    yield "data-of-others", kinds(attribute(1, b"veth\0"), attribute(2, b"\1\2\3"))
+    yield "port", kinds(slave, attribute(5, attribute(4, b"\1")))
+    yield "port-off", kinds(slave, attribute(5, attribute(4, b"\0") + attribute(1, b"\3")))
+    yield "port-empty", kinds(slave, attribute(5, attribute(4, b"")))
+    yield "port-malformed", kinds(slave, attribute(5, b"\1"))
+    yield "port-of-others", kinds(attribute(4, b"bond\0"), attribute(5, b"\1"))
+    yield "port-kind-unended", kinds(attribute(4, b"bond"))
+    names = attribute(ALT_IFNAME, b"x" * 127 + b"\0") + attribute(1, b"?")
+    names += attribute(ALT_IFNAME, b"x" * 128 + b"\0") + attribute(ALT_IFNAME, b"with space\0")
+    yield "altnames", message(NEWLINK, head + attribute(PROP_LIST, names))
+    yield "altnames-malformed", message(NEWLINK, head + attribute(PROP_LIST, names[:9]))
+
+
+def crafted_rest() -> Iterator[tuple[str, bytes]]:
+    """Addresses, routes and ids at the edges of the checks."""
+    four = bytes([192, 0, 2, 1])
+    for family, own in ((2, four), (10, bytes(16)), (7, four)):
+        head = struct.pack("=BBBBI", family, 24, 0, 0, 7)
+        both = attribute(1, own) + attribute(2, own)
+        yield f"address-{family}", message(NEWADDR, head + both)
+        yield f"address-{family}-alone", message(NEWADDR, head + attribute(1, own))
+        yield f"address-{family}-local", message(NEWADDR, head + attribute(2, own))
+        yield f"address-{family}-cut", message(NEWADDR, head + both[:6])
+    head = struct.pack("=BBBBI", 2, 24, 0, 0, 7)
+    local = attribute(2, four)
+    peer = attribute(1, bytes([192, 0, 2, 2]))
+    yield "address-deleted", message(NEWADDR + 1, head + local + peer)
+    yield "address-none", message(NEWADDR, head)
+    yield "address-short", message(NEWADDR, head[:7])
+    yield "address-index-0", message(NEWADDR, head[:4] + bytes(4) + local)
+    yield "address-index-large", message(NEWADDR, head[:4] + b"\xff" * 4 + local)
+    yield "address-length", message(NEWADDR, struct.pack("=BBBBI", 2, 33, 0, 0, 7) + local)
+    yield "address-with-other", message(NEWADDR, head + local + attribute(77, four))
+    more = {3: b"eth0:1\0", 4: four, 6: bytes(16), 8: bytes(4), 9: bytes(4), 11: b"\3"}
+    for kind, value in more.items():
+        yield f"address-with-{kind}", message(NEWADDR, head + local + attribute(kind, value))
+        short = attribute(kind, value[:-1])
+        yield f"address-with-{kind}-short", message(NEWADDR, head + local + short)
+    for family, own in ((2, four), (10, bytes(16)), (7, four)):
+        head = struct.pack("=BBBBBBBBI", family, 24, 0, 0, 254, 3, 0, 1, 0)
+        yield f"route-{family}", message(NEWROUTE, head + attribute(1, own))
+        yield f"route-{family}-deleted", message(NEWROUTE + 1, head + attribute(1, own))
+        yield f"route-{family}-no-destination", message(NEWROUTE, head)
+    head = struct.pack("=BBBBBBBBI", 2, 0, 0, 0, 254, 3, 0, 1, 0)
+    yield "route-short", message(NEWROUTE, head[:11])
+    yield "route-default", message(NEWROUTE, head)
+    yield "route-cut", message(NEWROUTE, head + b"\1")
+    parts = {5: four, 7: four, 4: bytes(4), 6: bytes(4), 15: bytes(4), 8: bytes(8), 30: b"\2"}
+    for kind, value in parts.items():
+        yield f"route-with-{kind}", message(NEWROUTE, head + attribute(kind, value))
+        yield f"route-with-{kind}-short", message(NEWROUTE, head + attribute(kind, value[:-1]))
+    for family, size in ((2, 4), (10, 16), (10, 15), (7, 4)):
+        via = attribute(18, struct.pack("=H", family) + bytes(size))
+        yield f"route-via-{family}-{size}", message(NEWROUTE, head + via)
+    yield "route-via-short", message(NEWROUTE, head + attribute(18, b"\2"))
+    for kind in (NEWNSID, NEWNSID + 1):
+        yield f"nsid-{kind}", message(kind, bytes(4) + attribute(1, struct.pack("=i", -1)))
+    yield "nsid-short", message(NEWNSID, b"")
+    yield "nsid-none", message(NEWNSID, bytes(4) + attribute(2, bytes(4)))
+    yield "nsid-number-short", message(NEWNSID, bytes(4) + attribute(1, bytes(3)))
+    yield "nsid-malformed", message(NEWNSID, bytes(4) + b"\1")
+
+
+def cut() -> Iterator[tuple[str, bytes]]:
+    """Datagrams that did not fit the buffer: how much is missing, and what there is."""
+    link = message(NEWLINK, info(7, 1) + attribute(IFNAME, b"eth0\0") + bytes(400))
+    ack = message(ERROR, struct.pack("=i", -22) + bytes(400))
+    row = message(NEWSTATS, struct.pack("=BBHII", 0, 0, 0, 7, 1) + attribute(1, bytes(64)))
+    one = message(77, b"xxxx")
+    for name, whole in {"link": link, "ack": ack, "row": row, "second": one + link}.items():
+        for left in (8, 16, 24, 36, 60):
+            yield f"cut-{name}-{left}", struct.pack("<H", len(whole) - left) + whole[:left]
+    for kind, fixed in ((NEWADDR, 8), (NEWROUTE, 12), (NEWNSID, 4)):
+        whole = message(kind, b"\2" + bytes(fixed + 40))
+        yield f"cut-{kind}", struct.pack("<H", 20) + whole[:-20]
+    yield "cut-more-than-that", struct.pack("<H", 10) + link[:20]
+
+
 def counters() -> Iterator[tuple[str, bytes]]:
     """Texts of counters."""
     yield "sysfs", Path("/sys/class/net/lo/statistics/rx_bytes").read_bytes()
@@ -186,6 +304,11 @@ def counters() -> Iterator[tuple[str, bytes]]:
     texts += ["0" * 40 + "1", "1" * 30 + "x", "12\0", "\0"]
     for number, text in enumerate(texts):
         yield f"text-{number}", text.encode()
+    addresses = ["192.0.2.1", "192.0.2.1/24", "192.0.2.1/0", "0.0.0.0/0", "::1/128", "2001:db8::/9"]
+    addresses += ["192.0.2.1/33", "192.0.2.1/", "192.0.2.1/024", "192.0.2.1/1x", "192.0.2.1/1000"]
+    addresses += ["192.0.2", "::g", "::/129", "1" * 60, "10.0.0.1/-1", "::1/5"]
+    for number, text in enumerate(addresses):
+        yield f"address-{number}", text.encode()
 
 
 def requests() -> Iterator[tuple[str, bytes]]:
@@ -198,8 +321,116 @@ def requests() -> Iterator[tuple[str, bytes]]:
     names += [b"x" * 16, b"x" * 127, b"x" * 128, b"x" * 16 + b"\xa0", b"tab\t", b"a\1"]
     yield "names", b"\3\xff" + b"".join(one(i % 2, name) for i, name in enumerate(names))
     yield "every-kind", b"\3\xff" + b"".join(one(kind, b"lo\0\1") for kind in range(5))
+    yield "dump-with-counters", b"\3\xff" + one(3, b"\1")
     for room in (0, 15, 27, 28, 31, 39, 40, 41):
         yield f"room-{room}", bytes([0, room]) + b"".join(one(kind, b"lo") for kind in range(5))
+
+    begin, append, put, string, u8, u32, nest, end, refuse, finish, much, big, check = range(5, 18)
+    number = struct.pack("<I", 0x00050010)  # RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK
+    parts = [one(append, b"xyz"), one(append, b""), one(put, b"\3\0\0\0"), one(put, b"")]
+    parts += [one(string, b"text"), one(u8, b"\7"), one(u32, b"1234")]
+    nested = [one(nest, b"\22"), *parts, one(nest, b"\2"), *parts, one(end, b""), one(end, b"")]
+    whole = [one(begin, number), *parts, *nested, one(finish, b"")]
+    for room in (0, 10, 16, 17, 20, 30, 40, 60, 100, 0x3FF):
+        yield f"parts-{room}", struct.pack(">H", room) + b"".join(whole * 2)
+    wide = struct.pack(">H", 0xFFFF)
+    yield "refused", wide + b"".join([*whole[:3], one(refuse, b"\1"), *whole[3:], *whole])
+    yield "not-begun", wide + one(finish, b"") + one(append, b"x") + one(finish, b"")
+    yield "begun-twice", wide + b"".join([*whole[:4], *whole])
+    for name, length in (("fits", 65000), ("too-long", 65532), ("longest", 65531)):
+        size = one(big, struct.pack("<I", length))
+        yield f"value-{name}", wide + b"".join([whole[0], size, one(finish, b"")])
+        size = one(much, struct.pack("<I", length))
+        nested = [one(nest, b"\22"), size, one(end, b""), one(refuse, b"\1"), one(finish, b"")]
+        yield f"nest-{name}", wide + b"".join([whole[0], *nested])
+
+    def batch(count: int, *messages: bytes) -> bytes:
+        return b"\0\x40" + one(check, bytes([count]) + b"".join(messages))
+
+    good = message(NEWLINK, bytes(16), REQUEST | ACK)
+    yield "check", batch(2, good, good)
+    yield "check-none", batch(0)
+    yield "check-too-few", batch(1, good, good)
+    yield "check-too-many", batch(2, good)
+    yield "check-cut", batch(2, good, good[:15])
+    yield "check-no-ack", batch(2, good, message(NEWLINK, bytes(16), REQUEST))
+    yield "check-dump", batch(1, message(GETLINK, bytes(16), REQUEST | ACK | DUMP))
+    yield "check-get", batch(1, message(GETLINK, bytes(16), REQUEST | ACK))
+    yield "check-replace", batch(1, message(NEWLINK, bytes(16), REQUEST | ACK | DUMP))
+    for length in (0, 15, 17, 18, 36, 1 << 31):
+        yield f"check-length-{length:x}", batch(1, struct.pack("=I", length) + good[4:])
+    yield from settings(one)
+
+
+def packed(name: str, calls: list[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Calls on a batch with room for all of them, as many in a seed as a fuzzer likes."""
+    while calls:
+        seed = b"\x80\xff"
+        while calls and len(seed) + len(calls[0]) < 2048:
+            seed += calls.pop(0)
+        yield f"{name}-{len(calls)}", seed
+
+
+def settings(one: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
+    """Links, addresses and routes with every setting, one at a time and together."""
+
+    def link(chosen: int, name: bytes = b"eth0", mac: int = 6, up: int = 1) -> bytes:
+        # Up to the name; the alias would not fit a call's 255 bytes.
+        head = struct.pack("=IiIIII", chosen, 9, up, 1500, 1000, mac) + bytes(range(32))
+        return head + struct.pack("=iiII", 3, 4, 1, 5) + name.ljust(16, b"\0") + b"alias\0"
+
+    for kind in range(18, 22):
+        size = len(link(0))
+        links = [link(1 << bit) for bit in range(11)]
+        links += [struct.pack("=I", 1).ljust(size, b"\0") + link(1 << bit) for bit in range(11)]
+        links += [link(0x5FF), link(4, up=0), link(1, b"a/b"), link(1, b"x" * 16)]
+        links += [link(32, mac=0), link(32, mac=33), link(256).ljust(255, b"\0")]
+        for chosen in (0, 1, 2, 0x82, 1 << 8, 1 << 9, 1 << 10, 0x3FF):
+            # By name and by index; the settings stand in the second half.
+            for which in (b"lo", b"\x87", b"\x87\0\0\x80"):
+                links.append(which.ljust(8, b"\0") + struct.pack("=Ii", chosen, 7))
+        yield from packed(f"links-{kind}", [one(kind, settings) for settings in links])
+
+    calls = [one(22, name) for name in (b"lo", b"x" * 16, b"a/b", b"\x87", b"\x87\0\0\x80")]
+    calls += [one(28, bytes([number, 7])) for number in range(3)]
+    calls += [one(23, b"\5"), one(28, b"\2\0\0\x80")]
+    calls.append(one(26, b"\2\0" + bytes(54) + struct.pack("=IIi", 0, 1000, 0)))
+    for family, length in ((2, 24), (10, 64), (2, 33), (0, 0), (7, 8)):
+        prefix = bytes([family, length]) + bytes(range(16))
+        tail = struct.pack("=IIII", 0x82, 5, 600, 300) + b"\0\3" + b"eth0:1"
+        for extra in (b"\0\0", bytes([family, length]), b"\2\x20", b"\2\x21", b"\x0a\x80"):
+            other = extra + bytes(16)
+            for index in (-1, 0, 7):
+                start = struct.pack("=i", index) + prefix
+                address = start + other + bytes(18) + b"\0\0" + tail
+                calls += [one(kind, address) for kind in (24, 25)]
+                calls.append(one(24, start + bytes(18) + other + b"\0\0" + tail))
+                route = struct.pack("=IIi", 7, 254, index) + b"\0\1\3\0" + bytes(4)
+                whole = prefix + other + bytes(18) + b"\0\0" + route
+                calls += [one(kind, whole) for kind in (26, 27)]
+                calls.append(one(26, prefix + bytes(18) + other + b"\0\0" + route))
+        start = struct.pack("=i", 7) + prefix + bytes(38)
+        calls.append(one(24, start + b"\xff" * 16 + b"\0\0" + b"x" * 20))
+        calls.append(one(24, start + b"\0" * 8 + b"\xff" * 8))
+        calls.append(one(24, start + b"\0" * 8 + b"\xff" * 4))
+    yield from packed("calls", calls)
+
+
+def failures() -> Iterator[tuple[str, bytes]]:
+    """Failures to put into a sentence."""
+
+    def failure(step: int, request: int, errno: int, name: bytes = b"", text: bytes = b"") -> bytes:
+        return struct.pack("<HHHB", step, request, errno, len(name)) + name + text
+
+    for step in range(0, 36, 5):
+        yield f"step-{step}", failure(step, 0, 1)
+    for errno in (0, 1, 19, 24, 9999):
+        yield f"errno-{errno}", failure(5, 16, errno, b"eth0", b"the kernel's words")
+        yield f"errno-{errno}-socket", failure(6, 0, errno)
+    for request in (0, 16, 94, 110, 65535):
+        yield f"request-{request}", failure(5, request, 22, b"lo")
+    yield "not-a-counter", failure(3, 0, 74, b"eth0", b"12\n\x1b[31m\0x")
+    yield "name", failure(1, 0, 22, b"\xff\x1b" * 60)
 
 
 def exchanges(datagrams: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
@@ -249,6 +480,16 @@ def exchanges(datagrams: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     yield "dump-refused", call(5, event(answer, ack(0, -95)), link, event(answer, done))
     yield "dump-lost", call(5, event(failure, b"\1"), event(answer, row + done), options=4)
     yield "dump-always-torn", call(5, *[event(answer, torn)] * 17)
+    whole = event(answer, message(NEWLINK, datagrams["link-0"][16:])) + event(answer, done)
+    refused = event(answer, ack(0, -95))
+    for kind in range(13):
+        yield f"call-{kind}-{1 << kind % 8}", call(kind, whole, count=3, options=1 << kind % 8)
+        yield f"call-{kind}-refused", call(kind, refused, whole)
+        yield f"call-{kind}-cut", call(kind, event(cut, datagrams["link-0"][:60]), whole, count=4)
+        yield f"call-{kind}-lost", call(kind, event(failure, b"\1"), whole, count=200)
+    yield "batch-in-parts", call(0, event(answer, ack(0, 0, 77)) * 4, count=4, options=129)
+    yield "copy", call(12, link * 3, event(answer, done), count=255)
+    yield "up-gone", call(6, event(answer, ack(0, -1)), event(answer, ack(0, -19)))
     yield (
         "dump-notified",
         call(
@@ -260,10 +501,12 @@ def exchanges(datagrams: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
 def main() -> None:
     """Writes them all."""
     datagrams = dict(captured())
+    whole = {**datagrams, **dict(crafted()), **dict(crafted_links()), **dict(crafted_rest())}
     seeds = {
-        "decode": {**datagrams, **dict(crafted())},
+        "decode": {**{name: b"\0\0" + data for name, data in whole.items()}, **dict(cut())},
         "counter": dict(counters()),
         "encode": dict(requests()),
+        "error": dict(failures()),
         "socket": dict(exchanges(datagrams)),
     }
     for target, files in seeds.items():

@@ -20,6 +20,19 @@
         }                                                                                          \
     } while (0)
 
+/* Outputs are filled with this before a call that may fail, which must leave them alone. */
+enum { UNTOUCHED = 0x5a };
+
+static inline int is_untouched(const void *output, size_t size)
+{
+    const unsigned char *bytes = (const unsigned char *)output;
+
+    while (size-- > 0)
+        if (*bytes++ != UNTOUCHED)
+            return 0;
+    return 1;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif

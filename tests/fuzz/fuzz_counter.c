@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes as a counter's text, against a second way of reading one: digit by digit, no libc. */
+/* Any bytes as a text: of a counter, against a second way of reading one (digit by digit, no
+ * libc), and of an address, which is the same again after it was written and read. */
 #include "fuzz.h"
 
 static int expected(const uint8_t *text, size_t size, uint64_t *value)
@@ -32,13 +33,41 @@ static int expected(const uint8_t *text, size_t size, uint64_t *value)
     return 0;
 }
 
+static void check_prefix(const char *text)
+{
+    struct netstrat_prefix prefix, again;
+    char written[NETSTRAT_PREFIX_SIZE];
+
+    memset(&prefix, UNTOUCHED, sizeof prefix);
+    if (netstrat_prefix_parse(text, &prefix) < 0) {
+        HOLDS(is_untouched(&prefix, sizeof prefix));
+        prefix.family = 0;
+        netstrat_prefix_format(&prefix, 1, written);
+        HOLDS(written[0] == '\0');
+        return;
+    }
+    netstrat_prefix_format(&prefix, 1, written);
+    HOLDS(netstrat_prefix_parse(written, &again) == 0 &&
+          memcmp(&prefix, &again, sizeof prefix) == 0);
+    netstrat_prefix_format(&prefix, 0, written);
+    HOLDS(!strchr(written, '/') && netstrat_prefix_parse(written, &again) == 0);
+    HOLDS(memcmp(prefix.bytes, again.bytes, sizeof prefix.bytes) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const uint64_t untouched = 0x5a5a5a5a5a5a5a5aU;
     uint64_t wanted = untouched, value = untouched;
     int result = expected(data, size, &wanted);
+    char text[128];
 
     HOLDS(netstrat_parse_counter((const char *)data, size, &value) == result);
     HOLDS(value == wanted); /* left alone where that failed */
+
+    if (size >= sizeof text)
+        size = sizeof text - 1;
+    memcpy(text, data, size);
+    text[size] = '\0';
+    check_prefix(text);
     return 0;
 }

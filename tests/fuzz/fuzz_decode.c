@@ -1,77 +1,117 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any bytes as a datagram: every message in it goes to every decoder. The input is one datagram.
- * Held to: offsets go forward and stay inside, outputs are in range, and untouched by a failure.
+ * Any bytes as a datagram: every message in it goes to every decoder. The input: two bytes (little
+ * endian) for how much of the datagram was cut off, and what there is of it.
+ * Held to: what is left shrinks and stays inside, outputs are in range, and untouched by a failure.
  */
 #include "fuzz.h"
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-/* Outputs are filled with this before each call. */
-enum { UNTOUCHED = 0x5a };
+/* A decoder whose only output is one struct, and what must hold of that. */
+#define DECODE(decode, message, output)                                                            \
+    (memset(&(output), UNTOUCHED, sizeof(output)),                                                 \
+     check_code(decode(message, &(output)), message, &(output), sizeof(output)))
 
-static int is_untouched(const void *output, size_t size)
+static int check_code(int code, const struct netstrat_message *message, const void *output,
+                      size_t size)
 {
-    const unsigned char *bytes = (const unsigned char *)output;
+    HOLDS(code == 0 || code == -EBADMSG || code == -EAFNOSUPPORT);
+    HOLDS(code == 0 || is_untouched(output, size));
+    HOLDS(code < 0 || message->payload.missing == 0);
+    return code;
+}
 
-    while (size-- > 0)
-        if (*bytes++ != UNTOUCHED)
-            return 0;
-    return 1;
+static int is_text(const char *text, size_t size)
+{
+    return memchr(text, '\0', size) != NULL;
+}
+
+static void walk_attributes(struct netstrat_rest rest)
+{
+    struct netstrat_attribute attribute, before;
+    int result;
+
+    memset(&attribute, UNTOUCHED, sizeof attribute);
+    for (;;) {
+        const unsigned char *at = rest.at, *end = rest.at + rest.left;
+
+        before = attribute;
+        result = netstrat_attribute_next(&rest, &attribute);
+        if (result <= 0) {
+            HOLDS(rest.at == at && rest.at + rest.left == end);
+            break;
+        }
+        HOLDS(result == 1 && rest.at >= at + 4 && rest.at <= end && rest.at + rest.left == end);
+        HOLDS(attribute.value.at == at + 4 && attribute.value.left <= (size_t)(end - at) - 4);
+        HOLDS(attribute.type < 0x4000 && attribute.value.missing == 0);
+    }
+    HOLDS(memcmp(&before, &attribute, sizeof attribute) == 0);
+    HOLDS(result == 0 ? rest.left == 0 : result == -EBADMSG);
 }
 
 static void decode_ack(const struct netstrat_message *message)
 {
     struct netstrat_error error;
-    int code, same, result;
+    int verdict, same, result;
 
     memset(&error, UNTOUCHED, sizeof error);
-    memset(&code, UNTOUCHED, sizeof code);
-    result = netstrat_decode_ack(message, &code, &error);
+    memset(&verdict, UNTOUCHED, sizeof verdict);
+    result = netstrat_ack_decode(message, &verdict, &error);
     if (result < 0) {
         HOLDS(result == -EBADMSG);
-        HOLDS(is_untouched(&code, sizeof code) && is_untouched(&error, sizeof error));
+        HOLDS(is_untouched(&verdict, sizeof verdict) && is_untouched(&error, sizeof error));
     } else {
-        HOLDS(result == 0 && code <= 0 && code >= -4095);
+        HOLDS(result == 0 && verdict <= 0 && verdict >= -4095);
         HOLDS(error.text_length < NETSTRAT_TEXT_SIZE && error.text[error.text_length] == '\0');
         HOLDS(strlen(error.text) == error.text_length);
-        HOLDS(is_untouched(&error.code, sizeof error.code));
-        HOLDS(is_untouched(&error.operation, sizeof error.operation));
+        HOLDS(is_untouched(&error, offsetof(struct netstrat_error, text_length)));
     }
-    HOLDS(netstrat_decode_ack(message, &same, NULL) == result); /* `error` changes nothing else */
-    HOLDS(result < 0 || same == code);
+    HOLDS(netstrat_ack_decode(message, &same, NULL) == result); /* `error` changes nothing else */
+    HOLDS(result < 0 || same == verdict);
 }
 
 static void decode_link(const struct netstrat_message *message)
 {
-    struct netstrat_link link, alone;
-    struct netstrat_counters counters;
-    int result, without;
+    struct netstrat_link_name name;
+    struct netstrat_link link;
+    struct netstrat_rest altnames;
+    char altname[NETSTRAT_ALT_NAME_SIZE];
+    uint32_t flags;
+    int32_t index;
+    int whole, named, flagged;
 
-    memset(&link, UNTOUCHED, sizeof link);
-    memset(&alone, UNTOUCHED, sizeof alone);
-    memset(&counters, UNTOUCHED, sizeof counters);
-    result = netstrat_decode_link(message, &link, &counters);
-    without = netstrat_decode_link(message, &alone, NULL);
-    if (result < 0) {
-        HOLDS(result == -EBADMSG || result == -ENODATA);
-        HOLDS(is_untouched(&link, sizeof link) && is_untouched(&counters, sizeof counters));
-    } else {
-        HOLDS(without == 0 && memcmp(&link, &alone, sizeof link) == 0);
+    memset(&index, UNTOUCHED, sizeof index);
+    memset(&flags, UNTOUCHED, sizeof flags);
+    flagged = netstrat_link_flags_decode(message, &index, &flags);
+    HOLDS(flagged == 0 || (flagged == -EBADMSG && is_untouched(&index, sizeof index) &&
+                           is_untouched(&flags, sizeof flags)));
+    named = DECODE(netstrat_link_name_decode, message, name);
+    whole = DECODE(netstrat_link_decode, message, link);
+    HOLDS(flagged == 0 || named < 0);
+    HOLDS(named == 0 || whole < 0); /* the whole of it has a name */
+    if (named == 0) {
+        HOLDS(name.index == index && index > 0 && is_text(name.name, sizeof name.name));
+        /* The first byte is the family: a bridge uses its own to say what leaves the bridge
+         * only. */
+        HOLDS((name.name[0] == '\0') ==
+              (message->type == RTM_DELLINK && message->payload.at[0] == 0));
     }
-    HOLDS(result != -ENODATA || without == 0); /* nothing wrong with it but that */
-    if (without < 0) {
-        HOLDS(without == -EBADMSG && is_untouched(&alone, sizeof alone));
+    if (whole < 0)
         return;
-    }
-    HOLDS(alone.index > 0);
-    /* The first byte is the family: a bridge uses its own to say what leaves the bridge only. */
-    HOLDS(alone.gone == (message->type == RTM_DELLINK && message->payload[0] == 0));
-    HOLDS(alone.name[0] != '\0' && memchr(alone.name, '\0', sizeof alone.name));
+    HOLDS(link.index == index && link.flags == flags && link.name[0] != '\0');
+    HOLDS(is_text(link.name, sizeof link.name) && is_text(link.kind, sizeof link.kind));
+    HOLDS(is_text(link.alias, sizeof link.alias) && link.mac_length <= sizeof link.mac);
+    HOLDS(link.hairpin >= -1 && link.hairpin <= 1);
+    altnames = link.altnames;
+    HOLDS(!altnames.at ||
+          (altnames.at >= message->payload.at && altnames.left <= message->payload.left));
+    while (netstrat_altname_next(&altnames, altname))
+        HOLDS(altname[0] != '\0' && is_text(altname, sizeof altname));
 }
 
-static void decode_stats(const struct netstrat_message *message)
+static void decode_counters(const struct netstrat_message *message)
 {
     struct netstrat_counters counters;
     int32_t index;
@@ -79,36 +119,67 @@ static void decode_stats(const struct netstrat_message *message)
 
     memset(&counters, UNTOUCHED, sizeof counters);
     memset(&index, UNTOUCHED, sizeof index);
-    result = netstrat_decode_stats(message, &index, &counters);
+    result = netstrat_counters_decode(message, &index, &counters);
     if (result < 0) {
         HOLDS(result == -EBADMSG || result == -ENODATA);
         HOLDS(is_untouched(&counters, sizeof counters) && is_untouched(&index, sizeof index));
     } else {
-        HOLDS(index > 0);
+        HOLDS(index > 0 && message->payload.missing == 0);
     }
+}
+
+static void decode_others(const struct netstrat_message *message)
+{
+    struct netstrat_address address;
+    struct netstrat_route route;
+    int32_t nsid;
+
+    if (DECODE(netstrat_address_decode, message, address) == 0) {
+        HOLDS(address.index > 0 && address.local.length <= 128 && address.peer.length <= 128);
+        HOLDS(address.local.family != 0 && is_text(address.label, sizeof address.label));
+    }
+    if (DECODE(netstrat_route_decode, message, route) == 0)
+        HOLDS(route.destination.family != 0 && route.destination.length <= 128 &&
+              route.gateway.length <= 128);
+    (void)DECODE(netstrat_nsid_decode, message, nsid);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct netstrat_message message, before;
-    size_t offset = 0, last = 0;
-    int result;
+    struct netstrat_rest rest;
+    size_t missing;
+    int cut = 0, result;
 
+    if (size < 2)
+        return 0;
+    missing = data[0] | (size_t)data[1] << 8;
+    rest.at = data + 2;
+    rest.left = size - 2;
+    rest.missing = missing;
     memset(&message, UNTOUCHED, sizeof message);
     for (;;) {
+        const unsigned char *at = rest.at;
+
         before = message;
-        result = netstrat_next_message(data, size, &offset, &message);
-        if (result <= 0)
+        result = netstrat_message_next(&rest, &message);
+        if (result <= 0) {
+            HOLDS(rest.at == at);
             break;
-        HOLDS(result == 1 && offset > last && offset <= size);
-        HOLDS(message.payload == data + last + 16 && message.length <= offset - last - 16);
-        HOLDS(offset == size || (offset % 4 == 0 && offset - last - 16 < message.length + 4));
+        }
+        HOLDS(result == 1 && !cut && rest.at >= at + 16 && rest.at + rest.left == data + size);
+        HOLDS(message.payload.at == at + 16 && message.payload.left <= (size_t)(rest.at - at) - 16);
+        HOLDS((size_t)(rest.at - at) - 16 < message.payload.left + 4);
+        HOLDS(message.payload.missing <= missing && rest.missing == missing);
+        cut = message.payload.missing > 0; /* then it is the last one */
+        HOLDS(!cut || rest.left == 0);
+        walk_attributes(message.payload);
         decode_ack(&message);
         decode_link(&message);
-        decode_stats(&message);
-        last = offset;
+        decode_counters(&message);
+        decode_others(&message);
     }
-    HOLDS(offset == last && memcmp(&before, &message, sizeof message) == 0);
-    HOLDS(result == 0 ? offset == size : result == -EBADMSG);
+    HOLDS(memcmp(&before, &message, sizeof message) == 0);
+    HOLDS(result == 0 ? rest.left == 0 || (missing > 0 && rest.left < 16) : result == -EBADMSG);
     return 0;
 }

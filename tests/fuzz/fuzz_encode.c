@@ -1,13 +1,140 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any bytes as names and numbers of requests, in a batch of any size. The input: the batch's room,
- * then for each request a byte for its kind, a length, and so many bytes of name.
+ * Any sequence of calls on a batch of any size, beside a second builder that does the same in its
+ * own way. The input: the batch's room (two bytes, big endian), then for each call a byte for its
+ * kind, a length, and so many bytes, from which its arguments are made.
  */
 #include "fuzz.h"
 
-enum { MOST_ROOM = 1024 };
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 
-/* The rule for names, put in another way than message.c does. */
+enum {
+    MOST_ROOM = 0x7fff * 4, /* more than the 64 KiB of an attribute */
+    BIG = 70000,
+    MOST_NESTS = 8,
+    HEADER = 16
+};
+
+enum kind {
+    /* whole messages */
+    SET_LINK_FLAGS,
+    GET_LINK,
+    GET_COUNTERS,
+    DUMP_LINKS,
+    DUMP_COUNTERS,
+    /* the parts of one */
+    BEGIN,
+    APPEND,
+    PUT,
+    PUT_STRING,
+    PUT_U8,
+    PUT_U32,
+    NEST,
+    NEST_END,
+    REFUSE,
+    FINISH,
+    APPEND_BIG,
+    PUT_BIG,
+    /* any bytes as a batch */
+    CHECK,
+    /* whole messages with many arguments */
+    ADD_LINK,
+    ADD_MACVLAN,
+    ADD_VETH,
+    SET_LINK,
+    DELETE_LINK,
+    DELETE_GROUP,
+    ADD_ADDRESS,
+    DELETE_ADDRESS,
+    ADD_ROUTE,
+    DELETE_ROUTE,
+    OTHERS,
+    KINDS
+};
+
+static const unsigned char big[BIG];
+
+/* ---- the second builder ---- */
+
+static struct {
+    unsigned char data[MOST_ROOM + 2 * BIG];
+    size_t room, used, start;
+    uint32_t count;
+    int code;
+} model;
+
+/* The core's and the model's nests, of the message under construction. */
+static struct {
+    size_t core[MOST_NESTS], model[MOST_NESTS];
+    unsigned depth;
+} nests;
+
+static void model_add(const void *bytes, size_t size)
+{
+    size_t padded = (size + 3) / 4 * 4;
+
+    if (model.code != 0)
+        return;
+    if (model.used + padded > model.room) {
+        model.code = -EMSGSIZE;
+        return;
+    }
+    memset(model.data + model.used, 0, padded);
+    memcpy(model.data + model.used, bytes, size);
+    model.used += padded;
+}
+
+static void model_begin(uint16_t type, uint16_t flags)
+{
+    unsigned char header[HEADER] = {0};
+
+    memcpy(header + 4, &type, 2);
+    memcpy(header + 6, &flags, 2);
+    model.start = model.used;
+    model.code = 0;
+    model_add(header, HEADER);
+    nests.depth = 0;
+}
+
+static void model_put(uint16_t type, const void *value, size_t size)
+{
+    static unsigned char attribute[BIG + 4];
+    uint16_t length = (uint16_t)(size + 4);
+
+    if (size + 4 > 65535) {
+        if (model.code == 0)
+            model.code = -EMSGSIZE;
+        return;
+    }
+    memcpy(attribute, &length, 2);
+    memcpy(attribute + 2, &type, 2);
+    memcpy(attribute + 4, value, size);
+    model_add(attribute, size + 4);
+}
+
+static int model_finish(void)
+{
+    uint32_t length = (uint32_t)(model.used - model.start);
+    int code = model.code;
+
+    if (code == 0 && length < HEADER)
+        code = -EINVAL;
+    model.code = 0;
+    if (code == 0) {
+        memcpy(model.data + model.start, &length, 4);
+        model.count++;
+    } else {
+        model.used = model.start;
+    }
+    model.start = model.used;
+    nests.depth = 0;
+    return code;
+}
+
+/* ---- a second reading ---- */
+
+/* The rule for names, put in another way than name.c does. */
 static int expected_kind(const char *name)
 {
     size_t length = strlen(name);
@@ -18,38 +145,272 @@ static int expected_kind(const char *name)
     return length > 15;
 }
 
-static int encode(struct netstrat_batch *batch, unsigned kind, const char *name, uint32_t number)
+/* Which message of a batch can't be sent; `count`: none, or the bytes behind the last one. */
+static uint32_t first_wrong(const unsigned char *data, size_t size, uint32_t count)
 {
-    switch (kind % 5) {
-    case 0:
-        return netstrat_put_link_flags(batch, name, number, number >> 8);
-    case 1:
-        return netstrat_put_get_link(batch, name);
-    case 2:
-        return netstrat_put_get_stats(batch, (int32_t)number);
-    case 3:
-        return netstrat_put_dump_links(batch, (int)(number & 1));
-    default:
-        return netstrat_put_dump_stats(batch);
+    uint32_t item;
+
+    for (item = 0; item < count; item++) {
+        uint32_t length;
+        uint16_t type, flags;
+
+        if (size < HEADER)
+            break;
+        memcpy(&length, data, 4);
+        memcpy(&type, data + 4, 2);
+        memcpy(&flags, data + 6, 2);
+        if (length < HEADER || length > size || length & 3 || !(flags & NLM_F_REQUEST) ||
+            !(flags & NLM_F_ACK) || (type % 4 == 2 && flags & NLM_F_DUMP))
+            break;
+        data += length;
+        size -= length;
     }
+    return item;
+}
+
+static void check_batch(unsigned char *data, size_t size, uint32_t count)
+{
+    struct netstrat_batch batch;
+    uint32_t item = 12345, wrong = first_wrong(data, size, count);
+    size_t whole = 0;
+    uint32_t i;
+    int code;
+
+    for (i = 0; i < wrong; i++) {
+        uint32_t length;
+
+        memcpy(&length, data + whole, 4);
+        whole += length;
+    }
+    netstrat_batch_init(&batch, data, size);
+    batch.used = size;
+    batch.count = count;
+    code = netstrat_batch_check(&batch, &item);
+    if (wrong == count && whole == size)
+        HOLDS(code == 0 && item == 12345);
+    else
+        HOLDS(code == -EINVAL && item == wrong);
 }
 
 /* A message that the core's own reader takes for one message, whole and to the end. */
 static void check_message(const unsigned char *at, size_t size, unsigned kind, const char *name)
 {
+    struct netstrat_rest rest = {at, size, 0};
     struct netstrat_message message;
-    size_t offset = 0;
+    struct netstrat_attribute attribute;
+    int more;
 
     HOLDS(size % 4 == 0);
-    HOLDS(netstrat_next_message(at, size, &offset, &message) == 1);
-    HOLDS(offset == size && message.length == size - 16);
-    if (kind % 5 < 2) {
+    HOLDS(netstrat_message_next(&rest, &message) == 1 && rest.left == 0);
+    HOLDS(message.payload.left == size - HEADER);
+    HOLDS(message.flags & NLM_F_REQUEST);
+    if (kind == SET_LINK_FLAGS || kind == GET_LINK) {
         size_t length = strlen(name);
 
-        HOLDS(message.length == 16 + 4 + (length + 1 + 3) / 4 * 4);
-        HOLDS(memcmp(message.payload + 20, name, length + 1) == 0);
-        for (length++; length < message.length - 20; length++)
-            HOLDS(message.payload[20 + length] == 0); /* the padding says nothing */
+        HOLDS(message.payload.left == 16 + 4 + (length + 1 + 3) / 4 * 4);
+        HOLDS(memcmp(message.payload.at + 20, name, length + 1) == 0);
+        for (length++; length < message.payload.left - 20; length++)
+            HOLDS(message.payload.at[20 + length] == 0); /* the padding says nothing */
+    }
+    if (message.type != RTM_NEWLINK && message.type != RTM_DELLINK)
+        return;
+    rest = message.payload;
+    HOLDS(rest.left >= sizeof(struct ifinfomsg));
+    rest.at += sizeof(struct ifinfomsg);
+    rest.left -= sizeof(struct ifinfomsg);
+    while ((more = netstrat_attribute_next(&rest, &attribute)) > 0)
+        ;
+    HOLDS(more == 0);
+}
+
+/* ---- the calls ---- */
+
+/* The bytes of a call as a struct, zeros behind them. */
+#define FILL(output, bytes, length)                                                                \
+    (memset(&(output), 0, sizeof(output)),                                                         \
+     memcpy(&(output), bytes, (length) < sizeof(output) ? (length) : sizeof(output)))
+
+static int encode_other(struct netstrat_batch *batch, uint32_t number)
+{
+    switch (number % 3) {
+    case 0:
+        return netstrat_batch_get_nsid(batch, (int)(number >> 8));
+    case 1:
+        return netstrat_batch_dump_addresses(batch, (int32_t)number);
+    default:
+        return netstrat_batch_dump_routes(batch);
+    }
+}
+
+/* What is not the first byte of a name in ASCII is an index, which may be negative; 0 otherwise. */
+static int32_t index_of(uint32_t number)
+{
+    return number & 0x80 ? (int32_t)(number & 0x8000007f) : 0;
+}
+
+static int encode_settings(struct netstrat_batch *batch, unsigned kind, const uint8_t *bytes,
+                           size_t length, const char *name, uint32_t number)
+{
+    struct netstrat_link_settings one, other;
+
+    FILL(one, bytes, length);
+    FILL(other, bytes + length / 2, length - length / 2);
+    if (length == 255) /* an alias that does not end */
+        memset(one.alias, 'x', sizeof one.alias);
+    switch (kind) {
+    case ADD_LINK:
+        return netstrat_batch_add_link(batch, name, &one);
+    case ADD_MACVLAN:
+        return netstrat_batch_add_macvlan(batch, (int32_t)one.set, 4, &one);
+    case ADD_VETH:
+        return netstrat_batch_add_veth(batch, &one, &other);
+    default:
+        return netstrat_batch_set_link(batch, index_of(number), name, &other);
+    }
+}
+
+static int encode(struct netstrat_batch *batch, unsigned kind, const uint8_t *bytes, size_t length,
+                  const char *name, uint32_t number)
+{
+    struct netstrat_address address;
+    struct netstrat_route route;
+
+    FILL(address, bytes, length);
+    FILL(route, bytes, length);
+    switch (kind) {
+    case SET_LINK_FLAGS:
+        return netstrat_batch_set_link_flags(batch, name, number, number >> 8);
+    case GET_LINK:
+        return netstrat_batch_get_link(batch, name);
+    case GET_COUNTERS:
+        return netstrat_batch_get_counters(batch, (int32_t)number);
+    case DUMP_LINKS:
+        return netstrat_batch_dump_links(batch, (int)(number & 1));
+    case DUMP_COUNTERS:
+        return netstrat_batch_dump_counters(batch);
+    case DELETE_LINK:
+        return netstrat_batch_delete_link(batch, index_of(number), name);
+    case DELETE_GROUP:
+        return netstrat_batch_delete_link_group(batch, number);
+    case ADD_ADDRESS:
+        return netstrat_batch_add_address(batch, &address, (int)(number & 1));
+    case DELETE_ADDRESS:
+        return netstrat_batch_delete_address(batch, &address);
+    case ADD_ROUTE:
+        return netstrat_batch_add_route(batch, &route);
+    case DELETE_ROUTE:
+        return netstrat_batch_delete_route(batch, &route);
+    case OTHERS:
+        return encode_other(batch, number);
+    default:
+        return encode_settings(batch, kind, bytes, length, name, number);
+    }
+}
+
+/* Adds a whole message, or leaves the batch as it was. */
+static void try_message(struct netstrat_batch *batch, unsigned kind, const uint8_t *bytes,
+                        size_t length, const char *name, uint32_t number)
+{
+    size_t before = batch->used;
+    uint32_t count = batch->count;
+    int result = encode(batch, kind, bytes, length, name, number);
+
+    HOLDS(batch->start == batch->used && batch->code == 0);
+    if (result == 0) {
+        HOLDS(batch->count == count + 1 && batch->used > before && batch->used <= batch->size);
+        check_message(batch->data + before, batch->used - before, kind, name);
+        memcpy(model.data + before, batch->data + before, batch->used - before);
+    } else {
+        HOLDS(result == -EINVAL || result == -EMSGSIZE);
+        HOLDS(batch->count == count && batch->used == before);
+        HOLDS(result == -EINVAL || batch->size - batch->used < 2048);
+        if (kind == SET_LINK_FLAGS || kind == GET_LINK)
+            HOLDS(result == -EMSGSIZE || expected_kind(name) < 0);
+    }
+    if (kind == SET_LINK_FLAGS || kind == GET_LINK)
+        HOLDS(result < 0 || expected_kind(name) >= 0);
+    model.used = model.start = batch->used;
+    model.count = batch->count;
+    model.code = 0;
+    nests.depth = 0;
+}
+
+static void nest_end(struct netstrat_batch *batch)
+{
+    size_t length;
+
+    if (nests.depth == 0)
+        return;
+    nests.depth--;
+    netstrat_batch_nest_end(batch, nests.core[nests.depth]);
+    length = model.used - nests.model[nests.depth];
+    if (model.code == 0 && length > 65535)
+        model.code = -EMSGSIZE;
+    if (model.code == 0) {
+        uint16_t value = (uint16_t)length;
+
+        memcpy(model.data + nests.model[nests.depth], &value, 2);
+    }
+}
+
+static void try_part(struct netstrat_batch *batch, unsigned kind, const uint8_t *bytes,
+                     size_t length, const char *name, uint32_t number)
+{
+    uint16_t type = (uint16_t)(number & 0x3fff);
+    uint8_t byte = (uint8_t)number;
+    int code = -(int)(number % 133 + 1);
+
+    switch (kind) {
+    case BEGIN:
+        netstrat_batch_begin(batch, (uint16_t)number, (uint16_t)(number >> 16));
+        model_begin((uint16_t)number, (uint16_t)(number >> 16));
+        break;
+    case APPEND:
+        netstrat_batch_append(batch, bytes, length);
+        model_add(bytes, length);
+        break;
+    case PUT:
+        netstrat_batch_put(batch, type, bytes, length);
+        model_put(type, bytes, length);
+        break;
+    case PUT_STRING:
+        netstrat_batch_put_string(batch, type, name);
+        model_put(type, name, strlen(name) + 1);
+        break;
+    case PUT_U8:
+        netstrat_batch_put_u8(batch, type, byte);
+        model_put(type, &byte, 1);
+        break;
+    case PUT_U32:
+        netstrat_batch_put_u32(batch, type, number);
+        model_put(type, &number, 4);
+        break;
+    case NEST:
+        if (nests.depth == MOST_NESTS)
+            break;
+        nests.core[nests.depth] = netstrat_batch_nest(batch, type);
+        nests.model[nests.depth++] = model.used;
+        model_put(type | NLA_F_NESTED, "", 0);
+        break;
+    case NEST_END:
+        nest_end(batch);
+        break;
+    case REFUSE:
+        netstrat_batch_refuse(batch, code);
+        if (model.code == 0)
+            model.code = code;
+        break;
+    case FINISH:
+        HOLDS(netstrat_batch_finish(batch) == model_finish());
+        break;
+    case APPEND_BIG:
+        netstrat_batch_append(batch, big, number % BIG);
+        model_add(big, number % BIG);
+        break;
+    default:
+        netstrat_batch_put(batch, type, big, number % BIG);
+        model_put(type, big, number % BIG);
+        break;
     }
 }
 
@@ -61,47 +422,52 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 2)
         return 0;
-    room = ((size_t)data[0] << 8 | data[1]) % MOST_ROOM;
+    room = (size_t)data[0] << 8 | data[1];
+    room = room & 0x8000 ? (room & 0x7fff) * 4 : room % 1024;
     data += 2;
     size -= 2;
     buffer = (unsigned char *)malloc(room + 1); /* of its own, so that ASan sees its end */
     HOLDS(buffer);
-    buffer[room] = 0x5a;
+    buffer[room] = UNTOUCHED;
     netstrat_batch_init(&batch, buffer, room);
     HOLDS(batch.used == 0 && batch.count == 0 && batch.size == room);
+    model.room = room;
+    model.used = model.start = 0;
+    model.count = 0;
+    model.code = 0;
+    nests.depth = 0;
 
     while (size >= 2) {
-        struct netstrat_batch before = batch;
-        unsigned kind = *data++;
+        unsigned kind = *data++ % KINDS;
         size_t length = *data++;
         uint32_t number = 0;
+        uint8_t *bytes;
         char *name;
-        int result;
 
         size -= 2;
         if (length > size)
             length = size;
-        name = (char *)malloc(length + 1);
-        HOLDS(name);
-        memcpy(name, data, length);
-        name[length] = '\0';
+        bytes = (uint8_t *)malloc(length + 1); /* each call sees its own bytes and no others */
+        HOLDS(bytes);
+        memcpy(bytes, data, length);
+        bytes[length] = '\0';
+        name = (char *)bytes;
         memcpy(&number, data, length < sizeof number ? length : sizeof number);
         data += length;
         size -= length;
 
-        HOLDS(netstrat_check_name(name) == expected_kind(name));
-        result = encode(&batch, kind, name, number);
-        if (result == 0) {
-            HOLDS(batch.count == before.count + 1 && batch.used > before.used && batch.used <= room);
-            check_message(buffer + before.used, batch.used - before.used, kind, name);
-        } else {
-            HOLDS(result == (kind % 5 < 2 && expected_kind(name) < 0 ? -EINVAL : -EMSGSIZE));
-            HOLDS(memcmp(&before, &batch, sizeof batch) == 0);
-            HOLDS(result == -EINVAL || room - batch.used < 16 + 16 + 4 + 128);
-        }
-        free(name);
+        HOLDS(netstrat_name_check(name) == expected_kind(name));
+        if (kind == CHECK)
+            check_batch(bytes + (length > 0), length - (length > 0), length > 0 ? bytes[0] : 0);
+        else if (kind >= BEGIN && kind < CHECK)
+            try_part(&batch, kind, bytes, length, name, number);
+        else
+            try_message(&batch, kind, bytes, length, name, number);
+        HOLDS(batch.used == model.used && batch.count == model.count && batch.code == model.code);
+        free(bytes);
     }
-    HOLDS(buffer[room] == 0x5a);
+    HOLDS(buffer[room] == UNTOUCHED && memcmp(buffer, model.data, batch.used) == 0);
+    check_batch(buffer, batch.used, batch.count);
     free(buffer);
     return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The socket layer before a kernel that answers anything. The input chooses a call, and is then a
- * queue of events that recvfrom() deals out; a clock that only this program moves shows that every
- * call ends by its deadline; and a second reading of what was dealt out shows that no answer is
- * credited to a message that it does not answer.
+ * Exchanges and operations before a kernel that answers anything. The input chooses a call, and is
+ * then a queue of events that recvfrom() deals out; a clock that only this program moves shows that
+ * every call ends by its deadline; and a second reading of what was dealt out shows that no answer
+ * is credited to a message that it does not answer.
  *
  * The first four bytes: the call, the number of messages, options, the fate of the first send().
  * Each event: a byte for its kind, two for its length (little endian), and so many bytes.
@@ -22,14 +22,28 @@
 
 enum {
     BUFFER = 2048,
+    SMALL_BUFFER = 96, /* cuts off whatever is longer than a row of counters */
     MOST_MESSAGES = 4,
     TIMEOUT = 1000,
+    HOOK = 100, /* the longest wait without asking the hook */
     OWN_PORT = 77,
-    INDEX = 7,  /* of the link that is asked for */
-    ROWS = 4,   /* room for a dump */
+    INDEX = 7, /* of the link that is asked for */
+    ROWS = 4,  /* room for a dump */
     CHANGES = 3,
-    STATS = 92, /* RTM_NEWSTATS */
-    SLACK = 64  /* clock reads between the deadline and the return */
+    KNOWN = 2,
+    SLACK = 64 /* clock reads between the deadline and the return */
+};
+
+/* Bits of the third byte. */
+enum {
+    WATCHING = 1,
+    GIVING_UP = 2,     /* the hook ends the call at the first signal */
+    SEQUENCE_ENDS = 4, /* soon to begin anew */
+    NO_CACHE = 8,
+    NO_TIME = 16,     /* timeout 0: take what is there */
+    CUTTING = 32,     /* a small buffer */
+    SHARED = 64,      /* one deadline for all calls */
+    SMALL_QUEUE = 128 /* a batch goes in parts */
 };
 
 enum event_kind {
@@ -47,12 +61,15 @@ enum event_kind {
 static const uint8_t *events;
 static size_t events_left;
 static int64_t now_ms;
-static unsigned send_fate, sends, interrupts;
+static size_t buffer_size;
+static unsigned options, send_fate, sends, polls, interrupts;
 
 /* What the second reading knows of the last request sent, and of what answered it. */
 static struct {
-    uint32_t first, count;
-    uint32_t port; /* that an answer must carry; 0: any */
+    uint32_t first, count; /* the messages of the last send() */
+    uint32_t port;         /* that an answer must carry; 0: any */
+    int is_batch;          /* a send() goes on where the one before ended */
+    uint32_t done;         /* messages of the batch before those of the last send() */
     int acked[MOST_MESSAGES], codes[MOST_MESSAGES];
     uint32_t answers; /* messages that answer it, of any type */
     int blind;        /* a datagram that cannot be read to its end has been dealt out */
@@ -60,31 +77,38 @@ static struct {
     size_t seen_size;
 } model;
 
-static void read_again(const unsigned char *data, size_t size)
+/* Reads a datagram of which the last `missing` bytes were cut off. */
+static void read_again(const unsigned char *data, size_t size, size_t missing)
 {
     while (size >= sizeof(struct nlmsghdr)) {
         struct nlmsghdr header;
+        size_t length, step;
         uint32_t item;
-        size_t step;
 
         memcpy(&header, data, sizeof header);
-        if (header.nlmsg_len < sizeof header || header.nlmsg_len > size)
+        length = header.nlmsg_len;
+        if (length < sizeof header || (length > size && length - size > missing))
             return;
+        if (length > size)
+            length = size;
         item = header.nlmsg_seq - model.first;
         if (item < model.count && (!model.port || header.nlmsg_pid == model.port)) {
+            uint32_t number = model.done + item;
+
             model.answers++;
-            if (model.seen_size + header.nlmsg_len <= sizeof model.seen) {
-                memcpy(model.seen + model.seen_size, data, header.nlmsg_len);
-                model.seen_size += header.nlmsg_len;
+            if (model.seen_size + length <= sizeof model.seen) {
+                memcpy(model.seen + model.seen_size, data, length);
+                model.seen_size += length;
             } else {
                 model.blind = 1;
             }
-            if (header.nlmsg_type == NLMSG_ERROR && !model.acked[item] && header.nlmsg_len >= 36) {
-                model.acked[item] = 1;
-                memcpy(&model.codes[item], data + 16, 4);
+            if (header.nlmsg_type == NLMSG_ERROR && number < MOST_MESSAGES &&
+                !model.acked[number] && length >= 36) {
+                model.acked[number] = 1;
+                memcpy(&model.codes[number], data + 16, 4);
             }
         }
-        step = (header.nlmsg_len + 3U) & ~3U;
+        step = (length + 3U) & ~(size_t)3;
         if (step >= size)
             return;
         data += step;
@@ -106,9 +130,11 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_getsockname(int fd, struct sockaddr *name, socklen_t *size);
 int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t size);
 int __wrap_bind(int fd, const struct sockaddr *name, socklen_t size);
+int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *size);
 
 ssize_t __wrap_send(int fd, const void *data, size_t size, int flags)
 {
+    const unsigned char *begin = (const unsigned char *)data;
     struct nlmsghdr header;
 
     (void)fd;
@@ -131,10 +157,20 @@ ssize_t __wrap_send(int fd, const void *data, size_t size, int flags)
     memcpy(&header, data, sizeof header);
     HOLDS(header.nlmsg_seq != 0 && header.nlmsg_seq != model.first);
     model.first = header.nlmsg_seq;
-    memset(model.acked, 0, sizeof model.acked);
-    model.answers = 0;
-    model.seen_size = 0;
-    return (ssize_t)size;
+    if (model.is_batch) {
+        model.done += model.count;
+    } else {
+        memset(model.acked, 0, sizeof model.acked);
+        model.answers = 0;
+        model.seen_size = 0;
+    }
+    for (model.count = 0; size > 0; model.count++) {
+        memcpy(&header, data, sizeof header);
+        HOLDS(header.nlmsg_len <= size && header.nlmsg_seq == model.first + model.count);
+        data = (const unsigned char *)data + header.nlmsg_len;
+        size -= header.nlmsg_len;
+    }
+    return (ssize_t)((const unsigned char *)data - begin);
 }
 
 ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct sockaddr *sender,
@@ -145,7 +181,8 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
     size_t length, fits, at;
 
     (void)fd;
-    HOLDS(flags == (MSG_DONTWAIT | MSG_TRUNC) && size == BUFFER && *sender_size == sizeof from);
+    HOLDS(flags == (MSG_DONTWAIT | MSG_TRUNC) && size == buffer_size &&
+          *sender_size == sizeof from);
     now_ms++;
     if (events_left < 3) {
         errno = EAGAIN;
@@ -166,8 +203,13 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
         *sender_size = sizeof from - 4;
     fits = length < size ? length : size;
     memcpy(buffer, events, fits);
+    if (kind == CUT) { /* longer than any buffer: what comes behind its beginning is zeros */
+        memset((unsigned char *)buffer + fits, 0, size - fits);
+        length = fits;
+        read_again((const unsigned char *)buffer, size, fits + BUFFER + 1 - size);
+    }
     if (kind == ANSWER) {
-        for (at = 0; at + sizeof(struct nlmsghdr) <= fits;) {
+        for (at = 0; at < fits && fits - at >= sizeof(struct nlmsghdr);) {
             struct nlmsghdr header;
 
             memcpy(&header, (unsigned char *)buffer + at, sizeof header);
@@ -179,8 +221,7 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
         }
     }
     if (kind == FROM_KERNEL || kind == ANSWER)
-        if (length <= size)
-            read_again((const unsigned char *)buffer, length);
+        read_again((const unsigned char *)buffer, fits, length - fits);
     at = length;
     if (kind == FAILURE) {
         static const int failures[] = {EINTR, ENOBUFS, EAGAIN, EIO};
@@ -198,7 +239,8 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
 
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    HOLDS(count == 1 && fds->events == POLLIN && timeout > 0 && timeout <= TIMEOUT);
+    HOLDS(count == 1 && fds->events == POLLIN && timeout > 0 && timeout <= HOOK);
+    polls++;
     if (events_left >= 3) {
         now_ms++;
         return 1;
@@ -247,6 +289,17 @@ int __wrap_bind(int fd, const struct sockaddr *name, socklen_t size)
     return 0;
 }
 
+int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *size)
+{
+    int bytes = options & SMALL_QUEUE ? 2 : 212992;
+
+    (void)fd;
+    HOLDS(level == SOL_SOCKET && (option == SO_RCVBUF || option == SO_SNDBUF));
+    HOLDS(*size == sizeof bytes);
+    memcpy(value, &bytes, sizeof bytes);
+    return 0;
+}
+
 /* ---- the calls ---- */
 
 static int stop(void *context)
@@ -254,47 +307,50 @@ static int stop(void *context)
     return *(const int *)context;
 }
 
-static void check_error(int code, const struct netstrat_error *error)
+static void check_error(int code, const struct netstrat_socket *sock,
+                        const struct netstrat_error *error)
 {
     if (code >= 0)
         return;
-    HOLDS(error->code == code && error->operation && error->operation[0] != '\0');
+    HOLDS(error->code == code && error->step > NETSTRAT_STEP_NONE && error->step < NETSTRAT_STEPS);
     HOLDS(error->text_length < NETSTRAT_TEXT_SIZE && error->text[error->text_length] == '\0');
+    if (code == -EMSGSIZE && error->step == NETSTRAT_STEP_RECVFROM)
+        HOLDS(sock->needed > sock->buffer_size);
 }
 
-static void try_transact(struct netstrat_socket *sock, uint32_t count)
+static void try_execute(struct netstrat_socket *sock, uint32_t count)
 {
     unsigned char request[512];
     struct netstrat_batch batch;
     struct netstrat_error error;
     int results[MOST_MESSAGES + 1];
-    int code, first = 0;
+    int code, first = 0, answered = 1;
     uint32_t i;
 
     netstrat_batch_init(&batch, request, sizeof request);
     for (i = 0; i < count; i++)
-        HOLDS(netstrat_put_link_flags(&batch, "lo", 1, 1) == 0);
-    model.count = count;
+        HOLDS(netstrat_batch_set_link_flags(&batch, "lo", 1, 1) == 0);
+    model.is_batch = 1;
+    model.count = 0;
     results[count] = 12345;
-    code = netstrat_transact(sock, &batch, results, &error);
-    check_error(code, &error);
-    HOLDS(code <= 0 && results[count] == 12345);
+    code = netstrat_execute(sock, &batch, results, &error);
+    check_error(code, sock, &error);
+    HOLDS(code <= 0 && results[count] == 12345 && model.done + model.count <= count);
     for (i = 0; i < count; i++) {
         HOLDS(results[i] == NETSTRAT_PENDING || (model.acked[i] && results[i] == model.codes[i]));
         HOLDS(code != 0 || results[i] == 0);
         if (first == 0 && results[i] < 0)
             first = (int)i + 1;
-    }
-    for (i = 0; first && i < count; i++)
         if (results[i] == NETSTRAT_PENDING)
-            break;
-    if (first && i == count) { /* all answered: the first refusal is the outcome */
+            answered = 0;
+    }
+    if (first && answered) { /* the first refusal is the outcome */
         HOLDS(code == results[first - 1]);
-        HOLDS(error.item == (uint32_t)first - 1);
+        HOLDS(error.item == (uint32_t)first - 1 && error.request == RTM_NEWLINK);
     }
 }
 
-static void try_query(struct netstrat_socket *sock)
+static void try_query(struct netstrat_socket *sock, int whole)
 {
     unsigned char request[64];
     struct netstrat_batch batch;
@@ -303,141 +359,238 @@ static void try_query(struct netstrat_socket *sock)
     int code;
 
     netstrat_batch_init(&batch, request, sizeof request);
-    HOLDS(netstrat_put_get_link(&batch, "lo") == 0);
-    code = netstrat_query(sock, &batch, &answer, &error);
-    check_error(code, &error);
+    HOLDS(netstrat_batch_get_link(&batch, "lo") == 0);
+    memset(&answer, UNTOUCHED, sizeof answer);
+    code = netstrat_query(sock, &batch, whole, &answer, &error);
+    check_error(code, sock, &error);
     HOLDS(code <= 0);
-    if (code < 0)
+    if (code < 0) {
+        HOLDS(is_untouched(&answer, sizeof answer));
         return;
+    }
     HOLDS(answer.type != NLMSG_ERROR && answer.sequence == model.first);
     HOLDS(!model.port || answer.port == model.port);
-    HOLDS(answer.payload >= sock->buffer && answer.payload + answer.length <= sock->buffer + BUFFER);
-    HOLDS(was_answered(answer.payload, answer.length));
+    HOLDS(!whole || answer.payload.missing == 0);
+    HOLDS(answer.payload.at >= sock->buffer &&
+          answer.payload.at + answer.payload.left <= sock->buffer + sock->buffer_size);
+    HOLDS(was_answered(answer.payload.at, answer.payload.left));
 }
 
-static void try_get_link(struct netstrat_socket *sock)
+static int counters_were_answered(const struct netstrat_counters *counters)
+{
+    return was_answered(&counters->rx_packets, 8) && was_answered(&counters->tx_dropped, 8);
+}
+
+static void try_by_name(struct netstrat_socket *sock, struct netstrat_watch *watch)
+{
+    struct netstrat_counters counters;
+    struct netstrat_link_name found;
+    struct netstrat_error error;
+    int code = netstrat_counters_get_by_name(sock, watch, "lo", &found, &counters, &error);
+
+    check_error(code, sock, &error);
+    HOLDS(code <= 0);
+    HOLDS(code < 0 ||
+          (was_answered(found.name, strlen(found.name)) && counters_were_answered(&counters)));
+    if (code == 0 && watch && watch->known_size > 0)
+        HOLDS(memcmp(&watch->known[found.index & (KNOWN - 1)], &found, sizeof found) == 0);
+}
+
+static void try_link_get(struct netstrat_socket *sock)
 {
     struct netstrat_counters counters;
     struct netstrat_link link;
     struct netstrat_error error;
-    int code = netstrat_get_link(sock, "lo", &link, &counters, &error);
+    int code = netstrat_link_get(sock, "lo", &link, &counters, &error);
 
-    check_error(code, &error);
+    check_error(code, sock, &error);
     HOLDS(code <= 0);
-    HOLDS(code < 0 || (was_answered(link.name, strlen(link.name)) &&
-                       was_answered(&counters.rx_packets, 8) && was_answered(&counters.tx_dropped, 8)));
+    HOLDS(code < 0 ||
+          (was_answered(link.name, strlen(link.name)) && counters_were_answered(&counters)));
+    HOLDS(code < 0 || link.altnames.left == 0 ||
+          (link.altnames.at >= sock->buffer &&
+           link.altnames.at + link.altnames.left <= sock->buffer + sock->buffer_size));
 }
 
-static void try_get_stats(struct netstrat_socket *sock)
+static void try_counters_get(struct netstrat_socket *sock, const struct netstrat_watch *watch)
 {
     struct netstrat_counters counters;
     struct netstrat_error error;
     const uint32_t index = INDEX;
-    int code = netstrat_get_stats(sock, INDEX, &counters, &error);
+    int code = netstrat_counters_get(sock, watch, INDEX, &counters, &error);
 
-    check_error(code, &error);
-    HOLDS(code <= 0 && sock->by_name_only == (code == -EOPNOTSUPP));
-    HOLDS(code < 0 || (was_answered(&index, 4) && was_answered(&counters.rx_bytes, 8) &&
-                       was_answered(&counters.tx_dropped, 8)));
+    check_error(code, sock, &error);
+    HOLDS(code < 0 || code == (watch ? (int)watch->count : 0));
+    HOLDS(code < 0 || (was_answered(&index, 4) && counters_were_answered(&counters)));
 }
 
-static void try_dumps(struct netstrat_socket *sock, int with_counters)
+enum dump { NAMES, COUNTERS, BY_NAME };
+
+static void try_dump(struct netstrat_socket *sock, struct netstrat_watch *watch, enum dump which)
 {
     struct netstrat_counters counters[ROWS];
-    struct netstrat_link links[ROWS];
+    struct netstrat_link_name names[ROWS];
     struct netstrat_error error;
     int32_t indexes[ROWS];
-    int code = with_counters ? netstrat_dump_stats(sock, indexes, counters, ROWS, &error)
-                             : netstrat_dump_links(sock, links, ROWS, &error);
-    int i;
+    int code, i;
 
-    check_error(code, &error);
+    if (which == NAMES)
+        code = netstrat_link_names_dump(sock, watch, names, ROWS, &error);
+    else if (which == COUNTERS)
+        code = netstrat_counters_dump(sock, indexes, counters, ROWS, &error);
+    else
+        code = netstrat_counters_dump_by_name(sock, names, counters, ROWS, &error);
+    check_error(code, sock, &error);
     if (code < 0)
         return;
     HOLDS((uint32_t)code < model.answers); /* and one that ended it */
     for (i = 0; i < code && i < ROWS; i++) {
-        if (with_counters)
-            HOLDS(indexes[i] > 0 && was_answered(&counters[i].rx_errors, 8));
-        else
-            HOLDS(links[i].index > 0 && was_answered(links[i].name, strlen(links[i].name)));
+        HOLDS((which == COUNTERS ? indexes[i] : names[i].index) > 0);
+        HOLDS(which == NAMES || counters_were_answered(&counters[i]));
+        HOLDS(which == COUNTERS || was_answered(names[i].name, strlen(names[i].name)));
     }
 }
 
-static void try_up(struct netstrat_socket *sock)
+static void try_dump_copy(struct netstrat_socket *sock, size_t room)
+{
+    unsigned char request[64];
+    struct netstrat_message message;
+    struct netstrat_batch batch;
+    struct netstrat_error error;
+    struct netstrat_rest rest;
+    unsigned char *copy = (unsigned char *)malloc(room); /* of its own, so that ASan sees its end */
+    size_t used = 12345;
+    int code, more;
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    HOLDS(netstrat_batch_dump_links(&batch, 0) == 0);
+    code = netstrat_dump_copy(sock, &batch, copy, room, &used, &error);
+    check_error(code, sock, &error);
+    HOLDS(code <= 0 && (code == 0 || used == 12345));
+    rest.at = copy;
+    rest.left = code == 0 && used <= room ? used : 0;
+    rest.missing = 0;
+    while ((more = netstrat_message_next(&rest, &message)) > 0) {
+        HOLDS(message.sequence == model.first);
+        HOLDS(was_answered(message.payload.at, message.payload.left));
+    }
+    HOLDS(more == 0);
+    free(copy);
+}
+
+static void try_flags(struct netstrat_socket *sock,
+                      int (*call)(struct netstrat_socket *, const char *, struct netstrat_error *))
 {
     struct netstrat_error error;
-    int code = netstrat_link_set_up(sock, "lo", &error);
+    int code = call(sock, "lo", &error);
 
-    check_error(code, &error);
-    HOLDS(code <= 0);
+    check_error(code, sock, &error);
+    HOLDS(code <= (call == netstrat_link_is_up));
     HOLDS(code < 0 || model.acked[0] || model.answers > 0);
+}
+
+static void make_call(struct netstrat_socket *sock, struct netstrat_watch *watch, unsigned kind,
+                      unsigned number)
+{
+    uint32_t count = number % (MOST_MESSAGES + 1);
+
+    switch (kind % 13) {
+    case 0:
+        try_execute(sock, count ? count : 1);
+        break;
+    case 1:
+        try_query(sock, 1);
+        break;
+    case 2:
+        try_by_name(sock, watch);
+        break;
+    case 3:
+        try_counters_get(sock, watch);
+        break;
+    case 4:
+        try_dump(sock, watch, NAMES);
+        break;
+    case 5:
+        try_dump(sock, watch, COUNTERS);
+        break;
+    case 6:
+        try_flags(sock, netstrat_link_set_up);
+        break;
+    case 7:
+        try_flags(sock, netstrat_link_set_down);
+        break;
+    case 8:
+        try_flags(sock, netstrat_link_is_up);
+        break;
+    case 9:
+        try_query(sock, 0);
+        break;
+    case 10:
+        try_link_get(sock);
+        break;
+    case 11:
+        try_dump(sock, watch, BY_NAME);
+        break;
+    default:
+        try_dump_copy(sock, number * 4U);
+        break;
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static unsigned char buffer[BUFFER + 1];
-    struct netstrat_link changes[CHANGES];
+    struct netstrat_link_name changes[CHANGES], known[KNOWN];
     struct netstrat_socket sock;
-    int64_t started, calls = 1;
+    struct netstrat_watch watch;
+    int64_t started;
+    uint32_t i;
     int give_up;
 
     if (size < 4)
         return 0;
     memset(&model, 0, offsetof(__typeof__(model), seen));
     model.seen_size = 0;
-    model.count = 1;
-    model.blind = 0;
     events = data + 4;
     events_left = size - 4;
     now_ms = 1000000;
+    options = data[2];
     send_fate = data[3];
-    sends = interrupts = 0;
-    give_up = (data[2] & 2) != 0;
-    buffer[BUFFER] = 0x5a;
+    sends = polls = interrupts = 0;
+    give_up = (options & GIVING_UP) != 0;
+    buffer_size = options & CUTTING ? SMALL_BUFFER : BUFFER;
+    buffer[buffer_size] = UNTOUCHED;
 
     memset(&sock, 0, sizeof sock);
     sock.fd = 1000000; /* no descriptor: all that could use it is above */
-    sock.timeout_ms = TIMEOUT;
+    sock.timeout_ms = options & NO_TIME ? 0 : TIMEOUT;
+    sock.shared_deadline = (options & SHARED) != 0;
     sock.buffer = buffer;
-    sock.buffer_size = BUFFER;
-    sock.sequence = data[2] & 4 ? UINT32_MAX - 2 : 0; /* soon to begin anew */
+    sock.buffer_size = buffer_size;
+    sock.sequence = options & SEQUENCE_ENDS ? UINT32_MAX - 2 : 0;
     sock.interrupted = stop;
-    sock.context = &give_up;
-    if (data[2] & 1) {
-        HOLDS(netstrat_watch_links(&sock, changes, CHANGES, NULL) == 0);
+    sock.interrupted_context = &give_up;
+    watch.changes = changes;
+    watch.room = CHANGES;
+    watch.known = known;
+    watch.known_size = options & NO_CACHE ? 0 : KNOWN;
+    watch.count = 0;
+    if (options & WATCHING) {
+        HOLDS(netstrat_watch_start(&watch, &sock, NULL) == 0);
         model.port = OWN_PORT;
     }
 
     started = now_ms;
-    switch (data[0] % 7) {
-    case 0:
-        try_transact(&sock, data[1] % (MOST_MESSAGES + 1U) ? data[1] % (MOST_MESSAGES + 1U) : 1);
-        break;
-    case 1:
-        try_query(&sock);
-        break;
-    case 2:
-        try_get_link(&sock);
-        break;
-    case 3:
-        try_get_stats(&sock);
-        break;
-    case 4:
-        try_dumps(&sock, 0);
-        break;
-    case 5:
-        calls = 2; /* by RTM_GETSTATS, then by RTM_GETLINK */
-        try_dumps(&sock, 1);
-        break;
-    default:
-        calls = 17; /* an ack that is lost is asked for again; and what the flags are, after EPERM */
-        try_up(&sock);
-        break;
-    }
+    make_call(&sock, options & WATCHING ? &watch : NULL, data[0], data[1]);
     /* recvfrom takes a millisecond here, so that what is already queued is part of the time. */
-    HOLDS(now_ms - started <= calls * (TIMEOUT + SLACK));
-    HOLDS(sock.changes_count <= CHANGES + 1U && buffer[BUFFER] == 0x5a);
+    if (options & NO_TIME)
+        HOLDS(polls == 0);
+    else
+        HOLDS(now_ms - started <= TIMEOUT + SLACK);
+    HOLDS(watch.count <= CHANGES + 1U && buffer[buffer_size] == UNTOUCHED);
+    for (i = 0; watch.count <= CHANGES && i < watch.count; i++)
+        HOLDS(changes[i].index > 0 && memchr(changes[i].name, '\0', sizeof changes[i].name));
     if (give_up)
-        HOLDS(interrupts <= 1 + (unsigned)calls);
+        HOLDS(interrupts <= 2); /* and one of the look at the flags, after EPERM */
     return 0;
 }

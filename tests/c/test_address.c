@@ -1,0 +1,721 @@
+/* SPDX-License-Identifier: MIT */
+/* Addresses: text to bytes and back, the bytes of each request, and what RTM_NEWADDR and
+ * RTM_DELADDR say, whole, cut off and malformed. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+
+#include "../../csrc/netstrat.h"
+#include "bytes.h"
+#include "check.h"
+#include "codec.h"
+
+#include <linux/if_addr.h>
+
+/* Not in the headers of older kernels. */
+enum { FLAGS = 8 /* IFA_FLAGS */, RT_PRIORITY = 9, PROTO = 11, MANAGETEMPADDR = 0x100 };
+
+/* ---- text ---- */
+
+static struct netstrat_prefix prefix_of(const char *text)
+{
+    struct netstrat_prefix prefix;
+
+    memset(&prefix, 0, sizeof prefix);
+    CHECK(netstrat_prefix_parse(text, &prefix) == 0);
+    return prefix;
+}
+
+static void test_an_address_is_read_and_written(void)
+{
+    static const struct {
+        const char *text;
+        int family;
+        unsigned length;
+        const char *written; /* NULL: the same */
+        const char *address; /* without the length */
+    } rows[] = {
+        {"192.0.2.1/24", AF_INET, 24, NULL, "192.0.2.1"},
+        {"192.0.2.1", AF_INET, 32, "192.0.2.1/32", "192.0.2.1"},
+        {"0.0.0.0/0", AF_INET, 0, NULL, "0.0.0.0"},
+        {"255.255.255.255/32", AF_INET, 32, NULL, "255.255.255.255"},
+        {"10.0.0.0/8", AF_INET, 8, NULL, "10.0.0.0"},
+        {"2001:db8::1/64", AF_INET6, 64, NULL, "2001:db8::1"},
+        {"2001:DB8:0:0:0:0:0:1", AF_INET6, 128, "2001:db8::1/128", "2001:db8::1"},
+        {"::/0", AF_INET6, 0, NULL, "::"},
+        {"::1/9", AF_INET6, 9, NULL, "::1"},
+        {"::ffff:192.0.2.1/100", AF_INET6, 100, NULL, "::ffff:192.0.2.1"},
+        {"1111:2222:3333:4444:5555:6666:7777:8888/128", AF_INET6, 128, NULL,
+         "1111:2222:3333:4444:5555:6666:7777:8888"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct netstrat_prefix prefix = prefix_of(rows[i].text);
+        char text[NETSTRAT_PREFIX_SIZE];
+
+        CHECK(prefix.family == rows[i].family && prefix.length == rows[i].length);
+        netstrat_prefix_format(&prefix, 1, text);
+        CHECK(strcmp(text, rows[i].written ? rows[i].written : rows[i].text) == 0);
+        netstrat_prefix_format(&prefix, 0, text);
+        CHECK(strcmp(text, rows[i].address) == 0);
+    }
+}
+
+static void test_the_bytes_of_an_address_are_in_network_order(void)
+{
+    static const unsigned char four[16] = {192, 0, 2, 1};
+    static const unsigned char six[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 0xfe};
+    struct netstrat_prefix prefix = prefix_of("192.0.2.1/24");
+
+    CHECK(memcmp(prefix.bytes, four, 16) == 0);
+    prefix = prefix_of("2001:db8::fe");
+    CHECK(memcmp(prefix.bytes, six, 16) == 0);
+}
+
+static void test_text_that_is_not_an_address_is_refused(void)
+{
+    static const char *const texts[] = {
+        "",
+        "/",
+        "/24",
+        "x",
+        "192.0.2",
+        "192.0.2.1.1",
+        "192.0.2.256",
+        "192.0.2.01",
+        "192.0.2.1 ",
+        " 192.0.2.1",
+        "192.0.2.-1",
+        "0x7f.0.0.1",
+        "3221225985",
+        "192.0.2.1/",
+        "192.0.2.1/33",
+        "192.0.2.1/-1",
+        "192.0.2.1/+1",
+        "192.0.2.1/08",
+        "192.0.2.1/00",
+        "192.0.2.1/024",
+        "192.0.2.1/0024",
+        "192.0.2.1/24 ",
+        "192.0.2.1/ 24",
+        "192.0.2.1/24/24",
+        "192.0.2.1/2x",
+        "192.0.2.1/256",
+        "192.0.2.1/999",
+        "192.0.2.1/1000",
+        "192.0.2.1/4294967320",
+        "192.0.2.1/255.255.255.0",
+        ":",
+        ":::",
+        "1::2::3",
+        "::g",
+        "::12345",
+        "1:2:3:4:5:6:7",
+        "1:2:3:4:5:6:7:8:9",
+        "::1/129",
+        "::1/1280",
+        "::1/",
+        "fe80::1%lo",
+        "fe80::1%1/64",
+        "[::1]",
+        "::192.0.2.256",
+        "2001:db8::1/64%lo",
+        "192.0.2.1:80",
+    };
+    struct netstrat_prefix prefix, before;
+    char text[NETSTRAT_PREFIX_SIZE + 64];
+
+    memset(&prefix, 0xa5, sizeof prefix);
+    before = prefix;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        CHECK(netstrat_prefix_parse(texts[i], &prefix) == -EINVAL);
+    for (size_t size = 0; size < sizeof text; size++) { /* of every length, and with a slash */
+        memset(text, '1', sizeof text);
+        text[size] = '\0';
+        CHECK(netstrat_prefix_parse(text, &prefix) == -EINVAL);
+        memset(text, ':', size);
+        CHECK(size == 2 || netstrat_prefix_parse(text, &prefix) == -EINVAL);
+        if (size > 3) {
+            memcpy(text + size - 3, "/24", 3);
+            CHECK(size == 5 || netstrat_prefix_parse(text, &prefix) == -EINVAL);
+        }
+    }
+    for (int c = 1; c < 256; c++) { /* any one byte in a digit's place */
+        snprintf(text, sizeof text, "192.0.2.%c/24", c);
+        CHECK((netstrat_prefix_parse(text, &prefix) == 0) == (c >= '0' && c <= '9'));
+        snprintf(text, sizeof text, "192.0.2.1/%c", c);
+        CHECK((netstrat_prefix_parse(text, &prefix) == 0) == (c >= '0' && c <= '9'));
+    }
+    prefix = before;
+    CHECK(netstrat_prefix_parse("192.0.2.1/33", &prefix) == -EINVAL);
+    CHECK(memcmp(&prefix, &before, sizeof prefix) == 0);
+}
+
+static void test_every_address_survives_text(void)
+{
+    struct netstrat_prefix prefix, read;
+    char text[NETSTRAT_PREFIX_SIZE];
+    uint32_t random = 1;
+    size_t longest = 0;
+
+    for (int i = 0; i < 20000; i++) {
+        memset(&prefix, 0, sizeof prefix);
+        prefix.family = i % 2 ? AF_INET : AF_INET6;
+        for (int at = 0; at < (i % 2 ? 4 : 16); at++) {
+            random = random * 1664525 + 1013904223;
+            /* Runs of zeros and of ones are the likeliest: how they are written differs most. */
+            prefix.bytes[at] = random >> 30 == 0   ? 0
+                               : random >> 30 == 1 ? 0xff
+                                                   : (unsigned char)(random >> 16);
+        }
+        prefix.length = (uint8_t)(random % (i % 2 ? 33 : 129));
+        memset(text, 'x', sizeof text);
+        netstrat_prefix_format(&prefix, 1, text);
+        CHECK(memchr(text, '\0', sizeof text) != NULL);
+        CHECK(netstrat_prefix_parse(text, &read) == 0 && memcmp(&read, &prefix, sizeof read) == 0);
+        longest = strlen(text) > longest ? strlen(text) : longest;
+    }
+    CHECK(longest > 40 && longest < NETSTRAT_PREFIX_SIZE);
+}
+
+static void test_a_prefix_of_no_known_family_is_written_as_nothing(void)
+{
+    struct netstrat_prefix prefix;
+    char text[NETSTRAT_PREFIX_SIZE];
+
+    for (int family = 0; family < 256; family++)
+        for (int length = 0; length < 256; length += 51) {
+            memset(&prefix, 0xff, sizeof prefix);
+            prefix.family = (uint8_t)family;
+            prefix.length = (uint8_t)length;
+            memset(text, 'x', sizeof text);
+            netstrat_prefix_format(&prefix, 1, text);
+            CHECK(memchr(text, '\0', sizeof text) != NULL);
+            CHECK((text[0] == '\0') == (family != AF_INET && family != AF_INET6));
+        }
+}
+
+/* ---- requests ---- */
+
+static struct netstrat_address plain(const char *text)
+{
+    struct netstrat_address address;
+
+    memset(&address, 0, sizeof address);
+    address.index = 7;
+    address.local = prefix_of(text);
+    address.valid = address.preferred = UINT32_MAX;
+    return address;
+}
+
+static void put_fixed(struct bytes *to, unsigned family, unsigned length, unsigned flags,
+                      unsigned scope, uint32_t index)
+{
+    struct ifaddrmsg fixed;
+
+    memset(&fixed, 0, sizeof fixed);
+    fixed.ifa_family = (unsigned char)family;
+    fixed.ifa_prefixlen = (unsigned char)length;
+    fixed.ifa_flags = (unsigned char)flags;
+    fixed.ifa_scope = (unsigned char)scope;
+    fixed.ifa_index = index;
+    put(to, &fixed, sizeof fixed);
+}
+
+static void put_u32(struct bytes *to, uint16_t type, uint32_t value)
+{
+    attribute(to, type, &value, sizeof value);
+}
+
+enum { CREATE = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE };
+
+static int encode_plain(struct netstrat_batch *batch)
+{
+    struct netstrat_address address = plain("192.0.2.1/24");
+
+    return netstrat_batch_add_address(batch, &address, 0);
+}
+
+static void put_plain(struct bytes *to)
+{
+    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_EXCL, 0, 0);
+
+    put_fixed(to, AF_INET, 24, 0, 0, 7);
+    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
+    attribute(to, IFA_ADDRESS, "\xc0\0\2\1", 4);
+    put_u32(to, FLAGS, 0);
+    finish(to, at);
+}
+
+/* All that an address can have. */
+static struct netstrat_address whole(void)
+{
+    struct netstrat_address address = plain("192.0.2.1/32");
+
+    address.peer = prefix_of("198.51.100.2/30");
+    address.broadcast = prefix_of("192.0.2.255");
+    address.flags = IFA_F_NODAD | IFA_F_PERMANENT | MANAGETEMPADDR;
+    address.metric = 0x01020304;
+    address.valid = 0x0a0b0c0d;
+    address.preferred = 0;
+    address.scope = RT_SCOPE_LINK;
+    address.protocol = 0xf0;
+    memcpy(address.label, "eth0:1", 7);
+    return address;
+}
+
+static int encode_whole(struct netstrat_batch *batch)
+{
+    struct netstrat_address address = whole();
+
+    return netstrat_batch_add_address(batch, &address, 1);
+}
+
+/* `label` of `label_size` bytes, NULL: none. */
+static void put_whole_body(struct bytes *to, const char *label, size_t label_size)
+{
+    const struct ifa_cacheinfo lifetimes = {0, 0x0a0b0c0d, 0, 0};
+
+    put_fixed(to, AF_INET, 30, IFA_F_NODAD | IFA_F_PERMANENT, RT_SCOPE_LINK, 7);
+    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
+    attribute(to, IFA_ADDRESS, "\xc6\x33\x64\2", 4);
+    attribute(to, IFA_BROADCAST, "\xc0\0\2\xff", 4);
+    if (label)
+        attribute(to, IFA_LABEL, label, label_size);
+    put_u32(to, FLAGS, IFA_F_NODAD | IFA_F_PERMANENT | MANAGETEMPADDR);
+    put_u32(to, RT_PRIORITY, 0x01020304);
+    attribute(to, PROTO, "\xf0", 1);
+    attribute(to, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
+}
+
+static void put_whole(struct bytes *to)
+{
+    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_REPLACE, 0, 0);
+
+    put_whole_body(to, "eth0:1", 7);
+    finish(to, at);
+}
+
+static int encode_six(struct netstrat_batch *batch)
+{
+    struct netstrat_address address = plain("2001:db8::1");
+
+    address.peer = prefix_of("2001:db8::2/127");
+    address.preferred = 60; /* valid for ever */
+    return netstrat_batch_add_address(batch, &address, 0);
+}
+
+static void put_six(struct bytes *to)
+{
+    const struct ifa_cacheinfo lifetimes = {60, UINT32_MAX, 0, 0};
+    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_EXCL, 0, 0);
+
+    put_fixed(to, AF_INET6, 127, 0, 0, 7);
+    attribute(to, IFA_LOCAL, "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16);
+    attribute(to, IFA_ADDRESS, "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\2", 16);
+    put_u32(to, FLAGS, 0);
+    attribute(to, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
+    finish(to, at);
+}
+
+static int encode_ending(struct netstrat_batch *batch)
+{
+    struct netstrat_address address = plain("192.0.2.1/24");
+
+    address.valid = 60; /* preferred for ever, which is the kernel's to refuse */
+    return netstrat_batch_add_address(batch, &address, 0);
+}
+
+static void put_ending(struct bytes *to)
+{
+    const struct ifa_cacheinfo lifetimes = {UINT32_MAX, 60, 0, 0};
+    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_EXCL, 0, 0);
+
+    put_fixed(to, AF_INET, 24, 0, 0, 7);
+    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
+    attribute(to, IFA_ADDRESS, "\xc0\0\2\1", 4);
+    put_u32(to, FLAGS, 0);
+    attribute(to, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
+    finish(to, at);
+}
+
+static int encode_delete(struct netstrat_batch *batch)
+{
+    struct netstrat_address address = whole();
+
+    return netstrat_batch_delete_address(batch, &address);
+}
+
+static void put_delete(struct bytes *to)
+{
+    size_t at = begin(to, RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK, 0, 0);
+
+    put_fixed(to, AF_INET, 30, IFA_F_NODAD | IFA_F_PERMANENT, RT_SCOPE_LINK, 7);
+    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
+    attribute(to, IFA_ADDRESS, "\xc6\x33\x64\2", 4);
+    finish(to, at);
+}
+
+static int encode_dump(struct netstrat_batch *batch)
+{
+    return netstrat_batch_dump_addresses(batch, 7);
+}
+
+static void put_dump(struct bytes *to)
+{
+    size_t at = begin(to, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 0, 0);
+
+    put_fixed(to, 0, 0, 0, 0, 7);
+    finish(to, at);
+}
+
+static void test_each_request_is_these_bytes(void)
+{
+    static const struct encoder encoders[] = {
+        {encode_plain, put_plain},   {encode_whole, put_whole},   {encode_six, put_six},
+        {encode_ending, put_ending}, {encode_delete, put_delete}, {encode_dump, put_dump},
+    };
+
+    for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++)
+        check_encoder(&encoders[i]);
+}
+
+/* Adding and deleting it leaves the batch as it was. */
+static int is_refused(const struct netstrat_address *address)
+{
+    unsigned char buffer[512];
+    struct netstrat_batch batch;
+
+    netstrat_batch_init(&batch, buffer, sizeof buffer);
+    CHECK(encode_plain(&batch) == 0);
+    CHECK(netstrat_batch_add_address(&batch, address, 0) ==
+          netstrat_batch_delete_address(&batch, address));
+    if (batch.count > 1)
+        return 0;
+    CHECK(batch.used == 16 + 8 + 8 + 8 + 8 && batch.code == 0);
+    return 1;
+}
+
+static void test_an_address_that_no_message_can_carry_is_refused(void)
+{
+    struct netstrat_address address = whole();
+    unsigned char buffer[64];
+    struct netstrat_batch batch;
+
+    CHECK(!is_refused(&address));
+    for (int family = 0; family < 256; family++) {
+        address = whole();
+        address.peer.family = (uint8_t)family;
+        CHECK(is_refused(&address) == (family != 0 && family != AF_INET));
+        address = whole();
+        address.broadcast.family = (uint8_t)family;
+        CHECK(is_refused(&address) == (family != 0 && family != AF_INET));
+        address = plain("192.0.2.1/24");
+        address.local.family = (uint8_t)family;
+        CHECK(is_refused(&address) == (family != AF_INET && family != AF_INET6));
+    }
+    for (int length = 0; length < 256; length++) {
+        address = whole();
+        address.local.length = (uint8_t)length;
+        CHECK(is_refused(&address) == (length > 32));
+        address = whole();
+        address.peer.length = (uint8_t)length;
+        CHECK(is_refused(&address) == (length > 32));
+        address = plain("::1");
+        address.local.length = (uint8_t)length;
+        CHECK(is_refused(&address) == (length > 128));
+        address.peer = address.local;
+        address.local.length = 128;
+        CHECK(is_refused(&address) == (length > 128));
+    }
+    address = whole();
+    address.index = 0;
+    CHECK(is_refused(&address));
+    address.index = -1;
+    CHECK(is_refused(&address));
+    address.index = INT32_MAX;
+    CHECK(!is_refused(&address));
+    memset(address.label, 'x', sizeof address.label); /* without its NUL */
+    CHECK(is_refused(&address));
+    address.label[15] = '\0';
+    CHECK(!is_refused(&address));
+
+    netstrat_batch_init(&batch, buffer, sizeof buffer);
+    CHECK(netstrat_batch_dump_addresses(&batch, -1) == -EINVAL && batch.used == 0);
+    CHECK(netstrat_batch_dump_addresses(&batch, 0) == 0);
+}
+
+static void test_any_bytes_as_an_address_do_no_harm(void)
+{
+    unsigned char *buffer = (unsigned char *)malloc(256);
+    struct netstrat_address *address = (struct netstrat_address *)malloc(sizeof *address);
+    unsigned char *bytes = (unsigned char *)address;
+    struct netstrat_batch batch;
+    uint32_t random = 1, added = 0;
+
+    for (int i = 0; i < 20000; i++) {
+        *address = whole();
+        for (int changes = 0; changes < 3; changes++) {
+            random = random * 1664525 + 1013904223;
+            bytes[(random >> 8) % sizeof *address] = (unsigned char)(random >> 24);
+        }
+        netstrat_batch_init(&batch, buffer, (random >> 4) % 257);
+        (void)netstrat_batch_delete_address(&batch, address);
+        if (netstrat_batch_add_address(&batch, address, (int)(random & 1)) == 0)
+            added++;
+        CHECK(batch.used <= batch.size && batch.code == 0);
+    }
+    CHECK(added > 1000 && added < 19000);
+    free(address);
+    free(buffer);
+}
+
+/* ---- answers ---- */
+
+static int decode(const struct netstrat_message *message)
+{
+    struct netstrat_address address, before;
+    int code;
+
+    memset(&address, 0xa5, sizeof address);
+    before = address;
+    code = netstrat_address_decode(message, &address);
+    if (code < 0) {
+        CHECK(code == -EBADMSG || code == -EAFNOSUPPORT);
+        CHECK(memcmp(&address, &before, sizeof address) == 0);
+    } else {
+        unsigned bits = address.local.family == AF_INET ? 32 : 128;
+
+        CHECK(address.index > 0 && address.local.length <= bits && address.peer.length <= bits);
+        CHECK(address.local.family == AF_INET || address.local.family == AF_INET6);
+        CHECK(memchr(address.label, 0, sizeof address.label));
+    }
+    return code;
+}
+
+static struct netstrat_address decoded(const struct bytes *bytes)
+{
+    struct netstrat_message message = only_message(bytes);
+    struct netstrat_address address;
+
+    memset(&address, 0xa5, sizeof address);
+    CHECK(netstrat_address_decode(&message, &address) == 0);
+    return address;
+}
+
+static int same_prefix(const struct netstrat_prefix *one, const struct netstrat_prefix *other)
+{
+    return memcmp(one, other, sizeof *one) == 0;
+}
+
+static void test_an_address_is_read_whole(void)
+{
+    const uint16_t deleted = RTM_DELADDR;
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_address address, wanted = whole();
+    size_t at = begin(&bytes, RTM_NEWADDR, 0, 1, 2);
+
+    put_whole_body(&bytes, "eth0:1", 7);
+    attribute(&bytes, 99, "what a later kernel may put there", 33);
+    finish(&bytes, at);
+    address = decoded(&bytes);
+    CHECK(same_prefix(&address.local, &wanted.local) && same_prefix(&address.peer, &wanted.peer));
+    CHECK(same_prefix(&address.broadcast, &wanted.broadcast) && address.index == 7);
+    CHECK(address.flags == wanted.flags && address.metric == wanted.metric);
+    CHECK(address.valid == wanted.valid && address.preferred == wanted.preferred);
+    CHECK(address.scope == wanted.scope && address.protocol == wanted.protocol);
+    CHECK(memcmp(address.label, wanted.label, sizeof address.label) == 0);
+    torment(decode, &bytes);
+
+    memcpy(bytes.data + 4, &deleted, sizeof deleted);
+    CHECK(decoded(&bytes).index == 7);
+}
+
+static void test_an_address_alone_has_no_peer(void)
+{
+    static const char six[] = "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1";
+    struct bytes four = {{0}, 0}, other = {{0}, 0}, local = {{0}, 0}, any = {{0}, 0};
+    struct netstrat_prefix wanted = prefix_of("192.0.2.1/24");
+    struct netstrat_address address;
+    size_t at = begin(&four, RTM_NEWADDR, 0, 1, 2);
+
+    put_fixed(&four, AF_INET, 24, IFA_F_PERMANENT, RT_SCOPE_HOST, 3); /* as IPv4 has it */
+    attribute(&four, IFA_ADDRESS, "\xc0\0\2\1", 4);
+    attribute(&four, IFA_LOCAL, "\xc0\0\2\1", 4);
+    finish(&four, at);
+    address = decoded(&four);
+    CHECK(same_prefix(&address.local, &wanted) && address.peer.family == 0);
+    CHECK(address.peer.length == 0 && address.broadcast.family == 0 && address.label[0] == '\0');
+    CHECK(address.valid == UINT32_MAX && address.preferred == UINT32_MAX);
+    CHECK(address.flags == IFA_F_PERMANENT && address.scope == RT_SCOPE_HOST);
+    CHECK(address.metric == 0 && address.protocol == 0);
+    torment(decode, &four);
+
+    at = begin(&other, RTM_NEWADDR, 0, 1, 2); /* as IPv6 has it */
+    put_fixed(&other, AF_INET6, 64, 0, 0, 3);
+    attribute(&other, IFA_ADDRESS, six, 16);
+    finish(&other, at);
+    address = decoded(&other);
+    wanted = prefix_of("2001:db8::1/64");
+    CHECK(same_prefix(&address.local, &wanted) && address.peer.family == 0);
+    torment(decode, &other);
+
+    at = begin(&local, RTM_NEWADDR, 0, 1, 2); /* 0.0.0.0 as the peer's is left out */
+    put_fixed(&local, AF_INET, 24, 0, 0, 3);
+    attribute(&local, IFA_LOCAL, "\xc0\0\2\1", 4);
+    finish(&local, at);
+    address = decoded(&local);
+    wanted = prefix_of("192.0.2.1/24");
+    CHECK(same_prefix(&address.local, &wanted) && address.peer.family == 0);
+
+    at = begin(&any, RTM_NEWADDR, 0, 1, 2);
+    put_fixed(&any, AF_INET, 0, 0, 0, 3);
+    attribute(&any, IFA_LOCAL, "\0\0\0\0", 4);
+    finish(&any, at);
+    address = decoded(&any);
+    wanted = prefix_of("0.0.0.0/0");
+    CHECK(same_prefix(&address.local, &wanted) && address.peer.family == 0);
+}
+
+static void test_a_peer_of_ipv6_is_told_from_the_address(void)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_prefix local = prefix_of("2001:db8::1"), peer = prefix_of("2001:db8::2/127");
+    struct netstrat_address address;
+
+    put_six(&bytes);
+    address = decoded(&bytes);
+    CHECK(same_prefix(&address.local, &local) && same_prefix(&address.peer, &peer));
+    CHECK(address.preferred == 60 && address.valid == UINT32_MAX);
+    torment(decode, &bytes);
+}
+
+/* An address with one attribute more, or with nothing but that. */
+static int decode_with(unsigned family, unsigned length, uint32_t index, int alone, uint16_t type,
+                       const void *value, size_t size)
+{
+    static const unsigned char address[16] = {1, 2, 3, 4};
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+    size_t at = begin(&bytes, RTM_NEWADDR, 0, 1, 2);
+
+    put_fixed(&bytes, family, length, 0, 0, index);
+    if (!alone)
+        attribute(&bytes, IFA_ADDRESS, address, family == AF_INET ? 4 : 16);
+    if (type != 0)
+        attribute(&bytes, type, value, size);
+    finish(&bytes, at);
+    message = only_message(&bytes);
+    return decode(&message);
+}
+
+static void test_an_attribute_of_the_wrong_size_is_malformed(void)
+{
+    static const struct {
+        uint16_t type;
+        size_t four, six; /* the least bytes for each family */
+    } rows[] = {
+        {IFA_LOCAL, 4, 16},
+        {IFA_ADDRESS, 4, 16},
+        {IFA_BROADCAST, 4, 16},
+        {FLAGS, 4, 4},
+        {RT_PRIORITY, 4, 4},
+        {PROTO, 1, 1},
+        {IFA_CACHEINFO, sizeof(struct ifa_cacheinfo), sizeof(struct ifa_cacheinfo)},
+    };
+    static const unsigned char zeros[24] = {0};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t size = 0; size <= sizeof zeros; size++) {
+            CHECK(decode_with(AF_INET, 32, 3, 0, rows[i].type, zeros, size) ==
+                  (size >= rows[i].four ? 0 : -EBADMSG));
+            CHECK(decode_with(AF_INET6, 128, 3, 0, rows[i].type, zeros, size) ==
+                  (size >= rows[i].six ? 0 : -EBADMSG));
+        }
+    CHECK(decode_with(AF_INET, 32, 3, 0, IFA_LABEL, "123456789012345", 16) == 0);
+    CHECK(decode_with(AF_INET, 32, 3, 0, IFA_LABEL, "123456789012345", 15) == -EBADMSG);
+    CHECK(decode_with(AF_INET, 32, 3, 0, IFA_LABEL, "1234567890123456", 17) == -EBADMSG);
+    CHECK(decode_with(AF_INET, 32, 3, 0, IFA_LABEL, "", 1) == -EBADMSG);
+    CHECK(decode_with(AF_INET, 32, 3, 0, IFA_LABEL, "", 0) == -EBADMSG);
+}
+
+static void test_an_address_of_another_family_is_said_to_be(void)
+{
+    for (unsigned family = 0; family < 256; family++)
+        CHECK(decode_with(family, 0, 3, 0, 0, NULL, 0) ==
+              (family == AF_INET || family == AF_INET6 ? 0 : -EAFNOSUPPORT));
+}
+
+static void test_an_address_out_of_range_is_malformed(void)
+{
+    for (unsigned length = 0; length < 256; length++) {
+        CHECK(decode_with(AF_INET, length, 3, 0, 0, NULL, 0) == (length <= 32 ? 0 : -EBADMSG));
+        CHECK(decode_with(AF_INET6, length, 3, 0, 0, NULL, 0) == (length <= 128 ? 0 : -EBADMSG));
+    }
+    CHECK(decode_with(AF_INET, 24, 0, 0, 0, NULL, 0) == -EBADMSG);
+    CHECK(decode_with(AF_INET, 24, INT32_MAX, 0, 0, NULL, 0) == 0);
+    CHECK(decode_with(AF_INET, 24, 0x80000000U, 0, 0, NULL, 0) == -EBADMSG);
+    CHECK(decode_with(AF_INET, 24, 3, 1, 0, NULL, 0) == -EBADMSG); /* none at all */
+    CHECK(decode_with(AF_INET, 24, 3, 1, IFA_LABEL, "eth0", 5) == -EBADMSG);
+}
+
+static void test_other_messages_are_not_addresses(void)
+{
+    static const uint16_t types[] = {RTM_GETADDR, RTM_NEWLINK, RTM_NEWROUTE, NLMSG_ERROR};
+    struct netstrat_message message;
+    struct bytes bytes = {{0}, 0};
+
+    put_plain(&bytes);
+    message = only_message(&bytes);
+    CHECK(decode(&message) == 0);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        message.type = types[i];
+        CHECK(decode(&message) == -EBADMSG);
+    }
+    message = only_message(&bytes);
+    message.payload.missing = 1; /* nor is one that was cut off */
+    CHECK(decode(&message) == -EBADMSG);
+}
+
+static void test_what_is_encoded_is_read_back(void)
+{
+    unsigned char buffer[512];
+    struct netstrat_address address = whole();
+    struct netstrat_message message;
+    struct netstrat_batch batch;
+    struct netstrat_rest rest;
+
+    address.local.length = 32; /* with a peer the prefix is the peer's */
+    netstrat_batch_init(&batch, buffer, sizeof buffer);
+    CHECK(netstrat_batch_add_address(&batch, &address, 0) == 0);
+    rest.at = buffer;
+    rest.left = batch.used;
+    rest.missing = 0;
+    CHECK(netstrat_message_next(&rest, &message) == 1);
+    CHECK(netstrat_address_decode(&message, &address) == 0);
+    netstrat_batch_init(&batch, buffer + 256, 256);
+    CHECK(netstrat_batch_add_address(&batch, &address, 0) == 0);
+    CHECK(memcmp(buffer, buffer + 256, batch.used) == 0);
+}
+
+int main(void)
+{
+    test_an_address_is_read_and_written();
+    test_the_bytes_of_an_address_are_in_network_order();
+    test_text_that_is_not_an_address_is_refused();
+    test_every_address_survives_text();
+    test_a_prefix_of_no_known_family_is_written_as_nothing();
+    test_each_request_is_these_bytes();
+    test_an_address_that_no_message_can_carry_is_refused();
+    test_any_bytes_as_an_address_do_no_harm();
+    test_an_address_is_read_whole();
+    test_an_address_alone_has_no_peer();
+    test_a_peer_of_ipv6_is_told_from_the_address();
+    test_an_attribute_of_the_wrong_size_is_malformed();
+    test_an_address_of_another_family_is_said_to_be();
+    test_an_address_out_of_range_is_malformed();
+    test_other_messages_are_not_addresses();
+    test_what_is_encoded_is_read_back();
+    return report();
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* Counters: the requests for them, RTM_NEWSTATS, and what RTM_NEWLINK has of them. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../../csrc/netstrat.h"
+#include "bytes.h"
+#include "check.h"
+#include "codec.h"
+
+/* struct rtnl_link_stats64 as kernels have had it, and its first eight fields alone. */
+static const size_t sizes[] = {64, 184, 192, 200};
+
+/* ---- requests ---- */
+
+static int encode_get(struct netstrat_batch *batch)
+{
+    return netstrat_batch_get_counters(batch, 0x01020304);
+}
+
+static void put_get(struct bytes *to)
+{
+    size_t at = begin(to, GETSTATS, NLM_F_REQUEST, 0, 0);
+
+    put_stats_header(to, 0x01020304);
+    finish(to, at);
+}
+
+static int encode_dump(struct netstrat_batch *batch)
+{
+    return netstrat_batch_dump_counters(batch);
+}
+
+static void put_dump(struct bytes *to)
+{
+    size_t at = begin(to, GETSTATS, NLM_F_REQUEST | NLM_F_DUMP, 0, 0);
+
+    put_stats_header(to, 0);
+    finish(to, at);
+}
+
+static void test_each_request_is_these_bytes(void)
+{
+    static const struct encoder get = {encode_get, put_get}, dump = {encode_dump, put_dump};
+
+    check_encoder(&get);
+    check_encoder(&dump);
+}
+
+/* ---- answers ---- */
+
+/* RTM_NEWSTATS or RTM_NEWLINK with the counters base + 1, base + 2 ..., if `size` is not 0. */
+static void put_counters(struct bytes *to, uint16_t type, uint32_t index, size_t size,
+                         uint64_t base)
+{
+    size_t at = begin(to, type, 0, 1, 2);
+
+    if (type == NEWSTATS) {
+        put_stats_header(to, index);
+        attribute(to, 2 /* IFLA_STATS_LINK_XSTATS */, "x", 1);
+        if (size)
+            put_stats64(to, 1 /* IFLA_STATS_LINK_64 */, size, base);
+    } else {
+        put_info(to, (int32_t)index, 0);
+        attribute(to, IFLA_IFNAME, "eth0", 5);
+        if (size)
+            put_stats64(to, IFLA_STATS64, size, base);
+        attribute(to, IFLA_OPERSTATE, "\0", 1);
+    }
+    finish(to, at);
+}
+
+static int decode_counters(const struct netstrat_message *message)
+{
+    struct netstrat_counters counters, before;
+    int32_t index = -77;
+    int code;
+
+    memset(&counters, 0xa5, sizeof counters);
+    before = counters;
+    code = netstrat_counters_decode(message, &index, &counters);
+    CHECK(code == 0 || code == -EBADMSG || code == -ENODATA);
+    if (code < 0)
+        CHECK(index == -77 && memcmp(&counters, &before, sizeof counters) == 0);
+    else
+        CHECK(index > 0);
+    return code;
+}
+
+static int decode_with(uint16_t type, uint32_t index, size_t size)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+
+    put_counters(&bytes, type, index, size, 0);
+    message = only_message(&bytes);
+    return decode_counters(&message);
+}
+
+static void test_counters_are_read_from_every_version_of_both_messages(void)
+{
+    static const uint16_t types[] = {NEWSTATS, RTM_NEWLINK};
+
+    for (size_t t = 0; t < 2; t++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            struct bytes bytes = {{0}, 0};
+            struct netstrat_message message;
+            struct netstrat_counters counters;
+            int32_t index = 0;
+
+            put_counters(&bytes, types[t], 5, sizes[i], UINT64_MAX - 40);
+            message = only_message(&bytes);
+            CHECK(netstrat_counters_decode(&message, &index, &counters) == 0 && index == 5);
+            CHECK(counters_are(&counters, UINT64_MAX - 40));
+            torment(decode_counters, &bytes);
+        }
+}
+
+static void test_too_few_bytes_for_the_eight_are_malformed(void)
+{
+    for (size_t size = 1; size < 64; size++) {
+        CHECK(decode_with(NEWSTATS, 5, size) == -EBADMSG);
+        CHECK(decode_with(RTM_NEWLINK, 5, size) == -EBADMSG);
+    }
+}
+
+static void test_a_message_without_counters_says_so(void)
+{
+    CHECK(decode_with(NEWSTATS, 5, 0) == -ENODATA);
+    CHECK(decode_with(RTM_NEWLINK, 5, 0) == -ENODATA);
+}
+
+/* RTM_DELLINK among them: the counters of a link that is gone are nobody's. */
+static void test_other_messages_have_no_counters(void)
+{
+    static const uint16_t types[] = {RTM_DELLINK, RTM_GETLINK, GETSTATS, RTM_NEWADDR};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        CHECK(decode_with(types[i], 5, 200) == -EBADMSG);
+}
+
+static void test_an_index_that_no_link_has_is_malformed(void)
+{
+    static const uint32_t indexes[] = {0, 0x80000000U, UINT32_MAX};
+
+    for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++) {
+        CHECK(decode_with(NEWSTATS, indexes[i], 200) == -EBADMSG);
+        CHECK(decode_with(RTM_NEWLINK, indexes[i], 200) == -EBADMSG);
+    }
+    CHECK(decode_with(NEWSTATS, INT32_MAX, 200) == 0);
+}
+
+/* The old 32-bit counters do not stand in; a flag in the attribute's type is not part of it. */
+static void test_only_the_64_bit_counters_count(void)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+    struct netstrat_counters counters;
+    uint64_t none[9] = {0};
+    int32_t index = 0;
+    size_t at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
+
+    put_info(&bytes, 3, 0);
+    attribute(&bytes, IFLA_STATS, none, sizeof none);
+    finish(&bytes, at);
+    message = only_message(&bytes);
+    CHECK(decode_counters(&message) == -ENODATA);
+
+    bytes.length = 0;
+    at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
+    put_info(&bytes, 3, 0);
+    put_stats64(&bytes, IFLA_STATS64 | 0x4000, 200, 7);
+    finish(&bytes, at);
+    message = only_message(&bytes);
+    CHECK(netstrat_counters_decode(&message, &index, &counters) == 0 && counters_are(&counters, 7));
+
+    bytes.length = 0; /* malformed before the counters */
+    at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
+    put_info(&bytes, 3, 0);
+    put(&bytes, "\xff\xff\x01", 4);
+    put_stats64(&bytes, IFLA_STATS64, 200, 7);
+    finish(&bytes, at);
+    message = only_message(&bytes);
+    CHECK(decode_counters(&message) == -EBADMSG);
+}
+
+static void test_a_message_that_was_cut_off_is_malformed(void)
+{
+    struct bytes bytes = {{0}, 0};
+
+    put_counters(&bytes, RTM_NEWLINK, 5, 200, 0);
+    for (size_t size = 0; size < bytes.length; size++)
+        CHECK(decode_copy(decode_counters, bytes.data, size, bytes.length - size) == -EBADMSG);
+}
+
+int main(void)
+{
+    test_each_request_is_these_bytes();
+    test_counters_are_read_from_every_version_of_both_messages();
+    test_too_few_bytes_for_the_eight_are_malformed();
+    test_a_message_without_counters_says_so();
+    test_other_messages_have_no_counters();
+    test_an_index_that_no_link_has_is_malformed();
+    test_only_the_64_bit_counters_count();
+    test_a_message_that_was_cut_off_is_malformed();
+    return report();
+}

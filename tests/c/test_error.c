@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* What failures mean: the table, the names of steps and messages, and the sentence made of them. */
+#include <errno.h>
+#include <string.h>
+
+#include "../../csrc/netstrat.h"
+#include "bytes.h"
+#include "check.h"
+
+static struct netstrat_error make_error(enum netstrat_step step, int code)
+{
+    struct netstrat_error error;
+
+    memset(&error, 0, sizeof error);
+    error.step = (uint32_t)step;
+    error.code = code;
+    return error;
+}
+
+/* ---- the table ---- */
+
+/* A row that can't be reached, since one before it fits all that it fits, would be a mistake. */
+static void test_every_row_of_the_table_is_found(void)
+{
+    struct netstrat_failure row, found;
+    uint32_t number;
+
+    for (number = 0; netstrat_failure_get(number, &row); number++) {
+        int code = row.code ? -(int)row.code : -EOWNERDEAD; /* which no row names */
+
+        CHECK(row.step > NETSTRAT_STEP_NONE && row.step < NETSTRAT_STEPS);
+        CHECK(row.request == 0 || row.step == NETSTRAT_STEP_REQUEST);
+        CHECK(row.kind <= NETSTRAT_KIND_UNAVAILABLE && row.hint != NULL);
+        CHECK(row.kind != NETSTRAT_KIND_OTHER || row.hint[0] != '\0' ||
+              row.step == NETSTRAT_STEP_SOCKET);
+        CHECK(netstrat_failure_find(row.step, row.request, code, &found) == 1);
+        CHECK(found.step == row.step && found.request == row.request && found.code == row.code);
+        CHECK(found.kind == row.kind && found.hint == row.hint);
+    }
+    CHECK(number > 30);
+    memset(&row, 0xa5, sizeof row);
+    found = row;
+    CHECK(netstrat_failure_get(number, &row) == 0 && netstrat_failure_get(UINT32_MAX, &row) == 0);
+    CHECK(memcmp(&row, &found, sizeof row) == 0);
+}
+
+static int kind_of(enum netstrat_step step, uint32_t request, int code)
+{
+    struct netstrat_failure failure;
+
+    memset(&failure, 0xa5, sizeof failure);
+    if (netstrat_failure_find((uint32_t)step, request, code, &failure) == 0)
+        CHECK(failure.kind == NETSTRAT_KIND_OTHER && failure.hint[0] == '\0');
+    return failure.kind;
+}
+
+static void test_failures_have_these_kinds(void)
+{
+    static const struct {
+        enum netstrat_step step;
+        uint32_t request;
+        int code, kind;
+    } rows[] = {
+        {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
+        {NETSTRAT_STEP_REQUEST, RTM_GETLINK, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
+        {NETSTRAT_STEP_REQUEST, GETSTATS, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
+        {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, -EPERM, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_STEP_REQUEST, RTM_GETLINK, -EPERM, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, -EACCES, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, -EBUSY, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_STEP_SEND, 0, -EPERM, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_STEP_SEND, 0, -ENODEV, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_STEP_RECVFROM, 0, -ETIMEDOUT, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_STEP_SETNS, 0, -EPERM, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_STEP_OPEN_NETNS, 0, -EACCES, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_STEP_OPEN, 0, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
+        {NETSTRAT_STEP_PREAD, 0, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
+        {NETSTRAT_STEP_OPENAT, 0, -ENOENT, NETSTRAT_KIND_COUNTER_NOT_FOUND},
+        {NETSTRAT_STEP_OPEN, 0, -ENOENT, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_STEP_FSOPEN, 0, -EPERM, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_STEP_NAME, 0, -EINVAL, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_STEP_NONE, 0, 0, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_STEPS, 0, -EPERM, NETSTRAT_KIND_OTHER},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        CHECK(kind_of(rows[i].step, rows[i].request, rows[i].code) == rows[i].kind);
+}
+
+/* Want of memory or of descriptors says nothing about AF_NETLINK. */
+static void test_only_a_refusal_makes_af_netlink_unavailable(void)
+{
+    static const int short_of[] = {EMFILE, ENFILE, ENOMEM, ENOBUFS};
+    static const int refused[] = {EACCES, EAFNOSUPPORT, EPERM, EPROTONOSUPPORT, ENOSYS, EINVAL};
+
+    for (size_t i = 0; i < sizeof short_of / sizeof *short_of; i++)
+        CHECK(kind_of(NETSTRAT_STEP_SOCKET, 0, -short_of[i]) == NETSTRAT_KIND_OTHER);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        CHECK(kind_of(NETSTRAT_STEP_SOCKET, 0, -refused[i]) == NETSTRAT_KIND_UNAVAILABLE);
+}
+
+/* ---- names ---- */
+
+static void test_every_step_has_a_name(void)
+{
+    for (uint32_t step = 0; step < NETSTRAT_STEPS; step++)
+        if (step == NETSTRAT_STEP_REQUEST)
+            CHECK(netstrat_step_name(step) == NULL);
+        else
+            CHECK(netstrat_step_name(step) != NULL && strlen(netstrat_step_name(step)) > 2);
+    CHECK(netstrat_step_name(NETSTRAT_STEPS) == NULL && netstrat_step_name(UINT32_MAX) == NULL);
+    /* One that slipped would give all behind it the wrong name. */
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_NAME), "name"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_BATCH), "batch"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_SOCKET), "socket"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_RECVFROM), "recvfrom"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_FSMOUNT), "fsmount"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_OPEN_NETNS), "open netns"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_PTHREAD_SIGMASK), "pthread_sigmask"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_PTHREAD_CREATE), "pthread_create"));
+}
+
+static void test_message_types_have_the_names_of_the_kernels_header(void)
+{
+    static const struct {
+        uint32_t type;
+        const char *name;
+    } rows[] = {
+        {RTM_NEWLINK, "RTM_NEWLINK"},
+        {RTM_DELLINK, "RTM_DELLINK"},
+        {RTM_GETLINK, "RTM_GETLINK"},
+        {RTM_SETLINK, "RTM_SETLINK"},
+        {RTM_NEWADDR, "RTM_NEWADDR"},
+        {RTM_DELADDR, "RTM_DELADDR"},
+        {RTM_GETADDR, "RTM_GETADDR"},
+        {RTM_NEWROUTE, "RTM_NEWROUTE"},
+        {RTM_DELROUTE, "RTM_DELROUTE"},
+        {RTM_GETROUTE, "RTM_GETROUTE"},
+        {RTM_NEWNEIGH, "RTM_NEWNEIGH"},
+        {RTM_DELNEIGH, "RTM_DELNEIGH"},
+        {RTM_GETNEIGH, "RTM_GETNEIGH"},
+        {RTM_NEWRULE, "RTM_NEWRULE"},
+        {RTM_DELRULE, "RTM_DELRULE"},
+        {RTM_GETRULE, "RTM_GETRULE"},
+        {RTM_NEWQDISC, "RTM_NEWQDISC"},
+        {RTM_DELQDISC, "RTM_DELQDISC"},
+        {RTM_GETQDISC, "RTM_GETQDISC"},
+        {88, "RTM_NEWNSID"},
+        {89, "RTM_DELNSID"},
+        {90, "RTM_GETNSID"},
+        {94, "RTM_GETSTATS"},
+        {104, "RTM_NEWNEXTHOP"},
+        {105, "RTM_DELNEXTHOP"},
+        {106, "RTM_GETNEXTHOP"},
+        {108, "RTM_NEWLINKPROP"},
+        {109, "RTM_DELLINKPROP"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *name = netstrat_request_name(rows[i].type);
+
+        CHECK(name != NULL && strcmp(name, rows[i].name) == 0);
+    }
+    CHECK(netstrat_request_name(0) == NULL && netstrat_request_name(255) == NULL);
+    CHECK(netstrat_request_name(256 + RTM_NEWLINK) == NULL);
+}
+
+/* ---- the sentence ---- */
+
+/* The sentence is `before`, libc's word for the code, and `after`. */
+static int describes(const struct netstrat_error *error, const char *name, const char *before,
+                     const char *after)
+{
+    char text[512], wanted[512];
+    size_t length = netstrat_error_describe(error, name, text, sizeof text);
+
+    snprintf(wanted, sizeof wanted, "%s%s%s", before, strerror(-error->code), after);
+
+    if (length == strlen(wanted) && strcmp(text, wanted) == 0)
+        return 1;
+    printf("  \"%s\" (%zu)\n", text, length);
+    return 0;
+}
+
+static void set_text(struct netstrat_error *error, const char *text, size_t length)
+{
+    memcpy(error->text, text, length);
+    error->text[length] = '\0';
+    error->text_length = (uint32_t)length;
+}
+
+static void test_a_sentence_has_the_interface_the_step_the_cause_and_the_hint(void)
+{
+    struct netstrat_error error = make_error(NETSTRAT_STEP_REQUEST, -ENODEV);
+
+    error.request = RTM_NEWLINK;
+    CHECK(describes(&error, "eth0",
+                    "interface \"eth0\": RTM_NEWLINK: ", "; no such interface in this namespace"));
+    CHECK(describes(&error, "", "RTM_NEWLINK: ", "; no such interface in this namespace"));
+    CHECK(describes(&error, NULL, "RTM_NEWLINK: ", "; no such interface in this namespace"));
+    error.code = -EBUSY;
+    set_text(&error, "in use", 6);
+    CHECK(describes(&error, NULL, "RTM_NEWLINK: ", " (the kernel says: in use)"));
+    error.request = 4000000000U;
+    CHECK(describes(&error, NULL, "message type 4000000000: ", " (the kernel says: in use)"));
+    error.request = 0;
+    error.text_length = 0;
+    CHECK(describes(&error, NULL, "message type 0: ", ""));
+
+    error = make_error(NETSTRAT_STEP_PARSE, -EBADMSG);
+    set_text(&error, "-1\n", 3);
+    CHECK(describes(&error, "lo", "interface \"lo\": parse: ", " (\"-1?\")"));
+    error = make_error(NETSTRAT_STEP_NAME, -EINVAL);
+    CHECK(describes(&error, "a/b", "interface \"a/b\": name: ", ""));
+    error = make_error(NETSTRAT_STEP_RECVFROM, -ETIMEDOUT);
+    CHECK(describes(&error, NULL, "recvfrom: ", "; the kernel did not answer in time"));
+}
+
+/* Names and texts come from elsewhere: nothing of them may reach a terminal as a command. */
+static void test_bytes_from_elsewhere_are_printable(void)
+{
+    struct netstrat_error error = make_error(NETSTRAT_STEP_REQUEST, -EBUSY);
+
+    error.request = RTM_NEWLINK;
+    set_text(&error, "a\0b\x1b[0m\xff~ ", 9);
+    CHECK(describes(&error, "\x1b]\xc3\xa9\x7f",
+                    "interface \"?]???\": RTM_NEWLINK: ", " (the kernel says: a?b?[0m?~)"));
+}
+
+static void test_a_sentence_is_cut_to_the_room_and_measured_whole(void)
+{
+    const struct netstrat_error error = make_error(NETSTRAT_STEP_RECVFROM, -ETIMEDOUT);
+    char whole[512], text[512];
+    size_t length = netstrat_error_describe(&error, NULL, whole, sizeof whole), size, i;
+
+    CHECK(length == strlen(whole) && length > 40 && length < 200);
+    CHECK(netstrat_error_describe(&error, NULL, NULL, 0) == length);
+    for (size = 0; size <= length + 5; size++) {
+        size_t fits = size > length ? length : size ? size - 1 : 0;
+
+        memset(text, 0x5a, sizeof text);
+        CHECK(netstrat_error_describe(&error, NULL, text, size) == length);
+        CHECK(memcmp(text, whole, fits) == 0);
+        CHECK(size == 0 || text[fits] == '\0');
+        for (i = size == 0 ? 0 : fits + 1; i < sizeof text; i++)
+            CHECK(text[i] == 0x5a);
+    }
+}
+
+int main(void)
+{
+    test_every_row_of_the_table_is_found();
+    test_failures_have_these_kinds();
+    test_only_a_refusal_makes_af_netlink_unavailable();
+    test_every_step_has_a_name();
+    test_message_types_have_the_names_of_the_kernels_header();
+    test_a_sentence_has_the_interface_the_step_the_cause_and_the_hint();
+    test_bytes_from_elsewhere_are_printable();
+    test_a_sentence_is_cut_to_the_room_and_measured_whole();
+    return report();
+}

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: MIT */
+/* Routes: the bytes of each request, and what RTM_NEWROUTE and RTM_DELROUTE say, whole, cut off and
+ * malformed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "../../csrc/netstrat.h"
+#include "bytes.h"
+#include "check.h"
+#include "codec.h"
+
+enum { VIA = 18 /* RTA_VIA; not in the headers of older kernels */ };
+
+static struct netstrat_prefix prefix_of(const char *text)
+{
+    struct netstrat_prefix prefix;
+
+    memset(&prefix, 0, sizeof prefix);
+    CHECK(netstrat_prefix_parse(text, &prefix) == 0);
+    return prefix;
+}
+
+static int same_prefix(const struct netstrat_prefix *one, const struct netstrat_prefix *other)
+{
+    return memcmp(one, other, sizeof *one) == 0;
+}
+
+/* ---- requests ---- */
+
+static struct netstrat_route to_link(const char *destination)
+{
+    struct netstrat_route route;
+
+    memset(&route, 0, sizeof route);
+    route.destination = prefix_of(destination);
+    route.table = RT_TABLE_MAIN;
+    route.type = RTN_UNICAST;
+    route.protocol = RTPROT_STATIC;
+    route.index = 7;
+    return route;
+}
+
+static void put_fixed(struct bytes *to, unsigned family, unsigned length, unsigned table,
+                      unsigned scope, unsigned flags)
+{
+    struct rtmsg fixed;
+
+    memset(&fixed, 0, sizeof fixed);
+    fixed.rtm_family = (unsigned char)family;
+    fixed.rtm_dst_len = (unsigned char)length;
+    fixed.rtm_table = (unsigned char)table;
+    fixed.rtm_protocol = RTPROT_STATIC;
+    fixed.rtm_scope = (unsigned char)scope;
+    fixed.rtm_type = RTN_UNICAST;
+    fixed.rtm_flags = flags;
+    put(to, &fixed, sizeof fixed);
+}
+
+static void put_u32(struct bytes *to, uint16_t type, uint32_t value)
+{
+    attribute(to, type, &value, sizeof value);
+}
+
+enum { ADD = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL };
+
+static int encode_link(struct netstrat_batch *batch)
+{
+    struct netstrat_route route = to_link("192.0.2.0/24");
+
+    route.scope = RT_SCOPE_LINK;
+    return netstrat_batch_add_route(batch, &route);
+}
+
+static void put_link(struct bytes *to)
+{
+    size_t at = begin(to, RTM_NEWROUTE, ADD, 0, 0);
+
+    put_fixed(to, AF_INET, 24, RT_TABLE_MAIN, RT_SCOPE_LINK, 0);
+    attribute(to, RTA_DST, "\xc0\0\2\0", 4);
+    put_u32(to, RTA_OIF, 7);
+    put_u32(to, RTA_TABLE, RT_TABLE_MAIN);
+    finish(to, at);
+}
+
+/* All that a route can have. */
+static struct netstrat_route whole(void)
+{
+    struct netstrat_route route = to_link("192.0.2.0/24");
+
+    route.gateway = prefix_of("198.51.100.1");
+    route.source = prefix_of("192.0.2.9");
+    route.metric = 0x01020304;
+    route.table = 1000;
+    route.flags = RTNH_F_ONLINK;
+    return route;
+}
+
+static int encode_whole(struct netstrat_batch *batch)
+{
+    struct netstrat_route route = whole();
+
+    return netstrat_batch_add_route(batch, &route);
+}
+
+static void put_whole_body(struct bytes *to)
+{
+    put_fixed(to, AF_INET, 24, 0, 0, RTNH_F_ONLINK); /* the table has no room in it */
+    attribute(to, RTA_DST, "\xc0\0\2\0", 4);
+    attribute(to, RTA_GATEWAY, "\xc6\x33\x64\1", 4);
+    attribute(to, RTA_PREFSRC, "\xc0\0\2\x09", 4);
+    put_u32(to, RTA_OIF, 7);
+    put_u32(to, RTA_PRIORITY, 0x01020304);
+    put_u32(to, RTA_TABLE, 1000);
+}
+
+static void put_whole(struct bytes *to)
+{
+    size_t at = begin(to, RTM_NEWROUTE, ADD, 0, 0);
+
+    put_whole_body(to);
+    finish(to, at);
+}
+
+static int encode_default(struct netstrat_batch *batch)
+{
+    struct netstrat_route route = to_link("::/0");
+
+    route.gateway = prefix_of("2001:db8::1");
+    route.index = 0;
+    route.table = 255;
+    return netstrat_batch_add_route(batch, &route);
+}
+
+static void put_default(struct bytes *to)
+{
+    size_t at = begin(to, RTM_NEWROUTE, ADD, 0, 0);
+
+    put_fixed(to, AF_INET6, 0, 255, 0, 0);
+    attribute(to, RTA_GATEWAY, "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16);
+    put_u32(to, RTA_TABLE, 255);
+    finish(to, at);
+}
+
+static int encode_via(struct netstrat_batch *batch)
+{
+    struct netstrat_route route = to_link("0.0.0.0/0");
+
+    route.gateway = prefix_of("fe80::1");
+    return netstrat_batch_add_route(batch, &route);
+}
+
+static void put_via(struct bytes *to)
+{
+    static const unsigned char address[16] = {0xfe, 0x80, [15] = 1};
+    const uint16_t family = AF_INET6;
+    size_t via, at = begin(to, RTM_NEWROUTE, ADD, 0, 0);
+
+    put_fixed(to, AF_INET, 0, RT_TABLE_MAIN, 0, 0);
+    via = open_attribute(to, VIA);
+    put(to, &family, sizeof family);
+    put(to, address, sizeof address);
+    close_attribute(to, via);
+    put_u32(to, RTA_OIF, 7);
+    put_u32(to, RTA_TABLE, RT_TABLE_MAIN);
+    finish(to, at);
+}
+
+static int encode_six_via_four(struct netstrat_batch *batch)
+{
+    struct netstrat_route route = to_link("2001:db8::/32");
+
+    route.gateway = prefix_of("192.0.2.1");
+    return netstrat_batch_delete_route(batch, &route);
+}
+
+static void put_six_via_four(struct bytes *to)
+{
+    static const unsigned char address[4] = {192, 0, 2, 1};
+    const uint16_t family = AF_INET;
+    size_t via, at = begin(to, RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, 0, 0);
+
+    put_fixed(to, AF_INET6, 32, RT_TABLE_MAIN, 0, 0);
+    attribute(to, RTA_DST, "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\0", 16);
+    via = open_attribute(to, VIA);
+    put(to, &family, sizeof family);
+    put(to, address, sizeof address);
+    close_attribute(to, via);
+    put_u32(to, RTA_OIF, 7);
+    put_u32(to, RTA_TABLE, RT_TABLE_MAIN);
+    finish(to, at);
+}
+
+static int encode_delete(struct netstrat_batch *batch)
+{
+    struct netstrat_route route = whole();
+
+    return netstrat_batch_delete_route(batch, &route);
+}
+
+static void put_delete(struct bytes *to)
+{
+    size_t at = begin(to, RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, 0, 0);
+
+    put_whole_body(to);
+    finish(to, at);
+}
+
+static int encode_dump(struct netstrat_batch *batch)
+{
+    return netstrat_batch_dump_routes(batch);
+}
+
+static void put_dump(struct bytes *to)
+{
+    static const unsigned char zeros[sizeof(struct rtmsg)] = {0};
+    size_t at = begin(to, RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, 0, 0);
+
+    put(to, zeros, sizeof zeros);
+    finish(to, at);
+}
+
+static void test_each_request_is_these_bytes(void)
+{
+    static const struct encoder encoders[] = {
+        {encode_link, put_link},
+        {encode_whole, put_whole},
+        {encode_default, put_default},
+        {encode_via, put_via},
+        {encode_six_via_four, put_six_via_four},
+        {encode_delete, put_delete},
+        {encode_dump, put_dump},
+    };
+
+    for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++)
+        check_encoder(&encoders[i]);
+}
+
+/* Adding and deleting it leaves the batch as it was. */
+static int is_refused(const struct netstrat_route *route)
+{
+    unsigned char buffer[512];
+    struct netstrat_batch batch;
+
+    netstrat_batch_init(&batch, buffer, sizeof buffer);
+    CHECK(encode_link(&batch) == 0);
+    CHECK(netstrat_batch_add_route(&batch, route) == netstrat_batch_delete_route(&batch, route));
+    if (batch.count > 1)
+        return 0;
+    CHECK(batch.used == 16 + 12 + 8 + 8 + 8 && batch.code == 0);
+    return 1;
+}
+
+static void test_a_route_that_no_message_can_carry_is_refused(void)
+{
+    struct netstrat_route route = whole();
+
+    CHECK(!is_refused(&route));
+    for (int family = 0; family < 256; family++) {
+        int known = family == AF_INET || family == AF_INET6;
+
+        route = to_link("192.0.2.0/24");
+        route.destination.family = (uint8_t)family;
+        CHECK(is_refused(&route) == !known);
+        route = whole();
+        route.gateway.family = (uint8_t)family;
+        CHECK(is_refused(&route) == (family != 0 && !known));
+        route = whole();
+        route.source.family = (uint8_t)family;
+        CHECK(is_refused(&route) == (family != 0 && family != AF_INET));
+    }
+    for (int length = 0; length < 256; length++) {
+        route = whole();
+        route.destination.length = (uint8_t)length;
+        CHECK(is_refused(&route) == (length > 32));
+        route = whole();
+        route.gateway.length = (uint8_t)length;
+        CHECK(is_refused(&route) == (length > 32));
+        route = whole();
+        route.source.length = (uint8_t)length;
+        CHECK(is_refused(&route) == (length > 32));
+        route = to_link("::/0");
+        route.destination.length = (uint8_t)length;
+        CHECK(is_refused(&route) == (length > 128));
+    }
+    route = whole();
+    route.index = -1;
+    CHECK(is_refused(&route));
+    route.index = INT32_MAX;
+    CHECK(!is_refused(&route));
+}
+
+static void test_any_bytes_as_a_route_do_no_harm(void)
+{
+    unsigned char *buffer = (unsigned char *)malloc(256);
+    struct netstrat_route *route = (struct netstrat_route *)malloc(sizeof *route);
+    struct netstrat_batch batch;
+    uint32_t random = 1, added = 0;
+
+    for (int i = 0; i < 20000; i++) {
+        *route = whole();
+        for (int changes = 0; changes < 3; changes++) {
+            random = random * 1664525 + 1013904223;
+            ((unsigned char *)route)[(random >> 8) % sizeof *route] = (unsigned char)(random >> 24);
+        }
+        netstrat_batch_init(&batch, buffer, (random >> 4) % 257);
+        (void)netstrat_batch_delete_route(&batch, route);
+        if (netstrat_batch_add_route(&batch, route) == 0)
+            added++;
+        CHECK(batch.used <= batch.size && batch.code == 0);
+    }
+    CHECK(added > 1000 && added < 19000);
+    free(route);
+    free(buffer);
+}
+
+/* ---- answers ---- */
+
+static int decode(const struct netstrat_message *message)
+{
+    struct netstrat_route route, before;
+    int code;
+
+    memset(&route, 0xa5, sizeof route);
+    before = route;
+    code = netstrat_route_decode(message, &route);
+    if (code < 0) {
+        CHECK(code == -EBADMSG || code == -EAFNOSUPPORT);
+        CHECK(memcmp(&route, &before, sizeof route) == 0);
+    } else {
+        CHECK(route.destination.family == AF_INET || route.destination.family == AF_INET6);
+        CHECK(route.destination.length <= (route.destination.family == AF_INET ? 32 : 128));
+        CHECK(route.source.family == 0 || route.source.family == route.destination.family);
+        CHECK(route.gateway.length == (route.gateway.family == AF_INET    ? 32
+                                       : route.gateway.family == AF_INET6 ? 128
+                                                                          : 0));
+    }
+    return code;
+}
+
+static struct netstrat_route decoded(const struct bytes *bytes)
+{
+    struct netstrat_message message = only_message(bytes);
+    struct netstrat_route route;
+
+    memset(&route, 0xa5, sizeof route);
+    CHECK(netstrat_route_decode(&message, &route) == 0);
+    return route;
+}
+
+static void test_a_route_is_read_whole(void)
+{
+    const uint16_t deleted = RTM_DELROUTE;
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_route route, wanted = whole();
+    size_t at = begin(&bytes, RTM_NEWROUTE, 0, 1, 2);
+
+    put_whole_body(&bytes);
+    attribute(&bytes, RTA_METRICS, "", 0);
+    attribute(&bytes, RTA_CACHEINFO, "12345678123456781234567812345678", 32);
+    finish(&bytes, at);
+    route = decoded(&bytes);
+    CHECK(same_prefix(&route.destination, &wanted.destination));
+    CHECK(same_prefix(&route.gateway, &wanted.gateway));
+    CHECK(same_prefix(&route.source, &wanted.source));
+    CHECK(route.metric == wanted.metric && route.table == 1000 && route.index == 7);
+    CHECK(route.scope == wanted.scope && route.type == RTN_UNICAST);
+    CHECK(route.protocol == RTPROT_STATIC && route.flags == RTNH_F_ONLINK);
+    torment(decode, &bytes);
+
+    memcpy(bytes.data + 4, &deleted, sizeof deleted);
+    CHECK(decoded(&bytes).index == 7);
+}
+
+static void test_what_a_route_does_not_have_is_zero(void)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_route route;
+    size_t at = begin(&bytes, RTM_NEWROUTE, 0, 1, 2);
+
+    put_fixed(&bytes, AF_INET6, 0, 254, RT_SCOPE_UNIVERSE, 0);
+    finish(&bytes, at);
+    route = decoded(&bytes);
+    CHECK(route.destination.family == AF_INET6 && route.destination.length == 0);
+    CHECK(route.gateway.family == 0 && route.source.family == 0 && route.index == 0);
+    CHECK(route.metric == 0 && route.table == 254); /* without RTA_TABLE: as Linux 2.6.18 had it */
+    torment(decode, &bytes);
+}
+
+static void test_a_route_with_several_next_hops_has_no_link(void)
+{
+    struct bytes bytes = {{0}, 0};
+    struct rtnexthop hop;
+    struct netstrat_route route;
+    size_t hops, at = begin(&bytes, RTM_NEWROUTE, 0, 1, 2);
+
+    put_fixed(&bytes, AF_INET, 0, RT_TABLE_MAIN, 0, 0);
+    hops = open_attribute(&bytes, RTA_MULTIPATH);
+    for (int i = 0; i < 2; i++) {
+        memset(&hop, 0, sizeof hop);
+        hop.rtnh_len = sizeof hop + 8;
+        hop.rtnh_ifindex = 7 + i;
+        put(&bytes, &hop, sizeof hop);
+        attribute(&bytes, RTA_GATEWAY, "\xc0\0\2\1", 4);
+    }
+    close_attribute(&bytes, hops);
+    put_u32(&bytes, RTA_TABLE, 1000);
+    finish(&bytes, at);
+    route = decoded(&bytes);
+    CHECK(route.index == 0 && route.gateway.family == 0 && route.table == 1000);
+    torment(decode, &bytes);
+}
+
+static void test_a_gateway_may_be_of_the_other_family(void)
+{
+    struct bytes four = {{0}, 0}, six = {{0}, 0};
+    struct netstrat_prefix gateway = prefix_of("fe80::1"), other = prefix_of("192.0.2.1");
+    struct netstrat_route route;
+
+    put_via(&four);
+    route = decoded(&four);
+    CHECK(route.destination.family == AF_INET && same_prefix(&route.gateway, &gateway));
+    torment(decode, &four);
+    put_six_via_four(&six);
+    route = decoded(&six);
+    CHECK(route.destination.family == AF_INET6 && same_prefix(&route.gateway, &other));
+}
+
+/* A route with one attribute more. */
+static int decode_with(unsigned family, unsigned length, uint16_t type, const void *value,
+                       size_t size)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+    size_t at = begin(&bytes, RTM_NEWROUTE, 0, 1, 2);
+
+    put_fixed(&bytes, family, length, RT_TABLE_MAIN, 0, 0);
+    if (type != 0)
+        attribute(&bytes, type, value, size);
+    finish(&bytes, at);
+    message = only_message(&bytes);
+    return decode(&message);
+}
+
+static void test_an_attribute_of_the_wrong_size_is_malformed(void)
+{
+    static const struct {
+        uint16_t type;
+        size_t four, six; /* the least bytes for each family */
+    } rows[] = {
+        {RTA_DST, 4, 16}, {RTA_GATEWAY, 4, 16}, {RTA_PREFSRC, 4, 16},
+        {RTA_OIF, 4, 4},  {RTA_PRIORITY, 4, 4}, {RTA_TABLE, 4, 4},
+    };
+    static const unsigned char zeros[24] = {0};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t size = 0; size <= sizeof zeros; size++) {
+            CHECK(decode_with(AF_INET, 0, rows[i].type, zeros, size) ==
+                  (size >= rows[i].four ? 0 : -EBADMSG));
+            CHECK(decode_with(AF_INET6, 0, rows[i].type, zeros, size) ==
+                  (size >= rows[i].six ? 0 : -EBADMSG));
+        }
+}
+
+static void test_a_gateway_of_an_unknown_family_is_left_out(void)
+{
+    unsigned char via[24] = {0};
+
+    for (uint16_t family = 0; family < 300; family++) {
+        size_t least = family == AF_INET ? 6 : family == AF_INET6 ? 18 : 2;
+
+        memcpy(via, &family, sizeof family);
+        for (size_t size = 0; size <= sizeof via; size++)
+            CHECK(decode_with(AF_INET, 0, VIA, via, size) == (size >= least ? 0 : -EBADMSG));
+    }
+}
+
+static void test_a_destination_that_is_missing_or_out_of_range_is_malformed(void)
+{
+    static const unsigned char zeros[16] = {0};
+
+    for (unsigned length = 0; length < 256; length++) {
+        CHECK(decode_with(AF_INET, length, 0, NULL, 0) == (length == 0 ? 0 : -EBADMSG));
+        CHECK(decode_with(AF_INET, length, RTA_DST, zeros, 4) == (length <= 32 ? 0 : -EBADMSG));
+        CHECK(decode_with(AF_INET6, length, RTA_DST, zeros, 16) == (length <= 128 ? 0 : -EBADMSG));
+    }
+}
+
+static void test_a_route_of_another_family_is_said_to_be(void)
+{
+    for (unsigned family = 0; family < 256; family++)
+        CHECK(decode_with(family, 0, 0, NULL, 0) ==
+              (family == AF_INET || family == AF_INET6 ? 0 : -EAFNOSUPPORT));
+}
+
+static void test_other_messages_are_not_routes(void)
+{
+    static const uint16_t types[] = {RTM_GETROUTE, RTM_NEWLINK, RTM_NEWADDR, NLMSG_ERROR};
+    struct netstrat_message message;
+    struct bytes bytes = {{0}, 0};
+
+    put_link(&bytes);
+    message = only_message(&bytes);
+    CHECK(decode(&message) == 0);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        message.type = types[i];
+        CHECK(decode(&message) == -EBADMSG);
+    }
+    message = only_message(&bytes);
+    message.payload.missing = 1; /* nor is one that was cut off */
+    CHECK(decode(&message) == -EBADMSG);
+}
+
+int main(void)
+{
+    test_each_request_is_these_bytes();
+    test_a_route_that_no_message_can_carry_is_refused();
+    test_any_bytes_as_a_route_do_no_harm();
+    test_a_route_is_read_whole();
+    test_what_a_route_does_not_have_is_zero();
+    test_a_route_with_several_next_hops_has_no_link();
+    test_a_gateway_may_be_of_the_other_family();
+    test_an_attribute_of_the_wrong_size_is_malformed();
+    test_a_gateway_of_an_unknown_family_is_left_out();
+    test_a_destination_that_is_missing_or_out_of_range_is_malformed();
+    test_a_route_of_another_family_is_said_to_be();
+    test_other_messages_are_not_routes();
+    return report();
+}
