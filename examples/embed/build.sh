@@ -8,11 +8,24 @@ here=$(dirname "$0")
 out=${1:?usage: examples/embed/build.sh FOLDER [COMPILER AND FLAGS ..]}
 shift
 [ $# -gt 0 ] || set -- cc -std=c11
+core="error.c name.c batch.c message.c link.c counters.c socket.c exchange.c operations.c sysfs.c"
 
 mkdir -p "$out"
 cp "$here/main.c" "$out/"
-for file in netstrat.h internal.h message.c socket.c link.c sysfs.c; do
+for file in netstrat.h internal.h $core; do
     cp "$here/../../csrc/$file" "$out/"
 done
 cd "$out"
-"$@" -Os -Wall -Wextra -Werror main.c message.c socket.c link.c sysfs.c -o embed
+# shellcheck disable=SC2086  # a list
+"$@" -Os -Wall -Wextra -Werror main.c $core -o embed
+
+# The second program needs three files more, and threads.
+more="address.c route.c netns.c"
+cd - >/dev/null
+cp "$here/wire.c" "$out/"
+for file in $more; do
+    cp "$here/../../csrc/$file" "$out/"
+done
+cd "$out"
+# shellcheck disable=SC2086  # lists
+"$@" -Os -Wall -Wextra -Werror -pthread wire.c $core $more -o wire

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A container runtime in miniature, and all that it needs of netstrat: it makes a network namespace,
- * brings lo up there and prints the counters as sysfs and as rtnetlink have them.
+ * A container runtime in miniature, and all that it needs of netstrat: it makes a network
+ * namespace, brings lo up there, prints its counters as sysfs and as rtnetlink have them, and makes
+ * a veth pair by a message of its own.
  *
  *   embed        in namespaces of its own: user, network and mount
  *   embed here   in those of the caller
@@ -11,17 +12,27 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
 #endif
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+
 #include "netstrat.h"
 
-static int complain(const char *what, const struct netstrat_error *error)
+/* Says what failed, why and what helps; `name` is the interface, or NULL. */
+static int complain(const char *name, const struct netstrat_error *error)
 {
-    fprintf(stderr, "embed: %s: %s: %s%s%s\n", what, error->operation, strerror(-error->code),
-            error->text_length ? ": " : "", error->text);
+    char text[512];
+
+    netstrat_error_describe(error, name, text, sizeof text);
+    fprintf(stderr, "embed: %s\n", text);
     return 1;
 }
 
@@ -39,11 +50,26 @@ static int enter_namespaces(void)
     return 0;
 }
 
+static int bring_lo_up(struct netstrat_socket *sock)
+{
+    struct netstrat_error error;
+    int was_up = netstrat_link_is_up(sock, "lo", &error);
+    int is_up;
+
+    if (was_up < 0 || netstrat_link_set_up(sock, "lo", &error) < 0)
+        return complain("lo", &error);
+    is_up = netstrat_link_is_up(sock, "lo", &error);
+    if (is_up < 0)
+        return complain("lo", &error);
+    printf("lo was %s, is %s\n", was_up ? "up" : "down", is_up ? "up" : "down");
+    return is_up ? 0 : 1;
+}
+
 static void print_counters(const char *source, const struct netstrat_counters *counters)
 {
     uint32_t i;
 
-    printf("lo by %-10s", source);
+    printf("lo by %-6s", source);
     for (i = 0; i < NETSTRAT_COUNTERS; i++) {
         uint64_t value;
 
@@ -53,38 +79,76 @@ static void print_counters(const char *source, const struct netstrat_counters *c
     printf("\n");
 }
 
-static int show_lo(struct netstrat_socket *sock)
+static int show_counters(struct netstrat_socket *sock)
 {
-    struct netstrat_error error;
     struct netstrat_counters counters;
-    struct netstrat_link link;
-    int was_up, is_up, code;
+    struct netstrat_link_name found;
+    struct netstrat_error error;
+    int code;
 
-    was_up = netstrat_link_is_up(sock, "lo", &error);
-    if (was_up < 0 || netstrat_link_set_up(sock, "lo", &error) < 0)
-        return complain("lo", &error);
-    is_up = netstrat_link_is_up(sock, "lo", &error);
-    if (is_up < 0)
-        return complain("lo", &error);
-    printf("lo was %s, is %s\n", was_up ? "up" : "down", is_up ? "up" : "down");
-
-    if (netstrat_sysfs_read("/sys/class/net", "lo", &counters, &error) < 0)
+    if (netstrat_sysfs_read(AT_FDCWD, "/sys/class/net", "lo", NULL, &counters, &error) < 0)
         return complain("lo", &error);
     print_counters("sysfs", &counters);
 
-    /* By name, which every kernel since 3.0 answers; then by index, which is several times cheaper
-     * but not everywhere allowed. */
-    if (netstrat_get_link(sock, "lo", &link, &counters, &error) < 0)
+    /* By name, which every kernel since 2.6.35 answers; then by index, which is several times
+     * cheaper but not allowed everywhere. */
+    if (netstrat_counters_get_by_name(sock, NULL, "lo", &found, &counters, &error) < 0)
         return complain("lo", &error);
-    print_counters("rtnetlink", &counters);
-    code = netstrat_get_stats(sock, link.index, &counters, &error);
+    print_counters("name", &counters);
+    code = netstrat_counters_get(sock, NULL, found.index, &counters, &error);
     if (code == 0)
         print_counters("index", &counters);
-    else if (sock->by_name_only)
-        printf("lo by index: refused here (%s), so counters are read by name\n", strerror(-code));
+    else if (code == -EOPNOTSUPP)
+        printf("lo by index: refused here, so counters are read by name\n");
     else
         return complain("lo", &error);
-    return is_up ? 0 : 1;
+    return 0;
+}
+
+/* Appends a message for which the core has no function: make a pair of links, `name` and `peer`. */
+static int add_veth(struct netstrat_batch *batch, const char *name, const char *peer)
+{
+    size_t link_info, data, other_end;
+    struct ifinfomsg info;
+
+    memset(&info, 0, sizeof info); /* any family, index and flags */
+    netstrat_batch_begin(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+    netstrat_batch_append(batch, &info, sizeof info);
+    netstrat_batch_put_string(batch, IFLA_IFNAME, name);
+    link_info = netstrat_batch_nest(batch, IFLA_LINKINFO);
+    netstrat_batch_put_string(batch, IFLA_INFO_KIND, "veth");
+    data = netstrat_batch_nest(batch, IFLA_INFO_DATA);
+    other_end = netstrat_batch_nest(batch,
+                                    VETH_INFO_PEER); /* in it, a message without its header */
+    netstrat_batch_append(batch, &info, sizeof info);
+    netstrat_batch_put_string(batch, IFLA_IFNAME, peer);
+    netstrat_batch_nest_end(batch, other_end);
+    netstrat_batch_nest_end(batch, data);
+    netstrat_batch_nest_end(batch, link_info);
+    return netstrat_batch_finish(batch);
+}
+
+/* The pair, and one end of it up: two messages in one send. */
+static int make_pair(struct netstrat_socket *sock)
+{
+    unsigned char requests[256];
+    struct netstrat_batch batch;
+    struct netstrat_error error;
+    struct netstrat_link link;
+    int results[2];
+
+    netstrat_batch_init(&batch, requests, sizeof requests);
+    if (add_veth(&batch, "embed0", "embed1") < 0 ||
+        netstrat_batch_set_link_flags(&batch, "embed0", IFF_UP, IFF_UP) < 0) {
+        fprintf(stderr, "embed: no room for the requests\n");
+        return 1;
+    }
+    if (netstrat_execute(sock, &batch, results, &error) < 0 ||
+        netstrat_link_get(sock, "embed0", &link, NULL, &error) < 0)
+        return complain("embed0", &error);
+    printf("%s: %s, %s, mtu %u\n", link.name, link.kind, link.flags & IFF_UP ? "up" : "down",
+           (unsigned)link.mtu);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -100,9 +164,9 @@ int main(int argc, char **argv)
     }
     if (argc == 1 && enter_namespaces() != 0)
         return 1;
-    if (netstrat_open(&sock, buffer, sizeof buffer, &error) < 0)
-        return complain("a socket", &error);
-    failed = show_lo(&sock);
-    netstrat_close(&sock);
+    if (netstrat_socket_open(&sock, buffer, sizeof buffer, &error) < 0)
+        return complain(NULL, &error);
+    failed = bring_lo_up(&sock) || show_counters(&sock) || make_pair(&sock);
+    netstrat_socket_close(&sock);
     return failed;
 }
