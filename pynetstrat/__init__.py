@@ -1,75 +1,141 @@
-"""Network strategies for containers, and interface counters, at the price of the system calls.
+"""Network strategies for containers, and interface counters, at the price of the system calls."""
 
-What a program that only brings `lo` up does not need is loaded when it is first used (PEP 562).
-"""
+# The layout; a module uses only those above it:
+#
+#   errors        what can go wrong
+#   arguments     the types of arguments, for annotations
+#   _native/      the C core (csrc/): nothing outside it touches ffi or lib
+#   guard         one thread at a time, closed once, not after a fork
+#   counters      NetworkInterface, CounterTable
+#   links         Link, Address, Route
+#   names         which interface has which index
+#   batch         Batch, BatchError
+#   deletion      many links deleted by one message
+#   rtnetlink     RtnetlinkSocket
+#   sysfs         counters from files, and whose files they are
+#   netns         NetworkNamespace
+#   network       Network, and how it is checked
+#   wiring        the two ends of a wiring, and its undoing
+#   strategy/     the registry with Loopback, Veth, HostDevice, plug-ins
+#   lifecycle     several networks, all or nothing
+#   system        system calls for the commands: unshare, mount and their like
+#   diagnosis     what is allowed here
+#   cli/          the commands
+#
+# What bringing `lo` up takes is loaded at once; everything else when its name is looked up
+# (PEP 562), and then with all that its calls need: a call never imports.
 
+from ._native import link_set_down, link_set_up
 from .errors import (
     CounterNotFoundError,
     CounterParseError,
+    ForeignSysfsError,
     InterfaceNotFoundError,
     InvalidCounterNameError,
     InvalidInterfaceNameError,
+    InvalidNetworkError,
     KernelError,
     NetlinkUnavailableError,
     NetstratError,
     PermissionDeniedError,
     StrategyLoadError,
+    TeardownError,
     UnknownStrategyError,
 )
-
-# Not on first use: the module's name, set on the package when it is loaded, is also a function's.
-from .strategies import (
-    Loopback,
-    NetworkStrategy,
-    get_strategy,
-    register_strategy,
-    strategies,
-)
+from .strategy import Loopback, NetworkStrategy, get_strategy, register_strategy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .network import Network, NetworkInterface
-    from .rtnetlink import Counters, RtnetlinkSocket, link_set_up
-    from .stats import SysfsReader, get_network_interface_stats, read_sysfs_network_stats
+    from .arguments import Name, Netns, Perspective
+    from .batch import PENDING, Batch, BatchError
+    from .counters import CounterTable, NetworkInterface
+    from .diagnosis import Finding, diagnose
+    from .lifecycle import check_networks, set_up_networks, tear_down_networks
+    from .links import Address, Link, Route
+    from .netns import NetworkNamespace
+    from .network import Network
+    from .rtnetlink import RtnetlinkSocket
+    from .strategy.host_device import HostDevice
+    from .strategy.plugins import strategies
+    from .strategy.veth import Veth
+    from .sysfs import SysfsReader, get_network_interface_stats, read_sysfs_network_stats
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
+    "PENDING",
+    "Address",
+    "Batch",
+    "BatchError",
     "CounterNotFoundError",
     "CounterParseError",
-    "Counters",
+    "CounterTable",
+    "Finding",
+    "ForeignSysfsError",
+    "HostDevice",
     "InterfaceNotFoundError",
     "InvalidCounterNameError",
     "InvalidInterfaceNameError",
+    "InvalidNetworkError",
     "KernelError",
+    "Link",
     "Loopback",
+    "Name",
     "NetlinkUnavailableError",
+    "Netns",
     "NetstratError",
     "Network",
     "NetworkInterface",
+    "NetworkNamespace",
     "NetworkStrategy",
     "PermissionDeniedError",
+    "Perspective",
+    "Route",
     "RtnetlinkSocket",
     "StrategyLoadError",
     "SysfsReader",
+    "TeardownError",
     "UnknownStrategyError",
+    "Veth",
+    "check_networks",
+    "diagnose",
     "get_network_interface_stats",
     "get_strategy",
+    "link_set_down",
     "link_set_up",
     "read_sysfs_network_stats",
     "register_strategy",
+    "set_up_networks",
     "strategies",
+    "tear_down_networks",
 ]
 
 _HOMES = {
-    "Counters": "rtnetlink",
+    "Address": "links",
+    "Batch": "batch",
+    "BatchError": "batch",
+    "Finding": "diagnosis",
+    "NetworkNamespace": "netns",
+    "PENDING": "batch",
+    "HostDevice": "strategy.host_device",
+    "Veth": "strategy.veth",
+    "check_networks": "lifecycle",
+    "diagnose": "diagnosis",
+    "set_up_networks": "lifecycle",
+    "tear_down_networks": "lifecycle",
+    "Route": "links",
+    "CounterTable": "counters",
+    "Link": "links",
+    "Name": "arguments",
+    "Netns": "arguments",
     "Network": "network",
-    "NetworkInterface": "network",
+    "NetworkInterface": "counters",
+    "Perspective": "arguments",
     "RtnetlinkSocket": "rtnetlink",
-    "SysfsReader": "stats",
-    "get_network_interface_stats": "stats",
-    "link_set_up": "rtnetlink",
-    "read_sysfs_network_stats": "stats",
+    "SysfsReader": "sysfs",
+    "get_network_interface_stats": "sysfs",
+    "read_sysfs_network_stats": "sysfs",
+    "strategies": "strategy.plugins",
 }
 
 

@@ -1,13 +1,28 @@
-"""The errors. Every one of them is a `NetstratError`, pickles, and names what went wrong where."""
+"""The errors. Each is a `NetstratError`, pickles and copies, and says what failed and where.
+
+    NetstratError
+    ├── UnknownStrategyError (LookupError)
+    ├── StrategyLoadError (ImportError)
+    ├── InvalidInterfaceNameError (ValueError)
+    ├── InvalidCounterNameError (ValueError)
+    ├── CounterParseError (ValueError)
+    └── KernelError (OSError)
+        ├── InterfaceNotFoundError (FileNotFoundError)
+        ├── CounterNotFoundError (FileNotFoundError)
+        ├── PermissionDeniedError (PermissionError)
+        ├── NetlinkUnavailableError
+        └── ForeignSysfsError
+
+Which failure becomes which error, and with which hint, is the core's table (csrc/error.c).
+"""
 
 from __future__ import annotations
 
-import errno as _errno
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
     from typing import Any
 
 
@@ -15,7 +30,8 @@ def escape(text: str) -> str:
     """`text` with its unprintable characters escaped, fit for a terminal or a line of a log."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    # Not the codec "unicode_escape", which is imported: there may be no file of Python's left.
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def quote(text: str) -> str:
@@ -32,14 +48,17 @@ class UnknownStrategyError(NetstratError, LookupError):
 
     Attributes:
         type: the type that was asked for.
+        known: the types that there are.
     """
 
-    def __init__(self, type: str) -> None:
-        super().__init__(type)
+    def __init__(self, type: str, known: Sequence[str] = ()) -> None:
+        super().__init__(type, known)
         self.type = type
+        self.known = known
 
     def __str__(self) -> str:
-        return f"unknown strategy type {quote(self.type)}"
+        text = f"unknown strategy type {quote(self.type)}"
+        return text + (f"; known: {', '.join(map(quote, self.known))}" if self.known else "")
 
 
 class StrategyLoadError(NetstratError, ImportError):
@@ -64,7 +83,7 @@ class StrategyLoadError(NetstratError, ImportError):
 
 
 class InvalidInterfaceNameError(NetstratError, ValueError):
-    """What was given is no interface name; neither the kernel nor a path has seen it.
+    """No interface can have that name; neither the kernel nor a path has seen it.
 
     Attributes:
         interface: what was given.
@@ -77,7 +96,7 @@ class InvalidInterfaceNameError(NetstratError, ValueError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What is no name at all may not pickle.
+        # Anything but text may not pickle.
         plain = isinstance(self.interface, (str, bytes)) or self.interface is None
         return type(self), (self.interface if plain else repr(self.interface), self.reason)
 
@@ -87,7 +106,7 @@ class InvalidInterfaceNameError(NetstratError, ValueError):
 
 
 class InvalidCounterNameError(NetstratError, ValueError):
-    """What was given is no name of a file in an interface's `statistics` directory.
+    """No file in an interface's `statistics` directory can have that name.
 
     Attributes:
         interface: the interface.
@@ -102,7 +121,7 @@ class InvalidCounterNameError(NetstratError, ValueError):
     def __str__(self) -> str:
         return (
             f"interface {quote(self.interface)}: invalid counter name {self.counter!r}: "
-            "it is one file name, such as rx_bytes"
+            "it must be one file name, such as rx_bytes"
         )
 
 
@@ -112,7 +131,7 @@ class CounterParseError(NetstratError, ValueError):
     Attributes:
         path: the file.
         text: what it holds, white space around it removed, the first 127 bytes at most; bytes
-            that are no UTF-8 stand as backslash escapes.
+            that are not UTF-8 stand as backslash escapes.
         interface: the interface.
         reason: what is wrong with the text.
     """
@@ -195,71 +214,49 @@ class NetlinkUnavailableError(KernelError):
     """`AF_NETLINK` sockets can't be used here: seccomp, a security module, or the kernel itself."""
 
 
-_SYSFS = frozenset({"open", "openat", "read", "pread"})
-# What socket(2) fails with for want of memory or descriptors, which says nothing about AF_NETLINK.
-_SHORTAGE = frozenset({_errno.EMFILE, _errno.ENFILE, _errno.ENOMEM, _errno.ENOBUFS})
-_REFUSED = frozenset({_errno.EPERM, _errno.EACCES})
-
-_NET_ADMIN = (
-    "this needs CAP_NET_ADMIN in the user namespace that owns the network namespace: run as root, "
-    "in a user namespace of your own (unshare -Urn), or with a container's --cap-add=NET_ADMIN"
-)
-_SYS_ADMIN = (
-    "entering a network namespace needs CAP_SYS_ADMIN in the user namespace that owns it "
-    "and in the caller's own"
-)
-_HINTS = {
-    "setns": "this is neither a network namespace nor a pidfd",
-    "open netns": "give the path of a network namespace, such as /run/netns/NAME",
-}
+class ForeignSysfsError(KernelError):
+    """`/sys` is not known to show the namespace asked for, and nothing else can be read."""
 
 
-def kernel_error(
-    errno: int,
-    operation: str,
-    interface: str = "",
-    kernel_message: str = "",
-    filename: str | None = None,
-) -> KernelError:
-    """The error for what failed: the one place where an errno becomes an exception.
+class InvalidNetworkError(NetstratError, ValueError):
+    """A value that the kernel would not take, or that makes no sense; nothing has been sent.
 
-    Parameters:
-        errno: as from <errno.h>, positive. ENODEV stands for "no such interface".
-        operation: the step, as in `KernelError.operation`.
-        interface, kernel_message, filename: as in `KernelError`.
+    Attributes:
+        field: which one it is, such as "mtu".
+        value: what was given.
+        reason: what is wrong with it.
+        network: the name of the network, or "".
     """
-    kind: Callable[..., KernelError] = KernelError
-    hint = ""
-    if operation == "socket":
-        if errno not in _SHORTAGE:
-            kind = NetlinkUnavailableError
-            hint = (
-                "AF_NETLINK sockets are refused here: look for a seccomp filter, a SELinux or "
-                "AppArmor policy, or a kernel without them"
-            )
-    elif errno in _REFUSED:
-        kind = PermissionDeniedError
-        if operation == "setns":
-            hint = _SYS_ADMIN
-        elif operation == "open netns":
-            hint = "the namespaces of another's process need CAP_SYS_PTRACE over it"
-        elif operation in _SYSFS:
-            hint = "the file's mode or a security module forbids it"
-        elif operation == "RTM_NEWLINK":
-            hint = _NET_ADMIN
-        else:
-            hint = "a seccomp filter or a security module forbids it"
-    elif operation == "setns" and errno == _errno.ESRCH:
-        hint = "the process has ended"
-    elif operation in _HINTS:
-        hint = _HINTS[operation] if errno in {_errno.EINVAL, _errno.ENOENT} else ""
-    elif errno == _errno.ENODEV:
-        kind = InterfaceNotFoundError
-        hint = "no such interface in this namespace" if operation.startswith("RTM_") else ""
-    elif errno == _errno.ENOENT and operation == "openat":
-        kind = CounterNotFoundError
-    elif errno == _errno.ENOENT and operation == "open":
-        hint = "is sysfs mounted there?"
-    elif errno == _errno.ETIMEDOUT:
-        hint = "the kernel did not answer in time"
-    return kind(errno, operation, interface, kernel_message, hint, filename)
+
+    def __init__(self, field: str, value: object, reason: str, network: str = "") -> None:
+        super().__init__(field, value, reason, network)
+        self.field = field
+        self.value = value
+        self.reason = reason
+        self.network = network if isinstance(network, str) else ""  # it may be what is wrong
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is given for a value may not pickle.
+        plain = isinstance(self.value, (str, bytes, int, float)) or self.value is None
+        value = self.value if plain else repr(self.value)
+        return type(self), (self.field, value, self.reason, self.network)
+
+    def __str__(self) -> str:
+        value = quote(self.value) if isinstance(self.value, str) else repr(self.value)
+        text = f"invalid {self.field} {value}: {self.reason}"
+        return f"network {quote(self.network)}: {text}" if self.network else text
+
+
+class TeardownError(NetstratError):
+    """Networks were torn down, but not all of them.
+
+    Attributes:
+        errors: what failed, in the order in which it did.
+    """
+
+    def __init__(self, errors: Sequence[Exception]) -> None:
+        super().__init__(list(errors))
+        self.errors = list(errors)
+
+    def __str__(self) -> str:
+        return "not everything could be torn down: " + "; ".join(map(str, self.errors))

@@ -1,30 +1,41 @@
-"""The dataclasses: a network's configuration, and an interface's counters."""
+"""A network's configuration, and what every strategy of ours checks of it before it begins."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from ._native.addresses import AF_INET, new_route, parse_prefix
+from ._native.batch import check_name, parse_mac
+from .errors import InvalidInterfaceNameError, InvalidNetworkError
+from .links import Route
+
+# ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h; IPV6_MIN_MTU, linux/ipv6.h
+MIN_MTU, MIN_IPV6_MTU, MAX_MTU = 68, 1280, 65535
 
 
 @dataclass(slots=True)
 class Network:
     """A network's configuration: what a strategy's operations are given.
 
-    The fields are those of runc's `configs.Network` (libcontainer/configs/network.go). Only `type`
-    matters to the registry; what the others mean is up to the strategy.
+    The fields up to `hairpin_mode` are those of runc's `configs.Network`
+    (libcontainer/configs/network.go). What they mean is up to the strategy.
 
     Attributes:
         type: the strategy's type, such as "loopback".
-        name: the name of the interface.
+        name: the name of the interface in the container.
         bridge: the bridge to attach to.
-        mac_address: the MAC address, as text.
-        address: the IPv4 address with its prefix length, as text.
+        mac_address: the MAC address, as "02:00:5e:10:00:01".
+        address: the IPv4 address with its prefix length.
         gateway: the IPv4 gateway.
         ipv6_address: the IPv6 address with its prefix length.
         ipv6_gateway: the IPv6 gateway.
         mtu: the MTU in bytes; 0: the kernel's default.
         txqueuelen: the length of the transmit queue in packets; 0: the kernel's default.
-        host_interface_name: the name of the host's end of a pair.
+        host_interface_name: the name of the host's end of a pair, or of the device.
         hairpin_mode: whether the bridge may send a frame back out of the port it came in by.
+        routes: further routes of the container.
+        owner: whose it is, such as a container's id.
     """
 
     type: str = ""
@@ -39,47 +50,97 @@ class Network:
     txqueuelen: int = 0
     host_interface_name: str = ""
     hairpin_mode: bool = False
+    routes: Sequence[Route] = ()
+    owner: str = ""
 
 
-@dataclass(slots=True)
-class NetworkInterface:
-    """An interface's counters, as one side of it sees them.
+_TEXT_FIELDS = [field.name for field in fields(Network) if field.type == "str"]
 
-    Each counter is an unsigned 64-bit number since the interface was made; `*_bytes` are in bytes,
-    the others in packets (`struct rtnl_link_stats64`, linux/if_link.h).
 
-    Attributes:
-        name: the interface's name.
-        rx_bytes: received, good.
-        rx_packets: received, good.
-        rx_errors: received, bad.
-        rx_dropped: received, but not processed.
-        tx_bytes: transmitted.
-        tx_packets: transmitted.
-        tx_errors: not transmitted because of an error.
-        tx_dropped: not transmitted for lack of room.
+def invalid(network: Network, field: str, reason: str) -> InvalidNetworkError:
+    """The error for one field."""
+    return InvalidNetworkError(field, getattr(network, field), reason, network.name)
+
+
+def check_types(network: Network) -> None:
+    """Raises InvalidNetworkError for a field of another type than the dataclass says."""
+    for field in _TEXT_FIELDS:
+        if not isinstance(getattr(network, field), str):
+            raise invalid(network, field, "text is wanted")
+    for field in ("mtu", "txqueuelen"):
+        value = getattr(network, field)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 31:
+            raise invalid(network, field, "a number, 0 or more, is wanted")
+    if not isinstance(network.hairpin_mode, bool):
+        raise invalid(network, "hairpin_mode", "true or false is wanted")
+    if isinstance(network.routes, (str, bytes)) or not isinstance(network.routes, Sequence):
+        raise invalid(network, "routes", "a list of routes is wanted")
+    for route in network.routes:
+        if not isinstance(route, Route):
+            raise InvalidNetworkError("routes", route, "a Route is wanted", network.name)
+
+
+def check_link_name(network: Network, field: str, *, pattern: bool = False) -> None:
+    """Raises InvalidNetworkError unless a field holds the name of an interface.
+
+    Parameters:
+        pattern: one `%d` may stand in it for a number of the kernel's choice.
     """
+    name = getattr(network, field)
+    try:
+        check_name(name)
+    except InvalidInterfaceNameError as error:
+        raise invalid(network, field, error.reason) from None
+    if "%" in name.replace("%d", "", 1 if pattern else 0):
+        allowed = "a % may stand there only as one %d" if pattern else "no % may stand there"
+        raise invalid(network, field, allowed)
 
-    name: str = ""
-    rx_bytes: int = 0
-    rx_packets: int = 0
-    rx_errors: int = 0
-    rx_dropped: int = 0
-    tx_bytes: int = 0
-    tx_packets: int = 0
-    tx_errors: int = 0
-    tx_dropped: int = 0
 
-    def swapped(self) -> NetworkInterface:
-        """The same counters as the other side of the veth pair sees them: rx is tx, tx is rx."""
-        return NetworkInterface(
-            self.name,
-            self.tx_bytes,
-            self.tx_packets,
-            self.tx_errors,
-            self.tx_dropped,
-            self.rx_bytes,
-            self.rx_packets,
-            self.rx_errors,
-            self.rx_dropped,
+def check_values(network: Network) -> None:
+    """Raises InvalidNetworkError for an address, gateway, route, MAC or MTU that can't be."""
+    check_types(network)
+    for field in ("address", "ipv6_address", "gateway", "ipv6_gateway"):
+        _check_prefix(network, field)
+    for gateway, address in (("gateway", "address"), ("ipv6_gateway", "ipv6_address")):
+        if getattr(network, gateway) and not getattr(network, address):
+            raise invalid(network, gateway, f"a gateway needs an address of its family ({address})")
+    for route in network.routes:
+        _check_route(network, route)
+    if network.mac_address:
+        _check_mac(network)
+    least = MIN_IPV6_MTU if network.ipv6_address else MIN_MTU
+    if network.mtu and not least <= network.mtu <= MAX_MTU:
+        needs = " (IPv6 needs 1280)" if network.ipv6_address else ""
+        raise invalid(network, "mtu", f"an MTU is {least} to {MAX_MTU} bytes{needs}")
+
+
+def _check_prefix(network: Network, field: str) -> None:
+    text = getattr(network, field)
+    if not text:
+        return
+    try:
+        prefix = parse_prefix(text, field, length=not field.endswith("gateway"))
+    except InvalidNetworkError as error:
+        raise invalid(network, field, error.reason) from None
+    version = 6 if field.startswith("ipv6") else 4
+    if (prefix.family == AF_INET) != (version == 4):
+        raise invalid(network, field, f"an IPv{version} address is wanted")
+
+
+def _check_route(network: Network, route: Route) -> None:
+    try:
+        new_route(route)
+    except InvalidNetworkError as error:
+        reason = f"{error.field}: {error.reason}"
+        raise InvalidNetworkError("routes", error.value, reason, network.name) from None
+
+
+def _check_mac(network: Network) -> None:
+    try:
+        mac = parse_mac(network.mac_address)
+    except InvalidNetworkError as error:
+        raise invalid(network, "mac_address", error.reason) from None
+    if len(mac) != 6 or mac[0] & 1 or not any(mac):
+        raise invalid(
+            network, "mac_address", "a unicast address of six bytes, not all 0, is wanted"
         )

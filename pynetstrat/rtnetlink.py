@@ -1,86 +1,84 @@
-"""rtnetlink: links up and down, and counters, in the network namespace of a socket."""
+"""rtnetlink: links and counters, in the network namespace of a socket."""
 
 from __future__ import annotations
 
 import os
-from _thread import RLock
-from _warnings import warn
-from errno import EAGAIN, EBADF, EBUSY
+from functools import partial
 
-from . import _fork, _native
-from .errors import KernelError, kernel_error
+from . import guard
+from ._native.batch import Encoded
+from ._native.socket import Socket
+from .batch import execute
+from .counters import VIEWS, CounterTable, NetworkInterface, get_view
+from .deletion import delete_links
+from .errors import quote
+from .guard import Guarded
+from .links import Address, Link, Route
+from .names import Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Any, NoReturn, TypeVar
+    from collections.abc import Iterable
+    from typing import Any
 
-    from .network import NetworkInterface
-    from .stats import Name, Perspective, View
-
-    Result = TypeVar("Result")
-    Netns = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
-
-# Attempts at a dump whose notifications have not been lost.
-_TRIES = 16
+    from ._native.addresses import RouteCopy
+    from ._native.rows import Rows
+    from .arguments import Name, Netns, Perspective
+    from .batch import Batch
 
 
-class Counters:
-    """The counters of a namespace as columns: one row an interface, as the host sees them.
-
-    Attributes:
-        names: the interfaces' names. The same list may be given again while no interface comes,
-            goes or is renamed: don't change it.
-        ifindexes: their indexes: a `memoryview` of format `i`.
-        counters: a two-dimensional `memoryview` of format `Q`: a row for each interface, and in it
-            the eight counters in the order of `NetworkInterface`'s fields. It is this result's own
-            memory: later calls leave it alone.
-    """
-
-    __slots__ = ("counters", "ifindexes", "names")
-
-    def __init__(self, names: list[str], ifindexes: memoryview, counters: memoryview) -> None:
-        self.names = names
-        self.ifindexes = ifindexes
-        self.counters = counters
-
-    def __repr__(self) -> str:
-        return f"<Counters of {len(self.names)} interfaces>"
-
-
-class RtnetlinkSocket:
+class RtnetlinkSocket(Guarded):
     """One rtnetlink socket, kept open: the cheapest way to more than one operation.
 
-    It belongs to one network namespace for good, wherever its threads go. It is safe to share among
-    threads, which take turns at it; a forked child must open one of its own. A context manager.
+    It belongs to one network namespace for good, wherever its threads go, **and keeps that
+    namespace alive**: as long as it is open, the links of a container that has ended stay, and with
+    them the host's ends of its veth pairs, whose names are not free before (EEXIST). To count in
+    containers that must be able to end, take `SysfsReader(netns=...)`, or a socket a reading.
+
+    It is safe to share among threads, which take turns at it; a forked child must open one of its
+    own. A context manager.
 
     Parameters:
-        netns: the namespace: a path (/proc/PID/ns/net, /run/netns/NAME), or an open descriptor of a
-            namespace or a pidfd (Linux 5.8). None: that of the calling thread. The calling thread
-            stays where it is in every case.
-        timeout: seconds that one call waits for the kernel's answers at most, 0 or more.
+        netns: the namespace: a path (/proc/PID/ns/net; anything with a slash, every PathLike), a
+            bare name ("blue" is /run/netns/blue), an open descriptor of a namespace or a pidfd
+            (Linux 5.8), or an object with `fileno()`. None: that of the calling thread. The calling
+            thread stays where it is in every case.
+        timeout: seconds that a call waits for the kernel's answers at most, whatever number of
+            messages it takes; 0: takes what is there and waits for nothing. No deadline covers the
+            kernel's RTNL lock, which each change, and each part of a dump, waits for inside its
+            system call.
 
     Raises:
         NetlinkUnavailableError: AF_NETLINK is refused.
-        PermissionDeniedError: `netns` is not to be entered without CAP_SYS_ADMIN over it.
-        KernelError: `netns` is no network namespace, or descriptors or memory are short.
-        ValueError: `timeout` is out of range.
+        PermissionDeniedError: `netns` can't be entered without CAP_SYS_ADMIN over it.
+        KernelError: `netns` is not a network namespace, or descriptors or memory are short.
+        ValueError, TypeError: `timeout` is out of range, or one of the arguments of another type.
     """
 
+    __slots__ = ("_indexes", "_names", "_where")
+
     def __init__(self, netns: Netns | None = None, *, timeout: float = 5.0) -> None:
-        self._native: _native.Socket | None = None  # for __del__
-        if not 0 <= timeout <= 86400:
-            raise ValueError(f"timeout is 0 to 86400 seconds, not {timeout!r}")
-        self._lock = RLock()
-        self._forks = _fork.count
-        self._watching = False
-        # What is known of the interfaces, kept true by the kernel's notifications (_heed_changes).
-        self._indexes: dict[str, int] = {}  # by each name that was asked for
-        self._names: dict[int, str] | None = None  # of all, by index; None: not known yet
-        self._columns: tuple[bytes, list[str]] = (b"", [])  # the last dump's, to give again
-        self._native = _native.Socket(netns, max(1, round(timeout * 1000)) if timeout else 0)
-        self._idle: _native.Socket | None = self._native  # None: at work, or closed
+        allowed = f"timeout is 0 to 86400 seconds, not {timeout!r}"
+        try:
+            milliseconds = max(1, round(timeout * 1000)) if 0 < timeout <= 86400 else 0
+            in_range = 0 <= timeout <= 86400
+        except TypeError:
+            raise TypeError(allowed) from None
+        if not in_range:
+            raise ValueError(allowed)
+        self._names = Names()
+        self._indexes = self._names.indexes
+        native = Socket(netns, milliseconds)
+        self._where = native.namespace
+        self._guard(native)
+
+    def __repr__(self) -> str:
+        where = getattr(self, "_where", None)
+        if where is None:  # __init__ was not over
+            where = "no namespace"
+        else:
+            where = quote(where) if where else "its opener's namespace"
+        return f"<RtnetlinkSocket in {where}: {self._state()}>"
 
     # ---- links ----
 
@@ -90,14 +88,14 @@ class RtnetlinkSocket:
         One that is up already is a success, also without CAP_NET_ADMIN.
 
         Raises:
-            InvalidInterfaceNameError: it is no name, and was not sent.
+            InvalidInterfaceNameError: no interface can have that name; it was not sent.
             InterfaceNotFoundError: no such interface in the namespace.
             PermissionDeniedError: it is down, and CAP_NET_ADMIN is missing.
             KernelError: the driver's refusal, a timeout, a closed socket.
         """
-        if self._forks != _fork.count:
+        if self._forks != guard.forks:
             raise self._unusable("RTM_NEWLINK", name)
-        with self._lock:  # as _turn, but for its price
+        with self._lock:  # _turn(), inlined: the call would cost 4 %
             native, self._idle = self._idle, None
             try:
                 if native is None:
@@ -108,14 +106,133 @@ class RtnetlinkSocket:
 
     def link_set_down(self, name: Name) -> None:
         """Takes an interface down; otherwise as `link_set_up`."""
-        self._turn(_native.Socket.set_down, "RTM_NEWLINK", name)
+        self._turn(Socket.set_down, "RTM_NEWLINK", name)
 
     def link_is_up(self, name: Name) -> bool:
         """Whether an interface is up (IFF_UP: by configuration, whatever its carrier does).
 
         Raises: as `link_set_up`; no capability is needed.
         """
-        return self._turn(_native.Socket.is_up, "RTM_GETLINK", name)
+        return self._turn(Socket.is_up, "RTM_GETLINK", name)
+
+    def get_link(self, name: Name) -> Link:
+        """What the kernel says of an interface, by its name or alternative name.
+
+        Raises: as `link_set_up`; no capability is needed.
+        """
+        return Link(*self._turn(self._get_link, "RTM_GETLINK", name))
+
+    def dump_links(self) -> dict[str, Link]:
+        """What the kernel says of every interface of the namespace, by name.
+
+        Raises: as `dump_stats`.
+        """
+        links = self._turn(self._dump_links, "RTM_GETLINK")
+        return {fields[1]: Link(*fields) for fields in links}
+
+    def dump_states(self) -> dict[str, tuple[int, bool]]:
+        """The index of every interface, and whether it is up, by name.
+
+        Raises: as `dump_stats`.
+        """
+
+        def dump(native: Socket, _: object) -> dict[str, tuple[int, bool]]:
+            return native.together(native.dump_states)
+
+        return self._turn(dump, "RTM_GETLINK")
+
+    # ---- addresses, routes, namespaces ----
+
+    def dump_addresses(self, name: Name | None = None) -> list[Address]:
+        """The addresses of an interface, by its name or alternative name; None: of all.
+
+        Raises: as `link_set_up`; no capability is needed.
+        """
+
+        def dump(native: Socket, _: object) -> list[dict[str, Any]]:
+            return native.together(
+                lambda: native.dump_addresses(0 if name is None else native.get_link(name)[0])
+            )
+
+        return [Address(**fields) for fields in self._turn(dump, "RTM_GETADDR", name)]
+
+    def dump_routes(self) -> list[Route]:
+        """The unicast routes of the namespace, of all tables.
+
+        Raises: as `dump_stats`.
+        """
+
+        def dump(native: Socket, _: object) -> list[dict[str, Any]]:
+            return native.together(native.dump_routes)
+
+        return [Route(**fields) for fields in self._turn(dump, "RTM_GETROUTE")]
+
+    def copy_routes(self) -> list[RouteCopy]:
+        """The routes of the namespace, each with all that the kernel says of it: to be put back.
+
+        Without those that the kernel makes with an address, and those that expire.
+        """
+        routes: list[RouteCopy] = self._turn(
+            lambda native, _: native.together(native.copy_routes), "RTM_GETROUTE"
+        )
+        return routes
+
+    def get_nsid(self, netns: Netns) -> int | None:
+        """The id by which this socket's namespace knows another (RTM_GETNSID, Linux 4.0).
+
+        It gets one when the kernel is first asked for a link that leads there, and loses it when it
+        ends; ids are used again at once.
+
+        Returns:
+            The id; None: it has none here.
+
+        Raises:
+            KernelError: `netns` is not a network namespace.
+        """
+        nsid: int | None = self._turn(lambda native, _: native.get_nsid(netns), "RTM_GETNSID")
+        return nsid
+
+    # ---- batches ----
+
+    def execute(self, batch: Batch) -> None:
+        """Sends a batch at once and checks the ack of every message.
+
+        It is sent in parts where its acks would not fit the socket's queue. The kernel carries the
+        messages out in order and goes on after one that fails.
+
+        Raises:
+            BatchError: a message failed, or its ack did not come; its text names the first.
+            InterfaceNotFoundError: a link that has to be looked up is not there; nothing was sent.
+            KernelError: a namespace that the batch names can't be opened; nothing was sent.
+        """
+        if not batch.messages:
+            return
+        # What it names is looked up and opened outside the turn.
+        encoded = Encoded(batch.messages, lambda name: self.get_link(name).index)
+        self._turn(execute, "send", encoded)
+
+    def delete_links(self, names: Iterable[Name], *, missing_ok: bool = False) -> None:
+        """Deletes many links at once, all or none: a thousand in the time of a few.
+
+        They are put into a group that no other link is in, and the group is deleted. Where that is
+        refused (for `lo`, or a physical device), all of them stay, in the groups that they were in.
+
+        Parameters:
+            names: their names or alternative names. The ends of veth pairs go together in any case.
+            missing_ok: leave out those that there are not.
+
+        Raises:
+            InterfaceNotFoundError: one of them is not there; nothing has been deleted.
+            BatchError, KernelError: the kernel's refusal; nothing has been deleted.
+        """
+        if isinstance(names, (str, bytes)):
+            raise TypeError(f"names must be several names, not {names!r}")
+        wanted = [os.fsdecode(name) for name in names]
+
+        def work(native: Socket, _: object) -> None:
+            native.together(lambda: delete_links(native, wanted, missing_ok))
+
+        self._turn(work, "RTM_DELLINK")
 
     # ---- counters ----
 
@@ -134,12 +251,12 @@ class RtnetlinkSocket:
             ValueError: an unknown perspective.
         """
         try:
-            view = _views[perspective]
+            view = VIEWS[perspective]
         except (KeyError, TypeError):
-            view = _load_view(perspective)
-        if self._forks != _fork.count:
+            view = get_view(perspective)  # the error
+        if self._forks != guard.forks:
             raise self._unusable("RTM_GETSTATS", name)
-        with self._lock:  # as _turn, but for its price
+        with self._lock:  # _turn(), inlined: the call would cost 5 %
             native, self._idle = self._idle, None
             try:
                 if native is None:
@@ -148,7 +265,8 @@ class RtnetlinkSocket:
                 index = self._indexes.get(name) if type(name) is str else None
                 values = None if index is None else native.get_stats(index, name)
                 if values is None:
-                    values = self._read(native, name)
+                    read = partial(self._read, native, name)
+                    values = native.together(read, first=index is None)
             finally:
                 self._idle = native
         return view(name if type(name) is str else os.fsdecode(name), values)
@@ -160,23 +278,19 @@ class RtnetlinkSocket:
             KernelError: EAGAIN where interfaces came and went during every attempt.
             ValueError: an unknown perspective.
         """
-        from .network import NetworkInterface
-
-        _load_view(perspective)  # or a ValueError
+        get_view(perspective)  # or the error
         first = 4 if perspective == "container" else 0
-        names, values = self._turn(self._dump_values, "RTM_GETSTATS", "")
+        names, values = self._turn(self._dump_values, "RTM_GETSTATS")
         columns = (values[(first + column) % 8 :: 8] for column in range(8))
         return dict(zip(names, map(NetworkInterface, names, *columns), strict=True))
 
-    def dump_counters(self) -> Counters:
+    def dump_counters(self) -> CounterTable:
         """The counters of every interface as columns, without a Python object per interface.
 
         Raises: as `dump_stats`.
         """
-        names, rows = self._turn(self._dump_rows, "RTM_GETSTATS", "")
-        return Counters(names, *rows.views())
-
-    # ---- the socket ----
+        names, rows = self._turn(self._dump_rows, "RTM_GETSTATS")
+        return CounterTable(names, *rows.views())
 
     def fileno(self) -> int:
         """The descriptor; don't read from it.
@@ -184,189 +298,71 @@ class RtnetlinkSocket:
         Raises:
             KernelError: the socket is closed.
         """
-        return self._turn(lambda native, _: native.fileno(), "fileno", "")
+        descriptor: int = self._turn(lambda native, _: native.fileno(), "fileno")
+        return descriptor
 
-    def close(self) -> None:
-        """Closes the socket, once no other thread is at work on it. Twice does no harm."""
-        if self._native is None:
-            return
-        if self._forks != _fork.count:  # no other thread is here, though one may have held the lock
-            self._native.close()
-            self._native = self._idle = None
-            return
-        with self._lock:
-            if self._native is not None:
-                if self._idle is None:
-                    raise self._unusable("close", "")
-                self._native.close()
-                self._native = self._idle = None
+    def share_deadline(self, until: float) -> None:
+        """One deadline for all calls from now on, for a call that consists of several of them.
 
-    def __enter__(self) -> RtnetlinkSocket:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        native = getattr(self, "_native", None)  # None: closed, or __init__ never began
-        if native is not None:
-            warn(f"unclosed {self!r}", ResourceWarning, 1, self)
-            native.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a RtnetlinkSocket can't be copied or pickled: open another")
-
-    # ---- taking turns ----
-
-    def _turn(
-        self, work: Callable[[_native.Socket, Any], Result], operation: str, name: object
-    ) -> Result:
-        """Calls `work` with the native socket and the name, when it is this thread's turn."""
-        if self._forks != _fork.count:  # before the lock, which may have been held at the fork
-            raise self._unusable(operation, name)
-        # A signal handler that raises never comes between the lock and its release: `with` sees to
-        # that, an acquire() and a try would not.
-        with self._lock:
-            native, self._idle = self._idle, None
-            try:
-                if native is None:
-                    raise self._unusable(operation, name)
-                return work(native, name)
-            finally:
-                self._idle = native
-
-    def _unusable(self, operation: str, name: object) -> KernelError:
-        error, hint = EBADF, "this RtnetlinkSocket is closed: open a new one"
-        if self._forks != _fork.count:
-            hint = "this RtnetlinkSocket was opened before fork(): open a new one"
-        elif self._native is not None:
-            # The lock lets its own thread in again, which only a signal handler can bring about.
-            error, hint = EBUSY, "a signal handler interrupted a call on this RtnetlinkSocket"
-        return KernelError(error, operation, _shown(name), hint=hint)
-
-    # ---- names ----
-
-    def _read(self, native: _native.Socket, name: Name) -> list[int]:
-        """The eight counters by name: where the name is new, or something may have happened to it.
-
-        Only interface names are kept. The kernel tells of every change of one, but of a change of
-        alternative names only while the interface is up (netdev_state_change, net/core/dev.c).
+        Parameters:
+            until: a time of `time.monotonic()`.
         """
+        self._turn(lambda native, _: native.share_deadline(until), "deadline")
+
+    # ---- within a turn ----
+
+    def _read(self, native: Socket, name: Name) -> list[int]:
+        """The eight counters by name: the name is new, or something may have happened to it."""
         if type(name) is str:
             self._indexes.pop(name, None)
-        watching = self._watch(native)
+        watching = native.watch()
         values, index, own_name = native.get_stats_by_name(name)
-        self._heed_changes(native)  # they are older than the reply
-        if watching and type(name) is str and own_name == name:
+        self._heed(native)  # the changes are older than the reply
+        if watching and not native.by_name_only and type(name) is str and own_name == name:
             self._indexes[own_name] = index
         return values
 
-    def _dump_rows(self, native: _native.Socket, _: object) -> tuple[list[str], _native.Rows]:
-        return self._dump(native, lasting=True)
+    def _get_link(self, native: Socket, name: Name) -> tuple[Any, ...]:
+        fields: tuple[Any, ...] = native.together(partial(native.get_link, name))
+        return fields
 
-    def _dump_values(self, native: _native.Socket, _: object) -> tuple[list[str], list[int]]:
-        names, rows = self._dump(native, lasting=False)
+    def _dump_links(self, native: Socket, _: object) -> list[tuple[Any, ...]]:
+        links: list[tuple[Any, ...]] = native.together(native.dump_links)
+        return links
+
+    def _dump_rows(self, native: Socket, _: object) -> tuple[tuple[str, ...], Rows]:
+        return self._dump(native, True)
+
+    def _dump_values(self, native: Socket, _: object) -> tuple[tuple[str, ...], list[int]]:
+        names, rows = self._dump(native, False)
         return names, rows.values()
 
-    def _dump(self, native: _native.Socket, *, lasting: bool) -> tuple[list[str], _native.Rows]:
+    def _dump(self, native: Socket, lasting: bool) -> tuple[tuple[str, ...], Rows]:
         """A dump of the counters, and the names of its rows as of its end."""
-        watching = self._watch(native)
-        for _attempt in range(_TRIES):
-            if watching and self._names is None:
-                self._names = native.dump_names()
-            rows = native.dump_stats(lasting=lasting)
-            if not watching:
-                self._names = native.dump_names()
-                self._columns = (b"", [])
-            self._heed_changes(native)
-            if self._names is not None:
-                return self._match(self._names, rows)
-        raise kernel_error(EAGAIN, "RTM_GETSTATS", "", "notifications were lost at every attempt")
+        known = self._names.all is not None
+        found = self._dump_known(native, lasting) if known else None
+        if found is None:
+            anew = partial(self._dump_anew, native, lasting, known)
+            found = native.together(anew, first=not known)
+        return found
 
-    def _match(self, names: dict[int, str], rows: _native.Rows) -> tuple[list[str], _native.Rows]:
-        raw = rows.index_bytes()
-        if raw == self._columns[0]:
-            return self._columns[1], rows
-        indexes = rows.indexes()
-        if not names.keys() >= set(indexes):
-            # Interfaces that went after the kernel had told their counters.
-            rows = rows.keep([row for row, index in enumerate(indexes) if index in names])
-            indexes = rows.indexes()
-            raw = rows.index_bytes()
-        self._columns = (raw, [names[index] for index in indexes])
-        return self._columns[1], rows
+    def _dump_known(self, native: Socket, lasting: bool) -> tuple[tuple[str, ...], Rows] | None:
+        """The same where the names are known; None where they are not any more."""
+        rows = None if native.by_name_only else native.dump_stats(lasting=lasting)
+        self._heed(native)
+        return None if rows is None else self._names.match(rows)
 
-    def _watch(self, native: _native.Socket) -> bool:
-        """Sees to it that changes of the interfaces are noted.
+    def _dump_anew(self, native: Socket, lasting: bool, lost: bool) -> tuple[tuple[str, ...], Rows]:
+        """The same in any case."""
+        if not lost and native.watch() and not native.by_name_only:
+            self._names.all = native.dump_names()
+            found = self._dump_known(native, lasting)
+            if found is not None:
+                return found
+        # Changes were lost, or something is refused: both from the same messages, at five times the
+        # price. Of two dumps the one would go on missing the other.
+        return native.dump_stats_by_name()
 
-        False where that, or RTM_GETSTATS, is refused: then every reading is by name.
-        """
-        if native.by_name_only():
-            return False
-        if not self._watching:
-            self._watching = native.watch()
-        return self._watching
-
-    def _heed_changes(self, native: _native.Socket) -> None:
-        """Brings what is known of the interfaces up to date."""
-        if not native.changed():
-            return
-        changes = native.take_changes()
-        if changes is None:  # some were lost
-            self._indexes.clear()
-            self._names = None
-            self._columns = (b"", [])
-            return
-        names = self._names
-        for index, name in changes:
-            for known in [k for k, i in self._indexes.items() if i == index and k != name]:
-                del self._indexes[known]
-            if names is None or names.get(index) == name:
-                continue
-            self._columns = (b"", [])
-            if name is None:
-                del names[index]
-            else:
-                names[index] = name
-
-
-# What makes the dataclass, by perspective; loaded on first use: to bring a link up needs none.
-_views: dict[object, View] = {}
-
-
-def _load_view(perspective: Perspective) -> View:
-    from .stats import get_view
-
-    _views[perspective] = view = get_view(perspective)
-    return view
-
-
-def _shown(name: object) -> str:
-    return os.fsdecode(name) if isinstance(name, (str, bytes)) else ""
-
-
-def link_set_up(name: Name = "lo", *, netns: Netns | None = None) -> None:
-    """Brings an interface up: opens a socket, sends one RTM_NEWLINK, reads the ack, closes.
-
-    Parameters:
-        name: its name or alternative name.
-        netns: its namespace, as for `RtnetlinkSocket`; None: the calling thread's.
-
-    Raises: as `RtnetlinkSocket` and its `link_set_up`.
-    """
-    if netns is None:
-        _native.link_set_up_once(name)
-    else:
-        _native.check_name(name)  # a wrong name is told before a wrong namespace
-        try:
-            rtnetlink = RtnetlinkSocket(netns)
-        except KernelError as error:
-            error.interface = _shown(name)
-            raise
-        with rtnetlink:
-            rtnetlink.link_set_up(name)
+    def _heed(self, native: Socket) -> None:
+        if native.changed():
+            self._names.heed(native.take_changes())

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from .errors import escape
+from .text import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .network import NetworkInterface
+    from .. import NetworkInterface
 
-FIELDS = ("bytes", "packets", "errors", "dropped")
-_HEADER = ["interface", *(f"rx {field}" for field in FIELDS), *(f"tx {field}" for field in FIELDS)]
-
-
-def counters(interface: NetworkInterface) -> list[int]:
-    """The eight counters, in the order of the fields."""
-    return [getattr(interface, f"{side}_{field}") for side in ("rx", "tx") for field in FIELDS]
+_FIELDS = ("bytes", "packets", "errors", "dropped")
+_COLUMNS = [(side, field) for side in ("rx", "tx") for field in _FIELDS]
 
 
 def render(rows: Iterable[tuple[str, NetworkInterface]]) -> str:
     """A line for each label and interface, below a line of headings."""
-    cells = [_HEADER]
-    cells += [
-        [escape(label), *(f"{n:,}" for n in counters(interface))] for label, interface in rows
-    ]
-    return "\n".join(_lines(cells))
+    cells = [["interface", *(f"{side} {field}" for side, field in _COLUMNS)]]
+    for label, interface in rows:
+        counters = (getattr(interface, f"{side}_{field}") for side, field in _COLUMNS)
+        cells.append([printable(label), *(f"{counter:,}" for counter in counters)])
+    return "".join(f"{line}\n" for line in _lines(cells))
 
 
 def _lines(cells: Sequence[Sequence[str]]) -> Iterable[str]:

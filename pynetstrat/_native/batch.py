@@ -1,0 +1,274 @@
+"""struct netstrat_batch: messages that are kept until they are sent, then encoded and executed."""
+
+from __future__ import annotations
+
+from enum import Enum
+from errno import EMSGSIZE
+
+from .._core import ffi, lib
+from ..errors import InvalidInterfaceNameError, InvalidNetworkError
+from . import NAME_RULE, Namespace, encode_name, error_words, kernel_error
+from .netns import settle
+from .rows import new
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+NEWLINK, DELLINK = 16, 17  # RTM_, linux/rtnetlink.h
+NEWADDR, DELADDR, NEWROUTE, DELROUTE = 20, 21, 24, 25
+
+add_link = lib.netstrat_batch_add_link
+add_veth = lib.netstrat_batch_add_veth
+add_macvlan = lib.netstrat_batch_add_macvlan
+set_link = lib.netstrat_batch_set_link
+delete_link = lib.netstrat_batch_delete_link
+delete_link_group = lib.netstrat_batch_delete_link_group
+add_address = lib.netstrat_batch_add_address
+delete_address = lib.netstrat_batch_delete_address
+add_route = lib.netstrat_batch_add_route
+delete_route = lib.netstrat_batch_delete_route
+
+_NAME, _INDEX, _UP = lib.NETSTRAT_LINK_NAME, lib.NETSTRAT_LINK_INDEX, lib.NETSTRAT_LINK_UP
+_MTU, _TXQUEUELEN, _MAC = (
+    lib.NETSTRAT_LINK_MTU,
+    lib.NETSTRAT_LINK_TXQUEUELEN,
+    lib.NETSTRAT_LINK_MAC,
+)
+_MASTER, _NETNS, _ALIAS = (
+    lib.NETSTRAT_LINK_MASTER,
+    lib.NETSTRAT_LINK_NETNS,
+    lib.NETSTRAT_LINK_ALIAS,
+)
+_HAIRPIN, _GROUP = lib.NETSTRAT_LINK_HAIRPIN, lib.NETSTRAT_LINK_GROUP
+
+_SETTINGS = ffi.typeof("struct netstrat_link_settings *")
+_REQUEST = lib.NETSTRAT_STEP_REQUEST
+_TYPICAL = 256  # bytes of a message
+_LARGEST = 1 << 20  # no one message takes as much
+
+
+class Pending(Enum):
+    """The type of `PENDING`."""
+
+    PENDING = 0
+
+    def __repr__(self) -> str:
+        return "PENDING"
+
+
+#: The result of a message whose ack did not come: it may or may not have been carried out.
+PENDING = Pending.PENDING
+
+
+class Lookup:
+    """An index that a message needs of a link whose name is given: found when it is encoded."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: object) -> None:
+        self.name = name
+
+
+class Message:
+    """A message that is to be encoded.
+
+    Attributes:
+        type: RTM_NEWLINK or another.
+        encode: the encoder of the core, and `arguments` what it takes behind the batch.
+        name: whom it is about, for errors.
+        moved: the settings of the link that goes to the namespace `netns`, if there is one.
+        netns: that namespace.
+        gives: the names that it gives to links, and of each whether that is in `netns`.
+    """
+
+    __slots__ = ("arguments", "encode", "gives", "moved", "name", "netns", "type")
+
+    def __init__(
+        self,
+        type: int,
+        encode: Callable[..., int],
+        *arguments: object,
+        name: str = "",
+        moved: Any = None,
+        netns: object = None,
+        gives: Sequence[tuple[str, bool]] = (),
+    ) -> None:
+        self.type = type
+        self.encode = encode
+        self.arguments = arguments
+        self.name = name
+        self.moved = moved
+        self.netns = netns
+        self.gives = gives
+
+
+def _raise_invalid(fields: dict[str, Any]) -> None:
+    """Raises InvalidNetworkError for the field whose value does not fit."""
+    settings = ffi.new(_SETTINGS)
+    for field, value in fields.items():
+        try:
+            setattr(settings, field, value)
+        except (OverflowError, TypeError) as error:
+            raise InvalidNetworkError(field, value, str(error)) from None
+
+
+def check_name(name: object) -> bytes:
+    """The name of an interface as bytes; InvalidInterfaceNameError unless a link can have it."""
+    encoded = encode_name(name)
+    if lib.netstrat_name_check(encoded) != 0:
+        raise InvalidInterfaceNameError(name, NAME_RULE)
+    return encoded
+
+
+def parse_mac(text: object) -> bytes:
+    """A hardware address, from "02:00:5e:10:00:01"."""
+    try:
+        mac = bytes.fromhex(text.replace(":", " "))  # type: ignore[attr-defined]
+        if text.lower() == mac.hex(":") and 1 < len(mac) <= lib.NETSTRAT_MAC_SIZE:  # type: ignore[attr-defined]
+            return mac
+    except (AttributeError, TypeError, ValueError):
+        pass
+    raise InvalidNetworkError("mac", text, 'not a hardware address like "02:00:5e:10:00:01"')
+
+
+def new_settings(
+    *,
+    name: object = None,
+    index: int | None = None,
+    up: bool | None = None,
+    mtu: int | None = None,
+    txqueuelen: int | None = None,
+    mac: str | None = None,
+    master: int | None = None,
+    hairpin: bool | None = None,
+    alias: str | None = None,
+    group: int | None = None,
+    moves: bool = False,
+) -> Any:
+    """A struct netstrat_link_settings; None leaves alone. `moves`: `netns` is filled in later."""
+    fields: dict[str, Any] = {}
+    bits = 0
+    if name is not None:
+        fields["name"] = check_name(name)
+        bits = _NAME
+    if index is not None:
+        fields["index"] = index
+        bits |= _INDEX
+    if up is not None:
+        fields["up"] = bool(up)
+        bits |= _UP
+    if mtu is not None:
+        fields["mtu"] = mtu
+        bits |= _MTU
+    if txqueuelen is not None:
+        fields["txqueuelen"] = txqueuelen
+        bits |= _TXQUEUELEN
+    if mac is not None:
+        fields["mac"] = parsed = parse_mac(mac)
+        fields["mac_length"] = len(parsed)
+        bits |= _MAC
+    if master is not None:
+        fields["master"] = master
+        bits |= _MASTER
+    if hairpin is not None:
+        fields["hairpin"] = bool(hairpin)
+        bits |= _HAIRPIN
+    if group is not None:
+        fields["group"] = group
+        bits |= _GROUP
+    if alias is not None:
+        encoded = alias.encode("utf-8", "surrogateescape")
+        if len(encoded) >= lib.NETSTRAT_ALIAS_SIZE or b"\0" in encoded:
+            raise InvalidNetworkError("alias", alias, "at most 255 bytes, none of them NUL")
+        fields["alias"] = encoded
+        bits |= _ALIAS
+    fields["set"] = bits | _NETNS if moves else bits
+    try:
+        return ffi.new(_SETTINGS, fields)
+    except (OverflowError, TypeError):
+        _raise_invalid(fields)
+        raise
+
+
+def new_target(link: object, *, by_index: bool = False) -> tuple[int | Lookup, object]:
+    """The link that a message goes to: the index and the name, of which one counts.
+
+    Parameters:
+        by_index: the message needs the index, whatever is given.
+    """
+    if isinstance(link, int) and not isinstance(link, bool):
+        if not 0 < link < 1 << 31:
+            raise InvalidNetworkError("link", link, "an index of a link is 1 to 2147483647")
+        return link, ffi.NULL
+    encoded = encode_name(link)
+    if lib.netstrat_name_check(encoded) < 0:
+        raise InvalidInterfaceNameError(link, NAME_RULE)
+    return (Lookup(link), ffi.NULL) if by_index else (0, ffi.new("char[]", encoded))
+
+
+class Encoded:
+    """Messages in one struct netstrat_batch, the namespaces that they name open for as long.
+
+    Parameters:
+        find: the index of a link by its name.
+    """
+
+    def __init__(
+        self, messages: Sequence[Message], find: Callable[[Any], int] | None = None
+    ) -> None:
+        self.messages = messages
+        self.namespaces: dict[int, Namespace] = {}
+        self._size = _TYPICAL * (len(messages) + 1)
+        self._data = new("unsigned char[]", self._size)
+        self.batch = ffi.new("struct netstrat_batch *")
+        lib.netstrat_batch_init(self.batch, self._data, self._size)
+        for message in messages:
+            if message.moved is not None:
+                message.moved.netns = self.open(message.netns, message.name).fd
+            arguments = message.arguments
+            if find is not None and type(arguments[0]) is Lookup:
+                arguments = (find(arguments[0].name), *arguments[1:])
+            while (code := message.encode(self.batch, *arguments)) < 0:
+                if code != -EMSGSIZE or self._size - self.batch.used > _LARGEST:
+                    raise InvalidNetworkError(
+                        "message", message.name, "the message can't be encoded"
+                    )
+                self._grow()
+
+    def open(self, netns: object, name: str) -> Namespace:
+        """The namespace that a message names."""
+        found = self.namespaces.get(id(netns))
+        if found is None:
+            found = self.namespaces[id(netns)] = settle(Namespace(netns, name))
+        return found
+
+    def _grow(self) -> None:
+        self._size *= 2
+        data = new("unsigned char[]", self._size)
+        ffi.memmove(data, self._data, self.batch.used)
+        self._data = self.batch.data = data
+        self.batch.size = self._size
+
+    def outcomes(self, code: int, results: list[int], error: Any) -> list[Any]:
+        """What came of each message: None, its KernelError, or PENDING.
+
+        Parameters:
+            code, error: what netstrat_execute returned and filled in.
+        """
+        outcomes: list[Any] = []
+        first = True  # of the failures: the one that `error` describes
+        for message, result in zip(self.messages, results, strict=True):
+            if result == 0:
+                outcomes.append(None)
+            elif result == lib.NETSTRAT_PENDING:
+                outcomes.append(PENDING)
+            else:
+                words = error_words(error) if first and error.step == _REQUEST else ""
+                outcomes.append(kernel_error(-result, _REQUEST, message.type, message.name, words))
+                first = False
+        if first:  # the exchange itself broke
+            at = outcomes.index(PENDING)
+            outcomes[at] = kernel_error(-code, error.step, 0, self.messages[at].name)
+        return outcomes

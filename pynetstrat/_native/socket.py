@@ -1,0 +1,463 @@
+"""struct netstrat_socket, with the memory that it works in, and what is asked of it."""
+
+from __future__ import annotations
+
+from errno import EAFNOSUPPORT, EBADMSG, EEXIST, EMSGSIZE, ENODEV, EOPNOTSUPP
+from functools import partial
+
+from .._core import ffi, lib
+from ..errors import KernelError, quote
+from . import Namespace, decode, encode_name, fail, kernel_error, new_socket, raise_interrupt
+from .addresses import RouteCopy, address_fields, copy_route, route_fields
+from .netns import settle
+from .rows import Rows, named_rows, new
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeVar
+
+    from .batch import Encoded, Message
+
+    Result = TypeVar("Result")
+
+CHANGES = 256  # more than a socket's default queue holds
+_KNOWN = 1024  # entries of the cache of names at first: a power of two
+
+_IFF_UP, _IFF_RUNNING = 1, 0x40  # linux/if.h
+_RTM_GETLINK, _RTM_GETADDR, _RTM_GETROUTE, _RTM_GETNSID = 18, 22, 26, 90  # linux/rtnetlink.h
+
+# Looked up once: an attribute of `lib` costs as much as a small function, 2 % of get_stats.
+_counters_get = lib.netstrat_counters_get
+_set_up = lib.netstrat_link_set_up
+
+
+def new_counters() -> tuple[Any, Callable[[], list[int]]]:
+    """A struct netstrat_counters, and what gives its fields at a third of ffi.unpack's price."""
+    counters = ffi.new("struct netstrat_counters *")
+    return counters, memoryview(ffi.buffer(counters)).cast("Q").tolist
+
+
+class Socket:
+    """One rtnetlink socket. `namespace`: how errors and representations show where it is."""
+
+    __slots__ = (
+        "_buffer",
+        "_changes",
+        "_copy_size",
+        "_counters",
+        "_error",
+        "_known",
+        "_name",
+        "_room",
+        "_rows",
+        "_sock",
+        "_strict",
+        "_until",
+        "_values",
+        "_watch",
+        "by_name_only",
+        "namespace",
+    )
+
+    def __init__(self, netns: object, timeout_ms: int) -> None:
+        self._sock = sock = new_socket()
+        self._error = error = ffi.new("struct netstrat_error *")
+        size = lib.NETSTRAT_BUFFER_SIZE
+        self._buffer = buffer = new("unsigned char[]", size)
+        self._name: Any = (
+            None  # get_stats_by_name() makes the three, which comes before get_stats()
+        )
+        self._counters: Any = None
+        self._values: Callable[[], list[int]] = list
+        self._watch: Any = ffi.NULL
+        self._changes: Any = None
+        self._known: Any = None
+        self._room = 64
+        self._rows: tuple[Any, Any] = ((), ())  # of dumps that need not last
+        self._copy_size = 32768
+        self._strict = False
+        self._until = 0  # share_deadline()'s, in milliseconds; 0: none
+        self.by_name_only = False
+        self.namespace = ""
+        if netns is None:
+            code = lib.netstrat_socket_open(sock, buffer, size, error)
+            if code < 0:
+                fail(code, error)
+        else:
+            namespace = Namespace(netns)
+            self.namespace = namespace.shown
+            code = lib.netstrat_socket_open_at(sock, buffer, size, namespace.fd, error)
+            if code < 0:
+                namespace.fail(code, error)
+        sock.timeout_ms = timeout_ms
+        sock.interrupted = lib.pynetstrat_interrupted
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._sock.fd  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Closes it; twice does no harm."""
+        lib.netstrat_socket_close(self._sock)
+
+    def together(self, work: Callable[[], Result], *, first: bool = True) -> Result:
+        """What `work` gives, with one deadline for all its exchanges.
+
+        An exchange by itself has its own, for which nothing needs to be set: 2 % of get_stats.
+
+        Parameters:
+            first: whether there was none before in the public call.
+        """
+        sock = self._sock
+        if first:
+            sock.deadline_ms = self._until
+        sock.shared_deadline = 1
+        try:
+            return work()
+        finally:
+            sock.shared_deadline = self._until > 0
+
+    def share_deadline(self, until: float) -> None:
+        """One deadline for all calls from now on: a time of time.monotonic()."""
+        self._until = self._sock.deadline_ms = int(until * 1000)
+        self._sock.shared_deadline = 1
+
+    def _call(self, function: Callable[..., int], *arguments: object, name: object = "") -> int:
+        """Calls a function of the core, with a larger buffer if the answer takes one."""
+        while True:
+            code = function(self._sock, *arguments, self._error)
+            if code >= 0:
+                return code
+            if not self._enlarge(code):
+                fail(code, self._error, name)
+
+    def _enlarge(self, code: int) -> bool:
+        """Makes room for an answer that did not fit; False where `code` says anything else."""
+        sock = self._sock
+        if code != -EMSGSIZE or sock.needed <= sock.buffer_size:
+            return False
+        size = sock.needed + sock.needed // 8
+        self._buffer = sock.buffer = new("unsigned char[]", size)
+        sock.buffer_size = size
+        return True
+
+    # ---- links ----
+
+    def set_up(self, name: object) -> None:
+        """netstrat_link_set_up."""
+        code = _set_up(self._sock, encode_name(name), self._error)
+        if code < 0:
+            fail(code, self._error, name)
+
+    def set_down(self, name: object) -> None:
+        """netstrat_link_set_down."""
+        code = lib.netstrat_link_set_down(self._sock, encode_name(name), self._error)
+        if code < 0:
+            fail(code, self._error, name)
+
+    def is_up(self, name: object) -> bool:
+        """netstrat_link_is_up."""
+        return bool(self._call(lib.netstrat_link_is_up, encode_name(name), name=name))
+
+    def get_link(self, name: object) -> tuple[Any, ...]:
+        """netstrat_link_get: the fields of `Link`."""
+        link = ffi.new("struct netstrat_link *")
+        self._call(lib.netstrat_link_get, encode_name(name), link, ffi.NULL, name=name)
+        return _link_fields(link)
+
+    def _dump(self, request: Callable[..., int], *arguments: object) -> Iterator[Any]:
+        """netstrat_dump_copy: each message of the reply, as struct netstrat_message."""
+        memory = ffi.new("unsigned char[]", 64)
+        batch = ffi.new("struct netstrat_batch *")
+        lib.netstrat_batch_init(batch, memory, len(memory))
+        request(batch, *arguments)
+        used = ffi.new("size_t *")
+        while True:
+            copy = new("unsigned char[]", self._copy_size)
+            self._call(lib.netstrat_dump_copy, batch, copy, self._copy_size, used)
+            if used[0] <= self._copy_size:
+                break
+            self._copy_size = used[0] + used[0] // 8
+        rest = ffi.new("struct netstrat_rest *", (copy, used[0], 0))
+        message = ffi.new("struct netstrat_message *")
+        while lib.netstrat_message_next(rest, message) > 0:
+            yield message
+
+    def dump_links(self) -> list[tuple[Any, ...]]:
+        """The fields of `Link` for each link."""
+        link = ffi.new("struct netstrat_link *")
+        found = []
+        for message in self._dump(lib.netstrat_batch_dump_links, 0):
+            if lib.netstrat_link_decode(message, link) < 0:
+                raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETLINK)
+            found.append(_link_fields(link))
+        return found
+
+    def dump_states(self) -> dict[str, tuple[int, bool]]:
+        """The index of each link, and whether it is up, by name: half the price of all fields."""
+        index, flags = ffi.new("int32_t *"), ffi.new("uint32_t *")
+        name = ffi.new("struct netstrat_link_name *")
+        found = {}
+        for message in self._dump(lib.netstrat_batch_dump_links, 0):
+            code = lib.netstrat_link_flags_decode(message, index, flags)
+            if code < 0 or lib.netstrat_link_name_decode(message, name) < 0:
+                raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETLINK)
+            found[decode(name.name)] = index[0], bool(flags[0] & _IFF_UP)
+        return found
+
+    # ---- addresses, routes, namespaces ----
+
+    def _ask_strictly(self) -> None:
+        """Has the kernel filter dumps, once; where it can't, the caller's filter does it alone."""
+        if not self._strict:
+            lib.netstrat_socket_set_strict(self._sock, ffi.NULL)
+            self._strict = True
+
+    def dump_addresses(self, index: int) -> list[dict[str, Any]]:
+        """The fields of `Address` for each address; 0: of every link."""
+        self._ask_strictly()
+        address = ffi.new("struct netstrat_address *")
+        found = []
+        for message in self._dump(lib.netstrat_batch_dump_addresses, index):
+            code = lib.netstrat_address_decode(message, address)
+            if code == -EAFNOSUPPORT:
+                continue
+            if code < 0:
+                raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETADDR)
+            if index in (0, address.index):
+                found.append(address_fields(address))
+        return found
+
+    def dump_routes(self) -> list[dict[str, Any]]:
+        """The fields of `Route` for each unicast route."""
+        route = ffi.new("struct netstrat_route *")
+        found = []
+        for message in self._dump(lib.netstrat_batch_dump_routes):
+            code = lib.netstrat_route_decode(message, route)
+            if code < 0 and code != -EAFNOSUPPORT:
+                raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETROUTE)
+            fields = route_fields(route) if code == 0 else None
+            if fields is not None:
+                found.append(fields)
+        return found
+
+    def copy_routes(self) -> list[RouteCopy]:
+        """The routes, each with all that the kernel says of it."""
+        route = ffi.new("struct netstrat_route *")
+        copies = []
+        for message in self._dump(lib.netstrat_batch_dump_routes):
+            if lib.netstrat_route_decode(message, route) == 0:
+                copies.append(copy_route(message, route))
+        return [copy for copy in copies if copy is not None]
+
+    def get_nsid(self, netns: object) -> int | None:
+        """The id by which the socket's namespace knows another."""
+        namespace = settle(Namespace(netns))
+        memory = ffi.new("unsigned char[]", 64)
+        batch = ffi.new("struct netstrat_batch *")
+        answer = ffi.new("struct netstrat_message *")
+        nsid = ffi.new("int32_t *")
+        lib.netstrat_batch_init(batch, memory, len(memory))
+        lib.netstrat_batch_get_nsid(batch, namespace.fd)
+        code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
+        if code < 0:
+            fail(code, self._error, filename=namespace.shown)
+        if lib.netstrat_nsid_decode(answer, nsid) < 0:
+            raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETNSID)
+        return None if nsid[0] < 0 else int(nsid[0])
+
+    # ---- batches ----
+
+    def execute(self, encoded: Encoded) -> list[Any]:
+        """netstrat_execute: for each message None, its KernelError, or `pending`.
+
+        What broke the exchange itself (a timeout, lost acks) stands where the first ack is missing.
+        """
+        count = encoded.batch.count
+        results = new("int[]", count + 1)
+        error = self._error
+        code = lib.netstrat_execute(self._sock, encoded.batch, results, error)
+        if code == 0:
+            return [None] * count
+        if code < 0 and error.step == lib.NETSTRAT_STEP_BATCH:
+            fail(code, error)
+        raise_interrupt()
+        outcomes = encoded.outcomes(code, ffi.unpack(results, count), error)
+        for message, outcome in zip(encoded.messages, outcomes, strict=True):
+            if isinstance(outcome, KernelError) and outcome.errno == EEXIST and message.gives:
+                find = partial(self._find_taken, message, encoded)
+                outcome.hint = self.together(find, first=False) or outcome.hint
+                break  # the others may be its consequences
+        return outcomes
+
+    def _find_taken(self, message: Message, encoded: Encoded) -> str:
+        """Which of the names that a message gives is taken, and in which namespace."""
+        for name, elsewhere in message.gives:
+            if not elsewhere:
+                sock, where = self, "in this namespace"
+            else:
+                namespace = encoded.open(message.netns, name)
+                sock, where = Socket(namespace.fd, self._sock.timeout_ms), f"in {namespace.shown}"
+            try:
+                sock.is_up(name)
+            except KernelError:
+                continue
+            finally:
+                if elsewhere:
+                    sock.close()
+            return f"the name {quote(name)} is taken {where}"
+        return ""
+
+    def dump_macs(self) -> dict[str, tuple[int, str]]:
+        """The index and the hardware address of each link, by name."""
+        return {fields[1]: (fields[0], fields[7]) for fields in self.dump_links()}
+
+    # ---- what is watched ----
+
+    def watch(self) -> bool:
+        """Notes changes from now on; False where notifications are refused."""
+        if self._watch:
+            return True
+        if self.by_name_only:
+            return False
+        watch = ffi.new("struct netstrat_watch *")
+        self._changes = watch.changes = new("struct netstrat_link_name[]", CHANGES)
+        watch.room = CHANGES
+        self._remember(watch, _KNOWN)
+        if lib.netstrat_watch_start(watch, self._sock, self._error) < 0:
+            self.by_name_only = True
+            return False
+        self._watch = watch
+        return True
+
+    def _remember(self, watch: Any, entries: int) -> None:
+        self._known = watch.known = ffi.new("struct netstrat_link_name[]", entries)
+        watch.known_size = entries
+
+    def changed(self) -> bool:
+        """Whether anything was noted since take_changes()."""
+        return bool(self._watch) and self._watch.count != 0
+
+    def take_changes(self) -> list[tuple[int, str]] | None:
+        """What was noted since the last time; None where some of it was lost.
+
+        (index, name) is an interface that appeared or was renamed, (index, "") one that went.
+        """
+        count, self._watch.count = self._watch.count, 0
+        if count > CHANGES:
+            return None
+        return [(link.index, decode(link.name)) for link in self._changes[0:count]]
+
+    # ---- counters ----
+
+    def get_stats(self, index: int, name: object) -> list[int] | None:
+        """The counters of an index.
+
+        None where a change of any interface was noted before the reply, where there is no such
+        index, and where RTM_GETSTATS is refused.
+        """
+        code = _counters_get(self._sock, self._watch, index, self._counters, self._error)
+        if code == 0:
+            return self._values()
+        if code == -EOPNOTSUPP:
+            self.by_name_only = True
+        elif code < 0 and code != -ENODEV:
+            fail(code, self._error, name)
+        return None
+
+    def get_stats_by_name(self, name: object) -> tuple[list[int], int, str]:
+        """The counters, the index and the interface name, by a name or an alternative name."""
+        if self._name is None:
+            self._name = ffi.new("struct netstrat_link_name *")
+            self._counters, self._values = new_counters()
+        found = self._name
+        function = lib.netstrat_counters_get_by_name
+        self._call(function, self._watch, encode_name(name), found, self._counters, name=name)
+        return self._values(), found.index, decode(found.name)
+
+    def _grow(self, count: int) -> bool:
+        """Makes room for more rows than there were; False where there was enough."""
+        if count <= self._room:
+            return False
+        self._room = count + count // 8
+        return True
+
+    def dump_names(self) -> dict[int, str]:
+        """The name of every interface, by index."""
+        while True:
+            links = new("struct netstrat_link_name[]", self._room)
+            count = self._call(lib.netstrat_link_names_dump, self._watch, links, self._room)
+            watch = self._watch
+            too_small = bool(watch) and watch.known_size < count
+            if too_small:
+                self._remember(watch, 1 << (2 * count).bit_length())
+            if not self._grow(count) and not too_small:
+                return {link.index: decode(link.name) for link in links[0:count]}
+
+    def dump_stats(self, *, lasting: bool) -> Rows | None:
+        """The counters of every interface; None where RTM_GETSTATS is refused.
+
+        Parameters:
+            lasting: in memory of their own; otherwise in the socket's, up to the next dump.
+        """
+        while True:
+            indexes, counters = self._rows
+            if lasting or len(indexes) < self._room:
+                indexes = new("int32_t[]", self._room)
+                counters = new("struct netstrat_counters[]", self._room)
+            if not lasting:
+                self._rows = indexes, counters
+            code = lib.netstrat_counters_dump(
+                self._sock, indexes, counters, self._room, self._error
+            )
+            if code == -EOPNOTSUPP:
+                self.by_name_only = True
+                return None
+            if code < 0 and not self._enlarge(code):
+                fail(code, self._error)
+            if code >= 0 and not self._grow(code):
+                return Rows(indexes, counters, code)
+
+    def dump_stats_by_name(self) -> tuple[tuple[str, ...], Rows]:
+        """The names and counters of every interface, both from the same messages."""
+        while True:
+            room = self._room
+            links = new("struct netstrat_link_name[]", room)
+            counters = new("struct netstrat_counters[]", room)
+            count = self._call(lib.netstrat_counters_dump_by_name, links, counters, room)
+            if not self._grow(count):
+                return named_rows(links, counters, count)
+
+
+def _link_fields(link: Any) -> tuple[Any, ...]:
+    """The fields of `Link`, in order."""
+    kind = decode(link.kind)
+    return (
+        link.index,
+        decode(link.name),
+        kind,
+        bool(link.flags & _IFF_UP),
+        bool(link.flags & _IFF_RUNNING),
+        link.mtu,
+        link.txqueuelen,
+        ffi.buffer(link.mac, link.mac_length)[:].hex(":"),
+        link.master or None,
+        link.peer or None,
+        None if link.peer_nsid < 0 else link.peer_nsid,
+        decode(link.alias),
+        _altnames(link) if link.altnames.left else (),
+        None if link.hairpin < 0 else bool(link.hairpin),
+        ffi.buffer(link.permanent_mac, link.permanent_mac_length)[:].hex(":"),
+        link.group,
+        ffi.buffer(link.bridge_id)[:].hex() if kind == "bridge" else "",
+    )
+
+
+def _altnames(link: Any) -> tuple[str, ...]:
+    found = []
+    name = ffi.new("char[]", lib.NETSTRAT_ALT_NAME_SIZE)
+    rest = ffi.addressof(link, "altnames")
+    while lib.netstrat_altname_next(rest, name) > 0:
+        found.append(decode(name))
+    return tuple(found)

@@ -1,0 +1,198 @@
+"""Counters from files, one shot or held open: of /sys, of any other tree, of a mount of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from errno import ERANGE
+
+from .._core import ffi, lib
+from ..errors import (
+    CounterParseError,
+    InvalidCounterNameError,
+    InvalidInterfaceNameError,
+    KernelError,
+)
+from . import (
+    SYSFS_NAME_RULE,
+    Namespace,
+    encode_name,
+    encode_path,
+    error_text,
+    fail,
+    open_descriptor,
+    show,
+)
+from .socket import new_counters
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+_AT_FDCWD = -100  # linux/fcntl.h
+
+#: The names of the eight counters, in order.
+COUNTERS = tuple(
+    ffi.string(lib.netstrat_counter_name(item)).decode() for item in range(lib.NETSTRAT_COUNTERS)
+)
+
+
+def encode_root(root: object) -> bytes:
+    """A tree's path as bytes."""
+    return encode_path(root, "sysfs_root")
+
+
+class Place:
+    """struct netstrat_sysfs_place: where the calling thread is, and which tree was looked at."""
+
+    __slots__ = ("key", "struct")
+
+    def __init__(self, root: bytes, at: int = _AT_FDCWD) -> None:
+        self.struct = ffi.new("struct netstrat_sysfs_place *")
+        error = ffi.new("struct netstrat_error *")
+        code = lib.netstrat_sysfs_place_get(at, root, self.struct, error)
+        if code < 0:
+            fail(code, error, "", os.fsdecode(root))
+        #: Equal exactly where the struct is.
+        self.key: bytes = ffi.buffer(self.struct)[:]
+
+    def device(self) -> int:
+        """The directory's file system."""
+        return self.struct.device  # type: ignore[no-any-return]
+
+
+class Mount:
+    """A detached mount of the sysfs of a namespace; closed with its object.
+
+    Parameters:
+        netns: the namespace; None: the calling thread's.
+        name: the interface, for errors.
+
+    Raises:
+        KernelError: its operation is that of netstrat_sysfs_mount where mounting is refused.
+    """
+
+    ROOT = b"class/net"
+
+    __slots__ = ("_holder", "fd")
+
+    def __init__(self, netns: object = None, name: object = "") -> None:
+        error = ffi.new("struct netstrat_error *")
+        if netns is None:
+            self._holder = open_descriptor(lib.netstrat_sysfs_mount, error)
+            if self._holder.fd < 0:
+                fail(self._holder.fd, error, name)
+        else:
+            namespace = Namespace(netns, name)
+            self._holder = open_descriptor(lib.netstrat_sysfs_mount_at, namespace.fd, error)
+            if self._holder.fd < 0:
+                namespace.fail(self._holder.fd, error, name)
+        self.fd: int = self._holder.fd
+
+    def close(self) -> None:
+        """Closes the descriptor: the mount is gone once its files are closed too."""
+        lib.netstrat_socket_close(self._holder)
+
+
+def _sysfs_fail(
+    code: int, error: Any, root: bytes, name: object, file: str | bytes | None
+) -> NoReturn:
+    if error.step == lib.NETSTRAT_STEP_FILE:
+        raise InvalidCounterNameError(show(name), file)
+    if error.step == lib.NETSTRAT_STEP_NAME:
+        raise InvalidInterfaceNameError(name, SYSFS_NAME_RULE)
+    path = f"{os.fsdecode(root)}/{show(name)}/statistics"
+    if error.step not in (lib.NETSTRAT_STEP_OPEN, lib.NETSTRAT_STEP_STAT):
+        path += "/" + os.fsdecode(file or COUNTERS[error.item])
+    if error.step == lib.NETSTRAT_STEP_PARSE:
+        text, too_large = error_text(error), code == -ERANGE
+        reason = "does not fit 64 bits" if too_large else "is not an unsigned decimal number"
+        raise CounterParseError(path, text, show(name), reason)
+    fail(code, error, name, path)
+
+
+def read_counter(
+    root: bytes, name: object, file: str, place: Place | None = None, at: int = _AT_FDCWD
+) -> int | None:
+    """netstrat_sysfs_read_counter; None where the thread or the files are not at the place."""
+    encoded = encode_name(name)
+    try:
+        file_name = encode_path(file, "file")
+    except (TypeError, ValueError):
+        raise InvalidCounterNameError(show(name), file) from None
+    error = ffi.new("struct netstrat_error *")
+    value = ffi.new("uint64_t *")
+    wanted = place.struct if place is not None else ffi.NULL
+    code = lib.netstrat_sysfs_read_counter(at, root, encoded, file_name, wanted, value, error)
+    if code < 0:
+        if error.step == lib.NETSTRAT_STEP_STAT:
+            return None
+        _sysfs_fail(code, error, root, name, file)
+    return value[0]  # type: ignore[no-any-return]
+
+
+def read(root: bytes, name: object, place: Place | None = None) -> list[int] | None:
+    """netstrat_sysfs_read; None where the thread or the files are not at the place."""
+    encoded = encode_name(name)
+    error = ffi.new("struct netstrat_error *")
+    counters, values = new_counters()
+    wanted = place.struct if place is not None else ffi.NULL
+    code = lib.netstrat_sysfs_read(_AT_FDCWD, root, encoded, wanted, counters, error)
+    if code < 0:
+        if error.step == lib.NETSTRAT_STEP_STAT:
+            return None
+        _sysfs_fail(code, error, root, name, None)
+    return values()
+
+
+def check(name: object, file: str | None = None) -> None:
+    """Raises the error for an interface's name, or a counter's, that is not valid."""
+    if lib.netstrat_name_check(encode_name(name)) != 0:
+        raise InvalidInterfaceNameError(name, SYSFS_NAME_RULE)
+    if file is not None:
+        with contextlib.suppress(KernelError):  # there is nothing at "", where the rest is checked
+            read_counter(b"", name, file)
+
+
+# Looked up once: an attribute of `lib` costs as much as a small function.
+_read = lib.netstrat_sysfs_reader_read
+
+
+class Reader:
+    """struct netstrat_sysfs_reader.
+
+    Parameters:
+        at, root: as for netstrat_sysfs_reader_open.
+        place: as for it too; LookupError where the thread or the files are not there.
+    """
+
+    __slots__ = ("_counters", "_error", "_name", "_reader", "_root", "_values")
+
+    def __init__(
+        self, root: bytes, name: object, place: Place | None = None, at: int = _AT_FDCWD
+    ) -> None:
+        self._root = root
+        self._name = name
+        # Closed with its object at the latest: a signal handler may raise before __init__ is over.
+        reader = ffi.new("struct netstrat_sysfs_reader *", [[-1] * lib.NETSTRAT_COUNTERS])
+        self._reader = ffi.gc(reader, lib.netstrat_sysfs_reader_close)
+        self._error = error = ffi.new("struct netstrat_error *")
+        self._counters, self._values = new_counters()
+        wanted = place.struct if place is not None else ffi.NULL
+        encoded = encode_name(name)
+        code = lib.netstrat_sysfs_reader_open(self._reader, at, root, encoded, wanted, error)
+        if code < 0:
+            if error.step == lib.NETSTRAT_STEP_STAT:
+                raise LookupError(root)
+            _sysfs_fail(code, error, root, name, None)
+
+    def read(self) -> list[int]:
+        """netstrat_sysfs_reader_read."""
+        code = _read(self._reader, self._counters, self._error)
+        if code < 0:
+            _sysfs_fail(code, self._error, self._root, self._name, None)
+        return self._values()
+
+    def close(self) -> None:
+        """Closes the files; twice does no harm."""
+        lib.netstrat_sysfs_reader_close(self._reader)

@@ -1,0 +1,24 @@
+"""The core's table of failures, row by row: for documents and tests."""
+
+from __future__ import annotations
+
+from .._core import ffi, lib
+from . import _KINDS, decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def rows() -> Iterator[tuple[str, int, str, str]]:
+    """Of each row the step, the errno (0: any), the name of the exception's class, and the hint."""
+    failure = ffi.new("struct netstrat_failure *")
+    number = 0
+    while lib.netstrat_failure_get(number, failure):
+        request, step = failure.request, failure.step
+        if step != lib.NETSTRAT_STEP_REQUEST:
+            name = decode(lib.netstrat_step_name(step))
+        else:
+            name = decode(lib.netstrat_request_name(request)) if request else "any message"
+        yield name, failure.code, _KINDS[failure.kind].__name__, decode(failure.hint)
+        number += 1

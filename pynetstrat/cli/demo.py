@@ -1,0 +1,190 @@
+"""`pynetstrat demo`: `lo` brought up in a fresh namespace, a container wired, traffic counted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socket
+from errno import EOPNOTSUPP
+from time import perf_counter
+
+from .. import (
+    Batch,
+    KernelError,
+    Network,
+    NetworkNamespace,
+    RtnetlinkSocket,
+    get_network_interface_stats,
+    get_strategy,
+    set_up_networks,
+    tear_down_networks,
+)
+from . import sandbox, table
+from .options import add_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from .. import NetworkInterface
+
+_DATAGRAMS, _SIZE = 100, 1000
+_PATIENCE, _ATTEMPTS = 1, 20  # seconds, and how often, a datagram is waited for
+_BRIDGE, _HOST, _CONTAINER = "br0", "10.0.0.1", "10.0.0.2"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> str:
+    """Moves the process into fresh namespaces, and reports what happened there.
+
+    Raises:
+        KernelError: namespaces are refused here; the text says what to allow.
+    """
+    sandbox.enter()
+    loopback, container = _bring_lo_up(), _wire_container()
+    if options.json:
+        return json.dumps({**loopback, "container": container}, default=dataclasses.asdict) + "\n"
+    return _show_loopback(loopback) + "\n" + _show_container(container)
+
+
+# ---- lo ----
+
+
+def _bring_lo_up() -> dict[str, Any]:
+    with RtnetlinkSocket() as rtnetlink:
+        up_before = rtnetlink.link_is_up("lo")
+        get_strategy("loopback").initialize()
+        up_after = rtnetlink.link_is_up("lo")
+    before = _read_lo()
+    _exchange("127.0.0.1", None)
+    return {
+        "up": {"before": up_before, "after": up_after},
+        "before": before,
+        "after": _read_lo(),
+    }
+
+
+def _read_lo() -> dict[str, NetworkInterface]:
+    return {
+        "container": get_network_interface_stats("lo"),
+        "host": get_network_interface_stats("lo", perspective="host"),
+    }
+
+
+def _show_loopback(report: dict[str, Any]) -> str:
+    rows = [
+        (f"lo, {moment}, {side}'s side", report[moment][side])
+        for moment in ("before", "after")
+        for side in ("container", "host")
+    ]
+    state = {False: "down", True: "UP"}
+    return f"""\
+A fresh user, network and mount namespace, with a sysfs of its own.
+lo is {state[report["up"]["before"]]}.
+get_strategy("loopback").initialize()
+lo is {state[report["up"]["after"]]}.
+
+{_DATAGRAMS} UDP datagrams of {_SIZE} bytes over 127.0.0.1; the counters from sysfs:
+
+{table.render(rows)}"""
+
+
+# ---- a container ----
+
+
+def _wire_container() -> dict[str, Any]:
+    networks = [
+        Network("loopback"),
+        Network(
+            "veth",
+            name="eth0",
+            bridge=_BRIDGE,
+            address=f"{_CONTAINER}/24",
+            gateway=_HOST,
+            owner="demo",
+        ),
+    ]
+    with NetworkNamespace.create() as container, RtnetlinkSocket() as host:
+        try:
+            host.execute(Batch().add_bridge(_BRIDGE, up=True))
+            bridge = host.get_link(_BRIDGE).index
+            host.execute(Batch().add_address(bridge, f"{_HOST}/24"))
+            start = perf_counter()
+            made = set_up_networks(networks, netns=container)
+            seconds = perf_counter() - start
+        except KernelError as error:
+            if error.errno != EOPNOTSUPP:
+                raise
+            return {"refused": str(error)}  # this kernel has no bridge, or no veth
+        _exchange(_CONTAINER, container)
+        inside = get_network_interface_stats("eth0", netns=container, perspective="host")
+        outside = get_network_interface_stats(made[1].host_interface_name)
+        tear_down_networks(made, netns=container)
+        left = set(host.dump_links()) - {"lo", _BRIDGE}
+    return {
+        "milliseconds": round(seconds * 1000, 2),
+        "inside": inside,
+        "outside": outside,
+        "left": sorted(left),
+    }
+
+
+def _show_container(report: dict[str, Any]) -> str:
+    if "refused" in report:
+        return f"No container is wired here: {report['refused']}\n"
+    host_end = report["outside"].name
+    rows = [
+        ("eth0, in the container", report["inside"]),
+        (f"{host_end}, container's side", report["outside"]),
+    ]
+    return f"""\
+set_up_networks([Network("loopback"), Network("veth", name="eth0", bridge="{_BRIDGE}",
+    address="{_CONTAINER}/24", gateway="{_HOST}", owner="demo")], netns=container)
+took {report["milliseconds"]} ms: lo is up, eth0 and {host_end} are a pair, {_BRIDGE} its bridge.
+
+{_DATAGRAMS} UDP datagrams of {_SIZE} bytes from the host to the container, each sent back:
+
+{table.render(rows)}
+tear_down_networks(...): {"nothing is left." if not report["left"] else report["left"]}
+"""
+
+
+# ---- traffic ----
+
+
+def _exchange(address: str, container: NetworkNamespace | None) -> None:
+    """Datagrams to an address, here or in the container, and back from there."""
+
+    def listen() -> socket.socket:
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receiver.bind((address, 0))
+        return receiver
+
+    with (
+        listen() if container is None else container.call(listen) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.settimeout(_PATIENCE)
+        sender.settimeout(_PATIENCE)
+        for _ in range(_DATAGRAMS):
+            data, source = _send_until_received(sender, receiver)
+            if container is not None:
+                receiver.sendto(data, source)
+                sender.recv(_SIZE)
+
+
+def _send_until_received(sender: socket.socket, receiver: socket.socket) -> tuple[bytes, Any]:
+    """A datagram that has arrived: what is sent before the kernel has noted the carrier is lost."""
+    for _ in range(_ATTEMPTS):
+        sender.sendto(bytes(_SIZE), receiver.getsockname())
+        try:
+            received: tuple[bytes, Any] = receiver.recvfrom(_SIZE)
+        except TimeoutError:
+            continue
+        return received
+    raise TimeoutError(f"{_ATTEMPTS} datagrams in a row were lost")

@@ -1,0 +1,238 @@
+"""What is allowed here and what is not, each with the setting to change.
+
+Nothing is guessed that can be tried: a process of its own, which is started for the purpose, makes
+namespaces and links, and all of it ends with that process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from errno import EOPNOTSUPP, EPERM
+
+from ._native import link_set_up
+from ._native import netns as native
+from .batch import Batch
+from .errors import KernelError, NetstratError
+from .netns import NetworkNamespace
+from .rtnetlink import RtnetlinkSocket
+from .sysfs import shows_own_namespace
+from .system import (
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWUSER,
+    MS_PRIVATE,
+    in_seccomp_filter,
+    map_ids,
+    may_mount,
+    mount_sysfs,
+    read_setting,
+    separate_mounts,
+    unshare,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KINDS = ("veth", "bridge", "macvlan", "ipvlan", "vlan", "vxlan", "dummy", "ifb", "vrf", "tun")
+
+_MODULES = {"vlan": "8021q"}  # where the name is another
+
+_SETTINGS = (
+    "kernel.unprivileged_userns_clone",
+    "kernel.apparmor_restrict_unprivileged_userns",
+    "user.max_user_namespaces",
+    "user.max_net_namespaces",
+    "user.max_mnt_namespaces",
+)
+_SECONDS = 60.0
+_UNUSED_INDEX = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried.
+
+    Attributes:
+        name: what it is.
+        allowed: whether it works here; None: that could not be found out.
+        detail: what was found.
+        remedy: the setting to change, where it is not allowed.
+    """
+
+    name: str
+    allowed: bool | None
+    detail: str = ""
+    remedy: str = ""
+
+
+def diagnose() -> list[Finding]:
+    """What is allowed here and what is not: namespaces, capabilities, sysfs, kinds of links.
+
+    Starts a process of its own, a Python that tries each of these things, and waits for it: the
+    calling process is left as it is, and nothing is left behind.
+
+    Raises:
+        NetstratError: that process could not be started, or came to grief.
+    """
+    if not sys.executable:
+        raise NetstratError("diagnose: there is no Python to start (sys.executable is empty)")
+    command = [sys.executable, "-I", "-c", _PROGRAM]
+    try:
+        done = subprocess.run(  # noqa: S603  # our own program
+            command, input=json.dumps(sys.path), capture_output=True, text=True, timeout=_SECONDS
+        )
+        return [Finding(**finding) for finding in json.loads(done.stdout)]
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NetstratError(f"diagnose: {error}") from error
+    except (ValueError, TypeError):
+        last = (done.stderr.strip().splitlines() or ["no reason is known"])[-1]
+        reason = f"the process that tries has failed with status {done.returncode}: {last}"
+        raise NetstratError(f"diagnose: {reason}") from None
+
+
+_PROGRAM = """\
+import json, sys
+sys.path[:] = json.load(sys.stdin)
+from pynetstrat import diagnosis
+print(diagnosis.try_all())
+"""
+
+# ---- in the process that tries ----
+
+
+def try_all() -> str:
+    """The findings of this process as JSON; it is moved into namespaces by that."""
+    findings = [_settings(), _seccomp()]
+    findings += [_try(*trial) for trial in _HERE]
+    findings.append(_sysfs())
+    findings.append(_names())
+    findings += _in_fresh_namespaces()
+    return json.dumps([asdict(finding) for finding in findings])
+
+
+def _try(name: str, act: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, act())
+    except KernelError as error:
+        cause = f"{error.operation}: {error.strerror}"
+        if error.kernel_message:
+            cause += f" (the kernel says: {error.kernel_message})"
+        return Finding(name, False, cause, error.hint)
+    except OSError as error:
+        return Finding(name, False, str(error))
+
+
+def _settings() -> Finding:
+    found = {name: read_setting(name) for name in _SETTINGS}
+    shown = ", ".join(f"{name}={value}" for name, value in found.items() if value is not None)
+    return Finding("settings", None, shown)
+
+
+def _seccomp() -> Finding:
+    if in_seccomp_filter():
+        return Finding("seccomp", None, "a filter is in force, which may forbid any of the below")
+    return Finding("seccomp", None, "no filter is in force")
+
+
+def _open_socket() -> str:
+    RtnetlinkSocket().close()
+    return ""
+
+
+def _net_admin() -> str:
+    with RtnetlinkSocket() as sock:
+        try:
+            # What has no such index is not changed, but the right to it is checked before.
+            sock.execute(Batch().set_link(_UNUSED_INDEX, up=True))
+        except KernelError as error:
+            if error.errno == EPERM or error.operation != "RTM_NEWLINK":
+                raise
+    return "over this network namespace"
+
+
+def _sys_admin() -> str:
+    with NetworkNamespace.current() as own:
+        # Entered although it is there already; not by a thread, or there would be no user namespace
+        # for a process that has two.
+        native.enter(own.fileno(), "the process's own")
+    return "over this network namespace"
+
+
+_HERE = (
+    ("AF_NETLINK", _open_socket),
+    ("CAP_NET_ADMIN", _net_admin),
+    ("CAP_SYS_ADMIN", _sys_admin),
+)
+
+
+def _sysfs() -> Finding:
+    if shows_own_namespace():
+        return Finding("/sys", True, "shows this network namespace")
+    detail = "is not known to show this network namespace: counters come from rtnetlink"
+    remedy = "mount a sysfs here (mount -t sysfs sysfs /sys, or pynetstrat run)"
+    return Finding("/sys", False, detail, remedy)
+
+
+def _names() -> Finding:
+    name = "named namespaces"
+    folder = next(path for path in ("/run/netns", "/run", "/") if os.path.isdir(path))  # noqa: PTH112
+    if not may_mount():
+        detail = "no CAP_SYS_ADMIN over the mount namespace"
+        return Finding(name, False, detail, "run as root, or in a mount namespace of your own")
+    if not os.access(folder, os.W_OK):
+        return Finding(name, False, f"{folder} is not to be written to", f"mount {folder} writable")
+    return Finding(name, True, f"in {folder}")
+
+
+def _in_fresh_namespaces() -> list[Finding]:
+    """New namespaces, and what may be done in them; the user namespace last: it takes rights."""
+    uid, gid = os.geteuid(), os.getegid()
+
+    def enter_user() -> str:
+        unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS)
+        map_ids(0, 0, uid, gid)
+        link_set_up()  # a security module may take the capabilities away again
+        return "with capabilities of its own"
+
+    def enter() -> str:
+        unshare(CLONE_NEWNET | CLONE_NEWNS)
+        separate_mounts(MS_PRIVATE)
+        link_set_up()
+        return "without a user namespace"
+
+    found = [_try("network namespaces", enter)]
+    if found[0].allowed:
+        found += _in_own_namespace()
+    found.append(_try("user namespaces", enter_user))
+    if found[-1].allowed and not found[0].allowed:
+        found += _in_own_namespace()
+    return found
+
+
+def _in_own_namespace() -> list[Finding]:
+    def mount() -> str:
+        separate_mounts(MS_PRIVATE)
+        mount_sysfs()
+        return "in a fresh network namespace"
+
+    with RtnetlinkSocket() as sock:
+        kinds = [_try_kind(sock, kind) for kind in KINDS]
+    return [_try("mounting sysfs", mount), *kinds]
+
+
+def _try_kind(sock: RtnetlinkSocket, kind: str) -> Finding:
+    try:
+        sock.execute(Batch().add_link("try0", kind))
+        sock.execute(Batch().delete_link("try0"))
+    except KernelError as error:
+        if error.errno == EOPNOTSUPP and "device type" in error.kernel_message.lower():
+            remedy = f"modprobe {_MODULES.get(kind, kind)}, or a kernel that is built with it"
+            return Finding(f"links of kind {kind}", False, "this kernel has none", remedy)
+        if error.errno == EPERM:
+            return Finding(f"links of kind {kind}", False, str(error.strerror), error.hint)
+    return Finding(f"links of kind {kind}", True)

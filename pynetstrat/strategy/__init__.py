@@ -1,0 +1,158 @@
+"""Strategies bring a container's network up; the registry finds one by its type.
+
+The first four operations and their names follow runc's `networkStrategy`
+(libcontainer/network_linux.go). Plug-ins, the strategies of other packages, are in plugins.py.
+"""
+
+from __future__ import annotations
+
+from .._native import link_is_up, link_set_up
+from ..errors import StrategyLoadError, UnknownStrategyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..arguments import Netns
+    from ..network import Network
+
+
+class NetworkStrategy:
+    """The base of a strategy: operations that do nothing unless overridden."""
+
+    def validate(self, network: Network) -> None:
+        """Raises InvalidNetworkError for a network that can't be set up, before any is created."""
+
+    def create(
+        self, network: Network, nspid: int | None = None, *, netns: Netns | None = None
+    ) -> Network | None:
+        """On the host, before the container starts: makes what it will need.
+
+        Parameters:
+            network: the configuration.
+            nspid: a process in the container's namespaces.
+            netns: the container's namespace itself.
+
+        Returns:
+            The network as it was made, with the names that were made up; None: as given.
+        """
+        return None
+
+    def initialize(self, network: Network | None = None, *, netns: Netns | None = None) -> None:
+        """In the container's network namespace: brings the network up.
+
+        Parameters:
+            network: the configuration.
+            netns: the namespace to work in; None: that of the calling thread.
+        """
+
+    def attach(self, network: Network) -> None:
+        """On the host, after a restore: connects the container to its network again."""
+
+    def detach(self, network: Network) -> None:
+        """On the host, before a checkpoint: takes the container off its network."""
+
+    def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
+        """Undoes `create`; twice does no harm.
+
+        Parameters:
+            network: the configuration as `create` returned it.
+            netns: the container's namespace, where it is still alive.
+        """
+
+    def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
+        """Reads back what there is, and lists what differs from what was asked for."""
+        return []
+
+
+class Loopback(NetworkStrategy):
+    """Brings `lo` up; the kernel then gives it its addresses, 127.0.0.1/8 and ::1, by itself."""
+
+    def initialize(self, network: Network | None = None, *, netns: Netns | None = None) -> None:
+        """Brings `lo` up, with one RTM_NEWLINK message.
+
+        Parameters:
+            network: not used.
+            netns: the namespace whose `lo` it is, as for `RtnetlinkSocket`; None: the calling
+                thread's.
+
+        Raises:
+            PermissionDeniedError: `lo` is down, and CAP_NET_ADMIN is missing.
+            NetlinkUnavailableError: AF_NETLINK is refused.
+            KernelError: anything else, such as a `netns` that is not a namespace.
+        """
+        container = getattr(netns, "container", None)  # a Wiring's socket, which is open already
+        if container is not None:
+            container.link_set_up("lo")
+        else:
+            link_set_up("lo", netns=netns)
+
+    def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
+        """Whether `lo` is up."""
+        container = getattr(netns, "container", None)
+        up = container.link_is_up("lo") if container is not None else link_is_up("lo", netns=netns)
+        return [] if up else ["lo: down"]
+
+
+registry: dict[str, NetworkStrategy] = {"loopback": Loopback()}
+
+# Ours that take more than bringing `lo` up does: where they are, and their class.
+BUILT_IN = {"veth": ("veth", "Veth"), "host-device": ("host_device", "HostDevice")}
+
+
+def check_type(type: object) -> None:
+    """Raises TypeError unless it is a str."""
+    if not isinstance(type, str):
+        raise TypeError(f"a strategy's type must be a str, not {type!r}")
+
+
+def register_strategy(type: str, strategy: NetworkStrategy, *, replace: bool = False) -> None:
+    """Makes `strategy` the one that `get_strategy(type)` gives.
+
+    Parameters:
+        type: any text but "".
+        strategy: an instance of a subclass of `NetworkStrategy`.
+        replace: put it in the place of one that is registered already.
+
+    Raises:
+        ValueError: the type is taken and `replace` is not given, or it is empty.
+        TypeError: `type` is not a str, or `strategy` not a `NetworkStrategy`.
+    """
+    check_type(type)
+    if not type:
+        raise ValueError("a strategy's type must not be empty")
+    if not isinstance(strategy, NetworkStrategy):
+        raise TypeError(f"strategy must be a NetworkStrategy instance, not {strategy!r}")
+    if replace:
+        registry[type] = strategy
+    # Of threads that register one type at once, one wins.
+    elif type in registry or registry.setdefault(type, strategy) is not strategy:
+        raise ValueError(f"strategy type {type!r} is taken; replace=True puts another in its place")
+
+
+def get_strategy(type: str) -> NetworkStrategy:
+    """The strategy of that type.
+
+    One that is not registered is looked for among the installed packages (the entry-point group
+    `pynetstrat.strategies`, the type being the entry point's name) and registered from then on.
+
+    Raises:
+        UnknownStrategyError: there is none; the error names those that there are.
+        StrategyLoadError: an installed package provides it, but can't be imported, provides
+            something else, or is not the only one to provide it.
+    """
+    found = registry.get(type)
+    if found is not None:
+        return found
+    check_type(type)
+    if type in BUILT_IN:
+        module, name = BUILT_IN[type]
+        loaded = __import__(module, globals(), level=1, fromlist=[name])
+        return registry.setdefault(type, getattr(loaded, name)())
+    try:
+        # importlib.metadata costs more than bringing lo up does, and few programs need it.
+        from .plugins import load
+    except ImportError:  # after a chroot: there are no packages any more
+        raise UnknownStrategyError(type, tuple(registry)) from None
+    except OSError as error:
+        reason = f"the installed packages can't be searched: {error}"
+        raise StrategyLoadError(type, reason) from error
+    return load(type)
