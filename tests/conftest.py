@@ -23,9 +23,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import support
 
-from pynetstrat import KernelError, sandbox
+from pynetstrat import KernelError
+from pynetstrat.cli import sandbox
 
-# The same examples in every run, and no deadline: a timing is no finding here.
+# The same examples in every run, and no deadline: timing is not tested here.
 hypothesis.settings.register_profile("pynetstrat", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("pynetstrat")
 

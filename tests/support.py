@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pynetstrat import NetworkInterface, sandbox
+from pynetstrat import NetworkInterface
+from pynetstrat.cli import sandbox
 
 ROOT = Path(__file__).parent.parent
 CASES = Path(__file__).parent / "cases" / "parse_counter.json"
@@ -85,16 +86,25 @@ class Links:
             raise OSError(-error, os.strerror(-error))
 
     def add_veth(
-        self, name: str, peer: str, *, up: bool = True, peer_netns: int | None = None
+        self,
+        name: str,
+        peer: str,
+        *,
+        up: bool = True,
+        peer_netns: int | None = None,
+        index: int = 0,
     ) -> None:
-        """A veth pair, both ends up (as far as they are here) unless `up` is false."""
+        """A veth pair, both ends up (as far as they are here) unless `up` is false.
+
+        `index` is that of the first end; 0: the kernel chooses.
+        """
         mtu = _attribute(IFLA_MTU, struct.pack("=I", MTU))
         other = _link() + _name(peer) + mtu
         if peer_netns is not None:
             other += _attribute(IFLA_NET_NS_FD, struct.pack("=i", peer_netns))
         data = _attribute(IFLA_INFO_DATA, _attribute(VETH_INFO_PEER, other))
         info = _attribute(IFLA_INFO_KIND, b"veth") + data
-        body = _link() + _name(name) + mtu + _attribute(IFLA_LINKINFO, info)
+        body = _link(index) + _name(name) + mtu + _attribute(IFLA_LINKINFO, info)
         self._request(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
         if up:  # not in the same message: one end can't be up before there is the other
             self.set_up(name)
@@ -180,7 +190,7 @@ def network_namespace() -> int:
 
 
 def identity() -> tuple[int, int]:
-    """What tells one network namespace from another: that of the calling thread."""
+    """What identifies a network namespace: that of the calling thread."""
     status = Path("/proc/thread-self/ns/net").stat()
     return status.st_dev, status.st_ino
 

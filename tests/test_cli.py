@@ -1,9 +1,10 @@
-"""cli.py, table.py, demo.py and __main__.py: the command line, as a process."""
+"""cli/ and __main__.py: the command line, as a process."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import pytest
 import support
 
 import pynetstrat
-from pynetstrat import NetworkInterface, RtnetlinkSocket, cli, table
+from pynetstrat import NetworkInterface, RtnetlinkSocket, cli
+from pynetstrat.cli import table, text
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat"]
 
@@ -29,7 +31,7 @@ def succeed(*arguments):
 
 
 def fail(*arguments):
-    """What it says, in one line, with the exit status 1."""
+    """What it reports, in one line, with the exit status 1."""
     done = call(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("pynetstrat: ")
@@ -38,9 +40,26 @@ def fail(*arguments):
     return done.stderr
 
 
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def environment(request):
+    """The environment with standard output as it is by default, and as containers often have it."""
+    return os.environ | {"PYTHONUNBUFFERED": request.param}
+
+
+@pytest.fixture
+def redirected(environment):
+    """Runs the command with a redirection as a shell makes it, such as `2>&-`."""
+
+    def run(redirection, *arguments):
+        script = f"exec {shlex.join([*COMMAND, *arguments])} {redirection}"
+        return support.run(["sh", "-c", script], env=environment)
+
+    return run
+
+
 @pytest.fixture
 def elsewhere(net, new_namespace):
-    """Another namespace, with traffic on v3: a process in it, and its path."""
+    """Another namespace, with traffic on v3: a process in it, its path, and a socket there."""
     netns = new_namespace()
     with support.inside(netns), support.Links() as links:
         support.add_patterned(links, 3)
@@ -51,7 +70,7 @@ def elsewhere(net, new_namespace):
 # ---- commands ----
 
 
-def test_up_and_down(net):
+def test_up_and_down_change_the_state_of_an_interface(net):
     net.add_veth("v0", "w0", up=False)
     with RtnetlinkSocket() as rtnetlink:
         assert succeed("up") == ""
@@ -64,7 +83,7 @@ def test_up_and_down(net):
         assert json.loads(succeed("down", "v0", "--json")) == {"interface": "v0", "up": False}
 
 
-def test_stats(net):
+def test_stats_prints_a_table(net):
     support.add_patterned(net, 3)
     assert succeed("stats", "v3").splitlines() == [
         "interface  rx bytes  rx packets  rx errors  rx dropped  tx bytes  tx packets  tx errors"
@@ -72,35 +91,40 @@ def test_stats(net):
         "v3                0           0          0           0       412           4          0"
         "           0",
     ]
-    lines = succeed("stats").splitlines()
-    assert [line.split()[0] for line in lines] == ["interface", "lo", "w3", "v3"]
-    assert [line.split()[0] for line in succeed("stats", "v3", "lo").splitlines()[1:]] == [
-        "v3",
-        "lo",
-    ]
 
 
-def test_stats_json_and_perspective(net):
+def test_stats_shows_every_interface_or_those_that_are_named(net):
+    support.add_patterned(net, 3)
+    for arguments, names in (([], ["lo", "w3", "v3"]), (["v3", "lo"], ["v3", "lo"])):
+        lines = succeed("stats", *arguments).splitlines()
+        assert [line.split()[0] for line in lines] == ["interface", *names]
+
+
+@pytest.mark.parametrize("perspective", ["host", "container"])
+def test_stats_in_json_are_those_of_the_perspective(net, perspective):
     support.add_patterned(net, 3)
     sent = support.view("v3", 3)
-    for perspective, view in (("host", sent), ("container", sent.swapped())):
-        found = json.loads(succeed("stats", "v3", "--json", "--perspective", perspective))
-        assert found["perspective"] == perspective
-        assert [NetworkInterface(**row) for row in found["interfaces"]] == [view]
-        found = json.loads(succeed("stats", "--json", "--perspective", perspective))
-        names = [row["name"] for row in found["interfaces"]]
-        assert names == ["lo", "w3", "v3"]
-    assert json.loads(succeed("stats", "v3", "--json"))["perspective"] == "host"
+    view = sent if perspective == "host" else sent.swapped()
+    found = json.loads(succeed("stats", "v3", "--json", "--perspective", perspective))
+    assert found["perspective"] == perspective
+    assert [NetworkInterface(**row) for row in found["interfaces"]] == [view]
+    found = json.loads(succeed("stats", "--json", "--perspective", perspective))
+    assert [row["name"] for row in found["interfaces"]] == ["lo", "w3", "v3"]
+    assert NetworkInterface(**found["interfaces"][2]) == view
 
 
-def test_numbers_are_grouped():
-    text = table.render([("a long label", NetworkInterface("x", 2**64 - 1, 1_000))])
-    assert "18,446,744,073,709,551,615" in text
-    assert " 1,000 " in text
-    assert len({len(line) for line in text.splitlines()}) == 1
+def test_stats_are_the_hosts_unless_asked_otherwise(net):
+    assert json.loads(succeed("stats", "lo", "--json"))["perspective"] == "host"
 
 
-def test_the_namespace_of_a_process_or_a_path(elsewhere):
+def test_the_numbers_of_a_table_are_grouped_and_aligned():
+    lines = table.render([("a long label", NetworkInterface("x", 2**64 - 1, 1_000))]).splitlines()
+    assert "18,446,744,073,709,551,615" in lines[1]
+    assert " 1,000 " in lines[1]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_a_command_works_in_the_namespace_of_a_process_or_a_path(elsewhere):
     pid, path, rtnetlink = elsewhere
     for where in (["--pid", str(pid)], ["--netns", path]):
         (row,) = json.loads(succeed("stats", "v3", "--json", *where))["interfaces"]
@@ -113,7 +137,7 @@ def test_the_namespace_of_a_process_or_a_path(elsewhere):
         assert not own.link_is_up("lo")
 
 
-def test_the_name_of_a_namespace(elsewhere):
+def test_a_command_works_in_a_namespace_that_has_a_name(elsewhere):
     _, path, rtnetlink = elsewhere
     support.mount("none", Path("/run"), "tmpfs")  # of this process's own mount namespace
     try:
@@ -128,39 +152,36 @@ def test_the_name_of_a_namespace(elsewhere):
         support.unmount("/run")
 
 
-def test_strategies():
-    lines = succeed("strategies").splitlines()
-    assert lines[0].split() == ["loopback", "pynetstrat.strategies:Loopback"]
-    assert json.loads(succeed("strategies", "--json")) == {
-        "loopback": "pynetstrat.strategies:Loopback"
-    }
+def test_strategies_lists_where_each_comes_from():
+    found = json.loads(succeed("strategies", "--json"))
+    assert found["loopback"] == "pynetstrat.strategy:Loopback"
+    assert dict(line.split() for line in succeed("strategies").splitlines()) == found
 
 
-def test_strategies_of_packages(tmp_path):
+def test_strategies_lists_those_of_packages_without_loading_them(tmp_path):
     metadata = tmp_path / "rival-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: rival\nVersion: 1.0\n")
     points = "[pynetstrat.strategies]\nbridge = rival:Bridge\nloopback = rival:Loopback\n"
-    (metadata / "entry_points.txt").write_text(points)
+    (metadata / "entry_points.txt").write_text(points)  # and there is no module of that name
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = call("strategies", "--json", env=environment)
-    assert json.loads(done.stdout) == {
-        "loopback": "pynetstrat.strategies:Loopback",  # what is registered comes first
-        "bridge": "rival:Bridge",
-    }
+    found = json.loads(call("strategies", "--json", env=environment).stdout)
+    assert found["bridge"] == "rival:Bridge"
+    assert found["loopback"] == "pynetstrat.strategy:Loopback"  # a registered one comes first
+    assert "bridge" in call("strategies", env=environment).stdout
 
 
-def test_demo():
-    text = succeed("demo")
-    assert "lo is down." in text
-    assert "lo is UP." in text
-    assert 'get_strategy("loopback").initialize()' in text
-    before, *_, after = [line for line in text.splitlines() if line.startswith("lo, ")]
+def test_the_demo_shows_lo_and_its_traffic():
+    lines = succeed("demo").splitlines()
+    assert "lo is down." in lines
+    assert 'get_strategy("loopback").initialize()' in lines
+    assert "lo is UP." in lines
+    before, *_, after = [line for line in lines if line.startswith("lo, ")]
     assert before.split()[-8:] == ["0"] * 8
     assert after.split()[-8:] == ["102,800", "100", "0", "0", "102,800", "100", "0", "0"]
 
 
-def test_demo_as_json():
+def test_the_demo_in_json_holds_both_views():
     found = json.loads(succeed("demo", "--json"))
     assert found["up"] == {"before": False, "after": True}
     zero = NetworkInterface("lo")
@@ -170,21 +191,94 @@ def test_demo_as_json():
         assert sides == {"container": view.swapped(), "host": view}
 
 
-def test_version_and_help():
-    assert succeed("--version") == f"pynetstrat {pynetstrat.__version__}\n"
+def test_the_demo_wires_a_container_and_leaves_nothing():
+    printed = succeed("demo")
+    assert "tear_down_networks(...): nothing is left.\n" in printed
+    inside, outside = [line.split() for line in printed.splitlines() if line.startswith(_ENDS)]
+    for row in (inside, outside):  # 100 datagrams there and back, and what IPv6 says of itself
+        assert int(row[-7].replace(",", "")) >= 100
+        assert int(row[-3].replace(",", "")) >= 100
+
+
+_ENDS = ("eth0, in the container", "veth")
+
+
+def test_the_demo_in_json_holds_both_ends_of_the_container():
+    found = json.loads(succeed("demo", "--json"))["container"]
+    assert found["left"] == []
+    assert found["milliseconds"] > 0
+    assert found["inside"]["name"] == "eth0"
+    assert found["outside"]["name"].startswith("veth")
+    for end in (found["inside"], found["outside"]):
+        assert end["rx_packets"] >= 100
+        assert end["tx_packets"] >= 100
+
+
+def test_where_there_is_no_veth_the_demo_says_so_and_shows_lo():
+    code = """
+import sys
+from errno import EOPNOTSUPP
+from pynetstrat import KernelError
+from pynetstrat.cli import demo, main
+
+def refuse(*_, **__):
+    raise KernelError(EOPNOTSUPP, "RTM_NEWLINK", "br0", "Unknown device type")
+
+demo.set_up_networks = refuse
+sys.exit(main(["demo"]))
+"""
+    done = support.python(code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "lo is UP." in done.stdout
+    assert 'No container is wired here: interface "br0": RTM_NEWLINK: ' in done.stdout
+
+
+# ---- how commands are found ----
+
+
+def test_the_help_names_every_command():
     text = succeed("--help")
-    for word in ("examples:", "up", "down", "stats", "strategies", "demo", "exit status"):
+    for word in ("examples:", "exit status", *cli.COMMANDS, *cli.COMMANDS.values()):
         assert word in text
-    for command in ("up", "down", "stats", "strategies", "demo"):
-        assert "--json" in succeed(command, "--help")
 
 
-def test_the_installed_command():
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_a_command_has_a_help_text_of_its_own(command):
+    assert succeed(command, "--help").startswith(f"usage: pynetstrat {command} ")
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_a_command_loads_no_other_commands_module(command):
+    code = f"""
+import sys
+from pynetstrat.cli import main
+main([{command!r}, "--help"])
+print(*sys.modules)
+"""
+    loaded = support.python(code).stdout.split()
+    modules = {f"pynetstrat.cli.{name.replace('-', '_')}": name for name in cli.COMMANDS}
+    assert [modules[name] for name in loaded if name in modules] == [command]
+
+
+def test_version_prints_the_version():
+    assert succeed("--version") == f"pynetstrat {pynetstrat.__version__}\n"
+
+
+def test_the_installed_command_is_the_same():
     done = support.run([str(Path(sys.executable).parent / "pynetstrat"), "--version"])
     assert done.stdout == f"pynetstrat {pynetstrat.__version__}\n"
 
 
-# ---- exit statuses ----
+def test_main_takes_arguments_and_returns_the_exit_status(net, capsys):
+    assert cli.main(["up", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"interface": "lo", "up": True}
+    assert cli.main(["up", "eth0"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert cli.main(["sideways"]) == 2
+    assert cli.main(["--version"]) == 0
+
+
+# ---- failures ----
 
 
 @pytest.mark.parametrize(
@@ -192,6 +286,7 @@ def test_the_installed_command():
     [
         [],
         ["sideways"],
+        ["sideways", "up"],
         ["down"],
         ["up", "a", "b"],
         ["up", "--pid", "x"],
@@ -201,40 +296,55 @@ def test_the_installed_command():
         ["strategies", "--netns", "x"],
     ],
 )
-def test_wrong_usage(arguments):
+def test_wrong_usage_is_explained_with_status_2(arguments):
     done = call(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert "usage: pynetstrat" in done.stderr
     assert "error: " in done.stderr
 
 
-def test_failures_say_what_and_why(net, tmp_path):
+def test_an_interface_that_is_not_there_is_named_with_the_request(net):
     assert 'interface "eth0": RTM_NEWLINK: No such device' in fail("up", "eth0")
     assert 'interface "eth0": RTM_NEWLINK: No such device' in fail("down", "eth0")
     assert 'interface "eth0": RTM_GETLINK: No such device' in fail("stats", "eth0")
-    assert "No such device" in fail("stats", "lo", "eth0", "--json")  # nothing partial
+
+
+def test_where_one_interface_fails_no_other_is_printed(net):
+    assert 'interface "eth0"' in fail("stats", "lo", "eth0", "--json")
+
+
+def test_a_namespace_that_is_not_there_is_named(net, tmp_path):
     assert f"open netns {tmp_path}/x: No such file" in fail("up", "--netns", f"{tmp_path}/x")
+    assert "open netns ./x: No such file" in fail("up", "--netns", "./x")
+
+
+@pytest.mark.parametrize(
+    "pid", ["0", "-1", "4194305"]
+)  # the last is above any limit: PID_MAX_LIMIT
+def test_a_process_that_is_not_there_is_named(net, pid):
+    said = fail("up", "--pid", pid)
+    assert f"open netns /proc/{pid}/ns/net: No such file" in said
+    assert f"/proc shows no process {pid}" in said
+
+
+def test_a_path_that_is_not_a_namespace_is_named(net, tmp_path):
     assert f"setns {tmp_path}: Invalid argument" in fail("up", "--netns", str(tmp_path))
-    assert "/proc/0/ns/net: No such file" in fail("up", "--pid", "0")
-    assert "/proc/-1/ns/net: No such file" in fail("up", "--pid", "-1")
 
 
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../../etc", "a b", "a\nb", "a:b", "x" * 128, "\x1b[31m/", "\udcff/"]
 )
-def test_hostile_names(net, name):
+def test_a_hostile_name_is_refused_in_one_line(net, name):
     for command in ("up", "down", "stats"):
         text = fail(command, name)
         assert "invalid interface name" in text
         assert "\x1b" not in text
-    fail("up", "nö-such-" + "\udcff", *[])
 
 
-def test_without_the_capability(net):
+def test_without_the_capability_the_error_names_it(net):
     code = """
 import sys
-from pynetstrat import sandbox
-from pynetstrat.cli import main
+from pynetstrat.cli import main, sandbox
 sandbox.unshare(sandbox.CLONE_NEWUSER)
 sys.exit(main(["up"]))
 """
@@ -244,12 +354,11 @@ sys.exit(main(["up"]))
     assert done.stderr.count("\n") == 1
 
 
-def test_demo_where_namespaces_are_refused():
+def test_where_namespaces_are_refused_the_demo_says_so():
     code = """
 import sys
 from pathlib import Path
-from pynetstrat import sandbox
-from pynetstrat.cli import main
+from pynetstrat.cli import main, sandbox
 sandbox.enter()
 Path("/proc/sys/user/max_net_namespaces").write_text("0")
 sys.exit(main(["demo"]))
@@ -260,53 +369,90 @@ sys.exit(main(["demo"]))
     assert done.stderr.count("\n") == 1
 
 
-# ---- a closed pipe, Ctrl-C ----
+def test_an_error_of_the_system_is_not_blamed_on_standard_output():
+    """No descriptor is left, neither for the command's module nor for /dev/null."""
+    code = """
+import resource, sys
+from pynetstrat.cli import main
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+status = main(["stats"])
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+sys.exit(status)
+"""
+    done = support.python(code)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("pynetstrat: [Errno 24] Too many open files: ")
+    assert done.stderr.count("\n") == 1
 
 
-def test_a_closed_pipe_is_quiet(net):
-    for arguments in (["stats"], ["stats", "--json"], ["strategies"]):
-        reading, writing = os.pipe()
-        os.close(reading)
-        with subprocess.Popen(
-            [*COMMAND, *arguments], stdout=writing, stderr=subprocess.PIPE, cwd=support.ROOT
-        ) as process:
-            os.close(writing)
-            _, said = process.communicate(timeout=60)
-        assert (process.returncode, said) == (128 + signal.SIGPIPE, b"")
+def test_an_error_of_any_other_kind_is_reported_as_it_is(net, monkeypatch, capsys):
+    def refuse(*_):
+        raise OSError(5, "Input/output error", "a\nb")
+
+    monkeypatch.setattr(RtnetlinkSocket, "link_set_up", refuse)
+    assert cli.main(["up"]) == 1
+    assert capsys.readouterr() == ("", "pynetstrat: [Errno 5] Input/output error: 'a\\nb'\n")
 
 
-@pytest.mark.parametrize("arguments", [["stats"], ["stats", "--json"], ["strategies"]])
-def test_a_full_device_is_told_in_one_line(net, arguments):
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
-        )
+# ---- standard output and standard error ----
+
+
+PRINTING = [["stats"], ["stats", "--json"], ["strategies"], ["--help"], ["stats", "--help"]]
+
+
+@pytest.mark.parametrize("arguments", PRINTING)
+def test_a_pipe_that_nobody_reads_ends_the_command_quietly(net, environment, arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd=support.ROOT,
+    ) as process:
+        os.close(writing)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.parametrize("arguments", PRINTING)
+def test_a_full_device_is_reported_in_one_line(net, redirected, arguments):
+    done = redirected(">/dev/full", *arguments)
     assert done.returncode == 1
     assert done.stderr == "pynetstrat: standard output: [Errno 28] No space left on device\n"
 
 
-def test_without_a_standard_output(net):
-    for arguments in ("up", "stats", "strategies"):
-        script = f"exec {sys.executable} -m pynetstrat {arguments} >&-"
-        done = support.run(["sh", "-c", script])
-        assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("arguments", [["up"], ["stats"], ["strategies"], ["--version"]])
+def test_a_closed_standard_output_is_no_failure(net, redirected, arguments):
+    done = redirected(">&-", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_nothing_unprintable_reaches_a_terminal(net):
-    net.add_veth("\x1b[31mX", "caf\u00e9")
-    plain = os.environ | {"PYTHONIOENCODING": "ascii"}
-    assert "\x1b" not in succeed("stats")
-    assert r"\x1b[31mX" in succeed("stats")
-    assert r"caf\xe9" in call("stats", env=plain).stdout
-    assert "\x1b" not in fail("stats", "\x1b[32m")
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2</dev/null"])
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["up", "eth0"], 1), (["sideways"], 2), (["down"], 2)]
+)
+def test_an_error_that_cannot_be_reported_does_not_go_to_standard_output(
+    net, redirected, redirection, arguments, status
+):
+    done = redirected(redirection, *arguments)
+    assert (done.returncode, done.stdout) == (status, "")
 
 
-def test_ctrl_c_is_quiet(net):
-    """While the kernel is waited for: a socket that never answers stands in its place."""
+def test_with_both_streams_closed_the_status_still_tells(net, redirected):
+    assert redirected(">&- 2>&-", "up").returncode == 0
+    assert redirected(">&- 2>&-", "up", "eth0").returncode == 1
+
+
+def test_ctrl_c_ends_a_wait_for_the_kernel_quietly(net):
+    """A socket that never answers stands in the kernel's place."""
     code = """
 import os, socket, sys, threading
-from pynetstrat import cli, rtnetlink
-real = rtnetlink.RtnetlinkSocket
+import pynetstrat
+from pynetstrat import cli
+real = pynetstrat.RtnetlinkSocket
 mine, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 def silent(netns):
     made = real(netns, timeout=600)
@@ -316,7 +462,7 @@ def silent(netns):
 def tell():
     other.recv(4096)  # the request
     print("waiting", flush=True)
-rtnetlink.RtnetlinkSocket = silent
+pynetstrat.RtnetlinkSocket = silent
 status = cli.main(["up"])
 mine.close()
 other.close()
@@ -334,17 +480,53 @@ sys.exit(status)
     assert (process.returncode, said) == (128 + signal.SIGINT, b"")
 
 
-def test_main_takes_arguments(net, capsys):
-    assert cli.main(["up", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"interface": "lo", "up": True}
-    assert cli.main(["up", "eth0"]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_main_and_ctrl_c(net, monkeypatch, capsys):
+def test_main_returns_128_and_the_signal_after_ctrl_c(net, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(RtnetlinkSocket, "link_set_up", interrupted)
     assert cli.main(["up"]) == 128 + signal.SIGINT
     assert capsys.readouterr() == ("", "")
+
+
+# ---- names are bytes ----
+
+
+def test_nothing_unprintable_reaches_a_terminal(net):
+    net.add_veth("\x1b[31mX", "caf\u00e9")
+    plain = os.environ | {"PYTHONIOENCODING": "ascii"}
+    assert "\x1b" not in succeed("stats")
+    assert r"\x1b[31mX" in succeed("stats")
+    assert r"caf\xe9" in call("stats", env=plain).stdout
+    assert "\x1b" not in fail("stats", "\x1b[32m")
+
+
+def test_a_name_that_is_not_utf_8_is_valid_json_with_its_bytes_beside_it(net):
+    net.add_veth("a\udcff", "caf\u00e9")
+    rows = json.loads(succeed("stats", "--json"))["interfaces"]
+    names = {row["name"]: row.get("name_hex") for row in rows}
+    assert names == {"lo": None, "caf\u00e9": None, "a\\xff": "61ff"}
+    for command, up in (("up", True), ("down", False)):
+        found = json.loads(succeed(command, "a\udcff", "--json"))
+        assert found == {"interface": "a\\xff", "interface_hex": "61ff", "up": up}
+    (row,) = json.loads(succeed("stats", "a\udcff", "--json"))["interfaces"]
+    assert (row["name"], row["name_hex"]) == ("a\\xff", "61ff")
+
+
+def test_names_that_differ_print_differently(net):
+    names = ["a\x1b", "a\\x1b", "a\\\\x1b", "a\udcff", "a\\udcff", "a\\xff", "a\xff", "a\x85"]
+    for number, name in enumerate(names):
+        net.add_veth(name, f"w{number}", up=False)
+    for encoding in ("utf-8", "ascii"):
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        lines = call("stats", *names, env=environment).stdout.splitlines()[1:]
+        assert len(lines) == len({line.split()[0] for line in lines}) == len(names)
+
+
+@pytest.mark.parametrize(
+    "name", ["a\\b", "\x7f", "caf\u00e9", "a\udcff\\", "\u202eX", "\U0001f600"]
+)
+def test_the_printed_form_of_a_name_can_be_read_back(name):
+    printed = text.printable(name)
+    assert printed.isprintable()
+    assert printed.encode("ascii", "backslashreplace").decode("unicode_escape") == name

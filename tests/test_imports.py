@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
+import pkgutil
 import sys
+import typing
 from pathlib import Path
 
 import pytest
@@ -12,31 +15,40 @@ import support
 
 import pynetstrat
 
-EXPORTED = {
-    *("get_strategy", "register_strategy", "strategies", "NetworkStrategy", "Loopback"),
-    *("Network", "NetworkInterface"),
-    *("get_network_interface_stats", "read_sysfs_network_stats", "SysfsReader"),
-    *("RtnetlinkSocket", "Counters", "link_set_up"),
+VALUES = {"Name", "Netns", "Perspective", "PENDING"}  # types of arguments, and a constant
+EXPORTED = VALUES | {
+    *("get_strategy", "register_strategy", "strategies", "NetworkStrategy"),
+    *("Loopback", "Veth", "HostDevice", "Network", "Route"),
+    *("set_up_networks", "tear_down_networks", "check_networks"),
+    *("NetworkInterface", "CounterTable", "SysfsReader"),
+    *("get_network_interface_stats", "read_sysfs_network_stats"),
+    *("RtnetlinkSocket", "link_set_up", "link_set_down", "Link", "Address"),
+    *("Batch", "BatchError", "NetworkNamespace", "diagnose", "Finding"),
     *("NetstratError", "UnknownStrategyError", "StrategyLoadError"),
     *("InvalidInterfaceNameError", "InvalidCounterNameError", "CounterParseError"),
     *("KernelError", "InterfaceNotFoundError", "CounterNotFoundError"),
-    *("PermissionDeniedError", "NetlinkUnavailableError"),
+    *("PermissionDeniedError", "NetlinkUnavailableError", "ForeignSysfsError"),
+    *("InvalidNetworkError", "TeardownError"),
 }
 
 
 def test_what_is_exported():
-    assert set(pynetstrat.__all__) == EXPORTED
-    assert len(pynetstrat.__all__) == len(EXPORTED)
-    assert pynetstrat.__all__ == sorted(pynetstrat.__all__)
-    for name in EXPORTED:
+    assert sorted(pynetstrat.__all__) == sorted(EXPORTED)
+    for name in EXPORTED - VALUES:
         value = getattr(pynetstrat, name)
         assert value.__name__ == name
         assert value.__doc__, name
 
 
+def test_the_types_of_arguments_can_be_had_at_run_time():
+    assert typing.get_args(pynetstrat.Name) == (str, bytes)
+    assert typing.get_args(pynetstrat.Perspective) == ("container", "host")
+    assert {int, str, bytes} < set(typing.get_args(pynetstrat.Netns))
+
+
 def test_dir_lists_what_is_exported():
     assert set(dir(pynetstrat)) >= EXPORTED | {"__version__"}
-    done = support.python("import pynetstrat; print(*dir(pynetstrat))")  # before first use too
+    done = support.python("import pynetstrat; print(*dir(pynetstrat))")  # before a look-up too
     assert set(done.stdout.split()) >= EXPORTED
 
 
@@ -53,18 +65,42 @@ def test_an_unknown_name():
         importlib.import_module("pynetstrat.nothing")
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["errors", "network", "rtnetlink", "stats", "strategies", "reference", "sandbox", "cli"],
-)
+def modules():
+    """The name of every module of the package, `__main__` excepted."""
+    found = pkgutil.walk_packages(pynetstrat.__path__, "pynetstrat.")
+    return [module.name for module in found if not module.name.endswith("__main__")]
+
+
+def test_a_walk_finds_every_module_and_no_other():
+    """Each is imported on the way, and none is there that is not of the package (a builder)."""
+    code = """
+import importlib, pkgutil, pynetstrat
+def failed(name): raise
+for module in pkgutil.walk_packages(pynetstrat.__path__, "pynetstrat.", onerror=failed):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+        print(module.name)
+"""
+    done = support.python(code)
+    assert done.stderr == ""
+    assert done.stdout.split() == modules()
+    home = Path(pynetstrat.__file__).parent
+    expected = {
+        ".".join(path.relative_to(home.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in home.rglob("*.py")
+    }
+    assert set(modules()) == expected - {"pynetstrat", "pynetstrat.__main__"} | {"pynetstrat._core"}
+
+
+@pytest.mark.parametrize("module", modules())
 def test_loading_a_module_hides_no_public_name(module):
-    """Python binds a submodule's name on its package: `strategies` must stay the function."""
+    """Python binds a submodule's name on its package: no public name may be one's too."""
     code = f"""
 import importlib, pynetstrat
-importlib.import_module("pynetstrat.{module}")
-for name in pynetstrat.__all__:
+importlib.import_module("{module}")
+for name in {sorted(EXPORTED - VALUES)}:
     assert getattr(pynetstrat, name).__name__ == name
-print(*pynetstrat.strategies())
+print(next(iter(pynetstrat.strategies())))
 """
     done = support.python(code)
     assert (done.stdout, done.stderr) == ("loopback\n", "")
@@ -73,15 +109,21 @@ print(*pynetstrat.strategies())
 HEAVY = ("dataclasses", "typing", "inspect", "socket", "threading", "re", "enum", "ctypes")
 
 
+FIVE = {"pynetstrat", "pynetstrat._core", "pynetstrat._native", "pynetstrat.errors"}
+FIVE |= {"pynetstrat.strategy"}
+
+
 @pytest.mark.parametrize(
     "use",
     [
         'pynetstrat.get_strategy("loopback").initialize()',
+        'pynetstrat.get_strategy("loopback").initialize(netns="/proc/self/ns/net")',
         "pynetstrat.link_set_up()",
-        'with pynetstrat.RtnetlinkSocket() as s: s.link_set_up("lo"); assert s.link_is_up("lo")',
+        'pynetstrat.link_set_up("lo", netns="/proc/self/ns/net")',
+        'pynetstrat.link_set_down("lo")',
     ],
 )
-def test_what_bringing_lo_up_loads(net, use):
+def test_bringing_lo_up_loads_five_modules_of_ours_and_no_heavy_one(net, use):
     code = f"""
 import sys
 for name in {HEAVY}:  # what the environment's own start-up files may have loaded
@@ -89,7 +131,7 @@ for name in {HEAVY}:  # what the environment's own start-up files may have loade
 before = set(sys.modules)
 import pynetstrat
 {use}
-print(*sorted({{name.split(".")[0] for name in set(sys.modules) - before}}))
+print(*sorted(set(sys.modules) - before))
 """
     # A measured child loads coverage first, which loads everything: this one is not measured.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
@@ -97,50 +139,10 @@ print(*sorted({{name.split(".")[0] for name in set(sys.modules) - before}}))
     assert done.stderr == ""
     loaded = set(done.stdout.split())
     assert not loaded & set(HEAVY)
-    assert "pynetstrat" in loaded
+    assert {name for name in loaded if name.startswith("pynetstrat")} - {
+        "pynetstrat._core.lib"
+    } == FIVE
 
-
-_USER = """\
-from pynetstrat import *
-import pynetstrat
-
-
-class Mine(NetworkStrategy):
-    def initialize(self, network: Network | None = None, *, netns: object = None) -> None:
-        return None
-
-
-def use() -> None:
-    strategy: NetworkStrategy = get_strategy("loopback")
-    strategy.initialize(Network(type="loopback", mtu=1500), netns="/proc/1/ns/net")
-    register_strategy("mine", Mine(), replace=True)
-    names: list[str] = list(strategies())
-    with RtnetlinkSocket(3, timeout=1.5) as socket:
-        up: bool = socket.link_is_up(names[0])
-        one: NetworkInterface = socket.get_stats("lo", perspective="container")
-        every: dict[str, NetworkInterface] = socket.dump_stats()
-        columns: Counters = socket.dump_counters()
-    total: int = sum(one.rx_bytes for one in every.values())
-    view: memoryview = columns.counters
-    with SysfsReader("lo", perspective="host", sysfs_root="/sys/class/net") as reader:
-        other: NetworkInterface = reader.read().swapped()
-    value: int = read_sysfs_network_stats("lo", "rx_bytes")
-    stats: NetworkInterface = get_network_interface_stats(b"lo")
-    link_set_up("lo", netns=b"/proc/1/ns/net")
-    try:
-        pass
-    except InterfaceNotFoundError as error:
-        text: str = error.operation + error.interface + error.kernel_message
-    print(up, one, total, view, other, value, stats)
-
-
-for kind in (
-    NetstratError, UnknownStrategyError, StrategyLoadError, InvalidInterfaceNameError,
-    InvalidCounterNameError, CounterParseError, KernelError, CounterNotFoundError,
-    PermissionDeniedError, NetlinkUnavailableError, Loopback,
-):
-    print(kind, pynetstrat.__version__)
-"""
 
 _WRONG = """\
 import pynetstrat
@@ -149,6 +151,8 @@ pynetstrat.get_network_interface_stats("lo", perspective="mine")
 pynetstrat.link_set_up(1)
 pynetstrat.get_strategy("loopback").initialize(netns=1.5)
 pynetstrat.nothing
+for row in pynetstrat.RtnetlinkSocket().dump_counters().counters.tolist():
+    row.rx_bytes
 """
 
 
@@ -166,12 +170,25 @@ def test_the_package_says_that_it_is_typed():
     assert (Path(pynetstrat.__file__).parent / "py.typed").exists()
 
 
-def test_typing_tools_see_every_name(tmp_path):
+PROGRAM = Path(__file__).parent / "typing" / "every_name.py"
+
+
+def test_mypy_sees_every_name(tmp_path):
     program = tmp_path / "program.py"
-    program.write_text(_USER)
+    program.write_text(PROGRAM.read_text())
     done = mypy(program)
     assert done.stdout + done.stderr == ""
     assert done.returncode == 0
+
+
+def test_the_program_uses_every_name():
+    names = {
+        alias.name
+        for node in ast.walk(ast.parse(PROGRAM.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "pynetstrat"
+        for alias in node.names
+    }
+    assert names == EXPORTED | {"__version__"}
 
 
 def test_typing_tools_see_what_is_wrong(tmp_path):
@@ -179,4 +196,4 @@ def test_typing_tools_see_what_is_wrong(tmp_path):
     program.write_text(_WRONG)
     done = mypy(program)
     lines = [line.split(":")[1] for line in done.stdout.splitlines() if ": error: " in line]
-    assert lines == ["3", "4", "5", "6"], done.stdout
+    assert lines == ["3", "4", "5", "6", "8"], done.stdout

@@ -13,6 +13,7 @@ import socket
 import struct
 
 import pytest
+import reference
 import support
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +30,6 @@ from pynetstrat import (
     NetstratError,
     PermissionDeniedError,
     RtnetlinkSocket,
-    reference,
 )
 
 CASES = json.loads(support.CASES.read_text())
@@ -117,13 +117,15 @@ def test_names(tree, name):
 @pytest.mark.parametrize("file", ["", ".", "..", "a/b", "a\0", "rx_nothing", "x" * 300])
 def test_counter_names(tree, file):
     agree("read_sysfs_network_stats", "eth0", file, sysfs_root=str(tree))
-    # Which of two wrong names is told of is open; that neither reaches a path is not.
+    # Which of two wrong names is reported is open; that neither reaches a path is not.
     for module in (pynetstrat, reference):
         with pytest.raises((InvalidInterfaceNameError, InvalidCounterNameError)):
             module.read_sysfs_network_stats("a/b", file, sysfs_root=str(tree))
 
 
-@pytest.mark.parametrize("fault", ["missing", "directory", "unreadable", "fifo", "loop", "file"])
+@pytest.mark.parametrize(
+    "fault", ["missing", "directory", "unreadable", "fifo", "loop", "link", "file"]
+)
 def test_files_that_are_none(tree, fault):
     file = tree / "eth0" / "statistics" / "tx_packets"
     file.unlink()
@@ -136,6 +138,8 @@ def test_files_that_are_none(tree, fault):
         os.mkfifo(file)
     elif fault == "loop":
         file.symlink_to(file)
+    elif fault == "link":
+        file.symlink_to("tx_bytes")
     elif fault == "file":
         (tree / "eth1").write_text("")
         agree_on_sysfs("eth1", sysfs_root=str(tree))

@@ -9,6 +9,7 @@ import gc
 import itertools
 import os
 import pickle
+import re
 import shutil
 import signal
 import socket
@@ -20,9 +21,10 @@ from pathlib import Path
 
 import pytest
 import support
+from pynetstrat._core import ffi, lib
 
 from pynetstrat import (
-    Counters,
+    CounterTable,
     InterfaceNotFoundError,
     InvalidInterfaceNameError,
     KernelError,
@@ -31,7 +33,10 @@ from pynetstrat import (
     PermissionDeniedError,
     RtnetlinkSocket,
     SysfsReader,
+    _native,
     get_network_interface_stats,
+    get_strategy,
+    link_set_down,
     link_set_up,
 )
 
@@ -71,6 +76,10 @@ def test_one_shot(net, rtnetlink):
     link_set_up("v0")
     assert rtnetlink.link_is_up("v0")
     assert not rtnetlink.link_is_up("w0")
+    link_set_down("v0")
+    link_set_down(b"lo")
+    assert not rtnetlink.link_is_up("v0")
+    assert not rtnetlink.link_is_up("lo")
 
 
 def test_alternative_names(net, rtnetlink):
@@ -91,6 +100,7 @@ OPERATIONS = {
     "link_set_up": "RTM_NEWLINK",
     "link_set_down": "RTM_NEWLINK",
     "link_is_up": "RTM_GETLINK",
+    "get_link": "RTM_GETLINK",
     "get_stats": "RTM_GETLINK",
 }
 EVERY_OPERATION = pytest.mark.parametrize("method", OPERATIONS)
@@ -135,20 +145,118 @@ def test_a_hostile_name_and_the_one_shot_form(name):
         link_set_up(name)
 
 
-def test_the_kernels_own_words(net, rtnetlink):
-    """A bridge port's name that is taken, and other refusals, come with an extended ack."""
+def set_mtu(rtnetlink, name, mtu):
+    """A message of our own, sent by the core: nothing that the public calls send has words yet."""
+    room, batch = ffi.new("unsigned char[]", 256), ffi.new("struct netstrat_batch *")
+    error, result = ffi.new("struct netstrat_error *"), ffi.new("int *")
+    lib.netstrat_batch_init(batch, room, len(room))
+    lib.netstrat_batch_begin(batch, support.RTM_NEWLINK, support.NLM_F_REQUEST | support.NLM_F_ACK)
+    link = struct.pack("=BxHiII", 0, 0, socket.if_nametoindex(name), 0, 0)
+    lib.netstrat_batch_append(batch, link, len(link))
+    lib.netstrat_batch_put_u32(batch, support.IFLA_MTU, mtu)
+    assert lib.netstrat_batch_finish(batch) == 0
+    code = lib.netstrat_execute(rtnetlink._native._sock, batch, result, error)
+    if code < 0:
+        _native.fail(code, error, name)
+
+
+def test_the_kernels_own_words_are_in_the_error(net, rtnetlink):
     net.add_veth("v0", "w0", up=False)
-    net.delete("w0")
-    with pytest.raises(InterfaceNotFoundError) as caught:
-        rtnetlink.link_set_up("v0")
-    assert 'interface "v0": RTM_NEWLINK: No such device' in str(caught.value)
+    set_mtu(rtnetlink, "v0", 1500)
+    with pytest.raises(KernelError) as caught:
+        set_mtu(rtnetlink, "v0", 1)
+    assert caught.value.kernel_message == "mtu less than device minimum"
+    assert str(caught.value) == (
+        'interface "v0": RTM_NEWLINK: Invalid argument '
+        "(the kernel says: mtu less than device minimum)"
+    )
 
 
-def test_a_drivers_refusal(net, rtnetlink, new_namespace):
-    """A veth whose other end is gone from sight is still up; one without a peer can't be."""
-    net.add_veth("v0", "w0", up=False, peer_netns=new_namespace())
-    rtnetlink.link_set_up("v0")
+def add_macvlan(net, name, lower, mac):
+    parent = struct.pack("=I", socket.if_nametoindex(lower))
+    mode = support._attribute(support.IFLA_INFO_DATA, support._attribute(1, b"\4\0\0\0"))  # bridge
+    body = support._link() + support._name(name) + support._attribute(1, bytes.fromhex(mac))
+    body += support._attribute(5, parent)  # IFLA_LINK; IFLA_ADDRESS before it
+    kind = support._attribute(support.IFLA_INFO_KIND, b"macvlan")
+    body += support._attribute(support.IFLA_LINKINFO, kind + mode)
+    net._request(support.RTM_NEWLINK, body, support.NLM_F_CREATE | support.NLM_F_EXCL)
+
+
+def test_a_drivers_refusal_is_an_error_without_words(net, rtnetlink):
+    """macvlan's: another macvlan of the same parent is up with the same address."""
+    net.add_veth("v0", "w0", up=False)
+    for name in ("m0", "m1"):
+        add_macvlan(net, name, "v0", "021122334455")
+    net.set_up("v0")
+    rtnetlink.link_set_up("m0")
+    for call in (rtnetlink.link_set_up, link_set_up):
+        with pytest.raises(KernelError) as caught:
+            call("m1")
+        assert (caught.value.errno, caught.value.kernel_message) == (errno.EADDRINUSE, "")
+        assert str(caught.value) == 'interface "m1": RTM_NEWLINK: Address already in use'
+    assert not rtnetlink.link_is_up("m1")
+
+
+# ---- a link with very many alternative names: its description fits no usual buffer ----
+
+
+@pytest.fixture
+def many_names(net):
+    """v0, with 300 alternative names of 127 bytes."""
+    net.add_veth("v0", "w0", up=False)
+    names = tuple(f"{number:03}" + "x" * 124 for number in range(300))
+    for name in names:
+        net.add_altname("v0", name)
+    return names
+
+
+def test_a_link_with_many_names_is_set_up_and_down(many_names, rtnetlink):
+    for call, is_up in ((rtnetlink.link_set_up, True), (rtnetlink.link_set_down, False)):
+        for name in ("v0", many_names[-1]):
+            call(name)
+            assert rtnetlink.link_is_up(name) is is_up
+    link_set_up("v0")
     assert rtnetlink.link_is_up("v0")
+    link_set_down(many_names[0])
+    assert not rtnetlink.link_is_up("v0")
+
+
+def test_a_link_with_many_names_is_counted_and_described(net, many_names):
+    support.add_patterned(net, 1)
+    with RtnetlinkSocket() as rtnetlink:
+        assert rtnetlink.get_stats("v0") == NetworkInterface("v0")
+        assert rtnetlink.get_stats(many_names[7]) == NetworkInterface(many_names[7])
+    for dump in ("dump_stats", "dump_counters", "dump_links"):
+        with RtnetlinkSocket() as rtnetlink:  # each with a buffer of the usual size
+            found = getattr(rtnetlink, dump)()
+            assert len(getattr(found, "names", found)) == 5
+    with RtnetlinkSocket() as rtnetlink:
+        assert rtnetlink.get_link("v0").altnames == many_names
+        assert rtnetlink.dump_links()["v0"].altnames == many_names
+        assert rtnetlink.dump_stats()["v1"] == support.view("v1", 1)
+
+
+def test_a_link_with_many_names_that_changes_disturbs_no_other(net, many_names, rtnetlink):
+    support.add_patterned(net, 1)
+    for _ in range(3):
+        assert rtnetlink.get_stats("v1") == support.view("v1", 1)
+        assert rtnetlink.dump_stats()["v1"] == support.view("v1", 1)
+        net.set_up("v0")  # a notification that is cut off
+        assert rtnetlink.get_stats("v1") == support.view("v1", 1)
+        with support.Links() as links:
+            links.rename(socket.if_nametoindex("v0"), "v00")
+            links.rename(socket.if_nametoindex("v00"), "v0")
+        assert "v0" in rtnetlink.dump_counters().names
+        rtnetlink.link_set_down("v0")
+
+
+def test_lo_with_many_names_that_is_up_needs_no_capability(net):
+    net.set_up("lo")
+    for number in range(20):
+        net.add_altname("lo", f"{number:02}" + "x" * 125)
+    with support.without(support.CAP_NET_ADMIN):
+        get_strategy("loopback").initialize()
+        link_set_up("lo")
 
 
 # ---- without CAP_NET_ADMIN ----
@@ -183,7 +291,8 @@ def test_a_program_in_a_user_namespace_of_its_own(net):
     net.set_up("lo")
     net.add_veth("v0", "w0", up=False)
     code = """
-from pynetstrat import PermissionDeniedError, get_strategy, link_set_up, sandbox
+from pynetstrat import PermissionDeniedError, get_strategy, link_set_up
+from pynetstrat.cli import sandbox
 sandbox.unshare(sandbox.CLONE_NEWUSER)
 get_strategy("loopback").initialize()
 try:
@@ -319,7 +428,7 @@ def test_get_stats_by_an_alternative_name(net, rtnetlink):
 
 @pytest.mark.parametrize("name", ["short", LONG])
 def test_an_alternative_name_that_changes_hands_unheard(net, rtnetlink, name):
-    # The kernel tells of a change of alternative names only while the interface is up.
+    # The kernel reports a change of alternative names only while the interface is up.
     for number in (1, 2):
         support.add_patterned(net, number)
         rtnetlink.link_set_down(f"v{number}")
@@ -352,9 +461,10 @@ def test_dump_counters(net, rtnetlink):
     for number in range(3):
         support.add_patterned(net, number)
     columns = rtnetlink.dump_counters()
-    assert isinstance(columns, Counters)
-    assert repr(columns) == "<Counters of 7 interfaces>"
-    assert columns.names == list(rtnetlink.dump_stats())
+    assert isinstance(columns, CounterTable)
+    assert repr(columns) == "<CounterTable of 7 interfaces>"
+    assert isinstance(columns.names, tuple)
+    assert columns.names == tuple(rtnetlink.dump_stats())
     assert columns.ifindexes.format == "i"
     assert columns.ifindexes.tolist() == [socket.if_nametoindex(name) for name in columns.names]
     view = columns.counters
@@ -387,11 +497,11 @@ def test_dump_counters_and_numpy(net, rtnetlink):
 def test_an_earlier_result_stays(net, rtnetlink):
     support.add_patterned(net, 0)
     first = rtnetlink.dump_counters()
-    before, indexes, names = first.counters.tolist(), first.ifindexes.tolist(), list(first.names)
+    before, indexes, names = first.counters.tolist(), first.ifindexes.tolist(), first.names
     support.send_frames("v0", 5, 100)
     second = rtnetlink.dump_counters()
     assert second.counters.tolist() != before
-    assert second.names is first.names  # nothing came or went: the same list
+    assert second.names is first.names  # nothing came or went
     for number in range(1, 4):
         support.add_patterned(net, number)
     third = rtnetlink.dump_counters()
@@ -405,7 +515,7 @@ def test_an_earlier_result_stays(net, rtnetlink):
     assert rtnetlink.dump_counters().names is third.names
     net.rename(socket.if_nametoindex("v0"), "other")
     fourth = rtnetlink.dump_counters()
-    assert fourth.names == ["other" if name == "v0" else name for name in third.names]
+    assert fourth.names == tuple("other" if name == "v0" else name for name in third.names)
     assert "v0" in third.names
 
 
@@ -428,7 +538,7 @@ def test_the_fallbacks(net, monkeypatch):
     for number in range(3):
         support.add_patterned(net, number)
     with RtnetlinkSocket() as usual, RtnetlinkSocket() as rtnetlink:
-        rtnetlink._native._sock.by_name_only = 1
+        rtnetlink._native.by_name_only = True
         assert rtnetlink.get_stats("v1") == support.view("v1", 1)
         assert rtnetlink.dump_stats() == usual.dump_stats()
         assert rtnetlink.dump_counters().counters.tolist() == (
@@ -444,25 +554,56 @@ def test_the_fallbacks(net, monkeypatch):
 def test_refused_notifications(net):
     """A socket that can't be a member of the group is answered by name."""
     support.add_patterned(net, 1)
-    code = _SECCOMP.split("for call in")[0].replace(
-        "machine = ", "setsockopt = {'x86_64': 54, 'aarch64': 208, 'riscv64': 208}\nmachine = "
-    )
-    code = code.replace("number = machine[", "number = setsockopt[")
-    # setsockopt(fd, SOL_NETLINK, ...): the second argument
-    code = code.replace("16 + (4 if", "24 + (4 if").replace(
-        "instruction(0x15, 0, 1, 16),", "instruction(0x15, 0, 1, 270),"
-    )
-    code += """
+    refuse_setsockopt("""
 import support
 with RtnetlinkSocket() as rtnetlink:
     for _ in range(2):
         assert rtnetlink.get_stats("v1") == support.view("v1", 1)
         assert rtnetlink.dump_stats()["v1"] == support.view("v1", 1)
+        assert rtnetlink.dump_counters().names == tuple(rtnetlink.dump_stats())
+print("by name")
+""")
+
+
+def refuse_setsockopt(code, command=()):
+    """Runs `code`, which prints "by name", where a socket can't be a member of a group."""
+    filtered = _SECCOMP.split("for call in")[0].replace(
+        "machine = ", "setsockopt = {'x86_64': 54, 'aarch64': 208, 'riscv64': 208}\nmachine = "
+    )
+    filtered = filtered.replace("number = machine[", "number = setsockopt[")
+    # setsockopt(fd, SOL_NETLINK, ...): the second argument
+    filtered = filtered.replace("16 + (4 if", "24 + (4 if").replace(
+        "instruction(0x15, 0, 1, 16),", "instruction(0x15, 0, 1, 270),"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    command = [*command, sys.executable, "-W", "error", "-c", filtered + code, str(errno.EPERM)]
+    done = support.run(command, env=environment)
+    assert (done.stdout, done.stderr) == ("by name\n", "")
+
+
+def test_names_and_counters_are_from_one_request_where_notifications_are_refused(net, tmp_path):
+    """An index may be another interface's by the time of a second one."""
+    support.add_patterned(net, 1)
+    trace = tmp_path / "trace"
+    code = """
+rtnetlink = RtnetlinkSocket()
+for dump in (rtnetlink.dump_stats, rtnetlink.dump_counters):
+    dump()
+    os.access("/begin", 0)
+    dump()
+    os.access("/end", 0)
+rtnetlink.close()
 print("by name")
 """
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-    done = support.python(code, str(errno.EPERM), env=environment)
-    assert (done.stdout, done.stderr) == ("by name\n", "")
+    refuse_setsockopt(code, ["strace", "-o", str(trace)])
+    lines = trace.read_text().splitlines()
+    begins = [i for i, line in enumerate(lines) if "/begin" in line]
+    ends = [i for i, line in enumerate(lines) if "/end" in line]
+    assert len(begins) == len(ends) == 2
+    for begin, end in zip(begins, ends, strict=True):
+        sent = [line for line in lines[begin:end] if line.startswith("send")]
+        assert len(sent) == 1, sent
+        assert "RTM_GETLINK" in sent[0] or "0x12 " in sent[0]
 
 
 # ---- interfaces that change while they are read ----
@@ -648,7 +789,7 @@ def test_an_interface_that_moves_away_and_back(net, rtnetlink, new_namespace):
 
 
 def test_a_port_that_leaves_its_bridge_is_still_there(net, rtnetlink):
-    """The kernel then tells of a deletion: of the port, in the family of bridges."""
+    """The kernel then reports a deletion: of the port, in the family of bridges."""
     support.add_patterned(net, 2)
     net.add_bridge("br0")
     rtnetlink.dump_stats()
@@ -664,10 +805,10 @@ def test_a_port_that_leaves_its_bridge_is_still_there(net, rtnetlink):
 
 
 def test_an_interface_that_goes_behind_the_kernels_back_of_a_dump(net, rtnetlink, monkeypatch):
-    """It has told the counters, and then, before the names are settled, the interface is gone."""
+    """Its counters have come, and then, before the names are settled, the interface is gone."""
     for number in range(3):
         support.add_patterned(net, number)
-    native = sys.modules["pynetstrat._native"].Socket
+    native = sys.modules["pynetstrat._native.socket"].Socket
     dump = native.dump_stats
 
     def dump_and_delete(self, *, lasting):
@@ -688,15 +829,21 @@ def test_an_interface_that_goes_behind_the_kernels_back_of_a_dump(net, rtnetlink
     assert rtnetlink.dump_counters().names == columns.names
 
 
-def test_notifications_that_are_lost_at_every_attempt(net, rtnetlink, monkeypatch):
-    native = sys.modules["pynetstrat._native"].Socket
+def test_a_dump_is_answered_where_notifications_are_lost_at_every_attempt(
+    net, rtnetlink, monkeypatch
+):
+    for number in range(3):
+        support.add_patterned(net, number)
+    expected = rtnetlink.dump_stats()
+    native = sys.modules["pynetstrat._native.socket"].Socket
     monkeypatch.setattr(native, "changed", lambda self: True)
     monkeypatch.setattr(native, "take_changes", lambda self: None)
-    for call in (rtnetlink.dump_stats, rtnetlink.dump_counters):
-        with pytest.raises(KernelError) as caught:
-            call()
-        assert (caught.value.errno, caught.value.operation) == (errno.EAGAIN, "RTM_GETSTATS")
-        assert "notifications were lost at every attempt" in str(caught.value)
+    for _ in range(2):
+        assert rtnetlink.dump_stats() == expected
+        table = rtnetlink.dump_counters()
+        assert table.names == tuple(expected)
+        assert table.ifindexes.tolist() == [socket.if_nametoindex(name) for name in expected]
+        assert table.counters.tolist() == list(map(support.values, expected.values()))
 
 
 def test_interfaces_that_come_and_go_during_dumps(net):
@@ -788,6 +935,33 @@ def test_more_changes_than_are_kept(net, rtnetlink):
     assert found["v0"] == support.view("v0", 1)
     assert found["a399"] == support.view("a399", 0)
     assert len(found) == 7
+
+
+def test_changes_of_flags_alone_take_no_room(net, rtnetlink):
+    """Ten times as many as there is room for, noted on the way by other calls."""
+    for number in range(3):
+        support.add_patterned(net, number)
+    before = rtnetlink.dump_counters()
+    for turn in range(1300):
+        with_flags = net.set_up if turn % 2 else rtnetlink.link_set_down
+        with_flags("v1")
+    after = rtnetlink.dump_counters()
+    assert after.names is before.names
+    assert rtnetlink.get_stats("v2") == support.view("v2", 2)
+    net.rename(socket.if_nametoindex("v2"), "v9")  # and a change of a name is noted still
+    assert "v9" in rtnetlink.dump_counters().names
+
+
+def test_a_cache_that_is_too_small_for_the_links_grows(net, rtnetlink, monkeypatch):
+    monkeypatch.setattr(sys.modules["pynetstrat._native.socket"], "_KNOWN", 2)
+    for number in range(3):
+        support.add_patterned(net, number)
+    before = rtnetlink.dump_counters()
+    assert rtnetlink._native._watch.known_size >= 7
+    for turn in range(1300):
+        with_flags = net.set_up if turn % 2 else rtnetlink.link_set_down
+        with_flags("v1")
+    assert rtnetlink.dump_counters().names is before.names
 
 
 # ---- threads ----
@@ -889,6 +1063,8 @@ CALLS = {
     "link_set_up": lambda s: s.link_set_up("lo"),
     "link_set_down": lambda s: s.link_set_down("lo"),
     "link_is_up": lambda s: s.link_is_up("lo"),
+    "get_link": lambda s: s.get_link("lo"),
+    "dump_links": lambda s: s.dump_links(),
     "get_stats": lambda s: s.get_stats("lo"),
     "dump_stats": lambda s: s.dump_stats(),
     "dump_counters": lambda s: s.dump_counters(),
@@ -923,7 +1099,7 @@ def test_a_closed_socket_names_the_interface(net):
 def test_a_forgotten_socket_warns_and_closes(net):
     before = support.descriptors()
     rtnetlink = RtnetlinkSocket()
-    with pytest.warns(ResourceWarning, match="unclosed <.*RtnetlinkSocket object"):
+    with pytest.warns(ResourceWarning, match="unclosed <RtnetlinkSocket in"):
         del rtnetlink
         gc.collect()
     assert support.descriptors() == before
@@ -933,6 +1109,24 @@ def test_a_forgotten_socket_warns_and_closes(net):
 def test_a_timeout_out_of_range(timeout):
     with pytest.raises(ValueError, match="timeout is 0 to 86400 seconds"):
         RtnetlinkSocket(timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [None, "5", [], 1j])
+def test_a_timeout_of_another_type_is_an_error_that_says_what_is_allowed(timeout):
+    with pytest.raises(TypeError, match=re.escape(f"0 to 86400 seconds, not {timeout!r}")):
+        RtnetlinkSocket(timeout=timeout)
+
+
+def test_a_representation_shows_namespace_and_state(net, new_namespace):
+    other = new_namespace()
+    with RtnetlinkSocket(other) as rtnetlink, RtnetlinkSocket() as own:
+        assert repr(rtnetlink) == f'<RtnetlinkSocket in "descriptor {other}": open>'
+        assert repr(own) == "<RtnetlinkSocket in its opener's namespace: open>"
+        assert in_child(lambda: repr(own)) == (
+            "<RtnetlinkSocket in its opener's namespace: opened before fork()>"
+        )
+    assert repr(rtnetlink) == f'<RtnetlinkSocket in "descriptor {other}": closed>'
+    assert repr(object.__new__(RtnetlinkSocket)) == "<RtnetlinkSocket in no namespace: closed>"
 
 
 def in_child(function):
@@ -1044,6 +1238,46 @@ def test_no_answer_about_what_is_known(net):
                 assert (caught.value.errno, caught.value.interface) == (errno.ETIMEDOUT, name)
 
 
+def test_a_timeout_of_0_takes_what_is_there(net):
+    for number in range(120):
+        net.add_veth(f"v{number}", f"w{number}", up=False)
+    with RtnetlinkSocket(timeout=0) as rtnetlink:
+        rtnetlink.link_set_up("v7")
+        assert rtnetlink.link_is_up("v7")
+        for _ in range(3):
+            assert len(rtnetlink.dump_stats()) == 241  # several datagrams
+            assert len(rtnetlink.dump_counters().names) == 241
+            assert len(rtnetlink.dump_links()) == 241
+            assert rtnetlink.get_stats("v7").name == "v7"
+            for name in ("a", "b"):  # two changes, whose notifications come before the reply
+                net.rename(socket.if_nametoindex("v1"), name)
+                net.rename(socket.if_nametoindex(name), "v1")
+            assert rtnetlink.get_stats("v7").name == "v7"
+
+
+def test_one_deadline_holds_for_all_exchanges_of_a_call(net, rtnetlink, monkeypatch):
+    """After the first of them it has passed, as if that had taken so long."""
+    native = sys.modules["pynetstrat._native.socket"].Socket
+    for number in range(120):
+        net.add_veth(f"v{number}", f"w{number}", up=False)
+    dump_names = native.dump_names
+
+    def slowly(self):
+        try:
+            return dump_names(self)
+        finally:
+            self._sock.deadline_ms = 1
+
+    monkeypatch.setattr(native, "dump_names", slowly)
+    for call in (rtnetlink.dump_stats, rtnetlink.dump_counters):
+        rtnetlink._names.all = None
+        with pytest.raises(KernelError) as caught:
+            call()
+        assert caught.value.errno == errno.ETIMEDOUT
+    monkeypatch.undo()
+    assert len(rtnetlink.dump_stats()) == 241  # and the next call has its own
+
+
 def test_a_timeout_names_interface_step_and_cause(net):
     with RtnetlinkSocket(timeout=0.05) as rtnetlink, silence(rtnetlink):
         with pytest.raises(KernelError) as caught:
@@ -1084,7 +1318,7 @@ def test_strangers_datagrams_are_no_answers(net):
 
 
 def test_another_process_can_send_but_is_not_believed(net, rtnetlink):
-    """Any process may send to a netlink port of its namespace; nl_pid tells who did."""
+    """Any process may send to a netlink port of its namespace; nl_pid says who did."""
     support.add_patterned(net, 1)
     rtnetlink.get_stats("v1")  # watches, and so is bound
     with (
@@ -1264,6 +1498,104 @@ def test_a_namespace_by_path_descriptor_and_pidfd(net, new_namespace):
     with RtnetlinkSocket() as own:
         assert list(own.dump_stats()) == ["lo"]
         assert not own.link_is_up("lo")
+
+
+@pytest.fixture
+def blue(net, new_namespace):
+    """A namespace with the name "blue", as `ip netns add` gives one; its descriptor."""
+    support.mount("tmpfs", Path("/run"), "tmpfs")
+    try:
+        Path("/run/netns").mkdir()
+        Path("/run/netns/blue").touch()
+        netns = new_namespace()
+        support.mount(f"/proc/self/fd/{netns}", Path("/run/netns/blue"), None, 4096)  # MS_BIND
+        with support.inside(netns), support.Links() as links:
+            support.add_patterned(links, 5)
+        yield netns
+        support.unmount("/run/netns/blue")
+    finally:
+        support.unmount("/run")
+
+
+def test_a_namespace_by_its_name(blue):
+    for netns in ("blue", b"blue", "/run/netns/blue", Path("/run/netns/blue")):
+        with RtnetlinkSocket(netns) as rtnetlink:
+            assert repr(rtnetlink) == '<RtnetlinkSocket in "/run/netns/blue": open>'
+            assert rtnetlink.get_stats("v5") == support.view("v5", 5)
+        link_set_up("lo", netns=netns)
+        link_set_down("lo", netns=netns)
+    with SysfsReader("v5", netns="blue", perspective="host") as reader:
+        assert reader.read() == support.view("v5", 5)
+    for netns in ("green", b"green", "."):
+        with pytest.raises(KernelError) as caught:
+            link_set_up("lo", netns=netns)
+        assert caught.value.filename == f"/run/netns/{os.fsdecode(netns)}"
+    assert caught.value.operation == "setns"  # a directory
+
+
+def test_what_has_a_slash_and_every_pathlike_is_a_path(blue, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "blue").symlink_to("/run/netns/blue")
+    for netns in ("./blue", f"../{tmp_path.name}/blue", Path("blue"), tmp_path / "blue"):
+        with RtnetlinkSocket(netns) as rtnetlink:
+            assert "v5" in rtnetlink.dump_links()
+    (tmp_path / "blue").unlink()
+    for netns in ("./blue", "../blue", Path("blue"), Path("x/../blue")):
+        with pytest.raises(KernelError) as caught:
+            RtnetlinkSocket(netns)
+        assert (caught.value.operation, caught.value.errno) == ("open netns", errno.ENOENT)
+        assert caught.value.filename == str(netns)
+
+
+class Handle:
+    """An object with a descriptor, like a file's."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def fileno(self):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_an_object_with_a_descriptor(blue, tmp_path):
+    with open("/run/netns/blue") as file:  # noqa: PTH123  # the object itself
+        for netns in (file, Handle(blue)):
+            with RtnetlinkSocket(netns) as rtnetlink:
+                assert rtnetlink.get_stats("v5") == support.view("v5", 5)
+            link_set_up("lo", netns=netns)
+    with pytest.raises(ValueError, match="closed file"):
+        RtnetlinkSocket(file)
+    with pytest.raises(ByHandlerError):
+        RtnetlinkSocket(Handle(ByHandlerError()))
+    for answer in (-1, 2**31, blue + 500):
+        with pytest.raises(KernelError) as caught:
+            link_set_up("lo", netns=Handle(answer))
+        assert (caught.value.operation, caught.value.errno) == ("setns", errno.EBADF)
+    for answer in (None, "3", 1.5, True):
+        with pytest.raises(TypeError, match="netns must be a path"):
+            RtnetlinkSocket(Handle(answer))
+    closed = RtnetlinkSocket()
+    closed.close()
+    with pytest.raises(KernelError, match="this RtnetlinkSocket is closed"):
+        link_set_up("lo", netns=closed)
+
+
+def test_a_process_id_in_the_place_of_a_descriptor_gets_a_hint(net):
+    for pid in (os.getpid(), 1, os.getppid()):
+        if Path(f"/proc/self/fd/{pid}").exists():
+            continue
+        for call in (RtnetlinkSocket, lambda netns: SysfsReader("lo", netns=netns)):
+            with pytest.raises(KernelError) as caught:
+                call(pid)
+            assert (caught.value.operation, caught.value.errno) == ("setns", errno.EBADF)
+            assert f"NetworkNamespace.of_process({pid})" in caught.value.hint
+            assert "the id of a process" in str(caught.value)
+    for netns in (2**22 + 1, Handle(os.getpid())):  # above PID_MAX_LIMIT; and meant as a descriptor
+        with pytest.raises(KernelError) as caught:
+            RtnetlinkSocket(netns)
+        assert "of_process" not in str(caught.value)
 
 
 def test_a_socket_stays_where_it_was_opened(net, rtnetlink, new_namespace):

@@ -1,4 +1,4 @@
-"""sandbox.py: fresh namespaces, entered by a process of its own."""
+"""cli/sandbox.py: fresh namespaces, entered by a process of its own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import support
 
-from pynetstrat import KernelError, sandbox
+from pynetstrat import KernelError
+from pynetstrat.cli import sandbox
 
 _ENTER = """
 import os
 from pathlib import Path
-from pynetstrat import RtnetlinkSocket, sandbox
+from pynetstrat import RtnetlinkSocket
+from pynetstrat.cli import sandbox
 
 def names():
     return {os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "mnt")}
@@ -33,23 +35,24 @@ for limit in LIMITS:
 """
 
 
-def test_enter(net):
+def test_enter_moves_the_process_into_fresh_namespaces(net):
     net.add_veth("v0", "w0")
     done = support.python(_ENTER.replace("LIMITS", "[None]"))
     assert (done.stdout, done.stderr) == ("0 0 0 0 1\n", "")
     assert sorted(os.listdir("/sys/class/net")) == ["lo", "v0", "w0"]  # noqa: PTH208
 
 
-def test_enter_where_user_namespaces_are_refused():
+def test_enter_does_without_user_namespaces_where_they_are_refused():
     """A privileged process does without one. The limit is that of a user namespace of its own."""
     done = support.python(_ENTER.replace("LIMITS", "[None, '0']"))
     assert (done.stdout, done.stderr) == ("0 0 0 0 1\n" * 2, "")
 
 
-def test_enter_where_all_namespaces_are_refused():
+def test_enter_says_what_to_allow_where_all_namespaces_are_refused():
     code = """
 from pathlib import Path
-from pynetstrat import KernelError, sandbox
+from pynetstrat import KernelError
+from pynetstrat.cli import sandbox
 sandbox.enter()
 Path("/proc/sys/user/max_net_namespaces").write_text("0")
 try:
@@ -59,13 +62,17 @@ except KernelError as error:
 """
     done = support.python(code)
     assert done.stderr == ""
-    assert done.stdout.startswith("unshare: No space left on device; run as root, or allow")
+    assert done.stdout == (
+        "unshare: No space left on device; user.max_net_namespaces is 0: "
+        "sysctl user.max_net_namespaces=10000\n"
+    )
 
 
-def test_enter_without_privileges_where_user_namespaces_are_refused():
+def test_enter_says_what_to_allow_where_there_are_no_privileges_either():
     code = """
 from pathlib import Path
-from pynetstrat import KernelError, sandbox
+from pynetstrat import KernelError
+from pynetstrat.cli import sandbox
 sandbox.enter()
 Path("/proc/sys/user/max_user_namespaces").write_text("1")
 sandbox.unshare(sandbox.CLONE_NEWUSER)  # unmapped: nobody, who may have no more of them
@@ -76,8 +83,8 @@ except KernelError as error:
 """
     done = support.python(code)
     assert done.stderr == ""
-    assert done.stdout.startswith("unshare: ")
-    assert "; run as root, or allow" in done.stdout
+    assert done.stdout.startswith("unshare: No space left on device; a limit is reached: user.max_")
+    assert "that of an outer user namespace" in done.stdout
 
 
 def test_the_tests_themselves_fail_where_namespaces_are_refused():
@@ -85,11 +92,11 @@ def test_the_tests_themselves_fail_where_namespaces_are_refused():
     code = """
 import os, sys
 from pathlib import Path
-from pynetstrat import sandbox
+from pynetstrat.cli import sandbox
 sandbox.enter()
 Path("/proc/sys/user/max_net_namespaces").write_text("0")
 os.execv(sys.executable, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-                          "tests/test_network.py"])
+                          "tests/test_errors.py"])
 """
     done = support.python(code)
     assert done.returncode == 1
@@ -111,7 +118,7 @@ def test_a_refused_call_says_which(call, operation, code):
     assert (caught.value.operation, caught.value.errno) == (operation, code)
 
 
-def test_mount_sysfs_shows_the_mounts_namespace(net, tmp_path, new_namespace):
+def test_sysfs_shows_the_namespace_in_which_it_was_mounted(net, tmp_path, new_namespace):
     """The trap: sysfs shows the namespace of the mount, rtnetlink that of the thread."""
     net.add_veth("v0", "w0")
     with support.inside(new_namespace()):
@@ -124,11 +131,12 @@ def test_mount_sysfs_shows_the_mounts_namespace(net, tmp_path, new_namespace):
     assert Path("/sys/class/net/v0").exists()
 
 
-def test_without_proc():
+def test_where_a_file_of_proc_cannot_be_written_the_error_names_it():
     """The identity of the user namespace can't be written: an error that names the file."""
     code = """
 from pathlib import Path
-from pynetstrat import KernelError, sandbox
+from pynetstrat import KernelError
+from pynetstrat.cli import sandbox
 
 def refuse(path, text):
     raise FileNotFoundError(2, "No such file or directory", str(path))

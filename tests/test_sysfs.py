@@ -1,4 +1,4 @@
-"""stats.py: counters from sysfs, from the kernel's own and from trees made for the test."""
+"""sysfs.py: counters from sysfs, from the kernel's own and from trees made for the test."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import shutil
 import socket
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from support import FILES
 from pynetstrat import (
     CounterNotFoundError,
     CounterParseError,
+    ForeignSysfsError,
     InterfaceNotFoundError,
     InvalidCounterNameError,
     InvalidInterfaceNameError,
@@ -31,7 +33,9 @@ from pynetstrat import (
     SysfsReader,
     get_network_interface_stats,
     read_sysfs_network_stats,
+    sysfs,
 )
+from pynetstrat.cli import sandbox
 
 MAXIMUM = 2**64 - 1
 CASES = json.loads(support.CASES.read_text())
@@ -124,7 +128,7 @@ def test_a_parse_error_names_interface_file_and_text(tree):
     assert (error.path, error.interface) == (str(file), "eth0")
     assert error.text == "\\xff\x1b12"
     assert str(error) == (
-        f'interface "eth0": parse {file}: "\\\\xff\\x1b12" is no unsigned decimal number'
+        f'interface "eth0": parse {file}: "\\\\xff\\x1b12" is not an unsigned decimal number'
     )
     file.write_text("x" * 10_000)
     with pytest.raises(CounterParseError) as caught:
@@ -186,8 +190,8 @@ def test_the_first_counter_that_fails_ends_the_call(tree, file, read, fault):
     if fault == "missing":
         assert (error.errno, error.operation, error.filename) == (errno.ENOENT, "openat", str(path))
     elif fault == "directory":
-        assert error.errno == errno.EISDIR
-        assert error.operation in ("read", "pread")
+        assert (error.errno, error.operation) == (errno.EINVAL, "openat")
+        assert error.hint == "this is not a regular file"
     else:
         assert error.text == ""
 
@@ -207,22 +211,46 @@ def test_an_unreadable_file(tree, read):
 
 
 @EVERY_WAY
-def test_a_fifo_does_not_hold_the_caller_up(tree, read):
+def test_a_fifo_is_not_read_though_somebody_writes_to_it(tree, read):
     path = tree / "eth0" / "statistics" / "rx_bytes"
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises((CounterParseError, KernelError)) as caught:
-        read(sysfs_root=tree)
-    assert str(path) in str(caught.value)
+    for write in (False, True):
+        writer = os.open(path, os.O_RDWR) if write else None
+        try:
+            if writer is not None:
+                os.write(writer, b"42\n")
+            with pytest.raises(KernelError) as caught:
+                read(sysfs_root=tree)
+            assert (caught.value.errno, caught.value.operation) == (errno.EINVAL, "openat")
+            assert str(path) in str(caught.value)
+            assert "not a regular file" in str(caught.value)
+        finally:
+            if writer is not None:
+                os.close(writer)
 
 
 @EVERY_WAY
-def test_a_dangling_link(tree, read):
+@pytest.mark.parametrize("target", ["nowhere", "rx_packets", "/etc/shadow"])
+def test_a_counter_that_is_a_symbolic_link_is_not_followed(tree, read, target):
     path = tree / "eth0" / "statistics" / "rx_bytes"
     path.unlink()
-    path.symlink_to("nowhere")
-    with pytest.raises(CounterNotFoundError):
+    path.symlink_to(target)
+    with pytest.raises(KernelError) as caught:
         read(sysfs_root=tree)
+    assert (caught.value.errno, caught.value.operation) == (errno.ELOOP, "openat")
+    assert caught.value.filename == str(path)
+    assert "symbolic links are not followed" in str(caught.value)
+
+
+@EVERY_WAY
+def test_links_to_interfaces_are_followed(tree, read):
+    """As /sys/class/net has them."""
+    expected = read(sysfs_root=tree)
+    (tree / "devices").mkdir()
+    (tree / "eth0").rename(tree / "devices" / "eth0")
+    (tree / "eth0").symlink_to("devices/eth0")
+    assert read(sysfs_root=tree) == expected
 
 
 # ---- names ----
@@ -238,7 +266,7 @@ HOSTILE = [
 @EVERY_WAY
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:20])
 def test_a_hostile_name_never_reaches_a_path(read, name):
-    # /dev/full is no directory: a path beneath it would give another error.
+    # /dev/full is not a directory: a path beneath it would give another error.
     with pytest.raises(InvalidInterfaceNameError) as caught:
         read(name, sysfs_root="/dev/full")
     assert caught.value.interface is name
@@ -350,8 +378,14 @@ def test_forms_of_a_root(tree, read, monkeypatch, tmp_path_factory):
 def test_a_root_that_is_none(tree, read):
     with pytest.raises(ValueError, match="sysfs_root with a NUL"):
         read(sysfs_root=f"{tree}\0")
-    with pytest.raises(TypeError):
-        read(sysfs_root=None)
+    for wrong in (1, ["/sys"], object()):
+        with pytest.raises(TypeError):
+            read(sysfs_root=wrong)
+    for wrong in (__file__, "/dev/null"):
+        with pytest.raises(KernelError) as caught:
+            read(sysfs_root=wrong)
+        assert (caught.value.errno, caught.value.operation) == (errno.ENOTDIR, "open")
+        assert wrong in str(caught.value)
     with pytest.raises(KernelError) as caught:
         read(sysfs_root="/" + "x/" * 3000)
     assert caught.value.errno == errno.ENAMETOOLONG
@@ -368,9 +402,9 @@ def test_real_interfaces(net, read):
     assert read(name) == sent.swapped()
     # The peer, in a container, sees what the host's end says of it. (Nobody listens there, which
     # the kernel may count as dropped.)
-    received, told = read(peer, perspective="host"), read(name)
-    assert (received.rx_bytes, received.rx_packets) == (told.rx_bytes, told.rx_packets)
-    assert (received.tx_bytes, received.tx_packets) == (told.tx_bytes, told.tx_packets)
+    received, sent = read(peer, perspective="host"), read(name)
+    assert (received.rx_bytes, received.rx_packets) == (sent.rx_bytes, sent.rx_packets)
+    assert (received.tx_bytes, received.tx_packets) == (sent.tx_bytes, sent.tx_packets)
     assert read("lo") == NetworkInterface("lo")
 
 
@@ -381,7 +415,7 @@ def test_a_real_interface_that_is_not_there(net, read):
 
 
 def test_an_interface_that_comes_and_goes(net):
-    """sysfs makes and removes its files one by one: half an interface is none."""
+    """sysfs makes and removes its files one by one: half an interface does not count as one."""
     done = threading.Event()
 
     def churn():
@@ -474,7 +508,7 @@ def test_a_closed_reader(tree):
 def test_a_forgotten_reader_warns_and_closes(tree):
     before = support.descriptors()
     reader = SysfsReader("eth0", sysfs_root=tree)
-    with pytest.warns(ResourceWarning, match="unclosed <.*SysfsReader object"):
+    with pytest.warns(ResourceWarning, match="unclosed <SysfsReader of"):
         del reader
         gc.collect()
     assert support.descriptors() == before
@@ -549,3 +583,368 @@ print("whole")
 """
     done = support.run([sys.executable, "-W", "ignore", "-c", code])
     assert done.stdout == "whole\n", done.stderr
+
+
+# ---- whose sysfs it is ----
+
+
+@pytest.fixture
+def _nothing_known(monkeypatch):
+    """As at the beginning of a program: no sysfs has been looked at."""
+    monkeypatch.setattr(sysfs, "_verdicts", {})
+    monkeypatch.setattr(sysfs, "_newest", None)
+
+
+def add_eth0(links, number):
+    """eth0, with the counters of `pattern(number)`."""
+    name, _ = support.add_patterned(links, number)
+    links.rename(socket.if_nametoindex(name), "eth0")
+
+
+def read_all(name="eth0"):
+    """The eight counters as the host sees them, in each way that there is."""
+    with SysfsReader(name, perspective="host") as reader:
+        found = reader.read()
+    assert get_network_interface_stats(name, perspective="host") == found
+    assert get_network_interface_stats(name) == found.swapped()
+    for file, value in zip(FILES, support.values(found), strict=True):
+        assert read_sysfs_network_stats(name, file) == value
+    assert read_sysfs_network_stats(name, "collisions") == 0
+    return found
+
+
+@pytest.mark.usefixtures("_nothing_known")
+def test_an_interface_is_that_of_the_namespace_that_the_thread_is_in(net, new_namespace):
+    """/sys shows another one after setns() or unshare(): so it is not believed."""
+    other = new_namespace()
+    add_eth0(net, 1)
+    with support.inside(other), support.Links() as links:
+        add_eth0(links, 2)
+    for _ in range(3):  # the first time, and with what is known by then
+        assert read_all() == support.view("eth0", 1)
+        with support.inside(other):
+            assert read_all() == support.view("eth0", 2)
+
+
+@pytest.mark.usefixtures("_nothing_known")
+def test_an_interface_of_another_namespace_is_not_there(net, new_namespace):
+    add_eth0(net, 1)
+    with support.inside(new_namespace()):
+        for call in (one_shot, held, single):
+            with pytest.raises(InterfaceNotFoundError):
+                call("eth0")
+        with pytest.raises(InterfaceNotFoundError):
+            read_sysfs_network_stats("eth0", "collisions")
+        with pytest.raises(CounterNotFoundError):
+            read_sysfs_network_stats("lo", "rx_nothing")
+
+
+@pytest.mark.usefixtures("_nothing_known")
+@EVERY_WAY
+def test_names_are_checked_where_sysfs_is_foreign(net, new_namespace, read):
+    with support.inside(new_namespace()), support.Links() as links:
+        for name in ("a/b", "x" * 16, "..", None):
+            with pytest.raises(InvalidInterfaceNameError):
+                read(name)
+        for file in ("../x", "", "a\0"):
+            with pytest.raises(InvalidCounterNameError):
+                read_sysfs_network_stats("lo", file)
+        links.add_altname("lo", "short")  # which sysfs does not know
+        with pytest.raises(InterfaceNotFoundError):
+            read("short")
+
+
+def wait_until_gone(path):
+    """Until the kernel has ended the namespace whose links were there: in a worker of its own."""
+    for _ in range(1000):
+        if not Path(path).exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{path} is still there")
+
+
+@pytest.mark.usefixtures("_nothing_known")
+def test_a_device_number_that_is_used_again_does_not_make_a_foreign_sysfs_believed(
+    net, new_namespace
+):
+    """As the inodes of namespaces are, at once: they say nothing of what /sys shows now."""
+    mine, other = new_namespace(), new_namespace()
+    for number, netns in enumerate((mine, other)):
+        with support.inside(netns), support.Links() as links:
+            add_eth0(links, number)
+
+    def mount_and_read(netns):
+        with support.inside(netns):
+            sandbox.mount_sysfs()
+        try:
+            with support.inside(mine):
+                assert read_all() == support.view("eth0", 0)
+            return Path("/sys").stat().st_dev
+        finally:
+            support.unmount("/sys")
+
+    for _ in range(100):
+        if mount_and_read(mine) == mount_and_read(other):
+            return
+    raise AssertionError("this kernel has used no number again: nothing was tested")
+
+
+@pytest.mark.usefixtures("_nothing_known")
+@EVERY_WAY
+def test_an_interface_that_a_believed_sysfs_does_not_show_is_looked_for_elsewhere(
+    net, new_namespace, monkeypatch, read
+):
+    """Its namespace may have ended, and the thread's have got its number: then it shows nothing."""
+    add_eth0(net, 1)
+    with support.inside(new_namespace()), support.Links() as links:
+        add_eth0(links, 2)
+        wrong = sysfs.native.Place(b"/sys/class/net")
+        monkeypatch.setattr(sysfs, "_newest", wrong)
+        monkeypatch.setattr(sysfs, "_verdicts", {wrong.key: wrong})
+        links.rename(socket.if_nametoindex("eth0"), "eth1")  # not there in the other one
+        found = read("eth1")
+        expected = support.view("eth1", 2).swapped()
+        assert found == (expected if isinstance(found, NetworkInterface) else 0)
+
+
+# ---- where mounting is refused ----
+
+
+@pytest.mark.usefixtures("_nothing_known")
+def test_links_prove_whose_sysfs_it_is(net, new_namespace):
+    add_eth0(net, 1)
+    with support.without(support.CAP_SYS_ADMIN):
+        assert read_all() == support.view("eth0", 1)
+    assert list(sysfs._verdicts.values()) == [sysfs._newest]  # /sys itself was read
+    assert sysfs._newest is not None
+
+
+@pytest.mark.usefixtures("_nothing_known")
+@pytest.mark.parametrize("only_lo", [True, False])
+def test_without_a_proof_rtnetlink_answers(net, new_namespace, only_lo):
+    """Either the links differ; or there is nothing but lo, which every namespace has."""
+    other = new_namespace()
+    add_eth0(net, 1)
+    with support.inside(other), support.Links() as links:
+        if only_lo:
+            links.set_up("lo")
+        else:
+            add_eth0(links, 2)
+        name = "lo" if only_lo else "eth0"
+        expected = NetworkInterface("lo") if only_lo else support.view("eth0", 2)
+        with support.without(support.CAP_SYS_ADMIN):
+            for _ in range(2):
+                assert get_network_interface_stats(name, perspective="host") == expected
+                for file, value in zip(FILES, support.values(expected), strict=True):
+                    assert read_sysfs_network_stats(name, file) == value
+                for call in (
+                    lambda: SysfsReader(name),
+                    lambda: read_sysfs_network_stats(name, "collisions"),
+                ):
+                    with pytest.raises(ForeignSysfsError) as caught:
+                        call()
+                    error = caught.value
+                    assert (error.errno, error.interface) == (errno.EPERM, name)
+                    assert error.operation in ("fsopen", "fsmount")
+                    for part in ("CAP_SYS_ADMIN", "/sys is not known to show", "sysfs_root"):
+                        assert part in str(error)
+
+
+@pytest.mark.usefixtures("_nothing_known")
+def test_a_sysfs_whose_links_have_changed_is_looked_at_again(net, monkeypatch):
+    """What was taken for foreign while links came and went is looked at again."""
+    add_eth0(net, 1)
+    with support.without(support.CAP_SYS_ADMIN):
+        with monkeypatch.context() as context:
+            context.setattr(sysfs, "_links_of_sysfs", dict)
+            assert one_shot("eth0", perspective="host") == support.view("eth0", 1)
+            with pytest.raises(ForeignSysfsError):
+                SysfsReader("eth0")
+        assert held("eth0", perspective="host") == support.view("eth0", 1)
+        assert sysfs._newest is not None
+
+
+_ETH0 = """
+from pynetstrat import *
+try:
+    print(get_network_interface_stats("eth0"))
+except InterfaceNotFoundError as error:
+    print("not there")
+print(get_network_interface_stats("lo", perspective="host"))
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["unshare", "--user", "--map-root-user", "--net"],
+        ["unshare", "--net"],
+        ["nsenter", "--net={netns}"],
+    ],
+    ids=" ".join,
+)
+def test_a_program_in_a_namespace_without_a_sysfs_of_its_own(net, new_namespace, command):
+    assert shutil.which(command[0]), f"{command[0]} is needed"
+    add_eth0(net, 1)
+    with support.process_inside(new_namespace()) as process:
+        path = f"/proc/{process.pid}/ns/net"
+        command = [part.format(netns=path) for part in command]
+        done = support.run([*command, sys.executable, "-W", "error", "-c", _ETH0])
+    assert done.stderr == ""
+    found, lo = done.stdout.splitlines()
+    assert found == "not there"
+    assert lo.startswith("NetworkInterface(name='lo', ")
+
+
+def test_a_foreign_sysfs_and_no_netlink(net, new_namespace):
+    """Then nothing is left that could be read, and that is an error."""
+    from test_rtnetlink import _SECCOMP
+
+    code = (
+        _SECCOMP.split("for call in")[0]
+        + """
+from pynetstrat import *
+for call in (get_network_interface_stats, lambda name: read_sysfs_network_stats(name, "rx_bytes")):
+    try:
+        print(call("lo"))
+    except ForeignSysfsError as error:
+        print(error.operation, error.errno, error)
+"""
+    )
+    with support.inside(new_namespace()):
+        done = support.python(code, str(errno.EACCES))
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 2
+    for line in done.stdout.splitlines():
+        assert line.startswith(f'socket {errno.EACCES} interface "lo": socket: Permission denied')
+        assert "/sys is not known to show this network namespace" in line
+    # Where /sys is known to show it, no netlink is needed.
+    done = support.python(code, str(errno.EACCES))
+    assert done.stdout.startswith("NetworkInterface(name='lo'")
+
+
+@pytest.mark.usefixtures("_nothing_known")
+def test_a_reading_costs_two_system_calls_more_once_the_place_is_known(net, tmp_path):
+    assert shutil.which("strace"), "strace is needed: install it (Debian: apt-get install strace)"
+    code = """
+import os
+from pynetstrat import get_network_interface_stats
+get_network_interface_stats("lo")
+os.access("/begin", 0)
+get_network_interface_stats("lo")
+os.access("/end", 0)
+"""
+    trace = tmp_path / "trace"
+    done = support.run(["strace", "-f", "-o", str(trace), sys.executable, "-c", code])
+    assert done.returncode == 0, done.stderr
+    calls = [line.split(None, 1)[1].split("(")[0] for line in trace.read_text().splitlines()]
+    lines = trace.read_text().splitlines()
+    begin = next(i for i, line in enumerate(lines) if "/begin" in line)
+    end = next(i for i, line in enumerate(lines) if "/end" in line)
+    found = sorted(calls[begin + 1 : end])
+    place = [call for call in found if "stat" in call and call != "fstatfs"]
+    assert len(place) == 2, found
+    others = [call for call in found if call not in place]
+    assert others == sorted(["openat", "fstatfs", "close", *["openat", "read", "close"] * 8])
+
+
+# ---- of another namespace ----
+
+
+def test_counters_of_another_namespace(net, new_namespace):
+    other, here = new_namespace(), support.identity()
+    add_eth0(net, 1)
+    with support.inside(other), support.Links() as links:
+        add_eth0(links, 2)
+    with support.process_inside(other) as process:
+        path = f"/proc/{process.pid}/ns/net"
+        for netns in (other, path, path.encode(), Path(path)):
+            assert one_shot("eth0", netns=netns) == support.view("eth0", 2).swapped()
+            assert one_shot("eth0", netns=netns, perspective="host") == support.view("eth0", 2)
+            with SysfsReader("eth0", netns=netns, perspective="host") as reader:
+                assert repr(reader) == f'<SysfsReader of "eth0" in {netns!r}: open>'
+                assert reader.read() == support.view("eth0", 2)
+                with support.inside(other):
+                    support.send_frames("eth0", 1, 100)
+                assert reader.read().tx_packets == support.view("eth0", 2).tx_packets + 1
+            with support.inside(other), support.Links() as links:
+                links.delete("eth0")
+                add_eth0(links, 2)
+    assert support.identity() == here
+    assert one_shot("", netns=other) == NetworkInterface()
+    for call in (one_shot, held):
+        with pytest.raises(InterfaceNotFoundError):
+            call("nowhere", netns=other)
+        for name in ("a/b", "x" * 16, None):
+            with pytest.raises(InvalidInterfaceNameError):
+                call(name, netns=other)
+
+
+def test_a_reader_does_not_keep_its_namespace_alive(net):
+    """Nor the host's end of a pair that leads there: its name is free once that has ended."""
+    other = support.new_namespace()
+    net.add_veth("host0", "eth0", up=False, peer_netns=other)
+    with SysfsReader("eth0", netns=other) as reader:
+        assert reader.read() == NetworkInterface("eth0")
+        os.close(other)
+        wait_until_gone("/sys/class/net/host0")
+        for _ in range(2):
+            with pytest.raises(InterfaceNotFoundError) as caught:
+                reader.read()
+        assert caught.value.interface == "eth0"
+        net.add_veth("host0", "host1", up=False)
+
+
+@pytest.mark.parametrize("call", [one_shot, held])
+def test_a_tree_and_a_namespace_exclude_each_other(tree, call):
+    with pytest.raises(ValueError, match="netns or sysfs_root, not both"):
+        call("eth0", netns="blue", sysfs_root=tree)
+
+
+@pytest.mark.parametrize("call", [one_shot, held])
+def test_a_netns_that_is_wrong(net, new_namespace, call):
+    for netns, operation, code in (
+        ("nowhere", "open netns", errno.ENOENT),
+        ("./nowhere", "open netns", errno.ENOENT),
+        (__file__, "setns", errno.EINVAL),
+        (2**20, "setns", errno.EBADF),
+    ):
+        with pytest.raises(KernelError) as caught:
+            call("eth0", netns=netns)
+        assert (caught.value.operation, caught.value.errno) == (operation, code)
+        assert not isinstance(caught.value, ForeignSysfsError)
+    for netns in (1.5, True, object()):
+        with pytest.raises(TypeError, match="netns must be a path"):
+            call("eth0", netns=netns)
+    other = new_namespace()
+    with (
+        support.without(support.CAP_SYS_ADMIN),
+        pytest.raises(PermissionDeniedError) as caught,
+    ):
+        call("lo", netns=other)
+    assert (caught.value.operation, caught.value.errno) == ("setns", errno.EPERM)
+
+
+def test_a_reader_that_is_short_of_descriptors_says_which_limit(tree):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    before = support.descriptors()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 5, limits[1]))
+    try:
+        with pytest.raises(KernelError) as caught:
+            SysfsReader("eth0", sysfs_root=tree)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert caught.value.errno == errno.EMFILE
+    assert "RLIMIT_NOFILE" in str(caught.value)
+    assert support.descriptors() == before
+
+
+def test_a_representation_shows_tree_and_state(tree):
+    with SysfsReader("eth0", sysfs_root=tree) as reader:
+        assert repr(reader) == f'<SysfsReader of "eth0" beneath "{tree}": open>'
+    assert repr(reader) == f'<SysfsReader of "eth0" beneath "{tree}": closed>'
+    assert repr(object.__new__(SysfsReader)) == '<SysfsReader of "": closed>'

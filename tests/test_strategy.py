@@ -1,4 +1,4 @@
-"""strategies.py: the registry, loopback, and the plug-ins of other packages."""
+"""strategy/: the registry, loopback, and the plug-ins of other packages."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ from pynetstrat import (
     get_network_interface_stats,
     get_strategy,
     register_strategy,
+    strategies,
 )
-from pynetstrat import strategies as strategies_module
-
-# The package sets a function over the submodule's name, as the public table wants.
-strategies = pynetstrat.strategies
+from pynetstrat.errors import quote
+from pynetstrat.strategy import plugins as plugins_module
 
 
 class Recorder(NetworkStrategy):
@@ -38,23 +37,17 @@ class Recorder(NetworkStrategy):
 @pytest.fixture(autouse=True)
 def _registry(monkeypatch):
     """Each test has a registry of its own."""
-    home = sys.modules["pynetstrat.strategies"]
-    registry = dict(home._registry)
-    monkeypatch.setattr(home, "_registry", registry)
-    monkeypatch.setattr(home, "_view", type(home._view)(registry))
+    registry = dict(pynetstrat.strategy.registry)
+    for module in ("pynetstrat.strategy", "pynetstrat.strategy.plugins"):
+        monkeypatch.setattr(sys.modules[module], "registry", registry)
 
 
 # ---- the registry ----
 
 
-def test_strategies_is_the_function_not_the_module():
-    assert callable(strategies)
-    assert strategies_module is strategies
-
-
 def test_loopback_is_built_in():
     assert isinstance(get_strategy("loopback"), Loopback)
-    assert list(strategies()) == ["loopback"]
+    assert "loopback" in strategies()
     assert strategies()["loopback"] is get_strategy("loopback")
 
 
@@ -68,18 +61,22 @@ def test_loopback_is_built_in():
         ("\udcff", 'unknown strategy type "\\udcff"'),
     ],
 )
-def test_an_unknown_type_is_an_error_to_the_letter(type, text):
+def test_an_unknown_type_is_an_error_that_names_the_known_ones(type, text):
+    register_strategy('my "own"', Recorder())
     with pytest.raises(UnknownStrategyError) as caught:
         get_strategy(type)
-    assert str(caught.value) == text
-    assert caught.value.type == type
+    known = ", ".join(map(quote, strategies()))
+    assert str(caught.value) == f"{text}; known: {known}"
+    assert (caught.value.type, caught.value.known) == (type, tuple(strategies()))
+    assert known.startswith('"loopback", ')
+    assert r'"my \"own\""' in known
 
 
 @pytest.mark.parametrize("type", [None, 1, b"loopback"])
 def test_a_type_is_a_str(type):
-    with pytest.raises(TypeError, match="type is a str"):
+    with pytest.raises(TypeError, match="type must be a str"):
         get_strategy(type)
-    with pytest.raises(TypeError, match="type is a str"):
+    with pytest.raises(TypeError, match="type must be a str"):
         register_strategy(type, Recorder())
 
 
@@ -104,12 +101,24 @@ def test_register_a_taken_type():
 
 
 def test_register_what_is_none():
-    with pytest.raises(ValueError, match="not empty"):
+    with pytest.raises(ValueError, match="must not be empty"):
         register_strategy("", Recorder())
     for thing in (Recorder, object(), None):
-        with pytest.raises(TypeError, match="instance of NetworkStrategy"):
+        with pytest.raises(TypeError, match="must be a NetworkStrategy instance, not"):
             register_strategy("mine", thing)
-    assert list(strategies()) == ["loopback"]
+    assert "mine" not in strategies()
+
+
+def test_the_view_is_a_mapping():
+    register_strategy("mine", Recorder())
+    view = strategies()
+    assert {"loopback", "mine"} <= view.keys()
+    assert len(view) == len(list(view)) == len(set(view))
+    assert view["mine"] is get_strategy("mine")
+    assert repr(view).startswith("<strategies: 'loopback', ")
+    assert view.get("nothing") is None
+    with pytest.raises(KeyError):
+        view["nothing"]
 
 
 def test_the_view_is_read_only():
@@ -144,6 +153,11 @@ def test_of_many_threads_that_register_one_wins():
 def test_the_base_does_nothing():
     base, network = NetworkStrategy(), Network("x")
     assert base.create(network, 1) is None
+    assert base.create(network) is None
+    assert base.create(network, netns="/nowhere") is None
+    assert base.destroy(network) is None
+    assert base.destroy(network, netns="/nowhere") is None
+    assert base.check(network) == base.check(network, netns="/nowhere") == []
     assert base.initialize() is None
     assert base.initialize(network, netns="/nowhere") is None
     assert base.attach(network) is None
@@ -282,11 +296,15 @@ def test_a_plugin_in_a_fresh_interpreter(plugins):
     code = """
 import sys
 from pynetstrat import get_strategy, strategies
-assert list(strategies()) == ["loopback"]
+listed = list(strategies())
+assert listed[0] == "loopback" and "bridge" in listed and "failing" in strategies()
+assert len(listed) == len(set(listed)) == len(strategies())
+assert "netstrat_bridge" not in sys.modules  # listed without being loaded
+view = strategies()
 strategy = get_strategy("bridge")
 assert type(strategy).__module__ == "netstrat_bridge", strategy
-assert get_strategy("bridge") is strategy
-assert list(strategies()) == ["loopback", "bridge"]
+assert get_strategy("bridge") is strategy is view["bridge"]
+assert sorted(strategies()) == sorted(listed)
 print("found")
 """
     done = support.python(code, env=os.environ | {"PYTHONPATH": str(plugins)})
@@ -326,6 +344,21 @@ def test_a_plugin_is_a_class_an_instance_or_a_factory(installed):
     assert get_strategy("ready") is strategies()["ready"]
 
 
+def test_plugins_are_listed_without_being_loaded(installed):
+    listed = strategies()
+    assert {"bridge", "failing", "no-module"} < set(listed)
+    assert "netstrat_bridge" not in sys.modules
+    assert plugins_module.sources()["bridge"] == "netstrat_bridge:Bridge"
+    assert plugins_module.sources()["loopback"] == "pynetstrat.strategy:Loopback"
+    assert "netstrat_bridge" not in sys.modules
+    assert listed["ready"] is get_strategy("ready")  # looked up: loaded
+    with pytest.raises(StrategyLoadError):
+        listed["failing"]
+    with pytest.raises(UnknownStrategyError) as caught:
+        get_strategy("nowhere")
+    assert {"bridge", "failing", "loopback"} < set(caught.value.known)
+
+
 def test_what_is_registered_comes_first(installed):
     assert isinstance(get_strategy("loopback"), Loopback)
 
@@ -341,7 +374,11 @@ def test_two_providers_of_the_same_object_agree(installed):
         ("no-attribute", "netstrat_bridge:Nothing failed: AttributeError", AttributeError),
         ("failing", "netstrat_bridge:failing failed: OSError('out of bridges')", OSError),
         ("missing-argument", "netstrat_bridge:missing_argument failed: TypeError", TypeError),
-        ("not-one", "netstrat_bridge:not_one is no NetworkStrategy but 42", type(None)),
+        (
+            "not-one",
+            "netstrat_bridge:not_one must give a NetworkStrategy, not 42",
+            type(None),
+        ),
         (
             "contested",
             "several provide it: netstrat_bridge:Bridge, netstrat_bridge:ready",
@@ -356,4 +393,4 @@ def test_a_plugin_that_cannot_be_used(installed, type, says, cause):
         assert str(caught.value).startswith(f'strategy type "{type}" can\'t be loaded: {says}')
         assert caught.value.type == type
         assert isinstance(caught.value.__cause__, cause)
-    assert type not in strategies()
+    assert type not in pynetstrat.strategy.registry

@@ -1,0 +1,257 @@
+"""diagnosis.py, system.py, cli/diagnose.py: what is allowed, and what stands in the way."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import support
+from test_run import AS_USER, MASKED
+
+import pynetstrat
+from pynetstrat import Finding, KernelError, NetstratError, diagnose, system
+
+COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat", "diagnose"]
+
+
+def by_name(findings):
+    return {finding.name: finding for finding in findings}
+
+
+def diagnose_as_user(prepare="pass"):
+    """What is reported to a user without capabilities."""
+    done = support.python(AS_USER.replace("PREPARE", prepare), *COMMAND, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    return by_name(Finding(**row) for row in json.loads(done.stdout))
+
+
+# ---- diagnose ----
+
+
+def test_what_is_allowed_is_found(net):
+    findings = by_name(diagnose())
+    for name in ("AF_NETLINK", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "/sys", "network namespaces"):
+        assert findings[name].allowed, findings[name]
+        assert findings[name].remedy == ""
+    for name in ("user namespaces", "mounting sysfs", "links of kind veth", "links of kind bridge"):
+        assert findings[name].allowed, findings[name]
+    assert "user.max_user_namespaces=" in findings["settings"].detail
+
+
+def test_the_caller_is_left_as_it_is(net):
+    net.add_veth("v0", "w0")
+    before = support.identity(), os.listdir("/sys/class/net"), os.readlink("/proc/self/ns/user")  # noqa: PTH115, PTH208
+    diagnose()
+    after = support.identity(), os.listdir("/sys/class/net"), os.readlink("/proc/self/ns/user")  # noqa: PTH115, PTH208
+    assert after == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_user_without_capabilities_is_told_which_are_missing():
+    findings = diagnose_as_user()
+    for name in ("CAP_NET_ADMIN", "CAP_SYS_ADMIN"):
+        assert not findings[name].allowed
+        assert name in findings[name].remedy
+    assert not findings["named namespaces"].allowed
+    assert not findings["network namespaces"].allowed
+    assert findings["user namespaces"].allowed
+    assert findings["mounting sysfs"].allowed  # within those
+    assert findings["links of kind veth"].allowed
+
+
+def test_where_user_namespaces_are_used_up_the_setting_is_named():
+    prepare = """
+system.unshare(system.CLONE_NEWUSER)
+system.map_ids(0, 0, 0, 0)
+Path("/proc/sys/user/max_user_namespaces").write_text("1")
+"""
+    found = diagnose_as_user(prepare)["user namespaces"]
+    assert not found.allowed
+    assert found.detail == "unshare: No space left on device"
+    assert "user.max_user_namespaces" in found.remedy
+
+
+def test_where_parts_of_sys_are_hidden_sysfs_can_not_be_mounted():
+    found = diagnose_as_user(MASKED)["mounting sysfs"]
+    assert not found.allowed
+    assert found.detail == "mount: Operation not permitted"
+    assert "systempaths=unconfined" in found.remedy
+
+
+def test_a_sysfs_of_another_namespace_is_seen_for_what_it_is(net, new_namespace):
+    with support.inside(new_namespace()):
+        found = by_name(diagnose())["/sys"]
+    assert not found.allowed
+    assert "rtnetlink" in found.detail
+    assert "mount -t sysfs" in found.remedy
+
+
+_SECCOMP = """
+import ctypes, errno, os, struct
+
+def instruction(code, yes, no, k):
+    return struct.pack("=HBBI", code, yes, no, k)
+
+number = {"x86_64": 272, "aarch64": 97, "riscv64": 97, "s390x": 303, "ppc64le": 282}
+program = b"".join([
+    instruction(0x20, 0, 0, 0),                               # load seccomp_data.nr
+    instruction(0x15, 0, 1, number[os.uname().machine]),      # not unshare: allow
+    instruction(0x06, 0, 0, 0x00050000 | errno.EPERM),        # SECCOMP_RET_ERRNO
+    instruction(0x06, 0, 0, 0x7FFF0000),                      # SECCOMP_RET_ALLOW
+])
+filter = ctypes.create_string_buffer(program)
+fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(filter))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0       # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, fprog, 0, 0) == 0   # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+"""
+
+
+def test_a_seccomp_filter_is_named_by_diagnose_run_and_demo():
+    execute = _SECCOMP + "import sys\nos.execv(sys.argv[1], sys.argv[1:])\n"
+    done = support.python(execute, *COMMAND, "--json")
+    findings = by_name(Finding(**row) for row in json.loads(done.stdout))
+    assert "a filter is in force" in findings["seccomp"].detail
+    assert not findings["user namespaces"].allowed
+    assert "seccomp=unconfined" in findings["user namespaces"].remedy
+    for command in (["demo"], ["run", "true"]):
+        done = support.python(execute, *COMMAND[:-1], *command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("pynetstrat: unshare: Operation not permitted; ")
+        assert "seccomp=unconfined" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", ["", "/nowhere/python", "/bin/false", "/bin/echo"])
+def test_where_nothing_can_be_tried_the_error_says_why(monkeypatch, program):
+    monkeypatch.setattr(sys, "executable", program)
+    with pytest.raises(NetstratError, match=r"^diagnose: "):
+        diagnose()
+
+
+def test_a_process_that_hangs_is_an_error(monkeypatch, tmp_path):
+    stuck = tmp_path / "python"
+    stuck.write_text("#!/bin/sh\nexec sleep 600\n")
+    stuck.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(stuck))
+    monkeypatch.setattr(pynetstrat.diagnosis, "_SECONDS", 0.2)
+    with pytest.raises(NetstratError, match="timed out"):
+        diagnose()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+# ---- the command ----
+
+
+def test_the_command_prints_a_line_for_each_thing_with_its_remedy_below(net):
+    done = support.run(COMMAND)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert "CAP_NET_ADMIN          yes  over this network namespace" in lines
+    done = support.python(AS_USER.replace("PREPARE", "pass"), *COMMAND)
+    lines = done.stdout.splitlines()
+    (number,) = [n for n, line in enumerate(lines) if line.startswith("CAP_NET_ADMIN ")]
+    assert "NO   RTM_NEWLINK: Operation not permitted" in lines[number]
+    assert lines[number + 1].strip().startswith("this needs CAP_NET_ADMIN")
+
+
+def test_the_command_in_json_holds_every_field():
+    done = support.run([*COMMAND, "--json"])
+    assert {frozenset(row) for row in json.loads(done.stdout)} == {
+        frozenset({"name", "allowed", "detail", "remedy"})
+    }
+
+
+# ---- the setting that stands in the way ----
+
+
+@pytest.fixture
+def proc(tmp_path, monkeypatch):
+    """A tree in the place of /proc; settings are written into it by their names."""
+    monkeypatch.setattr(system, "PROC", tmp_path)
+
+    def write(**settings):
+        for name, value in settings.items():
+            path = tmp_path / "sys" / name.replace("__", "/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{value}\n")
+
+    (tmp_path / "self" / "ns").mkdir(parents=True)
+    (tmp_path / "self" / "ns" / "user").touch()
+    (tmp_path / "self" / "status").write_text("Name:\tx\nSeccomp:\t0\n")
+    return write
+
+
+@pytest.mark.parametrize(
+    ("code", "settings", "words"),
+    [
+        (
+            errno.EPERM,
+            {"kernel__unprivileged_userns_clone": 0},
+            "kernel.unprivileged_userns_clone is 0: run as root, or sysctl "
+            "kernel.unprivileged_userns_clone=1",
+        ),
+        (
+            errno.EPERM,
+            {"kernel__apparmor_restrict_unprivileged_userns": 1},
+            "kernel.apparmor_restrict_unprivileged_userns is 1: run as root, or sysctl "
+            "kernel.apparmor_restrict_unprivileged_userns=0, or give the program an AppArmor "
+            "profile that says userns",
+        ),
+        (
+            errno.ENOSPC,
+            {"user__max_user_namespaces": 0, "user__max_net_namespaces": 5},
+            "user.max_user_namespaces is 0: sysctl user.max_user_namespaces=10000",
+        ),
+        (
+            errno.ENOSPC,
+            {"user__max_user_namespaces": 3, "user__max_net_namespaces": 5},
+            "a limit is reached: user.max_user_namespaces (3), user.max_net_namespaces (5), "
+            "user.max_mnt_namespaces (None), or that of an outer user namespace",
+        ),
+    ],
+)
+def test_a_setting_that_stands_in_the_way_is_named(proc, code, settings, words):
+    proc(**settings)
+    assert system.obstacle(code) == words
+
+
+def test_two_settings_that_stand_in_the_way_are_both_named(proc):
+    names = ("kernel__unprivileged_userns_clone", "kernel__apparmor_restrict_unprivileged_userns")
+    proc(**dict(zip(names, (0, 1), strict=True)))
+    assert system.obstacle(errno.EPERM).count("run as root, or sysctl") == 2
+
+
+def test_settings_that_allow_it_are_not_blamed(proc):
+    proc(kernel__unprivileged_userns_clone=1, kernel__apparmor_restrict_unprivileged_userns=0)
+    assert system.obstacle(errno.EPERM).startswith("run as root, or allow unprivileged user")
+
+
+def test_a_kernel_without_user_namespaces_is_named(proc, tmp_path):
+    (tmp_path / "self" / "ns" / "user").unlink()
+    assert "CONFIG_USER_NS" in system.obstacle(errno.EINVAL)
+
+
+def test_without_proc_the_remedies_are_given_in_general(monkeypatch, tmp_path):
+    monkeypatch.setattr(system, "PROC", tmp_path / "nothing")
+    assert system.obstacle(errno.EPERM).startswith("run as root, or allow unprivileged user")
+
+
+def test_link_set_up_names_the_setting_as_well(net):
+    with support.without(support.CAP_NET_ADMIN), pytest.raises(KernelError) as caught:
+        pynetstrat.link_set_up("lo")
+    assert "CAP_NET_ADMIN" in caught.value.hint
+    assert "kernel.apparmor_restrict_unprivileged_userns=0" in caught.value.hint
+
+
+def test_may_mount_changes_nothing(net):
+    assert system.may_mount()
+    with support.without(support.CAP_SYS_ADMIN):
+        assert not system.may_mount()
+    assert subprocess.run(["ls", "/proc/self/ns"], stdout=subprocess.DEVNULL).returncode == 0

@@ -1,0 +1,222 @@
+"""examples/: each of them runs, is right, and passes `mypy --strict`. (examples/embed is C's.)"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sys
+from dataclasses import replace
+
+import pytest
+import support
+
+from pynetstrat import (
+    KernelError,
+    Network,
+    NetworkNamespace,
+    RtnetlinkSocket,
+    register_strategy,
+    set_up_networks,
+    tear_down_networks,
+)
+from pynetstrat.strategy import registry
+
+EXAMPLES = support.ROOT / "examples"
+PROGRAMS = sorted(EXAMPLES.glob("**/*.py"))
+
+
+def run(name, *arguments):
+    return support.run([sys.executable, "-W", "error", str(EXAMPLES / name), *arguments])
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location("example", EXAMPLES / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def replacing(links, name, peer, then):
+    """Takes the place of time.sleep: a new pair is given the first end's index, and has counted."""
+    index = socket.if_nametoindex(name)
+
+    def sleep(_):
+        links.delete(name)
+        links.add_veth(name, peer, index=index)
+        then()
+
+    return sleep
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
+def test_an_example_passes_mypy_strict(program, tmp_path):
+    # Without the project's own configuration: this is a user's program.
+    options = ["--strict", "--config-file=", "--follow-imports=silent", "--cache-dir", "cache"]
+    environment = os.environ | {"MYPYPATH": str(support.ROOT)}
+    command = [sys.executable, "-m", "mypy", *options, str(program)]
+    done = support.run(command, cwd=tmp_path, env=environment)
+    assert done.stdout == "Success: no issues found in 1 source file\n"
+
+
+def test_the_poller_prints_the_rates_of_every_interface(net):
+    support.add_patterned(net, 1)
+    done = run("poller.py", "0.05", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    tables = done.stdout.split("interface ")[1:]
+    assert len(tables) == 2
+    for table in tables:
+        assert [line.split()[0] for line in table.splitlines()[1:]] == ["lo", "w1", "v1"]
+
+
+def test_the_poller_shows_no_rate_for_an_index_that_was_given_anew(net, monkeypatch, capsys):
+    support.add_patterned(net, 1)
+    poller = load("poller.py")
+    replace = replacing(net, "v1", "w1", lambda: support.send_frames("v1", 1, 100))
+    monkeypatch.setattr(poller.time, "sleep", replace)
+    poller.poll(0, 1)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["interface", "lo"]
+
+
+def test_the_numpy_rates_are_those_of_the_busiest_interfaces(net):
+    net.add_veth("v0", "w0")
+    done = run("numpy_rates.py", "0.05", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    *rows, total = done.stdout.splitlines()
+    assert len(rows) == 2
+    assert total.startswith("3 interfaces, ")
+
+
+def test_the_numpy_rates_leave_out_an_index_that_was_given_anew(net, monkeypatch, capsys):
+    support.add_patterned(net, 1)
+    numpy_rates = load("numpy_rates.py")
+    replace = replacing(net, "v1", "w1", lambda: support.send_frames("v1", 1, 100))
+    monkeypatch.setattr(numpy_rates.time, "sleep", replace)
+    numpy_rates.busiest(0, 10)
+    *rows, total = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == ["lo"]
+    assert total == "1 interfaces, 0.0 kB/s in all"
+
+
+def test_bring_up_brings_lo_up_in_the_namespace_of_a_process(net, new_namespace):
+    netns = new_namespace()
+    with support.process_inside(netns) as process, RtnetlinkSocket(netns) as rtnetlink:
+        assert not rtnetlink.link_is_up("lo")
+        done = run("bring_up.py", str(process.pid))
+        assert done.stdout == f"lo is up in /proc/{process.pid}/ns/net\n"
+        assert rtnetlink.link_is_up("lo")
+
+
+def test_bring_up_explains_a_path_that_is_not_a_namespace(net):
+    done = run("bring_up.py", "/dev/null")
+    assert done.returncode == 1
+    assert "setns /dev/null: Invalid argument" in done.stderr
+
+
+def test_watch_one_prints_a_containers_counters(net):
+    name, _ = support.add_patterned(net, 4)
+    done = run("watch_one.py", name, "0.01", "2")
+    assert done.stdout == f"{name}: received 520 B, sent 0 B\n" * 2
+
+
+def test_watch_one_explains_that_there_is_no_such_interface(net):
+    done = run("watch_one.py", "nope")
+    assert (done.returncode, 'interface "nope"' in done.stderr) == (1, True)
+
+
+def test_all_links_brings_every_interface_of_a_namespace_up(net, new_namespace):
+    netns = new_namespace()
+    with support.inside(netns), support.Links() as links:
+        links.add_veth("v0", "w0", up=False)
+    load("strategy_plugin/all_links.py").AllLinks().initialize(netns=netns)
+    with RtnetlinkSocket(netns) as rtnetlink:
+        assert {name: link.up for name, link in rtnetlink.dump_links().items()} == {
+            "lo": True,
+            "v0": True,
+            "w0": True,
+        }
+
+
+# ---- wiring ----
+
+
+def links(netns=None):
+    with RtnetlinkSocket(netns) as rtnetlink:
+        return rtnetlink.dump_links()
+
+
+def test_the_sandbox_prints_its_childs_counters_and_leaves_nothing(net):
+    done = run("sandbox.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    sent = [int(line.split()[3]) for line in done.stdout.splitlines()]
+    assert sent == sorted(sent)
+    assert sent[-1] >= 10 * 1042  # the child's datagrams, with their headers
+    assert set(links()) == {"lo"}
+
+
+def test_the_sandbox_ends_with_its_childs_status_and_leaves_nothing(net):
+    done = run("sandbox.py", "sh", "-c", "exit 3")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert set(links()) == {"lo"}
+    done = run("sandbox.py", "/nowhere/at-all")
+    assert "No such file or directory: '/nowhere/at-all'" in done.stderr
+    assert set(links()) == {"lo"}
+
+
+def test_the_topology_has_a_thousand_nodes_and_leaves_nothing(net):
+    done = run("topology.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    namespaces, wired, reached, deleted = done.stdout.splitlines()
+    assert namespaces.startswith("1000 namespaces: ")
+    assert wired.startswith("1000 nodes wired on 10 bridges: ")
+    assert reached == "the first node of each rack reaches the last one"
+    assert deleted.startswith("1000 pairs deleted: ")
+    assert set(links()) == {"lo"}
+
+
+@pytest.fixture
+def macvlan():
+    """The plug-in's strategy, registered for the test."""
+    plugin = load("macvlan_plugin/macvlan.py").Macvlan()
+    register_strategy("macvlan", plugin)
+    yield plugin
+    del registry["macvlan"]
+
+
+MACVLAN = Network(
+    "macvlan", name="eth0", host_interface_name="v0", address="10.0.0.2/24", gateway="10.0.0.1"
+)
+
+
+def test_the_macvlan_plugin_is_set_up_and_torn_down_like_a_built_in_strategy(net, macvlan):
+    net.add_veth("v0", "w0")
+    with NetworkNamespace.create() as netns:
+        made = set_up_networks([Network("loopback"), MACVLAN], netns=netns)
+        eth0 = links(netns)["eth0"]
+        assert (eth0.kind, eth0.up, eth0.link_index) == ("macvlan", True, links()["v0"].index)
+        with RtnetlinkSocket(netns) as rtnetlink:
+            assert "10.0.0.2/24" in [entry.address for entry in rtnetlink.dump_addresses("eth0")]
+            assert "0.0.0.0/0" in [route.destination for route in rtnetlink.dump_routes()]
+        for _ in range(2):
+            tear_down_networks(made, netns=netns)
+            assert set(links(netns)) == {"lo"}
+
+
+def test_the_macvlan_plugin_takes_part_in_all_or_nothing(net, macvlan):
+    net.add_veth("v0", "w0")
+    with NetworkNamespace.create() as netns:
+        unreachable = replace(MACVLAN, gateway="192.0.2.1")
+        with pytest.raises(KernelError, match="Network is unreachable"):
+            set_up_networks([Network("loopback"), unreachable], netns=netns)
+        found = links(netns)
+        assert set(found) == {"lo"}
+        assert not found["lo"].up
+
+
+def test_the_pytest_fixture_gives_each_test_a_container_of_its_own(net, tmp_path):
+    program = str(EXAMPLES / "pytest_netns.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", program]
+    done = support.run(command, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "2 passed" in done.stdout
+    assert set(links()) == {"lo"}

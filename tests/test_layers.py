@@ -1,0 +1,230 @@
+"""The layout holds, in Python and in C: arrows point down, no call imports, pure is pure."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import support
+
+import pynetstrat
+
+PACKAGE = Path(pynetstrat.__file__).parent
+
+# Each module, or folder of modules, uses only those above it, and those of its own folder.
+TABLE = (
+    "errors",
+    "arguments",
+    "_core",
+    "_native",
+    "guard",
+    "counters",
+    "links",
+    "names",
+    "batch",
+    "deletion",
+    "rtnetlink",
+    "sysfs",
+    "netns",
+    "network",
+    "wiring",
+    "strategy",
+    "lifecycle",
+    "monitor",
+    "containers",
+    "system",
+    "diagnosis",
+    "discovery",
+    "prometheus",
+    "__init__",
+    "cli",
+    "__main__",
+)
+
+# The same within a folder.
+FOLDERS = {
+    "_native": ("__init__", "table", "rows", "netns", "addresses", "batch", "socket", "sysfs"),
+    "strategy": ("__init__", "plugins", "veth", "host_device"),
+}
+
+# The imports that a call may make: what get_strategy finds, which is code of others or a strategy
+# that was not asked for before; and asyncio, which is loaded wherever an `async for` runs.
+ALLOWED = {
+    ("__init__.py", "__getattr__"),
+    ("strategy/__init__.py", "get_strategy"),
+    ("monitor.py", "__aiter__"),
+}
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+EVERY_SOURCE = pytest.mark.parametrize(
+    "source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE))
+)
+
+
+def room(source: Path) -> str:
+    """The row of the table in which a module is."""
+    return source.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def is_for_typing(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def used(source: Path, tree: ast.AST) -> set[tuple[str, ...]]:
+    """The modules of the package that a module imports, as paths within it.
+
+    What only typing tools import does not count, and what a function may import is in ALLOWED.
+    """
+    found = set()
+    folder = list(source.relative_to(PACKAGE).parent.parts)
+    todo = list(ast.iter_child_nodes(tree))
+    while todo:
+        node = todo.pop()
+        if is_for_typing(node) or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        todo += ast.iter_child_nodes(node)
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        home = folder[: len(folder) + 1 - node.level]
+        path = (*home, *(node.module.split(".") if node.module else ()))
+        for alias in node.names:
+            name = (*path, alias.name)
+            is_module = (PACKAGE.joinpath(*name).with_suffix(".py")).exists()
+            is_folder = PACKAGE.joinpath(*name).is_dir()
+            found.add(name if is_module or is_folder else path)
+    return found
+
+
+def test_every_module_is_in_the_table():
+    assert {room(source) for source in SOURCES} <= set(TABLE)
+    for folder, names in FOLDERS.items():
+        present = {path.stem for path in (PACKAGE / folder).glob("*.py")}
+        assert present <= set(names), folder
+
+
+@EVERY_SOURCE
+def test_arrows_point_down(source):
+    tree = ast.parse(source.read_text())
+    own = room(source)
+    for path in used(source, tree):
+        target = path[0] if path else "__init__"
+        if target != own:
+            assert TABLE.index(target) < TABLE.index(own), f"{source.name} uses {target}"
+        elif own in FOLDERS:
+            names = FOLDERS[own]
+            inner = path[1] if len(path) > 1 else "__init__"
+            assert names.index(inner) < names.index(source.stem), f"{source.name} uses {inner}"
+
+
+@EVERY_SOURCE
+def test_no_function_imports(source):
+    relative = str(source.relative_to(PACKAGE))
+    if relative.startswith("cli/"):
+        return  # a program: it loads a command when it is the command
+    for function in ast.walk(ast.parse(source.read_text())):
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if (relative, getattr(function, "name", "")) in ALLOWED:
+            continue
+        for node in ast.walk(function):
+            called = isinstance(node, ast.Call) and ast.unparse(node.func)
+            assert not isinstance(node, (ast.Import, ast.ImportFrom)), ast.unparse(node)
+            assert called not in ("__import__", "importlib.import_module"), ast.unparse(node)
+
+
+@EVERY_SOURCE
+def test_nothing_outside_native_touches_the_core(source):
+    if room(source) == "_native":
+        return
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            imported = {alias.name for alias in node.names}
+            assert "_core" not in (node.module or "").split("."), ast.unparse(node)
+            assert not imported & {"_core", "ffi", "lib"}, ast.unparse(node)
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in ("ffi", "lib", "_sock"), ast.unparse(node)
+
+
+def test_errors_import_nothing_of_ours():
+    assert used(PACKAGE / "errors.py", ast.parse((PACKAGE / "errors.py").read_text())) == set()
+
+
+def test_the_layout_in_the_package_is_the_table():
+    """The comment at the head of __init__.py names the rooms in the table's order."""
+    head = (PACKAGE / "__init__.py").read_text().split("\nfrom ", 1)[0]
+    lines = [line.removeprefix("#   ") for line in head.splitlines() if line.startswith("#   ")]
+    named = [line.split()[0].rstrip("/") for line in lines]
+    assert named == [row for row in TABLE if row in named]
+    present = {room(source) for source in SOURCES} - {"__init__", "__main__"}
+    assert set(named) == present, "a room is missing in the comment, or is not there any more"
+
+
+# ---- the C core ----
+
+CORE = support.ROOT / "csrc"
+
+# What each file of the core uses of the others.
+USES = {
+    "error": set(),
+    "name": set(),
+    "batch": set(),
+    "message": set(),
+    "link": {"name", "batch", "message"},
+    "counters": {"batch", "message"},
+    "address": {"batch", "message"},
+    "route": {"batch", "message", "address"},
+    "nsid": {"batch", "message"},
+    "socket": {"message"},
+    "exchange": {"batch", "message", "socket"},
+    "operations": {"name", "batch", "message", "link", "counters", "socket", "exchange"},
+    "sysfs": {"name"},
+    "netns": {"socket", "sysfs"},
+}
+PURE = ("error", "name", "batch", "message", "link", "counters", "address", "route", "nsid")
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[set[str], set[str]]]:
+    """Of each file of the core, the functions that it has and those that it calls, by nm."""
+    folder = tmp_path_factory.mktemp("objects")
+    found = {}
+    for source in (CORE / "sources").read_text().split():
+        built = folder / f"{source}.o"
+        command = ["cc", "-std=c11", "-Os", "-U_FORTIFY_SOURCE", "-fno-stack-protector"]
+        assert support.run([*command, "-c", CORE / source, "-o", built]).stderr == ""
+        lines = support.run(["nm", "-g", built]).stdout.splitlines()
+        symbols = [line.split()[-2:] for line in lines]
+        defined = {name for kind, name in symbols if kind != "U"}
+        called = {name for kind, name in symbols if kind == "U"} - {"_GLOBAL_OFFSET_TABLE_"}
+        found[source.removesuffix(".c")] = defined, called
+    return found
+
+
+def test_every_file_of_the_core_is_in_the_table(core):
+    assert set(core) == set(USES)
+    assert {path.stem for path in CORE.glob("*.c")} == set(USES)
+
+
+def test_arrows_of_the_core_point_down(core):
+    order = list(USES)
+    for file, (_, called) in core.items():
+        used = {other for other in core if other != file and called & core[other][0]}
+        assert used <= USES[file], file
+        assert all(order.index(other) < order.index(file) for other in used), file
+
+
+def test_pure_files_make_no_system_call(core):
+    """They call each other, and of the C library what works on memory and text alone."""
+    ours = set().union(*(core[file][0] for file in PURE))
+    for file in PURE:
+        others = core[file][1] - ours
+        assert all(re.fullmatch("(mem|str|inet_)[a-z]+", name) for name in others), (file, others)
+
+
+def test_the_table_of_the_core_in_the_documents_is_this_one():
+    """docs/architecture.md names the files in this order."""
+    text = (support.ROOT / "docs" / "architecture.md").read_text()
+    cells = re.findall(r"^\| (`[a-z_]+\.c`.*?) \|", text, re.MULTILINE)
+    assert re.findall(r"`([a-z_]+)\.c`", " ".join(cells)) == list(USES)

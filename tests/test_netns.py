@@ -1,0 +1,638 @@
+"""netns.py: namespaces made, opened, named and entered; children and sockets there."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+from support import CAP_SYS_ADMIN, ROOT, descriptors, identity, python, run, without
+from wired import ip, names, own_run
+
+from pynetstrat import (
+    Batch,
+    KernelError,
+    NetworkNamespace,
+    PermissionDeniedError,
+    RtnetlinkSocket,
+)
+
+
+@pytest.fixture
+def named(net):
+    """A name under /run/netns that is free."""
+    with own_run():
+        yield "blue"
+
+
+# ---- where from ----
+
+
+def test_a_new_namespace_has_lo_alone_and_that_is_down(net):
+    with NetworkNamespace.create() as namespace:
+        assert namespace.id != identity()
+        assert namespace.name == ""
+        with RtnetlinkSocket(namespace) as sock:
+            links = sock.dump_links()
+        assert list(links) == ["lo"]
+        assert not links["lo"].up
+
+
+def test_an_anonymous_namespace_ends_with_its_last_descriptor(net):
+    namespace = NetworkNamespace.create()
+    with RtnetlinkSocket() as host:
+        host.execute(Batch().add_veth("h0", "eth0", netns=namespace))
+        twin = NetworkNamespace.open(namespace)
+        namespace.close()
+        assert "h0" in host.dump_links()
+        twin.close()
+        for _ in range(1000):  # a kernel worker takes the links down
+            if "h0" not in host.dump_links():
+                break
+            time.sleep(0.01)
+        assert "h0" not in host.dump_links()
+
+
+def test_a_named_namespace_is_what_ip_netns_sees(named):
+    with NetworkNamespace.create(named) as namespace:
+        assert namespace.name == named
+        assert named in NetworkNamespace.names()
+        assert named in {entry["name"] for entry in ip("netns", "list")}
+        done = run(["ip", "netns", "exec", named, "stat", "-Lc", "%i", "/proc/self/ns/net"])
+        assert int(done.stdout) == namespace.id[1]
+    assert named in NetworkNamespace.names()  # it outlives its handle
+    assert run(["ip", "netns", "delete", named]).returncode == 0
+    assert named not in NetworkNamespace.names()
+
+
+def test_a_namespace_that_ip_netns_made_is_opened_by_its_name_and_deleted(named):
+    assert run(["ip", "netns", "add", named]).returncode == 0
+    assert named in NetworkNamespace.names()
+    with NetworkNamespace.open(named) as namespace:
+        assert namespace.name == named
+        inode = run(["stat", "-Lc", "%i", f"/run/netns/{named}"]).stdout
+        assert namespace.id[1] == int(inode)
+    NetworkNamespace.delete(named)
+    assert named not in NetworkNamespace.names()
+    assert named not in {entry["name"] for entry in ip("netns", "list")}
+    assert not Path("/run/netns", named).exists()
+
+
+def test_a_name_that_is_taken_is_an_error_and_stays(named):
+    with NetworkNamespace.create(named) as first:
+        before = descriptors()
+        with pytest.raises(KernelError, match=f"/run/netns/{named}: File exists"):
+            NetworkNamespace.create(named)
+        assert descriptors() == before
+        with NetworkNamespace.open(named) as still:
+            assert still.id == first.id
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/b", "a\0b", "x" * 256, 7, b"bytes"])
+def test_what_can_not_be_a_name_is_refused(name):
+    with pytest.raises(ValueError, match="one file name of 1 to 255 bytes"):
+        NetworkNamespace.create(name)
+    with pytest.raises(ValueError, match="one file name of 1 to 255 bytes"):
+        NetworkNamespace.delete(name)
+
+
+def test_a_file_under_run_netns_that_is_not_a_namespace_is_not_a_name(named):
+    Path("/run/netns").mkdir()
+    file = Path("/run/netns", named)
+    file.touch()
+    try:
+        assert named not in NetworkNamespace.names()
+        with pytest.raises(KernelError, match="this is neither a network namespace"):
+            NetworkNamespace.open(named)
+        with pytest.raises(KernelError, match="this is neither a network namespace"):
+            NetworkNamespace.delete(named)
+        assert file.exists()
+    finally:
+        file.unlink()
+
+
+def test_a_namespace_of_another_kind_under_run_netns_is_not_a_name(named):
+    Path("/run/netns").mkdir()
+    file = Path("/run/netns", named)
+    file.touch()
+    try:
+        assert run(["mount", "--bind", "/proc/self/ns/uts", str(file)]).returncode == 0
+        assert named not in NetworkNamespace.names()
+        with pytest.raises(KernelError, match="neither a network namespace"):
+            NetworkNamespace.open(named)
+        assert run(["umount", str(file)]).returncode == 0
+    finally:
+        file.unlink()
+
+
+def test_there_are_no_names_where_there_is_no_directory(monkeypatch):
+    monkeypatch.setattr("pynetstrat._native.netns.RUN_NETNS", "/no/such/directory")
+    assert NetworkNamespace.names() == []
+
+
+def test_deleting_a_name_that_there_is_not_is_an_error():
+    with pytest.raises(KernelError, match="/run/netns/pynetstrat-test-none: No such file"):
+        NetworkNamespace.delete("pynetstrat-test-none")
+
+
+def test_a_missing_path_and_one_that_is_not_a_namespace_are_told_apart(tmp_path):
+    with pytest.raises(KernelError) as raised:
+        NetworkNamespace.open("/no/such/namespace")
+    assert (raised.value.errno, raised.value.filename) == (2, "/no/such/namespace")
+    (tmp_path / "file").touch()
+    with pytest.raises(KernelError) as raised:
+        NetworkNamespace.open(tmp_path / "file")
+    assert (raised.value.errno, raised.value.filename) == (22, str(tmp_path / "file"))
+    assert "neither a network namespace" in raised.value.hint
+
+
+def test_every_form_of_a_namespace_opens_the_same(net, named):
+    with NetworkNamespace.create(named) as first, first.popen(["sleep", "60"]) as process:
+        pidfd = os.pidfd_open(process.pid)
+        path = f"/run/netns/{named}"
+        forms = [first, first.fileno(), named, named.encode(), path, Path(path), pidfd]
+        forms.append(f"/proc/{process.pid}/ns/net")
+        for form in forms:
+            with NetworkNamespace.open(form) as other:
+                assert other.id == first.id
+                assert other.fileno() != first.fileno()
+                assert not os.get_inheritable(other.fileno())
+                assert other.name == ("" if type(form) is int or "/proc" in str(form) else named)
+        with NetworkNamespace.of_process(process.pid) as other:
+            assert other.id == first.id
+        os.close(pidfd)
+        process.kill()
+
+
+def test_the_pid_of_a_process_that_is_given_as_a_descriptor_gets_a_hint(net):
+    pid = os.getpid()
+    with pytest.raises(KernelError, match=rf"NetworkNamespace\.of_process\({pid}\)"):
+        NetworkNamespace.open(pid)
+
+
+def test_the_namespace_of_a_process_that_there_is_not_is_an_error():
+    process = subprocess.Popen(["true"])
+    process.wait()
+    with pytest.raises(KernelError, match=f"No such process; there is no process {process.pid}"):
+        NetworkNamespace.of_process(process.pid)
+
+
+def test_the_pidfd_of_a_process_that_has_ended_is_an_error():
+    process = subprocess.Popen(["true"])
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        process.wait()
+        with pytest.raises(KernelError, match="No such process"):
+            NetworkNamespace.open(pidfd)
+    finally:
+        os.close(pidfd)
+
+
+def test_current_is_that_of_the_calling_thread(net):
+    with NetworkNamespace.current() as here, NetworkNamespace.create() as blue:
+        assert here.id == identity()
+        with blue.call(NetworkNamespace.current) as there:
+            assert there.id == blue.id
+
+
+def test_a_closed_descriptor_is_an_error():
+    with pytest.raises(KernelError, match="Bad file descriptor"):
+        NetworkNamespace.open(987_654)
+
+
+def test_without_cap_sys_admin_nothing_is_made_and_the_capability_is_named(net):
+    with without(CAP_SYS_ADMIN), pytest.raises(PermissionDeniedError, match="CAP_SYS_ADMIN"):
+        NetworkNamespace.create()
+
+
+def test_without_cap_sys_admin_nobody_enters_and_the_capability_is_named(net):
+    with NetworkNamespace.create() as namespace, without(CAP_SYS_ADMIN):
+        for use in (lambda: namespace.call(os.getpid), lambda: namespace.run(["true"])):
+            with pytest.raises(PermissionDeniedError, match="CAP_SYS_ADMIN"):
+                use()
+
+
+# ---- what it is ----
+
+
+def test_a_cookie_is_never_used_twice_and_the_same_for_every_handle(net):
+    seen = set()
+    for _ in range(5):
+        with NetworkNamespace.create() as namespace, NetworkNamespace.open(namespace) as twin:
+            assert namespace.cookie == twin.cookie
+            assert namespace.cookie == namespace.cookie
+            seen.add(namespace.cookie)
+    assert len(seen) == 5
+
+
+def test_a_representation_says_what_where_and_whether_it_is_closed(net, named):
+    namespace = NetworkNamespace.create(named)
+    inode = namespace.id[1]
+    assert repr(namespace) == f"<NetworkNamespace /run/netns/{named} (inode {inode})>"
+    with NetworkNamespace.open(namespace) as twin:
+        assert repr(twin) == repr(namespace)
+    namespace.close()
+    assert repr(namespace) == f"<NetworkNamespace /run/netns/{named} (inode {inode}), closed>"
+    with NetworkNamespace.create() as anonymous:
+        assert repr(anonymous) == f"<NetworkNamespace a new namespace (inode {anonymous.id[1]})>"
+
+
+def test_a_closed_handle_refuses_use_and_closes_twice(net):
+    namespace = NetworkNamespace.create()
+    namespace.close()
+    namespace.close()
+    uses = [
+        namespace.fileno,
+        lambda: namespace.cookie,
+        lambda: namespace.call(os.getpid),
+        lambda: namespace.popen(["true"]),
+        lambda: namespace.run(["true"]),
+        lambda: NetworkNamespace.open(namespace),
+        lambda: RtnetlinkSocket(namespace),
+    ]
+    for use in uses:
+        with pytest.raises(KernelError, match="this NetworkNamespace is closed"):
+            use()
+    assert namespace.id  # what was known is known still
+
+
+def test_a_handle_that_nobody_closed_is_reported_and_closed(net):
+    before = descriptors()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        NetworkNamespace.create()
+        gc.collect()
+    assert [warning.category for warning in caught] == [ResourceWarning]
+    assert "unclosed <NetworkNamespace a new namespace" in str(caught[0].message)
+    assert descriptors() == before
+
+
+def test_a_handle_can_not_be_pickled_or_copied(net):
+    with NetworkNamespace.create() as namespace:
+        for copy_it in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match="can't be copied or pickled: open it again"):
+                copy_it(namespace)
+
+
+def test_a_handle_works_in_a_forked_child(net):
+    with NetworkNamespace.create() as namespace:
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                there = namespace.call(identity) == namespace.id
+                ran = namespace.run(["true"]).returncode == 0
+                os.write(writer, b"yes" if there and ran else b"no")
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as answers:
+            assert answers.read() == b"yes"
+        os.waitpid(pid, 0)
+        assert namespace.call(identity) == namespace.id
+
+
+# ---- call ----
+
+
+def test_a_function_runs_in_the_namespace_and_its_caller_stays_where_it_was(net):
+    with NetworkNamespace.create() as namespace:
+        before = identity()
+        assert namespace.call(identity) == namespace.id
+        assert namespace.call(lambda *values: values, 1, 2) == (1, 2)
+        assert identity() == before
+
+
+def test_the_error_of_a_function_comes_through_and_the_caller_stays_where_it_was(net):
+    class SpecialError(Exception):
+        pass
+
+    def fail() -> None:
+        raise SpecialError("from there")
+
+    with NetworkNamespace.create() as namespace:
+        before = identity()
+        with pytest.raises(SpecialError, match="from there"):
+            namespace.call(fail)
+        for kind in (SystemExit, KeyboardInterrupt):
+            with pytest.raises(kind):
+                namespace.call(_raise, kind)
+        assert identity() == before
+        assert namespace.call(identity) == namespace.id
+
+
+def _raise(kind: type[BaseException]) -> None:
+    raise kind
+
+
+def test_no_thread_is_left_and_none_of_the_callers_has_moved(net):
+    def tasks() -> set[str]:
+        return {entry.name for entry in Path("/proc/self/task").iterdir()}
+
+    with NetworkNamespace.create() as namespace:
+        before, here = tasks(), identity()
+        for _ in range(20):
+            namespace.call(identity)
+            namespace.run(["true"])
+        assert threading.active_count() == 1
+        for _ in range(100):  # the kernel's end of a thread comes after Python's
+            if tasks() == before:
+                break
+            time.sleep(0.01)
+        assert tasks() == before
+        for task in tasks():
+            status = Path(f"/proc/self/task/{task}/ns/net").stat()
+            assert (status.st_dev, status.st_ino) == here
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (socket.AF_INET, socket.SOCK_STREAM),
+        (socket.AF_INET6, socket.SOCK_DGRAM),
+        (socket.AF_UNIX, socket.SOCK_STREAM),
+        (socket.AF_PACKET, socket.SOCK_RAW),
+        (socket.AF_NETLINK, socket.SOCK_RAW),
+    ],
+)
+def test_a_socket_that_is_opened_there_stays_there(net, arguments):
+    with (
+        NetworkNamespace.create() as namespace,
+        namespace.call(socket.socket, *arguments) as sock,
+    ):
+        cookie = int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, 71, 8), sys.byteorder)
+        assert cookie == namespace.cookie  # SO_NETNS_COOKIE
+
+
+def test_an_abstract_unix_socket_and_a_bound_packet_socket_belong_to_the_namespace(net):
+    with NetworkNamespace.create() as namespace, RtnetlinkSocket(namespace) as sock:
+        sock.execute(Batch().add_veth("only-there", "peer"))
+        with namespace.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW) as packets:
+            packets.bind(("only-there", 0))
+        with (
+            namespace.call(socket.socket, socket.AF_UNIX) as there,
+            socket.socket(socket.AF_UNIX) as here,
+        ):
+            there.bind("\0pynetstrat-test")
+            there.listen()
+            with pytest.raises(ConnectionRefusedError):
+                here.connect("\0pynetstrat-test")
+
+
+def test_threads_share_a_handle(net):
+    with NetworkNamespace.create() as namespace:
+        seen = []
+
+        def work() -> None:
+            seen.extend(namespace.call(identity) for _ in range(20))
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert seen == [namespace.id] * 80
+
+
+# ---- popen, run ----
+
+
+def _where(namespace: NetworkNamespace, **options: object) -> int:
+    done = namespace.run(
+        ["stat", "-Lc", "%i", "/proc/self/ns/net"], stdout=subprocess.PIPE, check=True, **options
+    )
+    return int(done.stdout)
+
+
+def test_a_child_is_in_the_namespace_and_the_caller_is_not(net):
+    with NetworkNamespace.create() as namespace:
+        before = identity()
+        assert _where(namespace) == namespace.id[1]
+        assert identity() == before
+        assert _where(namespace, close_fds=False) == namespace.id[1]  # by posix_spawn or vfork
+        assert _where(namespace, preexec_fn=os.getpid) == namespace.id[1]
+        assert _where(namespace, start_new_session=True) == namespace.id[1]
+
+
+def test_a_child_is_waited_for_as_any_other(net):
+    with NetworkNamespace.create() as namespace:
+        process = namespace.popen(["sh", "-c", "read code; exit $code"], stdin=subprocess.PIPE)
+        assert process.poll() is None
+        process.communicate(b"7\n")
+        assert process.returncode == 7
+        with namespace.popen(["sleep", "60"]) as process:
+            process.send_signal(signal.SIGTERM)
+        assert process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("blocked", [set(), {signal.SIGUSR1, signal.SIGTERM}])
+def test_a_child_has_the_signal_mask_of_the_caller(net, blocked):
+    with NetworkNamespace.create() as namespace:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        try:
+            script = ["grep", "^SigBlk", "/proc/self/status"]
+            here = subprocess.run(script, capture_output=True, check=True).stdout
+            there = namespace.run(script, capture_output=True, check=True).stdout
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        assert there == here
+        assert (int(there.split()[1], 16) != 0) == bool(blocked)
+
+
+def test_a_program_that_there_is_not_is_the_error_of_subprocess(net):
+    with NetworkNamespace.create() as namespace:
+        before = descriptors()
+        with pytest.raises(FileNotFoundError, match="no-such-program"):
+            namespace.popen(["no-such-program"])
+        with pytest.raises(FileNotFoundError, match="no-such-program"):
+            namespace.run(["no-such-program"], capture_output=True)
+        assert descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["cat"], {"input": b"given", "capture_output": True}),
+        (["cat"], {"input": "given", "capture_output": True, "text": True}),
+        (["sh", "-c", "echo out; echo err >&2; exit 3"], {"capture_output": True}),
+        ("echo $0", {"shell": True, "stdout": subprocess.PIPE, "encoding": "ascii"}),
+        (["pwd"], {"cwd": "/", "stdout": subprocess.PIPE}),
+        (["env"], {"env": {"A": "b"}, "stdout": subprocess.PIPE}),
+        (["sh", "-c", "kill -9 $$"], {}),
+    ],
+)
+def test_run_gives_what_subprocess_run_gives(net, arguments, options):
+    with NetworkNamespace.create() as namespace:
+        ours, theirs = namespace.run(arguments, **options), subprocess.run(arguments, **options)
+    assert vars(ours) == vars(theirs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["sh", "-c", "echo out; exit 3"], {"check": True, "capture_output": True}),
+        # What the grandchild holds open is not waited for.
+        (["sh", "-c", "echo out; sleep 3 & wait"], {"timeout": 0.5, "capture_output": True}),
+        (["true"], {"input": b"", "stdin": subprocess.DEVNULL}),
+        (["true"], {"capture_output": True, "stdout": subprocess.DEVNULL}),
+    ],
+)
+def test_run_fails_as_subprocess_run_fails(net, arguments, options):
+    with NetworkNamespace.create() as namespace:
+        with pytest.raises(Exception) as ours:
+            namespace.run(arguments, **options)
+        with pytest.raises(Exception) as theirs:
+            subprocess.run(arguments, **options)
+    assert type(ours.value) is type(theirs.value)
+    if not isinstance(ours.value, ValueError):
+        assert vars(ours.value) == vars(theirs.value)
+
+
+def test_a_timeout_ends_the_child(net):
+    with NetworkNamespace.create() as namespace:
+        with pytest.raises(subprocess.TimeoutExpired):
+            namespace.run(["sleep", "60"], timeout=0.1)
+        with pytest.raises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+
+
+def test_no_descriptor_is_left_by_any_of_it(net):
+    before = descriptors()
+    with NetworkNamespace.create() as namespace:
+        for _ in range(10):
+            namespace.call(identity)
+            namespace.run(["cat"], input=b"x", capture_output=True)
+            NetworkNamespace.open(namespace).close()
+            NetworkNamespace.current().close()
+            assert namespace.cookie
+    assert descriptors() == before
+
+
+# ---- Ctrl-C ----
+
+
+@pytest.fixture
+def interrupt():
+    """Sends SIGINT to the process after a while; the test waits for it."""
+    timers = []
+
+    def after(seconds: float) -> None:
+        timers.append(threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)))
+        timers[-1].start()
+
+    yield after
+    for timer in timers:
+        timer.join()
+
+
+def test_ctrl_c_ends_a_call_that_waits(net, interrupt):
+    gate = threading.Event()
+    with NetworkNamespace.create() as namespace:
+        before = identity()
+        interrupt(0.2)
+        with pytest.raises(KeyboardInterrupt):
+            namespace.call(gate.wait, 60)
+        assert identity() == before
+        gate.set()
+        for thread in threading.enumerate():
+            if thread.name == "pynetstrat":
+                thread.join()
+
+
+def test_ctrl_c_ends_a_run_and_its_child(net, interrupt):
+    with NetworkNamespace.create() as namespace:
+        interrupt(0.3)
+        with pytest.raises(KeyboardInterrupt):
+            namespace.run(["sleep", "60"])
+        with pytest.raises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+
+
+def test_ctrl_c_while_a_child_is_started_leaves_none(net, interrupt):
+    """The fork takes long because of a preexec_fn."""
+    before = descriptors()
+    with NetworkNamespace.create() as namespace:
+        interrupt(0.2)
+        with pytest.raises(KeyboardInterrupt):
+            namespace.popen(["sleep", "60"], preexec_fn=lambda: time.sleep(1), stdout=-1, stdin=-1)
+        with pytest.raises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+    assert descriptors() == before
+
+
+def test_ctrl_c_at_the_terminal_reaches_the_child_as_well(net):
+    code = """
+import signal, sys
+from pynetstrat import NetworkNamespace
+from pynetstrat.cli import sandbox
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sandbox.enter()
+with NetworkNamespace.create() as namespace:
+    child = "import signal, sys; signal.signal(2, lambda *_: sys.exit(42)); "
+    child += "print(1, flush=True); signal.pause()"
+    process = namespace.popen([sys.executable, "-c", child], stdout=-1, text=True)
+    process.stdout.readline()
+    try:
+        print("ready", flush=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        with process:
+            pass
+        print("child:", process.returncode)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.read() == "child: 42\n"
+    assert process.returncode == 0
+
+
+# ---- without files ----
+
+
+def test_a_handle_is_opened_and_used_after_a_chroot_into_nothing(net, tmp_path):
+    code = """
+import os, sys
+import pynetstrat
+from pynetstrat.cli import sandbox
+sandbox.enter()
+NetworkNamespace, RtnetlinkSocket = pynetstrat.NetworkNamespace, pynetstrat.RtnetlinkSocket
+os.chroot(sys.argv[1])
+os.chdir("/")
+with NetworkNamespace.current() as here:
+    with NetworkNamespace.open(here) as twin, NetworkNamespace.open(here.fileno()) as other:
+        assert twin.id == other.id == here.id
+        with here.call(NetworkNamespace.current) as current:
+            assert current.id == here.id
+        assert here.cookie == twin.cookie
+        with RtnetlinkSocket(twin) as sock:
+            print(list(sock.dump_links()))
+assert NetworkNamespace.names() == []
+"""
+    done = python(code, str(tmp_path))
+    assert (done.stdout, done.stderr) == ("['lo']\n", "")
+
+
+def test_names_of_this_package_are_all_that_a_user_needs(named):
+    """The whole of it: a namespace, a link in it, a child that sees it."""
+    with NetworkNamespace.create(named) as namespace, RtnetlinkSocket(namespace) as sock:
+        sock.execute(Batch().add_link("ifb7", "ifb"))
+        done = namespace.run(["ip", "-brief", "link"], capture_output=True, text=True)
+        assert "ifb7" in done.stdout
+        assert names(namespace) == {"lo", "ifb7"}

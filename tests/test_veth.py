@@ -1,0 +1,792 @@
+"""strategy/veth.py: the section "veth" of the acceptance cases, and what marks are for."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import socket
+import time
+
+import pytest
+from wired import add_bridge, containers, dumps, ip, names, quieten, veth
+
+from pynetstrat import (
+    Batch,
+    InvalidNetworkError,
+    KernelError,
+    Network,
+    NetworkNamespace,
+    Route,
+    RtnetlinkSocket,
+    Veth,
+    check_networks,
+    get_strategy,
+    set_up_networks,
+    tear_down_networks,
+)
+
+LO = Network("loopback", name="lo")
+
+
+@pytest.fixture
+def host(net):
+    with RtnetlinkSocket() as sock:
+        yield sock
+
+
+@pytest.fixture
+def bridge(host):
+    return add_bridge()
+
+
+@pytest.fixture
+def blue(net):
+    with NetworkNamespace.create() as namespace:
+        yield namespace
+
+
+def _inside(namespace: NetworkNamespace, name: str = "eth0"):
+    with RtnetlinkSocket(namespace) as sock:
+        return sock.get_link(name)
+
+
+Place = NetworkNamespace | None  # None: the host
+
+
+def _connects(server: Place, client: Place, address: str) -> None:
+    """A TCP connection, at once: nothing is tried twice."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+    def listen() -> socket.socket:
+        return socket.create_server((address, 0), family=family)
+
+    with listen() if server is None else server.call(listen) as listening:
+        port = listening.getsockname()[1]
+
+        def connect() -> socket.socket:
+            return socket.create_connection((address, port), timeout=5)
+
+        with connect() if client is None else client.call(connect) as connection:
+            accepted, _ = listening.accept()
+            with accepted:
+                connection.sendall(b"hello")
+                assert accepted.recv(5) == b"hello"
+
+
+# ---- the two ends ----
+
+
+def test_it_is_built_in():
+    assert type(get_strategy("veth")) is Veth
+
+
+def test_each_end_is_in_its_own_namespace_with_the_others_index(host, bridge, blue):
+    set_up_networks([veth()], netns=blue)
+    own, peer = host.get_link("h0"), _inside(blue)
+    assert (own.link_index, own.link_nsid) == (peer.index, host.get_nsid(blue))
+    assert peer.link_index == own.index
+    (seen,) = ip("link", "show", "h0")
+    assert seen["ifindex"] == own.index
+    (seen,) = ip("link", "show", "eth0", netns=blue)
+    assert (seen["ifindex"], seen["link_index"]) == (peer.index, own.index)
+
+
+def test_a_name_taken_in_the_container_is_named_with_the_namespace(host, bridge, blue):
+    with RtnetlinkSocket(blue) as sock:
+        sock.execute(Batch().add_link("eth0", "ifb"))
+    before = dumps(), dumps(blue)
+    with pytest.raises(KernelError) as raised:
+        set_up_networks([veth()], netns=blue)
+    assert f'the name "eth0" is taken in {blue!r}' in str(raised.value)
+    assert 'network "eth0"' in str(raised.value)
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_a_name_taken_on_the_host_is_named_with_the_namespace(host, bridge, blue):
+    host.execute(Batch().add_link("h0", "ifb"))
+    before = dumps(), dumps(blue)
+    with pytest.raises(KernelError) as raised:
+        set_up_networks([veth()], netns=blue)
+    assert 'the name "h0" is taken in this namespace' in str(raised.value)
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_mac_mtu_queue_length_and_hairpin_are_as_given(host, bridge, blue):
+    network = veth(mac_address="02:00:00:00:00:09", mtu=1400, txqueuelen=77, hairpin_mode=True)
+    set_up_networks([network], netns=blue)
+    own, peer = host.get_link("h0"), _inside(blue)
+    assert (own.mtu, own.txqueuelen, own.hairpin, own.up) == (1400, 77, True, True)
+    assert (peer.mtu, peer.txqueuelen, peer.mac, peer.up) == (1400, 77, "02:00:00:00:00:09", True)
+    assert own.mac != peer.mac
+    (seen,) = ip("-details", "link", "show", "h0")
+    assert (seen["mtu"], seen["txqlen"], seen["master"]) == (1400, 77, "br0")
+    assert seen["linkinfo"]["info_slave_data"]["hairpin"] is True
+    (seen,) = ip("link", "show", "eth0", netns=blue)
+    assert (seen["mtu"], seen["txqlen"], seen["address"]) == (1400, 77, "02:00:00:00:00:09")
+
+
+def test_without_hairpin_mode_it_is_off(host, bridge, blue):
+    set_up_networks([veth()], netns=blue)
+    assert host.get_link("h0").hairpin is False
+
+
+@pytest.mark.parametrize("end", ["host", "container"])
+def test_deleting_either_end_removes_both(host, bridge, blue, end):
+    set_up_networks([veth()], netns=blue)
+    if end == "host":
+        host.execute(Batch().delete_link("h0"))
+    else:
+        with RtnetlinkSocket(blue) as sock:
+            sock.execute(Batch().delete_link("eth0"))
+    assert names() == {"lo", "br0"}
+    assert names(blue) == {"lo"}
+
+
+def test_a_name_that_is_taken_leaves_its_link_alias_group_and_flags(host, bridge, blue):
+    host.execute(Batch().add_veth("h0", "other", up=True).set_link("h0", alias="pynetstrat:c1"))
+    host.execute(Batch().set_group(host.get_link("h0").index, 7))
+    before = host.get_link("h0")
+    with pytest.raises(KernelError, match='the name "h0" is taken'):
+        Veth().create(veth(), netns=blue)
+    assert host.get_link("h0") == before
+    with pytest.raises(KernelError, match='the name "h0" is taken'):
+        set_up_networks([LO, veth(hairpin_mode=True)], netns=blue)
+    assert host.get_link("h0") == before
+
+
+# ---- whose it is ----
+
+
+def test_the_hosts_end_is_marked_with_its_owner(host, bridge, blue):
+    set_up_networks([veth(owner="container 7")], netns=blue)
+    assert host.get_link("h0").alias == "pynetstrat:container 7"
+    assert ip("link", "show", "h0")[0]["ifalias"] == "pynetstrat:container 7"
+
+
+def test_destroy_with_another_owner_leaves_it(host, bridge, blue):
+    (made,) = set_up_networks([veth(owner="c1")], netns=blue)
+    before = dumps(), dumps(blue)
+    for other in (veth(owner="c2"), veth(owner="")):
+        tear_down_networks([other], netns=blue)
+        tear_down_networks([other])
+        Veth().destroy(other, netns=blue)
+    assert (dumps(), dumps(blue)) == before
+    tear_down_networks([made], netns=blue)
+    assert names() == {"lo", "br0"}
+
+
+def test_two_owners_on_one_bridge_do_not_touch_each_other(host, bridge):
+    with containers(2) as (blue, red):
+        first = set_up_networks([veth(host_interface_name="", owner="c1")], netns=blue)
+        second = set_up_networks(
+            [veth(host_interface_name="", owner="c2", address="10.0.0.3/24")], netns=red
+        )
+        assert first[0].host_interface_name != second[0].host_interface_name
+        _connects(red, blue, "10.0.0.3")
+        tear_down_networks(first, netns=blue)
+        assert names() == {"lo", "br0", second[0].host_interface_name}
+        assert check_networks(second, netns=red) == []
+        assert host.get_link("br0").up
+        _connects(red, None, "10.0.0.3")
+
+
+def test_destroy_leaves_a_pair_whose_other_end_is_in_another_container(host, bridge):
+    with containers(2) as (blue, red):
+        made = set_up_networks([veth()], netns=blue)
+        tear_down_networks(made, netns=red)
+        assert "h0" in names()
+        tear_down_networks(made, netns=blue)
+        assert "h0" not in names()
+
+
+def test_destroy_leaves_a_link_of_another_kind_that_carries_the_mark(host, blue):
+    host.execute(Batch().add_link("h0", "ifb").set_link("h0", alias="pynetstrat:c1"))
+    tear_down_networks([veth()])
+    assert "h0" in names()
+
+
+def test_destroy_twice_does_no_harm(host, bridge, blue):
+    made = set_up_networks([veth()], netns=blue)
+    for _ in range(2):
+        tear_down_networks(made, netns=blue)
+        tear_down_networks(made)
+        Veth().destroy(made[0], netns=blue)
+        Veth().destroy(made[0])
+        assert names() == {"lo", "br0"}
+
+
+def test_destroy_without_create_does_no_harm(host, bridge, blue):
+    before = dumps(), dumps(blue)
+    Veth().destroy(veth(), netns=blue)
+    Veth().destroy(veth())
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_destroy_after_the_container_has_ended_leaves_nothing(host, bridge):
+    process = None
+    with NetworkNamespace.create() as blue:
+        process = blue.popen(["sleep", "60"])
+        path = f"/proc/{process.pid}/ns/net"
+        made = set_up_networks([veth()], netns=path)
+    process.kill()
+    process.wait()
+    tear_down_networks(made, netns=path)
+    assert names() == {"lo", "br0"}
+    tear_down_networks(made, netns=path)
+
+
+def test_the_same_host_name_can_be_used_again_at_once(host, bridge):
+    """The kernel takes the links of a namespace that ended down later."""
+    for _ in range(3):
+        with NetworkNamespace.create() as blue:
+            made = set_up_networks([veth()], netns=blue)
+        tear_down_networks(made)
+        with NetworkNamespace.create() as red:
+            made = set_up_networks([veth()], netns=red)
+            assert "h0" in names()
+            tear_down_networks(made, netns=red)
+
+
+def test_a_pidfd_whose_process_has_ended_does_no_harm(host, bridge, blue):
+    made = set_up_networks([veth()], netns=blue)
+    process = blue.popen(["true"])
+    pidfd = os.pidfd_open(process.pid)
+    process.wait()
+    try:
+        tear_down_networks(made, netns=pidfd)
+    finally:
+        os.close(pidfd)
+    assert "h0" not in names()
+
+
+# ---- addresses and routes ----
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"address": "10.0.0.2/24", "gateway": "10.0.0.1"},
+        {"address": "", "gateway": "", "ipv6_address": "fd00::2/64", "ipv6_gateway": "fd00::1"},
+        {"ipv6_address": "fd00::2/64", "ipv6_gateway": "fd00::1"},
+        {"address": "10.0.0.2/24", "gateway": ""},
+    ],
+    ids=["IPv4", "IPv6", "both", "no gateway"],
+)
+def test_the_container_has_exactly_the_addresses_and_routes_asked_for(host, bridge, blue, fields):
+    quieten(blue)
+    network = veth(**fields)
+    set_up_networks([network], netns=blue)
+    wanted = {network.address, network.ipv6_address} - {""}
+    with RtnetlinkSocket(blue) as sock:
+        assert {address.address for address in sock.dump_addresses("eth0")} == wanted
+        routes = sock.dump_routes()
+    gateways = {network.gateway, network.ipv6_gateway} - {""}
+    defaults = {route.gateway for route in routes if route.destination in ("0.0.0.0/0", "::/0")}
+    assert defaults == gateways
+    (seen,) = ip("address", "show", "eth0", netns=blue)
+    assert {f"{one['local']}/{one['prefixlen']}" for one in seen["addr_info"]} == wanted
+
+
+def test_the_one_family_on_one_network_and_both_on_another(host, bridge, blue):
+    quieten(blue)
+    networks = [
+        veth(name="eth0", ipv6_address="fd00::2/64", ipv6_gateway="fd00::1"),
+        veth(name="eth1", host_interface_name="h1", address="10.0.1.2/24", gateway=""),
+    ]
+    made = set_up_networks(networks, netns=blue)
+    with RtnetlinkSocket(blue) as sock:
+        found = {a.address: a.ifindex for a in sock.dump_addresses()}
+        assert found["10.0.0.2/24"] == found["fd00::2/64"] == sock.get_link("eth0").index
+        assert found["10.0.1.2/24"] == sock.get_link("eth1").index
+    assert check_networks(made, netns=blue) == []
+
+
+def test_the_link_local_address_comes_by_itself(host, bridge, blue):
+    set_up_networks([veth(ipv6_address="fd00::2/64", mac_address="02:00:00:00:00:02")], netns=blue)
+    with RtnetlinkSocket(blue) as sock:
+        for _ in range(1000):
+            found = {address.address for address in sock.dump_addresses("eth0")}
+            if len(found) == 3:
+                break
+            time.sleep(0.01)
+    assert found == {"10.0.0.2/24", "fd00::2/64", "fe80::ff:fe00:2/64"}
+
+
+def test_routes_have_their_own_gateway_metric_and_table(host, bridge, blue):
+    routes = [
+        Route("192.0.2.0/24", gateway="10.0.0.7"),
+        Route("198.51.100.0/24", gateway="10.0.0.8", metric=9),
+        Route("203.0.113.0/24", gateway="10.0.0.9", table=1000),
+        Route("203.0.114.0/24"),
+        Route("203.0.115.0/24", gateway="203.0.113.1", onlink=True),
+    ]
+    made = set_up_networks([veth(routes=routes)], netns=blue)
+    seen = {route["dst"]: route for route in ip("-4", "route", "show", "table", "all", netns=blue)}
+    assert seen["192.0.2.0/24"]["gateway"] == "10.0.0.7"
+    second, third = seen["198.51.100.0/24"], seen["203.0.113.0/24"]
+    assert (second["gateway"], second["metric"]) == ("10.0.0.8", 9)
+    assert (third["gateway"], third["table"]) == ("10.0.0.9", "1000")
+    assert seen["203.0.114.0/24"]["dev"] == "eth0"
+    assert seen["203.0.115.0/24"]["gateway"] == "203.0.113.1"
+    assert check_networks(made, netns=blue) == []
+    assert not any(route.ifindex for route in routes)  # the caller's are left alone
+
+
+def test_ipv6_is_usable_at_once_by_a_tcp_connection(host, bridge, blue):
+    host.execute(Batch().add_address(bridge, "fd00::1/64"))
+    set_up_networks([veth(ipv6_address="fd00::2/64", ipv6_gateway="fd00::1")], netns=blue)
+    _connects(blue, None, "fd00::2")
+
+
+def test_a_whole_address_reaches_its_gateway_on_link(host, bridge, blue):
+    host.execute(Batch().add_route(Route("10.9.0.2/32", ifindex=bridge)))
+    made = set_up_networks([veth(address="10.9.0.2/32")], netns=blue)
+    _connects(blue, None, "10.9.0.2")
+    assert check_networks(made, netns=blue) == []
+
+
+def test_a_gateway_off_the_subnet_is_the_kernels_error_and_nothing_is_left(host, bridge, blue):
+    before = dumps(), dumps(blue)
+    with pytest.raises(KernelError, match="Nexthop has invalid gateway") as raised:
+        set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
+    assert 'initialize of network "eth0"' in str(raised.value)
+    assert (dumps(), dumps(blue)) == before
+
+
+# ---- the bridge ----
+
+
+def test_a_bridge_that_is_missing_is_an_error_that_says_so_and_nothing_is_left(host, blue):
+    before = dumps(), dumps(blue)
+    with pytest.raises(InvalidNetworkError, match='invalid bridge "br0": there is no such bridge'):
+        set_up_networks([LO, veth()], netns=blue)
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_what_is_not_a_bridge_is_an_error_that_says_what_it_is(host, blue):
+    host.execute(Batch().add_link("br0", "ifb"))
+    before = dumps(), dumps(blue)
+    with pytest.raises(InvalidNetworkError, match="this is a link of kind ifb, not a bridge"):
+        set_up_networks([LO, veth()], netns=blue)
+    with pytest.raises(InvalidNetworkError, match="not a bridge"):
+        set_up_networks([veth(bridge="lo")], netns=blue)
+    assert (dumps(), dumps(blue)) == before
+
+
+@pytest.mark.parametrize("mac", [None, "02:00:00:00:00:77"], ids=["taken from nobody", "given"])
+def test_the_bridges_mac_is_the_same_before_between_and_after(host, mac):
+    add_bridge(mac=mac)
+    macs = [host.get_link("br0").mac]
+    with containers(3) as spaces:
+        made = []
+        for number, space in enumerate(spaces):
+            # Lower than any that the bridge may have, so that it would take them.
+            network = veth(
+                host_interface_name=f"h{number}",
+                address=f"10.0.0.{number + 2}/24",
+                mac_address=f"02:00:00:00:00:0{number}",
+            )
+            made.append(set_up_networks([network], netns=space))
+            macs.append(host.get_link("br0").mac)
+        for networks, space in zip(made, spaces, strict=True):
+            tear_down_networks(networks, netns=space)
+            macs.append(host.get_link("br0").mac)
+    assert len(set(macs)) == 1
+
+
+def test_a_bridge_that_has_pinned_its_mac_is_not_set_again(host, bridge):
+    with containers(2) as (blue, red):
+        set_up_networks([veth()], netns=blue)
+        pinned = host.get_link("br0")
+        assert int(pinned.bridge_id[4:], 16) != 0
+        second = veth(host_interface_name="h1", address="10.0.0.3/24", hairpin_mode=True)
+        made = set_up_networks([second], netns=red)
+        assert host.get_link("br0").bridge_id == pinned.bridge_id
+        assert check_networks(made, netns=red) == []
+
+
+# ---- without ----
+
+
+def test_without_an_address_it_is_layer_2_only_and_up(host, bridge, blue):
+    quieten(blue)
+    set_up_networks([veth(address="", gateway="")], netns=blue)
+    assert _inside(blue).up
+    with RtnetlinkSocket(blue) as sock:
+        assert sock.dump_addresses("eth0") == []
+
+
+@pytest.mark.parametrize("address", ["10.9.0.2/24", "10.9.0.2/32"])
+def test_without_a_bridge_host_and_container_reach_each_other(host, blue, address):
+    network = veth(
+        bridge="",
+        address=address,
+        gateway="10.9.0.1",
+        ipv6_address="fd09::2/64",
+        ipv6_gateway="fd09::1",
+    )
+    made = set_up_networks([network], netns=blue)
+    for server, client, to in (
+        (blue, None, "10.9.0.2"),
+        (None, blue, "10.9.0.1"),
+        (blue, None, "fd09::2"),
+        (None, blue, "fd09::1"),
+    ):
+        _connects(server, client, to)
+    own = {address.address for address in host.dump_addresses("h0")}
+    assert {"10.9.0.1/32", "fd09::1/128"} <= own
+    assert check_networks(made, netns=blue) == []
+    tear_down_networks(made, netns=blue)
+    assert names() == {"lo"}
+    assert not any("10.9." in route.destination for route in host.dump_routes())
+
+
+def test_two_point_to_point_containers_share_a_gateway(host):
+    with containers(2) as (blue, red):
+        for number, space in ((2, blue), (3, red)):
+            network = veth(
+                bridge="",
+                host_interface_name=f"h{number}",
+                address=f"10.9.0.{number}/32",
+                gateway="10.9.0.1",
+            )
+            set_up_networks([network], netns=space)
+        _connects(blue, None, "10.9.0.2")
+        _connects(red, None, "10.9.0.3")
+
+
+def test_an_eth0_on_the_host_is_not_in_the_way(host, bridge, blue):
+    host.execute(Batch().add_link("eth0", "ifb"))
+    set_up_networks([veth()], netns=blue)
+    assert _inside(blue).up
+    assert host.get_link("eth0").kind == "ifb"
+
+
+# ---- create, initialize, detach, attach by themselves ----
+
+
+def test_create_twice_is_an_error_and_the_first_is_untouched(host, bridge, blue):
+    made = Veth().create(veth(), netns=blue)
+    Veth().initialize(made, netns=blue)
+    before = dumps(), dumps(blue)
+    with pytest.raises(KernelError, match="is taken"):
+        Veth().create(veth(), netns=blue)
+    with pytest.raises(KernelError, match="is taken"):
+        set_up_networks([veth()], netns=blue)
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_create_takes_a_process_and_leaves_the_given_network_alone(host, bridge, blue):
+    network = veth(host_interface_name="")
+    with blue.popen(["sleep", "60"]) as process:
+        made = Veth().create(network, process.pid)
+        process.kill()
+    assert network == veth(host_interface_name="")
+    assert made.host_interface_name in names()
+    assert names(blue) == {"lo", "eth0"}
+
+
+def test_create_needs_a_namespace_and_refuses_the_callers_own(host, bridge):
+    before = dumps()
+    with pytest.raises(InvalidNetworkError, match="invalid netns None: the strategy veth needs"):
+        Veth().create(veth())
+    for own in ("/proc/self/ns/net", "/proc/thread-self/ns/net"):
+        with pytest.raises(InvalidNetworkError, match="namespace is the caller's own"):
+            Veth().create(veth(), netns=own)
+    with pytest.raises(InvalidNetworkError, match="the container's namespace is the caller's own"):
+        Veth().create(veth(), os.getpid())
+    assert dumps() == before
+
+
+def test_initialize_works_in_the_calling_threads_namespace(host, bridge, blue):
+    made = Veth().create(veth(), netns=blue)
+    blue.call(Veth().initialize, made)
+    assert Veth().check(made, netns=blue) == []
+
+
+def test_initialize_that_fails_leaves_everything_as_it_was(host, bridge, blue):
+    made = Veth().create(veth(ipv6_address="fd00::2/64"), netns=blue)
+    quieten(blue)
+    for up in (False, True):
+        with RtnetlinkSocket(blue) as sock:
+            sock.execute(Batch().set_link("eth0", up=up))
+        before = dumps(blue)
+        made.routes = [Route("192.0.2.0/24", gateway="10.0.0.9"), Route("default", "198.51.100.1")]
+        with pytest.raises(KernelError, match="Nexthop has invalid gateway"):
+            Veth().initialize(made, netns=blue)
+        assert dumps(blue) == before
+
+
+@pytest.mark.parametrize("hairpin", [False, True])
+def test_detach_and_attach_give_master_hairpin_and_up_as_before(host, bridge, blue, hairpin):
+    (made,) = set_up_networks([veth(hairpin_mode=hairpin)], netns=blue)
+    before = host.get_link("h0")
+    Veth().detach(made)
+    assert host.get_link("h0").master is None
+    Veth().attach(made)
+    after = host.get_link("h0")
+    assert (after.master, after.hairpin, after.up) == (bridge, hairpin, True)
+    assert after.alias == before.alias
+    assert check_networks([made], netns=blue) == []
+    _connects(blue, None, "10.0.0.2")
+    Veth().attach(made)  # twice does no harm
+    assert check_networks([made], netns=blue) == []
+
+
+def test_detach_and_attach_of_a_point_to_point_link(host, blue):
+    network = veth(
+        bridge="",
+        address="10.9.0.2/24",
+        gateway="10.9.0.1",
+        ipv6_address="fd09::2/64",
+        ipv6_gateway="fd09::1",
+    )
+    (made,) = set_up_networks([network], netns=blue)
+    Veth().detach(made)
+    assert not host.get_link("h0").up
+    for _ in range(2):  # twice does no harm
+        Veth().attach(made)
+        _connects(blue, None, "10.9.0.2")
+        _connects(blue, None, "fd09::2")
+
+
+def test_detach_and_attach_leave_another_owners_link_alone(host, bridge, blue):
+    set_up_networks([veth(owner="c1")], netns=blue)
+    before = dumps()
+    for change in (Veth().detach, Veth().attach):
+        with pytest.raises(KernelError, match="marked 'pynetstrat:c1', not as this network's"):
+            change(veth(owner="c2"))
+    assert dumps() == before
+
+
+# ---- refused before the first message ----
+
+BAD = [
+    ("mtu", {"mtu": 67}),
+    ("mtu", {"mtu": 65536}),
+    ("mtu", {"mtu": 1279, "ipv6_address": "fd00::2/64"}),
+    ("mtu", {"mtu": -1}),
+    ("mtu", {"mtu": "1500"}),
+    ("mac_address", {"mac_address": "01:00:5e:00:00:01"}),
+    ("mac_address", {"mac_address": "00:00:00:00:00:00"}),
+    ("mac_address", {"mac_address": "02:00:00:00:00"}),
+    ("mac_address", {"mac_address": "nonsense"}),
+    ("gateway", {"gateway": "fd00::1"}),
+    ("gateway", {"gateway": "10.0.0.1/24"}),
+    ("gateway", {"address": "", "gateway": "10.0.0.1"}),
+    ("ipv6_gateway", {"ipv6_address": "fd00::2/64", "ipv6_gateway": "10.0.0.1"}),
+    ("address", {"address": "10.0.0.2"}),
+    ("address", {"address": "10.0.0.2/33"}),
+    ("address", {"address": "fd00::2/64", "gateway": ""}),
+    ("ipv6_address", {"ipv6_address": "10.0.0.2/24"}),
+    ("name", {"name": "a" * 16}),
+    ("name", {"name": ""}),
+    ("name", {"name": "eth%d"}),
+    ("name", {"name": "a/b"}),
+    ("host_interface_name", {"host_interface_name": "a" * 16}),
+    ("bridge", {"bridge": "a b"}),
+    ("hairpin_mode", {"bridge": "", "hairpin_mode": True}),
+    ("hairpin_mode", {"hairpin_mode": 1}),
+    ("txqueuelen", {"txqueuelen": -1}),
+    ("owner", {"owner": "x" * 256}),
+    ("owner", {"owner": "a\0b"}),
+    ("routes", {"routes": ["192.0.2.0/24"]}),
+    ("routes", {"routes": "192.0.2.0/24"}),
+    ("routes", {"routes": [Route("192.0.2.0/33")]}),
+    ("routes", {"routes": [Route("192.0.2.0/24", gateway="fd00::1")]}),
+    ("routes", {"routes": [Route("192.0.2.0/24", metric=-1)]}),
+    ("name", {"name": None}),
+]
+
+
+@pytest.mark.parametrize(("field", "fields"), BAD)
+def test_a_bad_value_is_refused_before_the_first_message(
+    host, bridge, blue, field, fields, monkeypatch
+):
+    network = veth(**fields)
+    before = dumps(), dumps(blue)
+    monkeypatch.setattr(RtnetlinkSocket, "__init__", _no_socket)
+    for work in (
+        lambda: set_up_networks([LO, veth(name="eth7"), network], netns=blue),
+        lambda: Veth().create(network, netns=blue),
+        lambda: Veth().validate(network),
+    ):
+        with pytest.raises(InvalidNetworkError) as raised:
+            work()
+        assert raised.value.field == field
+        assert raised.value.reason
+    monkeypatch.undo()
+    assert (dumps(), dumps(blue)) == before
+
+
+def _no_socket(*arguments: object, **options: object) -> None:
+    raise AssertionError("a socket was opened")
+
+
+def test_the_error_of_a_bad_value_pickles_and_copies():
+    with pytest.raises(InvalidNetworkError) as raised:
+        Veth().validate(veth(mtu=67))
+    error = raised.value
+    for twin in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert str(twin) == str(error)
+        expected = ("mtu", 67, "an MTU is 68 to 65535 bytes", "eth0")
+        assert (twin.field, twin.value, twin.reason, twin.network) == expected
+
+
+@pytest.mark.parametrize("mtu", [68, 65535])
+def test_the_least_and_the_largest_mtu_are_allowed(host, bridge, blue, mtu):
+    set_up_networks([veth(mtu=mtu)], netns=blue)
+    assert host.get_link("h0").mtu == _inside(blue).mtu == mtu
+
+
+# ---- names that are made up ----
+
+
+def test_a_name_that_is_made_up_is_the_same_each_time_and_another_for_another_owner(host, bridge):
+    made_up = {}
+    with containers(2) as (blue, red):
+        for owner in ("c1", "c2", "c1"):
+            for name in ("eth0", "eth1"):
+                network = veth(owner=owner, name=name, host_interface_name="")
+                space = blue if owner == "c1" else red
+                (made,) = set_up_networks([network], netns=space)
+                assert made.host_interface_name in names()
+                assert len(made.host_interface_name) == 15
+                known = made_up.setdefault((owner, name), made.host_interface_name)
+                assert known == made.host_interface_name
+                tear_down_networks([network], netns=space)  # it is found without the name, too
+                assert names() == {"lo", "br0"}
+    assert len(set(made_up.values())) == 4
+
+
+def test_without_an_owner_the_name_is_made_of_the_namespace(host, bridge):
+    with containers(2) as spaces:
+        found = set()
+        for space in spaces:
+            for _ in range(2):
+                network = veth(owner="", host_interface_name="")
+                (made,) = set_up_networks([network], netns=space)
+                found.add(made.host_interface_name)
+                tear_down_networks([network], netns=space)
+        assert len(found) == 2
+        with pytest.raises(InvalidNetworkError, match="create returns it"):
+            Veth().destroy(veth(owner="", host_interface_name=""))
+
+
+# ---- check ----
+
+
+def test_check_passes_right_after_set_up(host, bridge, blue):
+    network = veth(
+        mac_address="02:00:00:00:00:0A",
+        mtu=1400,
+        txqueuelen=7,
+        hairpin_mode=True,
+        ipv6_address="FD00::2/64",
+        ipv6_gateway="fd00::1",
+        routes=[Route("192.0.2.0/24", gateway="10.0.0.9", metric=5)],
+    )
+    made = set_up_networks([LO, network], netns=blue)
+    assert check_networks(made, netns=blue) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "command", "expected"),
+    [
+        ("host", "link delete h0", ["h0 (host): missing", "eth0: missing"]),
+        ("host", "link set h0 down", ["h0 (host): down"]),
+        ("host", "link set h0 mtu 1300", ["h0 (host): MTU 1300, not 1400"]),
+        ("host", "link set h0 nomaster", ["h0 (host): not a port of the bridge br0"]),
+        ("host", "link set h0 type bridge_slave hairpin off", ["h0 (host): hairpin mode off"]),
+        (
+            "host",
+            "link set h0 alias mine",
+            ["h0 (host): marked 'mine', not 'pynetstrat:c1'"],
+        ),
+        ("container", "link set eth0 mtu 1300", ["eth0: MTU 1300, not 1400"]),
+        ("container", "link set eth0 txqueuelen 9", ["eth0: queue length 9, not 7"]),
+        (
+            "container",
+            "link set eth0 address 02:00:00:00:00:0b",
+            ["eth0: MAC 02:00:00:00:00:0b, not 02:00:00:00:00:0a"],
+        ),
+        (
+            "container",
+            "address del fd00::2/64 dev eth0",
+            ["eth0: the address fd00::2/64 is missing"],
+        ),
+        (
+            "container",
+            "route replace default via 10.0.0.77",
+            [
+                "eth0: the route to 0.0.0.0/0 via 10.0.0.1, metric 0, is missing; "
+                "there is one via 10.0.0.77, metric 0"
+            ],
+        ),
+        (
+            "container",
+            "route del 192.0.2.0/24",
+            ["eth0: the route to 192.0.2.0/24 via 10.0.0.9, metric 5, is missing"],
+        ),
+        ("container", "link set lo down", ["lo: down"]),
+    ],
+)
+def test_check_reports_each_difference(host, bridge, blue, where, command, expected):
+    network = veth(
+        mac_address="02:00:00:00:00:0a",
+        mtu=1400,
+        txqueuelen=7,
+        hairpin_mode=True,
+        ipv6_address="fd00::2/64",
+        routes=[Route("192.0.2.0/24", gateway="10.0.0.9", metric=5)],
+    )
+    made = set_up_networks([LO, network], netns=blue)
+    ip(*command.split(), netns=blue if where == "container" else None)
+    assert check_networks(made, netns=blue) == expected
+
+
+def test_check_reports_another_metric(host, bridge, blue):
+    route = Route("192.0.2.0/24", gateway="10.0.0.9", metric=5)
+    made = set_up_networks([veth(routes=[route])], netns=blue)
+    ip("route", "del", "192.0.2.0/24", netns=blue)
+    ip("route", "add", "192.0.2.0/24", "via", "10.0.0.9", "metric", "6", netns=blue)
+    assert check_networks(made, netns=blue) == [
+        "eth0: the route to 192.0.2.0/24 via 10.0.0.9, metric 5, is missing; "
+        "there is one via 10.0.0.9, metric 6"
+    ]
+
+
+def test_check_reports_that_the_container_is_down(host, bridge, blue):
+    made = set_up_networks([veth(gateway="")], netns=blue)
+    ip("link", "set", "eth0", "down", netns=blue)
+    assert "eth0: down" in check_networks(made, netns=blue)
+
+
+def test_check_reports_an_address_that_another_host_has(host, bridge):
+    """Duplicate address detection needs an address that asks for it."""
+    with containers(2) as (blue, red):
+        network = veth(address="", gateway="", ipv6_address="fd00::2/64")
+        set_up_networks([network], netns=blue)
+        twin = veth(address="", gateway="", ipv6_address="fd00::2/64", host_interface_name="h1")
+        made = set_up_networks([twin], netns=red)
+        index = _inside(red).index
+        with RtnetlinkSocket(red) as sock:
+            sock.execute(
+                Batch()
+                .delete_address(index, "fd00::2/64")
+                .add_address(index, "fd00::2/64", nodad=False)
+            )
+        seen = set()
+        for _ in range(1000):
+            seen.update(check_networks(made, netns=red))
+            if any("duplicate" in difference for difference in seen):
+                break
+            time.sleep(0.01)
+        assert "eth0: the address fd00::2/64 is tentative" in seen
+        assert "eth0: the address fd00::2/64 is another host's, too (it is a duplicate)" in seen
+
+
+def test_check_needs_the_namespace(host):
+    with pytest.raises(InvalidNetworkError, match="the strategy veth needs"):
+        Veth().check(veth())

@@ -1,0 +1,211 @@
+"""A call never imports: what is looked up works where there is no file of Python's any more.
+
+After `chroot` into an empty directory, where no descriptor is left for a module, and under a
+seccomp filter that refuses to open anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+import pytest
+import support
+
+# Each public call that needs no file of its own, as a program has it: what it looks up and opens at
+# first, and what it does where there is nothing left to open.
+CALLS = {
+    "initialize": ("", 'get_strategy("loopback").initialize()'),
+    "initialize in another namespace": ("", 'get_strategy("loopback").initialize(netns=netns)'),
+    "link_set_up": ("", "link_set_up()"),
+    "link_set_up in another namespace": ("", 'link_set_up("lo", netns=netns)'),
+    "link_set_down": ("", 'link_set_down("lo")'),
+    "an error": (
+        "",
+        """
+try:
+    link_set_up("v\\x1b")
+except InterfaceNotFoundError as error:
+    assert "No such device" in str(error), str(error)
+try:
+    link_set_up("a/b")
+except InvalidInterfaceNameError as error:
+    assert "1 to 15 bytes" in str(error)
+""",
+    ),
+    "an unknown strategy": (
+        "pynetstrat.strategies; strategy = pynetstrat.strategy.plugins",
+        """
+try:
+    get_strategy("vxlan\\x1b")
+except UnknownStrategyError as error:
+    assert str(error).startswith('unknown strategy type "vxlan\\\\x1b"; known: "loopback"'), error
+""",
+    ),
+    "register_strategy": ("", 'register_strategy("mine", NetworkStrategy())'),
+    "Network": ("pynetstrat.Network", 'Network("loopback", mtu=1500)'),
+    "NetworkInterface": ("pynetstrat.NetworkInterface", "NetworkInterface().swapped()"),
+    "a socket": (
+        "pynetstrat.RtnetlinkSocket",
+        """
+with RtnetlinkSocket(netns) as rtnetlink:
+    rtnetlink.link_set_up("lo")
+    repr(rtnetlink)
+""",
+    ),
+    **{
+        f"{call} of an open socket": (
+            "rtnetlink = pynetstrat.RtnetlinkSocket()",
+            f"rtnetlink.{call}; rtnetlink.close()",
+        )
+        for call in (
+            *('link_set_up("lo")', 'link_set_down("lo")', 'link_is_up("lo")', 'get_stats("lo")'),
+            *('get_stats(b"lo", perspective="container")', "dump_stats()", "dump_counters()"),
+            *('get_link("lo")', "dump_links()", "fileno()"),
+        )
+    },
+    "a perspective": (
+        "rtnetlink = pynetstrat.RtnetlinkSocket()",
+        """
+try:
+    rtnetlink.get_stats("lo", perspective="mine")
+except ValueError:
+    rtnetlink.close()
+""",
+    ),
+    "read of an open reader": (
+        'reader = pynetstrat.SysfsReader("eth0", sysfs_root=root)',
+        "assert reader.read().rx_bytes == 5; repr(reader); reader.close()",
+    ),
+    "get_network_interface_stats of nothing": (
+        "pynetstrat.get_network_interface_stats",
+        'assert get_network_interface_stats("") == pynetstrat.NetworkInterface()',
+    ),
+    "get_network_interface_stats where /sys could be read before": (
+        'pynetstrat.get_network_interface_stats("lo")',
+        'assert get_network_interface_stats("lo").name == "lo"',
+    ),
+    "get_network_interface_stats by rtnetlink": (
+        "pynetstrat.get_network_interface_stats",
+        'assert get_network_interface_stats("lo", netns=netns).name == "lo"',
+    ),
+}
+
+_PROGRAM = """
+import os, sys
+import pynetstrat
+way, root = sys.argv[1:]
+netns = os.open("/proc/self/ns/net", os.O_RDONLY)
+{looked_up}
+from pynetstrat import (
+    InterfaceNotFoundError, InvalidInterfaceNameError, NetworkStrategy, UnknownStrategyError,
+    get_strategy, link_set_down, link_set_up, register_strategy,
+)
+for name in ("Network", "NetworkInterface", "RtnetlinkSocket", "get_network_interface_stats"):
+    if name in {looked_up!r}:
+        globals()[name] = getattr(pynetstrat, name)
+before = set(sys.modules)
+{leave}
+{call}
+assert set(sys.modules) == before, set(sys.modules) - before
+os.write(1, b"done\\n")
+os._exit(0)
+"""
+
+_LEAVE = {
+    "chroot": "os.chroot(root + '/empty'); os.chdir('/')",
+    # The calls themselves need up to three: of a socket, a namespace, a mount. That nothing is
+    # imported, the list of modules shows.
+    "no descriptors": """
+import resource
+before = set(sys.modules)
+lowest = os.dup(0)
+os.close(lowest)
+resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 3, lowest + 3))
+""",
+    "seccomp": """
+import ctypes, struct
+def instruction(code, yes, no, k):
+    return struct.pack("=HBBI", code, yes, no, k)
+openat = {"x86_64": 257, "aarch64": 56, "riscv64": 56}[os.uname().machine]
+program = b"".join([
+    instruction(0x20, 0, 0, 0),                    # load seccomp_data.nr
+    instruction(0x15, 0, 1, openat),               # not openat: allow
+    instruction(0x06, 0, 0, 0x00050000 | 13),      # SECCOMP_RET_ERRNO, EACCES
+    instruction(0x06, 0, 0, 0x7FFF0000),           # SECCOMP_RET_ALLOW
+])
+filter = ctypes.create_string_buffer(program)
+fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(filter))
+libc = ctypes.CDLL(None, use_errno=True)
+before = set(sys.modules)
+assert libc.prctl(38, 1, 0, 0, 0) == 0       # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, fprog, 0, 0) == 0   # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+""",
+}
+
+
+@pytest.mark.parametrize("way", _LEAVE)
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_needs_no_file_of_pythons(net, tree, name, way):
+    looked_up, call = CALLS[name]
+    program = _PROGRAM.format(looked_up=looked_up, leave=_LEAVE[way], call=call)
+    (tree / "empty").mkdir()
+    # A measured child writes a file of its own at its end.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    command = [sys.executable, "-W", "error", "-X", "frozen_modules=on", "-c", program, way]
+    done = support.run([*command, str(tree)], env=environment)
+    assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+def test_without_a_descriptor_a_call_says_so(net):
+    """And names the limit: it is not a bare OSError about a module."""
+    done = support.python(
+        """
+import resource
+from pynetstrat import KernelError, get_strategy
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+try:
+    get_strategy("loopback").initialize()
+except KernelError as error:
+    print(error.errno, error)
+"""
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith(f'{errno.EMFILE} interface "lo": socket: Too many open files; ')
+    assert "RLIMIT_NOFILE" in done.stdout
+
+
+def test_after_chroot_a_strategy_that_was_never_looked_for_is_unknown(net, tmp_path):
+    """No package that could provide it can be found any more."""
+    done = support.python(
+        """
+import os, sys
+from pynetstrat import UnknownStrategyError, get_strategy
+os.chroot(sys.argv[1])
+try:
+    get_strategy("vxlan")
+except UnknownStrategyError as error:
+    os.write(1, str(error).encode())
+os._exit(0)
+""",
+        str(tmp_path),
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith('unknown strategy type "vxlan"; known: "loopback"')
+
+
+def test_after_chroot_counters_are_read_by_rtnetlink(net, tmp_path):
+    done = support.python(
+        """
+import os, sys
+from pynetstrat import get_network_interface_stats, read_sysfs_network_stats
+os.chroot(sys.argv[1])
+os.write(1, repr(get_network_interface_stats("lo")).encode())
+assert read_sysfs_network_stats("lo", "tx_bytes") == 0
+os._exit(0)
+""",
+        str(tmp_path),
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("NetworkInterface(name='lo', rx_bytes=0, ")

@@ -1,0 +1,224 @@
+"""A plain program that uses every public name, for typing tools: it is checked, and never run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pynetstrat import (
+    PENDING,
+    Address,
+    Batch,
+    BatchError,
+    CounterNotFoundError,
+    CounterParseError,
+    CounterTable,
+    Finding,
+    ForeignSysfsError,
+    HostDevice,
+    InterfaceNotFoundError,
+    InvalidCounterNameError,
+    InvalidInterfaceNameError,
+    InvalidNetworkError,
+    KernelError,
+    Link,
+    Loopback,
+    Name,
+    NetlinkUnavailableError,
+    Netns,
+    NetstratError,
+    Network,
+    NetworkInterface,
+    NetworkNamespace,
+    NetworkStrategy,
+    PermissionDeniedError,
+    Perspective,
+    Route,
+    RtnetlinkSocket,
+    StrategyLoadError,
+    SysfsReader,
+    TeardownError,
+    UnknownStrategyError,
+    Veth,
+    __version__,
+    check_networks,
+    diagnose,
+    get_network_interface_stats,
+    get_strategy,
+    link_set_down,
+    link_set_up,
+    read_sysfs_network_stats,
+    register_strategy,
+    set_up_networks,
+    strategies,
+    tear_down_networks,
+)
+
+
+class Mine(NetworkStrategy):
+    def create(
+        self, network: Network, nspid: int | None = None, *, netns: Netns | None = None
+    ) -> Network | None:
+        return network
+
+    def initialize(self, network: Network | None = None, *, netns: Netns | None = None) -> None:
+        link_set_up("lo", netns=netns)
+
+    def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
+        return []
+
+
+class Handle:
+    def fileno(self) -> int:
+        return 3
+
+
+def of_strategies() -> None:
+    strategy: NetworkStrategy = get_strategy("loopback")
+    network = Network(type="loopback", mtu=1500)
+    made: Network | None = strategy.create(network, 4711)
+    strategy.create(network, netns="blue")
+    strategy.initialize(made, netns="/proc/1/ns/net")
+    strategy.initialize(netns=Handle())
+    strategy.attach(network)
+    strategy.detach(network)
+    strategy.destroy(network, netns=3)
+    different: list[str] = strategy.check(network)
+    register_strategy("mine", Mine(), replace=True)
+    types: list[str] = list(strategies())
+    one: NetworkStrategy = strategies()["loopback"]
+    print(different, types, one, Loopback(), Veth(), HostDevice())
+
+
+def of_networks(netns: Netns) -> None:
+    routes: Sequence[Route] = [Route("default", gateway="192.0.2.1", metric=1, onlink=True)]
+    eth0 = Network("veth", name="eth0", bridge="br0", routes=routes, owner="me")
+    made: list[Network] = set_up_networks([Network("loopback"), eth0], netns=netns)
+    different: list[str] = check_networks(made, netns=netns)
+    tear_down_networks(made, netns=netns)
+    tear_down_networks(iter(made))
+    print(different)
+
+
+def of_namespaces() -> None:
+    with NetworkNamespace.create() as namespace, NetworkNamespace.create("blue") as named:
+        device, inode = namespace.id
+        cookie: int | None = namespace.cookie
+        total: int = namespace.call(sum, [1, 2]) + device + inode + named.fileno()
+        status: int = namespace.popen(["true"]).wait() + namespace.run(["true"]).returncode
+    names: list[str] = NetworkNamespace.names()
+    NetworkNamespace.open("blue").close()
+    NetworkNamespace.of_process(1).close()
+    NetworkNamespace.current().close()
+    NetworkNamespace.delete(named.name)
+    print(cookie, total, status, names)
+
+
+def of_batches(route: Route, netns: Netns) -> None:
+    batch = Batch().add_veth("a", b"b", netns=netns, mtu=1400, mac="02:00:00:00:00:01", up=True)
+    batch.add_veth("c", "d", txqueuelen=1, peer_mac="", master=3, index=7, peer_index=8)
+    batch.add_bridge("br0", mtu=1500, up=True).add_link("ifb0", "ifb", mac="02:00:00:00:00:02")
+    batch.add_macvlan("m", 2, mode="bridge", netns=netns, mtu=1400)
+    batch.set_link("a", up=True, mtu=1500, txqueuelen=5, master=0, hairpin=True, alias="mine")
+    batch.set_link(7, mac="02:00:00:00:00:03", netns=3, new_name="z", new_index=9)
+    batch.add_address(7, "192.0.2.2/24", broadcast="192.0.2.255", label="a:1", replace=True)
+    batch.add_address(7, Address(7, "2001:db8::1/64"), nodad=False, noprefixroute=True)
+    batch.delete_address(7, "192.0.2.2/24").add_route(route).delete_route(route).delete_link(b"a")
+    length: int = len(batch)
+    with RtnetlinkSocket() as rtnetlink:
+        try:
+            rtnetlink.execute(batch)
+        except BatchError as error:
+            for result in error.results:
+                if result is PENDING:
+                    print("no ack")
+                elif isinstance(result, KernelError):
+                    print(result.hint)
+            print(error.item, error.hint)
+        rtnetlink.delete_links(["a", b"c"], missing_ok=True)
+        addresses: list[Address] = rtnetlink.dump_addresses("lo") + rtnetlink.dump_addresses()
+        routes: list[Route] = rtnetlink.dump_routes()
+        nsid: int | None = rtnetlink.get_nsid(netns)
+    for address in addresses:
+        text: str = address.address + address.peer + address.broadcast + address.label
+        numbers = (address.ifindex, address.scope, address.metric, address.flags)
+        states: tuple[bool, ...] = (address.permanent, address.tentative, address.dadfailed)
+        print(text, sum(numbers), states)
+    print(length, [(r.destination, r.source, r.table, r.ifindex, r.scope) for r in routes], nsid)
+
+
+def of_diagnosis() -> None:
+    findings: list[Finding] = diagnose()
+    for finding in findings:
+        allowed: bool | None = finding.allowed
+        print(finding.name + finding.detail + finding.remedy, allowed)
+
+
+def of_links(name: Name, netns: Netns) -> None:
+    link_set_up()
+    link_set_up(name, netns=netns)
+    link_set_down(b"eth0", netns=b"/proc/1/ns/net")
+    with RtnetlinkSocket(3, timeout=1.5) as rtnetlink:
+        rtnetlink.link_set_up(name)
+        rtnetlink.link_set_down(name)
+        up: bool = rtnetlink.link_is_up("eth0")
+        link: Link = rtnetlink.get_link(name)
+        links: dict[str, Link] = rtnetlink.dump_links()
+        descriptor: int = rtnetlink.fileno()
+    peer: int | None = links["eth0"].link_index
+    names: tuple[str, ...] = (link.name, link.kind, link.mac, link.alias, *link.altnames)
+    numbers = (link.index, link.mtu, link.txqueuelen)
+    rest = (link.up, link.running, link.hairpin, link.master, link.link_nsid)
+    print(up, descriptor, peer, names, sum(numbers), rest)
+
+
+def of_counters(perspective: Perspective) -> None:
+    with RtnetlinkSocket() as rtnetlink:
+        one: NetworkInterface = rtnetlink.get_stats("lo", perspective="container")
+        every: dict[str, NetworkInterface] = rtnetlink.dump_stats(perspective=perspective)
+        table: CounterTable = rtnetlink.dump_counters()
+    names: tuple[str, ...] = table.names
+    for name, index, row in zip(names, table.ifindexes, table.counters.tolist(), strict=True):
+        received: int = row[0]
+        print(name, index + 1, received)
+    first: int = table.counters[0, 0]
+    view: memoryview = table.counters
+    size: int = len(bytes(table.counters)) + view.nbytes
+    total: int = sum(interface.rx_bytes for interface in every.values()) + first + size
+    with SysfsReader("lo", perspective="host", sysfs_root="/sys/class/net") as reader:
+        other: NetworkInterface = reader.read().swapped()
+    with SysfsReader(b"lo", netns="blue", perspective=perspective) as reader:
+        reader.read()
+    value: int = read_sysfs_network_stats("lo", "rx_bytes", sysfs_root=b"/sys/class/net")
+    value += read_sysfs_network_stats(b"lo", "collisions")
+    stats: NetworkInterface = get_network_interface_stats(b"lo")
+    stats = get_network_interface_stats("lo", netns=3, perspective="host")
+    print(one, total, other, value, stats)
+
+
+def of_errors() -> None:
+    try:
+        link_set_up()
+    except InterfaceNotFoundError as error:
+        text: str = error.operation + error.interface + error.kernel_message + error.hint
+        print(text, error.errno, error.strerror, error.filename)
+    except UnknownStrategyError as error:
+        print(error.type, *error.known)
+    except StrategyLoadError as error:
+        print(error.type, error.reason)
+    except InvalidInterfaceNameError as error:
+        print(error.interface, error.reason)
+    except InvalidCounterNameError as error:
+        print(error.interface, error.counter)
+    except CounterParseError as error:
+        print(error.path, error.text, error.interface, error.reason)
+    except (CounterNotFoundError, PermissionDeniedError, NetlinkUnavailableError) as error:
+        print(error.hint)
+    except (ForeignSysfsError, KernelError) as error:
+        print(error.hint)
+    except InvalidNetworkError as error:
+        print(error.field, error.value, error.reason)
+    except TeardownError as error:
+        failed: list[Exception] = error.errors
+        print(*failed)
+    except NetstratError as error:
+        print(error, __version__)

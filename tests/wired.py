@@ -1,0 +1,104 @@
+"""What tests of namespaces, batches and strategies share: hosts, containers, what ip sees."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import support
+
+from pynetstrat import Batch, Network, NetworkNamespace, RtnetlinkSocket
+
+# What the kernel does not give back: queueing disciplines, operational state, carrier.
+_VOLATILE = {"qdisc", "operstate"}
+_VOLATILE_FLAGS = {"NO-CARRIER", "LOWER_UP", "linkdown", "dead"}
+
+
+def ip(*arguments: str, netns: NetworkNamespace | None = None) -> list[dict[str, Any]]:
+    """What `ip -json` shows, here or in a namespace."""
+    run = netns.run if netns is not None else subprocess.run
+    done = run(["ip", "-json", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [entry for entry in json.loads(done.stdout or "[]") if entry]
+
+
+def _settled(entry: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in entry.items() if key not in _VOLATILE}
+    flags = kept.get("flags", [])
+    kept["flags"] = sorted(flag for flag in flags if flag not in _VOLATILE_FLAGS)
+    return kept
+
+
+def dumps(netns: NetworkNamespace | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Links, addresses and routes of a namespace, but for what the kernel does not give back."""
+    asked = {
+        "links": ("link",),
+        "addresses": ("address",),
+        "IPv4 routes": ("-4", "route", "show", "table", "all"),
+        "IPv6 routes": ("-6", "route", "show", "table", "all"),
+    }
+    return {
+        what: [_settled(entry) for entry in ip(*arguments, netns=netns)]
+        for what, arguments in asked.items()
+    }
+
+
+def names(netns: NetworkNamespace | None = None) -> set[str]:
+    """The links of a namespace, by name."""
+    with RtnetlinkSocket(netns) as sock:
+        return set(sock.dump_links())
+
+
+@contextlib.contextmanager
+def own_run() -> Iterator[None]:
+    """An empty /run that only this process sees: names of namespaces are files there."""
+    support.mount("tmpfs", Path("/run"), "tmpfs")
+    try:
+        yield
+    finally:
+        for name in NetworkNamespace.names():
+            NetworkNamespace.delete(name)
+        support.unmount("/run")
+
+
+def quieten(netns: NetworkNamespace | None = None) -> None:
+    """Links made from now on have no link-local addresses, which come and go by themselves."""
+
+    def write() -> None:
+        Path("/proc/sys/net/ipv6/conf/default/addr_gen_mode").write_text("1")
+
+    write() if netns is None else netns.call(write)
+
+
+def add_bridge(name: str = "br0", address: str = "10.0.0.1/24", mac: str | None = None) -> int:
+    """A bridge that is up and has an address (a link-local one no link has): its index."""
+    with RtnetlinkSocket() as host:
+        quieten()
+        host.execute(Batch().add_bridge(name, mac=mac, up=True))
+        index = host.get_link(name).index
+        host.execute(Batch().add_address(index, address))
+        return index
+
+
+@contextlib.contextmanager
+def containers(count: int) -> Iterator[list[NetworkNamespace]]:
+    """Fresh network namespaces."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(NetworkNamespace.create()) for _ in range(count)]
+
+
+def veth(**fields: Any) -> Network:
+    """A network on the bridge br0, unless it says otherwise."""
+    given = {
+        "name": "eth0",
+        "bridge": "br0",
+        "host_interface_name": "h0",
+        "address": "10.0.0.2/24",
+        "gateway": "10.0.0.1",
+        "owner": "c1",
+    }
+    return Network("veth", **{**given, **fields})
