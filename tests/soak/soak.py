@@ -1,9 +1,12 @@
 """Reads everything, by every function, while interfaces come, go, move and change their names.
 
-One process churns; two processes and four threads read. Interfaces whose traffic is known must show
+One process churns; two processes and four threads read; four processes wire containers to one
+bridge, reach them, and take them down again. Interfaces whose traffic is known must show
 it in every answer, those that churn have none and must show zeros, and a reader may see nothing but
-the two errors that are honest there: no such interface, and a dump that never settled. Then comes a
-million readings of one interface. Memory and descriptors are the same before and after.
+the two errors that are honest there: no such interface, and a dump that never settled. Each
+container is as it was asked for and answers over TCP and UDP, the bridge keeps its address, and
+nothing of them is left. Then comes a million readings of one interface. Memory and descriptors are
+the same before and after.
 """
 
 from __future__ import annotations
@@ -14,11 +17,14 @@ import gc
 import itertools
 import json
 import os
+import socket
+import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -26,17 +32,23 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import support
 
 from pynetstrat import (
+    Batch,
     InterfaceNotFoundError,
     KernelError,
+    Network,
     NetworkInterface,
+    NetworkNamespace,
     RtnetlinkSocket,
     SysfsReader,
+    check_networks,
     get_network_interface_stats,
     get_strategy,
     link_set_up,
     read_sysfs_network_stats,
-    sandbox,
+    set_up_networks,
+    tear_down_networks,
 )
+from pynetstrat.cli import sandbox
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 READINGS = int(os.environ.get("SOAK_READINGS", "1000000"))
@@ -49,7 +61,7 @@ SLACK_KIB = 1024
 
 
 class WrongError(Exception):
-    """A reader was told what is not true."""
+    """A reader was given what is not true."""
 
 
 def rss_kib() -> int:
@@ -88,6 +100,113 @@ def churn(other: int, deadline: float) -> Counter[str]:
             done["renamed"] += 1
             done["moved"] += turn % 2
     raise AssertionError("the loop has no other end")
+
+
+# ---- wiring ----
+
+BRIDGE = "br0"
+WIRERS = 4
+PORT = 7
+
+
+def add_bridge() -> None:
+    with RtnetlinkSocket() as host:
+        host.execute(Batch().add_bridge(BRIDGE, up=True))
+        index = host.get_link(BRIDGE).index
+        host.execute(Batch().add_address(index, "10.0.0.1/24").add_address(index, "2001:db8::1/64"))
+
+
+def answer(family: int, address: str) -> list[socket.socket]:
+    """A TCP and a UDP socket at PORT, to be opened in a container."""
+    made = [socket.socket(family, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
+    for sock in made:
+        sock.bind((address, PORT))
+    made[0].listen(1)
+    return made
+
+
+def reach(space: NetworkNamespace, addresses: dict[int, str]) -> None:
+    """A word to the container and back, over TCP and UDP and both families."""
+    for family, address in addresses.items():
+        stream, datagrams = space.call(answer, family, address)
+        with stream, datagrams:
+            with socket.create_connection((address, PORT), timeout=30) as caller:
+                called, _ = stream.accept()
+                with called:
+                    caller.sendall(b"tcp")
+                    called.sendall(called.recv(16))
+                    if caller.recv(16) != b"tcp":
+                        raise WrongError(f"{address}: TCP")
+            datagrams.settimeout(30)
+            with socket.socket(family, socket.SOCK_DGRAM) as caller:
+                caller.settimeout(30)
+                caller.sendto(b"udp", (address, PORT))
+                data, sender = datagrams.recvfrom(16)
+                datagrams.sendto(data, sender)
+                if caller.recv(16) != b"udp":
+                    raise WrongError(f"{address}: UDP")
+
+
+def wire(number: int, mac: str, deadline: float) -> Counter[str]:
+    """Sets containers up, reaches them, and tears them down."""
+    done: Counter[str] = Counter()
+    addresses = {socket.AF_INET: f"10.0.0.{number}", socket.AF_INET6: f"2001:db8::{number}"}
+    with RtnetlinkSocket() as host:
+        while time.monotonic() < deadline:
+            pair = Network(
+                "veth",
+                name="eth0",
+                bridge=BRIDGE,
+                owner=f"wirer {number}, container {done['wired']}",
+                # The host remembers for a while whose an address was: it goes on being the same.
+                mac_address=f"02:00:5e:10:00:{number:02x}",
+                address=addresses[socket.AF_INET] + "/24",
+                gateway="10.0.0.1",
+                ipv6_address=addresses[socket.AF_INET6] + "/64",
+                ipv6_gateway="2001:db8::1",
+            )
+            with NetworkNamespace.create() as space:
+                made = set_up_networks([Network("loopback", name="lo"), pair], netns=space)
+                different = check_networks(made, netns=space)
+                reach(space, addresses)
+                tear_down_networks(made, netns=space)
+            name = made[1].host_interface_name
+            if different or name in host.dump_links():
+                raise WrongError(f"{name}: {different or 'left over'}")
+            if host.get_link(BRIDGE).mac != mac:
+                raise WrongError(f"{BRIDGE} has changed its address")
+            done["wired"] += 1
+    return done
+
+
+def standing(other: int) -> object:
+    """What has to be the same before and after: links but for those that churn, and namespaces.
+
+    Parameters:
+        other: a namespace that is there in any case.
+    """
+    with RtnetlinkSocket() as host:
+        links = [
+            (link.index, link.name, link.alias, link.group, link.mac, link.master)
+            for link in host.dump_links().values()
+            if not link.name.startswith("c")
+        ]
+        command = ["ip", "-json", "netns", "list-id"]  # of every namespace that is known here
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        known = {entry["nsid"] for entry in json.loads(listed or "[]")} - {host.get_nsid(other)}
+    return links, known, NetworkNamespace.names()
+
+
+def wait_until_it_stands(other: int, before: object) -> None:
+    """The kernel ends namespaces a moment after their last descriptor."""
+    until = time.monotonic() + 30
+    while (after := standing(other)) != before:
+        if time.monotonic() > until:
+            raise WrongError(f"before: {before}; after: {after}")
+        time.sleep(0.1)
+
+
+# ---- reading ----
 
 
 def readings(
@@ -138,6 +257,10 @@ def readings(
         rtnetlink.link_set_up(f"v{number}")
         if not rtnetlink.link_is_up(f"v{number}"):
             raise WrongError(f"v{number} is down")
+        link = rtnetlink.get_link(f"v{number}")
+        if link.name != f"v{number}" or not link.up or rtnetlink.dump_links()[link.name] != link:
+            raise WrongError(f"{link}")
+        rtnetlink.execute(Batch().set_link(link.index, up=True).set_link(f"v{number}", up=True))
         rtnetlink.link_set_down(churned)
 
     def once(number: int, churned: str) -> None:
@@ -149,6 +272,9 @@ def readings(
         with RtnetlinkSocket(other) as visitor:
             found = visitor.dump_stats()
             check(found["v9"], 9, "v9")
+            check(get_network_interface_stats("v9", perspective="host", netns=other), 9, "v9")
+            with SysfsReader("v9", perspective="host", netns=other) as reader:
+                check(reader.read(), 9, "v9")
             check_zero(visitor.get_stats(churned))
 
     every = (sysfs, sysfs_counter, held_files, get_stats, dump_stats, dump_counters)
@@ -225,6 +351,10 @@ def read_in_process(other: int, warm_up: float) -> dict[str, object]:
         return measured(lambda deadline: read(rtnetlink, other, deadline), warm_up, SECONDS)
 
 
+def wire_in_process(number: int, mac: str, warm_up: float) -> dict[str, object]:
+    return measured(lambda deadline: wire(number, mac, deadline), warm_up, SECONDS)
+
+
 def read_in_threads(other: int, deadline: float) -> Counter[str]:
     """Four threads: two with a socket of their own, two that share one."""
     totals: Counter[str] = Counter()
@@ -263,6 +393,11 @@ def main() -> None:
     with support.inside(other), support.Links() as links:
         support.add_patterned(links, 9)
 
+    add_bridge()
+    with RtnetlinkSocket() as host:
+        mac = host.get_link(BRIDGE).mac
+    before_wiring = standing(other)
+
     warm_up = min(10.0, SECONDS / 4)
     with contextlib.ExitStack() as stack:
         deadline = time.monotonic() + SECONDS
@@ -270,21 +405,32 @@ def main() -> None:
         readers = [
             stack.enter_context(process(lambda: read_in_process(other, warm_up))) for _ in range(2)
         ]
+        wirers = [
+            stack.enter_context(process(partial(wire_in_process, number, mac, warm_up)))
+            for number in range(2, 2 + WIRERS)
+        ]
         threads = measured(lambda end: read_in_threads(other, end), warm_up, SECONDS)
         results = [("4 threads", threads)]
         results += [(f"process {n}", result()) for n, result in enumerate(readers, 1)]
+        wired = [(f"wirer {n}", result()) for n, result in enumerate(wirers, 1)]
         churn_totals = churned()
+    wait_until_it_stands(other, before_wiring)
     with process(a_million) as million:
         results.append((f"{READINGS:,} get_stats", million()))
 
     totals: Counter[str] = Counter()
-    for who, result in results:
+    for who, result in (*wired, *results):
         before, after = result["rss"]  # type: ignore[misc]
-        totals.update(result["totals"])  # type: ignore[call-overload]
+        if not who.startswith("wirer"):
+            totals.update(result["totals"])  # type: ignore[call-overload]
         print(f"{who}: RSS {before} KiB after warm-up, {after} KiB at the end")
         slack = 0 if who.endswith("get_stats") else SLACK_KIB
         if after - before > slack:
             raise WrongError(f"{who}: memory grows")
+    containers = sum(result["totals"]["wired"] for _, result in wired)  # type: ignore[index]
+    grown = max(result["rss"][1] - result["rss"][0] for _, result in wired)  # type: ignore[index]
+    if not containers:
+        raise WrongError("no container was wired")
     print("churned:", json.dumps(churn_totals))
     print("read:", json.dumps(totals))
     growth = results[-1][1]["rss"]
@@ -292,8 +438,9 @@ def main() -> None:
     print(
         f"{SECONDS:.0f} s: {churn_totals['created']:,} veth pairs churned, "
         f"{sum(totals.values()):,} readings, 0 wrong ({known[0]:,} found nothing there, "
-        f"{known[1]:,} dumps never settled); {READINGS:,} get_stats: "
-        f"RSS {growth[1] - growth[0]:+} KiB"
+        f"{known[1]:,} dumps never settled); {containers:,} containers wired by {WIRERS} "
+        f"processes, reached and taken down, 0 left, RSS {grown:+} KiB at most; "
+        f"{READINGS:,} get_stats: RSS {growth[1] - growth[0]:+} KiB"
     )
 
 

@@ -1,0 +1,251 @@
+"""Containers of runc, wired by `pynetstrat oci-hook`; see runtime.sh, which starts this.
+
+Each step compares links, addresses and routes of the host, as `ip` shows them, with what they were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wired import add_bridge, dumps
+
+from pynetstrat import Batch, NetworkNamespace, RtnetlinkSocket
+
+BUNDLE = Path(sys.argv[1])
+COMMAND = str(Path(sys.executable).with_name("pynetstrat"))
+ALLOWED = ["--bridge", "br0"]
+MARK = "pynetstrat:"
+
+LOOPBACK = {"type": "loopback"}
+done: dict[str, int] = {"containers": 0, "refused": 0, "hooks": 0}
+
+
+def veth(number: int = 2, **fields: Any) -> dict[str, Any]:
+    return {
+        "type": "veth",
+        "name": "eth0",
+        "bridge": "br0",
+        "address": f"10.9.0.{number}/24",
+        "gateway": "10.9.0.1",
+        **fields,
+    }
+
+
+def call(*command: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+
+
+def runc(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return call("runc", *arguments)
+
+
+def succeed(finished: subprocess.CompletedProcess[str]) -> str:
+    assert finished.returncode == 0, (finished.args, finished.stdout + finished.stderr)
+    return finished.stdout
+
+
+def bundle(networks: object, *command: str) -> None:
+    """The bundle, for a container with these networks."""
+    configuration = json.loads((BUNDLE / "config.json").read_text())
+    configuration["process"]["terminal"] = False
+    configuration["process"]["args"] = list(command)
+    for kind in ("bounding", "effective", "permitted"):
+        configuration["process"]["capabilities"][kind] = ["CAP_KILL", "CAP_NET_RAW"]
+    configuration["annotations"] = {"pynetstrat.networks": json.dumps(networks)}
+    configuration["hooks"] = {
+        hook: [{"path": COMMAND, "args": ["pynetstrat", "oci-hook", *ALLOWED, hook]}]
+        for hook in ("createRuntime", "poststop")
+    }
+    (BUNDLE / "config.json").write_text(json.dumps(configuration))
+
+
+def identifier() -> str:
+    """A new container's: cgroups of the whole machine are named after it."""
+    done["containers"] += 1
+    return f"pynetstrat-{os.getpid()}-{done['containers']}"
+
+
+def run(networks: object, *command: str) -> subprocess.CompletedProcess[str]:
+    """A container from its beginning to its end."""
+    bundle(networks, *command)
+    return runc("run", "--bundle", str(BUNDLE), identifier())
+
+
+@contextlib.contextmanager
+def running(networks: object) -> Iterator[str]:
+    """A container that sleeps; killed in the end, if it is there still."""
+    bundle(networks, "sleep", "600")
+    container = identifier()
+    log = BUNDLE / "log"
+    with log.open("w") as output:
+        command = ["runc", "run", "--detach", "--bundle", str(BUNDLE), container]
+        status = subprocess.run(command, stdout=output, stderr=output, timeout=60).returncode
+    assert status == 0, log.read_text()
+    try:
+        yield container
+    finally:
+        runc("delete", "--force", container)
+
+
+def state(container: str, networks: object) -> dict[str, Any]:
+    """What the runtime gives its hooks of a container."""
+    found: dict[str, Any] = json.loads(succeed(runc("state", container)))
+    found["annotations"] = {"pynetstrat.networks": json.dumps(networks)}
+    return found
+
+
+def hook(which: str, given: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    done["hooks"] += 1
+    return call(COMMAND, "oci-hook", *ALLOWED, which, text=json.dumps(given))
+
+
+def ping(container: str, address: str = "10.9.0.1") -> None:
+    succeed(runc("exec", container, "ping", "-c", "1", "-W", "5", address))
+
+
+def marks() -> set[str]:
+    """Whose the links of the host are, where they are somebody's."""
+    with RtnetlinkSocket() as sock:
+        aliases = [link.alias for link in sock.dump_links().values()]
+    return {alias.removeprefix(MARK) for alias in aliases if alias.startswith(MARK)}
+
+
+def settled(netns: NetworkNamespace) -> tuple[object, object]:
+    """Dumps of the host and of a container, once the kernel has done with IPv6 addresses."""
+    for where in (None, netns):
+        with RtnetlinkSocket(where) as sock:
+            while any(address.tentative for address in sock.dump_addresses()):
+                time.sleep(0.05)
+    return dumps(), dumps(netns)
+
+
+# ---- the steps ----
+
+
+def test_a_container_pings_the_host_and_leaves_nothing(before: object) -> None:
+    finished = run([LOOPBACK, veth()], "ping", "-c", "1", "-W", "5", "10.9.0.1")
+    assert "1 packets received" in succeed(finished)
+    assert dumps() == before
+
+
+def test_two_containers_ping_each_other(before: object) -> None:
+    with running([LOOPBACK, veth(2)]) as first, running([LOOPBACK, veth(3)]) as second:
+        assert marks() == {first, second}
+        ping(first, "10.9.0.3")
+        ping(second, "10.9.0.2")
+    assert dumps() == before
+
+
+def test_a_killed_container_leaves_nothing_even_where_its_namespace_lives_on(
+    before: object,
+) -> None:
+    with running([LOOPBACK, veth()]) as container:
+        pid = json.loads(succeed(runc("state", container)))["pid"]
+        with NetworkNamespace.of_process(pid):
+            succeed(runc("kill", container, "KILL"))
+            succeed(runc("delete", "--force", container))
+            assert marks() == set()
+    assert dumps() == before
+
+
+def test_a_hook_that_runs_twice_fails_and_leaves_the_first_run_alone(before: object) -> None:
+    networks = [LOOPBACK, veth()]
+    with running(networks) as container:
+        pid = json.loads(succeed(runc("state", container)))["pid"]
+        with NetworkNamespace.of_process(pid) as netns:
+            there = settled(netns)
+            again = hook("createRuntime", state(container, networks))
+            assert (again.returncode, again.stdout) == (1, "")
+            assert again.stderr.count("\n") == 1, again.stderr
+            assert "File exists" in again.stderr, again.stderr
+            assert (dumps(), dumps(netns)) == there
+            ping(container)
+            given = state(container, networks)
+            for _ in range(2):
+                assert succeed(hook("poststop", given)) == ""
+                assert marks() == set()
+    assert dumps() == before
+
+
+def test_where_the_second_network_is_refused_the_container_does_not_start(before: object) -> None:
+    started = "the container has started"
+    for second in (
+        veth(3, name="eth1", bridge="br1"),  # not allowed
+        veth(3, name="eth1", gateway="192.0.2.1"),  # not on the link: the kernel refuses
+        veth(3, name="eth0"),  # the name of the first
+        veth(3, name="eth1", mtu=67),
+    ):
+        finished = run([veth(), second], "sh", "-c", f"echo {started}")
+        assert finished.returncode != 0
+        assert started not in finished.stdout
+        assert "pynetstrat: " in finished.stderr, finished.stderr
+        assert dumps() == before
+        done["refused"] += 1
+
+
+def test_a_malicious_annotation_gets_nothing(before: object) -> None:
+    with running([LOOPBACK, veth()]) as victim:
+        pid = json.loads(succeed(runc("state", victim)))["pid"]
+        with RtnetlinkSocket() as sock:
+            links = sock.dump_links().values()
+        (taken,) = [link.name for link in links if link.alias == MARK + victim]
+        with NetworkNamespace.of_process(pid) as netns:
+            there = settled(netns)
+            for wish, reason in (
+                (veth(3, host_interface_name=taken), "must not name the host's interfaces"),
+                (veth(3, host_interface_name="eth7"), "must not name the host's interfaces"),
+                (veth(3, owner=victim), "the owner is the container"),
+                ({"type": "host-device", "host_interface_name": "d0"}, "this hook allows loopback"),
+                ({"type": "macvlan", "host_interface_name": "d0"}, "this hook allows loopback"),
+                ({"type": "../../etc", "name": "eth0"}, "this hook allows loopback"),
+                (veth(3, bridge="br1"), "this hook allows br0"),
+                (veth(3, bridge=""), "no point-to-point links"),
+                (veth(3, name="../eth0"), "invalid name"),
+                (veth(3, script="/bin/sh"), "networks have no such field"),
+                ([], "a network is an object"),
+                ("veth", "a network is an object"),
+            ):
+                finished = run([wish], "sh", "-c", "echo started")
+                assert finished.returncode != 0, wish
+                assert "started\n" not in finished.stdout, wish
+                assert reason in finished.stderr, finished.stderr
+                assert (dumps(), dumps(netns)) == there, wish
+                done["refused"] += 1
+            ping(victim)
+            attacker = {"id": "attacker", "pid": 0, "status": "stopped"}
+            for wish in (veth(), veth(host_interface_name=taken), veth(owner=victim)):
+                given = {**attacker, "annotations": {"pynetstrat.networks": json.dumps([wish])}}
+                hook("poststop", given)
+                assert (dumps(), dumps(netns)) == there, wish
+            ping(victim)
+    assert dumps() == before
+
+
+def main() -> None:
+    add_bridge("br0", "10.9.0.1/24")
+    add_bridge("br1", "10.8.0.1/24")
+    with RtnetlinkSocket() as sock:
+        sock.link_set_up("lo")
+        sock.execute(Batch().add_veth("d0", "d1"))
+    before = dumps()
+    for name, step in list(globals().items()):
+        if name.startswith("test_"):
+            step(before)
+            print(f"ok {name.removeprefix('test_').replace('_', ' ')}", flush=True)
+    version = succeed(runc("--version")).split()[2]
+    print(
+        f"runc {version}: {done['containers']} containers, {done['hooks']} hooks run by hand, "
+        f"{done['refused']} annotations refused: nothing left on the host, no other container "
+        "touched"
+    )
+
+
+main()

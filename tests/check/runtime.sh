@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# A real runtime: Debian's runc runs busybox in containers whose network `pynetstrat oci-hook` makes,
+# as createRuntime and poststop hook, in network and mount namespaces of the check's own. See
+# tests/check/runtime.py.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+fail() {
+    echo "runtime: $1"
+    exit 1
+}
+need() {
+    command -v "$1" >/dev/null || fail "no $1: apt-get install $2"
+}
+need runc runc
+need busybox busybox-static
+need ip iproute2
+need unshare util-linux
+[ "$(id -u)" -eq 0 ] || fail "runc needs root here"
+busybox=$(command -v busybox)
+! ldd "$busybox" >/dev/null 2>&1 || fail "$busybox needs libraries: apt-get install busybox-static"
+
+out=$PWD/build/runtime
+rm -rf "$out"
+mkdir -p "$out/rootfs"/{bin,proc,sys,dev}
+cp "$busybox" "$out/rootfs/bin/busybox"
+for name in sh ping sleep; do
+    ln -s busybox "$out/rootfs/bin/$name"
+done
+(cd "$out" && runc spec)
+export PYTHONPATH=$PWD/tests
+# /run is private: runc keeps its state there, and namespaces have their names there.
+# shellcheck disable=SC2016  # the inner shell expands it
+exec unshare --net --mount --propagation private sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' \
+    sh .venv/bin/python -W error tests/check/runtime.py "$out"

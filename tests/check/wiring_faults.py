@@ -1,0 +1,616 @@
+"""All or nothing: every system call and every message of set_up_networks made to fail, one by one.
+
+The networks are `loopback`, `veth` on a bridge, and `host-device` with a port of that bridge: up,
+with addresses of both families, routes and names. Whatever fails, `ip` has to show the same links,
+addresses and routes of both namespaces as before, to the last attribute.
+
+What fails is chosen in libc's place by faulty.c, which is preloaded. A message is refused, or it is
+carried out and then answered with an error, or its ack is lost. The same faults are tried while a
+set-up that the kernel refuses is undone, and in tear_down_networks: there what is left has to be
+named in the error.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import ctypes
+import errno
+import gc
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import support
+from wired import quieten
+
+from pynetstrat import (
+    Batch,
+    KernelError,
+    NetstratError,
+    Network,
+    NetworkNamespace,
+    Route,
+    RtnetlinkSocket,
+    check_networks,
+    set_up_networks,
+    tear_down_networks,
+)
+from pynetstrat.cli import sandbox
+from pynetstrat.wiring import Wiring
+
+# By system call, in the order of faulty.c: the errnos that it may have (the manual pages, the
+# kernel's code).
+CALLS = {
+    "socket": "EMFILE ENOBUFS EPERM",
+    "setsockopt": "ENOPROTOOPT",
+    "getsockopt": "ENOPROTOOPT",
+    "send": "EINTR ENOBUFS",
+    "recvfrom": "EAGAIN EINTR ENOMEM",
+    "poll": "EINTR ENOMEM",
+    "open": "EACCES EMFILE ENOENT",
+    "close": "EINTR EIO",
+    "dup": "EMFILE",
+    "fstat": "EIO",
+    "stat": "ENOENT",
+    "ioctl": "ENOTTY EPERM",
+    "setns": "EINVAL EPERM",
+    "pthread_create": "EAGAIN",
+    "getrandom": "EINTR",  # after ENOSYS Python keeps /dev/urandom open
+}
+MESSAGE = len(CALLS)
+# Nothing waits, since the kernel answers at once, and no batch is so long that its queue matters;
+# which of the two Python takes for os.stat() and os.fstat() depends on how it was built.
+RARE = {"poll", "getsockopt", "fstat", "stat"}
+# By strace's names: what stands in faulty.c, and what is the memory's, the threads' and the clock's
+# own (short of memory, Python itself raises MemoryError).
+STRACED = (
+    "socket setsockopt getsockopt sendto recvfrom poll openat close fcntl fstat newfstatat ioctl "
+    "setns clone3 clone getrandom"
+)
+BESIDE = (
+    "brk mmap munmap mprotect madvise futex rt_sigprocmask set_robust_list rseq exit exit_group "
+    "clock_gettime gettid getpid sched_yield restart_syscall"
+)
+# How a message may be answered.
+KINDS = {
+    "refused": (0, "EPERM EINVAL EBUSY ENOMEM"),
+    "carried out, then an error": (1, "EINVAL"),
+    "carried out, its ack lost": (2, "ENOBUFS"),
+}
+# Questions, which change nothing: linux/rtnetlink.h numbers the types in fours.
+GET = 2
+
+BRIDGE, FREE_BRIDGE, DEVICE, PORT, HOME = "br0", "br1", "dev0", "far0", "h0"
+ALIAS, ALTNAME = "somebody else's", "a-longer-name-of-dev0"
+BEFORE = (
+    f"link set {DEVICE} alias lent",
+    f"link property add dev {DEVICE} altname {ALTNAME}",
+    f"link set {DEVICE} type bridge_slave hairpin on",
+    f"address add 192.0.2.5/24 brd + dev {DEVICE}",
+    f"address add 192.0.2.6/24 dev {DEVICE} label {DEVICE}:6",
+    f"address add 2001:db8::5/64 dev {DEVICE} nodad",
+    "route add 198.51.100.0/24 via 192.0.2.9 metric 7",
+    f"route add 203.0.113.0/24 dev {DEVICE} src 192.0.2.6 mtu 1300",
+    "route add 2001:db8:1::/64 via 2001:db8::9 metric 9",
+)
+
+
+# What a worker of the kernel's adds when it gets round to it.
+READY = {("2001:db8::5", DEVICE), *(("ff00::/8", name) for name in (BRIDGE, DEVICE, PORT))}
+IPV6_ROUTES = "host: IPv6 routes"
+
+
+def networks(bridge: str, *, refused: bool = False) -> list[Network]:
+    pair = Network(
+        "veth",
+        name="eth0",
+        host_interface_name=HOME,
+        bridge=bridge,
+        hairpin_mode=True,
+        address="10.0.0.2/24",
+        gateway="10.0.0.1",
+        ipv6_address="fd00::2/64",
+        ipv6_gateway="fd00::1",
+        owner="c1",
+    )
+    device = Network(
+        "host-device",
+        name="net0",
+        host_interface_name=DEVICE,
+        bridge=BRIDGE,
+        hairpin_mode=True,
+        mtu=1400,
+        address="10.1.0.2/24",
+        routes=[Route("10.2.0.0/16", gateway="10.1.0.1")],
+        owner="c1",
+    )
+    given = [Network("loopback", name="lo"), pair, device]
+    if refused:  # by the kernel, at the very end: there is no way to that gateway
+        routes = [Route("10.3.0.0/16", gateway="10.4.0.1")]
+        given.append(Network("veth", name="eth1", host_interface_name="h1", routes=routes))
+    return given
+
+
+# ---- the two namespaces ----
+
+
+class Stage:
+    """A host's namespace, which becomes the process's own, and a container's."""
+
+    def __init__(self, free_bridge: bool = False) -> None:
+        sandbox.unshare(sandbox.CLONE_NEWNET)
+        quieten()  # link-local addresses come and go by themselves
+        with RtnetlinkSocket() as host:
+            host.execute(
+                Batch()
+                .set_link("lo", up=True)
+                .add_bridge(BRIDGE, up=True)
+                .add_veth(DEVICE, PORT, mtu=1450, txqueuelen=500, mac="02:00:5e:10:00:01")
+                .set_link(PORT, up=True, mac="02:00:5e:10:00:02")
+            )
+            if free_bridge:
+                host.execute(Batch().add_bridge(FREE_BRIDGE, up=True))
+            master = host.get_link(BRIDGE).index
+            host.execute(Batch().set_link(DEVICE, master=master, up=True))
+        subprocess.run(["ip", "-batch", "-"], input="\n".join(BEFORE), text=True, check=True)
+        self.container = NetworkNamespace.create()
+        quieten(self.container)
+        self.before = self.look()
+        while READY - {(route["dst"], route["dev"]) for route in self.before[IPV6_ROUTES]}:
+            self.before = self.look()
+
+    def set_up(self, asked: list[Network]) -> list[Network]:
+        return set_up_networks(asked, netns=self.container)
+
+    def tear_down(self, made: list[Network]) -> None:
+        tear_down_networks(made, netns=self.container)
+
+    def close(self) -> None:
+        self.container.close()
+
+    def look(self) -> dict[str, Any]:
+        return {**_dump("host", None), **_dump("container", self.container)}
+
+
+# What the kernel does not give back, and what goes by the clock.
+_VOLATILE = (
+    *("qdisc", "operstate", "state", "statistics", "stats", "stats64", "carrier", "linkmode"),
+    *("valid_life_time", "preferred_life_time", "topology_change", "topology_change_detected"),
+)
+_VOLATILE_FLAGS = ("NO-CARRIER", "LOWER_UP", "linkdown", "dead")
+_ASKED = {
+    "links": "link show",
+    "addresses": "address show",
+    "IPv4 routes": "-4 route show table all",
+    "IPv6 routes": "-6 route show table all",
+}
+_BETWEEN = "----"
+
+
+def _settled(entry: Any) -> Any:
+    if isinstance(entry, list):
+        return [_settled(part) for part in entry if part not in ({}, *_VOLATILE_FLAGS)]
+    if not isinstance(entry, dict):
+        return entry
+    kept = {
+        key: _settled(value)
+        for key, value in entry.items()
+        if key not in _VOLATILE and not key.endswith("_timer")
+    }
+    # A bridge that has taken no address yet keeps the one that it has before it gets its first
+    # port of ours (or it would take that one's), and the kernel has no way to take that back: its
+    # id, which was without a MAC address, then holds it. And it computes the limit of a bridge's
+    # segments when ports come or go, not when the bridge is made.
+    if entry.get("ifname") == FREE_BRIDGE:
+        kept.pop("tso_max_size", None)
+        for key in ("bridge_id", "root_id"):
+            kept.get("linkinfo", {}).get("info_data", {}).pop(key, None)
+    return kept
+
+
+def _dump(whose: str, netns: NetworkNamespace | None) -> dict[str, Any]:
+    run = netns.run if netns is not None else subprocess.run
+    script = f"; echo {_BETWEEN}; ".join(f"ip -json -details {what}" for what in _ASKED.values())
+    found = run(["sh", "-ec", script], capture_output=True, text=True, check=True)
+    texts = [text.strip() for text in found.stdout.split(_BETWEEN)]
+    return {
+        f"{whose}: {what}": _settled(json.loads(text or "[]"))
+        for what, text in zip(_ASKED, texts, strict=True)
+    }
+
+
+def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    differing = []
+    for what in wanted:
+        # The kernel lists IPv6 routes of one prefix and metric in the order in which they came.
+        ordered = not what.endswith("IPv6 routes")
+        missing = [entry for entry in wanted[what] if entry not in found[what]]
+        more = [entry for entry in found[what] if entry not in wanted[what]]
+        for one in missing:
+            twins = [entry for entry in more if _name(entry) == _name(one)]
+            differing.append(f"{what}: missing {_without(one, twins)}")
+        for one in more:
+            twins = [entry for entry in missing if _name(entry) == _name(one)]
+            differing.append(f"{what}: there is {_without(one, twins)}")
+        if not missing and not more and ordered and wanted[what] != found[what]:
+            differing.append(f"{what}: in another order: {[_name(entry) for entry in found[what]]}")
+        if len(wanted[what]) != len(found[what]):
+            differing.append(f"{what}: {len(found[what])}, not {len(wanted[what])}")
+    return differing
+
+
+def _name(entry: dict[str, Any]) -> tuple[object, ...]:
+    return entry.get("ifname") or entry.get("dev", ""), entry.get("dst")
+
+
+def _without(entry: dict[str, Any], twins: list[dict[str, Any]]) -> str:
+    """An entry, but for what it has in common with one that stands in its place."""
+    if not twins:
+        return str(entry)
+    return f"{_name(entry)}: " + str(_difference(entry, twins[0]))
+
+
+def _difference(one: Any, other: Any) -> Any:
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return one
+    keys = [key for key in one if one[key] != other.get(key)]
+    return {key: _difference(one[key], other.get(key)) for key in keys}
+
+
+def settle(stage: Stage, wanted: dict[str, Any]) -> list[str]:
+    """What differs once the kernel's workers are done."""
+    until = time.monotonic() + 1
+    while True:
+        found = differences(wanted, stage.look())
+        if not found or time.monotonic() > until:
+            return found
+        time.sleep(0.02)
+
+
+# ---- faults ----
+
+faulty: Any = None
+
+
+class Fault:
+    """What fails: a call or a message, the how manieth, how and with which error."""
+
+    def __init__(self, what: int, kind: int, number: int, error: str, text: str) -> None:
+        self.what, self.kind, self.number = what, kind, number
+        self.error = getattr(errno, error) if error else 0
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+    def strike(self, work: Callable[[], object]) -> tuple[BaseException | None, bool]:
+        """What `work` raised, and whether it came to the fault."""
+        faulty.faulty_arm(self.what, self.kind, self.number, self.error)
+        try:
+            work()
+        except BaseException as error:
+            return error, bool(faulty.faulty_disarm())
+        return None, bool(faulty.faulty_disarm())
+
+
+NOTHING = Fault(0, 0, 0, "", "nothing")
+
+
+def faults(
+    counts: list[int], types: list[int], first: list[int] | None = None, *, brief: bool = True
+) -> Iterator[Fault]:
+    """Every fault there is.
+
+    Parameters:
+        counts, types: how many calls and messages there are, and their types.
+        first: how many of them are left out.
+        brief: each call and each answer with one error only.
+    """
+    first = first or [0] * len(counts)
+    most = 1 if brief else None
+    for what, (call, errors) in enumerate(CALLS.items()):
+        for number in range(first[what] + 1, counts[what] + 1):
+            for error in errors.split()[:most]:
+                yield Fault(what, 0, number, error, f"{call} number {number}: {error}")
+    for number in range(first[MESSAGE] + 1, counts[MESSAGE] + 1):
+        for name, (kind, errors) in KINDS.items():
+            if kind == 1 and types[number] % 4 == GET:
+                continue
+            for error in errors.split()[:most]:
+                shown = f"message {number} (type {types[number]}) {name}: {error}"
+                yield Fault(MESSAGE, kind, number, error, shown)
+
+
+def count() -> list[int]:
+    return [faulty.faulty_count(what) for what in range(len(CALLS) + 1)]
+
+
+def measure(work: Callable[[], object]) -> tuple[list[int], list[int]]:
+    """How many calls there are of each kind, and messages of which type."""
+    with contextlib.suppress(NetstratError):
+        NOTHING.strike(work)
+    counts = count()
+    return counts, [faulty.faulty_type(number) for number in range(counts[MESSAGE] + 1)]
+
+
+def threads_elsewhere() -> list[str]:
+    home = Path("/proc/thread-self/ns/net").readlink()
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if (task / "ns/net").readlink() != home:
+                found.append(task.name)
+    return found
+
+
+KNOWN = ("lo", "eth0", "eth1", "net0", HOME, "h1", DEVICE, BRIDGE, FREE_BRIDGE)
+
+
+def unnamed(error: BaseException) -> str:
+    """What is wrong with an error: it has to be ours, and name interface and step.
+
+    Where the namespace can't be opened, it stands for all interfaces.
+    """
+    if not isinstance(error, NetstratError):
+        return f"not an error of ours: {error!r}"
+    text = str(error)
+    if not is_named(text, set(KNOWN)) and not stands_for_all(error):
+        return f"no interface is named: {error!r} {text}"
+    steps = [getattr(part, "operation", "") for part in getattr(error, "errors", [error])]
+    if not any(step and step in text for step in steps):
+        return f"no step is named: {error!r} {text}"
+    return ""
+
+
+def is_named(text: str, names: set[str]) -> bool:
+    return any(re.search(rf"\b{name}\b", text) for name in names)
+
+
+def stands_for_all(error: BaseException) -> bool:
+    return isinstance(error, KernelError) and "namespace" in str(error.filename)
+
+
+class Findings:
+    def __init__(self) -> None:
+        self.tried: collections.Counter[str] = collections.Counter()
+        self.ended: collections.Counter[str] = collections.Counter()
+        self.found = 0
+
+    def add(self, where: str, fault: object, text: str) -> None:
+        self.found += 1
+        print(f"FINDING {where}: {fault}: {text}", flush=True)
+
+    def count(self, where: str, fault: Fault, ended: str) -> None:
+        kind = "messages" if fault.what == MESSAGE else "system calls"
+        self.tried[f"{where}, {kind}"] += 1
+        self.ended[ended] += 1
+
+
+findings = Findings()
+
+
+@contextlib.contextmanager
+def nothing_left(where: str, fault: Fault) -> Iterator[None]:
+    """No descriptor, and no thread in a foreign namespace."""
+    before = support.descriptors()
+    yield
+    gc.collect()
+    after = support.descriptors()
+    if after != before:
+        findings.add(where, fault, f"descriptors: {set(after.items()) ^ set(before.items())}")
+    if threads_elsewhere():
+        findings.add(where, fault, "a thread is left in a foreign namespace")
+
+
+def try_set_up(bridge: str) -> None:
+    free_bridge = bridge == FREE_BRIDGE
+    where = f"set-up, bridge {'without' if free_bridge else 'with'} ports"
+    stage = Stage(free_bridge)
+    asked = networks(bridge)
+    counts, types = measure(partial(stage.set_up, asked))
+    for call, number in zip(CALLS, counts, strict=False):
+        if not number and call not in RARE:
+            findings.add(where, call, "never called")
+    stage.close()
+    stage = Stage(free_bridge)
+    for fault in faults(counts, types, brief=free_bridge):
+        with nothing_left(where, fault):
+            error, struck = fault.strike(partial(stage.set_up, asked))
+        if not struck:
+            findings.add(where, fault, "it did not come to that")
+        findings.count(where, fault, "ok" if error is None else "error")
+        if error is None:
+            for different in check_networks(asked, netns=stage.container):
+                findings.add(where, fault, f"no error, but {different}")
+            stage.tear_down(asked)
+        else:
+            wrong = unnamed(error)
+            if wrong:
+                findings.add(where, fault, wrong)
+            if "could not be undone" in str(error):
+                findings.add(where, fault, str(error))
+            left = settle(stage, stage.before)
+            if left:
+                findings.add(where, fault, f"{error}\n    " + "\n    ".join(left))
+        if error is None or left or free_bridge:
+            stage.close()
+            stage = Stage(free_bridge)
+    stage.close()
+
+
+def left_over(wanted: dict[str, Any], found: dict[str, Any]) -> set[str]:
+    """The links that are not as they should be, where they were and where they are."""
+    names: set[str] = set()
+    for what in wanted:
+        for one, other in ((wanted, found), (found, wanted)):
+            entries = [entry for entry in one[what] if entry not in other[what]]
+            names |= {entry.get("ifname") or entry.get("dev", "") for entry in entries}
+    return names
+
+
+def try_undoing() -> None:
+    """A set-up that the kernel refuses at its very end; each call and message that undoes fails."""
+    where = "undoing"
+    stage = Stage()
+    asked = networks(BRIDGE, refused=True)
+    first: list[int] = []
+    extend = Wiring.extend
+
+    def begin(self: Wiring) -> None:
+        first[:] = first or count()
+        extend(self)
+
+    Wiring.extend = begin  # type: ignore[method-assign]
+    counts, types = measure(partial(stage.set_up, asked))
+    Wiring.extend = extend  # type: ignore[method-assign]
+    stage.close()
+    stage = Stage()
+    for fault in faults(counts, types, first):
+        with nothing_left(where, fault):
+            error, struck = fault.strike(partial(stage.set_up, asked))
+        if not struck or error is None:
+            findings.add(where, fault, f"it did not come to that: {error}")
+            continue
+        left = settle(stage, stage.before)
+        findings.count(where, fault, "undone" if not left else "named")
+        text = str(error)
+        if left:
+            names = left_over(stage.before, stage.look())
+            if "could not be undone" not in text or not is_named(text, names):
+                findings.add(
+                    where, fault, f"{error}: not named: {names}\n    " + "\n    ".join(left)
+                )
+            stage.close()
+            stage = Stage()
+    stage.close()
+
+
+def try_tear_down() -> None:
+    where = "tear-down"
+    stage = Stage()
+    made = stage.set_up(networks(BRIDGE))
+    counts, types = measure(partial(stage.tear_down, made))
+    time.sleep(0.5)  # for the kernel's workers
+    after = stage.look()
+    stage.close()
+    for fault in faults(counts, types):
+        stage = Stage()
+        made = stage.set_up(networks(BRIDGE))
+        with nothing_left(where, fault):
+            error, struck = fault.strike(partial(stage.tear_down, made))
+        if not struck:
+            findings.add(where, fault, "it did not come to that")
+        left = settle(stage, after)
+        findings.count(where, fault, "ok" if error is None else "error")
+        if error is None and left:
+            findings.add(where, fault, "no error, but\n    " + "\n    ".join(left))
+        if error is not None:
+            wrong = unnamed(error)
+            if wrong:
+                findings.add(where, fault, wrong)
+            found = stage.look()
+            named = is_named(str(error), left_over(after, found)) or stands_for_all(error)
+            if left and not named:
+                findings.add(where, fault, f"{error}: not named: {left}")
+            try:
+                stage.tear_down(made)
+            except NetstratError as again:
+                findings.add(where, fault, f"{error}, and the second time {again}")
+            left = settle(stage, after)
+            if left:
+                findings.add(where, fault, f"{error}, and after\n    " + "\n    ".join(left))
+        stage.close()
+
+
+# ---- which system calls there are ----
+
+
+def once() -> None:
+    """Between two looks at files that there are not: what is traced."""
+    stage = Stage()
+    asked = networks(BRIDGE)
+    Path("/begin").exists()
+    made = stage.set_up(asked)
+    stage.tear_down(made)
+    Path("/end").exists()
+    stage.close()
+
+
+def check_calls(folder: str) -> None:
+    """That there is no system call that faulty.c does not know."""
+    log = f"{folder}/trace"
+    command = ["strace", "-f", "-o", log, sys.executable, "-W", "error", __file__, "once"]
+    subprocess.run(command, check=True)
+    within = Path(log).read_text().partition('"/begin"')[2].partition('"/end"')[0]
+    lines = within.splitlines()[1:-1]
+    seen = {match[1] for line in lines if (match := re.match(r"\d+ +(?:<\.\.\. )?(\w+)", line))}
+    if not {"socket", "sendto", "recvfrom", "setns"} <= seen:
+        findings.add("strace", command, f"it shows {seen} alone")
+    print("  system calls:", *sorted(seen & set(STRACED.split())))
+    for call in sorted(seen - set(f"{STRACED} {BESIDE}".split())):
+        findings.add("strace", call, "nothing makes this system call fail")
+
+
+# ---- all of it ----
+
+# Side by side: most of their time the kernel waits for all processors to have noticed a change.
+PARTS: dict[str, Callable[[], None]] = {
+    "set-up": lambda: try_set_up(BRIDGE),
+    "set-up-without-ports": lambda: try_set_up(FREE_BRIDGE),
+    "undoing": try_undoing,
+    "tear-down": try_tear_down,
+}
+
+
+def work(part: str) -> None:
+    global faulty
+    faulty = ctypes.CDLL(os.environ.pop("LD_PRELOAD"))
+    sandbox.enter()
+    PARTS[part]()
+    for name, number in findings.tried.items():
+        print(f"  {name:36} {number:5} faults")
+    print("  ended:", ", ".join(f"{name} {number}" for name, number in findings.ended.items()))
+    print(f"{sum(findings.tried.values())} faults tried, {findings.found} findings")
+
+
+def main() -> None:
+    if sys.argv[1:] == ["once"]:
+        sandbox.enter()
+        once()
+        return
+    if sys.argv[1:]:
+        work(sys.argv[1])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        check_calls(folder)
+    command = [sys.executable, "-W", "error", __file__]
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "LD_PRELOAD": os.environ["FAULTY"]}
+    children = [subprocess.Popen([*command, part], env=environment, **options) for part in PARTS]
+    tried, found = 0, findings.found
+    for child in children:
+        text = child.communicate()[0]
+        *lines, last = text.splitlines() or [""]
+        print(*lines, sep="\n")
+        counted = re.match(r"(\d+) faults tried, (\d+) findings", last)
+        if child.returncode or not counted:
+            sys.exit(f"{child.args} ended with status {child.returncode}: {last}")
+        tried += int(counted[1])
+        found += int(counted[2])
+    print(f"{tried} faults tried, {found} findings")
+    sys.exit(found > 0)
+
+
+if __name__ == "__main__":
+    main()
