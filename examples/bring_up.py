@@ -4,7 +4,7 @@
 Shows `get_strategy` and `initialize(netns=...)`. The calling thread never changes namespace, so a
 program with many threads can do this for many containers at once.
 
-    bring_up.py PID | PATH        (PATH: /run/netns/NAME, /proc/PID/ns/net)
+    bring_up.py PID | NAME | PATH        (NAME: of /run/netns; PATH: such as /proc/PID/ns/net)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pynetstrat import NetstratError, Network, RtnetlinkSocket, get_strategy
 def main() -> None:
     """Brings it up, and shows that it is."""
     if len(sys.argv) != 2:
-        sys.exit("usage: bring_up.py PID | PATH")
+        sys.exit("usage: bring_up.py PID | NAME | PATH")
     target = sys.argv[1]
     netns = f"/proc/{target}/ns/net" if target.isdigit() else target
     network = Network(type="loopback", name="lo")

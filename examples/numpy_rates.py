@@ -30,8 +30,11 @@ def busiest(interval: float, rows: int) -> None:
     before = np.asarray(first.counters)
     now = np.asarray(second.counters)
     assert not now.flags.owndata  # it is the memory of the dump: nothing was copied
-    # The rows of the interfaces that were there both times.
+    # The rows of the interfaces that were there both times. Where a counter has fallen, a new
+    # interface was given the index of one that was deleted.
     _, at, then_at = np.intersect1d(second.ifindexes, first.ifindexes, return_indices=True)
+    same = (now[at] >= before[then_at]).all(axis=1)
+    at, then_at = at[same], then_at[same]
     rates = (now[at] - before[then_at]) / seconds
     moved = rates[:, 0] + rates[:, 4]  # rx_bytes and tx_bytes
     for row in np.argsort(moved, kind="stable")[::-1][:rows]:

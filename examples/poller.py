@@ -2,8 +2,9 @@
 """Rates of every interface of the namespace, once a second.
 
 Shows `RtnetlinkSocket.dump_counters`: one exchange with the kernel for all interfaces, on a socket
-that is kept. Interfaces are told apart by their index, which a rename leaves alone; one that is
-deleted and made again gets a new one, so that no rate is ever negative.
+that is kept. Interfaces are identified by their index, which a rename leaves alone. An interface
+that is made anew may be given the index of one that was deleted: where a counter has fallen, no
+rate is shown until the next turn.
 
     poller.py [SECONDS [TIMES]]
 """
@@ -34,10 +35,13 @@ def poll(interval: float, times: int | None) -> None:
             if turn:
                 print(f"{'interface':16}" + "".join(f"{title:>12}" for title in COLUMNS))
             for name, (index, row) in zip(table.names, rows.items(), strict=True):
-                if index in before:
-                    change = [new - old for new, old in zip(row, before[index], strict=True)]
-                    rates = (change[at] / unit / (now - then) for at, unit in COLUMNS.values())
-                    print(f"{name:16}" + "".join(f"{rate:12.1f}" for rate in rates))
+                if index not in before:
+                    continue
+                change = [new - old for new, old in zip(row, before[index], strict=True)]
+                if min(change) < 0:  # another interface has this index now
+                    continue
+                rates = (change[at] / unit / (now - then) for at, unit in COLUMNS.values())
+                print(f"{name:16}" + "".join(f"{rate:12.1f}" for rate in rates))
             before, then = rows, now
             sys.stdout.flush()
 
