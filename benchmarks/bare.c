@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bare system calls: what the core does, with the same calls and the same arguments, but without
- * a single check and without reading what came back. The floor that nothing on top of the kernel can
- * get below; benchmarks/instructions.py has what the core adds to it.
+ * The bare system calls: what the core does, with the same calls and the same arguments, but
+ * without a single check and without reading what came back. The floor that nothing on top of the
+ * kernel can get below; benchmarks/instructions.py has what the core adds to it.
  *
- *   bare IFACE ROOT          serves: each line "OPERATION LOOPS" is answered with a line, nanoseconds
+ *   bare IFACE ROOT          serves: each line "OPERATION LOOPS" is answered with nanoseconds
  *   bare IFACE ROOT OP..     prints the median of each operation, in nanoseconds
  *
  * Between two values of Python's, the benchmark asks for one of these: drift meets both.

@@ -34,7 +34,12 @@ COLOURS = {
     "psutil": "#3c9d5a",
     "pyroute2": "#b8433a",
     "ip": "#7b5aa6",
+    "ip -batch": "#a08cc0",
+    "ip, by group": "#a08cc0",
     "CNI plugin": "#4a3a66",
+    "CNI bridge": "#4a3a66",
+    "CNI ptp": "#4a3a66",
+    "one by one": "#d9822b",
 }
 TITLES = {
     "get_stats": "one interface's counters, rtnetlink",
@@ -42,6 +47,13 @@ TITLES = {
     "sysfs_once": "one interface's counters, one shot",
     "up_kept": "lo up, kept socket",
     "up_fresh": "lo up, one shot",
+}
+WIRING_TITLES = {
+    "wire": "a container wired: bridge, MAC, MTU, address, gateway, lo",
+    "cycle": "wired and torn down",
+    "wire_many": "200 containers wired on one bridge",
+    "pairs_made": "1,000 veth pairs made",
+    "pairs_deleted": "1,000 veth pairs deleted",
 }
 Medians = dict[tuple[str, str], float]
 
@@ -60,10 +72,31 @@ def _label(seconds: float) -> str:
 
 
 def peers(medians: Medians, path: Path) -> None:
-    """Time per operation against the peers: bars on a logarithmic scale."""
+    """Time per operation against the peers."""
+    _bars(medians, TITLES, 1e-6, (1, 20_000), path)
+
+
+def wiring(medians: Medians, path: Path) -> None:
+    """The same for containers and pairs."""
+    _bars(medians, WIRING_TITLES, 1e-3, (0.3, 100_000), path)
+
+
+def _bars(
+    medians: Medians,
+    titles: dict[str, str],
+    scale: float,
+    limits: tuple[float, float],
+    path: Path,
+) -> None:
+    """Bars on a logarithmic scale, one panel for each of the groups in `titles`.
+
+    Parameters:
+        scale: of the axis, in seconds: 1e-6 or 1e-3.
+        limits: of the axis.
+    """
     groups = {
         group: {case: value for (name, case), value in medians.items() if name == group}
-        for group in TITLES
+        for group in titles
     }
     heights = [len(cases) for cases in groups.values()]
     figure, axes = plt.subplots(
@@ -75,17 +108,18 @@ def peers(medians: Medians, path: Path) -> None:
     )
     for axis, (group, cases) in zip(axes, groups.items(), strict=True):
         names = list(cases)
-        values = [value * 1e6 for value in cases.values()]
+        values = [value / scale for value in cases.values()]
         axis.barh(names, values, color=[COLOURS[name] for name in names], height=0.75)
         for row, value in enumerate(values):
-            axis.text(value * 1.08, row, _label(value / 1e6), va="center", fontsize=8)
+            axis.text(value * 1.08, row, _label(value * scale), va="center", fontsize=8)
         axis.invert_yaxis()
         axis.set_xscale("log")
-        axis.set_title(TITLES[group], loc="left", fontsize=9, fontweight="bold")
+        axis.set_title(titles[group], loc="left", fontsize=9, fontweight="bold")
         axis.tick_params(axis="y", length=0)
         axis.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes[0].set_xlim(1, 20_000)
-    axes[-1].set_xlabel("µs for one operation (logarithmic; shorter is better)")
+    axes[0].set_xlim(*limits)
+    unit = "µs" if scale == 1e-6 else "ms"
+    axes[-1].set_xlabel(f"{unit} for one operation (logarithmic; shorter is better)")
     figure.tight_layout(h_pad=0.6)
     _save(figure, path)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from itertools import repeat
 from time import perf_counter
 
-# A case is measured by a function that does the work so many times, and tells the seconds it took.
+# A case is measured by a function that does the work so many times, and returns the seconds taken.
 Timer = Callable[[int], float]
 
 
@@ -32,26 +32,30 @@ def python(work: Callable[[], object]) -> Timer:
     return run
 
 
-def process(
+def command(
     arguments: list[str], environment: dict[str, str] | None = None, stdin: str = os.devnull
-) -> Timer:
-    """The case of a whole process, from its start to its end; it has to succeed."""
+) -> Callable[[], None]:
+    """Runs a whole process, from its start to its end; it has to succeed."""
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, stdin, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
     ]
     environment = dict(os.environ) if environment is None else environment
 
-    def run(loops: int) -> float:
-        start = perf_counter()
-        for _ in range(loops):
-            child = os.posix_spawn(arguments[0], arguments, environment, file_actions=actions)
-            _, status = os.waitpid(child, 0)
-            if status != 0:
-                raise RuntimeError(f"{arguments}: wait status {status}")
-        return perf_counter() - start
+    def run() -> None:
+        child = os.posix_spawn(arguments[0], arguments, environment, file_actions=actions)
+        _, status = os.waitpid(child, 0)
+        if status != 0:
+            raise RuntimeError(f"{arguments}: wait status {status}")
 
     return run
+
+
+def process(
+    arguments: list[str], environment: dict[str, str] | None = None, stdin: str = os.devnull
+) -> Timer:
+    """The case of a whole process."""
+    return python(command(arguments, environment, stdin))
 
 
 class Server:

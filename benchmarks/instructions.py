@@ -22,7 +22,7 @@ from pathlib import Path
 import veth
 
 import pynetstrat
-from pynetstrat import sandbox
+from pynetstrat.cli import sandbox
 
 HERE = Path(__file__).parent
 KEPT = HERE / "instructions.json"
@@ -33,6 +33,7 @@ OPERATIONS = (
     "dump_stats",
     "reader_read",
     "sysfs_read",
+    "sysfs_read_in_place",
     "parse_counter",
 )
 TIMES = 1000

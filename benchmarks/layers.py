@@ -15,7 +15,7 @@ import work
 from pynetstrat._core import ffi, lib
 
 import pynetstrat
-from pynetstrat import _native, sandbox
+from pynetstrat.cli import sandbox
 
 
 def layers(bare: harness.Server) -> dict[str, dict[str, harness.Timer]]:
@@ -33,7 +33,9 @@ def layers(bare: harness.Server) -> dict[str, dict[str, harness.Timer]]:
         "get_stats": {
             "bare C": bare.timer("get_stats"),
             "core, by cffi": python(
-                partial(lib.netstrat_get_stats, native._sock, index, counters, error)
+                partial(
+                    lib.netstrat_counters_get, native._sock, native._watch, index, counters, error
+                )
             ),
             "and a list": python(partial(native.get_stats, index, work.INTERFACE)),
             "public": python(partial(socket.get_stats, work.INTERFACE)),
@@ -51,15 +53,15 @@ def layers(bare: harness.Server) -> dict[str, dict[str, harness.Timer]]:
         "SysfsReader.read": {
             "bare C": bare.timer("sysfs_held"),
             "core, by cffi": python(
-                partial(lib.netstrat_reader_read, reader._reader._reader, counters, error)
+                partial(lib.netstrat_sysfs_reader_read, reader._native._reader, counters, error)
             ),
-            "and a list": python(reader._reader.read),
+            "and a list": python(reader._native.read),
             "public": python(reader.read),
         },
         "Loopback.initialize": {
             "bare C": bare.timer("up_fresh"),
             "core, by cffi": python(partial(lib.netstrat_link_set_up_once, b"lo", error)),
-            "and the name": python(partial(_native.link_set_up_once, "lo")),
+            "and the name": python(partial(pynetstrat.link_set_up, "lo")),
             "public": python(pynetstrat.Loopback().initialize),
         },
     }

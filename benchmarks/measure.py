@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter_ns
 
 import harness
+import wiring
 import work
 
 import pynetstrat
@@ -18,13 +19,20 @@ HERE = Path(__file__).parent
 Runs = dict[str, list[dict]]
 
 
-def group(name: str, bare: str, processes: int, values: int, seconds: float) -> Runs:
-    """One of work.GROUPS, in so many fresh sets of processes."""
+def group(name: str, bare: Path, processes: int, values: int, seconds: float) -> Runs:
+    """One of work.GROUPS, in so many fresh sets of processes.
+
+    Parameters:
+        bare: the directory of the two programs of the bare system calls.
+    """
     _, operation, cases = work.GROUPS[name]
     interface = "lo" if name == "dump" else work.INTERFACE  # a namespace may have nothing but lo
+    program = [str(bare / "bare"), interface, "/sys/class/net"]
+    if name in work.CONTAINERS:
+        program = [str(bare / "bare_wiring"), str(work.CONTAINERS[name]), str(wiring.PAIRS)]
     runs: Runs = {}
     for _ in range(processes):
-        servers = {"bare C": harness.Server([bare, interface, "/sys/class/net"])}
+        servers = {"bare C": harness.Server(program)}
         for case in cases.keys() - work.missing():
             servers[case] = harness.Server([sys.executable, str(HERE / "worker.py"), name, case])
         timers = {
@@ -40,11 +48,12 @@ def group(name: str, bare: str, processes: int, values: int, seconds: float) -> 
 def startup(values: int) -> Runs:
     """Whole interpreters. Not the virtual environment's: its start-up files (*.pth) cost more than
     what is measured, and belong to the tools that are installed beside. `-I`: no user's, either."""
-    packages = [str(HERE.parent), *(path for path in sys.path if path.endswith("site-packages"))]
+    installed = [path for path in sys.path if path.endswith("site-packages")]
+    packages = [str(HERE.parent), str(HERE.parent / "tests"), *installed]
     programs = {
         "bare interpreter": "",
         "pynetstrat, lo up": "import pynetstrat; pynetstrat.get_strategy('loopback').initialize()",
-        "reference.py, lo up": "import pynetstrat.reference as r; r.link_set_up('lo')",
+        "reference.py, lo up": "import reference; reference.link_set_up('lo')",
         "psutil, import": "import psutil",
         "pyroute2, import": "import pyroute2",
     }

@@ -12,18 +12,23 @@ import os
 import shutil
 import socket
 import struct
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import wiring
 from harness import Timer, process, python
 
 import pynetstrat
-from pynetstrat import NetworkInterface, reference
+from pynetstrat import NetworkInterface
+
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+import reference  # the pure-Python path, which the tests hold the core against
 
 INTERFACE = "bench0"
-CNI_PLUGIN = "/usr/lib/cni/loopback"
+CNI_PLUGIN = str(wiring.CNI / "loopback")
 FILES = (
     *("rx_bytes", "rx_packets", "rx_errors", "rx_dropped"),
     *("tx_bytes", "tx_packets", "tx_errors", "tx_dropped"),
@@ -204,11 +209,69 @@ GROUPS: dict[str, tuple[str, str, dict[str, Case]]] = {
 }
 
 
+def _wired(way: Callable[[wiring.Host], tuple[wiring.Work, wiring.Work]]) -> Case:
+    def case() -> Timer:
+        host = wiring.Host(CONTAINERS["wire"])
+        return host.wired(way(host)[0])
+
+    return case
+
+
+def _wired_many(way: Callable[[wiring.Host], tuple[wiring.Work, wiring.Work]]) -> Case:
+    def case() -> Timer:
+        host = wiring.Host(CONTAINERS["wire_many"])
+        return host.wired_many(way(host)[0])
+
+    return case
+
+
+def _cycled(way: Callable[[wiring.Host], tuple[wiring.Work, wiring.Work]]) -> Case:
+    def case() -> Timer:
+        host = wiring.Host(CONTAINERS["cycle"])
+        return host.cycled(*way(host))
+
+    return case
+
+
+GROUPS |= {
+    "wire": (
+        "A container wired by veth: bridge, MAC, MTU, address, gateway, `lo`",
+        "wire",
+        {name: _wired(way) for name, way in wiring.WAYS.items()},
+    ),
+    "cycle": (
+        "The same, and torn down",
+        "cycle",
+        {name: _cycled(way) for name, way in wiring.WAYS.items()},
+    ),
+    "wire_many": (
+        "200 containers wired on one bridge",
+        "wire_many",
+        # The others take a minute a value.
+        {
+            name: _wired_many(wiring.WAYS[name])
+            for name in ("pynetstrat", "pyroute2", "ip -batch", "CNI bridge")
+        },
+    ),
+    "pairs_made": ("1,000 veth pairs made", "pairs_made", wiring.MADE),
+    "pairs_deleted": ("1,000 veth pairs deleted", "pairs_deleted", wiring.DELETED),
+}
+
+#: How many containers there are in the groups that bare_wiring.c is the floor of.
+CONTAINERS = {"wire": 16, "cycle": 4, "wire_many": wiring.MANY, "pairs_made": 1, "pairs_deleted": 1}
+
+# By peer: the cases that need it.
+_PEERS = {
+    "psutil": (importlib.util.find_spec("psutil"), ("psutil",)),
+    "pyroute2": (importlib.util.find_spec("pyroute2"), ("pyroute2",)),
+    "ip": (shutil.which("ip"), ("ip", "ip -batch", "ip, by group")),
+    "CNI": (
+        all((wiring.CNI / plugin).exists() for plugin in wiring.CNI_PLUGINS),
+        ("CNI plugin", "CNI bridge", "CNI ptp"),
+    ),
+}
+
+
 def missing() -> set[str]:
-    """The peers that are not installed."""
-    absent = {name for name in ("psutil", "pyroute2") if importlib.util.find_spec(name) is None}
-    if shutil.which("ip") is None:
-        absent.add("ip")
-    if not Path(CNI_PLUGIN).exists():
-        absent.add("CNI plugin")
-    return absent
+    """The cases whose peers are not installed."""
+    return {case for found, cases in _PEERS.values() if not found for case in cases}

@@ -1,0 +1,141 @@
+"""This tree against another checkout of the project, built by its build.sh, by turns in one run.
+
+.venv/bin/python benchmarks/compare.py BASE [--fast]
+
+`BASE` is the other checkout. The first ratio is that of the medians, the second that of the fastest
+tenths, which other programs disturb less. With this tree itself as BASE they show what is noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+
+import harness
+import veth
+
+HERE = Path(__file__).parent
+THIS = HERE.parent
+INTERFACE = "bench0"
+#: The calls by name; the second part, where there is one, is the number of interfaces.
+ROWS = (
+    *("sysfs one shot", "sysfs held", "get_stats", "up, kept", "up, fresh"),
+    *("dump_counters, 1001", "dump_stats, 1001"),
+)
+
+
+def case(name: str) -> harness.Timer:
+    """A row, by the names that every version has."""
+    import pynetstrat
+
+    operation = name.split(",")[0] if name.startswith("dump") else name
+    if operation == "sysfs one shot":
+        return harness.python(lambda: pynetstrat.get_network_interface_stats(INTERFACE))
+    if operation == "sysfs held":
+        return harness.python(pynetstrat.SysfsReader(INTERFACE).read)
+    if operation == "up, fresh":
+        return harness.python(pynetstrat.get_strategy("loopback").initialize)
+    socket = pynetstrat.RtnetlinkSocket()
+    if operation == "up, kept":
+        return harness.python(lambda: socket.link_set_up("lo"))
+    if operation == "get_stats":
+        return harness.python(lambda: socket.get_stats(INTERFACE))
+    return harness.python(getattr(socket, operation))
+
+
+def serve(name: str, tree: str) -> None:
+    """As worker.py, for one row and one tree."""
+    sys.path.insert(0, tree)
+    timer = case(name)
+    for line in sys.stdin:
+        print(round(timer(int(line.split()[-1])) * 1e9), flush=True)
+
+
+def _python(tree: Path) -> str:
+    own = tree / ".venv/bin/python"
+    return str(own) if own.exists() else sys.executable
+
+
+def by_turns(trees: list[Path], name: str, values: int, seconds: float) -> list[list[float]]:
+    """The values of each tree, by turns."""
+    servers = [
+        harness.Server([_python(tree), str(HERE / "compare.py"), "--serve", name, str(tree)])
+        for tree in trees
+    ]
+    timers = {str(number): server.timer(name) for number, server in enumerate(servers)}
+    for timer in timers.values():
+        timer(1)  # it is there, or fails
+    loops = max(harness.calibrate(timer, seconds)[0] for timer in timers.values())
+    found = [[timer(loops) / loops for timer in timers.values()] for _ in range(values)]
+    for server in servers:
+        server.close()
+    return [list(column) for column in zip(*found, strict=True)]
+
+
+def startup(trees: list[Path], values: int) -> list[list[float]]:
+    """Whole interpreters that bring `lo` up: what they take over one that does nothing."""
+    python = str(getattr(sys, "_base_executable", sys.executable))
+    programs = {"bare": ""}
+    for number, tree in enumerate(trees):
+        installed = sorted(map(str, tree.glob(".venv/lib/python3*/site-packages")))
+        paths = [str(tree), *installed]
+        programs[str(number)] = (
+            f"import sys; sys.path[:0] = {paths}; "
+            "import pynetstrat; pynetstrat.get_strategy('loopback').initialize()"
+        )
+    timers = {name: harness.process([python, "-I", "-c", code]) for name, code in programs.items()}
+    found = [run["values"] for run in harness.once_by_turns(timers, values).values()]
+    return [[value - bare for value, bare in zip(run, found[0], strict=True)] for run in found[1:]]
+
+
+def show(name: str, base: list[float], this: list[float]) -> None:
+    fast, middle = (
+        [statistics.quantiles(values, n=10)[at] for values in (base, this)] for at in (0, 4)
+    )
+    print(
+        f"{name:24} {middle[0] * 1e6:9.2f} {middle[1] * 1e6:9.2f} µs"
+        f"   {middle[1] / middle[0]:5.3f}   {fast[1] / fast[0]:5.3f}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("base", type=Path)
+    parser.add_argument("--fast", action="store_true", help="fewer values")
+    parser.add_argument("--only", action="append", help="a row, by its name")
+    arguments = parser.parse_args()
+    base = arguments.base.resolve()
+    sets, values, seconds = (4, 51, 0.001) if arguments.fast else (12, 101, 0.002)
+
+    sys.path.insert(0, str(THIS))
+    import pynetstrat
+    from pynetstrat.cli import sandbox
+
+    sandbox.enter()
+    pynetstrat.link_set_up("lo")
+    print(f"{'':24} {'BASE':>9} {'this':>9}      ratio   of the fastest")
+    for name in (*ROWS, "import and lo up"):
+        if arguments.only and name not in arguments.only:
+            continue
+        veth.fill(1001 if name.startswith("dump") else 3)
+        columns: tuple[list[float], list[float]] = ([], [])
+        for turn in range(sets):
+            step = 1 if turn % 2 == 0 else -1  # neither is always the first
+            trees = [base, THIS][::step]
+            if name == "import and lo up":
+                found = startup(trees, values // 4)
+            else:
+                found = by_turns(trees, name, values, seconds)
+            for column, more in zip(columns, found[::step], strict=True):
+                column.extend(more)
+        show(name, *columns)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--serve"]:
+        serve(*sys.argv[2:])
+    else:
+        main()
