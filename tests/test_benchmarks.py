@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import support
 
+import pynetstrat
 from pynetstrat._native import link_is_up
 
 BENCHMARKS = support.ROOT / "benchmarks"
@@ -200,12 +201,13 @@ def test_tails_under_churn(benchmark, net):
 
 def test_every_row_of_two_trees_is_measured_by_turns(benchmark, net, capsys):
     compare, veth = benchmark("compare"), benchmark("veth")
+    tree = Path(pynetstrat.__file__).parent.parent
     veth.fill(3)
     for row in compare.ROWS:
-        base, this = compare.by_turns([support.ROOT, support.ROOT], row, 3, 0.0)
+        base, this = compare.by_turns([tree, tree], row, 3, 0.0)
         assert len(base) == len(this) == 3, row
         assert min(*base, *this) > 0, row
-    assert [len(column) for column in compare.startup([support.ROOT] * 2, 3)] == [3, 3]
+    assert [len(column) for column in compare.startup([tree] * 2, 3)] == [3, 3]
     compare.show("row", [2e-6] * 3, [3e-6] * 3)
     assert capsys.readouterr().out.split() == ["row", "2.00", "3.00", "µs", "1.500", "1.500"]
 
