@@ -240,14 +240,14 @@ class Batch:
     ) -> Batch:
         """Changes a link.
 
-        The kernel does it part by part (namespace, MAC, MTU, name, alias, up, master, queue
-        length, hairpin), stops at the first that fails, and keeps what it did.
+        The kernel does it part by part (hairpin, namespace, MAC, MTU, name, alias, up, master,
+        queue length), stops at the first that fails, and keeps what it did.
 
         Parameters:
             link: its name, alternative name or index. (To rename it, the kernel needs the index: a
                 name is then looked up before the batch is sent.)
             master: the index of the bridge that it becomes a port of; 0 takes it off.
-            hairpin: of a port of a bridge.
+            hairpin: of a link that is the port of a bridge already.
             netns, new_index: the namespace that it moves to, and its index there.
             new_name: its new name, in which one `%d` stands for a number of the kernel's choice.
             alias: "" takes it off.

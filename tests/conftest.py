@@ -22,8 +22,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import support
+import wired
 
-from pynetstrat import KernelError
+from pynetstrat import KernelError, RtnetlinkSocket
 from pynetstrat.cli import sandbox
 
 # The same examples in every run, and no deadline: timing is not tested here.
@@ -68,6 +69,19 @@ def net(_descriptors: None) -> Iterator[support.Links]:
     finally:
         sandbox.setns(home, sandbox.CLONE_NEWNET)
         os.close(home)
+
+
+@pytest.fixture
+def host(net: support.Links) -> Iterator[RtnetlinkSocket]:
+    """A socket in that namespace: the host's, where there are containers."""
+    with RtnetlinkSocket() as sock:
+        yield sock
+
+
+@pytest.fixture
+def bridge(host: RtnetlinkSocket) -> int:
+    """The bridge br0 on the host: its index."""
+    return wired.add_bridge()
 
 
 @pytest.fixture

@@ -30,12 +30,6 @@ from pynetstrat._native.batch import Encoded
 
 
 @pytest.fixture
-def host(net):
-    with RtnetlinkSocket() as sock:
-        yield sock
-
-
-@pytest.fixture
 def blue(net):
     with NetworkNamespace.create() as namespace:
         yield namespace

@@ -17,12 +17,6 @@ from pynetstrat import (
 from pynetstrat._native.socket import Socket
 
 
-@pytest.fixture
-def host(net):
-    with RtnetlinkSocket() as sock:
-        yield sock
-
-
 def _add(host: RtnetlinkSocket, *wanted: str) -> None:
     batch = Batch()
     for name in wanted:

@@ -18,7 +18,7 @@ from copy import deepcopy
 
 import pytest
 from support import ROOT, descriptors, identity, python, run
-from wired import add_bridge, containers, dumps, ip, names, quieten, veth
+from wired import containers, dumps, ip, names, quieten, veth
 
 from pynetstrat import (
     Batch,
@@ -40,17 +40,6 @@ from pynetstrat._native.socket import Socket
 from pynetstrat.strategy import registry
 
 LO = Network("loopback", name="lo")
-
-
-@pytest.fixture
-def host(net):
-    with RtnetlinkSocket() as sock:
-        yield sock
-
-
-@pytest.fixture
-def bridge(host):
-    return add_bridge()
 
 
 @pytest.fixture

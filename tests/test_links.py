@@ -28,12 +28,6 @@ PROTOCOLS = {4: "static"}
 
 
 @pytest.fixture
-def host(net):
-    with RtnetlinkSocket() as sock:
-        yield sock
-
-
-@pytest.fixture
 def many(host, net):
     """Links of several kinds and in several states, with addresses and routes."""
     quieten()

@@ -30,17 +30,6 @@ LO = Network("loopback", name="lo")
 
 
 @pytest.fixture
-def host(net):
-    with RtnetlinkSocket() as sock:
-        yield sock
-
-
-@pytest.fixture
-def bridge(host):
-    return add_bridge()
-
-
-@pytest.fixture
 def blue(net):
     with NetworkNamespace.create() as namespace:
         yield namespace
