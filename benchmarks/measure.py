@@ -26,7 +26,8 @@ def group(name: str, bare: Path, processes: int, values: int, seconds: float) ->
         bare: the directory of the two programs of the bare system calls.
     """
     _, operation, cases = work.GROUPS[name]
-    interface = "lo" if name == "dump" else work.INTERFACE  # a namespace may have nothing but lo
+    # A namespace may have nothing but lo.
+    interface = "lo" if name in ("dump", "containers") else work.INTERFACE
     program = [str(bare / "bare"), interface, "/sys/class/net"]
     if name in work.CONTAINERS:
         program = [str(bare / "bare_wiring"), str(work.CONTAINERS[name]), str(wiring.PAIRS)]

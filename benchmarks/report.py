@@ -78,6 +78,20 @@ def targets(medians: Medians) -> list[tuple[str, str, float, float, bool]]:
         ("Loopback.initialize", "up_fresh", "pynetstrat", 1.25, {}),
         ("dump_counters, 1,001", "dump 1001", "dump_counters", 1.15, {"psutil": 15}),
         ("dump_stats, 1,001", "dump 1001", "dump_stats", 3, {"psutil": 6}),
+        (
+            "ContainerCounters.read_columns, 1,000",
+            "containers 1000",
+            "read_columns",
+            1.3,
+            {"/proc/PID/net/dev": 40},
+        ),
+        (
+            "ContainerCounters.read, 1,000",
+            "containers 1000",
+            "read",
+            4,
+            {"/proc/PID/net/dev": 10},
+        ),
     ):
         bare(operation, group, case, most)
         for name, least in peers.items():
@@ -143,11 +157,11 @@ def _startup(medians: Medians, over: dict[str, float]) -> str:
     return _table(["", "median", "over the bare interpreter"], rows)
 
 
-def _sizes(medians: Medians, sizes: Iterable[int]) -> str:
-    names = [f"dump {size}" for size in sizes]
+def _sizes(medians: Medians, group: str, what: str, sizes: Iterable[int]) -> str:
+    names = [f"{group} {size}" for size in sizes]
     cases = dict.fromkeys(case for group, case in medians if group in names)
     return _table(
-        ["interfaces", *(f"{size:,}" for size in sizes)],
+        [what, *(f"{size:,}" for size in sizes)],
         [
             [case, *(time_text(medians[name, case]) for name in names if (name, case) in medians)]
             for case in cases
@@ -170,7 +184,7 @@ def render(
     medians: Medians,
     over: dict[str, float],
     summary: dict[str, dict],
-    sizes: Iterable[int],
+    sizes: dict[str, Iterable[int]],
     missing: set[str],
 ) -> str:
     """The whole text."""
@@ -187,11 +201,16 @@ def render(
         *(
             (text, _group(medians, group))
             for group, (text, _, _) in GROUPS.items()
-            if group != "dump" and group not in CONTAINERS
+            if group not in sizes and group not in CONTAINERS
         ),
         (
             "The counters of every interface, by their number",
-            chart("sizes", "cost against the number of interfaces") + _sizes(medians, sizes),
+            chart("sizes", "cost against the number of interfaces")
+            + _sizes(medians, "dump", "interfaces", sizes["dump"]),
+        ),
+        (
+            "The counters of every container, by their number",
+            _sizes(medians, "containers", "containers", sizes["containers"]),
         ),
         ("Whole processes: import, and `lo` up", _startup(medians, over)),
         (

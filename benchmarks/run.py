@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import charts
+import containers
 import measure
 import pyperf
 import report
@@ -30,6 +31,7 @@ from pynetstrat.cli import sandbox
 
 HERE = Path(__file__).parent
 SIZES = (1, 11, 101, 1001, 4001)
+CONTAINERS = (1, 10, 100, 1000)
 CHURNERS = 4
 SINGLE = ("sysfs_once", "sysfs_held", "get_stats", "up_kept", "up_fresh")
 # Of these a value takes up to ten seconds: so many processes, and values of each, are enough.
@@ -70,6 +72,11 @@ def collect(bare: Path, fast: bool) -> tuple[dict[str, measure.Runs], dict[str, 
         print(f"{time.monotonic() - start:6.1f} s  {name}", file=sys.stderr, flush=True)
 
     start = time.monotonic()
+    for size in CONTAINERS:
+        name = f"containers {size}"
+        note(name)
+        with containers.made(size):
+            groups[name] = measure.group("containers", bare, 2 if fast else 4, values, seconds)
     pynetstrat.link_set_up("lo")
     for size in SIZES:
         name = f"dump {size}"
@@ -139,7 +146,9 @@ def main() -> None:
     over = report.over_first({case: runs[0]["values"] for case, runs in groups["startup"].items()})
     summary = {name: report.quantiles(calls) for name, calls in tails.items()}
     (output / "tails.json").write_text(json.dumps(summary, indent=1) + "\n")
-    text = report.render(machine(), medians, over, summary, SIZES, work.missing())
+    text = report.render(
+        machine(), medians, over, summary, {"dump": SIZES, "containers": CONTAINERS}, work.missing()
+    )
     (output / "results.md").write_text(text)
     charts.peers(medians, output / "peers.svg")
     charts.wiring(medians, output / "wiring.svg")

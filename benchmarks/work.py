@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import containers
 import wiring
 from harness import Timer, process, python
 
@@ -256,6 +257,8 @@ GROUPS |= {
     "pairs_made": ("1,000 veth pairs made", "pairs_made", wiring.MADE),
     "pairs_deleted": ("1,000 veth pairs deleted", "pairs_deleted", wiring.DELETED),
 }
+
+GROUPS["containers"] = ("The counters of every container", "dump", containers.CASES)
 
 #: How many containers there are in the groups that bare_wiring.c is the floor of.
 CONTAINERS = {"wire": 16, "cycle": 4, "wire_many": wiring.MANY, "pairs_made": 1, "pairs_deleted": 1}

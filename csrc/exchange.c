@@ -402,6 +402,15 @@ int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch, i
     return code;
 }
 
+int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
+                  struct netstrat_error *error)
+{
+    struct exchange exchange;
+    int code = exchange_init(&exchange, sock, batch, error);
+
+    return code < 0 ? code : start(&exchange, error);
+}
+
 /* ---- dumps ---- */
 
 struct receiver {

@@ -26,17 +26,20 @@ enum {
     NETSTRAT_NLM_F_CAPPED = 0x100,        /* 4.12 */
     NETSTRAT_NLM_F_ACK_TLVS = 0x200,      /* 4.12 */
     NETSTRAT_NLMSGERR_ATTR_MSG = 1,       /* 4.12 */
+    NETSTRAT_NETLINK_LISTEN_ALL_NSID = 8, /* 4.2 */
     NETSTRAT_NETLINK_EXT_ACK = 11,        /* 4.12 */
     NETSTRAT_NETLINK_GET_STRICT_CHK = 12, /* 4.20 */
     /* linux/rtnetlink.h */
     NETSTRAT_RTM_NEWNSID = 88,                 /* 4.0 */
     NETSTRAT_RTM_DELNSID = 89,                 /* 4.0 */
     NETSTRAT_RTM_GETNSID = 90,                 /* 4.0 */
+    NETSTRAT_RTNLGRP_NSID = 28,                /* 4.0 */
     NETSTRAT_RTM_NEWSTATS = 92,                /* 4.7 */
     NETSTRAT_RTM_GETSTATS = 94,                /* 4.7 */
     NETSTRAT_RTEXT_FILTER_SKIP_STATS = 1 << 3, /* 4.4 */
     /* linux/if_link.h */
     NETSTRAT_IFLA_LINK_NETNSID = 37,   /* 4.0 */
+    NETSTRAT_IFLA_TARGET_NETNSID = 46, /* 4.15, there IFLA_IF_NETNSID */
     NETSTRAT_IFLA_PROP_LIST = 52,      /* 5.5 */
     NETSTRAT_IFLA_ALT_IFNAME = 53,     /* 5.5 */
     NETSTRAT_IFLA_PERM_ADDRESS = 54,   /* 5.6 */

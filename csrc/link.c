@@ -63,6 +63,33 @@ int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters)
     return netstrat_batch_finish(batch);
 }
 
+/* A link of another namespace, or all of them. An index beside NLM_F_DUMP means nothing. */
+static int ask_at(struct netstrat_batch *batch, uint16_t flags, int32_t nsid, int32_t index)
+{
+    struct ifinfomsg info;
+
+    memset(&info, 0, sizeof info);
+    info.ifi_index = index;
+    netstrat_batch_begin(batch, RTM_GETLINK, flags);
+    netstrat_batch_append(batch, &info, sizeof info);
+    if (nsid < 0 || index < 0)
+        netstrat_batch_refuse(batch, -EINVAL);
+    /* No mask: with one the kernel would size the reply by a look at every link *here*, which takes
+     * longer than the dump and says nothing of those there (rtnl_calcit, net/core/rtnetlink.c). */
+    netstrat_batch_put_u32(batch, NETSTRAT_IFLA_TARGET_NETNSID, (uint32_t)nsid);
+    return netstrat_batch_finish(batch);
+}
+
+int netstrat_batch_get_link_at(struct netstrat_batch *batch, int32_t nsid, int32_t index)
+{
+    return ask_at(batch, NLM_F_REQUEST, nsid, index);
+}
+
+int netstrat_batch_dump_links_at(struct netstrat_batch *batch, int32_t nsid)
+{
+    return ask_at(batch, NLM_F_REQUEST | NLM_F_DUMP, nsid, 0);
+}
+
 static int has(const struct netstrat_link_settings *settings, uint32_t field)
 {
     return (settings->set & field) != 0;
@@ -377,6 +404,8 @@ static int decode_link_attribute(const struct netstrat_attribute *attribute,
         return netstrat_u32_decode(value, &link->peer);
     case NETSTRAT_IFLA_LINK_NETNSID:
         return netstrat_u32_decode(value, &link->peer_nsid);
+    case NETSTRAT_IFLA_TARGET_NETNSID:
+        return netstrat_u32_decode(value, &link->nsid);
     case IFLA_ADDRESS:
         return decode_mac(value, link->mac, &link->mac_length);
     case NETSTRAT_IFLA_PERM_ADDRESS:
@@ -388,6 +417,8 @@ static int decode_link_attribute(const struct netstrat_attribute *attribute,
     case NETSTRAT_IFLA_PROP_LIST:
         link->altnames = *value;
         return 0;
+    case IFLA_WIRELESS: /* a driver's event, with next to nothing of the link beside it */
+        return -EBADMSG;
     default:
         return 0;
     }
@@ -407,9 +438,14 @@ int netstrat_link_decode(const struct netstrat_message *message, struct netstrat
     read.index = info.ifi_index;
     read.flags = info.ifi_flags;
     read.peer_nsid = -1;
+    read.nsid = -1;
     read.hairpin = -1;
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
-        more = decode_link_attribute(&attribute, &read);
+        /* What a bridge says of its port (br_fill_ifinfo, net/bridge/br_netlink.c). */
+        if (attribute.type == IFLA_PROTINFO && info.ifi_family == AF_BRIDGE)
+            more = decode_port(attribute.value, &read);
+        else
+            more = decode_link_attribute(&attribute, &read);
         if (more < 0)
             break;
     }
@@ -417,6 +453,25 @@ int netstrat_link_decode(const struct netstrat_message *message, struct netstrat
         return -EBADMSG;
     *link = read;
     return 0;
+}
+
+int netstrat_end_decode(const struct netstrat_message *message, int32_t nsid, int32_t own,
+                        struct netstrat_end *end)
+{
+    struct netstrat_link link;
+    int code = netstrat_link_decode(message, &link);
+
+    if (code < 0)
+        return code;
+    /* A kernel that does not know the attribute describes the links here instead. */
+    if (link.nsid != nsid)
+        return -EBADMSG;
+    if (link.flags & IFF_LOOPBACK)
+        return 0;
+    end->index = link.index;
+    end->peer = own >= 0 && link.peer_nsid == own && strcmp(link.kind, "veth") == 0 ? link.peer : 0;
+    memcpy(end->name, link.name, sizeof end->name);
+    return 1;
 }
 
 int netstrat_altname_next(struct netstrat_rest *altnames, char name[NETSTRAT_ALT_NAME_SIZE])

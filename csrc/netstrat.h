@@ -259,6 +259,7 @@ struct netstrat_link {
     int32_t master;    /* the index of the bridge or its like that this is a port of; 0: none */
     int32_t peer;      /* IFLA_LINK: the index of a veth's other end, a macvlan's parent; 0: none */
     int32_t peer_nsid; /* IFLA_LINK_NETNSID: what this namespace calls the peer's; -1: none */
+    int32_t nsid;      /* of an answer about another namespace: its id; -1: it is about this one */
     int32_t hairpin;   /* of a port of a bridge: 0 or 1; -1: not a port of a bridge */
     uint32_t mac_length; /* bytes of `mac` */
     unsigned char mac[NETSTRAT_MAC_SIZE];
@@ -283,6 +284,12 @@ int netstrat_batch_get_link(struct netstrat_batch *batch, const char *name);
 
 /* Asks for every link; with their counters, if `counters` is not 0. */
 int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters);
+
+/* One link, and every link, of the namespace that the socket's knows as `nsid`, which is neither
+ * entered nor kept alive by that (IFLA_TARGET_NETNSID, Linux 4.15); with their counters. Older
+ * kernels ignore the id: see link->nsid. Needs CAP_NET_ADMIN there. */
+int netstrat_batch_get_link_at(struct netstrat_batch *batch, int32_t nsid, int32_t index);
+int netstrat_batch_dump_links_at(struct netstrat_batch *batch, int32_t nsid);
 
 /* What to make of a link, or to set in one; fields whose bit is not in `set` are left alone. */
 enum {
@@ -343,7 +350,8 @@ int netstrat_batch_delete_link(struct netstrat_batch *batch, int32_t index, cons
 /* Deletes every link of a group, or none of them where one can't be deleted. */
 int netstrat_batch_delete_link_group(struct netstrat_batch *batch, uint32_t group);
 
-/* Read RTM_NEWLINK: the whole of it; its index and name, as RTM_DELLINK has them too (a link
+/* Read RTM_NEWLINK: the whole of it (of a bridge's own family what that says of a port: without
+ * kind, alias and the like); its index and name, as RTM_DELLINK has them too (a link
  * that is gone has an empty name); and what stands at its very beginning, which serves for a
  * message that was cut off. -EBADMSG: malformed, cut off, or another type of message. */
 int netstrat_link_decode(const struct netstrat_message *message, struct netstrat_link *link);
@@ -354,6 +362,19 @@ int netstrat_link_flags_decode(const struct netstrat_message *message, int32_t *
 
 /* The next alternative name of a link: 1 and its bytes in `name` (NUL-terminated); 0: the end. */
 int netstrat_altname_next(struct netstrat_rest *altnames, char name[NETSTRAT_ALT_NAME_SIZE]);
+
+/* A link of a container, as far as it matters whose counters are which. */
+struct netstrat_end {
+    int32_t index;
+    int32_t peer; /* of a veth whose other end is in the socket's namespace: the index of that;
+                   * otherwise 0 */
+    char name[NETSTRAT_NAME_SIZE];
+};
+
+/* Reads RTM_NEWLINK of the namespace `nsid` as such: 1; 0: it is a loopback. -EBADMSG: malformed,
+ * or about another namespace. See netstrat_ends_dump for `own`. */
+int netstrat_end_decode(const struct netstrat_message *message, int32_t nsid, int32_t own,
+                        struct netstrat_end *end);
 
 /* ---- counters: counters.c ---- */
 
@@ -451,6 +472,11 @@ int netstrat_route_decode(const struct netstrat_message *message, struct netstra
 /* Asks for the id by which the socket's namespace knows another, `netns` being a descriptor
  * (RTM_GETNSID, Linux 4.0); the answer holds it, -1 where there is none. */
 int netstrat_batch_get_nsid(struct netstrat_batch *batch, int netns);
+
+/* Gives it one, of the kernel's choice (RTM_NEWNSID). -EEXIST: it has one. */
+int netstrat_batch_add_nsid(struct netstrat_batch *batch, int netns);
+
+/* Reads RTM_NEWNSID or RTM_DELNSID. -EBADMSG: malformed or another type. */
 int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid);
 
 /* ---- one rtnetlink socket: socket.c ---- */
@@ -465,7 +491,9 @@ struct netstrat_socket {
     uint32_t port;       /* the socket's own port id; 0: not known, and not needed */
     unsigned char *buffer; /* where datagrams are received; may be replaced between calls */
     size_t buffer_size;
-    size_t needed; /* after -EMSGSIZE: the size of the buffer that the answer takes */
+    size_t needed;         /* after -EMSGSIZE: the size of the buffer that the answer takes */
+    int all_namespaces;    /* 1: see netstrat_socket_hear_all */
+    int32_t datagram_nsid; /* of the namespace that the newest datagram is about; -1: this one */
     /* Called when a signal interrupts a wait, and every 100 ms of one (a signal that comes just
      * before it interrupts nothing), if not NULL; non-zero ends the call with -EINTR. */
     int (*interrupted)(void *context);
@@ -500,9 +528,32 @@ void netstrat_socket_close(struct netstrat_socket *sock);
 int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group,
                          struct netstrat_error *error);
 
+/* From now on the socket also gets the notifications of every namespace that has an id here and
+ * over which it has CAP_NET_BROADCAST, keeping none alive; sock->datagram_nsid says whose one is
+ * while `notified` has it (NETLINK_LISTEN_ALL_NSID, Linux 4.2). */
+int netstrat_socket_hear_all(struct netstrat_socket *sock, struct netstrat_error *error);
+
+/* Hands the notifications that are queued to `notified`, and waits for none. */
+int netstrat_socket_hear(struct netstrat_socket *sock, struct netstrat_error *error);
+
 /* Asks the kernel to filter dumps as their requests say (NETLINK_GET_STRICT_CHK, Linux 4.20).
  * Where it is refused, dumps give everything: the caller filters in any case. */
 int netstrat_socket_set_strict(struct netstrat_socket *sock, struct netstrat_error *error);
+
+/* Has the receive queue hold this many bytes (SO_RCVBUFFORCE, which takes CAP_NET_ADMIN in the first
+ * user namespace), or twice /proc/sys/net/core/rmem_max (SO_RCVBUF). A notification of a link takes
+ * about 4,600 of them. */
+int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t size,
+                                       struct netstrat_error *error);
+
+/*
+ * Takes one datagram of the kernel's from the queue and waits for nothing. It lies in sock->buffer
+ * until the next call, and datagram->missing says how much of it was cut off. -EAGAIN: there is
+ * none. -ENOBUFS: some were lost; up to the moment when the queue is found empty all further ones
+ * are lost as well, and without a word: only then is it time to ask the kernel for how things are.
+ */
+int netstrat_socket_receive(struct netstrat_socket *sock, struct netstrat_rest *datagram,
+                            struct netstrat_error *error);
 
 /* ---- exchanges on a socket: exchange.c ---- */
 
@@ -543,6 +594,11 @@ int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
  */
 int netstrat_dump_copy(struct netstrat_socket *sock, struct netstrat_batch *batch, void *buffer,
                        size_t size, size_t *used, struct netstrat_error *error);
+
+/* Sends a batch of one request and waits for nothing: for those who read every datagram themselves,
+ * with netstrat_socket_receive. Its replies have the sequence number sock->sequence. */
+int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
+                  struct netstrat_error *error);
 
 /* ---- whole operations: operations.c ---- */
 
@@ -620,6 +676,77 @@ int netstrat_counters_dump(struct netstrat_socket *sock, int32_t *indexes,
 int netstrat_counters_dump_by_name(struct netstrat_socket *sock, struct netstrat_link_name *names,
                                    struct netstrat_counters *counters, size_t room,
                                    struct netstrat_error *error);
+
+/* ---- the counters of many namespaces: containers.c ---- */
+
+/*
+ * Every link of the namespace `nsid` (-1: of the socket's own), loopback left out: its index, which
+ * end it is, and its counters as the container sees them. `own` is the id that the socket's
+ * namespace has for itself, by which the kernel says in this dump that a peer is there. Returns how
+ * many there are; where that is more than `room`, only the first `room` are written. -EINVAL: there
+ * is no such namespace, or none any more. -EBADMSG also where the kernel is older than Linux 4.15.
+ *
+ * A link with so many alternative names that it takes more than 32 KiB does not fit the dump of
+ * another namespace, which then ends before it as if that were all. netstrat_end_get gets it.
+ */
+int netstrat_ends_dump(struct netstrat_socket *sock, int32_t nsid, int32_t own, int32_t *indexes,
+                       struct netstrat_end *ends, struct netstrat_counters *counters, size_t room,
+                       struct netstrat_error *error);
+
+/* The same of the link `index` alone, however many names it has. */
+int netstrat_end_get(struct netstrat_socket *sock, int32_t nsid, int32_t own, int32_t index,
+                     struct netstrat_end *end, struct netstrat_counters *counters,
+                     struct netstrat_error *error);
+
+/* Whose other end a link of the socket's namespace is. */
+struct netstrat_pair {
+    int32_t index;
+    int32_t peer; /* the index of the other end, in the namespace `nsid` */
+    int32_t nsid;
+};
+
+/* The veth pairs between the socket's namespace and others; counted as by netstrat_ends_dump. */
+int netstrat_pairs_dump(struct netstrat_socket *sock, struct netstrat_pair *pairs, size_t room,
+                        struct netstrat_error *error);
+
+/* A row of a table, and the link whose counters go there. */
+struct netstrat_source {
+    int32_t index;
+    uint32_t row;
+    uint32_t swapped; /* 1: rx and tx are exchanged, since the link is the other end */
+};
+
+/*
+ * Copies the counters of a dump, of which `indexes` says whose they are, into the rows of a table.
+ * Quickest where the sources are in the order of the dump. Returns how many sources there are
+ * counters of; the rows of the others stay as they are.
+ */
+size_t netstrat_counters_pick(const int32_t *indexes, const struct netstrat_counters *counters,
+                              size_t count, const struct netstrat_source *sources,
+                              size_t source_count, struct netstrat_counters *rows);
+
+/* What a socket notes of its notifications. */
+enum netstrat_note {
+    NETSTRAT_NOTE_ENDED,     /* ids of namespaces that ended (RTM_DELNSID) */
+    NETSTRAT_NOTE_DELETED,   /* indexes of links that left this namespace (RTM_DELLINK) */
+    NETSTRAT_NOTE_NAMESPACES /* ids of the other namespaces in which a link changed in any way */
+};
+
+/* Numbers that were noted, each once. The caller reads them and sets `count` to 0. A count above
+ * `room` says that some were lost. */
+struct netstrat_notes {
+    const struct netstrat_socket *sock;
+    uint32_t what;    /* enum netstrat_note */
+    uint32_t changed; /* NETSTRAT_NOTE_DELETED: 1 once a link has changed in any other way */
+    uint32_t room;
+    uint32_t count;
+    int32_t *numbers;
+};
+
+/* Joins the group that it takes, and notes what comes from now on; `numbers` and `room` are the
+ * caller's. The socket and `notes` have to stay where they are. */
+int netstrat_notes_start(struct netstrat_notes *notes, uint32_t what, struct netstrat_socket *sock,
+                         struct netstrat_error *error);
 
 /* ---- other network namespaces: netns.c, the only file that needs pthread ---- */
 

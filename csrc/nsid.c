@@ -9,13 +9,25 @@
 /* struct rtgenmsg (linux/rtnetlink.h) is a family alone; the attributes follow aligned. */
 enum { FIXED_SIZE = 1 };
 
-int netstrat_batch_get_nsid(struct netstrat_batch *batch, int netns)
+static void begin(struct netstrat_batch *batch, uint16_t type, uint16_t flags, int netns)
 {
     const unsigned char family = 0; /* AF_UNSPEC */
 
-    netstrat_batch_begin(batch, NETSTRAT_RTM_GETNSID, NLM_F_REQUEST);
+    netstrat_batch_begin(batch, type, flags);
     netstrat_batch_append(batch, &family, FIXED_SIZE);
     netstrat_batch_put_u32(batch, NETSTRAT_NETNSA_FD, (uint32_t)netns);
+}
+
+int netstrat_batch_get_nsid(struct netstrat_batch *batch, int netns)
+{
+    begin(batch, NETSTRAT_RTM_GETNSID, NLM_F_REQUEST, netns);
+    return netstrat_batch_finish(batch);
+}
+
+int netstrat_batch_add_nsid(struct netstrat_batch *batch, int netns)
+{
+    begin(batch, NETSTRAT_RTM_NEWNSID, NLM_F_REQUEST | NLM_F_ACK, netns);
+    netstrat_batch_put_u32(batch, NETSTRAT_NETNSA_NSID, UINT32_MAX); /* -1: any */
     return netstrat_batch_finish(batch);
 }
 

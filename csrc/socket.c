@@ -46,6 +46,7 @@ int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size
     sock->timeout_ms = NETSTRAT_TIMEOUT_MS;
     sock->buffer = (unsigned char *)buffer;
     sock->buffer_size = size;
+    sock->datagram_nsid = -1;
     return 0;
 }
 
@@ -84,6 +85,28 @@ int netstrat_socket_set_strict(struct netstrat_socket *sock, struct netstrat_err
 
     if (setsockopt(sock->fd, SOL_NETLINK, NETSTRAT_NETLINK_GET_STRICT_CHK, &on, sizeof on) < 0)
         return netstrat_fail(error, -errno, NETSTRAT_STEP_SETSOCKOPT);
+    return 0;
+}
+
+int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t size,
+                                       struct netstrat_error *error)
+{
+    /* The kernel doubles it, for its own bookkeeping. */
+    const int half = (int)(size / 2);
+
+    if (setsockopt(sock->fd, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof half) < 0 &&
+        setsockopt(sock->fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof half) < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_SETSOCKOPT);
+    return 0;
+}
+
+int netstrat_socket_hear_all(struct netstrat_socket *sock, struct netstrat_error *error)
+{
+    const int on = 1;
+
+    if (setsockopt(sock->fd, SOL_NETLINK, NETSTRAT_NETLINK_LISTEN_ALL_NSID, &on, sizeof on) < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_SETSOCKOPT);
+    sock->all_namespaces = 1;
     return 0;
 }
 
@@ -154,6 +177,42 @@ int netstrat_socket_wait(struct netstrat_socket *sock)
 
 /* ---- datagrams ---- */
 
+/* recvfrom(), which also notes the namespace that the datagram is about. The kernel says it beside
+ * the datagram: recvmsg() alone hears that, and costs more. */
+static ssize_t receive_of_all(struct netstrat_socket *sock, struct sockaddr_nl *sender,
+                              socklen_t *sender_size)
+{
+    union {
+        struct cmsghdr first; /* for its alignment */
+        unsigned char bytes[CMSG_SPACE(sizeof(int32_t))];
+    } beside;
+    const struct cmsghdr *control;
+    struct msghdr message;
+    struct iovec part;
+    ssize_t length;
+
+    part.iov_base = sock->buffer;
+    part.iov_len = sock->buffer_size;
+    memset(&message, 0, sizeof message);
+    message.msg_name = sender;
+    message.msg_namelen = *sender_size;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = &beside;
+    message.msg_controllen = sizeof beside;
+    length = recvmsg(sock->fd, &message, MSG_DONTWAIT | MSG_TRUNC);
+    sock->datagram_nsid = -1;
+    if (length < 0)
+        return length;
+    *sender_size = message.msg_namelen;
+    control = CMSG_FIRSTHDR(&message);
+    if (control && control->cmsg_level == SOL_NETLINK &&
+        control->cmsg_type == NETSTRAT_NETLINK_LISTEN_ALL_NSID &&
+        control->cmsg_len == CMSG_LEN(sizeof sock->datagram_nsid))
+        memcpy(&sock->datagram_nsid, CMSG_DATA(control), sizeof sock->datagram_nsid);
+    return length;
+}
+
 int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_rest *datagram)
 {
     for (;;) {
@@ -163,8 +222,11 @@ int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_rest *dat
         int code;
 
         memset(&sender, 0, sizeof sender);
-        length = recvfrom(sock->fd, sock->buffer, sock->buffer_size, MSG_DONTWAIT | MSG_TRUNC,
-                          (struct sockaddr *)&sender, &sender_size);
+        if (sock->all_namespaces)
+            length = receive_of_all(sock, &sender, &sender_size);
+        else
+            length = recvfrom(sock->fd, sock->buffer, sock->buffer_size, MSG_DONTWAIT | MSG_TRUNC,
+                              (struct sockaddr *)&sender, &sender_size);
         if (length > 0 && sender_size == sizeof sender && sender.nl_family == AF_NETLINK &&
             sender.nl_pid == 0) {
             size_t whole =
@@ -185,10 +247,29 @@ int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_rest *dat
     }
 }
 
+int netstrat_socket_receive(struct netstrat_socket *sock, struct netstrat_rest *datagram,
+                            struct netstrat_error *error)
+{
+    int code;
+
+    netstrat_call_begin(sock);
+    code = netstrat_socket_take(sock, datagram);
+    return code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM) : 0;
+}
+
 void netstrat_socket_notify(struct netstrat_socket *sock, const struct netstrat_message *message)
 {
     if (sock->notified)
         sock->notified(message, sock->notified_context);
+}
+
+int netstrat_socket_hear(struct netstrat_socket *sock, struct netstrat_error *error)
+{
+    int code;
+
+    netstrat_call_begin(sock);
+    code = netstrat_socket_drain(sock);
+    return code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM) : 0;
 }
 
 /* This also lets a dump that was given up run to its end: the kernel carries a dump on whenever

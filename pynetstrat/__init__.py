@@ -18,6 +18,8 @@
 #   wiring        the two ends of a wiring, and its undoing
 #   strategy/     the registry with Loopback, Veth, HostDevice, plug-ins
 #   lifecycle     several networks, all or nothing
+#   monitor       LinkMonitor
+#   containers    ContainerCounters
 #   system        system calls for the commands: unshare, mount and their like
 #   diagnosis     what is allowed here
 #   cli/          the commands
@@ -48,10 +50,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .arguments import Name, Netns, Perspective
     from .batch import PENDING, Batch, BatchError
+    from .containers import ContainerCounters, ContainerTable
     from .counters import CounterTable, NetworkInterface
     from .diagnosis import Finding, diagnose
     from .lifecycle import check_networks, set_up_networks, tear_down_networks
-    from .links import Address, Link, Route
+    from .links import Address, Event, Link, Route
+    from .monitor import LinkMonitor
     from .netns import NetworkNamespace
     from .network import Network
     from .rtnetlink import RtnetlinkSocket
@@ -67,9 +71,12 @@ __all__ = [
     "Address",
     "Batch",
     "BatchError",
+    "ContainerCounters",
+    "ContainerTable",
     "CounterNotFoundError",
     "CounterParseError",
     "CounterTable",
+    "Event",
     "Finding",
     "ForeignSysfsError",
     "HostDevice",
@@ -79,6 +86,7 @@ __all__ = [
     "InvalidNetworkError",
     "KernelError",
     "Link",
+    "LinkMonitor",
     "Loopback",
     "Name",
     "NetlinkUnavailableError",
@@ -114,7 +122,9 @@ _HOMES = {
     "Address": "links",
     "Batch": "batch",
     "BatchError": "batch",
+    "Event": "links",
     "Finding": "diagnosis",
+    "LinkMonitor": "monitor",
     "NetworkNamespace": "netns",
     "PENDING": "batch",
     "HostDevice": "strategy.host_device",
@@ -124,6 +134,8 @@ _HOMES = {
     "set_up_networks": "lifecycle",
     "tear_down_networks": "lifecycle",
     "Route": "links",
+    "ContainerCounters": "containers",
+    "ContainerTable": "containers",
     "CounterTable": "counters",
     "Link": "links",
     "Name": "arguments",

@@ -1,4 +1,4 @@
-"""Links, addresses and routes as the kernel describes them."""
+"""Links, addresses and routes as the kernel describes them, and what happens to them."""
 
 from __future__ import annotations
 
@@ -129,3 +129,22 @@ class Route:
     ifindex: int = 0
     scope: int | None = None
     onlink: bool = False
+
+
+@dataclass(slots=True)
+class Event:
+    """What happened to a link or to an address of one, as `LinkMonitor` gives it.
+
+    Attributes:
+        kind: "added", "changed" or "removed", of a link; "address-added" or "address-removed".
+        link: the link as it is now; of one that was removed, as it was last.
+        address: of the two kinds of addresses, the same; then `link` is None.
+        previous: what was there before: of "changed" and "removed" the link, of "address-removed"
+            the address, and of "address-added" the address where it was there already and something
+            about it is new (its flags, once it is not tentative any more); otherwise None.
+    """
+
+    kind: str
+    link: Link | None = None
+    address: Address | None = None
+    previous: Link | Address | None = None

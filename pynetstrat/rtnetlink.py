@@ -27,6 +27,19 @@ if TYPE_CHECKING:
     from .batch import Batch
 
 
+def to_milliseconds(timeout: float) -> int:
+    """The core's timeout for a caller's."""
+    allowed = f"timeout is 0 to 86400 seconds, not {timeout!r}"
+    try:
+        milliseconds = max(1, round(timeout * 1000)) if 0 < timeout <= 86400 else 0
+        in_range = 0 <= timeout <= 86400
+    except TypeError:
+        raise TypeError(allowed) from None
+    if not in_range:
+        raise ValueError(allowed)
+    return milliseconds
+
+
 class RtnetlinkSocket(Guarded):
     """One rtnetlink socket, kept open: the cheapest way to more than one operation.
 
@@ -58,14 +71,7 @@ class RtnetlinkSocket(Guarded):
     __slots__ = ("_indexes", "_names", "_where")
 
     def __init__(self, netns: Netns | None = None, *, timeout: float = 5.0) -> None:
-        allowed = f"timeout is 0 to 86400 seconds, not {timeout!r}"
-        try:
-            milliseconds = max(1, round(timeout * 1000)) if 0 < timeout <= 86400 else 0
-            in_range = 0 <= timeout <= 86400
-        except TypeError:
-            raise TypeError(allowed) from None
-        if not in_range:
-            raise ValueError(allowed)
+        milliseconds = to_milliseconds(timeout)
         self._names = Names()
         self._indexes = self._names.indexes
         native = Socket(netns, milliseconds)

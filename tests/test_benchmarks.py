@@ -131,6 +131,16 @@ def test_every_case_of_a_group_is_measured(benchmark, net, bare, group):
         assert min(run["values"]) > 0, case
 
 
+def test_every_way_to_count_in_containers_is_measured(benchmark, net, bare):
+    measure, work, containers = benchmark("measure"), benchmark("work"), benchmark("containers")
+    with containers.made(3):
+        assert interfaces() == ["lo"]  # sysfs shows the test's namespace still
+        runs = measure.group("containers", bare, 1, 2, 0.0)
+    assert list(runs) == ["bare C", *work.GROUPS["containers"][2]]
+    for case, (run,) in runs.items():
+        assert min(run["values"]) > 0, case
+
+
 def test_bare_refuses_what_it_does_not_know(bare, net):
     def run(program, *arguments, **options):
         command = [bare / program, *arguments]

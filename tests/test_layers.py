@@ -45,7 +45,18 @@ TABLE = (
 
 # The same within a folder.
 FOLDERS = {
-    "_native": ("__init__", "table", "rows", "netns", "addresses", "batch", "socket", "sysfs"),
+    "_native": (
+        "__init__",
+        "table",
+        "rows",
+        "netns",
+        "addresses",
+        "batch",
+        "socket",
+        "containers",
+        "sysfs",
+        "monitor",
+    ),
     "strategy": ("__init__", "plugins", "veth", "host_device"),
 }
 
@@ -179,6 +190,7 @@ USES = {
     "socket": {"message"},
     "exchange": {"batch", "message", "socket"},
     "operations": {"name", "batch", "message", "link", "counters", "socket", "exchange"},
+    "containers": {"batch", "message", "link", "counters", "nsid", "socket", "exchange"},
     "sysfs": {"name"},
     "netns": {"socket", "sysfs"},
 }

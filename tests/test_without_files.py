@@ -65,6 +65,16 @@ with RtnetlinkSocket(netns) as rtnetlink:
             *('get_link("lo")', "dump_links()", "fileno()"),
         )
     },
+    "ContainerCounters": (
+        'counters = pynetstrat.ContainerCounters(); counters.add("a", netns)',
+        """
+counters.add("b", netns)
+assert set(counters.read()) == {"a", "b"} and len(counters.read_columns().keys) % 2 == 0
+assert counters.gone() == []
+counters.discard("a")
+counters.close()
+""",
+    ),
     "a perspective": (
         "rtnetlink = pynetstrat.RtnetlinkSocket()",
         """

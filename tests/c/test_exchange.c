@@ -53,6 +53,7 @@ static struct {
     int poll_codes[4];
     size_t send_short; /* bytes of it that the next send leaves */
     int option_code;   /* errno of getsockopt */
+    int set_codes[4];  /* of setsockopt, for the size of the queue */
     int receive_buffer, send_buffer;
     int64_t now_ms;
 } fake;
@@ -199,6 +200,16 @@ int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_
     uint32_t group;
 
     memcpy(&group, value, sizeof group);
+    if (level == SOL_SOCKET) {
+        CHECK(fd == FD && (option == SO_RCVBUFFORCE || option == SO_RCVBUF) &&
+              size == sizeof group);
+        if (next_code(fake.set_codes)) {
+            errno = EPERM;
+            return -1;
+        }
+        fake.receive_buffer = (int)group;
+        return 0;
+    }
     CHECK(fd == FD && level == 270 /* SOL_NETLINK */ && size == sizeof group);
     CHECK(option == NETLINK_ADD_MEMBERSHIP && group == RTNLGRP_LINK);
     return 0;
@@ -925,6 +936,79 @@ static void test_a_question_that_is_not_one_whole_request_is_refused(void)
         CHECK(netstrat_dump_copy(&sock, &batch, NULL, 0, &used, NULL) == -EINVAL && used == 77);
     }
     CHECK(fake.sends == 0);
+}
+
+/* ---- without waiting ---- */
+
+static void test_a_request_is_sent_and_its_reply_left_to_the_caller(void)
+{
+    struct netstrat_rest datagram;
+    struct netstrat_message answer;
+
+    prepare(answer_ok);
+    make_batch(0);
+    CHECK(netstrat_batch_get_link(&batch, "x") == 0);
+    CHECK(netstrat_send(&sock, &batch, &error) == 0);
+    CHECK(fake.sends == 1 && fake.receives == 0 && fake.polls == 0);
+    CHECK(fake.type == RTM_GETLINK && fake.sequence == sock.sequence && sock.sequence == 1001);
+    CHECK(netstrat_socket_receive(&sock, &datagram, &error) == 0);
+    CHECK(datagram.at == buffer && datagram.missing == 0);
+    CHECK(netstrat_message_next(&datagram, &answer) == 1 && answer.sequence == sock.sequence);
+    CHECK(answer.type == NLMSG_ERROR && fake.polls == 0);
+
+    make_batch(2); /* one request, or none is sent */
+    CHECK(failed_with(&error, netstrat_send(&sock, &batch, &error), -EINVAL, NETSTRAT_STEP_BATCH));
+    make_batch(1);
+    fake.send_codes[0] = ENOBUFS;
+    CHECK(failed_with(&error, netstrat_send(&sock, &batch, &error), -ENOBUFS, NETSTRAT_STEP_SEND));
+    fake.send_codes[0] = EINTR; /* it is sent again */
+    CHECK(netstrat_send(&sock, &batch, NULL) == 0);
+}
+
+static void test_one_datagram_is_taken_at_a_time_and_none_is_waited_for(void)
+{
+    struct netstrat_rest datagram, before;
+
+    prepare(NULL);
+    memset(&datagram, 0xa5, sizeof datagram);
+    before = datagram;
+    CHECK(failed_with(&error, netstrat_socket_receive(&sock, &datagram, &error), -EAGAIN,
+                      NETSTRAT_STEP_RECVFROM));
+    say_errno(ENOBUFS);
+    CHECK(failed_with(&error, netstrat_socket_receive(&sock, &datagram, &error), -ENOBUFS,
+                      NETSTRAT_STEP_RECVFROM));
+    CHECK(memcmp(&datagram, &before, sizeof datagram) == 0 && fake.polls == 0);
+
+    say_ack(STRANGER, 1, 0);
+    say_errno(EINTR);
+    notify(RTM_NEWLINK, 5, "five");
+    notify(RTM_DELLINK, 6, "six");
+    CHECK(netstrat_socket_receive(&sock, &datagram, &error) == 0);
+    CHECK(datagram.left == fake.queue[3].bytes.length && datagram.missing == 0);
+    CHECK(memcmp(datagram.at, fake.queue[3].bytes.data, datagram.left) == 0 && fake.count == 1);
+
+    sock.buffer_size = 20; /* too small for the next */
+    CHECK(netstrat_socket_receive(&sock, &datagram, NULL) == 0);
+    CHECK(datagram.left == 20 && datagram.missing == fake.queue[4].bytes.length - 20);
+    sock.timeout_ms = 0;
+    sock.spare = 0;
+    say_ack(STRANGER, 1, 0);
+    notify(RTM_NEWLINK, 5, "five");
+    CHECK(netstrat_socket_receive(&sock, &datagram, NULL) == 0);
+    CHECK(netstrat_socket_receive(&sock, &datagram, NULL) == -EAGAIN);
+}
+
+static void test_the_receive_queue_is_as_large_as_it_may_be(void)
+{
+    prepare(NULL);
+    CHECK(netstrat_socket_set_receive_buffer(&sock, 1000, &error) == 0);
+    CHECK(fake.receive_buffer == 500); /* which the kernel doubles */
+    fake.set_codes[0] = 1;             /* without CAP_NET_ADMIN the other option is left */
+    CHECK(netstrat_socket_set_receive_buffer(&sock, 2000, &error) == 0);
+    CHECK(fake.receive_buffer == 1000);
+    fake.set_codes[0] = fake.set_codes[1] = 1;
+    CHECK(failed_with(&error, netstrat_socket_set_receive_buffer(&sock, 3000, &error), -EPERM,
+                      NETSTRAT_STEP_SETSOCKOPT));
 }
 
 /* ---- notifications ---- */
@@ -1887,6 +1971,10 @@ int main(void)
     test_an_answer_that_was_cut_off_says_what_room_it_needs();
     test_netstrat_query_writes_its_output_on_success_only();
     test_a_question_that_is_not_one_whole_request_is_refused();
+
+    test_a_request_is_sent_and_its_reply_left_to_the_caller();
+    test_one_datagram_is_taken_at_a_time_and_none_is_waited_for();
+    test_the_receive_queue_is_as_large_as_it_may_be();
 
     test_notifications_are_told_from_the_answer_by_the_port();
     test_the_echo_of_a_change_is_a_change_and_not_its_ack();

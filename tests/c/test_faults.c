@@ -501,6 +501,7 @@ static struct output {
     struct netstrat_sysfs_reader reader;
     struct netstrat_sysfs_place place;
     struct netstrat_watch watch;
+    struct netstrat_rest datagram;
     uint64_t value;
     size_t used;
     struct netstrat_link_name names[ROWS]; /* scratch of the dumps: not among what is compared */
@@ -614,6 +615,29 @@ static int run_join(void)
 static int run_set_strict(void)
 {
     return netstrat_socket_set_strict(&sock, &error);
+}
+
+static int run_set_receive_buffer(void)
+{
+    return netstrat_socket_set_receive_buffer(&sock, 65536, &error);
+}
+
+/* A question, and the datagram that answers it. */
+static int run_receive(void)
+{
+    unsigned char request[64];
+    struct netstrat_batch batch;
+    int code, tries = 0;
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    CHECK(netstrat_batch_get_link(&batch, "lo") == 0);
+    code = netstrat_send(&sock, &batch, &error);
+    if (code < 0)
+        return code;
+    do
+        code = netstrat_socket_receive(&sock, &output.datagram, &error);
+    while (code == -EAGAIN && ++tries < 3); /* which it leaves to the caller to wait for */
+    return code;
 }
 
 /* Asks while watching, with a notification in the queue. */
@@ -810,6 +834,8 @@ static const struct {
     {"socket_open", run_open, 0},
     {"socket_join", run_join, 0},
     {"socket_set_strict", run_set_strict, 0},
+    {"socket_set_receive_buffer", run_set_receive_buffer, 0},
+    {"send and socket_receive", run_receive, 0},
     {"link_set_up_once", run_up_once, 0},
     {"link_set_down_once", run_down_once, 0},
     {"link_set_up", run_up, 0},
@@ -877,6 +903,9 @@ static int is_plausible(int code)
             return is_error(code, -EIO, NETSTRAT_STEP_SEND);
         break;
     case RECVFROM:
+        if (fault.code < 0 && is_error(code, -EAGAIN, NETSTRAT_STEP_RECVFROM))
+            return 1; /* nothing came, and it was not to wait */
+        /* fall through */
     case POLL: /* half a datagram is malformed; none of it at all is silence */
         if (fault.code < 0)
             return is_error(code, -EBADMSG, NETSTRAT_STEP_RECVFROM) ||

@@ -12,7 +12,7 @@
 #include <net/if.h>
 
 /* Not in the headers of older kernels. */
-enum { LINK_NETNSID = 37, PROP_LIST = 52, ALT_IFNAME = 53 };
+enum { LINK_NETNSID = 37, TARGET_NETNSID = 46, PROP_LIST = 52, ALT_IFNAME = 53 };
 
 static const char alternative[] = "an-alternative-name";
 
@@ -90,7 +90,51 @@ static void put_dump_with_counters(struct bytes *to)
     finish(to, at);
 }
 
+static int encode_get_at(struct netstrat_batch *batch)
+{
+    return netstrat_batch_get_link_at(batch, 7, 5);
+}
+
+static int encode_dump_at(struct netstrat_batch *batch)
+{
+    return netstrat_batch_dump_links_at(batch, 7);
+}
+
+static void put_at(struct bytes *to, uint16_t flags, int32_t index)
+{
+    const int32_t nsid = 7;
+    size_t at = begin(to, RTM_GETLINK, flags, 0, 0);
+
+    put_info(to, index, 0);
+    attribute(to, TARGET_NETNSID, &nsid, sizeof nsid);
+    finish(to, at);
+}
+
+static void put_get_at(struct bytes *to)
+{
+    put_at(to, NLM_F_REQUEST, 5);
+}
+
+static void put_dump_at(struct bytes *to)
+{
+    put_at(to, NLM_F_REQUEST | NLM_F_DUMP, 0);
+}
+
+static void test_an_id_or_an_index_below_zero_is_not_sent(void)
+{
+    unsigned char buffer[256];
+    struct netstrat_batch batch;
+
+    netstrat_batch_init(&batch, buffer, sizeof buffer);
+    CHECK(netstrat_batch_dump_links_at(&batch, -1) == -EINVAL);
+    CHECK(netstrat_batch_get_link_at(&batch, -1, 5) == -EINVAL);
+    CHECK(netstrat_batch_get_link_at(&batch, 7, -1) == -EINVAL);
+    CHECK(batch.used == 0 && batch.count == 0);
+}
+
 static const struct encoder encoders[] = {
+    {encode_get_at, put_get_at},
+    {encode_dump_at, put_dump_at},
     {encode_up, put_up},
     {encode_down, put_down},
     {encode_get, put_get},
@@ -366,6 +410,44 @@ static void test_hairpin_is_read_of_a_port_of_a_bridge_only(void)
     CHECK(decode_kinds(&link, "a-name-too-long!", ports[0].data, 8, "veth", 5) == -EBADMSG);
 }
 
+/* IFLA_PROTINFO in a message of this family. */
+static int decode_protinfo(struct netstrat_link *link, unsigned char family, const void *value,
+                           size_t size)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+    size_t at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
+
+    put_info(&bytes, 3, 0);
+    bytes.data[16] = family;
+    attribute(&bytes, IFLA_IFNAME, "eth0", 5);
+    attribute(&bytes, IFLA_PROTINFO, value, size);
+    finish(&bytes, at);
+    message = only_message(&bytes);
+    CHECK(decode_link(&message) == netstrat_link_decode(&message, link));
+    return netstrat_link_decode(&message, link);
+}
+
+static void test_a_bridge_says_of_a_port_whether_it_is_a_hairpin(void)
+{
+    struct bytes on = {{0}, 0}, off = {{0}, 0};
+    struct netstrat_link link;
+
+    attribute(&on, IFLA_BRPORT_MODE, "\1", 1);
+    attribute(&off, IFLA_BRPORT_MODE, "\0", 1);
+    CHECK(decode_protinfo(&link, AF_BRIDGE, on.data, on.length) == 0 && link.hairpin == 1);
+    CHECK(decode_protinfo(&link, AF_BRIDGE, off.data, off.length) == 0 && link.hairpin == 0);
+    CHECK(decode_protinfo(&link, AF_BRIDGE, "\1", 1) == -EBADMSG);
+    /* IPv6 has something else there. */
+    CHECK(decode_protinfo(&link, AF_INET6, on.data, on.length) == 0 && link.hairpin == -1);
+    CHECK(decode_protinfo(&link, AF_INET6, "\1", 1) == 0);
+}
+
+static void test_a_drivers_event_does_not_describe_a_link(void)
+{
+    CHECK(decode_with(IFLA_WIRELESS, "12345678", 8) == -EBADMSG);
+}
+
 /* IFLA_LINKINFO of a kind, with its IFLA_INFO_DATA. */
 static int decode_data(struct netstrat_link *link, const char *kind, const struct bytes *data)
 {
@@ -525,6 +607,7 @@ static void test_alternative_names_are_bounded(void)
 
 int main(void)
 {
+    test_an_id_or_an_index_below_zero_is_not_sent();
     test_each_request_is_these_bytes();
     test_requests_stand_one_behind_the_other();
     test_a_name_that_is_not_valid_leaves_the_batch_as_it_was();
@@ -532,6 +615,8 @@ int main(void)
     test_what_a_link_does_not_have_is_marked_so();
     test_an_attribute_of_the_wrong_size_is_malformed();
     test_hairpin_is_read_of_a_port_of_a_bridge_only();
+    test_a_bridge_says_of_a_port_whether_it_is_a_hairpin();
+    test_a_drivers_event_does_not_describe_a_link();
     test_the_id_of_a_bridge_is_read_if_it_has_eight_bytes();
     test_a_link_without_index_or_name_is_malformed();
     test_a_link_that_is_gone_has_no_name();

@@ -33,11 +33,29 @@ static void put_get(struct bytes *to)
     finish(to, at);
 }
 
-static void test_the_request_is_these_bytes(void)
+static int encode_add(struct netstrat_batch *batch)
 {
-    static const struct encoder encoder = {encode_get, put_get};
+    return netstrat_batch_add_nsid(batch, 0x01020304);
+}
 
-    check_encoder(&encoder);
+static void put_add(struct bytes *to)
+{
+    const int fd = 0x01020304;
+    const int32_t any = -1;
+    size_t at = begin(to, NEWNSID, NLM_F_REQUEST | NLM_F_ACK, 0, 0);
+
+    put_fixed(to);
+    attribute(to, FD, &fd, sizeof fd);
+    attribute(to, NSID, &any, sizeof any);
+    finish(to, at);
+}
+
+static void test_the_requests_are_these_bytes(void)
+{
+    static const struct encoder encoders[] = {{encode_get, put_get}, {encode_add, put_add}};
+
+    for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++)
+        check_encoder(&encoders[i]);
 }
 
 static int decode(const struct netstrat_message *message)
@@ -123,7 +141,7 @@ static void test_other_messages_have_no_id(void)
 
 int main(void)
 {
-    test_the_request_is_these_bytes();
+    test_the_requests_are_these_bytes();
     test_an_id_is_read();
     test_a_message_without_an_id_is_malformed();
     test_other_messages_have_no_id();

@@ -208,6 +208,13 @@ def crafted_links() -> Iterator[tuple[str, bytes]]:
 
     bridge, slave = attribute(1, b"bridge\0"), attribute(4, b"bridge\0")
     yield "kind", kinds(attribute(1, b"veth\0"))
+    there = attribute(46, bytes(4)) + attribute(5, struct.pack("=i", 9)) + attribute(37, bytes(4))
+    veth = attribute(LINKINFO, attribute(1, b"veth\0"))
+    yield "link-there", message(NEWLINK, head + there + veth)
+    macvlan = attribute(LINKINFO, attribute(1, b"macvlan\0"))
+    yield "link-there-macvlan", message(NEWLINK, head + there + macvlan)
+    yield "link-there-loopback", message(NEWLINK, info(1, 8) + attribute(IFNAME, b"lo\0") + there)
+    yield "link-there-short", message(NEWLINK, head + attribute(46, b"\1"))
     yield "kind-unended", kinds(attribute(1, b"veth"))
     yield "kind-cut", kinds(attribute(1, b"veth\0"), b"\1")
     yield "bridge-id", kinds(bridge, attribute(2, attribute(11, bytes(8)) + attribute(1, bytes(4))))
@@ -219,6 +226,10 @@ def crafted_links() -> Iterator[tuple[str, bytes]]:
     yield "port-empty", kinds(slave, attribute(5, attribute(4, b"")))
     yield "port-malformed", kinds(slave, attribute(5, b"\1"))
     yield "port-of-others", kinds(attribute(4, b"bond\0"), attribute(5, b"\1"))
+    for family in (7, 10):
+        port = bytes([family]) + head[1:] + attribute(12, attribute(4, b"\1"))
+        yield f"port-of-family-{family}", message(NEWLINK, port)
+    yield "wireless", message(NEWLINK, head + attribute(11, bytes(8)))
     yield "port-kind-unended", kinds(attribute(4, b"bond"))
     names = attribute(ALT_IFNAME, b"x" * 127 + b"\0") + attribute(1, b"?")
     names += attribute(ALT_IFNAME, b"x" * 128 + b"\0") + attribute(ALT_IFNAME, b"with space\0")
@@ -414,6 +425,9 @@ def settings(one: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
         calls.append(one(24, start + b"\0" * 8 + b"\xff" * 8))
         calls.append(one(24, start + b"\0" * 8 + b"\xff" * 4))
     yield from packed("calls", calls)
+    ids = [number << 6 | sign << 30 for number in range(4) for sign in range(4)]
+    ids = [number + -number % 3 for number in ids]  # those of the kind that are about ids
+    yield "ids", b"\x80\xff" + b"".join(one(28, struct.pack("<I", number)) for number in ids)
 
 
 def failures() -> Iterator[tuple[str, bytes]]:
@@ -482,13 +496,13 @@ def exchanges(datagrams: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     yield "dump-always-torn", call(5, *[event(answer, torn)] * 17)
     whole = event(answer, message(NEWLINK, datagrams["link-0"][16:])) + event(answer, done)
     refused = event(answer, ack(0, -95))
-    for kind in range(13):
+    for kind in range(14):
         yield f"call-{kind}-{1 << kind % 8}", call(kind, whole, count=3, options=1 << kind % 8)
         yield f"call-{kind}-refused", call(kind, refused, whole)
         yield f"call-{kind}-cut", call(kind, event(cut, datagrams["link-0"][:60]), whole, count=4)
         yield f"call-{kind}-lost", call(kind, event(failure, b"\1"), whole, count=200)
     yield "batch-in-parts", call(0, event(answer, ack(0, 0, 77)) * 4, count=4, options=129)
-    yield "copy", call(12, link * 3, event(answer, done), count=255)
+    yield "copy", call(13, link * 3, event(answer, done), count=255)
     yield "up-gone", call(6, event(answer, ack(0, -1)), event(answer, ack(0, -19)))
     yield (
         "dump-notified",

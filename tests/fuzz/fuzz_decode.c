@@ -128,6 +128,31 @@ static void decode_counters(const struct netstrat_message *message)
     }
 }
 
+static void decode_end(const struct netstrat_message *message)
+{
+    int32_t both;
+
+    for (both = 0; both < 4; both++) {
+        const int32_t nsid = both % 2 - 1, own = both / 2 - 1;
+        struct netstrat_end end;
+        struct netstrat_link link;
+        int code;
+
+        memset(&end, UNTOUCHED, sizeof end);
+        code = netstrat_end_decode(message, nsid, own, &end);
+        HOLDS(code == 1 || code == 0 || code == -EBADMSG);
+        HOLDS(code == 1 || is_untouched(&end, sizeof end));
+        if (code < 0)
+            continue;
+        HOLDS(netstrat_link_decode(message, &link) == 0 && link.nsid == nsid);
+        HOLDS(code == !(link.flags & 8)); /* IFF_LOOPBACK */
+        if (code == 0)
+            continue;
+        HOLDS(end.index == link.index && strcmp(end.name, link.name) == 0);
+        HOLDS(end.peer == 0 || (own == 0 && end.peer == link.peer && link.peer_nsid == 0));
+    }
+}
+
 static void decode_others(const struct netstrat_message *message)
 {
     struct netstrat_address address;
@@ -176,6 +201,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         walk_attributes(message.payload);
         decode_ack(&message);
         decode_link(&message);
+        decode_end(&message);
         decode_counters(&message);
         decode_others(&message);
     }

@@ -230,11 +230,29 @@ static void check_message(const unsigned char *at, size_t size, unsigned kind, c
     (memset(&(output), 0, sizeof(output)),                                                         \
      memcpy(&(output), bytes, (length) < sizeof(output) ? (length) : sizeof(output)))
 
+/* Ids and indexes that may be negative. */
+static int encode_id(struct netstrat_batch *batch, uint32_t number)
+{
+    const int32_t nsid = (int32_t)(number & 0x8000ffff);
+    const int32_t index = number & 0x40000000 ? -1 : (int32_t)(number >> 8 & 0xff);
+
+    switch (number >> 6 & 3) {
+    case 0:
+        return netstrat_batch_get_nsid(batch, index);
+    case 1:
+        return netstrat_batch_add_nsid(batch, index);
+    case 2:
+        return netstrat_batch_dump_links_at(batch, nsid);
+    default:
+        return netstrat_batch_get_link_at(batch, nsid, index);
+    }
+}
+
 static int encode_other(struct netstrat_batch *batch, uint32_t number)
 {
     switch (number % 3) {
     case 0:
-        return netstrat_batch_get_nsid(batch, (int)(number >> 8));
+        return encode_id(batch, number);
     case 1:
         return netstrat_batch_dump_addresses(batch, (int32_t)number);
     default:

@@ -489,12 +489,39 @@ static void try_flags(struct netstrat_socket *sock,
     HOLDS(code < 0 || model.acked[0] || model.answers > 0);
 }
 
+/* A request, and what comes of it, datagram by datagram. */
+static void try_receive(struct netstrat_socket *sock)
+{
+    unsigned char request[64];
+    struct netstrat_rest datagram;
+    struct netstrat_batch batch;
+    struct netstrat_error error;
+    int code;
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    HOLDS(netstrat_batch_dump_links(&batch, 0) == 0);
+    code = netstrat_send(sock, &batch, &error);
+    check_error(code, sock, &error);
+    HOLDS(code < 0 || model.first == sock->sequence);
+    while (code == 0) {
+        memset(&datagram, UNTOUCHED, sizeof datagram);
+        code = netstrat_socket_receive(sock, &datagram, &error);
+        check_error(code, sock, &error);
+        if (code == 0)
+            HOLDS(datagram.at == sock->buffer && datagram.left <= sock->buffer_size &&
+                  (datagram.missing == 0 || datagram.left == sock->buffer_size));
+        else
+            HOLDS(code < 0 && is_untouched(&datagram, sizeof datagram));
+    }
+    HOLDS(polls == 0);
+}
+
 static void make_call(struct netstrat_socket *sock, struct netstrat_watch *watch, unsigned kind,
                       unsigned number)
 {
     uint32_t count = number % (MOST_MESSAGES + 1);
 
-    switch (kind % 13) {
+    switch (kind % 14) {
     case 0:
         try_execute(sock, count ? count : 1);
         break;
@@ -530,6 +557,9 @@ static void make_call(struct netstrat_socket *sock, struct netstrat_watch *watch
         break;
     case 11:
         try_dump(sock, watch, BY_NAME);
+        break;
+    case 12:
+        try_receive(sock);
         break;
     default:
         try_dump_copy(sock, number * 4U);

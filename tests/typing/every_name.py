@@ -9,9 +9,12 @@ from pynetstrat import (
     Address,
     Batch,
     BatchError,
+    ContainerCounters,
+    ContainerTable,
     CounterNotFoundError,
     CounterParseError,
     CounterTable,
+    Event,
     Finding,
     ForeignSysfsError,
     HostDevice,
@@ -21,6 +24,7 @@ from pynetstrat import (
     InvalidNetworkError,
     KernelError,
     Link,
+    LinkMonitor,
     Loopback,
     Name,
     NetlinkUnavailableError,
@@ -171,6 +175,23 @@ def of_links(name: Name, netns: Netns) -> None:
     print(up, descriptor, peer, names, sum(numbers), rest)
 
 
+def of_watching(netns: Netns) -> None:
+    with LinkMonitor(netns, addresses=True) as monitor:
+        events: list[Event] = monitor.read()
+        descriptor: int = monitor.fileno()
+        for event in monitor:
+            kind: str = event.kind
+            link: Link | None = event.link
+            address: Address | None = event.address
+            print(kind, link, address, event.previous, events, descriptor)
+
+
+async def of_watching_on_a_loop(monitor: LinkMonitor) -> None:
+    async for event in monitor:
+        kind: str = event.kind
+        print(kind)
+
+
 def of_counters(perspective: Perspective) -> None:
     with RtnetlinkSocket() as rtnetlink:
         one: NetworkInterface = rtnetlink.get_stats("lo", perspective="container")
@@ -193,6 +214,22 @@ def of_counters(perspective: Perspective) -> None:
     stats: NetworkInterface = get_network_interface_stats(b"lo")
     stats = get_network_interface_stats("lo", netns=3, perspective="host")
     print(one, total, other, value, stats)
+
+
+def of_containers() -> None:
+    with ContainerCounters(netns="host", timeout=1.0) as counters:
+        counters.add("a", "blue")
+        counters.add(("b", 1), 3)
+        for key, interfaces in counters.read().items():
+            one: NetworkInterface = interfaces["eth0"]
+            print(key, one.rx_bytes)
+        table: ContainerTable = counters.read_columns()
+        names: tuple[str, ...] = table.names
+        for name, row in zip(names, table.counters.tolist(), strict=True):
+            received: int = row[0]
+            print(name, received, len(table.keys))
+        for key in counters.gone():
+            counters.discard(key)
 
 
 def of_errors() -> None:

@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: MIT */
+/* The counters of many namespaces: whose end a message describes, which row is whose, and on the
+ * real kernel what is dumped and noted. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../../csrc/netstrat.h"
+#include "bytes.h"
+#include "check.h"
+#include "codec.h"
+#include "sandbox.h"
+
+#include <net/if.h>
+
+/* Not in the headers of older kernels. */
+enum { LINK_NETNSID = 37, TARGET_NETNSID = 46 };
+
+enum { OWN = 3, THERE = 7 };
+
+/* ---- whose end a message describes ---- */
+
+struct description {
+    const char *kind;
+    int32_t peer;
+    int32_t peer_nsid;
+    int32_t nsid;
+    uint32_t flags;
+};
+
+static const struct description veth = {"veth", 42, OWN, THERE, IFF_UP};
+
+static void describe(struct bytes *to, const struct description *link)
+{
+    size_t at = begin(to, RTM_NEWLINK, 0, 1, 2), nest;
+
+    put_info(to, 5, link->flags);
+    if (link->nsid >= 0)
+        attribute(to, TARGET_NETNSID, &link->nsid, 4);
+    attribute(to, IFLA_IFNAME, "eth0", 5);
+    attribute(to, IFLA_LINK, &link->peer, 4);
+    if (link->peer_nsid >= 0)
+        attribute(to, LINK_NETNSID, &link->peer_nsid, 4);
+    nest = open_attribute(to, IFLA_LINKINFO);
+    attribute(to, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
+    close_attribute(to, nest);
+    finish(to, at);
+}
+
+static int decode_end(const struct description *link, int32_t nsid, int32_t own,
+                      struct netstrat_end *end)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+
+    describe(&bytes, link);
+    message = only_message(&bytes);
+    return netstrat_end_decode(&message, nsid, own, end);
+}
+
+static int decode_any(const struct netstrat_message *message)
+{
+    struct netstrat_end end, before;
+    int code;
+
+    memset(&end, 0xa5, sizeof end);
+    before = end;
+    code = netstrat_end_decode(message, THERE, OWN, &end);
+    CHECK(code == 0 || code == 1 || code == -EBADMSG);
+    CHECK(code == 1 || memcmp(&end, &before, sizeof end) == 0);
+    return code == 1 ? 0 : code;
+}
+
+static void test_an_end_is_read(void)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_end end;
+
+    CHECK(decode_end(&veth, THERE, OWN, &end) == 1);
+    CHECK(end.index == 5 && end.peer == 42 && strcmp(end.name, "eth0") == 0);
+    describe(&bytes, &veth);
+    torment(decode_any, &bytes);
+}
+
+static void test_a_peer_counts_only_if_it_is_here_and_a_pairs_other_end(void)
+{
+    struct description link = veth;
+    struct netstrat_end end;
+
+    link.peer_nsid = OWN + 1; /* it is elsewhere */
+    CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.peer == 0);
+    link.peer_nsid = -1; /* it is there as well */
+    CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.peer == 0);
+    CHECK(decode_end(&link, THERE, -1, &end) == 1 && end.peer == 0); /* nobody knows who we are */
+    link = veth;
+    link.kind = "macvlan"; /* it is a parent */
+    CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.peer == 0);
+}
+
+static void test_loopback_is_not_an_end(void)
+{
+    struct description link = veth;
+    struct netstrat_end end;
+
+    link.flags |= IFF_LOOPBACK;
+    CHECK(decode_end(&link, THERE, OWN, &end) == 0);
+}
+
+static void test_a_link_of_another_namespace_is_malformed(void)
+{
+    struct description link = veth;
+    struct netstrat_end end;
+
+    CHECK(decode_end(&link, THERE + 1, OWN, &end) == -EBADMSG);
+    CHECK(decode_end(&link, -1, OWN, &end) == -EBADMSG);
+    link.nsid = -1; /* an old kernel describes its own */
+    CHECK(decode_end(&link, THERE, OWN, &end) == -EBADMSG);
+    CHECK(decode_end(&link, -1, OWN, &end) == 1);
+}
+
+/* ---- which row is whose ---- */
+
+/* Counters of which each field says whose they are. */
+static struct netstrat_counters of(uint64_t number)
+{
+    const struct netstrat_counters counters = {number,     number + 1, number + 2, number + 3,
+                                               number + 4, number + 5, number + 6, number + 7};
+
+    return counters;
+}
+
+static int is_of(const struct netstrat_counters *row, uint64_t number)
+{
+    const struct netstrat_counters wanted = of(number);
+
+    return memcmp(row, &wanted, sizeof wanted) == 0;
+}
+
+static int is_swapped_of(const struct netstrat_counters *row, uint64_t number)
+{
+    return row->tx_bytes == number && row->tx_packets == number + 1 &&
+           row->tx_errors == number + 2 && row->tx_dropped == number + 3 &&
+           row->rx_bytes == number + 4 && row->rx_packets == number + 5 &&
+           row->rx_errors == number + 6 && row->rx_dropped == number + 7;
+}
+
+static void test_every_source_gets_its_row(void)
+{
+    static const int32_t indexes[] = {1, 4, 2, 9};
+    const struct netstrat_counters counters[] = {of(100), of(400), of(200), of(900)};
+    static const struct netstrat_source sources[] = {
+        {4, 2, 1}, {4, 0, 0}, {9, 1, 1}, {1, 3, 0}, {2, 4, 0} /* the last two: once around */
+    };
+    struct netstrat_counters rows[6];
+
+    memset(rows, 0xa5, sizeof rows);
+    CHECK(netstrat_counters_pick(indexes, counters, 4, sources, 5, rows) == 5);
+    CHECK(is_swapped_of(&rows[2], 400) && is_of(&rows[0], 400) && is_swapped_of(&rows[1], 900));
+    CHECK(is_of(&rows[3], 100) && is_of(&rows[4], 200));
+    CHECK(rows[5].rx_bytes == UINT64_C(0xa5a5a5a5a5a5a5a5));
+}
+
+static void test_a_source_without_counters_is_not_counted_and_its_row_stays(void)
+{
+    static const int32_t indexes[] = {1, 4};
+    const struct netstrat_counters counters[] = {of(100), of(400)};
+    static const struct netstrat_source sources[] = {{3, 0, 1}, {4, 1, 0}, {5, 2, 0}, {1, 3, 0}};
+    struct netstrat_counters rows[4];
+
+    memset(rows, 0xa5, sizeof rows);
+    CHECK(netstrat_counters_pick(indexes, counters, 2, sources, 4, rows) == 2);
+    CHECK(rows[0].tx_bytes == UINT64_C(0xa5a5a5a5a5a5a5a5) && is_of(&rows[1], 400));
+    CHECK(rows[2].tx_bytes == UINT64_C(0xa5a5a5a5a5a5a5a5) && is_of(&rows[3], 100));
+    CHECK(netstrat_counters_pick(indexes, counters, 0, sources, 4, rows) == 0);
+    CHECK(netstrat_counters_pick(indexes, counters, 2, sources, 0, rows) == 0);
+}
+
+/* ---- on the real kernel ---- */
+
+enum { BUFFER = 80 * 1024 };
+
+static unsigned char buffers[4][BUFFER];
+
+static int32_t nsid_of(struct netstrat_socket *sock, int netns)
+{
+    unsigned char request[64];
+    struct netstrat_message answer;
+    struct netstrat_batch batch;
+    int32_t nsid = -1;
+    int result;
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    CHECK(netstrat_batch_add_nsid(&batch, netns) == 0);
+    result = netstrat_execute(sock, &batch, &result, NULL);
+    CHECK(result == 0 || result == -EEXIST);
+    netstrat_batch_init(&batch, request, sizeof request);
+    CHECK(netstrat_batch_get_nsid(&batch, netns) == 0);
+    CHECK(netstrat_query(sock, &batch, 1, &answer, NULL) == 0);
+    CHECK(netstrat_nsid_decode(&answer, &nsid) == 0 && nsid >= 0);
+    return nsid;
+}
+
+/* A pair of `index` here and eth0, of index 9, there. */
+static void add_pair(struct netstrat_socket *sock, const char *name, int32_t index, int netns)
+{
+    struct netstrat_link_settings own, peer;
+    unsigned char request[512];
+    struct netstrat_batch batch;
+    int result;
+
+    memset(&own, 0, sizeof own);
+    memset(&peer, 0, sizeof peer);
+    own.set = NETSTRAT_LINK_NAME | NETSTRAT_LINK_INDEX;
+    own.index = index;
+    strcpy(own.name, name);
+    peer.set = NETSTRAT_LINK_NAME | NETSTRAT_LINK_INDEX | NETSTRAT_LINK_NETNS;
+    peer.index = 9;
+    peer.netns = netns;
+    strcpy(peer.name, "eth0");
+    netstrat_batch_init(&batch, request, sizeof request);
+    CHECK(netstrat_batch_add_veth(&batch, &own, &peer) == 0);
+    CHECK(netstrat_execute(sock, &batch, &result, NULL) == 0);
+}
+
+static void add_bridge(struct netstrat_socket *sock, const char *name)
+{
+    struct netstrat_link_settings settings;
+    unsigned char request[512];
+    struct netstrat_batch batch;
+    int result;
+
+    memset(&settings, 0, sizeof settings);
+    settings.set = NETSTRAT_LINK_NAME;
+    strcpy(settings.name, name);
+    netstrat_batch_init(&batch, request, sizeof request);
+    CHECK(netstrat_batch_add_link(&batch, "bridge", &settings) == 0);
+    CHECK(netstrat_execute(sock, &batch, &result, NULL) == 0);
+}
+
+static void change(struct netstrat_socket *sock, int32_t index, const char *new_name)
+{
+    struct netstrat_link_settings settings;
+    unsigned char request[512];
+    struct netstrat_batch batch;
+    int result;
+
+    memset(&settings, 0, sizeof settings);
+    netstrat_batch_init(&batch, request, sizeof request);
+    if (new_name) {
+        settings.set = NETSTRAT_LINK_NAME;
+        strcpy(settings.name, new_name);
+        CHECK(netstrat_batch_set_link(&batch, index, NULL, &settings) == 0);
+    } else {
+        CHECK(netstrat_batch_delete_link(&batch, index, NULL) == 0);
+    }
+    CHECK(netstrat_execute(sock, &batch, &result, NULL) == 0);
+}
+
+static void test_the_ends_of_a_namespace_are_dumped(void)
+{
+    int netns = netstrat_netns_create(NULL), here, eth0;
+    struct netstrat_counters counters[4], one;
+    struct netstrat_socket sock, there;
+    struct netstrat_end ends[4], end;
+    struct netstrat_error error;
+    struct netstrat_pair pairs[2];
+    int32_t indexes[4], nsid, own;
+
+    CHECK(netns >= 0 && netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
+    CHECK(netstrat_socket_open_at(&there, buffers[1], BUFFER, netns, NULL) == 0);
+    here = netstrat_netns_open("/proc/thread-self/ns/net", NULL);
+    own = nsid_of(&sock, here);
+    nsid = nsid_of(&sock, netns);
+    CHECK(own != nsid);
+    CHECK(netstrat_ends_dump(&sock, nsid, own, indexes, ends, counters, 4, NULL) == 0);
+    CHECK(netstrat_pairs_dump(&sock, pairs, 2, NULL) == 0);
+
+    add_pair(&sock, "host0", 77, netns);
+    add_bridge(&there, "br0");
+    add_bridge(&sock, "br1");
+    memset(ends, 0xa5, sizeof ends);
+    CHECK(netstrat_ends_dump(&sock, nsid, own, indexes, ends, counters, 1, NULL) == 2);
+    CHECK(indexes[0] == ends[0].index && ends[1].index == (int32_t)0xa5a5a5a5);
+    CHECK(netstrat_ends_dump(&sock, nsid, own, indexes, ends, counters, 4, NULL) == 2);
+    eth0 = indexes[1] == 9;
+    CHECK(indexes[eth0] == 9 && ends[eth0].index == 9 && ends[eth0].peer == 77);
+    CHECK(strcmp(ends[eth0].name, "eth0") == 0);
+    CHECK(ends[!eth0].peer == 0 && strcmp(ends[!eth0].name, "br0") == 0);
+    CHECK(netstrat_pairs_dump(&sock, pairs, 0, NULL) == 1);
+    CHECK(netstrat_pairs_dump(&sock, pairs, 2, NULL) == 1);
+    CHECK(pairs[0].index == 77 && pairs[0].peer == 9 && pairs[0].nsid == nsid);
+    /* Of its own namespace. */
+    CHECK(netstrat_ends_dump(&sock, -1, own, indexes, ends, counters, 4, NULL) == 2);
+    CHECK(strcmp(ends[0].name, "br1") == 0 || strcmp(ends[1].name, "br1") == 0);
+
+    CHECK(netstrat_end_get(&sock, nsid, own, 9, &end, &one, NULL) == 1);
+    CHECK(end.index == 9 && end.peer == 77 && strcmp(end.name, "eth0") == 0);
+    CHECK(netstrat_end_get(&sock, nsid, own, 1, &end, &one, NULL) == 0); /* lo */
+    CHECK(netstrat_end_get(&sock, nsid, own, 4321, &end, &one, &error) == -ENODEV);
+    CHECK(error.step == NETSTRAT_STEP_REQUEST);
+    CHECK(netstrat_end_get(&sock, -1, own, 9, &end, &one, &error) == -EINVAL);
+    CHECK(error.step == NETSTRAT_STEP_BATCH);
+    CHECK(netstrat_ends_dump(&sock, 4321, own, indexes, ends, counters, 4, &error) == -EINVAL);
+    CHECK(error.step == NETSTRAT_STEP_REQUEST && error.request == RTM_GETLINK);
+
+    change(&sock, 77, NULL);
+    netstrat_socket_close(&there);
+    netstrat_socket_close(&sock);
+    close(netns);
+    close(here);
+}
+
+static void add_macvlan(struct netstrat_socket *sock, int32_t parent, int netns)
+{
+    struct netstrat_link_settings settings;
+    unsigned char request[512];
+    struct netstrat_batch batch;
+    int result;
+
+    memset(&settings, 0, sizeof settings);
+    settings.set = NETSTRAT_LINK_NAME | NETSTRAT_LINK_NETNS;
+    settings.netns = netns;
+    strcpy(settings.name, "mac0");
+    netstrat_batch_init(&batch, request, sizeof request);
+    CHECK(netstrat_batch_add_macvlan(&batch, parent, 4 /* MACVLAN_MODE_BRIDGE */, &settings) == 0);
+    CHECK(netstrat_execute(sock, &batch, &result, NULL) == 0);
+}
+
+static void test_only_veth_pairs_with_other_namespaces_are_pairs(void)
+{
+    int netns = netstrat_netns_create(NULL), here;
+    struct netstrat_socket sock, there;
+    struct netstrat_pair pairs[4], untouched;
+
+    CHECK(netns >= 0 && netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
+    CHECK(netstrat_socket_open_at(&there, buffers[1], BUFFER, netns, NULL) == 0);
+    here = netstrat_netns_open("/proc/thread-self/ns/net", NULL);
+    add_pair(&sock, "host0", 77, here); /* both ends are here */
+    add_macvlan(&sock, 77, netns); /* its parent is elsewhere, as a pair's other end would be */
+    CHECK(netstrat_pairs_dump(&sock, pairs, 4, NULL) == 0);
+    CHECK(netstrat_pairs_dump(&there, pairs, 4, NULL) == 0);
+
+    add_pair(&sock, "host1", 78, netns);
+    memset(pairs, 0xa5, sizeof pairs);
+    untouched = pairs[0];
+    CHECK(netstrat_pairs_dump(&sock, pairs, 0, NULL) == 1);
+    CHECK(memcmp(&pairs[0], &untouched, sizeof untouched) == 0);
+    CHECK(netstrat_pairs_dump(&sock, pairs, 4, NULL) == 1 && pairs[0].index == 78);
+
+    change(&sock, 77, NULL);
+    change(&sock, 78, NULL);
+    netstrat_socket_close(&there);
+    netstrat_socket_close(&sock);
+    close(netns);
+    close(here);
+}
+
+struct listener {
+    struct netstrat_socket sock;
+    struct netstrat_notes notes;
+    int32_t numbers[2];
+};
+
+static void listen_to(struct listener *listener, uint32_t what, unsigned char *buffer)
+{
+    memset(listener, 0, sizeof *listener);
+    CHECK(netstrat_socket_open(&listener->sock, buffer, BUFFER, NULL) == 0);
+    listener->sock.timeout_ms = 0;
+    listener->notes.numbers = listener->numbers;
+    listener->notes.room = 2;
+    CHECK(netstrat_notes_start(&listener->notes, what, &listener->sock, NULL) == 0);
+}
+
+static uint32_t hear(struct listener *listener)
+{
+    listener->notes.count = listener->notes.changed = 0;
+    CHECK(netstrat_socket_hear(&listener->sock, NULL) == 0);
+    return listener->notes.count;
+}
+
+static void test_what_changes_is_noted(void)
+{
+    struct listener deleted, elsewhere, ended;
+    int netns = netstrat_netns_create(NULL), here;
+    struct netstrat_socket sock, there;
+    int32_t nsid;
+
+    CHECK(netns >= 0 && netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
+    here = netstrat_netns_open("/proc/thread-self/ns/net", NULL);
+    (void)nsid_of(&sock, here); /* notifications of this namespace come with its id from now on */
+    nsid = nsid_of(&sock, netns);
+    listen_to(&deleted, NETSTRAT_NOTE_DELETED, buffers[1]);
+    listen_to(&elsewhere, NETSTRAT_NOTE_NAMESPACES, buffers[2]);
+    listen_to(&ended, NETSTRAT_NOTE_ENDED, buffers[3]);
+    CHECK(hear(&deleted) == 0 && deleted.notes.changed == 0 && hear(&elsewhere) == 0);
+
+    add_pair(&sock, "host0", 77, netns);
+    CHECK(hear(&deleted) == 0 && deleted.notes.changed == 1);
+    (void)hear(&elsewhere);
+    CHECK(elsewhere.numbers[0] == nsid || elsewhere.numbers[1] == nsid);
+
+    /* A rename there is heard there alone, and each namespace is noted once. */
+    {
+        static unsigned char buffer[BUFFER];
+
+        CHECK(netstrat_socket_open_at(&there, buffer, BUFFER, netns, NULL) == 0);
+        change(&there, 9, "eth1");
+        change(&there, 9, "eth2");
+        netstrat_socket_close(&there);
+    }
+    CHECK(hear(&deleted) == 0 && deleted.notes.changed == 0);
+    CHECK(hear(&elsewhere) == 1 && elsewhere.numbers[0] == nsid);
+
+    /* Deleted here: the index; and more of them than there is room for. */
+    change(&sock, 77, NULL);
+    CHECK(hear(&deleted) == 1 && deleted.numbers[0] == 77);
+    add_pair(&sock, "host0", 71, netns);
+    change(&sock, 71, NULL);
+    add_pair(&sock, "host0", 72, netns);
+    change(&sock, 72, NULL);
+    CHECK(hear(&deleted) == 2);
+    add_pair(&sock, "host0", 71, netns);
+    change(&sock, 71, NULL);
+    add_pair(&sock, "host0", 72, netns);
+    change(&sock, 72, NULL);
+    add_pair(&sock, "host0", 73, netns);
+    change(&sock, 73, NULL);
+    CHECK(hear(&deleted) == 3);
+
+    /* The end of a namespace: the kernel gets round to it soon. */
+    close(netns);
+    for (int tries = 0; tries < 5000; tries++) {
+        (void)hear(&ended); /* perhaps of another test's first */
+        if (ended.notes.count > 0 && ended.numbers[ended.notes.count - 1] == nsid)
+            break;
+        usleep(1000);
+    }
+    CHECK(ended.notes.count > 0 && ended.numbers[ended.notes.count - 1] == nsid);
+
+    netstrat_socket_close(&deleted.sock);
+    netstrat_socket_close(&elsewhere.sock);
+    netstrat_socket_close(&ended.sock);
+    netstrat_socket_close(&sock);
+    close(here);
+}
+
+/* In a namespace that has no id for itself. */
+static void test_a_notification_of_this_namespace_is_not_taken_for_the_one_before_it(void)
+{
+    struct netstrat_socket sock, there;
+    struct listener elsewhere;
+    int netns;
+
+    CHECK(unshare(CLONE_NEWNET) == 0);
+    netns = netstrat_netns_create(NULL);
+    CHECK(netns >= 0 && netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
+    CHECK(netstrat_socket_open_at(&there, buffers[1], BUFFER, netns, NULL) == 0);
+    (void)nsid_of(&sock, netns);
+    listen_to(&elsewhere, NETSTRAT_NOTE_NAMESPACES, buffers[2]);
+    add_bridge(&there, "br0");
+    CHECK(hear(&elsewhere) == 1);
+    add_bridge(&there, "br1");
+    add_bridge(&sock, "br1");
+    CHECK(hear(&elsewhere) == 1 && elsewhere.sock.datagram_nsid == -1);
+    netstrat_socket_close(&there);
+    netstrat_socket_close(&sock);
+    netstrat_socket_close(&elsewhere.sock);
+    close(netns);
+}
+
+static void test_what_is_lost_is_noted(void)
+{
+    struct listener listener;
+
+    listen_to(&listener, NETSTRAT_NOTE_DELETED, buffers[0]);
+    listener.sock.notified(NULL, listener.sock.notified_context);
+    CHECK(listener.notes.count == listener.notes.room + 1);
+    netstrat_socket_close(&listener.sock);
+}
+
+/* A message that is handed to the notes as if it had come. */
+static void give(struct listener *listener, const struct bytes *bytes)
+{
+    const struct netstrat_message message = only_message(bytes);
+
+    listener->notes.count = listener->notes.changed = 0;
+    listener->sock.notified(&message, listener->sock.notified_context);
+}
+
+static void test_other_messages_are_not_noted(void)
+{
+    struct bytes address = {{0}, 0}, malformed = {{0}, 0}, added = {{0}, 0}, port = {{0}, 0};
+    const int32_t nsid = 5;
+    struct listener listener;
+    size_t at;
+
+    finish(&address, begin(&address, RTM_NEWADDR, 0, 1, 2));
+    finish(&malformed, begin(&malformed, RTM_DELLINK, 0, 1, 2));
+    at = begin(&added, 88 /* RTM_NEWNSID */, 0, 1, 2);
+    put(&added, "\0\0\0\0", 4);
+    attribute(&added, 1, &nsid, sizeof nsid);
+    finish(&added, at);
+    at = begin(&port, RTM_DELLINK, 0, 1, 2);
+    put_info(&port, 9, 0);
+    port.data[16] = 7; /* AF_BRIDGE: it has left its bridge, and is still there */
+    attribute(&port, IFLA_IFNAME, "eth0", 5);
+    finish(&port, at);
+
+    listen_to(&listener, NETSTRAT_NOTE_DELETED, buffers[0]);
+    give(&listener, &address);
+    CHECK(listener.notes.count == 0 && listener.notes.changed == 0);
+    give(&listener, &port);
+    CHECK(listener.notes.count == 0 && listener.notes.changed == 1);
+    give(&listener, &malformed); /* nobody knows what it was about */
+    CHECK(listener.notes.count == 3);
+    netstrat_socket_close(&listener.sock);
+
+    listen_to(&listener, NETSTRAT_NOTE_ENDED, buffers[0]);
+    give(&listener, &added);
+    CHECK(listener.notes.count == 0);
+    netstrat_socket_close(&listener.sock);
+
+    listen_to(&listener, NETSTRAT_NOTE_NAMESPACES, buffers[0]);
+    listener.sock.datagram_nsid = 6;
+    give(&listener, &address);
+    CHECK(listener.notes.count == 0);
+    give(&listener, &port);
+    CHECK(listener.notes.count == 1 && listener.numbers[0] == 6);
+    listener.sock.datagram_nsid = -1; /* of this namespace, which has no id */
+    give(&listener, &port);
+    CHECK(listener.notes.count == 0);
+    netstrat_socket_close(&listener.sock);
+}
+
+static void test_without_capabilities_only_the_own_namespace_is_heard(void)
+{
+    struct netstrat_notes notes;
+    struct netstrat_socket sock;
+    struct netstrat_error error;
+
+    drop_capabilities();
+    memset(&notes, 0, sizeof notes);
+    CHECK(netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
+    CHECK(netstrat_notes_start(&notes, NETSTRAT_NOTE_NAMESPACES, &sock, &error) == -EPERM);
+    CHECK(error.step == NETSTRAT_STEP_SETSOCKOPT && !sock.notified && !sock.all_namespaces);
+    CHECK(netstrat_notes_start(&notes, NETSTRAT_NOTE_DELETED, &sock, &error) == 0);
+    netstrat_socket_close(&sock);
+}
+
+int main(void)
+{
+    int before;
+
+    enter_sandbox(0);
+    before = count_descriptors();
+    test_an_end_is_read();
+    test_a_peer_counts_only_if_it_is_here_and_a_pairs_other_end();
+    test_loopback_is_not_an_end();
+    test_a_link_of_another_namespace_is_malformed();
+    test_every_source_gets_its_row();
+    test_a_source_without_counters_is_not_counted_and_its_row_stays();
+    test_the_ends_of_a_namespace_are_dumped();
+    test_only_veth_pairs_with_other_namespaces_are_pairs();
+    test_what_changes_is_noted();
+    in_child(test_a_notification_of_this_namespace_is_not_taken_for_the_one_before_it);
+    test_what_is_lost_is_noted();
+    test_other_messages_are_not_noted();
+    in_child(test_without_capabilities_only_the_own_namespace_is_heard);
+    CHECK(count_descriptors() == before);
+    return report();
+}

@@ -1,0 +1,1062 @@
+"""The counters of many containers, on the real kernel: who is who, and never another's numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import random
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from errno import EAGAIN, EBADF, EEXIST, EINVAL, ENOENT
+from pathlib import Path
+
+import pytest
+import support
+from support import Links, inside
+
+import pynetstrat
+from pynetstrat import (
+    ContainerCounters,
+    KernelError,
+    NetworkInterface,
+    NetworkNamespace,
+    PermissionDeniedError,
+    RtnetlinkSocket,
+)
+
+NewNamespace = Callable[[], int]
+
+IFLA_LINK, IFLA_TARGET_NETNSID, IFLA_NEW_IFINDEX = 5, 46, 49  # linux/if_link.h
+RTM_GETLINK = 18
+
+
+@pytest.fixture
+def counters(net: Links) -> Iterator[ContainerCounters]:
+    with ContainerCounters() as opened:
+        yield opened
+
+
+def wire(links: Links, netns: int, host: str, number: int, name: str = "eth0", index: int = 0):
+    """A pair whose other end is in a container, and `pattern(number)` of traffic towards it."""
+    links.add_veth(host, name, peer_netns=netns, index=index, up=False)
+    with inside(netns), Links() as there:
+        there.set_up(name)
+    links.set_up(host)
+    support.send_frames(host, *support.pattern(number))
+
+
+def seen(name: str, number: int) -> NetworkInterface:
+    """What the container sees of that."""
+    count, size = support.pattern(number)
+    return NetworkInterface(name, rx_bytes=count * size, rx_packets=count)
+
+
+def add_macvlan(links: Links, name: str, parent: str, netns: int) -> None:
+    with RtnetlinkSocket() as rtnetlink:
+        rtnetlink.execute(
+            pynetstrat.Batch().add_macvlan(name, rtnetlink.get_link(parent).index, netns=netns)
+        )
+
+
+def rename(netns: int, old: str, new: str) -> None:
+    with inside(netns), Links() as there:
+        there.rename(socket.if_nametoindex(old), new)
+
+
+def end(descriptor: int) -> None:
+    """Ends a namespace that a descriptor alone holds, and waits for the kernel to have noticed."""
+    with RtnetlinkSocket() as rtnetlink:
+        assert rtnetlink.get_nsid(descriptor) is not None
+        watch = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        with watch:
+            watch.bind((0, 0))
+            watch.setsockopt(270, 1, 28)  # NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID
+            watch.settimeout(10)
+            os.close(descriptor)
+            while struct.unpack_from("=H", watch.recv(4096), 4)[0] != 89:  # RTM_DELNSID
+                pass
+
+
+def fresh() -> int:
+    return support.new_namespace()
+
+
+# ---- what is read ----
+
+
+def test_a_container_is_shown_from_its_own_side(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 5)
+    with inside(netns):
+        support.send_frames("eth0", 2, 300)
+    counters.add("a", netns)
+    expected = seen("eth0", 5)
+    expected.tx_bytes, expected.tx_packets = 600, 2
+    expected.tx_dropped = 2  # by the host's end, which knows nothing of these frames' type
+    assert counters.read() == {"a": {"eth0": expected}}
+
+
+def test_dropped_is_what_the_hosts_end_dropped_swapped(net, counters, new_namespace):
+    """Frames of an unknown type: the container's end drops them, the host's does not."""
+    netns = new_namespace()
+    wire(net, netns, "v0", 6)
+    counters.add("a", netns)
+    with inside(netns), RtnetlinkSocket() as there:
+        assert there.get_stats("eth0").rx_dropped > 0
+    read = counters.read()["a"]["eth0"]
+    with RtnetlinkSocket() as here:
+        assert read.rx_dropped == here.get_stats("v0").tx_dropped == 0
+        support.send_frames("v0", 3, 100)
+        with inside(netns):
+            support.send_frames("eth0", 4, 100)
+        host = here.get_stats("v0", perspective="container")
+    host.name = "eth0"
+    assert host.tx_dropped > 0
+    assert counters.read()["a"]["eth0"] == host
+
+
+def test_several_interfaces_of_a_container_come_by_name(net, counters, new_namespace):
+    netns = new_namespace()
+    for number in range(4):
+        wire(net, netns, f"v{number}", number, f"net{number}")
+    counters.add("a", netns)
+    assert counters.read() == {"a": {f"net{n}": seen(f"net{n}", n) for n in range(4)}}
+
+
+def test_a_container_without_interfaces_is_there_with_none(net, counters, new_namespace):
+    counters.add("a", new_namespace())
+    assert counters.read() == {"a": {}}
+    table = counters.read_columns()
+    assert (table.keys, table.names, table.counters.tolist()) == ((), (), [])
+
+
+def test_no_containers_are_an_empty_reading(counters):
+    assert counters.read() == {}
+    assert counters.read_columns().counters.shape == (0, 8)
+
+
+def test_columns_and_dataclasses_agree(net, counters, new_namespace):
+    for number in range(5):
+        netns = new_namespace()
+        wire(net, netns, f"v{number}", number)
+        counters.add(number, netns)
+    table = counters.read_columns()
+    rows = {
+        key: {name: NetworkInterface(name, *row)}
+        for key, name, row in zip(table.keys, table.names, table.counters.tolist(), strict=True)
+    }
+    assert rows == counters.read() == {n: {"eth0": seen("eth0", n)} for n in range(5)}
+    assert repr(table) == "<ContainerTable of 5 interfaces>"
+
+
+def test_a_table_is_not_changed_by_later_readings(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    counters.add("a", netns)
+    first = counters.read_columns()
+    before = first.counters.tolist()
+    support.send_frames("v0", 3, 100)
+    assert counters.read_columns().counters.tolist() != before
+    assert first.counters.tolist() == before
+    assert first.counters.format == "Q"
+
+
+def test_columns_make_no_object_a_row_while_nothing_changes(net, counters, new_namespace):
+    netns = new_namespace()
+    for number in range(300):
+        net.add_veth(f"v{number}", f"w{number}", peer_netns=netns, up=False)
+    counters.add("a", netns)
+    first = counters.read_columns()
+    again = counters.read_columns()
+    assert again.keys is first.keys and again.names is first.names
+    assert len(again.keys) == 300
+
+    def blocks() -> int:
+        counters.read_columns()
+        gc.collect()
+        before = sys.getallocatedblocks()
+        table = counters.read_columns()
+        made = sys.getallocatedblocks() - before
+        assert len(table.names) == 300
+        return made
+
+    assert min(blocks() for _ in range(5)) < 30
+
+
+def test_a_macvlan_is_read_from_its_own_side(net, counters, new_namespace):
+    net.add_veth("v0", "w0")
+    netns = new_namespace()
+    add_macvlan(net, "mac0", "v0", netns)
+    with inside(netns), Links() as there:
+        there.set_up("mac0")
+        support.send_frames("mac0", 7, 150)
+        with RtnetlinkSocket() as rtnetlink:
+            expected = rtnetlink.get_stats("mac0")
+    assert expected.tx_bytes >= 7 * 150
+    counters.add("a", netns)
+    assert counters.read() == {"a": {"mac0": expected}}
+    with inside(netns):
+        support.send_frames("mac0", 1, 150)
+    assert counters.read()["a"]["mac0"].tx_bytes == expected.tx_bytes + 150
+
+
+def test_a_pair_whose_other_end_is_elsewhere_is_read_from_its_own_side(
+    net, counters, new_namespace
+):
+    netns, elsewhere = new_namespace(), new_namespace()
+    with inside(elsewhere), Links() as there:
+        wire(there, netns, "v0", 3)
+    counters.add("a", netns)
+    counters.add("b", elsewhere)
+    read = counters.read()
+    assert read["a"]["eth0"].rx_bytes == seen("eth0", 3).rx_bytes
+    assert read["b"]["v0"].tx_bytes == support.view("v0", 3).tx_bytes
+
+
+def test_both_kinds_in_one_container(net, counters, new_namespace):
+    netns = new_namespace()
+    net.add_veth("v0", "w0")
+    add_macvlan(net, "mac0", "v0", netns)
+    wire(net, netns, "v1", 4)
+    counters.add("a", netns)
+    counters.add("b", netns)
+    for _ in range(3):
+        read = counters.read()
+        assert read["a"] == read["b"]
+        assert set(read["a"]) == {"mac0", "eth0"}
+        assert read["a"]["eth0"] == seen("eth0", 4)
+
+
+def test_a_moved_device_is_read_from_its_own_side(net, counters, new_namespace):
+    net.add_veth("v0", "w0")
+    support.send_frames("v0", *support.pattern(9))
+    netns = new_namespace()
+    net.move("w0", netns)
+    net.move("v0", netns)
+    counters.add("a", netns)
+    read = counters.read()["a"]
+    assert read["v0"].tx_bytes == support.view("v0", 9).tx_bytes
+    assert read["w0"].rx_bytes == read["v0"].tx_bytes
+
+
+def test_the_hosts_own_namespace_is_a_container_too(net, counters, new_namespace):
+    net.add_veth("v0", "w0")
+    support.send_frames("v0", *support.pattern(2))
+    counters.add("host", "/proc/thread-self/ns/net")
+    with RtnetlinkSocket() as rtnetlink:
+        expected = rtnetlink.dump_stats()
+    del expected["lo"]
+    assert counters.read() == {"host": expected}
+    net.rename(socket.if_nametoindex("v0"), "first")
+    assert set(counters.read()["host"]) == {"first", "w0"}
+    net.delete("first")
+    assert counters.read() == {"host": {}}
+    assert counters.gone() == []
+
+
+def test_another_namespace_can_be_the_host(net, new_namespace):
+    host, netns = new_namespace(), new_namespace()
+    with inside(host), Links() as there:
+        wire(there, netns, "v0", 3)
+    with ContainerCounters(netns=host) as counters:
+        counters.add("a", netns)
+        counters.add("host", host)
+        read = counters.read()
+        assert read["a"] == {"eth0": seen("eth0", 3)}
+        assert read["host"]["v0"].tx_bytes == support.view("v0", 3).tx_bytes
+        assert "descriptor" in repr(counters)
+
+
+def test_lo_is_left_out_whatever_its_name(net, counters, new_namespace):
+    netns = new_namespace()
+    rename(netns, "lo", "eth9")
+    counters.add("a", netns)
+    assert counters.read() == {"a": {}}
+
+
+# ---- who is who ----
+
+
+def test_two_keys_of_one_namespace_share_its_reading(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    with support.process_inside(netns) as process:
+        counters.add("a", netns)
+        counters.add("b", f"/proc/{process.pid}/ns/net")
+        assert len(counters._spaces) == 1
+        assert counters.read() == {"a": {"eth0": seen("eth0", 3)}, "b": {"eth0": seen("eth0", 3)}}
+        counters.discard("a")
+        assert counters.read() == {"b": {"eth0": seen("eth0", 3)}}
+
+
+def test_every_way_to_name_a_namespace_is_taken(net, counters):
+    with NetworkNamespace.create("nsct0") as namespace:
+        try:
+            wire(net, namespace.fileno(), "v0", 1)
+            with support.process_inside(namespace.fileno()) as process:
+                pidfd = os.pidfd_open(process.pid)
+                path = f"/proc/{process.pid}/ns/net"
+                for key, netns in enumerate(
+                    (namespace, "nsct0", Path("/run/netns/nsct0"), path, path.encode(), pidfd)
+                ):
+                    counters.add(key, netns)
+                os.close(pidfd)
+                assert counters.read() == {key: {"eth0": seen("eth0", 1)} for key in range(6)}
+        finally:
+            NetworkNamespace.delete("nsct0")
+
+
+def test_a_container_that_ends_is_absent_and_gone(net, counters, new_namespace):
+    ending, staying = fresh(), new_namespace()
+    wire(net, ending, "v0", 1)
+    wire(net, staying, "v1", 2)
+    counters.add("a", ending)
+    counters.add("b", staying)
+    assert set(counters.read()) == {"a", "b"}
+    assert counters.gone() == []
+    end(ending)
+    assert counters.read() == {"b": {"eth0": seen("eth0", 2)}}
+    assert counters.gone() == ["a"]
+    assert counters.read_columns().keys == ("b",)
+    counters.discard("a")
+    assert counters.gone() == []
+
+
+def test_gone_needs_no_reading(net, counters):
+    ending = fresh()
+    counters.add("a", ending)
+    end(ending)
+    assert counters.gone() == ["a"]
+
+
+def test_nothing_keeps_a_container_alive(net, counters):
+    """Its end comes while it is read all the time, of both kinds, and the host's name is free."""
+    net.add_veth("v0", "w0")
+    netns = fresh()
+    wire(net, netns, "v1", 1)
+    add_macvlan(net, "mac0", "v0", netns)
+    counters.add("a", netns)
+    counters.read()
+    end(netns)
+    assert counters.read() == {}
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            net.add_veth("v1", "again")
+            break
+        except OSError as error:
+            assert error.errno == EEXIST and time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_an_id_that_is_given_anew_is_another_container(net, counters, new_namespace):
+    for number in range(6):  # inodes and ids are used again at once
+        netns = fresh()
+        wire(net, netns, f"v{number}", number)
+        counters.add(number, netns)
+        assert counters.read() == {number: {"eth0": seen("eth0", number)}}
+        end(netns)
+        newcomer = fresh()
+        wire(net, newcomer, f"x{number}", 50 + number)
+        counters.add(f"new{number}", newcomer)
+        assert counters.read() == {f"new{number}": {"eth0": seen("eth0", 50 + number)}}
+        assert number in counters.gone()
+        end(newcomer)
+
+
+def test_a_newcomer_with_the_id_of_one_that_ended_is_not_taken_for_it(net, counters):
+    netns = fresh()
+    wire(net, netns, "v0", 1)
+    counters.add("a", netns)
+    with RtnetlinkSocket() as rtnetlink:
+        nsid = rtnetlink.get_nsid(netns)
+        end(netns)
+        newcomer = fresh()
+        wire(net, newcomer, "v1", 2)  # gives it an id, nobody has asked the counters since
+        assert rtnetlink.get_nsid(newcomer) == nsid
+    assert counters.read() == {}
+    assert counters.gone() == ["a"]
+    os.close(newcomer)
+
+
+def test_a_pid_that_is_used_again_is_not_the_container(net, counters, new_namespace, tmp_path):
+    """What the path stands for later is of no interest."""
+    first, second = new_namespace(), new_namespace()
+    wire(net, first, "v0", 1)
+    wire(net, second, "v1", 2)
+    link = tmp_path / "link"
+    with support.process_inside(first) as one, support.process_inside(second) as other:
+        link.symlink_to(f"/proc/{one.pid}/ns/net")
+        counters.add("a", link)
+        link.unlink()
+        link.symlink_to(f"/proc/{other.pid}/ns/net")
+        assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
+
+
+def test_a_container_is_known_again_after_notifications_of_ends_were_lost(net, counters):
+    """By its path, where it has one; what can't be known again counts as ended."""
+    kept, ending = fresh(), fresh()
+    wire(net, kept, "v0", 1)
+    wire(net, ending, "v1", 2)
+    counters._native.ended._notes.room = 0
+    with support.process_inside(kept) as one, support.process_inside(ending) as other:
+        counters.add("kept", f"/proc/{one.pid}/ns/net")
+        counters.add("ending", f"/proc/{other.pid}/ns/net")
+        counters.add("by descriptor", ending)
+        third = fresh()
+        counters.add("third", third)
+        assert len(counters.read()) == 4
+        end(third)
+        other.kill()
+        other.wait()
+        end(ending)
+        assert counters.read() == {"kept": {"eth0": seen("eth0", 1)}}
+    assert set(counters.gone()) == {"ending", "by descriptor", "third"}
+    os.close(kept)
+
+
+# ---- what happens to interfaces ----
+
+
+def test_a_rename_inside_a_container_is_followed(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    counters.add("a", netns)
+    assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
+    rename(netns, "eth0", "net1")
+    assert counters.read() == {"a": {"net1": seen("net1", 1)}}
+
+
+def test_names_that_are_swapped_inside_a_container_are_followed(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 1, "eth0")
+    wire(net, netns, "v1", 2, "eth1")
+    counters.add("a", netns)
+    assert counters.read()["a"] == {"eth0": seen("eth0", 1), "eth1": seen("eth1", 2)}
+    rename(netns, "eth0", "free")
+    rename(netns, "eth1", "eth0")
+    rename(netns, "free", "eth1")
+    assert counters.read()["a"] == {"eth0": seen("eth0", 2), "eth1": seen("eth1", 1)}
+
+
+def test_a_rename_of_the_hosts_end_changes_nothing(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    counters.add("a", netns)
+    table = counters.read_columns()
+    net.rename(socket.if_nametoindex("v0"), "other")
+    assert counters.read_columns().names is table.names
+    assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
+
+
+def test_an_interface_that_is_swapped_between_containers_goes_with_its_numbers(
+    net, counters, new_namespace
+):
+    one, other = new_namespace(), new_namespace()
+    wire(net, one, "v0", 1, "first")
+    wire(net, other, "v1", 2, "second")
+    counters.add("a", one)
+    counters.add("b", other)
+    counters.read()
+    with inside(one), Links() as there:
+        there.move("first", other)
+    with inside(other), Links() as there:
+        there.move("second", one)
+    read = counters.read()
+    assert {name: row.rx_bytes for name, row in read["a"].items()} == {
+        "second": seen("", 2).rx_bytes
+    }
+    assert {name: row.rx_bytes for name, row in read["b"].items()} == {
+        "first": seen("", 1).rx_bytes
+    }
+
+
+def test_an_interface_made_again_with_the_same_index_starts_anew(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 9, index=777)
+    counters.add("a", netns)
+    assert counters.read() == {"a": {"eth0": seen("eth0", 9)}}
+    net.delete("v0")
+    wire(net, netns, "v0", 3, index=777)
+    assert counters.read() == {"a": {"eth0": seen("eth0", 3)}}
+
+
+def test_an_index_that_a_stranger_has_now_is_not_read(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 9, index=777)
+    counters.add("a", netns)
+    counters.read()
+    net.delete("v0")
+    net.add_veth("w0", "w1", index=777)
+    support.send_frames("w0", *support.pattern(4))
+    assert counters.read() == {"a": {}}
+
+
+def test_a_hosts_end_that_moves_away_is_read_from_the_containers_side(net, counters, new_namespace):
+    netns, away = new_namespace(), new_namespace()
+    wire(net, netns, "v0", 5)
+    counters.add("a", netns)
+    assert counters.read() == {"a": {"eth0": seen("eth0", 5)}}
+    net.move("v0", away)
+    read = counters.read()["a"]["eth0"]
+    assert read.rx_bytes == seen("eth0", 5).rx_bytes
+
+
+def test_an_interface_that_comes_later_is_found(net, counters, new_namespace):
+    netns = new_namespace()
+    counters.add("a", netns)
+    assert counters.read() == {"a": {}}
+    wire(net, netns, "v0", 1)
+    assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
+    net.add_veth("v2", "w2")
+    add_macvlan(net, "mac0", "v2", netns)
+    assert set(counters.read()["a"]) == {"eth0", "mac0"}
+    net.delete("v2")
+    assert set(counters.read()["a"]) == {"eth0"}
+
+
+def test_lost_notifications_make_everything_be_looked_up_again(net, counters, new_namespace):
+    one, other = new_namespace(), new_namespace()
+    wire(net, one, "v0", 1)
+    wire(net, other, "v1", 2)
+    counters.add("a", one)
+    counters.add("b", other)
+    counters.read()
+    native = counters._native
+    assert native.elsewhere is not None
+    for notes in (native.links, native.elsewhere):
+        notes._notes.room = 0
+    rename(one, "eth0", "net1")
+    net.delete("v1")
+    # What is lost during a reading is lost in every attempt: the second reading sees it all.
+    native.elsewhere._notes.room = native.links._notes.room = 0
+    with contextlib.suppress(KernelError):
+        counters.read()
+    native.links._notes.room = native.elsewhere._notes.room = 1024
+    assert counters.read() == {"a": {"net1": seen("net1", 1)}, "b": {}}
+
+
+def test_a_real_overflow_of_the_queues_is_survived(net, counters, new_namespace):
+    """The queues are small, and nobody reads while 400 renames come."""
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    counters.add("a", netns)
+    counters.add("host", "/proc/thread-self/ns/net")
+    counters.read()
+    for sock in counters._native._watchers:
+        with socket.socket(fileno=os.dup(sock.fd)) as queue:
+            queue.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    index = socket.if_nametoindex("v0")
+    for number in range(200):
+        rename(netns, "eth0" if not number else f"eth{number}", f"eth{number + 1}")
+        net.rename(index, f"v{number + 1}")
+    read = counters.read()
+    assert read["a"] == {"eth200": seen("eth200", 1)}
+    assert set(read["host"]) == {"v200"}
+
+
+# ---- churn ----
+
+
+class Churn:
+    """Two containers whose interfaces are renamed, moved, deleted and made again all the time.
+
+    The name and the traffic of an interface go together: `eN` has received pattern(N), or one that
+    was made just now nothing yet, or part of it. In what order it happens is the seed's.
+    """
+
+    def __init__(self, host: int, spaces: list[int], seed: int) -> None:
+        self.host, self.spaces = host, spaces
+        self.random = random.Random(seed)
+        self.over = threading.Event()
+        self.steps = 0
+
+    def step(self, links: Links) -> None:
+        number = self.random.randrange(6)
+        host, name = f"h{number}", f"e{number}"
+        space = self.spaces[number % 2]
+        other = self.spaces[(number + 1) % 2]
+        action = self.random.choice(("make", "delete", "move", "rename", "host"))
+        with contextlib.suppress(OSError):
+            if action == "make":
+                wire(links, space, host, number, name, index=1000 + self.random.randrange(6))
+            elif action == "delete":
+                links.delete(host)
+            elif action == "move":
+                with inside(space), Links() as there:
+                    there.move(name, other)
+                with inside(other), Links() as there:
+                    there.move(name, space)
+            elif action == "rename":
+                rename(space, name, f"t{number}")
+                rename(space, f"t{number}", name)
+            else:
+                links.rename(socket.if_nametoindex(host), f"g{number}")
+                links.rename(socket.if_nametoindex(f"g{number}"), host)
+        self.steps += 1
+
+    def run(self) -> None:
+        with inside(self.host), Links() as links:
+            while not self.over.is_set():
+                self.step(links)
+
+
+def is_possible(row: NetworkInterface) -> bool:
+    """Whether an interface of that name can have these counters."""
+    count, size = support.pattern(int(row.name[1:]))
+    return (
+        row.rx_packets <= count
+        and row.rx_bytes == row.rx_packets * size
+        and (row.tx_packets, row.tx_bytes, row.rx_errors, row.tx_errors) == (0, 0, 0, 0)
+    )
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_thousand_readings_under_churn_never_give_anothers_numbers(net, new_namespace, seed):
+    spaces = [new_namespace(), new_namespace()]
+    host = support.network_namespace()
+    churn = Churn(host, spaces, seed)
+    read = rows = 0
+    thread = threading.Thread(target=churn.run)
+    with ContainerCounters() as counters:
+        for number, space in enumerate(spaces):
+            counters.add(number, space)
+        thread.start()
+        try:
+            while read < 1000 or churn.steps < 200:
+                try:
+                    reading = counters.read()
+                except KernelError as error:
+                    assert error.errno == EAGAIN, error  # it was too much at once
+                    continue
+                read += 1
+                for interfaces in reading.values():
+                    for row in interfaces.values():
+                        rows += 1
+                        assert is_possible(row), row
+        finally:
+            churn.over.set()
+            thread.join()
+        assert rows > 1000
+        assert counters.gone() == []
+    os.close(host)
+
+
+def test_containers_that_come_and_go_never_give_anothers_numbers(net, counters):
+    """Inodes and ids are used again all the time; each has a pattern of its own."""
+    alive: dict[int, int] = {}
+    for number in range(60):
+        netns = fresh()
+        wire(net, netns, f"v{number}", number)
+        counters.add(number, netns)
+        alive[number] = netns
+        if number % 3:
+            os.close(alive.pop(min(alive)))
+        for key, interfaces in counters.read().items():
+            # One whose end the kernel has not got round to yet may still be there.
+            assert interfaces in ({"eth0": seen("eth0", key)}, {}), key
+    for netns in alive.values():
+        os.close(netns)
+
+
+# ---- a malicious container ----
+
+
+@contextlib.contextmanager
+def flood(netns: int) -> Iterator[list[int]]:
+    """A container that renames its interface as fast as it can."""
+    over, count = threading.Event(), [0]
+
+    def run() -> None:
+        with inside(netns), Links() as links:
+            index = socket.if_nametoindex("eth0")
+            while not over.is_set():
+                links.rename(index, f"x{count[0]}")
+                count[0] += 1
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield count
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_flood_of_renames_leaves_the_others_right(net, counters, new_namespace):
+    victim, culprit = new_namespace(), new_namespace()
+    wire(net, victim, "v0", 1)
+    wire(net, culprit, "v1", 2)
+    counters.add("victim", victim)
+    counters.add("culprit", culprit)
+    with flood(culprit) as count:
+        while count[0] < 2000:
+            read = counters.read()
+            assert read["victim"] == {"eth0": seen("eth0", 1)}
+            (row,) = read["culprit"].values()
+            assert row == seen(row.name, 2)
+
+
+def test_a_flood_makes_a_container_be_dumped_once_a_reading(net, counters, new_namespace):
+    victim, culprit = new_namespace(), new_namespace()
+    wire(net, victim, "v0", 1)
+    wire(net, culprit, "v1", 2)
+    counters.add("victim", victim)
+    counters.add("culprit", culprit)
+    native = counters._native
+    dumps: list[int] = []
+    dump_ends = native.dump_ends
+
+    class Counting:
+        def __getattr__(self, name: str) -> object:
+            return getattr(native, name)
+
+        def dump_ends(self, nsid: int, known: object) -> object:
+            dumps.append(nsid)
+            rename(culprit, next_name(), next_name(1))
+            return dump_ends(nsid, known)
+
+    def next_name(step: int = 0) -> str:
+        names.append(names[-1] + step)
+        return "eth0" if not names[-1] else f"x{names[-1]}"
+
+    names = [0]
+    rename(culprit, next_name(), next_name(1))
+    counters._reading += 1
+    counters._idle = Counting()
+    try:
+        for _ in range(5):
+            dumps.clear()
+            counters._read_all(Counting())  # type: ignore[arg-type]
+            assert len(dumps) == len(set(dumps)), dumps
+    finally:
+        counters._idle = native
+
+
+def test_496_alternative_names_hide_nothing(net, counters, new_namespace):
+    """The kernel can't put such a link into a dump of another namespace."""
+    victim, culprit = new_namespace(), new_namespace()
+    wire(net, victim, "v0", 1)
+    wire(net, culprit, "v1", 2)
+    counters.add("victim", victim)
+    counters.add("culprit", culprit)
+    with inside(culprit), Links() as there:
+        for number in range(496):
+            there.add_altname("eth0", f"{number:03}" + "n" * 124)
+    for _ in range(3):
+        assert counters.read() == {
+            "victim": {"eth0": seen("eth0", 1)},
+            "culprit": {"eth0": seen("eth0", 2)},
+        }
+    rename(culprit, "eth0", "net1")
+    assert counters.read()["culprit"] == {"net1": seen("net1", 2)}
+    late = ContainerCounters()
+    with late:
+        late.add("culprit", culprit)
+        assert late.read() == {"culprit": {"net1": seen("net1", 2)}}
+
+
+def test_a_link_that_is_hidden_later_is_found(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    counters.add("a", netns)
+    assert set(counters.read()["a"]) == {"eth0"}
+    net.add_veth("v1", "w1", up=False)
+    for number in range(496):
+        net.add_altname("w1", f"{number:03}" + "n" * 124)
+    net.move("w1", netns)
+    assert counters.read()["a"].keys() == {"eth0", "w1"}
+    with inside(netns), Links() as there:
+        there.delete("w1")
+    assert set(counters.read()["a"]) == {"eth0"}
+
+
+def test_a_link_without_an_end_here_is_kept_though_it_hides(net, counters, new_namespace):
+    netns = new_namespace()
+    net.add_veth("v0", "w0")
+    add_macvlan(net, "mac0", "v0", netns)
+    counters.add("a", netns)
+    before = counters.read()["a"]
+    with inside(netns), Links() as there:
+        for number in range(496):
+            there.add_altname("mac0", f"{number:03}" + "n" * 124)
+        there.set_up("mac0")
+        support.send_frames("mac0", 1, 100)
+    for _ in range(2):
+        read = counters.read()["a"]
+        assert read.keys() == before.keys() == {"mac0"}
+        assert read["mac0"].tx_bytes >= 100
+
+
+# ---- bad input ----
+
+
+def test_what_is_not_a_namespace_is_refused(net, counters, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(KernelError) as caught:
+        counters.add("a", "no-such-name")
+    assert caught.value.errno == ENOENT
+    for netns in (tmp_path / "file", "/proc/self/ns/mnt"):
+        with pytest.raises(KernelError) as caught:
+            counters.add("a", netns)
+        assert caught.value.errno == EINVAL
+    with pytest.raises(TypeError, match="netns must be"):
+        counters.add("a", 1.5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="netns must be"):
+        counters.add("a", None)  # type: ignore[arg-type]
+    with pytest.raises(KernelError) as caught:
+        counters.add("a", 999999)
+    assert caught.value.errno == EBADF
+    assert counters.read() == {}
+
+
+def test_a_key_that_is_taken_is_refused(net, counters, new_namespace):
+    netns = new_namespace()
+    counters.add("a", netns)
+    with pytest.raises(ValueError, match="key 'a' is taken"):
+        counters.add("a", new_namespace())
+    ending = fresh()
+    counters.add("b", ending)
+    end(ending)
+    assert counters.gone() == ["b"]
+    with pytest.raises(ValueError, match="key 'b' is taken"):
+        counters.add("b", netns)
+    counters.discard("b")
+    counters.add("b", netns)
+    assert counters.read() == {"a": {}, "b": {}}
+
+
+def test_a_key_that_is_not_hashable_is_refused(net, counters, new_namespace):
+    with pytest.raises(TypeError, match="unhashable"):
+        counters.add([], new_namespace())  # type: ignore[arg-type]
+    assert counters.read() == {}
+
+
+def test_a_key_that_is_not_there_can_be_discarded(counters):
+    counters.discard("a")
+
+
+def test_a_timeout_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="timeout is"):
+        ContainerCounters(timeout=-1)
+
+
+def test_after_close_everything_is_refused(net, new_namespace):
+    counters = ContainerCounters()
+    counters.add("a", new_namespace())
+    counters.close()
+    counters.close()
+    for call in (
+        lambda: counters.add("b", new_namespace()),
+        lambda: counters.discard("a"),
+        counters.read,
+        counters.read_columns,
+        counters.gone,
+    ):
+        with pytest.raises(KernelError, match="this ContainerCounters is closed") as caught:
+            call()
+        assert caught.value.errno == EBADF
+    assert "closed" in repr(counters)
+
+
+def test_a_namespace_that_may_not_be_entered_is_refused(net, counters, new_namespace):
+    netns = new_namespace()
+    with support.without(support.CAP_SYS_ADMIN), pytest.raises(PermissionDeniedError) as caught:
+        counters.add("a", netns)
+    assert "CAP_SYS_ADMIN" in str(caught.value)
+    assert counters.read() == {}
+
+
+def test_a_namespace_that_may_not_be_asked_about_is_refused(net, new_namespace):
+    """What a socket may do depends on who opened it, and on who asks."""
+    netns = new_namespace()
+    with support.without(support.CAP_NET_ADMIN), ContainerCounters() as counters:
+        with pytest.raises(PermissionDeniedError) as caught:
+            counters.add("a", netns)
+        assert "CAP_NET_ADMIN" in str(caught.value)
+        assert counters.read() == {}
+
+
+def test_without_notifications_of_others_everything_is_looked_up_each_time(net, new_namespace):
+    """CAP_NET_BROADCAST is missing."""
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    with support.without(11), ContainerCounters() as counters:
+        assert counters._native.elsewhere is None
+        counters.add("a", netns)
+        assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
+        rename(netns, "eth0", "net1")
+        assert counters.read() == {"a": {"net1": seen("net1", 1)}}
+
+
+def test_before_cookies_an_inode_is_enough(net, monkeypatch, new_namespace):
+    """Linux 5.13: the inode, as long as the kernel does not report the namespace's end."""
+    monkeypatch.setattr(pynetstrat.containers, "cookie", lambda _: None)
+    with ContainerCounters() as counters:
+        netns = fresh()
+        wire(net, netns, "v0", 1)
+        counters.add("a", netns)
+        counters.add("a too", netns)
+        assert len(counters._spaces) == 1
+        end(netns)
+        newcomer = new_namespace()
+        wire(net, newcomer, "v1", 2)
+        counters.add("b", newcomer)
+        assert counters.read() == {"b": {"eth0": seen("eth0", 2)}}
+        assert counters.gone() == ["a", "a too"]
+
+
+# ---- as every handle ----
+
+
+def test_it_is_closed_once_warned_about_and_not_copied(net):
+    import copy
+    import pickle
+
+    counters = ContainerCounters()
+    for attempt in (copy.copy, pickle.dumps):
+        with pytest.raises(TypeError, match="can't be copied or pickled"):
+            attempt(counters)
+    with pytest.warns(ResourceWarning, match="unclosed <ContainerCounters of 0 containers"):
+        del counters
+        gc.collect()
+
+
+def test_a_forked_child_is_refused(net, new_namespace):
+    with ContainerCounters() as counters:
+        counters.add("a", new_namespace())
+        child = os.fork()
+        if child == 0:
+            try:
+                counters.read()
+            except KernelError as error:
+                os._exit(0 if "before fork()" in str(error) else 1)
+            os._exit(2)
+        assert os.waitpid(child, 0)[1] == 0
+        assert counters.read() == {"a": {}}
+
+
+def test_threads_take_turns(net, new_namespace):
+    spaces = [new_namespace() for _ in range(4)]
+    for number, netns in enumerate(spaces):
+        wire(net, netns, f"v{number}", number)
+    with ContainerCounters() as counters:
+        for number, netns in enumerate(spaces):
+            counters.add(number, netns)
+        expected = {n: {"eth0": seen("eth0", n)} for n in range(4)}
+
+        def read() -> None:
+            for _ in range(100):
+                assert counters.read() == expected
+                assert counters.read_columns().keys == (0, 1, 2, 3)
+
+        support.run_threads(*[read] * 4)
+
+
+def test_it_holds_three_sockets_and_nothing_of_the_containers(net, new_namespace):
+    before = support.descriptors()
+    with ContainerCounters() as counters:
+        for number in range(20):
+            netns = new_namespace()
+            before = before | {str(netns): support.descriptors()[str(netns)]}
+            wire(net, netns, f"v{number}", number)
+            counters.add(number, netns)
+        counters.read()
+        held = set(support.descriptors()) - set(before)
+        assert len(held) == 3
+
+
+def test_the_agents_example_counts_every_container(net):
+    """As README.md has it, on named namespaces."""
+    names = ["nsct1", "nsct2"]
+    try:
+        for number, name in enumerate(names):
+            with NetworkNamespace.create(name) as namespace:
+                wire(net, namespace.fileno(), f"v{number}", number)
+        with ContainerCounters() as counters:
+            for name in NetworkNamespace.names():
+                counters.add(name, name)
+            read = counters.read()
+            assert [read[name]["eth0"].rx_bytes for name in names] == [
+                seen("", number).rx_bytes for number in range(2)
+            ]
+    finally:
+        for name in names:
+            NetworkNamespace.delete(name)
+
+
+def test_links_that_never_settle_end_in_an_error(net, counters, new_namespace, monkeypatch):
+    """What the kernel reports of the host's links is lost in every attempt."""
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    counters.add("a", netns)
+
+    class Lossy:
+        def hear(self) -> None: ...
+
+        def any(self) -> bool:
+            return True
+
+        def peek(self) -> tuple[None, bool]:
+            return None, False
+
+        def clear(self) -> None: ...
+
+    with monkeypatch.context() as patch:
+        patch.setattr(counters._native, "links", Lossy())
+        with pytest.raises(KernelError, match="came and went") as caught:
+            counters.read()
+        assert caught.value.errno == EAGAIN
+    assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
+
+
+def test_a_namespace_that_took_anothers_id_unnoticed_takes_its_place(net, counters, new_namespace):
+    """No notification came of the end of the first, and the cookie shows it."""
+    netns, newcomer = new_namespace(), new_namespace()
+    wire(net, newcomer, "v0", 2)
+    counters.add("a", netns)
+    native = counters._native
+    (space,) = counters._spaces.values()
+    del counters._spaces[space.nsid]
+    space.nsid = native.assign_nsid(newcomer)
+    counters._spaces[space.nsid] = space
+    counters.add("b", newcomer)
+    assert counters.read() == {"b": {"eth0": seen("eth0", 2)}}
+    assert counters.gone() == ["a"]
+
+
+def test_an_end_that_only_the_dump_shows_is_heeded(net, counters, monkeypatch):
+    netns = fresh()
+    wire(net, netns, "v0", 1)
+    counters.add("a", netns)
+    counters.read()
+    end(netns)
+    monkeypatch.setattr(ContainerCounters, "_heed_ended", lambda *_: None)
+    (space,) = counters._spaces.values()
+    counters._stale.add(space)
+    assert counters.read() == {}
+    assert counters.gone() == ["a"]
+
+
+def test_a_link_of_a_container_that_was_let_go_of_is_of_no_interest(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    counters.add("a", netns)
+    counters.add("b", new_namespace())
+    counters.read()
+    counters.discard("a")
+    net.delete("v0")
+    assert counters.read() == {"b": {}}
+
+
+def test_a_representation_says_how_many_and_where(net, new_namespace):
+    with ContainerCounters() as counters:
+        counters.add("a", new_namespace())
+        assert repr(counters) == (
+            "<ContainerCounters of 1 containers, from its opener's namespace: open>"
+        )

@@ -1,0 +1,1130 @@
+"""monitor.py: links and addresses as they come, change and go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pickle
+import random
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import warnings
+from dataclasses import replace
+
+import pytest
+import support
+import uvloop
+from wired import quieten
+
+from pynetstrat import (
+    Address,
+    Batch,
+    Event,
+    KernelError,
+    Link,
+    LinkMonitor,
+    NetworkNamespace,
+    RtnetlinkSocket,
+)
+from pynetstrat.monitor import State
+
+# ---- the state alone: bytes in, events out ----
+
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+NEWLINK, DELLINK, GETLINK, NEWADDR, DELADDR, GETADDR = 16, 17, 18, 20, 21, 22
+MULTI, INTERRUPTED = 2, 16
+OWN, SEQUENCE = 4711, 9
+AF_INET, AF_INET6, AF_BRIDGE = 2, 10, 7
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
+IFLA_WIRELESS, IFLA_PROTINFO, IFLA_LINKINFO = 11, 12, 18
+
+
+def attribute(kind: int, payload: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
+
+
+def message(kind: int, body: bytes, flags: int = 0, sequence: int = 0, port: int = 0) -> bytes:
+    return struct.pack("=IHHII", 16 + len(body), kind, flags, sequence, port) + body
+
+
+def link_body(
+    index: int, name: str, mtu: int = 1500, kind: str = "ifb", family: int = 0, peer: int = 0
+) -> bytes:
+    info = attribute(IFLA_LINKINFO, attribute(1, kind.encode() + b"\0"))
+    return (
+        struct.pack("=BxHiII", family, 1, index, 1, 0)
+        + attribute(IFLA_IFNAME, name.encode() + b"\0")
+        + attribute(IFLA_MTU, struct.pack("=I", mtu))
+        + (info if family == 0 else b"")
+        + (attribute(IFLA_LINK, struct.pack("=i", peer)) if peer else b"")
+    )
+
+
+def address_body(index: int, text: str, flags: int = 0x80, valid: int | None = None) -> bytes:
+    bytes_ = socket.inet_aton(text)
+    body = struct.pack("=BBBBI", AF_INET, 24, flags, 0, index)
+    body += attribute(1, bytes_) + attribute(2, bytes_)
+    if valid is not None:
+        body += attribute(6, struct.pack("=IIII", valid, valid, 0, 0))
+    return body
+
+
+def notice(body: bytes, kind: int = NEWLINK) -> bytes:
+    return message(kind, body)
+
+
+def row(body: bytes, kind: int = NEWLINK, flags: int = MULTI, sequence: int = SEQUENCE) -> bytes:
+    return message(kind, body, flags, sequence, OWN)
+
+
+def done(flags: int = MULTI, verdict: int = 0, sequence: int = SEQUENCE) -> bytes:
+    return message(NLMSG_DONE, struct.pack("=i", verdict), flags, sequence, OWN)
+
+
+def refused(errno: int, sequence: int = SEQUENCE) -> bytes:
+    header = struct.pack("=IHHII", 32, GETLINK, 0x301, sequence, OWN)
+    return message(NLMSG_ERROR, struct.pack("=i", -errno) + header + bytes(16), 0, sequence, OWN)
+
+
+class Driver:
+    """Feeds a state, and answers each of its requests with a number of its own."""
+
+    def __init__(self, addresses: bool = False) -> None:
+        self.state = State(addresses)
+        self.requests: list[int] = []
+        self.links: list[str] = []
+        self.sequence = SEQUENCE - 1
+
+    def pump(self) -> None:
+        if self.state.wanted:
+            self.sequence += 1
+            self.requests.append(self.state.wanted)
+            self.state.asked(self.sequence, OWN)
+
+    def empty(self) -> None:
+        """The queue is found empty."""
+        self.links += self.state.idle()
+        self.pump()
+
+    def feed(self, *datagrams: bytes, missing: int = 0) -> list[tuple[str, ...]]:
+        for datagram in datagrams:
+            self.state.feed(datagram, missing)
+            self.pump()
+        return self.take()
+
+    def take(self) -> list[tuple[str, ...]]:
+        """The events, each as its kind, the name or the address, and what that was before."""
+        found = []
+        while self.state.events:
+            event = self.state.events.popleft()
+            thing = event.link or event.address
+            texts = [getattr(thing, "name", "") or getattr(thing, "address", "")]
+            if event.previous is not None:
+                texts.append(
+                    getattr(event.previous, "name", "") or getattr(event.previous, "address", "")
+                )
+            found.append((event.kind, *texts))
+        return found
+
+
+@pytest.fixture
+def driver():
+    """One that knows of `lo` and of `a`, whose index is 2."""
+    driver = Driver()
+    driver.empty()
+    rows = row(link_body(1, "lo", kind="x")) + row(link_body(2, "a"))
+    assert driver.feed(rows, done()) == [("added", "lo"), ("added", "a")]
+    return driver
+
+
+def test_nothing_comes_before_the_dump_is_complete():
+    driver = Driver()
+    driver.empty()
+    assert driver.requests == [GETLINK]
+    assert driver.feed(row(link_body(1, "lo"))) == []
+    assert driver.feed(row(link_body(2, "a"))) == []
+    assert driver.feed(done()) == [("added", "lo"), ("added", "a")]
+
+
+def test_a_notification_is_an_event(driver):
+    assert driver.feed(notice(link_body(3, "b"))) == [("added", "b")]
+    assert driver.feed(notice(link_body(3, "c"))) == [("changed", "c", "b")]
+    assert driver.feed(notice(link_body(3, "c"), DELLINK)) == [("removed", "c", "c")]
+
+
+def test_a_notification_that_says_nothing_new_is_not_an_event(driver):
+    assert driver.feed(notice(link_body(2, "a"))) == []
+    assert driver.feed(notice(link_body(9, "z"), DELLINK)) == []
+
+
+def test_the_events_have_what_is_and_what_was(driver):
+    driver.state.feed(notice(link_body(2, "a", mtu=9000)))
+    (event,) = driver.state.events
+    assert event.link.mtu == 9000
+    assert event.previous == replace(event.link, mtu=1500)
+    assert event.address is None
+
+
+def test_a_notification_during_the_dump_is_part_of_it():
+    driver = Driver()
+    driver.empty()
+    assert driver.feed(row(link_body(1, "lo")), notice(link_body(1, "lo", mtu=9))) == []
+    assert driver.feed(notice(link_body(5, "b")), done()) == [("added", "lo"), ("added", "b")]
+    assert driver.state.known[1].mtu == 9
+
+
+def test_what_went_during_the_dump_does_not_come_back_with_a_late_row():
+    driver = Driver()
+    driver.empty()
+    gone = notice(link_body(2, "a"), DELLINK)
+    assert driver.feed(gone, row(link_body(2, "a")), done()) == []
+    assert driver.state.known == {}
+
+
+@pytest.mark.parametrize("missing", [1, 5000])
+def test_a_datagram_that_was_cut_off_leads_to_a_dump_once_the_queue_is_empty(driver, missing):
+    assert driver.feed(notice(link_body(3, "b"))[:40], missing=missing) == []
+    assert driver.requests == [GETLINK]
+    driver.empty()
+    assert driver.requests == [GETLINK, GETLINK]
+
+
+def test_replies_to_an_earlier_request_count_for_nothing(driver):
+    driver.feed(b"", missing=1)
+    driver.empty()
+    assert driver.feed(row(link_body(9, "z")), done(), done(sequence=0)) == []
+    assert driver.state.known.keys() == {1, 2}
+    assert driver.feed(done(sequence=driver.sequence))[0] == ("removed", "lo", "lo")
+
+
+def anew(driver, *links, kind="ifb", flags=MULTI):
+    """A loss, and the dump after it."""
+    driver.feed(b"", missing=1)
+    driver.empty()
+    number = driver.sequence
+    rows = [row(link_body(*link, kind=kind), sequence=number) for link in links]
+    return driver.feed(*rows, done(flags, sequence=number))
+
+
+def test_a_new_dump_gives_removals_first_then_what_changed_and_came(driver):
+    driver.feed(notice(link_body(3, "b")))
+    assert anew(driver, (2, "c"), (4, "a")) == [
+        ("removed", "lo", "lo"),
+        ("removed", "b", "b"),
+        ("changed", "c", "a"),
+        ("added", "a"),
+    ]
+
+
+def test_a_new_dump_that_finds_nothing_new_gives_no_event(driver):
+    driver.feed(notice(link_body(1, "lo"), DELLINK))
+    assert anew(driver, (2, "a")) == []
+
+
+def test_an_index_that_was_used_again_is_another_link(driver):
+    again = [("removed", "a", "a"), ("added", "b")]
+    assert driver.feed(notice(link_body(2, "a"), DELLINK), notice(link_body(2, "b"))) == again
+    assert ("removed", "b", "b") in anew(driver, (2, "b"), kind="bridge")  # also when that was lost
+
+
+def test_an_index_that_is_used_again_during_a_dump_is_another_link(driver):
+    driver.feed(b"", missing=1)
+    driver.empty()
+    gone, come = notice(link_body(2, "a"), DELLINK), notice(link_body(2, "a"))
+    lo = row(link_body(1, "lo", kind="x"), sequence=10)
+    events = driver.feed(lo, row(link_body(2, "a"), sequence=10), gone, come, done(sequence=10))
+    assert events == [("removed", "a", "a"), ("added", "a")]
+
+
+def test_a_loss_during_a_dump_makes_that_dump_worthless(driver):
+    driver.feed(b"", missing=1)
+    driver.empty()
+    assert driver.feed(row(link_body(7, "x"), sequence=10)) == []
+    assert driver.feed(b"", missing=1) == []
+    assert driver.feed(done(sequence=10)) == []
+    assert driver.state.known.keys() == {1, 2}
+    driver.empty()
+    assert driver.feed(done(sequence=11)) == [("removed", "lo", "lo"), ("removed", "a", "a")]
+
+
+def test_a_dump_that_was_interrupted_is_repeated_a_bounded_number_of_times(driver):
+    driver.feed(b"", missing=1)
+    driver.empty()
+    events = []
+    while not events:
+        number = driver.sequence
+        events = driver.feed(
+            row(link_body(3, "b"), flags=MULTI | INTERRUPTED, sequence=number),
+            done(sequence=number),
+        )
+    assert driver.requests == [GETLINK] * 18
+    assert events == [("removed", "lo", "lo"), ("removed", "a", "a"), ("added", "b")]
+
+
+def test_an_interrupted_dump_keeps_what_notifications_said(driver):
+    driver.feed(b"", missing=1)
+    driver.empty()
+    driver.feed(notice(link_body(3, "b")), row(link_body(4, "c"), sequence=10))
+    driver.feed(done(MULTI | INTERRUPTED, sequence=10))
+    assert driver.requests == [GETLINK] * 3
+    events = driver.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
+    assert events == [("removed", "lo", "lo"), ("added", "b")]
+
+
+def test_a_dump_that_is_refused_is_a_failure(driver):
+    driver.feed(b"", missing=1)
+    driver.empty()
+    assert driver.feed(refused(1, sequence=10)) == []
+    assert driver.state.failure.errno == 1
+    assert driver.state.failure.operation == "RTM_GETLINK"
+    assert driver.state.stale
+
+
+def test_a_dump_that_ends_with_an_error_is_a_failure(driver):
+    driver.feed(b"", missing=1)
+    driver.empty()
+    driver.feed(done(verdict=-12, sequence=10))
+    assert driver.state.failure.errno == 12
+
+
+def test_a_malformed_row_is_a_failure(driver):
+    driver.feed(b"", missing=1)
+    driver.empty()
+    driver.feed(row(link_body(0, "a"), sequence=10))
+    assert driver.state.failure.errno == 74  # EBADMSG
+
+
+def test_a_dump_that_is_refused_since_another_is_under_way_is_asked_for_again(driver):
+    driver.feed(b"", missing=1)
+    driver.empty()
+    driver.feed(refused(16, sequence=10))
+    assert driver.state.failure is None
+    driver.empty()
+    assert driver.requests == [GETLINK] * 3
+
+
+def test_a_notification_may_carry_our_port_and_number(driver):
+    """It may be due to a socket in another namespace, where both are another's."""
+    caused = message(NEWLINK, link_body(3, "b"), 0, driver.sequence, OWN)
+    assert driver.feed(caused) == [("added", "b")]
+    driver.feed(b"", missing=1)
+    driver.empty()
+    caused = message(NEWLINK, link_body(4, "c"), 0, driver.sequence, OWN)
+    assert ("added", "c") in driver.feed(caused, done(sequence=driver.sequence))
+
+
+def test_a_bridge_that_says_a_port_has_left_removes_nothing(driver):
+    assert driver.feed(notice(link_body(2, "a", family=AF_BRIDGE), DELLINK)) == []
+
+
+def test_a_bridge_says_how_a_port_is_set_and_nothing_else(driver):
+    port = attribute(IFLA_PROTINFO | 0x8000, attribute(4, b"\1"))  # IFLA_BRPORT_MODE
+    body = link_body(2, "a", mtu=7, family=AF_BRIDGE) + port
+    assert driver.feed(notice(body)) == [("changed", "a", "a")]
+    assert driver.state.known[2].hairpin is True
+    assert driver.state.known[2].mtu == 1500
+    assert driver.feed(notice(body)) == []
+    assert driver.feed(notice(link_body(77, "z", family=AF_BRIDGE) + port)) == []
+
+
+def test_a_drivers_event_does_not_pass_for_a_link(driver):
+    body = struct.pack("=BxHiII", 0, 1, 2, 1, 0) + attribute(IFLA_IFNAME, b"a\0")
+    assert driver.feed(notice(body + attribute(IFLA_WIRELESS, bytes(8)))) == []
+    assert driver.state.known[2].mtu == 1500
+    assert driver.state.stale
+
+
+def test_a_veth_that_was_announced_without_its_other_end_is_asked_for(driver):
+    driver.feed(notice(link_body(3, "v1", kind="veth")))
+    driver.feed(notice(link_body(4, "v0", kind="veth", peer=3)))
+    driver.empty()
+    assert driver.links == ["v1"]
+    answer = message(NEWLINK, link_body(3, "v1", kind="veth", peer=4), 0, 1, OWN)
+    assert driver.feed(answer) == [("changed", "v1", "v1")]
+    driver.empty()
+    assert driver.links == ["v1"]
+    assert driver.requests == [GETLINK]
+
+
+def test_a_veth_whose_other_end_has_left_is_asked_for(driver):
+    driver.feed(notice(link_body(3, "v1", kind="veth", peer=4)))
+    driver.feed(notice(link_body(4, "v0", kind="veth", peer=3)))
+    driver.empty()
+    driver.feed(notice(link_body(4, "v0"), DELLINK))
+    driver.empty()
+    assert driver.links == ["v1"]
+
+
+def test_a_pair_that_is_deleted_is_not_asked_for(driver):
+    driver.feed(notice(link_body(3, "v1", kind="veth", peer=4)))
+    driver.feed(notice(link_body(4, "v0", kind="veth", peer=3)))
+    driver.feed(notice(link_body(4, "v0"), DELLINK) + notice(link_body(3, "v1"), DELLINK))
+    driver.empty()
+    assert driver.links == []
+
+
+def test_many_links_to_ask_for_are_dumped_instead(driver):
+    driver.feed(*(notice(link_body(n, f"v{n}", kind="veth")) for n in range(10, 30)))
+    driver.empty()
+    assert driver.links == []
+    assert driver.requests == [GETLINK, GETLINK]
+
+
+# ---- addresses ----
+
+
+@pytest.fixture
+def addressed():
+    driver = Driver(addresses=True)
+    driver.empty()
+    driver.feed(row(link_body(2, "a")), done())
+    assert driver.requests == [GETLINK, GETADDR]
+    rows = row(address_body(2, "192.0.2.1"), NEWADDR, sequence=10)
+    events = driver.feed(rows, done(sequence=10))
+    assert events == [("added", "a"), ("address-added", "192.0.2.1/24")]
+    return driver
+
+
+def test_addresses_come_and_go(addressed):
+    body = address_body(2, "192.0.2.2")
+    assert addressed.feed(notice(body, NEWADDR)) == [("address-added", "192.0.2.2/24")]
+    assert addressed.feed(notice(body, NEWADDR)) == []
+    removed = [("address-removed", "192.0.2.2/24", "192.0.2.2/24")]
+    assert addressed.feed(notice(body, DELADDR)) == removed
+    assert addressed.feed(notice(body, DELADDR)) == []
+
+
+def test_an_address_with_other_flags_comes_with_what_it_was(addressed):
+    body = address_body(2, "192.0.2.1", flags=0xC0)
+    events = [("address-added", "192.0.2.1/24", "192.0.2.1/24")]
+    assert addressed.feed(notice(body, NEWADDR)) == events
+
+
+def test_a_lifetime_that_runs_is_not_news(addressed):
+    first = notice(address_body(2, "192.0.2.9", valid=100), NEWADDR)
+    second = notice(address_body(2, "192.0.2.9", valid=99), NEWADDR)
+    assert len(addressed.feed(first)) == 1
+    assert addressed.feed(second) == []
+    assert addressed.state.known[2, "192.0.2.9/24", ""].valid == 99
+
+
+def test_a_link_takes_its_addresses_with_it(addressed):
+    addressed.feed(notice(address_body(2, "192.0.2.2"), NEWADDR))
+    assert [event[0] for event in addressed.feed(notice(link_body(2, "a"), DELLINK))] == [
+        *("address-removed", "address-removed", "removed")
+    ]
+
+
+def test_what_was_lost_of_addresses_is_dumped_anew(addressed):
+    addressed.feed(b"", missing=1)
+    addressed.empty()
+    addressed.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
+    assert addressed.requests == [GETLINK, GETADDR] * 2
+    rows = row(address_body(2, "192.0.2.7"), NEWADDR, sequence=12)
+    assert addressed.feed(rows, done(sequence=12)) == [
+        ("address-removed", "192.0.2.1/24", "192.0.2.1/24"),
+        ("address-added", "192.0.2.7/24"),
+    ]
+
+
+def test_a_row_of_an_address_does_not_overrule_a_notification(addressed):
+    addressed.feed(b"", missing=1)
+    addressed.empty()
+    addressed.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
+    late = row(address_body(2, "192.0.2.1"), NEWADDR, sequence=12)
+    gone = notice(address_body(2, "192.0.2.1"), DELADDR)
+    events = addressed.feed(gone, late, done(sequence=12))
+    assert events == [("address-removed", "192.0.2.1/24", "192.0.2.1/24")]
+
+
+def test_addresses_of_other_families_are_left_out(addressed):
+    body = struct.pack("=BBBBI", 77, 24, 0, 0, 2) + attribute(1, bytes(4))
+    assert addressed.feed(notice(body, NEWADDR)) == []
+    assert not addressed.state.stale
+
+
+# ---- hostile bytes ----
+
+VECTORS = [
+    notice(link_body(2, "a", mtu=1400)),
+    notice(link_body(2, "a"), DELLINK),
+    notice(link_body(3, "b")) + notice(link_body(4, "c")),
+    notice(address_body(2, "192.0.2.2", valid=9), NEWADDR),
+    notice(address_body(2, "192.0.2.1"), DELADDR),
+    notice(link_body(2, "a", family=AF_BRIDGE) + attribute(IFLA_PROTINFO, attribute(4, b"\1"))),
+    row(link_body(2, "a")),
+    done(),
+    refused(1),
+]
+
+
+@pytest.mark.parametrize("vector", VECTORS)
+@pytest.mark.parametrize("dumping", [False, True])
+def test_a_datagram_cut_at_any_length_leads_to_a_dump_or_to_the_truth(vector, dumping):
+    for length in range(len(vector)):
+        driver = Driver(addresses=True)
+        driver.empty()
+        if not dumping:
+            driver.feed(row(link_body(2, "a")), done(), done(sequence=10))
+        driver.feed(vector[:length], missing=len(vector) - length)
+        assert driver.state.stale
+        driver.empty()
+        assert driver.requests[-1] == GETLINK
+
+
+@pytest.mark.parametrize("vector", VECTORS)
+def test_a_datagram_with_any_byte_changed_does_no_harm(vector):
+    """The state goes on, and a dump brings it to what there is."""
+    for at in range(len(vector)):
+        for change in (1, 2, 4, 8, 16, 32, 64, 128, 255):
+            driver = Driver(addresses=True)
+            driver.empty()
+            driver.feed(row(link_body(2, "a")), done(), done(sequence=10))
+            bad = bytearray(vector)
+            bad[at] ^= change
+            driver.feed(bytes(bad))
+            driver.state.lose()
+            driver.empty()
+            driver.feed(row(link_body(2, "a"), sequence=driver.sequence))
+            driver.feed(done(sequence=driver.sequence))
+            driver.feed(done(sequence=driver.sequence))
+            assert driver.state.known.keys() == {2}
+            assert driver.state.known[2].name == "a"
+
+
+def test_random_datagrams_do_no_harm():
+    choose = random.Random(1)
+    driver = Driver(addresses=True)
+    for _ in range(20000):
+        parts = bytearray(b"".join(choose.choices(VECTORS, k=2)))
+        for _ in range(choose.randrange(4)):
+            parts[choose.randrange(len(parts))] = choose.randrange(256)
+        driver.feed(bytes(parts), missing=choose.choice((0, 0, 0, 1)))
+        if choose.random() < 0.2:
+            driver.empty()
+
+
+# ---- the real kernel ----
+
+
+class Replay:
+    """What somebody knows who heeds the events; each of them has to fit what went before."""
+
+    def __init__(self) -> None:
+        self.links: dict[int, Link] = {}
+        self.addresses: dict[tuple[int, str, str], Address] = {}
+        self.counts: dict[str, int] = {}
+
+    def heed(self, events: list[Event]) -> list[Event]:
+        for event in events:
+            self.counts[event.kind] = self.counts.get(event.kind, 0) + 1
+            if event.address is None:
+                link = event.link
+                before = self.links.get(link.index)
+                assert (event.kind == "added") == (before is None)
+                assert event.previous == before
+                if event.kind == "removed":
+                    assert link == before
+                    del self.links[link.index]
+                else:
+                    assert link != before, "nothing new"
+                    self.links[link.index] = link
+            else:
+                address = event.address
+                key = address.ifindex, address.address, address.peer
+                before = self.addresses.get(key)
+                assert event.previous == before or event.previous.valid is not None
+                assert address.ifindex in self.links
+                if event.kind == "address-removed":
+                    del self.addresses[key]
+                else:
+                    self.addresses[key] = address
+        return events
+
+
+def kernel_links(netns=None) -> dict[int, Link]:
+    with RtnetlinkSocket(netns) as sock:
+        return {link.index: link for link in sock.dump_links().values()}
+
+
+def summary(events):
+    return [
+        (event.kind, event.link.name if event.link else event.address.address) for event in events
+    ]
+
+
+@pytest.fixture
+def host(net):
+    quieten()
+    with RtnetlinkSocket() as sock:
+        yield sock
+
+
+@pytest.fixture
+def monitor(host):
+    with LinkMonitor() as monitor:
+        yield monitor
+
+
+def test_first_comes_every_link_that_there_is(host):
+    host.execute(Batch().add_veth("v0", "v1").add_bridge("br0"))
+    with LinkMonitor() as monitor:
+        events = monitor.read()
+    assert {event.kind for event in events} == {"added"}
+    assert {event.link.index: event.link for event in events} == kernel_links()
+    assert monitor_names(events) == ["br0", "lo", "v0", "v1"]
+
+
+def monitor_names(events):
+    return sorted(event.link.name for event in events)
+
+
+def test_read_never_waits(monitor):
+    assert monitor_names(monitor.read()) == ["lo"]
+    assert monitor.read() == []
+
+
+def test_the_descriptor_is_readable_when_there_is_something_to_read(host, monitor):
+    def readable():
+        return bool(select.select([monitor], [], [], 0)[0])
+
+    assert readable()
+    monitor.read()
+    assert not readable()
+    host.link_set_up("lo")
+    assert readable()
+
+
+def test_links_appear_change_and_go(host, monitor):
+    monitor.read()
+    host.execute(Batch().add_veth("v0", "v1"))
+    # The second of the two is announced without its other end, which is there a moment later.
+    events = [("added", "v0"), ("added", "v1"), ("changed", "v1")]
+    assert sorted(summary(monitor.read())) == events
+    index = host.get_link("v0").index
+    host.execute(Batch().set_link("v0", new_name="w0"))
+    (event,) = monitor.read()
+    assert (event.kind, event.previous.name, event.link.name) == ("changed", "v0", "w0")
+    host.execute(Batch().set_link("w0", mtu=1400))
+    events = monitor.read()
+    assert events[-1].link.mtu == 1400
+    assert events[-1].link.index == index
+    host.delete_links(["w0"])
+    removed = [event for event in monitor.read() if event.kind == "removed"]
+    assert monitor_names(removed) == ["v1", "w0"]
+
+
+def test_a_change_that_says_nothing_new_gives_no_event(host, monitor):
+    host.link_set_up("lo")
+    monitor.read()
+    for _ in range(3):
+        host.link_set_up("lo")
+        host.execute(Batch().set_link("lo", mtu=host.get_link("lo").mtu))
+    assert monitor.read() == []
+
+
+def test_a_port_that_leaves_its_bridge_is_not_removed(host, monitor):
+    host.execute(Batch().add_veth("v0", "v1", up=True).add_bridge("br0", up=True))
+    bridge = host.get_link("br0").index
+    host.execute(Batch().set_link("v0", master=bridge, up=True).set_link("v1", up=True))
+    monitor.read()
+    host.execute(Batch().set_link("v0", master=0))
+    events = monitor.read()
+    assert all(event.kind == "changed" for event in events)
+    of_port = [event for event in events if event.link.name == "v0"]
+    assert of_port[-1].link.master is None
+    assert of_port[0].previous.master == bridge
+
+
+def test_hairpin_is_followed(host, monitor):
+    replay = Replay()
+    host.execute(Batch().add_veth("v0", "v1", up=True).add_bridge("br0", up=True))
+    host.execute(Batch().set_link("v0", master=host.get_link("br0").index))
+    index = host.get_link("v0").index
+    for wanted in (True, False):
+        host.execute(Batch().set_link("v0", hairpin=wanted))
+        replay.heed(monitor.read())
+        assert replay.links[index].hairpin is wanted
+    assert support.run(["bridge", "link", "set", "dev", "v0", "hairpin", "on"]).returncode == 0
+    replay.heed(monitor.read())
+    assert replay.links[index].hairpin is True
+
+
+def test_a_link_that_leaves_the_namespace_is_removed_and_comes_back_as_added(host, monitor):
+    replay = Replay()
+    with NetworkNamespace.create() as blue, LinkMonitor(blue) as other:
+        host.execute(Batch().add_veth("v0", "v1"))
+        replay.heed(monitor.read())
+        assert monitor_names(other.read()) == ["lo"]
+        host.execute(Batch().set_link("v0", netns=blue, new_name="eth0"))
+        assert ("removed", "v0") in summary(replay.heed(monitor.read()))
+        assert replay.links == kernel_links()  # the other end's too, of which nobody is told
+        assert summary(other.read())[0][0] == "added"
+        with RtnetlinkSocket(blue) as there:
+            home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+            there.execute(Batch().set_link("eth0", netns=home))
+            os.close(home)
+        assert ("added", "eth0") in summary(replay.heed(monitor.read()))
+        assert replay.links == kernel_links()
+        assert ("removed", "eth0") in summary(other.read())
+
+
+def test_an_index_that_is_used_again_is_removed_and_added(host, monitor):
+    host.execute(Batch().add_veth("v0", "v1", index=77, peer_index=78))
+    monitor.read()
+    host.delete_links(["v0"])
+    host.execute(Batch().add_veth("v0", "v1", index=77, peer_index=78))
+    kinds = [event.kind for event in monitor.read() if event.link.index == 77]
+    assert kinds[-2:] == ["removed", "added"]
+
+
+def test_a_monitor_of_another_namespace(host):
+    with NetworkNamespace.create() as blue, LinkMonitor(blue) as monitor:
+        assert monitor_names(monitor.read()) == ["lo"]
+        host.execute(Batch().add_veth("v0", "eth0", netns=blue))
+        assert summary(monitor.read())[0] == ("added", "eth0")
+
+
+def test_what_the_own_process_does_in_another_namespace_is_heard(host):
+    """The kernel gives both sockets the process id as their port, and their numbers are alike."""
+    with NetworkNamespace.create() as blue, LinkMonitor(blue) as monitor:
+        monitor.read()
+        for number in range(20):
+            with RtnetlinkSocket() as fresh:
+                for _ in range(number):
+                    fresh.link_is_up("lo")
+                fresh.execute(Batch().add_veth(f"v{number}", f"w{number}", netns=blue))
+        assert len([event for event in monitor.read() if event.kind == "added"]) == 20
+
+
+def test_addresses_come_and_go_in_the_kernel(host):
+    with LinkMonitor(addresses=True) as monitor:
+        replay = Replay()
+        host.execute(Batch().add_veth("v0", "v1", up=True))
+        index = host.get_link("v0").index
+        host.link_set_up("lo")
+        replay.heed(monitor.read())
+        host.execute(Batch().add_address(index, "192.0.2.1/24"))
+        host.execute(Batch().add_address(index, "2001:db8::1/64"))
+        events = []
+        while len(events) < 2:  # IPv6's comes from a worker of the kernel
+            events += summary(replay.heed([next(monitor)]))
+        assert events == [("address-added", "192.0.2.1/24"), ("address-added", "2001:db8::1/64")]
+        dumped = {(a.ifindex, a.address, a.peer): a for a in host.dump_addresses()}
+        assert replay.addresses == dumped
+        host.execute(Batch().delete_address(index, "192.0.2.1/24"))
+        assert summary(replay.heed(monitor.read())) == [("address-removed", "192.0.2.1/24")]
+        host.delete_links(["v0"])
+        replay.heed(monitor.read())
+        assert len(replay.links) == 1
+        assert replay.addresses.keys() == {(1, "127.0.0.1/8", ""), (1, "::1/128", "")}
+
+
+def test_the_addresses_that_are_there_come_after_their_links(host):
+    host.link_set_up("lo")
+    with LinkMonitor(addresses=True) as monitor:
+        assert summary(monitor.read()) == [
+            ("added", "lo"),
+            ("address-added", "127.0.0.1/8"),
+            ("address-added", "::1/128"),
+        ]
+
+
+def test_a_link_with_many_alternative_names_is_followed(host, monitor, net):
+    """Its notification is larger than the buffer at first, and is cut off."""
+    replay = Replay()
+    host.execute(Batch().add_veth("v0", "v1"))
+    host.link_set_up("v0")
+    replay.heed(monitor.read())
+    for number in range(400):
+        net.add_altname("v0", f"{number:03}".ljust(120, "x"))
+    replay.heed(monitor.read())
+    host.link_set_down("v0")
+    replay.heed(monitor.read())
+    assert replay.links == kernel_links()
+    assert len(replay.links[host.get_link("v0").index].altnames) == 400
+
+
+def churn(sock, count):
+    """`count` changes of every kind; at the end a few links are there."""
+    choose = random.Random(7)
+    made = 0
+    while made < count:
+        a, b, c, d = (f"{letter}{made}" for letter in "abcd")
+        batch = Batch().add_veth(a, b, up=True).add_veth(c, d)
+        batch.set_link(b, up=True).set_link(d, alias="of a link that is down")
+        for number in range(600):
+            batch.set_link(a, alias=f"{number} {made}").set_link(b, mtu=1300 + number)
+            batch.set_link(c, mtu=1300 + number)
+        batch.set_link(b, up=False).set_link(d, up=True)
+        if choose.random() < 0.8:
+            batch.delete_link(c)
+        batch.delete_link(a)
+        made += len(batch)
+        sock.execute(batch)
+
+
+def test_100000_changes_and_a_reader_that_is_stopped_for_a_second_end_in_the_kernels_state(host):
+    replay = Replay()
+    with LinkMonitor(addresses=True) as monitor:
+        replay.heed(monitor.read())
+        over = threading.Event()
+
+        def work():
+            try:
+                with RtnetlinkSocket(timeout=60) as sock:
+                    churn(sock, 100_000)
+            finally:
+                over.set()
+
+        def read():
+            stop = time.monotonic() + 0.5
+            while not over.is_set():
+                replay.heed(monitor.read())
+                if stop and time.monotonic() > stop:
+                    stop = 0
+                    time.sleep(1)
+            time.sleep(0.1)  # for the kernel's workers, which note carriers
+            replay.heed(monitor.read())
+
+        with NetworkNamespace.current() as here:
+            support.run_threads(lambda: within(here, work), read)
+        assert replay.links == kernel_links()
+        dumped = {(a.ifindex, a.address, a.peer): a for a in host.dump_addresses()}
+        assert replay.addresses == dumped
+        assert replay.counts["changed"] > 1000
+        assert lost(monitor) > 0
+
+
+def lost(monitor):
+    """How many notifications did not fit the monitor's queue."""
+    inode = os.fstat(monitor.fileno()).st_ino
+    with open("/proc/thread-self/net/netlink") as table:  # noqa: PTH123
+        names, *rows = (line.split() for line in table)
+    (row,) = (row for row in rows if int(row[names.index("Inode")]) == inode)
+    return int(row[names.index("Drops")])
+
+
+def within(netns, work):
+    with support.inside(netns.fileno()):
+        work()
+
+
+def test_lost_notifications_end_in_the_kernels_state(host, monitor):
+    """The queue is so small that hardly anything fits."""
+    replay = Replay()
+    replay.heed(monitor.read())
+    with socket.socket(fileno=os.dup(monitor.fileno())) as queue:
+        queue.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    batch = Batch()
+    for number in range(30):
+        batch.add_veth(f"v{number}", f"w{number}")
+    host.execute(batch)
+    replay.heed(monitor.read())
+    assert replay.links == kernel_links()
+    host.delete_links([f"v{number}" for number in range(0, 30, 2)])
+    batch = Batch()
+    for number in range(1, 30, 2):
+        batch.set_link(f"v{number}", new_name=f"x{number}")
+    host.execute(batch)
+    replay.heed(monitor.read())
+    assert replay.links == kernel_links()
+    assert replay.counts["removed"] == 30
+    assert lost(monitor) > 0
+
+
+def test_two_monitors_hear_the_same(host):
+    with LinkMonitor() as one, LinkMonitor() as two:
+        assert one.read() == two.read()
+        host.execute(Batch().add_veth("v0", "v1", up=True))
+        first = one.read()
+        assert first == two.read()
+        assert len(first) >= 2
+
+
+# ---- iteration ----
+
+
+def test_iteration_waits_for_the_next_event(host, monitor):
+    assert next(monitor).link.name == "lo"
+    timer = threading.Timer(0.3, host.link_set_up, ["lo"])
+    timer.start()
+    event = next(monitor)
+    timer.join()
+    assert (event.kind, event.link.up) == ("changed", True)
+
+
+def test_events_that_a_loop_left_are_there_for_the_next(host, monitor):
+    host.execute(Batch().add_bridge("br0").add_bridge("br1"))
+    for event in monitor:
+        first = event
+        break
+    rest = monitor.read()
+    assert monitor_names([first, *rest]) == ["br0", "br1", "lo"]
+
+
+def test_ctrl_c_ends_the_wait(monitor):
+    monitor.read()
+    timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        next(monitor)
+    timer.join()
+    assert monitor.read() == []
+
+
+def test_a_signal_handler_that_raises_at_any_moment_loses_nothing(host):
+    """Events that had come to the caller's hands excepted: here read() is what is interrupted."""
+
+    class Struck(BaseException):
+        pass
+
+    def strike(*_):
+        raise Struck
+
+    batch = Batch()
+    for number in range(60):
+        batch.add_veth(f"v{number}", f"w{number}")
+    host.execute(batch)
+    before = signal.signal(signal.SIGALRM, strike)
+    struck = 0
+    # Not measured for coverage: a handler that strikes the tracer leaves its lock taken.
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        for delay in range(1, 120):
+            with LinkMonitor(addresses=True) as monitor:
+                replay = Replay()
+                events = []
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, delay * 50e-6)
+                    monitor._turn(monitor._fill, "read")
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except Struck:
+                    struck += 1
+                events += monitor.read()
+                replay.heed(events)
+                assert replay.links.keys() == kernel_links().keys()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        sys.settrace(tracer)
+    assert struck
+
+
+# ---- asyncio ----
+
+# uvloop keeps a pipe for as long as the process lives: here, it is not a test's.
+uvloop.new_event_loop().close()
+
+LOOPS = pytest.mark.parametrize(
+    "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+
+
+def run_on(new_loop, main):
+    loop = new_loop()
+    try:
+        return loop.run_until_complete(asyncio.wait_for(main, 30))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+@LOOPS
+def test_async_iteration_gives_what_is_and_what_comes(host, monitor, new_loop):
+    async def main():
+        names = []
+        async for event in monitor:
+            names.append(event.link.name)
+            if len(names) == 2:
+                break
+            host.execute(Batch().add_bridge("br0"))
+        return names
+
+    assert run_on(new_loop, main()) == ["lo", "br0"]
+
+
+@LOOPS
+def test_other_tasks_run_while_one_waits(host, monitor, new_loop):
+    async def main():
+        async def wait():
+            return [await anext_of(monitor) for _ in range(2)]
+
+        task = asyncio.ensure_future(wait())
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+        assert not task.done()
+        host.link_set_up("lo")
+        return await task
+
+    assert [event.kind for event in run_on(new_loop, main())] == ["added", "changed"]
+
+
+async def anext_of(monitor):
+    return await monitor.__aiter__().__anext__()
+
+
+@LOOPS
+def test_cancellation_leaves_no_reader_behind(host, monitor, new_loop):
+    monitor.read()
+    before = support.descriptors()
+
+    async def main():
+        here = support.descriptors()
+        for _ in range(3):
+            task = asyncio.ensure_future(anext_of(monitor))
+            await asyncio.sleep(0.01)
+            assert support.descriptors() != here
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert support.descriptors() == here
+            assert not monitor._waiting
+        host.link_set_up("lo")  # and nothing was lost
+        return await anext_of(monitor)
+
+    assert run_on(new_loop, main()).link.up
+    assert support.descriptors() == before
+
+
+@LOOPS
+def test_two_monitors_on_one_loop(host, new_loop):
+    async def main():
+        with NetworkNamespace.create() as blue, LinkMonitor() as one, LinkMonitor(blue) as two:
+            one.read()
+            two.read()
+            tasks = [asyncio.ensure_future(anext_of(monitor)) for monitor in (one, two)]
+            await asyncio.sleep(0.01)
+            host.execute(Batch().add_veth("v0", "eth0", netns=blue))
+            return [event.link.name for event in await asyncio.gather(*tasks)]
+
+    assert run_on(new_loop, main()) == ["v0", "eth0"]
+
+
+@LOOPS
+def test_two_tasks_on_one_monitor_share_its_events(host, monitor, new_loop):
+    async def main():
+        monitor.read()
+        tasks = [asyncio.ensure_future(anext_of(monitor)) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        host.execute(Batch().add_veth("v0", "v1"))
+        return sorted(event.link.name for event in await asyncio.gather(*tasks))
+
+    assert run_on(new_loop, main()) == ["v0", "v1"]
+
+
+@LOOPS
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_close_ends_a_wait_on_a_loop(host, monitor, new_loop, elsewhere):
+    async def main():
+        monitor.read()
+        task = asyncio.ensure_future(anext_of(monitor))
+        await asyncio.sleep(0.01)
+        if elsewhere:
+            await asyncio.get_running_loop().run_in_executor(None, monitor.close)
+        else:
+            monitor.close()
+        with pytest.raises(KernelError, match="closed"):
+            await task
+
+    run_on(new_loop, main())
+
+
+def test_a_flood_leaves_the_loop_its_turns(host, monitor):
+    async def main():
+        turns = 0
+
+        async def count():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counter = asyncio.ensure_future(count())
+        up = False
+        async for _ in monitor:
+            up = not up
+            (host.link_set_up if up else host.link_set_down)("lo")  # the next event is there
+            if turns > 20:
+                break
+        counter.cancel()
+
+    run_on(asyncio.new_event_loop, main())
+
+
+# ---- one at a time, closed once, not after a fork ----
+
+
+def test_a_closed_monitor_says_so(monitor):
+    monitor.close()
+    monitor.close()
+    for use in (monitor.read, monitor.fileno, lambda: next(monitor)):
+        with pytest.raises(KernelError, match="this LinkMonitor is closed"):
+            use()
+    assert "closed" in repr(monitor)
+
+
+def test_close_ends_a_wait_in_another_thread(monitor):
+    monitor.read()
+
+    def wait():
+        with pytest.raises(KernelError, match="closed"):
+            next(monitor)
+
+    def close():
+        time.sleep(0.2)
+        monitor.close()
+
+    support.run_threads(wait, close)
+
+
+def test_a_forked_child_must_open_its_own(monitor):
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        with contextlib.suppress(BaseException):
+            try:
+                monitor.read()
+            except KernelError as error:
+                status = 0 if "before fork()" in str(error) else 2
+            monitor.close()
+        os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert monitor_names(monitor.read()) == ["lo"]
+
+
+def test_a_monitor_can_not_be_pickled(monitor):
+    with pytest.raises(TypeError, match="can't be copied or pickled"):
+        pickle.dumps(monitor)
+
+
+def test_a_monitor_that_is_forgotten_is_closed_with_a_warning(net):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        LinkMonitor().read()
+    assert [warning.category for warning in caught] == [ResourceWarning]
+
+
+def test_an_event_compares_copies_and_pickles(monitor):
+    (event,) = monitor.read()
+    assert pickle.loads(pickle.dumps(event)) == event
+    assert event != Event("removed", event.link)
+
+
+@pytest.mark.parametrize("wrong", [-1, "/nowhere/at/all", 10**9])
+def test_what_is_not_a_namespace_is_an_error(net, wrong):
+    with pytest.raises(KernelError):
+        LinkMonitor(wrong)
+
+
+def test_without_capabilities_it_works_all_the_same(host):
+    with support.without(support.CAP_NET_ADMIN), LinkMonitor() as monitor:
+        assert monitor_names(monitor.read()) == ["lo"]
+    host.link_set_up("lo")
