@@ -4,8 +4,9 @@ A command is one line in COMMANDS and one module of its name here (`-` as `_`), 
 is the command. The module has two functions:
 
     add_arguments(parser)   declares the command's arguments
-    run(options) -> str     does the work and returns the text for standard output; EndError
-                            (outcome.py) is for those that end in another way
+    run(options) -> str     does the work and returns the text for standard output, or yields it in
+                            pieces where it goes on; EndError (outcome.py) is for those that end in
+                            another way
 
 What several commands share is in options.py, outcome.py, text.py and table.py.
 """
@@ -78,12 +79,15 @@ def _run(arguments: Sequence[str]) -> int:
         except SystemExit as end:  # after --help and --version, or for wrong usage
             _complain(complaint.getvalue())
             return _print(printed.getvalue()) or int(end.code or 0)
-        text = options.run(options)
+        said = options.run(options)
+        for text in [said] if isinstance(said, str) else said:
+            if status := _print(text):
+                return status
     except EndError as end:
         return _print(end.text) or (_fail(end.reason, end.status) if end.reason else end.status)
     except (NetstratError, OSError) as error:
         return _fail(str(error))
-    return _print(text)
+    return 0
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
