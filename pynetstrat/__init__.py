@@ -22,6 +22,7 @@
 #   containers    ContainerCounters
 #   system        system calls for the commands: unshare, mount and their like
 #   diagnosis     what is allowed here
+#   discovery     which containers there are; HostCounters
 #   cli/          the commands
 #
 # What bringing `lo` up takes is loaded at once; everything else when its name is looked up
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from .containers import ContainerCounters, ContainerTable
     from .counters import CounterTable, NetworkInterface
     from .diagnosis import Finding, diagnose
+    from .discovery import Container, Discovery, HostCounters, discover
     from .lifecycle import check_networks, set_up_networks, tear_down_networks
     from .links import Address, Event, Link, Route
     from .monitor import LinkMonitor
@@ -71,14 +73,17 @@ __all__ = [
     "Address",
     "Batch",
     "BatchError",
+    "Container",
     "ContainerCounters",
     "ContainerTable",
     "CounterNotFoundError",
     "CounterParseError",
     "CounterTable",
+    "Discovery",
     "Event",
     "Finding",
     "ForeignSysfsError",
+    "HostCounters",
     "HostDevice",
     "InterfaceNotFoundError",
     "InvalidCounterNameError",
@@ -107,6 +112,7 @@ __all__ = [
     "Veth",
     "check_networks",
     "diagnose",
+    "discover",
     "get_network_interface_stats",
     "get_strategy",
     "link_set_down",
@@ -134,6 +140,10 @@ _HOMES = {
     "set_up_networks": "lifecycle",
     "tear_down_networks": "lifecycle",
     "Route": "links",
+    "Container": "discovery",
+    "Discovery": "discovery",
+    "HostCounters": "discovery",
+    "discover": "discovery",
     "ContainerCounters": "containers",
     "ContainerTable": "containers",
     "CounterTable": "counters",

@@ -25,6 +25,7 @@ EXPORTED = VALUES | {
     *("RtnetlinkSocket", "link_set_up", "link_set_down", "Link", "Address"),
     *("Batch", "BatchError", "NetworkNamespace", "diagnose", "Finding"),
     *("ContainerCounters", "ContainerTable", "LinkMonitor", "Event"),
+    *("Container", "Discovery", "HostCounters", "discover"),
     *("NetstratError", "UnknownStrategyError", "StrategyLoadError"),
     *("InvalidInterfaceNameError", "InvalidCounterNameError", "CounterParseError"),
     *("KernelError", "InterfaceNotFoundError", "CounterNotFoundError"),

@@ -9,14 +9,17 @@ from pynetstrat import (
     Address,
     Batch,
     BatchError,
+    Container,
     ContainerCounters,
     ContainerTable,
     CounterNotFoundError,
     CounterParseError,
     CounterTable,
+    Discovery,
     Event,
     Finding,
     ForeignSysfsError,
+    HostCounters,
     HostDevice,
     InterfaceNotFoundError,
     InvalidCounterNameError,
@@ -46,6 +49,7 @@ from pynetstrat import (
     __version__,
     check_networks,
     diagnose,
+    discover,
     get_network_interface_stats,
     get_strategy,
     link_set_down,
@@ -230,6 +234,20 @@ def of_containers() -> None:
             print(name, received, len(table.keys))
         for key in counters.gone():
             counters.discard(key)
+
+
+def of_discovery() -> None:
+    found: Discovery = discover(limit=100)
+    containers: tuple[Container, ...] = found.containers
+    print([container.netns for container in containers], found.hidden + found.omitted)
+    with HostCounters(netns="host", limit=10, timeout=1.0) as counters:
+        found = counters.refresh()
+        for container, interfaces in counters.read().items():
+            label: str = container.label
+            one: NetworkInterface = interfaces["eth0"]
+            print(label, container.inode + one.rx_bytes)
+        refused: dict[Container, NetstratError] = counters.refused
+        print(refused)
 
 
 def of_errors() -> None:
