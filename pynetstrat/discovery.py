@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from errno import EINVAL, ENOENT, ESRCH
 from io import FileIO
+from operator import itemgetter
 
 from ._native import netns as native
 from .containers import ContainerCounters
@@ -16,15 +17,18 @@ from .netns import NetworkNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from .arguments import Netns
     from .counters import NetworkInterface
 
+    # What is known of namespaces, by their links: the container, and the process that its id comes
+    # from ("": it has none).
+    Found = dict[str, tuple["Container", str]]
+
 _OWN = "/proc/thread-self/ns/net"
 _CGROUP_SIZE = 65536  # what is read of a cgroup file: 16 lines with a path of 4,096 bytes
-_LOOKED_AT = 8  # processes of a namespace that are looked at for the id of a container
+_LOOKED_AT = 4  # processes of a namespace, for the id of a container: each takes 15 us
 _PATIENCE = 8  # refreshes from one attempt to enter a namespace that was denied to the next
 
 # A part of a cgroup's path that stands for a container. In order: Docker, containerd, CRI-O, Podman
@@ -36,7 +40,7 @@ _ID = re.compile(
     rb"([0-9a-f]{64})(?:\.scope)?(?=[/\n]|$)"
 )
 
-_GONE = (FileNotFoundError, ProcessLookupError)
+_ENDED = (FileNotFoundError, ProcessLookupError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def discover(*, limit: int = 10_000) -> Discovery:
     Docker, containerd, CRI-O or Podman where the cgroup of one of its processes has one; otherwise
     with its name in /run/netns, the first in alphabetical order; otherwise with its inode. Of
     several ids in a cgroup's path the outermost one counts, and of several processes the one with
-    the lowest pid: eight of them are looked at.
+    the lowest pid: four of them are looked at.
 
     A label is for people to read: whoever may make cgroups of any name outside of containers can
     have that of another. The inode is that of one namespace as long as that lives.
@@ -90,7 +94,7 @@ def discover(*, limit: int = 10_000) -> Discovery:
         ValueError: the limit is negative.
         KernelError: /proc is not that of the caller's pid namespace, or something can't be read.
     """
-    return _look("", _check(limit), {})[0]
+    return _look(None, _check(limit), {})[0]
 
 
 class HostCounters(Guarded):
@@ -99,40 +103,41 @@ class HostCounters(Guarded):
     It is safe to share among threads, which take turns; a forked child must open one of its own.
     A context manager.
 
-    Attributes:
-        refused: what was found by the last refresh but can't be counted, and why. Where permission
-            is denied, the attempt is repeated at every eighth refresh, otherwise at each.
-
     Parameters:
-        netns: the host's namespace, as for `ContainerCounters`. It is no container.
-        limit: as for `discover`.
+        netns: the host's namespace, as for `ContainerCounters`; it is never a container itself.
+        limit: as for `discover`; what is counted already has precedence.
         timeout: seconds, as for `ContainerCounters`.
+
+    Attributes:
+        refused: what the last refresh found but can't count, and why. Where permission is denied
+            the attempt is repeated at every eighth refresh, otherwise at each.
 
     Raises: as `ContainerCounters`, and ValueError for a negative limit.
     """
 
-    __slots__ = ("_limit", "_own", "_refreshes", "_sources", "refused")
+    __slots__ = ("_known", "_limit", "_own", "_refreshes", "refused")
 
     def __init__(
         self, *, netns: Netns | None = None, limit: int = 10_000, timeout: float = 5.0
     ) -> None:
         self._limit = _check(limit)
         self._refreshes = 0
-        self._sources: dict[Container, str] = {}  # of those that are counted, as _look gives them
+        self._known: Found = {}  # what is counted
         self.refused: dict[Container, NetstratError] = {}
-        host = NetworkNamespace.current() if netns is None else NetworkNamespace.open(netns)
-        with host:
+        with NetworkNamespace.current() if netns is None else NetworkNamespace.open(netns) as host:
             self._own = _link(host.id[1])
-            where = None if netns is None else host  # its own one anybody may use
+            # To enter the caller's own, which is not needed, would take a capability.
+            where = None if netns is None else host
             self._guard(ContainerCounters(netns=where, timeout=timeout))
 
     def __repr__(self) -> str:
-        return f"<HostCounters of {len(getattr(self, '_sources', ()))} containers: {self._state()}>"
+        return f"<HostCounters of {len(getattr(self, '_known', ()))} containers: {self._state()}>"
 
     def refresh(self) -> Discovery:
-        """Looks for containers: takes in what appeared, and lets go of what vanished.
+        """Looks for containers: takes in what appeared, lets go of what vanished.
 
-        A container keeps its label as long as the process is there that it came from.
+        A container keeps its label as long as the process that it came from is in its namespace.
+        One whose label or path changes is another `Container` from then on.
 
         Raises: as `discover`.
         """
@@ -140,7 +145,7 @@ class HostCounters(Guarded):
         return discovery
 
     def read(self) -> dict[Container, dict[str, NetworkInterface]]:
-        """The counters of the containers that the last refresh found, as `ContainerCounters.read`.
+        """The counters of what the last refresh found, as `ContainerCounters.read` gives them.
 
         Raises: as that.
         """
@@ -155,52 +160,53 @@ class HostCounters(Guarded):
 
     def _refresh(self, counters: ContainerCounters, _: object) -> Discovery:
         self._refreshes += 1
-        # First what ended: of that nothing is believed any more, its inode being another's soon.
-        for gone in counters.gone():
-            self._sources.pop(gone, None)  # type: ignore[call-overload]
-            counters.discard(gone)
-        known = {
-            _link(container.inode): (container, pid) for container, pid in self._sources.items()
-        }
-        discovery, found = _look(self._own, self._limit, known)
-        for vanished in self._sources.keys() - found.keys():
-            counters.discard(vanished)
-            del self._sources[vanished]
+        # What has ended goes first, and all that is known of it: its inode is another's before
+        # long. What ends from here on is absent from readings, and goes at the next refresh.
+        gone: list[Any] = counters.gone()
+        for ended in gone:
+            self._known.pop(_link(ended.inode), None)
+            counters.discard(ended)
+        discovery, found = _look(self._own, self._limit, self._known)
+        for link, (container, _pid) in list(self._known.items()):
+            if link not in found or found[link][0] != container:
+                counters.discard(container)
+                del self._known[link]
         refused = {}
-        for container, pid in found.items():
-            if container in self._sources:
-                self._sources[container] = pid
-            else:
-                error = self._add(counters, container, pid)
-                if error is not None:
-                    refused[container] = error
+        for link, (container, pid) in found.items():
+            if link in self._known:
+                self._known[link] = container, pid
+                continue
+            error = self._add(counters, link, container, pid)
+            if error is not None:
+                refused[container] = error
         self.refused = refused
         return discovery
 
     def _add(
-        self, counters: ContainerCounters, container: Container, pid: str
+        self, counters: ContainerCounters, link: str, container: Container, pid: str
     ) -> NetstratError | None:
-        """Takes a container in, unless it has changed since it was found; why it could not be."""
-        error = self.refused.get(container)
-        waits = (self._refreshes + container.inode) % _PATIENCE
-        if waits and isinstance(error, PermissionDeniedError):
-            return error
+        """Takes a container in, unless it has ended since it was found; why that can't be done."""
+        before = self.refused.get(container)
+        waits = (self._refreshes + container.inode) % _PATIENCE  # not all of them at once
+        if isinstance(before, PermissionDeniedError) and waits:
+            return before
         try:
             with NetworkNamespace.open(container.netns) as namespace:
-                # Open, its inode can't become another's any more.
+                # While it is open its inode is nobody else's: a process with this link is in it.
                 if namespace.id[1] != container.inode:
                     return None
-                if pid and _identify(pid, _link(container.inode)) != container.label:
+                if pid and _identify(pid, link) != container.label:
                     return None
-                self._sources[container] = pid
+                counters.discard(container)  # which a refresh that was interrupted may have left
+                self._known[link] = container, pid
                 counters.add(container, namespace)
         except BaseException as error:
-            self._sources.pop(container, None)
+            self._known.pop(link, None)
             counters.discard(container)
             if not isinstance(error, NetstratError):
                 raise
-            vanished = isinstance(error, KernelError) and error.errno in (ENOENT, ESRCH)
-            return None if vanished else error
+            ended = isinstance(error, KernelError) and error.errno in (ENOENT, ESRCH)
+            return None if ended else error
         return None
 
 
@@ -210,13 +216,38 @@ def _check(limit: int) -> int:
     return limit
 
 
-def _link(inode: int) -> str:
-    """What the link in /proc/PID/ns to a network namespace reads."""
-    return f"net:[{inode}]"
+# ---- one pass ----
+
+
+def _look(own: str | None, limit: int, known: Found) -> tuple[Discovery, Found]:
+    """One pass over the names and the processes.
+
+    Parameters:
+        own: the link of the host's namespace; None: the calling thread's.
+        limit: how many namespaces to find.
+        known: what was found by an earlier pass and lives.
+    """
+    try:
+        here = os.stat(_OWN)  # noqa: PTH116  # no file system path
+    except OSError as error:
+        hint = "/proc must be mounted, and be that of the caller's pid namespace"
+        raise KernelError(error.errno or 0, "stat", hint=hint, filename=_OWN) from None
+    now = _Pass(own or _link(here.st_ino), limit, known)
+    try:
+        now.find_names(here.st_dev)
+        now.find_processes()
+        found = {link: now.describe(link) for link in now.spaces}
+    except KernelError:
+        raise
+    except OSError as error:
+        kind = PermissionDeniedError if isinstance(error, PermissionError) else KernelError
+        raise kind(error.errno or 0, "read", filename=error.filename) from None
+    containers = tuple(container for container, _ in found.values())
+    return Discovery(containers, now.hidden, len(now.omitted)), found
 
 
 class _Space:
-    """A namespace in the course of a pass: its name, or "", and its processes."""
+    """A namespace in the course of a pass: its name, or "", and its first processes."""
 
     __slots__ = ("name", "pids")
 
@@ -225,69 +256,31 @@ class _Space:
         self.pids: list[str] = []
 
 
-def _look(
-    own: str, limit: int, known: Mapping[str, tuple[Container, str]]
-) -> tuple[Discovery, dict[Container, str]]:
-    """One pass.
-
-    Parameters:
-        own: the link of the host's namespace; "": the calling thread's.
-        limit: how many namespaces to find.
-        known: what an earlier pass has found that still lives, by link.
-
-    Returns:
-        What was found, and of each container the process that its id comes from, or "".
-    """
-    try:
-        return _Pass(own, limit, known).run()
-    except OSError as error:
-        if isinstance(error, KernelError):
-            raise
-        kind = PermissionDeniedError if isinstance(error, PermissionError) else KernelError
-        raise kind(error.errno or 0, "open", filename=error.filename) from None
-
-
 class _Pass:
-    """One pass over the names and the processes.
+    """What a pass has found so far.
 
-    What it holds is bounded: what is left out is counted by its link, and each of these the kernel
-    keeps a namespace for, which is a thousand times as large.
+    Its size is bounded: by the limit and, what is left out being counted by its link, by the number
+    of namespaces that the kernel holds, each of which is several hundred times as large.
+
+    Attributes:
+        spaces: the namespaces, by their links.
+        omitted: the links of those beyond the limit.
+        hidden: the number of processes whose namespace may not be looked at.
     """
 
-    def __init__(self, own: str, limit: int, known: Mapping[str, tuple[Container, str]]) -> None:
-        try:
-            here = os.stat(_OWN)  # noqa: PTH116  # no file system path
-        except OSError as error:
-            hint = "/proc must be mounted, and be that of the caller's pid namespace"
-            raise KernelError(error.errno or 0, "stat", hint=hint, filename=_OWN) from None
-        self.own = own or _link(here.st_ino)
-        self.device = here.st_dev  # nsfs
-        self.limit = limit
-        self.known = known
+    def __init__(self, own: str, limit: int, known: Found) -> None:
+        self._own = own
+        self._known = known
+        self._room = limit - len(known)  # for others: what is known stays
         self.spaces: dict[str, _Space] = {}
         self.omitted: set[str] = set()
         self.hidden = 0
 
-    def run(self) -> tuple[Discovery, dict[Container, str]]:
-        self._find_names()
-        self._find_processes()
-        found = dict(self._describe(link, space) for link, space in self.spaces.items())
-        return Discovery(tuple(found), self.hidden, len(self.omitted)), found
-
-    def _space(self, link: str) -> _Space | None:
-        """That of a link; None: it is the host's, or one too many."""
-        space = self.spaces.get(link)
-        if space is None and link != self.own:
-            if len(self.spaces) < self.limit:
-                space = self.spaces[link] = _Space()
-            else:
-                self.omitted.add(link)
-        return space
-
-    def _find_names(self) -> None:
+    def find_names(self, device: int) -> None:
+        """Takes in what lies in /run/netns and is of that device, which is nsfs."""
         try:
             entries = os.scandir(native.RUN_NETNS)
-        except FileNotFoundError:  # nobody has made one yet
+        except FileNotFoundError:  # nobody has given a name yet
             return
         with entries:
             for entry in entries:
@@ -296,55 +289,70 @@ class _Pass:
                 except OSError:  # deleted meanwhile, or a symbolic link that leads nowhere
                     continue
                 link = _link(status.st_ino)
-                if status.st_dev != self.device:
-                    continue
-                if link not in self.known and not _is_netns(entry.path):
+                if status.st_dev != device or not (link in self._known or _is_netns(entry.path)):
                     continue
                 space = self._space(link)
                 if space is not None:
                     space.name = min(space.name or entry.name, entry.name)
 
-    def _find_processes(self) -> None:
-        # The kernel gives them in the order of their pids.
-        for pid in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208  # names, thousands
+    def find_processes(self) -> None:
+        """Takes in the namespaces of all processes."""
+        # The kernel lists them in the order of their pids.
+        for pid in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208  # names alone
             try:
                 link = os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115
-            except _GONE:
+            except _ENDED:
                 continue
-            except PermissionError:  # that also is the answer in the moment of its end
+            except PermissionError:  # which is also the answer at the moment of a process's end
                 self.hidden += os.path.exists(f"/proc/{pid}")  # noqa: PTH110
                 continue
             space = self._space(link)
             if space is not None and len(space.pids) < _LOOKED_AT:
                 space.pids.append(pid)
 
-    def _describe(self, link: str, space: _Space) -> tuple[Container, str]:
-        """The container that a namespace is, and the process that its id comes from, or ""."""
-        before, source = self.known.get(link, (None, ""))
-        if before is not None and source in space.pids:
-            label = before.label
+    def _space(self, link: str) -> _Space | None:
+        """That of a link; None: it is the host's own, or one too many."""
+        space = self.spaces.get(link)
+        if space is None and link != self._own:
+            if link not in self._known:
+                if self._room <= 0:
+                    self.omitted.add(link)
+                    return None
+                self._room -= 1
+            space = self.spaces[link] = _Space()
+        return space
+
+    def describe(self, link: str) -> tuple[Container, str]:
+        """What is to be known of a namespace that was found."""
+        space = self.spaces[link]
+        container, pid = self._known.get(link, (None, ""))
+        if container is not None and pid in space.pids:
+            label = container.label
         else:
-            label, source = next(
-                ((found, pid) for pid in space.pids if (found := _identify(pid, link))), ("", "")
-            )
+            ids = ((_identify(pid, link), pid) for pid in space.pids)
+            label, pid = next(filter(itemgetter(0), ids), ("", ""))
         inode = int(link[5:-1])
         if space.name:
             label = label or _printable(space.name)
-            return Container(label, f"{native.RUN_NETNS}/{space.name}", inode), source
-        path = f"/proc/{source or space.pids[0]}/ns/net"
-        return Container(label or str(inode), path, inode), source
+            return Container(label, f"{native.RUN_NETNS}/{space.name}", inode), pid
+        return Container(label or str(inode), f"/proc/{pid or space.pids[0]}/ns/net", inode), pid
+
+
+def _link(inode: int) -> str:
+    """What /proc/PID/ns/net, a symbolic link, reads of a process in a network namespace."""
+    return f"net:[{inode}]"
 
 
 def _identify(pid: str, link: str) -> str:
-    """The id of the container whose cgroup a process of that namespace is in, or ""."""
+    """The id of the container that a process of a namespace is in; "": none, or it has ended."""
     try:
         with FileIO(f"/proc/{pid}/cgroup") as file:
             if os.readlink(f"/proc/{pid}/ns/net") != link:  # noqa: PTH115
                 return ""
-            # The file is this very process's: that it can be read shows that nobody else had its
-            # pid a moment ago.
-            found = _ID.search(file.read(_CGROUP_SIZE))
-    except (*_GONE, PermissionError):
+            # An open file is of one process for ever. That it can be read still means that the
+            # pid, and so the link, was not another's in between.
+            found = _ID.search(file.read(_CGROUP_SIZE) or b"")
+    except (*_ENDED, PermissionError):
         return ""
     return found[1].decode() if found else ""
 
