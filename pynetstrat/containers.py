@@ -32,18 +32,26 @@ class ContainerTable:
     Attributes:
         keys: whose row it is; the same tuple again while nothing changes.
         names: the interface's name in the container; likewise.
+        identities: what tells the interface from any other, a former one of its name included;
+            likewise. It is made of the namespace, the index there, and the index of the host's end:
+            the kernel gives none of them anew, unless somebody asks for that very index.
         counters: a two-dimensional `memoryview` of format `Q`: a row for each interface, and in it
             the eight counters in the order of `NetworkInterface`'s fields. It is this table's own
             memory: later calls leave it alone.
     """
 
-    __slots__ = ("counters", "keys", "names")
+    __slots__ = ("counters", "identities", "keys", "names")
 
     def __init__(
-        self, keys: tuple[Hashable, ...], names: tuple[str, ...], counters: CounterView
+        self,
+        keys: tuple[Hashable, ...],
+        names: tuple[str, ...],
+        identities: tuple[Hashable, ...],
+        counters: CounterView,
     ) -> None:
         self.keys = keys
         self.names = names
+        self.identities = identities
         self.counters = counters
 
     def __repr__(self) -> str:
@@ -82,7 +90,7 @@ class _Plan:
     """The rows of a reading, and where the counters of each come from.
 
     Attributes:
-        keys, names: of the rows.
+        keys, names, identities: of the rows.
         here: the sources among the host's counters.
         indexes: whose the links of the host's namespace are that take part.
         visits, sources: the namespaces that have to be asked themselves, and the sources there.
@@ -90,11 +98,22 @@ class _Plan:
         one_each: whether each has exactly one row.
     """
 
-    __slots__ = ("all", "here", "indexes", "keys", "names", "one_each", "sources", "visits")
+    __slots__ = (
+        "all",
+        "here",
+        "identities",
+        "indexes",
+        "keys",
+        "names",
+        "one_each",
+        "sources",
+        "visits",
+    )
 
     def __init__(self, who: dict[Hashable, _Space], dumped: Rows | None, without: set[int]) -> None:
         keys: list[Hashable] = []
         names: list[str] = []
+        identities: list[Hashable] = []
         here: list[tuple[int, int, bool]] = []
         there: dict[_Space, list[tuple[int, int, bool]]] = {}
         self.indexes: dict[int, _Space] = {}
@@ -111,10 +130,12 @@ class _Plan:
                     there.setdefault(space, []).append((index, len(keys), False))
                 keys.append(key)
                 names.append(name)
+                identities.append((space.identity, index, peer))
         if dumped is not None:  # in its order they are found at once
             place = {index: at for at, index in enumerate(dumped.indexes())}
             here.sort(key=lambda source: place.get(source[0], dumped.count))
         self.keys, self.names, self.all = tuple(keys), tuple(names), tuple(who)
+        self.identities = tuple(identities)
         self.one_each = self.keys == self.all
         self.here = Sources(here)
         self.visits = list(there)
@@ -261,7 +282,7 @@ class ContainerCounters(Guarded):
         Raises: as `read`.
         """
         plan, table = self._turn(self._read, "RTM_GETSTATS")
-        return ContainerTable(plan.keys, plan.names, table.view())
+        return ContainerTable(plan.keys, plan.names, plan.identities, table.view())
 
     # ---- within a turn ----
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .arguments import Netns
+    from .containers import ContainerTable
     from .counters import NetworkInterface
 
     # What is known of namespaces, by their links: the container, and the process that its id comes
@@ -155,6 +156,18 @@ class HostCounters(Guarded):
 
         read: dict[Container, dict[str, NetworkInterface]] = self._turn(work, "RTM_GETSTATS")
         return read
+
+    def read_columns(self) -> ContainerTable:
+        """The same as columns, as `ContainerCounters.read_columns`; the keys are `Container`s.
+
+        Raises: as `read`.
+        """
+
+        def work(counters: ContainerCounters, _: object) -> ContainerTable:
+            return counters.read_columns()
+
+        table: ContainerTable = self._turn(work, "RTM_GETSTATS")
+        return table
 
     # ---- within a turn ----
 

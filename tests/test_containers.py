@@ -486,6 +486,37 @@ def test_an_interface_made_again_with_the_same_index_starts_anew(net, counters, 
     assert counters.read() == {"a": {"eth0": seen("eth0", 3)}}
 
 
+def test_an_interface_made_again_under_its_name_has_another_identity(net, counters, new_namespace):
+    """Also where one of the two indexes is the same; a name has nothing to do with it."""
+    netns, home = new_namespace(), support.network_namespace()
+    seen = set()
+    for index in (0, 50, 50, 0):  # that of the container's end
+        with inside(netns), Links() as there:
+            there.add_veth("eth0", "v0", peer_netns=home, index=index)
+        if not seen:
+            counters.add("a", netns)
+        (identity,) = counters.read_columns().identities
+        assert identity not in seen
+        seen.add(identity)
+        rename(netns, "eth0", "other")
+        assert counters.read_columns().identities == (identity,)
+        net.delete("v0")
+    os.close(home)
+
+
+def test_two_containers_have_no_identity_in_common(net, counters, new_namespace):
+    """Each has a pair of its own in it, with the indexes that the other's has."""
+    for key in ("a", "b"):
+        netns = new_namespace()
+        with inside(netns), Links() as there:
+            support.add_patterned(there, 3)
+        counters.add(key, netns)
+    table = counters.read_columns()
+    assert table.names == ("w3", "v3", "w3", "v3")
+    assert len(set(table.identities)) == 4
+    assert counters.read_columns().identities is table.identities
+
+
 def test_an_index_that_a_stranger_has_now_is_not_read(net, counters, new_namespace):
     netns = new_namespace()
     wire(net, netns, "v0", 9, index=777)
