@@ -8,7 +8,8 @@ is the command. The module has two functions:
                             pieces where it goes on; EndError (outcome.py) is for those that end in
                             another way
 
-What several commands share is in options.py, outcome.py, text.py and table.py.
+What several commands share is in options.py, outcome.py, text.py and table.py; readings.py and
+watch.py belong to stats.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "up": "bring an interface up",
     "down": "take an interface down",
-    "stats": "show counters",
+    "stats": "show counters, or their rates",
     "strategies": "list the strategies, plug-ins included",
     "run": "run a command in a network namespace",
     "network": "set networks up, tear them down, check them",
@@ -49,6 +50,7 @@ examples:
   pynetstrat up eth0 --pid 4711              ... eth0, in the namespace of process 4711
   pynetstrat stats                           the counters of every interface
   pynetstrat stats eth0 --perspective container --json
+  pynetstrat stats --containers --watch 1    the rates of every container, each second
   pynetstrat run -- make test                ... without a network but lo
   pynetstrat demo                            see it work, in a namespace of its own
 

@@ -17,8 +17,10 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def add_namespace(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """Adds `--netns` and `--pid`, of which at most one is given, or exactly one."""
+def add_namespace(
+    parser: argparse.ArgumentParser, *, required: bool = False
+) -> argparse._MutuallyExclusiveGroup:
+    """Adds `--netns` and `--pid`, of which at most one is given, or exactly one: their group."""
     where = parser.add_mutually_exclusive_group(required=required)
     where.add_argument(
         "--netns",
@@ -26,6 +28,7 @@ def add_namespace(parser: argparse.ArgumentParser, *, required: bool = False) ->
         help="the network namespace: a name in /run/netns, or a path (with a slash)",
     )
     where.add_argument("--pid", type=int, metavar="PID", help="the network namespace of a process")
+    return where
 
 
 def namespace(options: argparse.Namespace) -> str | None:

@@ -6,14 +6,13 @@ import argparse
 import contextlib
 import os
 import signal
-import sys
 from errno import EACCES, EINVAL, ENOENT, ENOTDIR, EPERM
 from fcntl import ioctl
 from pathlib import Path
 
 from .. import NetworkNamespace, link_set_up
 from .._native import netns as native
-from ..errors import KernelError, PermissionDeniedError, escape
+from ..errors import KernelError, PermissionDeniedError
 from ..system import (
     CLONE_NEWNET,
     CLONE_NEWNS,
@@ -29,7 +28,7 @@ from ..system import (
     unshare,
 )
 from .options import add_namespace, namespace
-from .outcome import EndError
+from .outcome import EndError, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,7 +170,7 @@ def _mount_sysfs(*, is_fresh: bool) -> None:
         separate_mounts(MS_SLAVE)
         mount_sysfs()
     except KernelError as error:
-        _warn(f"/sys shows the network of the caller: {error}")
+        warn(f"/sys shows the network of the caller: {error}")
     else:
         for path, descriptor in kept:
             with contextlib.suppress(KernelError):  # refused, or no place for it in the new one
@@ -194,12 +193,6 @@ def _mounts_below(folder: str) -> Iterator[tuple[str, int]]:
             with contextlib.suppress(OSError):
                 yield path, os.open(path, os.O_PATH | os.O_CLOEXEC)
                 last = path
-
-
-def _warn(text: str) -> None:
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError):
-            print(f"pynetstrat: warning: {escape(text)}", file=sys.stderr, flush=True)
 
 
 # ---- the command ----

@@ -1,6 +1,8 @@
-"""Counters as a table that reads well on a terminal."""
+"""Counters, or their rates, as a table that reads well on a terminal."""
 
 from __future__ import annotations
+
+from dataclasses import astuple
 
 from .text import printable
 
@@ -11,20 +13,58 @@ if TYPE_CHECKING:
     from .. import NetworkInterface
 
 _FIELDS = ("bytes", "packets", "errors", "dropped")
-_COLUMNS = [(side, field) for side in ("rx", "tx") for field in _FIELDS]
+_COUNTERS = [f"{side} {field}" for side in ("rx", "tx") for field in _FIELDS]
+_UNKNOWN = (None,) * len(_COUNTERS)
 
 
 def render(rows: Iterable[tuple[str, NetworkInterface]]) -> str:
     """A line for each label and interface, below a line of headings."""
-    cells = [["interface", *(f"{side} {field}" for side, field in _COLUMNS)]]
-    for label, interface in rows:
-        counters = (getattr(interface, f"{side}_{field}") for side, field in _COLUMNS)
-        cells.append([printable(label), *(f"{counter:,}" for counter in counters)])
-    return "".join(f"{line}\n" for line in _lines(cells))
+    return Table().render(([printable(label)], astuple(interface)[1:]) for label, interface in rows)
 
 
-def _lines(cells: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for first, *rest in cells:
-        numbers = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
-        yield "  ".join([first.ljust(widths[0]), *numbers])
+class Table:
+    """A table that may be printed in parts: a column keeps its width, or becomes wider.
+
+    Parameters:
+        labels: the headings of the columns before those of the counters.
+        unit: what follows the heading of each counter.
+    """
+
+    def __init__(self, labels: Sequence[str] = ("interface",), unit: str = "") -> None:
+        self._labels = len(labels)
+        self._headings = [*labels, *(counter + unit for counter in _COUNTERS)]
+        self._widths = [len(heading) for heading in self._headings]
+
+    def render(
+        self,
+        rows: Iterable[tuple[Sequence[str], Sequence[float] | None]],
+        *,
+        headings: bool = True,
+    ) -> str:
+        """A line for each row, below a line of headings unless those are not wanted.
+
+        Parameters:
+            rows: of each its labels, which are printable, and its eight numbers; None: they are
+                not known.
+        """
+        cells = [self._headings] if headings else []
+        for labels, numbers in rows:
+            cells.append([*labels, *map(_number, numbers or _UNKNOWN)])
+        for line in cells:
+            self._widths = list(map(max, self._widths, map(len, line)))
+        return "".join(f"{self._line(line)}\n" for line in cells)
+
+    def _line(self, cells: Sequence[str]) -> str:
+        labels, numbers = cells[: self._labels], cells[self._labels :]
+        padded = [*map(str.ljust, labels, self._widths)]
+        padded += map(str.rjust, numbers, self._widths[self._labels :])
+        return "  ".join(padded)
+
+
+def _number(number: float | None) -> str:
+    """A counter, or a rate: what is little is not rounded to nothing."""
+    if number is None:
+        return "-"
+    if isinstance(number, int):
+        return f"{number:,}"
+    return f"{number:.2g}" if 0 < number < 10 else f"{number:,.0f}"
