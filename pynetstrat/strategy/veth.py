@@ -48,7 +48,8 @@ class Veth(NetworkStrategy):
     host's; empty: made of the owner (or the namespace's cookie) and `name`, the same each time.
     `bridge`, if given, must be there, and gets the host's end as a port; it is never set up, down
     or deleted. Without one the link is point to point: the host's end gets each gateway as an
-    address of its own, and a route to each of the container's addresses.
+    address of its own, and a route to each of the container's addresses. An IP address that another
+    container had a minute ago is reached at once only with the same `mac_address`.
 
     The host's end is marked as the network's `owner`'s by its alias. `destroy` deletes nothing
     else.
