@@ -115,6 +115,72 @@ def test_mac_mtu_queue_length_and_hairpin_are_as_given(host, bridge, blue):
     assert (seen["mtu"], seen["txqlen"], seen["address"]) == (1400, 77, "02:00:00:00:00:09")
 
 
+@pytest.mark.parametrize("address", ["10.0.0.5", "fd00::5"])
+def test_an_address_that_is_used_again_is_reached_at_once(host, bridge, blue, address):
+    """From the host and from another container, which both knew the one that had it before."""
+    host.execute(Batch().add_address(bridge, "fd00::1/64"))
+    set_up_networks([on_both(9)], netns=blue)
+    for number in (1, 2):
+        with NetworkNamespace.create() as container:
+            made = set_up_networks([on_both(5, owner=f"c{number}")], netns=container)
+            assert answers(address)
+            assert blue.call(answers, address)
+            tear_down_networks(made, netns=container)
+
+
+def on_both(number, **fields):
+    """A network with an address of either family, that ends in a number."""
+    ends = {"address": f"10.0.0.{number}/24", "ipv6_address": f"fd00::{number}/64"}
+    return veth(host_interface_name=f"h{number}", **ends, **fields)
+
+
+def answers(address):
+    """Whether a host refuses a datagram, sent five times: what comes before the carrier is lost.
+
+    A neighbour that is not there any more is believed to be for at least 15 s.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(1)
+        sender.connect((address, 9))
+        for _ in range(5):
+            try:
+                sender.send(b"x")
+                sender.recv(1)
+            except ConnectionRefusedError:
+                return True
+            except TimeoutError:
+                continue
+    return False
+
+
+@pytest.mark.parametrize(
+    ("fields", "mac"),
+    [
+        ({"address": "10.1.2.255/24"}, "02:00:0a:01:02:ff"),
+        ({"address": "10.1.2.255/24", "ipv6_address": "fd00::2/64"}, "02:00:0a:01:02:ff"),
+        ({"address": "10.1.2.255/24", "mac_address": "02:aa:00:00:00:01"}, "02:aa:00:00:00:01"),
+    ],
+)
+def test_the_mac_is_made_of_the_ipv4_address_unless_it_is_given(host, bridge, blue, fields, mac):
+    with RtnetlinkSocket(blue) as container:
+        set_up_networks([veth(gateway="", **fields)], netns=blue)
+        assert container.get_link("eth0").mac == mac
+
+
+def test_the_mac_is_made_of_the_ipv6_address_where_that_is_all(host, bridge):
+    macs = []
+    for text in ("fd00::2/64", "fd00:0:0::0002/80", "fd00::3/64"):
+        with NetworkNamespace.create() as container:
+            network = veth(address="", gateway="", ipv6_address=text)
+            made = set_up_networks([network], netns=container)
+            with RtnetlinkSocket(container) as sock:
+                macs.append(sock.get_link("eth0").mac)
+            tear_down_networks(made, netns=container)
+    assert macs[0] == macs[1] != macs[2]
+    assert all(mac.startswith("06:") for mac in macs)
+
+
 def test_without_hairpin_mode_it_is_off(host, bridge, blue):
     set_up_networks([veth()], netns=blue)
     assert host.get_link("h0").hairpin is False

@@ -10,6 +10,7 @@ from dataclasses import replace
 from errno import EEXIST
 from functools import partial
 
+from .._native.addresses import normal_prefix
 from ..batch import Batch, BatchError
 from ..errors import InvalidNetworkError, KernelError
 from ..links import Link, Route
@@ -48,8 +49,8 @@ class Veth(NetworkStrategy):
     host's; empty: made of the owner (or the namespace's cookie) and `name`, the same each time.
     `bridge`, if given, must be there, and gets the host's end as a port; it is never set up, down
     or deleted. Without one the link is point to point: the host's end gets each gateway as an
-    address of its own, and a route to each of the container's addresses. An IP address that another
-    container had a minute ago is reached at once only with the same `mac_address`.
+    address of its own, and a route to each of the container's addresses. `mac_address` empty: made
+    of the IP address, so that whoever knew another container by it reaches this one at once.
 
     The host's end is marked as the network's `owner`'s by its alias. `destroy` deletes nothing
     else.
@@ -227,6 +228,22 @@ def _host_mac() -> str:
     return "fe:" + os.urandom(5).hex(":")
 
 
+def _container_mac(network: Network) -> str | None:
+    """A local address that is the same whenever the IP address is; None: there is none.
+
+    The host and other containers believe for half a minute and more that a neighbour has the MAC
+    that it had, and an announcement (arp_notify) does not reach them: it is made when the link goes
+    up, and by then the kernel may have disabled the bridge's port for want of a carrier.
+    """
+    if network.address:
+        octets = network.address.partition("/")[0].split(".")
+        return "02:00:" + bytes(map(int, octets)).hex(":")
+    if network.ipv6_address:
+        bare = normal_prefix(network.ipv6_address).partition("/")[0]
+        return "06:" + stable_hash(bare.encode()).to_bytes(8, "big")[:5].hex(":")
+    return None
+
+
 def _is_free(bridge: Link) -> bool:
     """Whether a bridge would take the address of its first port.
 
@@ -245,7 +262,7 @@ def _add_pair(wiring: Wiring, network: Network, mac: str, bridge: Link | None) -
         mtu=network.mtu or None,
         txqueuelen=network.txqueuelen or None,
         mac=mac,
-        peer_mac=network.mac_address or None,
+        peer_mac=network.mac_address or _container_mac(network),
         master=bridge.index if bridge is not None and now else None,
         up=now or bridge is None,
     )
