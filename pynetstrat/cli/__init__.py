@@ -39,6 +39,7 @@ COMMANDS = {
     "run": "run a command in a network namespace",
     "network": "set networks up, tear them down, check them",
     "oci-hook": "wire a container, as a hook of an OCI runtime",
+    "exporter": "serve the containers' traffic to Prometheus",
     "diagnose": "show what is allowed here, and what is not",
     "demo": "see it work, in namespaces of its own",
 }
@@ -52,6 +53,7 @@ examples:
   pynetstrat stats eth0 --perspective container --json
   pynetstrat stats --containers --watch 1    the rates of every container, each second
   pynetstrat run -- make test                ... without a network but lo
+  pynetstrat exporter                        every container's traffic, for Prometheus
   pynetstrat demo                            see it work, in a namespace of its own
 
 exit status: 0 done, 1 failed (one line on standard error says why), 2 wrong usage

@@ -1,0 +1,165 @@
+"""`pynetstrat exporter`: serve the traffic of every container of this host to Prometheus."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ipaddress
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
+
+from ..errors import KernelError, escape, quote
+from .outcome import EndError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ..prometheus import ContainerCollector
+    from .endpoint import Endpoint
+
+# Prometheus' list of ports for exporters, 9100 to 9999, is full.
+_LISTEN = "127.0.0.1:19580"
+
+_HINTS = {
+    EADDRINUSE: "another program has it: name another address with --listen",
+    EADDRNOTAVAIL: "this host has no such address: name another one with --listen",
+    EACCES: "ports below 1024 take CAP_NET_BIND_SERVICE: name another one with --listen",
+}
+
+_HELP = f"""\
+Each scrape finds the containers that there are, reads them all at once, and
+serves eight counters an interface with the labels container, interface and
+netns. A PATTERN is a regular expression that is looked for anywhere in the
+label: ^eth0$ is eth0 alone. The host is that of the network namespace in which
+the command runs. It ends at SIGTERM.
+
+examples:
+  pynetstrat exporter                         at http://{_LISTEN}/metrics
+  pynetstrat exporter --listen '[::]:9100'    on every address, IPv6 and IPv4
+  pynetstrat exporter --listen 127.0.0.1:0    a port that is free, which is printed
+  pynetstrat exporter --interface '^eth' --exclude-container '^test-'
+
+It takes CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE to see every container;
+what can't be seen is reported at the start, and counted in the metrics. The
+metrics, and queries that use them: docs/exporter.md.
+"""
+
+_PATTERNS = {
+    "container": "only containers in whose label it is found",
+    "exclude_container": "no container in whose label it is found",
+    "interface": "only interfaces in whose name it is found",
+    "exclude_interface": "no interface in whose name it is found",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.epilog = _HELP
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--listen",
+        default=_LISTEN,
+        metavar="ADDRESS:PORT",
+        help="where to listen, an IPv6 address in brackets (default: %(default)s)",
+    )
+    for name, text in _PATTERNS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar="PATTERN", help=text)
+
+
+def run(options: argparse.Namespace) -> Iterator[str]:
+    """Serves until SIGTERM; a line once it does."""
+    address, port = _address(options.listen)
+    patterns: dict[str, Any] = {name: _pattern(name, getattr(options, name)) for name in _PATTERNS}
+    try:
+        from ..prometheus import ContainerCollector
+        from .endpoint import Endpoint
+    except ImportError as error:
+        raise EndError(str(error)) from error
+    with ContainerCollector(**patterns) as collector:
+        collector.collect()
+        if collector.error is not None:
+            raise collector.error
+        _report_unseen(collector)
+        try:
+            endpoint = Endpoint(address, port, collector, _note)
+        except OSError as error:
+            number = error.errno or 0
+            if isinstance(error, socket.gaierror):  # its numbers are others
+                number = EADDRNOTAVAIL
+            hint = _HINTS.get(number, "")
+            raise KernelError(number, "bind", filename=options.listen, hint=hint) from error
+        yield from _serve(endpoint)
+
+
+def _address(text: str) -> tuple[str, int]:
+    """The two parts of ADDRESS:PORT."""
+    found = re.fullmatch(r"(?:\[(.*:.*)\]|([^:]+)):([0-9]{1,5})", text)
+    if found and int(found[3]) <= 65535:
+        with contextlib.suppress(ValueError):
+            return str(ipaddress.ip_address(found[1] or found[2])), int(found[3])
+    expected = "an address and a port, such as 127.0.0.1:0 or [::1]:19580"
+    raise EndError(f"--listen {quote(text)} is not {expected}", 2)
+
+
+def _pattern(name: str, text: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if text is None else re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        option = f"--{name.replace('_', '-')} {quote(text or '')}"
+        raise EndError(f"{option} is not a regular expression: {error}", 2) from error
+
+
+def _report_unseen(collector: ContainerCollector) -> None:
+    """One line on what this process can't see, if there is anything."""
+    discovery, refused = collector.discovery, collector.refused
+    assert discovery is not None
+    unseen = []
+    if discovery.hidden:
+        unseen.append(f"the namespace of processes (CAP_SYS_PTRACE): {discovery.hidden}")
+    if discovery.omitted:
+        unseen.append(f"namespaces that are too many: {discovery.omitted}")
+    if refused:
+        container, error = next(iter(refused.items()))
+        unseen.append(f"containers: {len(refused)}, such as {container.label} ({error})")
+    if unseen:
+        _note(f"what can't be seen: {'; '.join(unseen)}")
+
+
+def _note(text: str) -> None:
+    """A line on standard error, which is the log of a service."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):  # in one piece, whichever thread it is that writes
+            os.write(2, f"pynetstrat: {escape(text)}\n".encode(errors="backslashreplace"))
+
+
+def _serve(endpoint: Endpoint) -> Iterator[str]:
+    """Serves until a signal."""
+    host, port = endpoint.server_address[:2]
+    address = f"[{host!s}]" if endpoint.address_family == socket.AF_INET6 else str(host)
+    ends = {signal.SIGTERM}
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        ends.add(signal.SIGINT)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # in the threads to come, too
+    try:
+        with endpoint:
+            thread = threading.Thread(target=endpoint.serve_forever)
+            thread.start()
+            try:
+                yield f"serving http://{address}:{port}/metrics\n"
+                caught = signal.sigwait(ends)
+            finally:
+                endpoint.shutdown()
+                thread.join()
+    finally:
+        while signal.sigtimedwait(ends, 0):  # from somebody who was impatient
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if caught == signal.SIGINT:
+        raise KeyboardInterrupt
