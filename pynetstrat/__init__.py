@@ -23,6 +23,7 @@
 #   system        system calls for the commands: unshare, mount and their like
 #   diagnosis     what is allowed here
 #   discovery     which containers there are; HostCounters
+#   prometheus    ContainerCollector, for prometheus_client; imported by its own name only
 #   cli/          the commands
 #
 # What bringing `lo` up takes is loaded at once; everything else when its name is looked up

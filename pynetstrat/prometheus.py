@@ -11,7 +11,7 @@ try:
 except ImportError as error:
     raise ImportError(
         "pynetstrat.prometheus needs prometheus_client: install pynetstrat[exporter]",
-        name=error.name,
+        name="prometheus_client",
     ) from error
 
 from .discovery import HostCounters

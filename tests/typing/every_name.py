@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, generate_latest
 
 from pynetstrat import (
     PENDING,
@@ -60,6 +63,7 @@ from pynetstrat import (
     strategies,
     tear_down_networks,
 )
+from pynetstrat.prometheus import ContainerCollector
 
 
 class Mine(NetworkStrategy):
@@ -248,6 +252,21 @@ def of_discovery() -> None:
             print(label, container.inode + one.rx_bytes)
         refused: dict[Container, NetstratError] = counters.refused
         print(refused)
+
+
+def of_prometheus() -> None:
+    registry = CollectorRegistry()
+    with ContainerCollector(
+        container="^web", exclude_container=re.compile("test"), interface="^eth", timeout=1.0
+    ) as collector:
+        registry.register(collector)
+        names: list[str] = [metric.name for metric in collector.collect()]
+        found: Discovery | None = collector.discovery
+        reason: Exception | None = collector.error
+        for container, error in collector.refused.items():
+            print(container.label, error.args)
+    ContainerCollector(exclude_interface="^lo", netns="host", limit=10).close()
+    print(names, found, reason, generate_latest(registry))
 
 
 def of_errors() -> None:

@@ -1,0 +1,518 @@
+"""The collector for prometheus_client: what a scrape shows, and what it leaves out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from errno import EBADF
+
+import pytest
+import support
+import wired
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics import parser as openmetrics_parser
+from prometheus_client.parser import text_string_to_metric_families
+
+from pynetstrat import (
+    Batch,
+    Container,
+    Discovery,
+    HostCounters,
+    KernelError,
+    NetworkInterface,
+    NetworkNamespace,
+    PermissionDeniedError,
+    RtnetlinkSocket,
+)
+from pynetstrat.prometheus import ContainerCollector
+
+# As cAdvisor names them, and the fields that they are.
+COUNTERS = {
+    "container_network_receive_bytes_total": "rx_bytes",
+    "container_network_receive_packets_total": "rx_packets",
+    "container_network_receive_errors_total": "rx_errors",
+    "container_network_receive_packets_dropped_total": "rx_dropped",
+    "container_network_transmit_bytes_total": "tx_bytes",
+    "container_network_transmit_packets_total": "tx_packets",
+    "container_network_transmit_errors_total": "tx_errors",
+    "container_network_transmit_packets_dropped_total": "tx_dropped",
+}
+GAUGES = {
+    "pynetstrat_scrape_error",
+    "pynetstrat_scrape_duration_seconds",
+    "pynetstrat_containers",
+    "pynetstrat_containers_refused",
+    "pynetstrat_processes_hidden",
+    "pynetstrat_namespaces_omitted",
+}
+Rows = dict[tuple[str, str], NetworkInterface]
+
+
+@pytest.fixture
+def host(net: support.Links) -> Iterator[RtnetlinkSocket]:
+    """A host with names of namespaces of its own."""
+    with wired.own_run(), RtnetlinkSocket() as sock:
+        yield sock
+
+
+@pytest.fixture
+def make(host: RtnetlinkSocket) -> Iterator[Callable[..., NetworkNamespace]]:
+    """Makes a container of a name, with an interface and `pattern(number)` of traffic to it."""
+    with contextlib.ExitStack() as stack:
+
+        def make(label: str, number: int, interface: str = "eth0") -> NetworkNamespace:
+            container = stack.enter_context(NetworkNamespace.create(label))
+            wire(host, container, number, interface)
+            return container
+
+        yield make
+
+
+@pytest.fixture
+def collector(host: RtnetlinkSocket) -> Iterator[ContainerCollector]:
+    """One that shows the containers of this file's tests, which have names with a dash."""
+    with ContainerCollector(container="^test-") as opened:
+        yield opened
+
+
+def wire(
+    host: RtnetlinkSocket, container: NetworkNamespace, number: int, interface: str = "eth0"
+) -> None:
+    host.execute(Batch().add_veth(f"v{number}", interface, netns=container, mtu=support.MTU))
+    with RtnetlinkSocket(container) as there:
+        there.link_set_up(interface)
+    host.link_set_up(f"v{number}")
+    support.send_frames(f"v{number}", *support.pattern(number))
+
+
+def seen(number: int, interface: str = "eth0") -> NetworkInterface:
+    """What the container sees of that traffic."""
+    return support.view(interface, number).swapped()
+
+
+def text(collector: ContainerCollector) -> str:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return generate_latest(registry).decode()
+
+
+def parse(exposed: str) -> tuple[Rows, dict[str, float]]:
+    """Container and interface with their counters, and the values of the other metrics."""
+    rows: Rows = {}
+    values = {}
+    for family in text_string_to_metric_families(exposed):
+        for sample in family.samples:
+            if sample.name not in COUNTERS:
+                values[sample.name] = sample.value
+                continue
+            assert set(sample.labels) == {"container", "interface", "netns"}
+            key = sample.labels["container"], sample.labels["interface"]
+            row = rows.setdefault(key, NetworkInterface(key[1]))
+            setattr(row, COUNTERS[sample.name], int(sample.value))
+    return rows, values
+
+
+def scrape(collector: ContainerCollector) -> tuple[Rows, dict[str, float]]:
+    return parse(text(collector))
+
+
+def samples(collector: ContainerCollector) -> list[tuple[str, dict[str, str]]]:
+    return [(s.name, s.labels) for metric in collector.collect() for s in metric.samples]
+
+
+class Stub(HostCounters):
+    """Finds and reads what it is given."""
+
+    given: dict[Container, dict[str, NetworkInterface]]
+
+    def refresh(self) -> Discovery:
+        return Discovery(tuple(self.given), 0, 0)
+
+    def read(self) -> dict[Container, dict[str, NetworkInterface]]:
+        return self.given
+
+
+@pytest.fixture
+def stub(net: support.Links, monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
+    monkeypatch.setattr("pynetstrat.prometheus.HostCounters", Stub)
+    return Stub
+
+
+# ---- what is shown ----
+
+
+def test_an_interface_has_the_eight_counters_that_the_container_sees(collector, make):
+    container = make("test-a", 3)
+    found = [
+        (sample.name, sample.labels, sample.value)
+        for metric in collector.collect()
+        for sample in metric.samples
+        if sample.labels
+    ]
+    labels = {"container": "test-a", "interface": "eth0", "netns": str(container.id[1])}
+    assert found == [(name, labels, getattr(seen(3), field)) for name, field in COUNTERS.items()]
+    assert seen(3).rx_bytes > 0
+
+
+def test_every_interface_of_every_container_is_shown_but_lo(collector, host, make):
+    first = make("test-a", 1)
+    make("test-b", 2)
+    wire(host, first, 4, "net1")
+    host.execute(
+        Batch().add_macvlan("mac0", host.get_link("v2").index, netns="test-b", mtu=support.MTU)
+    )
+    with RtnetlinkSocket("test-b") as there:
+        there.link_set_up("mac0")
+        there.link_set_up("lo")
+        first.call(support.send_frames, "net1", 5, 200)
+        expected = there.get_stats("mac0")
+    rows, values = scrape(collector)
+    assert rows[("test-a", "eth0")] == seen(1)
+    assert rows[("test-a", "net1")].tx_bytes == 1000
+    assert rows[("test-b", "eth0")] == seen(2)
+    assert rows[("test-b", "mac0")] == expected
+    assert len(rows) == 4
+    assert values["pynetstrat_containers"] == 2
+
+
+def test_the_dropped_counters_are_those_of_the_hosts_end(collector, host, make):
+    """Frames of an unknown type: the end that gets them drops them."""
+    container = make("test-a", 6)
+    container.call(support.send_frames, "eth0", 5, 100)
+    with RtnetlinkSocket(container) as there:
+        assert there.get_stats("eth0").rx_dropped == support.pattern(6)[0]
+    row = scrape(collector)[0][("test-a", "eth0")]
+    assert (row.rx_dropped, row.tx_dropped) == (0, 5)
+    assert host.get_stats("v6").rx_dropped == 5
+
+
+def test_the_help_of_the_dropped_counters_says_whose_they_are(collector):
+    helps = {metric.name: metric.documentation for metric in collector.describe()}
+    assert (
+        "on the host, dropped while transmitting"
+        in helps["container_network_receive_packets_dropped"]
+    )
+    assert (
+        "on the host, dropped while receiving"
+        in helps["container_network_transmit_packets_dropped"]
+    )
+
+
+def test_every_metric_has_a_help_text_and_a_type(collector, make):
+    make("test-a", 1)
+    exposed = text(collector)
+    for name in (*COUNTERS, *GAUGES):
+        assert re.search(f"^# HELP {name} [A-Z0-9].*\\.$", exposed, re.MULTILINE), name
+        kind = "counter" if name in COUNTERS else "gauge"
+        assert f"# TYPE {name} {kind}\n" in exposed
+
+
+def test_a_container_that_appears_is_in_the_next_scrape(collector, make):
+    assert scrape(collector)[0] == {}
+    make("test-a", 1)
+    assert scrape(collector)[0] == {("test-a", "eth0"): seen(1)}
+
+
+def test_the_series_of_a_container_that_ended_go_away(collector, host, make):
+    make("test-a", 1).close()
+    make("test-b", 2)
+    assert set(scrape(collector)[0]) == {("test-a", "eth0"), ("test-b", "eth0")}
+    NetworkNamespace.delete("test-a")
+    rows, values = scrape(collector)
+    assert rows == {("test-b", "eth0"): seen(2)}
+    assert values["pynetstrat_containers"] == 1
+
+
+def test_a_container_without_an_interface_counts_and_has_no_series(collector, host):
+    with NetworkNamespace.create("test-a"):
+        rows, values = scrape(collector)
+    assert (rows, values["pynetstrat_containers"]) == ({}, 1)
+
+
+def test_the_hosts_own_interfaces_are_not_shown(net, host):
+    support.add_patterned(net, 3)
+    own = str(support.identity()[1])
+    with ContainerCollector() as collector:
+        assert all(labels.get("netns") != own for _, labels in samples(collector))
+        assert collector.error is None
+
+
+def test_another_namespace_can_be_the_host(host, make):
+    make("test-host", 1)
+    with (
+        NetworkNamespace.create("test-inner") as inner,
+        RtnetlinkSocket("test-host") as there,
+        ContainerCollector(container="^test-", netns="test-host") as collector,
+    ):
+        there.execute(Batch().add_veth("v9", "eth0", netns=inner))
+        assert set(scrape(collector)[0]) == {("test-inner", "eth0")}
+
+
+# ---- what can't be read ----
+
+
+def test_what_cannot_be_read_is_absent_and_never_0(collector, make, monkeypatch):
+    make("test-a", 1)
+
+    def fail(_):
+        raise KernelError(EBADF, "RTM_GETSTATS")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HostCounters, "read", fail)
+        rows, values = scrape(collector)
+    assert rows == {}
+    assert set(values) == {"pynetstrat_scrape_error", "pynetstrat_scrape_duration_seconds"}
+    assert values["pynetstrat_scrape_error"] == 1
+    assert str(collector.error) == "RTM_GETSTATS: Bad file descriptor"
+    rows, values = scrape(collector)
+    assert rows == {("test-a", "eth0"): seen(1)}
+    assert set(values) == GAUGES
+    assert values["pynetstrat_scrape_error"] == 0
+    assert collector.error is None
+
+
+def test_a_container_that_is_refused_is_absent_and_counted(collector, make):
+    make("test-a", 1)
+    with support.without(support.CAP_SYS_ADMIN):
+        rows, values = scrape(collector)
+    assert (rows, values["pynetstrat_containers"]) == ({}, 0)
+    assert values["pynetstrat_containers_refused"] == 1
+    assert values["pynetstrat_scrape_error"] == 0
+    (error,) = [e for key, e in collector.refused.items() if key.label == "test-a"]
+    assert isinstance(error, PermissionDeniedError)
+
+
+def test_namespaces_beyond_the_limit_are_counted(host, make):
+    for number in range(3):
+        make(f"test-{number}", number)
+    with ContainerCollector(container="^test-", limit=2) as collector:
+        rows, values = scrape(collector)
+    assert len(rows) == values["pynetstrat_containers"] == 2
+    assert values["pynetstrat_namespaces_omitted"] >= 1
+
+
+def test_a_closed_collector_does_not_fail_the_registry(collector, make):
+    make("test-a", 1)
+    collector.close()
+    rows, values = scrape(collector)
+    assert (rows, values["pynetstrat_scrape_error"]) == ({}, 1)
+    assert "this ContainerCollector is closed" in str(collector.error)
+    assert repr(collector) == "<ContainerCollector: closed>"
+
+
+def test_a_forked_child_is_told_to_make_its_own(collector):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        collector.collect()
+        os.write(writing, str(collector.error).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        assert "opened before fork()" in pipe.read()
+    assert collector.collect() and collector.error is None
+
+
+# ---- registries ----
+
+
+def test_registering_takes_no_scrape(collector, monkeypatch):
+    def fail(_):
+        raise AssertionError("a scrape")
+
+    monkeypatch.setattr(HostCounters, "refresh", fail)
+    CollectorRegistry(auto_describe=True).register(collector)
+    assert {metric.name for metric in collector.describe()} == GAUGES | {
+        name.removesuffix("_total") for name in COUNTERS
+    }
+    assert all(metric.samples == [] for metric in collector.describe())
+
+
+def test_a_registry_takes_one_collector_only(collector):
+    registry = CollectorRegistry()
+    registry.register(collector)
+    with ContainerCollector() as other, pytest.raises(ValueError, match="Duplicated timeseries"):
+        registry.register(other)
+
+
+def test_several_registries_at_once_see_complete_scrapes(collector, make):
+    for number in range(20):
+        make(f"test-{number}", number)
+    expected = {(f"test-{number}", "eth0"): seen(number) for number in range(20)}
+
+    def work() -> None:
+        for _ in range(20):
+            rows, values = scrape(collector)
+            assert rows == expected
+            assert set(values) == GAUGES
+
+    support.run_threads(*[work] * 4)
+
+
+# ---- labels ----
+
+
+@pytest.mark.parametrize(
+    "label", ['a"b', "a\\b", "a\nb", "a\\nb", 'a\\"', "\\", "{}=,", "caf\u00e9", "\U0001f600", ""]
+)
+def test_a_label_comes_back_from_both_formats(stub, label):
+    stub.given = {Container(label, "/run/netns/a", 7): {"eth0": NetworkInterface("eth0", 1)}}
+    registry = CollectorRegistry()
+    with ContainerCollector() as collector:
+        registry.register(collector)
+        plain = generate_latest(registry).decode()
+        other = openmetrics.generate_latest(registry).decode()
+    for families in (
+        text_string_to_metric_families(plain),
+        openmetrics_parser.text_string_to_metric_families(other),
+    ):
+        found = [sample.labels for family in families for sample in family.samples]
+        expected = {"container": label, "interface": "eth0", "netns": "7"}
+        assert [labels for labels in found if labels] == [expected] * 8
+
+
+def test_names_of_interfaces_that_differ_are_different_labels(collector, make):
+    container = make("test-a", 1)
+    names = ["a\x1b", "a\\x1b", "a\\\\x1b", "a\udcff", "a\\udcff", "a\\xff", "a\xff", 'a"', "a\x85"]
+    with support.inside(container.fileno()), support.Links() as links:
+        for number, name in enumerate(names):
+            links.add_veth(name, f"w{number}", up=False)
+    rows, _ = scrape(collector)
+    shown = {interface for _, interface in rows}
+    assert len(shown) == 2 * len(names) + 1
+    assert all(interface.isprintable() for interface in shown)
+    assert 'a"' in shown and "a\\x1b" in shown and "a\\\\x1b" in shown
+
+
+def test_a_value_above_2_to_the_53_is_the_nearest_that_the_format_has(stub):
+    rx = 2**53 + 1
+    stub.given = {Container("a", "/run/netns/a", 7): {"eth0": NetworkInterface("eth0", rx)}}
+    with ContainerCollector() as collector:
+        assert scrape(collector)[0][("a", "eth0")].rx_bytes == 2**53
+        value = next(s.value for metric in collector.collect() for s in metric.samples)
+    assert value == rx
+
+
+# ---- filters ----
+
+
+@pytest.mark.parametrize(
+    ("patterns", "shown"),
+    [
+        ({}, {"eth0", "eth01", "net0"}),
+        ({"interface": "eth0"}, {"eth0", "eth01"}),
+        ({"interface": "^eth0$"}, {"eth0"}),
+        ({"interface": re.compile("ETH", re.IGNORECASE)}, {"eth0", "eth01"}),
+        ({"exclude_interface": "^eth"}, {"net0"}),
+        ({"interface": "0", "exclude_interface": "1"}, {"eth0", "net0"}),
+        ({"interface": "^$"}, set()),
+    ],
+)
+def test_interfaces_are_chosen_by_patterns_that_are_looked_for(host, make, patterns, shown):
+    container = make("test-a", 1)
+    wire(host, container, 2, "eth01")
+    wire(host, container, 3, "net0")
+    with ContainerCollector(container="^test-", **patterns) as collector:
+        assert {interface for _, interface in scrape(collector)[0]} == shown
+
+
+@pytest.mark.parametrize(
+    ("patterns", "shown"),
+    [
+        ({"container": "^test-"}, {"test-a", "test-b"}),
+        ({"container": "^test-", "exclude_container": "a"}, {"test-b"}),
+        ({"container": re.compile("^TEST-B$", re.IGNORECASE)}, {"test-b"}),
+    ],
+)
+def test_containers_are_chosen_by_patterns_and_counted_so(host, make, patterns, shown):
+    make("test-a", 1)
+    make("test-b", 2)
+    with ContainerCollector(**patterns) as collector:
+        rows, values = scrape(collector)
+    assert {container for container, _ in rows} == shown
+    assert values["pynetstrat_containers"] == len(shown)
+
+
+@pytest.mark.parametrize(
+    "name", ["container", "exclude_container", "interface", "exclude_interface"]
+)
+def test_a_pattern_that_is_not_valid_is_refused_at_once(net, name):
+    with pytest.raises(re.error):
+        ContainerCollector(**{name: "("})
+
+
+# ---- containers that mean harm ----
+
+
+def test_a_container_that_renames_its_interface_all_the_time_does_not_disturb_the_others(
+    collector, make
+):
+    hostile = make("test-hostile", 1)
+    make("test-a", 2)
+    stopped = threading.Event()
+
+    def rename() -> None:
+        with support.inside(hostile.fileno()), support.Links() as links:
+            index = socket.if_nametoindex("eth0")
+            number = 0
+            while not stopped.is_set():
+                links.rename(index, f"eth{number % 9}")
+                number += 1
+            links.rename(index, "eth0")
+
+    def read() -> None:
+        try:
+            for _ in range(300):
+                rows, values = scrape(collector)
+                assert values["pynetstrat_scrape_error"] == 0
+                assert rows.pop(("test-a", "eth0")) == seen(2)
+                assert [row.rx_bytes for row in rows.values()] == [seen(1).rx_bytes]
+        finally:
+            stopped.set()
+
+    support.run_threads(rename, read)
+
+
+def test_a_container_with_496_alternative_names_does_not_hide_the_others(collector, make):
+    hostile = make("test-hostile", 1)
+    make("test-a", 2)
+    with support.inside(hostile.fileno()), support.Links() as links:
+        for number in range(496):
+            links.add_altname("eth0", f"{number:0127}")
+    rows, _ = scrape(collector)
+    assert rows == {("test-hostile", "eth0"): seen(1), ("test-a", "eth0"): seen(2)}
+
+
+# ---- the library that it is for ----
+
+
+def test_without_prometheus_client_the_import_says_what_to_install():
+    code = """
+import sys
+sys.modules["prometheus_client"] = None
+try:
+    import pynetstrat.prometheus
+except ImportError as error:
+    print(error.name, error, sep="; ")
+"""
+    assert support.python(code).stdout == (
+        "prometheus_client; pynetstrat.prometheus needs prometheus_client: "
+        "install pynetstrat[exporter]\n"
+    )
+
+
+def test_the_package_itself_does_not_load_prometheus_client():
+    code = """
+import sys
+import pynetstrat
+for name in pynetstrat.__all__:
+    getattr(pynetstrat, name)
+print([name for name in sys.modules if name.startswith("prometheus")])
+"""
+    assert support.python(code).stdout == "[]\n"
