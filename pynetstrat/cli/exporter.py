@@ -86,7 +86,6 @@ def run(options: argparse.Namespace) -> Iterator[str]:
         collector.collect()
         if collector.error is not None:
             raise collector.error
-        _report_unseen(collector)
         try:
             endpoint = Endpoint(address, port, collector, _note)
         except OSError as error:
@@ -95,6 +94,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
                 number = EADDRNOTAVAIL
             hint = _HINTS.get(number, "")
             raise KernelError(number, "bind", filename=options.listen, hint=hint) from error
+        _report_unseen(collector)
         yield from _serve(endpoint)
 
 

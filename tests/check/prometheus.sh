@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# A real Prometheus: Debian's scrapes `pynetstrat exporter`, which runs with the capabilities that
+# docs/exporter.md names, in network, mount and pid namespaces of the check's own; the queries and
+# rules of that document are run against it. See tests/check/prometheus.py.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+fail() {
+    echo "prometheus: $1"
+    exit 1
+}
+need() {
+    command -v "$1" >/dev/null || fail "no $1: apt-get install $2"
+}
+need prometheus prometheus
+need promtool prometheus
+need setpriv util-linux
+need unshare util-linux
+[ "$(id -u)" -eq 0 ] || fail "containers of several users need root here"
+
+out=$PWD/build/prometheus
+rm -rf "$out"
+mkdir -p "$out"
+export PYTHONPATH=$PWD/tests
+# /run is private: namespaces have their names there. With the first process everything ends.
+# shellcheck disable=SC2016  # the inner shell expands it
+exec unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
+    sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' \
+    sh .venv/bin/python -W error tests/check/prometheus.py "$out"
