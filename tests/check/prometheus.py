@@ -1,0 +1,472 @@
+"""`pynetstrat exporter` under a real Prometheus; see prometheus.sh, which starts this.
+
+Three containers on veth pairs and one on a macvlan send what is known. Counters are compared with
+those of the containers themselves, to the byte, and rates with these, within the bounds of how far
+Prometheus extrapolates.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import support
+import wired
+from prometheus_client.parser import text_string_to_metric_families
+
+from pynetstrat import (
+    Batch,
+    Network,
+    NetworkNamespace,
+    RtnetlinkSocket,
+    link_set_up,
+    set_up_networks,
+)
+
+OUT = Path(sys.argv[1])
+COMMAND = str(Path(sys.executable).with_name("pynetstrat"))
+CAPABILITIES = "+sys_ptrace,+sys_admin,+net_admin"  # as in the document
+DOCUMENT = (support.ROOT / "docs" / "exporter.md").read_text()
+API = "http://127.0.0.1:9090/api/v1"
+INSTANCE = "127.0.0.1:19580"  # the exporter's default
+
+SENT = {"web": (3000, 1000), "db": (1000, 400)}  # datagrams, and their size without headers
+FRAMES, SIZE = 500, 300  # of an unknown type
+HEADERS = 14 + 20 + 8  # Ethernet, IPv4, UDP
+
+Series = dict[str, float]
+done = {"queries": 0, "samples": 0, "scrapes": 0}
+
+
+# ---- what is asked of Prometheus ----
+
+
+def ask(path: str, **parameters: str) -> Any:
+    url = f"{API}/{path}?{urllib.parse.urlencode(parameters)}"
+    with urllib.request.urlopen(url, timeout=30) as response:
+        answer = json.load(response)
+    assert answer["status"] == "success", answer
+    return answer["data"]
+
+
+def query(text: str, label: str = "container") -> Series:
+    """The values of an instant query by a label; no two have the same."""
+    done["queries"] += 1
+    result = ask("query", query=text)["result"]
+    values = {entry["metric"].get(label, ""): float(entry["value"][1]) for entry in result}
+    assert len(values) == len(result), result
+    return values
+
+
+def raw(text: str) -> list[tuple[float, float]]:
+    """The samples of one series: when they were taken, and their values."""
+    done["queries"] += 1
+    (series,) = ask("query", query=text)["result"]
+    return [(when, float(value)) for when, value in series["values"]]
+
+
+def wait(what: str, condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.1)
+
+
+def wait_for_scrape() -> None:
+    """Waits for a scrape that begins from now on; one may fail where others hold up the kernel."""
+    now = time.time()
+
+    def is_scraped() -> bool:
+        when, up = raw('up{job="pynetstrat"}[1m]')[-1]
+        return when > now and up == 1
+
+    wait("a scrape", is_scraped)
+
+
+def is_within(value: float, low: float, high: float) -> None:
+    assert low * 0.999999 <= value <= high * 1.000001, (low, value, high)
+
+
+# ---- what is asked of it in the document ----
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+
+
+def queries() -> dict[str, str]:
+    """By what the first line says."""
+    found = {text.split("\n", 1)[0].removeprefix("# "): text for text in blocks("promql")}
+    assert len(found) == len(blocks("promql"))
+    return found
+
+
+def configure() -> None:
+    """Prometheus' configuration: what the document has, and a scrape every second."""
+    (scrapes, rules) = blocks("yaml")
+    (OUT / "rules.yml").write_text(rules)
+    pace = "global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: [rules.yml]\n"
+    (OUT / "prometheus.yml").write_text(pace + scrapes)
+    checked = subprocess.run(
+        ["promtool", "check", "config", str(OUT / "prometheus.yml")], capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+# ---- containers, traffic ----
+
+
+class Host:
+    """The containers, the exporter and Prometheus; a context manager."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        link_set_up()
+        wired.add_bridge("br0", "10.9.0.1/24")
+        self.containers = {name: self.make(name) for name in ("web", "db", "lossy", "mac")}
+        self.host_ends = {"lossy": "lossy0"}
+        for number, name in enumerate(SENT, 2):
+            address = f"10.9.0.{number}/24"
+            network = Network("veth", name="eth0", bridge="br0", address=address, owner=name)
+            (made,) = set_up_networks([network], netns=name)
+            self.host_ends[name] = made.host_interface_name
+        with RtnetlinkSocket() as sock:
+            sock.execute(Batch().add_link("parent", "ifb", up=True))
+            sock.execute(
+                Batch()
+                .add_veth("lossy0", "eth0", netns="lossy", up=True)
+                .add_macvlan("eth0", sock.get_link("parent").index, netns="mac")
+            )
+        for name in ("lossy", "mac"):
+            link_set_up("eth0", netns=name)
+        # Of another user, in a user namespace of its own: it takes all three capabilities.
+        self.start("setpriv", "--reuid=4321", "--clear-groups", "unshare", "-Un", "sleep", "600")
+        self.exporter = self.start(
+            *(
+                "setpriv",
+                "--no-new-privs",
+                "--inh-caps=-all",
+                f"--bounding-set=-all,{CAPABILITIES}",
+            ),
+            *(COMMAND, "exporter"),
+        )
+        assert self.exporter.stdout is not None
+        assert self.exporter.stdout.readline() == f"serving http://{INSTANCE}/metrics\n"
+        configure()
+        with (OUT / "log").open("w") as log:
+            self.start(
+                *("prometheus", f"--config.file={OUT}/prometheus.yml"),
+                *(f"--storage.tsdb.path={OUT}/data", "--web.listen-address=127.0.0.1:9090"),
+                stderr=log,
+            )
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def make(self, name: str = "") -> NetworkNamespace:
+        """A container without an interface, and without addresses that come by themselves."""
+        container = self._stack.enter_context(NetworkNamespace.create(name))
+        wired.quieten(container)
+        return container
+
+    def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
+        """A program, until the end."""
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        process = self._stack.enter_context(subprocess.Popen(command, text=True, **options))
+        self._stack.callback(process.kill)
+        return process
+
+    def own_view(self, name: str) -> dict[str, int]:
+        """The counters of a container's eth0 as the container has them."""
+        with RtnetlinkSocket(self.containers[name]) as there:
+            stats = there.get_stats("eth0")
+        return {field: getattr(stats, field) for field in support.FILES}
+
+    def send(self) -> None:
+        """Datagrams between two containers, and frames that nobody understands."""
+        with contextlib.ExitStack() as stack:
+            ends = {}
+            for number, name in enumerate(SENT, 2):
+                end = self.containers[name].call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+                ends[name] = stack.enter_context(end)
+                end.settimeout(30)
+                end.bind((f"10.9.0.{number}", 7))
+            for name, other in (("web", "db"), ("db", "web")):
+                count, size = SENT[name]
+                for _ in range(count):  # one at a time: a burst would be dropped in part
+                    ends[name].sendto(bytes(size), ends[other].getsockname())
+                    assert len(ends[other].recv(2000)) == size
+        for name in ("lossy", "mac"):
+            self.containers[name].call(support.send_frames, "eth0", FRAMES, SIZE)
+
+
+# ---- the steps ----
+
+
+def test_prometheus_scrapes_the_exporter(host: Host) -> None:
+    def is_up() -> bool:
+        try:
+            return query('up{job="pynetstrat"}', "instance") == {INSTANCE: 1}
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    wait("the first scrape", is_up)
+    wait("three samples", lambda: len(raw('up{job="pynetstrat"}[1m]')) >= 3)
+    assert query("pynetstrat_containers", "instance") == {INSTANCE: 5}
+    (target,) = ask("targets")["activeTargets"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+
+
+def test_every_metric_has_the_type_and_the_help_that_it_was_given(host: Host) -> None:
+    metadata = {entry["metric"]: entry for entry in ask("targets/metadata", match_target="{}")}
+    table = dict(re.findall(r"^\| `([a-z_]+)` \| (counter|gauge) \|", DOCUMENT, re.MULTILINE))
+    assert len(table) == 14
+    for name, kind in table.items():
+        # In OpenMetrics, which Prometheus asks for, a counter's name is without the ending.
+        entry = metadata[name.removesuffix("_total") if kind == "counter" else name]
+        assert entry["type"] == kind and entry["help"]
+    ours = {name for name in metadata if name.startswith(("container_", "pynetstrat_"))}
+    assert ours == {name.removesuffix("_total") for name in table}
+
+
+def test_counters_are_those_of_the_containers_to_the_byte(host: Host) -> None:
+    before = {name: host.own_view(name) for name in host.containers}
+    host.send()
+    after = {name: host.own_view(name) for name in host.containers}
+    for name, (count, size) in SENT.items():
+        sent = count * (size + HEADERS)
+        # The rest is ARP.
+        is_within(after[name]["tx_bytes"] - before[name]["tx_bytes"], sent, sent + 1000)
+    assert after["mac"]["tx_bytes"] - before["mac"]["tx_bytes"] == FRAMES * SIZE
+    wait_for_scrape()
+    with RtnetlinkSocket() as sock:
+        for name, end in host.host_ends.items():  # of a pair the drops are the host's
+            here = sock.get_stats(end, perspective="container")
+            after[name] |= {"rx_dropped": here.rx_dropped, "tx_dropped": here.tx_dropped}
+    assert after["lossy"]["tx_dropped"] == FRAMES
+    for field in support.FILES:
+        side, what = field.split("_")
+        metric = f"{'receive' if side == 'rx' else 'transmit'}_{what.replace('dr', 'packets_dr')}"
+        values = query(f'container_network_{metric}_total{{container=~"[a-z]+"}}')
+        assert values == {name: after[name][field] for name in after}, field
+
+
+def sent_and_received(name: str) -> tuple[float, float, float]:
+    """By a container: the bytes of each direction, and how much Prometheus may make of them.
+
+    It extrapolates what it has seen by 1.1 of the samples' distance at either end.
+    """
+    found = []
+    for direction in ("transmit", "receive"):
+        samples = raw(f'container_network_{direction}_bytes_total{{container="{name}"}}[5m]')
+        done["samples"] += len(samples)
+        assert len(samples) >= 3
+        found.append(samples[-1][1] - samples[0][1])
+    return found[0], found[1], 1 + 2.2 / (len(samples) - 1)
+
+
+def test_rates_are_those_of_the_traffic(host: Host) -> None:
+    for name in host.containers:
+        sent, received, most = sent_and_received(name)
+        assert sent > 0 and (received > 0) == (name in SENT)
+        for direction, bytes in (("transmit", sent), ("receive", received)):
+            metric = f'container_network_{direction}_bytes_total{{container="{name}"}}[5m]'
+            is_within(query(f"increase({metric})")[name], bytes, bytes * most)
+            is_within(query(f"rate({metric})")[name], bytes / 300, bytes * most / 300)
+
+
+def test_each_query_of_the_document_gives_what_it_promises(host: Host) -> None:
+    wait_for_scrape()
+    traffic = {name: sent_and_received(name) for name in host.containers}
+
+    def measured(title: str, amount: Callable[[float, float], float]) -> None:
+        """By container: the amount of the bytes sent and received."""
+        values = query(texts.pop(title))
+        assert set(values) == set(traffic)
+        for name, (sent, received, most) in traffic.items():
+            is_within(values[name], amount(sent, received), amount(sent, received) * most)
+
+    texts = queries()
+    measured("received by container", lambda _, received: received / 300)
+    measured("sent by container", lambda sent, _: sent / 300)
+    measured("top ten", lambda sent, received: (sent + received) / 300)
+    measured("bits by interface", lambda sent, received: 8 * (sent + received) / 300)
+    measured("sent within an hour", lambda sent, _: sent)
+    received, most = (sum(row[1] for row in traffic.values()), traffic["web"][2])
+    (value,) = query(texts.pop("received by host"), "instance").values()
+    is_within(value, received / 300, received * most / 300)
+    drops = query(texts.pop("drops"))
+    is_within(drops.pop("lossy"), FRAMES / 300, FRAMES * most / 300)
+    assert drops == {"web": 0, "db": 0, "mac": 0}
+    assert query(texts.pop("errors")) == {"web": 0, "db": 0, "mac": 0, "lossy": 0}
+    assert query(texts.pop("ratio of drops")) == {"web": 0, "db": 0, "mac": 0, "lossy": 1}
+    assert query(texts.pop("containers"), "instance") == {INSTANCE: 5}
+    assert query(texts.pop("unseen"), "instance") == {INSTANCE: 0}
+    (value,) = query(texts.pop("duration"), "instance").values()
+    assert value > 0
+    (value,) = query(texts.pop("processor"), "instance").values()
+    assert value >= 0
+    assert texts == {}
+
+
+def test_the_rules_of_the_document_are_evaluated(host: Host) -> None:
+    def lossy_is_found() -> bool:
+        return "lossy" in query('ALERTS{alertname="ContainerDropsPackets"}')
+
+    wait("an evaluation", lossy_is_found)
+    assert alerts() == {
+        "ContainerTrafficUnknown": "inactive",
+        "ContainersUnseen": "inactive",
+        "ContainerDropsPackets": "pending",
+    }
+
+
+def alerts() -> dict[str, str]:
+    (group,) = ask("rules")["groups"]
+    assert all(rule["health"] == "ok" for rule in group["rules"]), group
+    return {rule["name"]: rule["state"] for rule in group["rules"]}
+
+
+def test_series_of_a_container_that_ended_vanish(host: Host) -> None:
+    wait_for_scrape()
+    before = query('{__name__=~"container_network_.*",container="web"}', "__name__")
+    assert len(before) == 8
+    NetworkNamespace.delete("db")
+    host.containers.pop("db").close()
+    wait_for_scrape()
+    assert query('{container="db"}', "__name__") == {}
+    assert query("pynetstrat_containers", "instance") == {INSTANCE: 4}
+    assert query('{__name__=~"container_network_.*",container="web"}', "__name__") == before
+
+
+def scrape() -> dict[str, dict[str, float]]:
+    """What the exporter serves: the values of each metric by the container's namespace."""
+    with urllib.request.urlopen(f"http://{INSTANCE}/metrics", timeout=30) as response:
+        exposed = response.read().decode()
+    assert "\npynetstrat_scrape_error 0.0\n" in exposed
+    found: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(exposed):
+        for sample in family.samples:
+            if "netns" in sample.labels:
+                found.setdefault(sample.labels["netns"], {})[sample.name] = sample.value
+    return found
+
+
+def test_containers_that_are_killed_during_scrapes_are_right_or_absent(host: Host) -> None:
+    expected = {}
+    processes = []
+    for number in range(20):
+        with NetworkNamespace.create() as container, RtnetlinkSocket() as sock:
+            wired.quieten(container)
+            sock.execute(Batch().add_veth(f"k{number}", "eth0", netns=container, up=True))
+            link_set_up("eth0", netns=container)
+            support.send_frames(f"k{number}", number + 1, 100)
+            inode = str(container.id[1])
+            expected[inode] = (number + 1) * 100
+            processes.append(container.popen(["sleep", "600"]))
+    assert expected.keys() <= scrape().keys()
+    web = str(host.containers["web"].id[1])
+    over = threading.Event()
+
+    def kill() -> None:
+        try:
+            for process in processes:
+                process.kill()
+                process.wait()
+                time.sleep(0.02)
+        finally:
+            over.set()
+
+    def read() -> None:
+        while not over.is_set():
+            found = scrape()
+            assert web in found
+            for inode in expected.keys() & found.keys():
+                assert len(found[inode]) == 8
+                assert found[inode]["container_network_receive_bytes_total"] == expected[inode]
+            done["scrapes"] += 1
+
+    support.run_threads(kill, *[read] * 4)
+    wait("the end of the namespaces", lambda: not expected.keys() & scrape().keys())
+
+
+def test_two_hundred_containers_come_and_go(host: Host) -> None:
+    wait_for_scrape()
+    descriptors = query("process_open_fds", "instance")
+    names = [f"c{number}" for number in range(200)]
+    with RtnetlinkSocket() as sock:
+        for name in names:
+            NetworkNamespace.create(name).close()
+        for start in range(0, 200, 50):
+            batch = Batch()
+            for name in names[start : start + 50]:
+                batch.add_veth(f"h{name}", "eth0", netns=name)
+            sock.execute(batch)
+        wait("all of them", lambda: query("pynetstrat_containers", "instance").get(INSTANCE) == 204)
+        assert len(query("container_network_receive_bytes_total")) == 203
+        wait("a second sample", lambda: len(query(queries()["top ten"])) == 10)
+        for name in names:
+            NetworkNamespace.delete(name)
+        wait("none of them", lambda: query("pynetstrat_containers", "instance").get(INSTANCE) == 4)
+    wait_for_scrape()
+    assert set(query("container_network_receive_bytes_total")) == {"web", "lossy", "mac"}
+    assert query("process_open_fds", "instance") == descriptors
+
+
+def test_no_scrape_had_an_error(host: Host) -> None:
+    assert query("max_over_time(pynetstrat_scrape_error[5m])", "instance") == {INSTANCE: 0}
+    assert query("max_over_time(pynetstrat_containers_refused[5m])", "instance") == {INSTANCE: 0}
+
+
+def test_it_ends_at_sigterm_and_prometheus_sees_it(host: Host) -> None:
+    host.exporter.send_signal(signal.SIGTERM)
+    output, errors = host.exporter.communicate(timeout=30)
+    assert (host.exporter.returncode, output, errors) == (0, "", "")
+    wait("a failed scrape", lambda: query('up{job="pynetstrat"}', "instance") == {INSTANCE: 0})
+    assert query('{__name__=~"container_network_.*"}', "__name__") == {}
+    (target,) = ask("targets")["activeTargets"]
+    assert target["health"] == "down" and "connection refused" in target["lastError"]
+    wait("an evaluation", lambda: alerts()["ContainerTrafficUnknown"] == "pending")
+
+
+def test_prometheus_has_found_nothing_to_complain_about(host: Host) -> None:
+    lines = (OUT / "log").read_text().splitlines()
+    assert lines and not [line for line in lines if re.search("level=(warn|error)", line)]
+
+
+def main() -> None:
+    with Host() as host:
+        for name, step in list(globals().items()):
+            if name.startswith("test_"):
+                started = time.monotonic()
+                step(host)
+                words = name.removeprefix("test_").replace("_", " ")
+                print(f"ok {time.monotonic() - started:4.1f} s  {words}", flush=True)
+    print(
+        f"Prometheus {version()}: the document's {len(queries())} queries and 3 rules, "
+        f"{done['queries']} queries in all, {done['scrapes']} scrapes while containers were "
+        "killed: every counter right or absent"
+    )
+
+
+def version() -> str:
+    shown = subprocess.run(["prometheus", "--version"], capture_output=True, text=True, check=True)
+    return (shown.stdout + shown.stderr).split()[2]
+
+
+main()
