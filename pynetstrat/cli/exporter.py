@@ -35,8 +35,8 @@ _HINTS = {
 
 _HELP = f"""\
 Each scrape finds the containers that there are, reads them all at once, and
-serves eight counters an interface with the labels container, interface and
-netns. A PATTERN is a regular expression that is looked for anywhere in the
+serves eight counters of each interface, with the labels container, interface
+and netns. A PATTERN is a regular expression that may match anywhere in the
 label: ^eth0$ is eth0 alone. The host is that of the network namespace in which
 the command runs. It ends at SIGTERM.
 
@@ -52,10 +52,10 @@ metrics, and queries that use them: docs/exporter.md.
 """
 
 _PATTERNS = {
-    "container": "only containers in whose label it is found",
-    "exclude_container": "no container in whose label it is found",
-    "interface": "only interfaces in whose name it is found",
-    "exclude_interface": "no interface in whose name it is found",
+    "container": "show only the containers whose label matches",
+    "exclude_container": "do not show those whose label matches",
+    "interface": "show only the interfaces whose name matches",
+    "exclude_interface": "do not show those whose name matches",
 }
 
 
