@@ -4,7 +4,8 @@
  * without a single check and without reading what came back. The floor that nothing on top of the
  * kernel can get below; benchmarks/instructions.py has what the core adds to it.
  *
- *   bare IFACE ROOT          serves: each line "OPERATION LOOPS" is answered with nanoseconds
+ *   bare IFACE ROOT          serves: each line "OPERATION LOOPS" is answered with nanoseconds, those
+ *                            that passed and those of the CPU
  *   bare IFACE ROOT OP..     prints the median of each operation, in nanoseconds
  *
  * Between two values of Python's, the benchmark asks for one of these: drift meets both.
@@ -23,6 +24,8 @@
 #include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+
+enum { CHANGES = 40 }; /* as in monitor.py */
 
 static const char *const files[] = {"rx_bytes", "rx_packets", "rx_errors", "rx_dropped",
                                     "tx_bytes", "tx_packets", "tx_errors", "tx_dropped"};
@@ -43,6 +46,12 @@ static struct {
     struct nlmsghdr header;
     struct if_stats_msg stats;
 } one, all;
+static struct {
+    struct nlmsghdr header;
+    struct ifinfomsg info;
+    struct rtattr attribute;
+    char alias[8];
+} change;
 
 static long receive(int fd)
 {
@@ -128,23 +137,97 @@ static const struct {
     {"up_kept", up_kept},       {"up_fresh", up_fresh},     {"dump", dump},
 };
 
-static int64_t now(void)
+/* Nanoseconds: those that passed, and those that this process had of the CPU. */
+struct took {
+    int64_t wall;
+    int64_t cpu;
+};
+
+static int64_t now(clockid_t clock)
 {
     struct timespec time;
 
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock, &time);
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-static int64_t measure(const char *name, long loops)
+static void start(struct took *took)
 {
+    took->wall -= now(CLOCK_MONOTONIC);
+    took->cpu -= now(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static void stop(struct took *took)
+{
+    took->cpu += now(CLOCK_PROCESS_CPUTIME_ID);
+    took->wall += now(CLOCK_MONOTONIC);
+}
+
+/* A socket that hears of links. */
+static int open_monitor(void)
+{
+    struct sockaddr_nl own = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+    bind(fd, (struct sockaddr *)&own, sizeof own);
+    return fd;
+}
+
+/* Only the reading of the changes is measured. */
+static struct took measure_events(long loops)
+{
+    struct took took = {0, 0};
+
+    for (; loops > 0; loops--) {
+        int monitor = open_monitor();
+
+        for (int i = 0; i < CHANGES; i++) {
+            snprintf(change.alias, sizeof change.alias, "%d", i);
+            send(kept, &change, sizeof change, 0);
+        }
+        start(&took);
+        while (receive(monitor) > 0)
+            ;
+        stop(&took);
+        close(monitor);
+    }
+    return took;
+}
+
+/* Of so many changes that somebody else makes: how long after the time that its alias holds each is
+ * in hand. The answer is in JSON. */
+static void watch(long count)
+{
+    static const char mark[] = {'a', 't', ':'};
+    int monitor = open_monitor();
+
+    printf("ready\n");
+    fflush(stdout);
+    for (long i = 0; i < count; i++) {
+        long length = recv(monitor, reply, sizeof reply - 1, 0);
+        int64_t at = now(CLOCK_MONOTONIC);
+        const char *alias = memmem(reply, (size_t)length, mark, sizeof mark);
+
+        printf("%c%lld", i ? ',' : '[', (long long)(at - atoll(alias + sizeof mark)));
+    }
+    printf("]\n");
+    fflush(stdout);
+    close(monitor);
+}
+
+static struct took measure(const char *name, long loops)
+{
+    if (strcmp(name, "events") == 0)
+        return measure_events(loops);
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
         if (strcmp(operations[i].name, name) == 0) {
-            int64_t start = now();
+            struct took took = {0, 0};
 
+            start(&took);
             for (long loop = 0; loop < loops; loop++)
                 operations[i].run();
-            return now() - start;
+            stop(&took);
+            return took;
         }
     fprintf(stderr, "bare: no operation \"%s\"\n", name);
     exit(2);
@@ -163,10 +246,10 @@ static void print_median(const char *name)
     int64_t values[VALUES];
     long loops = 1;
 
-    while (measure(name, loops) < 5000000)
+    while (measure(name, loops).wall < 5000000)
         loops *= 2;
     for (int i = 0; i < VALUES; i++)
-        values[i] = measure(name, loops) / loops;
+        values[i] = measure(name, loops).wall / loops;
     qsort(values, VALUES, sizeof *values, compare);
     printf("%s %lld\n", name, (long long)values[VALUES / 2]);
 }
@@ -205,6 +288,13 @@ static void prepare(const char *name, const char *root)
     all = one;
     all.header.nlmsg_flags |= NLM_F_DUMP;
     all.stats.ifindex = 0;
+
+    change.header.nlmsg_len = sizeof change;
+    change.header.nlmsg_type = RTM_NEWLINK;
+    change.header.nlmsg_flags = NLM_F_REQUEST;
+    change.info.ifi_index = one.stats.ifindex;
+    change.attribute.rta_type = IFLA_IFALIAS;
+    change.attribute.rta_len = sizeof change.attribute + sizeof change.alias;
 }
 
 int main(int count, char **arguments)
@@ -222,7 +312,14 @@ int main(int count, char **arguments)
     if (count > 3)
         return 0;
     while (scanf("%31s %ld", name, &loops) == 2) {
-        printf("%lld\n", (long long)measure(name, loops));
+        struct took took;
+
+        if (strcmp(name, "watch") == 0) {
+            watch(loops);
+            continue;
+        }
+        took = measure(name, loops);
+        printf("%lld %lld\n", (long long)took.wall, (long long)took.cpu);
         fflush(stdout);
     }
     return 0;

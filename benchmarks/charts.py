@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
@@ -27,6 +29,11 @@ COLOURS = {
     "pynetstrat": "#0b6fb8",
     "dump_counters": "#0b6fb8",
     "dump_stats": "#5fb0e6",
+    "read_columns": "#0b6fb8",
+    "read": "#5fb0e6",
+    "scrape": "#084a7a",
+    "a socket each": "#c9a227",
+    "/proc/PID/net/dev": "#d9822b",
     "reference.py": "#c9a227",
     "send + recv": "#e3b96a",
     "open + int": "#d9822b",
@@ -40,6 +47,15 @@ COLOURS = {
     "CNI bridge": "#4a3a66",
     "CNI ptp": "#4a3a66",
     "one by one": "#d9822b",
+}
+#: Of lines whose case alone does not say what they are.
+NAMES = {
+    "read_columns": "pynetstrat, read_columns",
+    "read": "pynetstrat, read",
+    "scrape": "pynetstrat exporter, a scrape",
+    "a socket each": "a pynetstrat socket each",
+    "pyroute2": "pyroute2, a socket each",
+    "psutil": "psutil, setns",
 }
 TITLES = {
     "get_stats": "one interface's counters, rtnetlink",
@@ -126,13 +142,31 @@ def _bars(
 
 def sizes(medians: Medians, numbers: Iterable[int], path: Path) -> None:
     """Cost against the number of interfaces, both logarithmic."""
+    _lines(medians, "dump", numbers, "interfaces in the namespace", {}, path)
+
+
+def containers(medians: Medians, numbers: Iterable[int], path: Path) -> None:
+    """The same against the number of containers."""
+    _lines(medians, "containers", numbers, "containers on the host", NAMES, path)
+
+
+def _lines(
+    medians: Medians,
+    group: str,
+    numbers: Iterable[int],
+    what: str,
+    names: dict[str, str],
+    path: Path,
+) -> None:
+    """A line for each case of a group that was measured with several numbers."""
     numbers = list(numbers)
+    groups = [f"{group} {number}" for number in numbers]
     figure, axis = plt.subplots(figsize=(7.5, 4.6))
-    names = [f"dump {number}" for number in numbers]
-    for case in dict.fromkeys(case for group, case in medians if group in names):
+    ends = {}
+    for case in dict.fromkeys(case for name, case in medians if name in groups):
         points = [
-            (number, medians[name, case] * 1e6)
-            for number, name in zip(numbers, names, strict=True)
+            (number, medians[name, case])
+            for number, name in zip(numbers, groups, strict=True)
             if (name, case) in medians
         ]
         axis.plot(
@@ -143,26 +177,53 @@ def sizes(medians: Medians, numbers: Iterable[int], path: Path) -> None:
             linestyle="--" if case == "bare C" else "-",
             color=COLOURS[case],
         )
-        # The bare calls and dump_counters end in one point: one of the two is named at its start.
-        at, place, anchor = (0, (0, -10), "center") if case == "bare C" else (-1, (6, 0), "left")
-        axis.annotate(
-            case,
-            points[at],
-            xytext=place,
-            textcoords="offset points",
-            ha=anchor,
-            va="center",
-            fontsize=8,
-        )
+        ends[case] = points[-1]
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xticks(numbers, [f"{number:,}" for number in numbers])
+    axis.yaxis.set_major_formatter(lambda seconds, _: re.sub(r"\.0+", "", _label(seconds)))
     axis.minorticks_off()
-    axis.set_xlabel("interfaces in the namespace")
-    axis.set_ylabel("µs for the counters of all")
+    axis.set_xlabel(what)
+    axis.set_ylabel("time for the counters of all")
     axis.grid(color="#dddddd", linewidth=0.6)
-    axis.margins(x=0.12)
+    axis.margins(x=0.05, y=0.08)
+    _name_ends(axis, ends, names)
     _save(figure, path)
+
+
+def _name_ends(axis: plt.Axes, ends: dict[str, tuple[float, float]], names: dict[str, str]) -> None:
+    """Writes what each line is, and its last value, beside its end; no two over each other.
+
+    Parameters:
+        names: by case, where that is not what to call it.
+    """
+    axis.figure.tight_layout()
+    points = {
+        case: axis.transData.transform(end)[1] * 72 / axis.figure.dpi for case, end in ends.items()
+    }
+    for (case, end), height in zip(ends.items(), _apart(list(points.values()), 11), strict=True):
+        axis.annotate(
+            f"{names.get(case, case)}: {_label(end[1])}",
+            end,
+            xytext=(9, height - points[case]),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=COLOURS[case],
+        )
+
+
+def _apart(heights: list[float], least: float) -> list[float]:
+    """The heights, moved so that any two are so far apart, with as little movement as it takes."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    moved = list(heights)
+    for _ in range(100):
+        for low, high in pairwise(order):
+            missing = least - (moved[high] - moved[low])
+            if missing > 0:
+                moved[low] -= missing / 2
+                moved[high] += missing / 2
+    return moved
 
 
 def tails(summary: dict[str, dict], path: Path) -> None:

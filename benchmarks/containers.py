@@ -6,9 +6,11 @@ import contextlib
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
-from harness import Timer, python
+from harness import Timer, end_with_parent, python
 
 import pynetstrat
 from pynetstrat import NetworkInterface
@@ -21,29 +23,41 @@ _AT_ONCE = 50  # pairs made by one batch: each has the descriptor of a namespace
 def _start() -> int:
     """A container: the process's id, once it is in its namespace."""
     ready, done = os.pipe()
+    # Control-C goes to all processes; it is this one that ends the containers.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pid = os.fork()
     if pid == 0:
-        sandbox.unshare(sandbox.CLONE_NEWNET)
-        os.write(done, b"1")
-        os.close(done)
-        os.close(ready)
-        while True:
-            signal.pause()
+        try:
+            end_with_parent()
+            sandbox.unshare(sandbox.CLONE_NEWNET)
+            os.write(done, b"1")
+            os.close(done)
+            os.close(ready)
+            while True:
+                signal.pause()
+        finally:
+            os._exit(1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(done)
-    if not os.read(ready, 1):
-        raise RuntimeError("a container did not start")
+    started = os.read(ready, 1)
     os.close(ready)
+    if not started:
+        raise RuntimeError("a container did not start")
     return pid
 
 
 @contextlib.contextmanager
 def made(count: int) -> Iterator[None]:
-    """So many containers, and a fresh host's namespace with their other ends and `lo` alone."""
+    """So many containers, and a fresh host's namespace with their other ends, and `lo` up.
+
+    At its end they are gone, namespaces included. Should this process be killed, they end too.
+    """
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     sandbox.unshare(sandbox.CLONE_NEWNET)
     pids: list[int] = []
     try:
         with pynetstrat.RtnetlinkSocket() as host:
+            host.link_set_up("lo")
             for first in range(0, count, _AT_ONCE):
                 batch = pynetstrat.Batch()
                 for number in range(first, min(first + _AT_ONCE, count)):
@@ -59,8 +73,22 @@ def made(count: int) -> Iterator[None]:
             os.kill(pid, signal.SIGKILL)
         for pid in pids:
             os.waitpid(pid, 0)
+        _wait_for_the_end()
         sandbox.setns(home, sandbox.CLONE_NEWNET)
         os.close(home)
+
+
+def _wait_for_the_end() -> None:
+    """Waits for the kernel to clear the containers' namespaces away, and their pairs with them.
+
+    It does so for a while after their end, and would disturb what is measured next.
+    """
+    end = time.monotonic() + 60
+    with pynetstrat.RtnetlinkSocket(timeout=60) as host:
+        while len(host.dump_links()) > 1:
+            if time.monotonic() > end:
+                raise RuntimeError("the containers' pairs are still there")
+            time.sleep(0.02)
 
 
 def _pids() -> list[int]:
@@ -96,12 +124,44 @@ def proc() -> Timer:
     return python(lambda: {pid: read(pid) for pid in pids})
 
 
-def sockets() -> Timer:
-    """A socket in each container, which is kept, and keeps the container's namespace alive."""
+def _allow_descriptors() -> None:
+    """As many as this process may have."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def sockets() -> Timer:
+    """A socket in each container, which is kept, and keeps the container's namespace alive."""
+    _allow_descriptors()
     kept = [(pid, pynetstrat.RtnetlinkSocket(f"/proc/{pid}/ns/net")) for pid in _pids()]
     return python(lambda: {pid: {"eth0": socket.get_stats("eth0")} for pid, socket in kept})
+
+
+def of_pyroute2() -> Timer:
+    """The same by pyroute2, which forks a process to open each of the sockets."""
+    import pyroute2
+
+    _allow_descriptors()
+    kept = [(pid, pyroute2.NetNS(f"/proc/{pid}/ns/net")) for pid in _pids()]
+    return python(lambda: {pid: list(inside.link("get", ifname="eth0")) for pid, inside in kept})
+
+
+def of_psutil() -> Timer:
+    """psutil reads the table of the calling process's namespace, which therefore goes from one to
+    the next; their descriptors are kept."""
+    import psutil
+
+    _allow_descriptors()
+    kept = [(pid, os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)) for pid in _pids()]
+    # It must not make up for counters that seem to have wrapped: they are another namespace's.
+    table = partial(psutil.net_io_counters, pernic=True, nowrap=False)
+
+    def read(namespace: int) -> dict:
+        sandbox.setns(namespace, sandbox.CLONE_NEWNET)
+        found: dict = table()
+        return found
+
+    return python(lambda: {pid: read(namespace) for pid, namespace in kept})
 
 
 CASES = {
@@ -109,4 +169,6 @@ CASES = {
     "read": counters("read"),
     "a socket each": sockets,
     "/proc/PID/net/dev": proc,
+    "psutil": of_psutil,
+    "pyroute2": of_pyroute2,
 }

@@ -9,14 +9,43 @@ others work; the whole is repeated with fresh processes, and the values are hand
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from itertools import repeat
+from pathlib import Path
 from time import perf_counter
 
 # A case is measured by a function that does the work so many times, and returns the seconds taken.
 Timer = Callable[[int], float]
+
+#: The process that does a case's work, whose CPU time and memory count. A case may start another.
+at_work = os.getpid()
+
+
+def cpu_ns() -> int:
+    """The CPU time that the process at work has taken."""
+    # The kernel's id of another process's clock, as clock_getcpuclockid(3) makes it.
+    return time.clock_gettime_ns(~at_work << 3 | 2)
+
+
+def held() -> tuple[int, int]:
+    """The resident bytes of the process at work, and how many descriptors it has open."""
+    files = os.listdir(f"/proc/{at_work}/fd")  # noqa: PTH208
+    listing = at_work == os.getpid()  # which takes one itself
+    for line in Path(f"/proc/{at_work}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1]) * 1024, len(files) - listing
+    raise RuntimeError("smaps_rollup has no Rss")
+
+
+def end_with_parent() -> None:
+    """Has the kernel kill the calling process, a child just forked, once its parent ends."""
+    parent_death_signal = 1  # linux/prctl.h
+    ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
 
 
 def python(work: Callable[[], object]) -> Timer:
@@ -59,25 +88,40 @@ def process(
 
 
 class Server:
-    """A process that waits to be asked for values: bare.c or worker.py."""
+    """A process that waits to be asked for values: bare.c or worker.py.
+
+    Attributes:
+        cpu: the CPU seconds of each value so far, for one time the work is done, where it says.
+    """
 
     def __init__(self, arguments: list[str]) -> None:
+        self.cpu: list[float] = []
         self._process = subprocess.Popen(
             arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
+    def ask(self, question: str) -> str:
+        """The line that it answers a line with."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(question + "\n")
+        self._process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> str:
+        """The next line that it prints."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._process.args} ended")
+        return line
+
     def timer(self, operation: str) -> Timer:
         """The case of one of its operations."""
-        questions, answers = self._process.stdin, self._process.stdout
-        assert questions is not None and answers is not None
 
         def run(loops: int) -> float:
-            questions.write(f"{operation} {loops}\n")
-            questions.flush()
-            answer = answers.readline()
-            if not answer:
-                raise RuntimeError(f"{self._process.args} ended")
-            return int(answer) / 1e9
+            wall, *cpu = map(int, self.ask(f"{operation} {loops}").split())
+            self.cpu.extend(ns / 1e9 / loops for ns in cpu)
+            return wall / 1e9
 
         return run
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
-from time import perf_counter_ns
+from time import perf_counter_ns, sleep
 
 import harness
+import monitor
+import veth
 import wiring
 import work
 
@@ -15,7 +19,9 @@ import pynetstrat
 
 HERE = Path(__file__).parent
 
-#: What was measured: its process's runs, by case; a run has `loops` and `values`.
+#: What was measured: its process's runs, by case; a run has `loops` and `values`. Those of the
+#: containers have the CPU seconds of each value as `cpu`, and all but the bare calls' as `held` the
+#: resident bytes and open descriptors.
 Runs = dict[str, list[dict]]
 
 
@@ -33,17 +39,31 @@ def group(name: str, bare: Path, processes: int, values: int, seconds: float) ->
         program = [str(bare / "bare_wiring"), str(work.CONTAINERS[name]), str(wiring.PAIRS)]
     runs: Runs = {}
     for _ in range(processes):
-        servers = {"bare C": harness.Server(program)}
-        for case in cases.keys() - work.missing():
-            servers[case] = harness.Server([sys.executable, str(HERE / "worker.py"), name, case])
-        timers = {
-            case: servers[case].timer(operation) for case in ("bare C", *cases) if case in servers
-        }
-        for case, run in harness.by_turns(timers, values, seconds).items():
-            runs.setdefault(case, []).append(run)
-        for server in servers.values():
-            server.close()
+        with contextlib.ExitStack() as stack:
+            servers = {"bare C": _server(stack, program)}
+            for case in cases.keys() - work.missing():
+                servers[case] = _server(
+                    stack, [sys.executable, str(HERE / "worker.py"), name, case]
+                )
+            timers = {
+                case: servers[case].timer(operation)
+                for case in ("bare C", *cases)
+                if case in servers
+            }
+            for case, run in harness.by_turns(timers, values, seconds).items():
+                runs.setdefault(case, []).append(run)
+                if name != "containers":
+                    continue
+                run["cpu"] = servers[case].cpu[-len(run["values"]) :]
+                if case != "bare C":
+                    run["held"] = list(map(int, servers[case].ask("held").split()))
     return runs
+
+
+def _server(stack: contextlib.ExitStack, arguments: list[str]) -> harness.Server:
+    server = harness.Server(arguments)
+    stack.callback(server.close)
+    return server
 
 
 def startup(values: int) -> Runs:
@@ -99,4 +119,32 @@ def tails(seconds: float, churners: int) -> dict[str, list[int]]:
             found["SysfsReader.read"].append(now - middle)
     if others:
         found["pairs"] = [sum(int(other.communicate("stop\n")[0]) for other in others)]
+    return found
+
+
+def latencies(bare: Path, turns: int, changes: int) -> dict[str, list[int]]:
+    """How many nanoseconds after a change its event is in hand: by case, in so many turns of each.
+
+    A change is a new alias, two milliseconds after the last one: the time at which it begins to be
+    made. It is made by this process, for one case at a time.
+
+    Parameters:
+        bare: as for `group`.
+        changes: how many in each turn.
+    """
+    programs = {"bare C": [str(bare / "bare"), monitor.INTERFACE, "/sys/class/net"]}
+    for case in monitor.LATENCIES.keys() - work.missing():
+        programs[case] = [sys.executable, str(HERE / "monitor.py"), case]
+    found: dict[str, list[int]] = {
+        case: [] for case in ("bare C", *monitor.LATENCIES) if case in programs
+    }
+    with contextlib.ExitStack() as stack, veth.Maker() as maker:
+        servers = {case: _server(stack, programs[case]) for case in found}
+        for _ in range(turns):
+            for case, server in servers.items():
+                server.ask(f"watch {changes}")  # it is ready
+                for _ in range(changes):
+                    sleep(0.002)
+                    maker.note_time(monitor.INTERFACE)
+                found[case].extend(json.loads(server.answer()))
     return found

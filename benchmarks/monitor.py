@@ -1,44 +1,46 @@
-"""LinkMonitor: events a second, and how long after a change its event is there.
+"""Events of links in different ways: what one costs, and how soon after the change it is in hand.
 
-`python benchmarks/monitor.py` moves itself into namespaces of its own and prints two tables.
-
-Events: 40 changes are made, and then read; only the reading is measured. Latency: another process
-gives a link a new alias every two milliseconds, the time at which it begins to: what is measured
-is the kernel's work, the reader's waking, and its reading.
+The cases of the group "events", of which only the reading is measured; and those of
+measure.latencies, each in a process of its own: `monitor.py CASE`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
+import json
+import re
 import socket
-import statistics
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import islice
 from time import perf_counter, perf_counter_ns
 
-from pynetstrat import Batch, LinkMonitor, RtnetlinkSocket
-from pynetstrat.cli import sandbox
+from harness import Timer
 
+from pynetstrat import Batch, Event, LinkMonitor, RtnetlinkSocket
+
+INTERFACE = "bench0"
 CHANGES = 40  # they fit the queue of every reader, also where SO_RCVBUFFORCE is refused
-ROUNDS = 200
-GROUP_LINK = 1
-_CHANGER = """
-import time
-from pynetstrat import Batch, RtnetlinkSocket
-with RtnetlinkSocket() as sock:
-    for _ in range(1500):
-        time.sleep(0.002)
-        sock.execute(Batch().set_link("bench0", alias=str(time.perf_counter_ns())))
-"""
+_GROUP_LINK = 1
 
 
-def bare() -> tuple[Callable[[], int], Callable[[], None]]:
-    """Every datagram is received, and nothing is made of it."""
+def hear() -> socket.socket:
+    """A bare socket that hears of links."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-    sock.bind((0, GROUP_LINK))
+    sock.bind((0, _GROUP_LINK))
+    return sock
+
+
+# ---- what an event costs ----
+
+#: What reads the events that there are and says how many they were, and what ends that.
+Reader = tuple[Callable[[], int], Callable[[], None]]
+
+
+def _of_socket() -> Reader:
+    """Every datagram is received, and nothing is made of it."""
+    sock = hear()
     sock.setblocking(False)
 
     def read() -> int:
@@ -53,12 +55,13 @@ def bare() -> tuple[Callable[[], int], Callable[[], None]]:
     return read, sock.close
 
 
-def ours() -> tuple[Callable[[], int], Callable[[], None]]:
+def _of_monitor() -> Reader:
     monitor = LinkMonitor()
+    monitor.read()  # the links that there are
     return lambda: len(monitor.read()), monitor.close
 
 
-def of_pyroute2() -> tuple[Callable[[], int], Callable[[], None]]:
+def _of_pyroute2() -> Reader:
     import pyroute2
 
     route = pyroute2.IPRoute()
@@ -73,94 +76,127 @@ def of_pyroute2() -> tuple[Callable[[], int], Callable[[], None]]:
     return read, route.close
 
 
-def events() -> Iterator[tuple[str, float]]:
-    """Each reader, and its microseconds for an event."""
-    readers = {"recv alone": bare, "LinkMonitor.read": ours}
-    if importlib.util.find_spec("pyroute2"):
-        readers["pyroute2"] = of_pyroute2
-    with RtnetlinkSocket() as sock:
-        for name, make in readers.items():
-            read, close = make()
-            if make is not of_pyroute2:
-                read()  # what there is
-            values = []
-            for turn in range(ROUNDS):
+def _reading(make: Callable[[], Reader]) -> Callable[[], Timer]:
+    """The case of so many changes read; to make them is outside the time."""
+
+    def case() -> Timer:
+        changer = RtnetlinkSocket()
+
+        def run(loops: int) -> float:
+            took = 0.0
+            for turn in range(loops):
+                read, close = make()
                 batch = Batch()
                 for number in range(CHANGES):
-                    batch.set_link("bench0", alias=f"{turn}.{number}")
-                sock.execute(batch)
+                    batch.set_link(INTERFACE, alias=f"{turn}.{number}")
+                changer.execute(batch)
                 start = perf_counter()
                 count = read()
-                values.append((perf_counter() - start) / count * 1e6)
+                took += perf_counter() - start
+                close()
                 if count != CHANGES:
-                    raise RuntimeError(f"{name}: {count} events")
-            close()
-            yield name, statistics.median(values)
+                    raise RuntimeError(f"{count} events of {CHANGES} changes")
+            return took
+
+        return run
+
+    return case
 
 
-def _since(alias: str) -> float | None:
-    """Microseconds since the time that an alias holds."""
-    return (perf_counter_ns() - int(alias)) / 1e3 if alias.isdecimal() else None
+EVENTS = {
+    "LinkMonitor.read": _reading(_of_monitor),
+    "recv": _reading(_of_socket),
+    "pyroute2": _reading(_of_pyroute2),
+}
 
 
-def _by_iteration() -> list[float | None]:
+# ---- how soon it is in hand ----
+
+#: Waits for so many events, after it has called what it is given; the nanoseconds of each since the
+#: time that its alias holds.
+Watch = Callable[[int, Callable[[], object]], list[int]]
+
+
+def _since(alias: str) -> int:
+    return perf_counter_ns() - int(alias.removeprefix("at:"))
+
+
+def _of(event: Event) -> int:
+    assert event.link is not None
+    return _since(event.link.alias)
+
+
+def _by_socket(count: int, ready: Callable[[], object]) -> list[int]:
     found = []
-    with LinkMonitor() as monitor:
-        monitor.read()
-        changer = subprocess.Popen([sys.executable, "-c", _CHANGER])
-        for event in monitor:
-            found.append(_since(event.link.alias if event.link else ""))
-            if len(found) == 1500:
-                break
-        changer.wait()
+    with hear() as sock:
+        ready()
+        for _ in range(count):
+            alias = re.search(rb"at:\d+", sock.recv(32768))
+            assert alias is not None
+            found.append(_since(alias[0].decode()))
     return found
 
 
-def _on_a_loop(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> list[float | None]:
-    async def main() -> list[float | None]:
-        found = []
+def _by_iteration(count: int, ready: Callable[[], object]) -> list[int]:
+    with LinkMonitor() as monitor:
+        monitor.read()
+        ready()
+        return list(map(_of, islice(monitor, count)))
+
+
+def _on_a_loop(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> Watch:
+    async def watch(count: int, ready: Callable[[], object]) -> list[int]:
+        found: list[int] = []
         with LinkMonitor() as monitor:
             monitor.read()
-            changer = subprocess.Popen([sys.executable, "-c", _CHANGER])
+            ready()
             async for event in monitor:
-                found.append(_since(event.link.alias if event.link else ""))
-                if len(found) == 1500:
+                found.append(_of(event))
+                if len(found) == count:
                     break
-            changer.wait()
         return found
 
     loop = new_loop()
-    try:
-        return loop.run_until_complete(main())
-    finally:
-        loop.close()
+    return lambda count, ready: loop.run_until_complete(watch(count, ready))
 
 
-def latencies() -> Iterator[tuple[str, list[float]]]:
-    """Each way to wait, and the microseconds of its events."""
-    yield "for", [value for value in _by_iteration() if value is not None]
-    loops = {"async for, asyncio": asyncio.new_event_loop}
-    if importlib.util.find_spec("uvloop"):
-        import uvloop
+def _by_pyroute2(count: int, ready: Callable[[], object]) -> list[int]:
+    import pyroute2
 
-        loops["async for, uvloop"] = uvloop.new_event_loop
-    for name, new_loop in loops.items():
-        yield name, [value for value in _on_a_loop(new_loop) if value is not None]
+    found: list[int] = []
+    with pyroute2.IPRoute() as route:
+        route.bind()
+        ready()
+        while len(found) < count:
+            for message in route.get():
+                if message["event"] == "RTM_NEWLINK":
+                    found.append(_since(message.get_attr("IFLA_IFALIAS")))
+    return found
+
+
+def _on_uvloop() -> Watch:
+    import uvloop
+
+    return _on_a_loop(uvloop.new_event_loop)
+
+
+#: By case: what makes the watch.
+LATENCIES: dict[str, Callable[[], Watch]] = {
+    "for": lambda: _by_iteration,
+    "async for": lambda: _on_a_loop(asyncio.new_event_loop),
+    "recv": lambda: _by_socket,
+    "pyroute2": lambda: _by_pyroute2,
+}
+if importlib.util.find_spec("uvloop"):
+    LATENCIES["async for, uvloop"] = _on_uvloop
 
 
 def main() -> None:
-    """Measures and prints."""
-    os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    sandbox.enter()
-    with RtnetlinkSocket() as sock:
-        sock.execute(Batch().add_link("bench0", "ifb", up=True))
-    print("| events | µs an event | events a second |\n| --- | --- | --- |")
-    for name, value in events():
-        print(f"| {name} | {value:.1f} | {1e6 / value:,.0f} |")
-    print("\n| latency | median | 99 % | worst |\n| --- | --- | --- | --- |")
-    for name, values in latencies():
-        cuts = statistics.quantiles(values, n=100)
-        print(f"| {name} | {cuts[49]:.0f} µs | {cuts[98]:.0f} µs | {max(values):.0f} µs |")
+    """Answers each line "watch COUNT" with two: "ready", and the nanoseconds of so many events."""
+    watch = LATENCIES[sys.argv[1]]()
+    for line in sys.stdin:
+        found = watch(int(line.split()[1]), lambda: print("ready", flush=True))
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,40 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
+from dataclasses import dataclass
+
+import monitor
 
 #: Seconds, by group and case.
 Medians = dict[tuple[str, str], float]
+
+
+@dataclass
+class Results:
+    """What was measured.
+
+    Attributes:
+        machine: on what.
+        medians: the seconds of each case.
+        spreads: how far from its median the nearer half of a case's values is, as a part of it.
+        over: of whole processes, by case: see `over_first`.
+        tails: of single calls, by condition: what `quantiles` gives.
+        latencies: of events, by case: likewise.
+        held: by group and case the resident bytes and the descriptors of its process.
+        sizes: by group the numbers that it was measured with.
+        missing: the cases whose peers are not installed.
+    """
+
+    machine: str
+    medians: Medians
+    spreads: Medians
+    over: dict[str, float]
+    tails: dict[str, dict]
+    latencies: dict[str, dict]
+    held: dict[tuple[str, str], tuple[float, float]]
+    sizes: dict[str, tuple[int, ...]]
+    missing: set[str]
+
 
 # runc's time for `lo` up, in seconds, as design notes have it from another machine: no ratio within
 # one run, so it is marked as such.
@@ -26,6 +57,19 @@ def quantiles(calls: dict[str, list[int]]) -> dict[str, dict]:
             "ns": {str(percent): values[round(last * percent / 100)] for percent in PERCENTS},
         }
     return found
+
+
+def held(groups: dict[str, dict[str, list[dict]]]) -> dict[tuple[str, str], tuple[float, float]]:
+    """By group and case: the resident bytes and the descriptors, medians of the processes."""
+    return {
+        (group, case): (
+            statistics.median(run["held"][0] for run in runs),
+            statistics.median(run["held"][1] for run in runs),
+        )
+        for group, cases in groups.items()
+        for case, runs in cases.items()
+        if "held" in runs[0]
+    }
 
 
 def time_text(seconds: float) -> str:
@@ -140,13 +184,76 @@ def _targets(medians: Medians, over: dict[str, float]) -> str:
     return _table(["operation", "against", "measured", "target", ""], rows)
 
 
-def _group(medians: Medians, group: str) -> str:
-    cases = {case: value for (name, case), value in medians.items() if name == group}
+def _cases(medians: Medians, group: str) -> dict[str, float]:
+    return {case: value for (name, case), value in medians.items() if name == group}
+
+
+def _group(results: Results, group: str) -> str:
+    cases = _cases(results.medians, group)
+    base = next(iter(cases))
+    return _table(
+        ["", "median", f"times {base}", "half within"],
+        [
+            [case, time_text(value), _ratio(value / cases[base]), _within(results, group, case)]
+            for case, value in cases.items()
+        ],
+    )
+
+
+def _within(results: Results, group: str, case: str) -> str:
+    return f"± {results.spreads[group, case] * 100:.1f} %"
+
+
+def _containers(results: Results) -> str:
+    """The largest number of containers: time, CPU time, memory and descriptors."""
+    few, *_, most = results.sizes["containers"]
+    group = f"containers {most}"
+    cases = _cases(results.medians, group)
+    base = next(iter(cases.values()))
+    rows = []
+    for case, value in cases.items():
+        memory = descriptors = ""
+        if (group, case) in results.held:
+            resident, files = results.held[group, case]
+            more = (resident - results.held[f"containers {few}", case][0]) / (most - few)
+            memory, descriptors = f"{max(more, 0) / 1024:.1f} KiB", f"{files:,.0f}"
+        cpu = results.medians[f"{group}, CPU", case]
+        rows.append(
+            [
+                *(case, time_text(value), _ratio(value / base), _within(results, group, case)),
+                *(time_text(cpu), memory, descriptors),
+            ]
+        )
+    return _table(
+        [
+            *(f"{most:,} containers", "median", "times bare C", "half within"),
+            *("CPU", "memory a container", "descriptors"),
+        ],
+        rows,
+    )
+
+
+def _events(results: Results) -> str:
+    cases = _cases(results.medians, "events")
     base = next(iter(cases.values()))
     return _table(
-        ["", "median", f"times {next(iter(cases))}"],
-        [[case, time_text(value), _ratio(value / base)] for case, value in cases.items()],
+        ["", "an event", "events a second", "times bare C", "half within"],
+        [
+            [
+                *(case, time_text(value / monitor.CHANGES), f"{monitor.CHANGES / value:,.0f}"),
+                *(_ratio(value / base), _within(results, "events", case)),
+            ]
+            for case, value in cases.items()
+        ],
     )
+
+
+def _latencies(latencies: dict[str, dict]) -> str:
+    rows = []
+    for case, found in latencies.items():
+        figures = [time_text(found["ns"][percent] / 1e9) for percent in ("50", "90", "99", "100")]
+        rows.append([case, f"{found['count']:,}", *figures])
+    return _table(["", "events", "p50", "p90", "p99", "worst"], rows)
 
 
 def _startup(medians: Medians, over: dict[str, float]) -> str:
@@ -179,49 +286,51 @@ def _tails(summary: dict[str, dict]) -> str:
     return _table(["call", "", "calls", "p50", "p99", "p99.9", "worst"], rows)
 
 
-def render(
-    machine: str,
-    medians: Medians,
-    over: dict[str, float],
-    summary: dict[str, dict],
-    sizes: dict[str, Iterable[int]],
-    missing: set[str],
-) -> str:
+def render(results: Results) -> str:
     """The whole text."""
     from work import CONTAINERS, GROUPS
+
+    medians, sizes = results.medians, results.sizes
+    with_own_table = {*sizes, *CONTAINERS, "events"}
 
     def chart(name: str, what: str) -> str:
         return f"![{what}]({name}.svg)\n\n"
 
     sections: list[tuple[str, str]] = [
-        ("Targets", _targets(medians, over)),
+        ("Targets", _targets(medians, results.over)),
+        (
+            "The counters of every container, by their number",
+            chart("containers", "cost against the number of containers")
+            + _sizes(medians, "containers", "containers", sizes["containers"])
+            + "\n"
+            + _containers(results),
+        ),
         ("Wiring", chart("wiring", "time to wire a container, against the peers")),
-        *((GROUPS[group][0], _group(medians, group)) for group in CONTAINERS),
+        *((GROUPS[group][0], _group(results, group)) for group in CONTAINERS),
         ("Short calls", chart("peers", "time for one operation, against the peers")),
         *(
-            (text, _group(medians, group))
+            (text, _group(results, group))
             for group, (text, _, _) in GROUPS.items()
-            if group not in sizes and group not in CONTAINERS
+            if group not in with_own_table
         ),
         (
             "The counters of every interface, by their number",
             chart("sizes", "cost against the number of interfaces")
             + _sizes(medians, "dump", "interfaces", sizes["dump"]),
         ),
-        (
-            "The counters of every container, by their number",
-            _sizes(medians, "containers", "containers", sizes["containers"]),
-        ),
-        ("Whole processes: import, and `lo` up", _startup(medians, over)),
+        ("Events of links: reading them", _events(results)),
+        ("Events of links: from the change to the event in hand", _latencies(results.latencies)),
+        ("Whole processes: import, and `lo` up", _startup(medians, results.over)),
         (
             "Single calls, without and with churn",
-            chart("tails", "the slow calls") + _tails(summary),
+            chart("tails", "the slow calls") + _tails(results.tails),
         ),
     ]
-    pairs = summary["with churn"].get("pairs", {}).get("ns", {}).get("100", 0)
+    pairs = results.tails["with churn"].get("pairs", {}).get("ns", {}).get("100", 0)
+    missing = ", ".join(sorted(results.missing))
     text = [
-        f"Measured on {machine}; medians. Cases of one table were measured\nby turns.",
-        *([f"Not installed, so left out: {', '.join(sorted(missing))}."] if missing else []),
+        f"Measured on {results.machine}; medians. Cases of one table were measured\nby turns.",
+        *([f"Not installed, so left out: {missing}."] if missing else []),
         *(f"## {title}\n\n{body}" for title, body in sections),
         f"Calls back to back. Churn: other processes made and deleted {pairs:,} veth pairs "
         "meanwhile.\n",

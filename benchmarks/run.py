@@ -33,10 +33,10 @@ HERE = Path(__file__).parent
 SIZES = (1, 11, 101, 1001, 4001)
 CONTAINERS = (1, 10, 100, 1000)
 CHURNERS = 4
-SINGLE = ("sysfs_once", "sysfs_held", "get_stats", "up_kept", "up_fresh")
+SINGLE = ("sysfs_once", "sysfs_held", "get_stats", "up_kept", "up_fresh", "events")
 # Of these a value takes up to ten seconds: so many processes, and values of each, are enough.
 LONG = {"wire_many": (2, 2), "pairs_made": (3, 3), "pairs_deleted": (3, 3)}
-CHARTS = ("peers.svg", "wiring.svg", "sizes.svg", "tails.svg")
+CHARTS = ("containers.svg", "peers.svg", "wiring.svg", "sizes.svg", "tails.svg")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -62,11 +62,14 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({platform.machine()}), Linux {kernel}, {python}"
 
 
-def collect(bare: Path, fast: bool) -> tuple[dict[str, measure.Runs], dict[str, dict]]:
-    """Every measurement, by group; and the single calls without and with churn."""
+def collect(
+    bare: Path, fast: bool
+) -> tuple[dict[str, measure.Runs], dict[str, dict], dict[str, list[int]]]:
+    """Every measurement, by group; single calls without and with churn; latencies of events."""
     processes, values, seconds = (2, 11, 0.005) if fast else (6, 25, 0.01)
     groups: dict[str, measure.Runs] = {}
     tails: dict[str, dict] = {}
+    latencies: dict[str, list[int]] = {}
 
     def note(name: str) -> None:
         print(f"{time.monotonic() - start:6.1f} s  {name}", file=sys.stderr, flush=True)
@@ -95,13 +98,15 @@ def collect(bare: Path, fast: bool) -> tuple[dict[str, measure.Runs], dict[str, 
             if fast and name in LONG:
                 few = (1, 1)
             groups[name] = measure.group(name, bare, *few, seconds)
+        note("latencies")
+        latencies = measure.latencies(bare, 5 if fast else 20, 100)
         note("startup")
         groups["startup"] = measure.startup(15 if fast else 100)
         for name, churners in (("without churn", 0), ("with churn", CHURNERS)):
             note(name)
             tails[name] = measure.tails(3 if fast else 15, churners)
     note("done")
-    return groups, tails
+    return groups, tails, latencies
 
 
 def to_pyperf(groups: dict[str, measure.Runs]) -> pyperf.BenchmarkSuite:
@@ -117,8 +122,8 @@ def to_pyperf(groups: dict[str, measure.Runs]) -> pyperf.BenchmarkSuite:
             pyperf.Benchmark(
                 [
                     pyperf.Run(
-                        run["values"],
-                        metadata={**about, "name": f"{group}/{case}", "loops": run["loops"]},
+                        run[kind],
+                        metadata={**about, "name": f"{group}{more}/{case}", "loops": run["loops"]},
                         collect_metadata=False,
                     )
                     for run in runs
@@ -126,6 +131,8 @@ def to_pyperf(groups: dict[str, measure.Runs]) -> pyperf.BenchmarkSuite:
             )
             for group, cases in groups.items()
             for case, runs in cases.items()
+            for kind, more in (("values", ""), ("cpu", ", CPU"))
+            if kind in runs[0]
         ]
     )
 
@@ -138,18 +145,31 @@ def main() -> None:
     with contextlib.suppress(PermissionError):  # what else runs then disturbs less
         os.setpriority(os.PRIO_PROCESS, 0, -20)
     sandbox.enter()
-    groups, tails = collect(output, arguments.fast)
+    groups, tails, latencies = collect(output, arguments.fast)
 
     suite = to_pyperf(groups)
     suite.dump(str(output / "pyperf.json"), replace=True)
-    medians = {tuple(bench.get_name().split("/")): bench.median() for bench in suite}
-    over = report.over_first({case: runs[0]["values"] for case, runs in groups["startup"].items()})
+    benches = {tuple(bench.get_name().split("/", 1)): bench for bench in suite}
     summary = {name: report.quantiles(calls) for name, calls in tails.items()}
-    (output / "tails.json").write_text(json.dumps(summary, indent=1) + "\n")
-    text = report.render(
-        machine(), medians, over, summary, {"dump": SIZES, "containers": CONTAINERS}, work.missing()
+    events = report.quantiles(latencies)
+    medians = {key: bench.median() for key, bench in benches.items()}
+    results = report.Results(
+        machine=machine(),
+        medians=medians,
+        spreads={key: bench.median_abs_dev() / bench.median() for key, bench in benches.items()},
+        over=report.over_first(
+            {case: runs[0]["values"] for case, runs in groups["startup"].items()}
+        ),
+        tails=summary,
+        latencies=events,
+        held=report.held(groups),
+        sizes={"dump": SIZES, "containers": CONTAINERS},
+        missing=work.missing(),
     )
+    (output / "tails.json").write_text(json.dumps({**summary, "events": events}, indent=1) + "\n")
+    text = report.render(results)
     (output / "results.md").write_text(text)
+    charts.containers(medians, CONTAINERS, output / "containers.svg")
     charts.peers(medians, output / "peers.svg")
     charts.wiring(medians, output / "wiring.svg")
     charts.sizes(medians, SIZES, output / "sizes.svg")

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import containers
+import monitor
 import wiring
 from harness import Timer, process, python
 
@@ -259,6 +260,7 @@ GROUPS |= {
 }
 
 GROUPS["containers"] = ("The counters of every container", "dump", containers.CASES)
+GROUPS["events"] = (f"{monitor.CHANGES} changes of a link read", "events", monitor.EVENTS)
 
 #: How many containers there are in the groups that bare_wiring.c is the floor of.
 CONTAINERS = {"wire": 16, "cycle": 4, "wire_many": wiring.MANY, "pairs_made": 1, "pairs_deleted": 1}
