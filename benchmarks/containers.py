@@ -1,15 +1,21 @@
-"""Containers to count in: each a process in a network namespace of its own, and a veth pair."""
+"""Containers to count in, each a process in a network namespace of its own and a veth pair; and the
+ways to count.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import harness
 from harness import Timer, end_with_parent, python
 
 import pynetstrat
@@ -164,11 +170,98 @@ def of_psutil() -> Timer:
     return python(lambda: {pid: read(namespace) for pid, namespace in kept})
 
 
+# As Prometheus asks.
+_HEADERS = {
+    "Accept": "application/openmetrics-text;version=1.0.0,"
+    "application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+    "Accept-Encoding": "gzip",
+}
+
+
+def scrape() -> Timer:
+    """A GET at `pynetstrat exporter`, which is the process at work: the client's share of the time
+    is in the time, and not in the CPU time."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pynetstrat", "exporter", "--listen", "127.0.0.1:0"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # which of the machine's processes it may not see
+        text=True,
+        preexec_fn=end_with_parent,
+    )
+    assert child.stdout is not None
+    address = child.stdout.readline().split("/")[2]
+    harness.at_work = child.pid
+
+    def get(headers: dict[str, str]) -> bytes:
+        connection = http.client.HTTPConnection(address)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics", headers=headers)
+            return connection.getresponse().read()
+
+    rows = get({}).count(b"\ncontainer_network_receive_bytes_total{")
+    if rows < len(_pids()):  # those of others may be there, too, where this is no user namespace
+        raise RuntimeError(f"{rows} containers in a scrape of {len(_pids())}")
+    return python(lambda: get(_HEADERS))
+
+
 CASES = {
     "read_columns": counters("read_columns"),
     "read": counters("read"),
+    "scrape": scrape,
     "a socket each": sockets,
     "/proc/PID/net/dev": proc,
     "psutil": of_psutil,
     "pyroute2": of_pyroute2,
+}
+
+
+# ---- what a scrape consists of ----
+
+
+def _of_host(method: str) -> Callable[[], Timer]:
+    """A method of HostCounters."""
+
+    def case() -> Timer:
+        host = pynetstrat.HostCounters()
+        host.refresh()
+        return python(getattr(host, method))
+
+    return case
+
+
+def collect() -> Timer:
+    """Both of these, and a sample for each counter."""
+    from pynetstrat.prometheus import ContainerCollector
+
+    return python(ContainerCollector().collect)
+
+
+def encode() -> Timer:
+    """The text of samples that have been collected."""
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.exposition import choose_encoder
+    from prometheus_client.registry import Collector
+
+    from pynetstrat.prometheus import ContainerCollector
+
+    class Collected(Collector):
+        def __init__(self) -> None:
+            self.metrics = ContainerCollector().collect()
+
+        def collect(self) -> list:
+            return self.metrics
+
+    registry = CollectorRegistry()
+    registry.register(Collected())
+    text, _ = choose_encoder(_HEADERS["Accept"])
+    return python(partial(text, registry))
+
+
+SCRAPE = {
+    "scrape": scrape,
+    "HostCounters.refresh": _of_host("refresh"),
+    "HostCounters.read": _of_host("read"),
+    "collect": collect,
+    "encode": encode,
 }

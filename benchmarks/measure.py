@@ -33,7 +33,7 @@ def group(name: str, bare: Path, processes: int, values: int, seconds: float) ->
     """
     _, operation, cases = work.GROUPS[name]
     # A namespace may have nothing but lo.
-    interface = "lo" if name in ("dump", "containers") else work.INTERFACE
+    interface = "lo" if name in ("dump", "containers", "scrape") else work.INTERFACE
     program = [str(bare / "bare"), interface, "/sys/class/net"]
     if name in work.CONTAINERS:
         program = [str(bare / "bare_wiring"), str(work.CONTAINERS[name]), str(wiring.PAIRS)]

@@ -291,7 +291,7 @@ def render(results: Results) -> str:
     from work import CONTAINERS, GROUPS
 
     medians, sizes = results.medians, results.sizes
-    with_own_table = {*sizes, *CONTAINERS, "events"}
+    with_own_table = {*sizes, *CONTAINERS, "scrape", "events"}
 
     def chart(name: str, what: str) -> str:
         return f"![{what}]({name}.svg)\n\n"
@@ -305,6 +305,7 @@ def render(results: Results) -> str:
             + "\n"
             + _containers(results),
         ),
+        (GROUPS["scrape"][0], _group(results, "scrape")),
         ("Wiring", chart("wiring", "time to wire a container, against the peers")),
         *((GROUPS[group][0], _group(results, group)) for group in CONTAINERS),
         ("Short calls", chart("peers", "time for one operation, against the peers")),

@@ -260,6 +260,7 @@ GROUPS |= {
 }
 
 GROUPS["containers"] = ("The counters of every container", "dump", containers.CASES)
+GROUPS["scrape"] = ("A scrape of 1,000 containers, and its parts", "dump", containers.SCRAPE)
 GROUPS["events"] = (f"{monitor.CHANGES} changes of a link read", "events", monitor.EVENTS)
 
 #: How many containers there are in the groups that bare_wiring.c is the floor of.
@@ -269,6 +270,10 @@ CONTAINERS = {"wire": 16, "cycle": 4, "wire_many": wiring.MANY, "pairs_made": 1,
 _PEERS = {
     "psutil": (importlib.util.find_spec("psutil"), ("psutil",)),
     "pyroute2": (importlib.util.find_spec("pyroute2"), ("pyroute2",)),
+    "prometheus_client": (
+        importlib.util.find_spec("prometheus_client"),
+        ("scrape", "collect", "encode"),
+    ),
     "ip": (shutil.which("ip"), ("ip", "ip -batch", "ip, by group")),
     "CNI": (
         all((wiring.CNI / plugin).exists() for plugin in wiring.CNI_PLUGINS),
