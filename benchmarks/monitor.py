@@ -7,7 +7,6 @@ measure.latencies, each in a process of its own: `monitor.py CASE`.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import re
 import socket
@@ -184,11 +183,10 @@ def _on_uvloop() -> Watch:
 LATENCIES: dict[str, Callable[[], Watch]] = {
     "for": lambda: _by_iteration,
     "async for": lambda: _on_a_loop(asyncio.new_event_loop),
+    "async for, uvloop": _on_uvloop,
     "recv": lambda: _by_socket,
     "pyroute2": lambda: _by_pyroute2,
 }
-if importlib.util.find_spec("uvloop"):
-    LATENCIES["async for, uvloop"] = _on_uvloop
 
 
 def main() -> None:

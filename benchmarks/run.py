@@ -40,7 +40,7 @@ CHARTS = ("containers.svg", "peers.svg", "wiring.svg", "sizes.svg", "tails.svg")
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./build.sh bench", description=__doc__)
-    parser.add_argument("--fast", action="store_true", help="fewer values: about two minutes")
+    parser.add_argument("--fast", action="store_true", help="fewer values: about three minutes")
     parser.add_argument("--docs", action="store_true", help="put the results into docs/ as well")
     parser.add_argument("--output", type=Path, default=HERE.parent / "build" / "bench")
     return parser.parse_args()

@@ -270,6 +270,7 @@ CONTAINERS = {"wire": 16, "cycle": 4, "wire_many": wiring.MANY, "pairs_made": 1,
 _PEERS = {
     "psutil": (importlib.util.find_spec("psutil"), ("psutil",)),
     "pyroute2": (importlib.util.find_spec("pyroute2"), ("pyroute2",)),
+    "uvloop": (importlib.util.find_spec("uvloop"), ("async for, uvloop",)),
     "prometheus_client": (
         importlib.util.find_spec("prometheus_client"),
         ("scrape", "collect", "encode"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import subprocess
 import sys
 from itertools import count
@@ -80,6 +82,33 @@ def test_a_process_that_fails_is_no_value(benchmark):
         harness.process([sys.executable, "-c", "raise SystemExit(1)"])(1)
 
 
+def test_the_process_at_work_has_its_cpu_time_memory_and_descriptors_measured(
+    benchmark, monkeypatch
+):
+    harness = benchmark("harness")
+    before = harness.cpu_ns()
+    assert sum(range(100_000)) < 1 << 40
+    assert harness.cpu_ns() > before
+    child = subprocess.Popen(["sleep", "60"], stdin=subprocess.PIPE, close_fds=True)
+    with child:
+        monkeypatch.setattr(harness, "at_work", child.pid)
+        while "sleep" not in Path(f"/proc/{child.pid}/comm").read_text():
+            pass
+        resident, descriptors = harness.held()
+        child.kill()
+    assert (0 < resident < 1 << 25, descriptors) == (True, 3)
+
+
+def test_a_server_reports_cpu_time_beside_the_time_that_passed(benchmark):
+    server = benchmark("harness").Server(
+        [sys.executable, "-c", "input(); print(4000, 3000); input(); print(5)"]
+    )
+    timer = server.timer("anything")
+    assert (timer(2), server.cpu) == (4e-6, [1.5e-6])
+    assert (timer(1), server.cpu) == (5e-9, [1.5e-6])  # some do not
+    server.close()
+
+
 def test_a_server_that_ends_is_no_value(benchmark):
     harness = benchmark("harness")
     server = harness.Server([sys.executable, "-c", "input(); print(3000)"])
@@ -116,7 +145,7 @@ def test_the_naive_path_gives_the_same(benchmark, net):
 @pytest.mark.parametrize(
     "group",
     [
-        *("sysfs_once", "sysfs_held", "get_stats", "up_kept", "up_fresh", "dump"),
+        *("sysfs_once", "sysfs_held", "get_stats", "up_kept", "up_fresh", "dump", "events"),
         *("wire", "cycle", "wire_many", "pairs_made", "pairs_deleted"),
     ],
 )
@@ -131,14 +160,64 @@ def test_every_case_of_a_group_is_measured(benchmark, net, bare, group):
         assert min(run["values"]) > 0, case
 
 
-def test_every_way_to_count_in_containers_is_measured(benchmark, net, bare):
+@pytest.mark.parametrize("group", ["containers", "scrape"])
+def test_every_way_to_count_in_containers_is_measured(benchmark, net, bare, group):
     measure, work, containers = benchmark("measure"), benchmark("work"), benchmark("containers")
     with containers.made(3):
         assert interfaces() == ["lo"]  # sysfs shows the test's namespace still
-        runs = measure.group("containers", bare, 1, 2, 0.0)
-    assert list(runs) == ["bare C", *work.GROUPS["containers"][2]]
+        runs = measure.group(group, bare, 1, 2, 0.0)
+    assert list(runs) == ["bare C", *work.GROUPS[group][2]]
     for case, (run,) in runs.items():
         assert min(run["values"]) > 0, case
+        if group == "containers":
+            assert min(run["cpu"]) > 0, case
+            assert len(run["cpu"]) == len(run["values"]), case
+            assert ("held" in run) == (case != "bare C"), case
+
+
+_CONTAINERS = """
+import sys, time
+sys.path.insert(0, BENCHMARKS)
+import containers
+from pynetstrat.cli import sandbox
+
+sandbox.enter()
+with containers.made(3):
+    print("made", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_containers_end_with_the_benchmark(number):
+    """Also by Control-C, which every process gets. They have its standard output open."""
+    code = _CONTAINERS.replace("BENCHMARKS", repr(str(BENCHMARKS)))
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as done:
+        assert done.stdout.readline() == "made\n"
+        if number == signal.SIGINT:
+            os.killpg(done.pid, number)
+        else:
+            done.send_signal(number)
+        _, errors = done.communicate(timeout=60)
+    assert done.returncode == -number
+    assert errors.count("Traceback") == (number == signal.SIGINT)  # of the benchmark alone
+
+
+def test_the_latency_of_events_is_measured_in_every_way(benchmark, net, bare):
+    measure, work, veth = benchmark("measure"), benchmark("work"), benchmark("veth")
+    veth.fill(3)
+    found = measure.latencies(bare, 2, 3)
+    ways = benchmark("monitor").LATENCIES
+    assert list(found) == ["bare C", *(way for way in ways if way not in work.missing())]
+    for case, values in found.items():
+        assert len(values) == 6, case
+        assert 0 < min(values) <= max(values) < 60e9, case
 
 
 def test_bare_refuses_what_it_does_not_know(bare, net):
@@ -246,6 +325,48 @@ def test_results_go_between_the_marks_of_the_page(benchmark):
         *("above", report.BEGIN.strip(), "", "new", "", report.END.strip(), "below", "")
     ]
     assert report.BEGIN in (support.ROOT / "docs" / "benchmarks.md").read_text()
+
+
+def results(report, **more):
+    kinds = ("medians", "spreads", "over", "tails", "latencies", "held", "sizes")
+    empty = {kind: {} for kind in kinds}
+    return report.Results(**{"machine": "", "missing": set(), **empty, **more})
+
+
+def test_a_container_has_its_share_of_the_memory(benchmark):
+    report = benchmark("report")
+    groups = {
+        "containers 1": {"bare C": [{}], "read": [{"held": [1 << 20, 6]}]},
+        "containers 1000": {
+            "bare C": [{}],
+            "read": [{"held": [(1 << 20) + 999 * size, 7]} for size in (512, 1024, 4096)],
+        },
+    }
+    held = report.held(groups)
+    assert held["containers 1000", "read"] == ((1 << 20) + 999 * 1024, 7)
+    medians = {
+        ("containers 1000", "bare C"): 2e-4,
+        ("containers 1000", "read"): 5e-4,
+        ("containers 1000, CPU", "bare C"): 2e-4,
+        ("containers 1000, CPU", "read"): 4e-4,
+    }
+    spreads = dict.fromkeys(medians, 0.015)
+    sizes = {"containers": (1, 10, 1000)}
+    found = results(report, medians=medians, spreads=spreads, held=held, sizes=sizes)
+    assert report._containers(found).splitlines()[2:] == [
+        "| bare C | 200 µs | 1.00 | ± 1.5 % | 200 µs |  |  |",
+        "| read | 500 µs | 2.50 | ± 1.5 % | 400 µs | 1.0 KiB | 7 |",
+    ]
+
+
+def test_events_are_counted_by_the_second(benchmark):
+    report = benchmark("report")
+    medians = {("events", "bare C"): 40e-6, ("events", "recv"): 80e-6}
+    found = results(report, medians=medians, spreads=dict.fromkeys(medians, 0.1))
+    assert report._events(found).splitlines()[2:] == [
+        "| bare C | 1.00 µs | 1,000,000 | 1.00 | ± 10.0 % |",
+        "| recv | 2.00 µs | 500,000 | 2.00 | ± 10.0 % |",
+    ]
 
 
 def test_targets_are_judged_by_ratios(benchmark):
