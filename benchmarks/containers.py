@@ -239,8 +239,7 @@ def collect() -> Timer:
 
 def encode() -> Timer:
     """The text of samples that have been collected."""
-    from prometheus_client import CollectorRegistry
-    from prometheus_client.exposition import choose_encoder
+    from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.registry import Collector
 
     from pynetstrat.prometheus import ContainerCollector
@@ -254,8 +253,7 @@ def encode() -> Timer:
 
     registry = CollectorRegistry()
     registry.register(Collected())
-    text, _ = choose_encoder(_HEADERS["Accept"])
-    return python(partial(text, registry))
+    return python(partial(generate_latest, registry))
 
 
 SCRAPE = {

@@ -18,8 +18,8 @@ import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.exposition import gzip_accepted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 _CONNECTIONS = 32
 _PATIENCE = 5.0  # seconds
+
+# Of the two formats this takes half the time of OpenMetrics, which Prometheus prefers, and which
+# says nothing more of a counter.
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 _PAGE = b"""\
 <!DOCTYPE html>
@@ -150,18 +154,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer_metrics(self) -> None:
         self.server.expect(self.connection, math.inf)
         try:
-            encode, kind = choose_encoder(self.headers.get("Accept", ""))
-        except (TypeError, ValueError):
-            self.send_error(HTTPStatus.BAD_REQUEST, "Accept names a version that is not a number")
-            return
-        try:
-            body = encode(self.server.registry)
+            body = generate_latest(self.server.registry)
             self.server.note_failure()
         except Exception as error:
             self.server.note(f"metrics: {error!r}")
             self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
             return
-        self._answer(body, kind)
+        self._answer(body, _TEXT)
 
     def _answer(self, body: bytes, kind: str) -> None:
         self.server.expect(self.connection)
