@@ -1,0 +1,877 @@
+"""discovery.py on the real kernel: which containers there are, and their counters kept in step.
+
+Other processes of the machine come and go meanwhile: what is asked is about a test's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from errno import EACCES, EBADF, EMFILE, ENOENT, ENOTDIR
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import support
+from support import Links, inside
+from test_containers import end, seen, wire
+from test_run import AS_USER
+from wired import own_run
+
+import pynetstrat
+from pynetstrat import (
+    Container,
+    ContainerCounters,
+    HostCounters,
+    KernelError,
+    NetworkNamespace,
+    PermissionDeniedError,
+    discover,
+    discovery,
+)
+from pynetstrat.cli import sandbox
+
+NewNamespace = Callable[[], int]
+
+MS_BIND = 0x1000  # linux/mount.h
+CAP_SYS_PTRACE = 19
+ID, OTHER = "0123456789abcdef" * 4, "fedcba9876543210" * 4
+
+
+def inode(netns: int) -> int:
+    return os.fstat(netns).st_ino
+
+
+def found(netns: int, **options: int) -> list[Container]:
+    """What is discovered of a namespace."""
+    return [c for c in discover(**options).containers if c.inode == inode(netns)]
+
+
+def label(netns: int) -> str:
+    (container,) = found(netns)
+    return container.label
+
+
+def named(name: str) -> str:
+    return f"/run/netns/{name}"
+
+
+@contextlib.contextmanager
+def in_cgroup(pid: int, lines: str, folder: Path) -> Iterator[None]:
+    """The process is, as far as /proc/PID/cgroup shows it, in these cgroups."""
+    shown = folder / f"cgroup-{time.monotonic_ns()}"
+    shown.write_text(lines)
+    target = f"/proc/{pid}/cgroup"
+    support.mount(str(shown), Path(target), None, MS_BIND)
+    try:
+        yield
+    finally:
+        if Path(f"/proc/{pid}").exists():  # otherwise the mount went with it
+            support.unmount(target)
+
+
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lists these processes alone in /proc, in place of all that the machine has."""
+    listdir = os.listdir
+
+    def restrict(*pids: int) -> None:
+        entries = ["self", "net", *map(str, pids)]
+        monkeypatch.setattr(os, "listdir", lambda p: entries if p == "/proc" else listdir(p))
+
+    return restrict
+
+
+@pytest.fixture
+def run(_descriptors: None) -> Iterator[None]:
+    """An empty /run, where names of namespaces are files."""
+    with own_run():
+        yield
+
+
+@pytest.fixture
+def host(net: Links, run: None, only: Callable[..., None]) -> Iterator[HostCounters]:
+    """Counters of a host without containers."""
+    only()
+    with HostCounters() as counters:
+        yield counters
+
+
+# ---- names ----
+
+
+def test_a_named_namespace_is_found_by_its_name(run):
+    with NetworkNamespace.create("blue") as blue:
+        assert found(blue.fileno()) == [Container("blue", "/run/netns/blue", blue.id[1])]
+
+
+def test_a_namespace_without_a_name_or_process_is_not_found(new_namespace):
+    assert found(new_namespace()) == []
+
+
+def test_where_nobody_has_given_a_name_yet_there_are_none(run, only):
+    only()
+    assert discover() == pynetstrat.Discovery((), 0, 0)
+
+
+def test_of_several_names_the_first_in_alphabetical_order_counts(run):
+    with NetworkNamespace.create("b") as space:
+        for name in ("c", "a", "d"):
+            give_name(name, space.fileno())
+        assert found(space.fileno()) == [Container("a", "/run/netns/a", space.id[1])]
+
+
+def test_only_a_network_namespace_counts_as_one(run, only, tmp_path):
+    only()
+    with NetworkNamespace.create("blue"):
+        Path(named("file")).write_text("not a namespace")
+        Path(named("folder")).mkdir()
+        Path(named("dangling")).symlink_to("nowhere")
+        os.mkfifo(named("fifo"))
+        Path(named("uts")).touch()
+        support.mount("/proc/self/ns/uts", Path(named("uts")), None, MS_BIND)
+        try:
+            assert [container.label for container in discover().containers] == ["blue"]
+        finally:
+            support.unmount(named("uts"))
+
+
+def test_a_symbolic_link_to_a_namespace_is_a_name(run, only, new_namespace):
+    only()
+    netns = new_namespace()
+    with support.process_inside(netns) as process:
+        Path("/run/netns").mkdir()
+        Path(named("linked")).symlink_to(f"/proc/{process.pid}/ns/net")
+        assert found(netns) == [Container("linked", "/run/netns/linked", inode(netns))]
+
+
+def test_a_name_of_the_callers_own_namespace_is_left_out(net, run, only):
+    only()
+    with NetworkNamespace.create("blue"):
+        Path(named("own")).touch()
+        support.mount("/proc/thread-self/ns/net", Path(named("own")), None, MS_BIND)
+        assert [container.label for container in discover().containers] == ["blue"]
+
+
+HOSTILE = [b"a\nb", b"a\\nb", b"\xff\xfe", b"\\xff\\xfe", b"\x1b[31mred", b"x" * 255]
+HOSTILE += ["\u202egnp.exe".encode(), "\ud800".encode(errors="surrogatepass"), b'" label="']
+
+
+def test_a_hostile_name_becomes_a_printable_label_of_its_own(run, only):
+    only()
+    names = [os.fsdecode(name) for name in HOSTILE]
+    spaces = [NetworkNamespace.create(name) for name in names]
+    containers = discover().containers
+    assert {container.netns for container in containers} == set(map(named, names))
+    labels = [container.label for container in containers]
+    assert len(set(labels)) == len(HOSTILE)
+    for text in labels:
+        assert text.isprintable()
+        assert text.encode("utf-8")
+    for container in containers:
+        with NetworkNamespace.open(container.netns) as opened:
+            assert opened.id[1] == container.inode
+    for space in spaces:
+        space.close()
+
+
+# ---- processes ----
+
+
+def test_a_process_shows_its_namespace(new_namespace):
+    netns = new_namespace()
+    with support.process_inside(netns) as process:
+        number = inode(netns)
+        assert found(netns) == [Container(str(number), f"/proc/{process.pid}/ns/net", number)]
+    assert found(netns) == []
+
+
+def test_a_namespace_of_several_processes_is_found_once_by_the_lowest_pid(new_namespace):
+    netns = new_namespace()
+    with contextlib.ExitStack() as stack:
+        pids = [stack.enter_context(support.process_inside(netns)).pid for _ in range(3)]
+        (container,) = found(netns)
+    assert container.netns == f"/proc/{min(pids)}/ns/net"
+
+
+def test_the_calling_threads_own_namespace_is_left_out(new_namespace):
+    home, other = support.network_namespace(), new_namespace()
+    with support.process_inside(home), support.process_inside(other):
+        assert (found(home), len(found(other))) == ([], 1)
+        with inside(other):
+            assert (len(found(home)), found(other)) == (1, [])
+    os.close(home)
+
+
+def test_a_process_that_has_ended_but_was_not_waited_for_has_no_namespace(only):
+    process = subprocess.Popen(["true"])
+    try:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        only(process.pid)
+        assert discover() == pynetstrat.Discovery((), 0, 0)
+    finally:
+        process.wait()
+
+
+def test_a_process_that_is_gone_is_no_error(only):
+    process = subprocess.Popen(["true"])
+    process.wait()
+    only(process.pid)
+    assert discover() == pynetstrat.Discovery((), 0, 0)
+
+
+def test_processes_that_come_and_go_meanwhile_are_no_error(new_namespace):
+    netns = new_namespace()
+    loop = ["sh", "-c", "while :; do sh -c 'exit 0'; done"]
+    with inside(netns):
+        processes = [subprocess.Popen(loop, start_new_session=True) for _ in range(2)]
+    try:
+        number = str(inode(netns))
+        for _ in range(200):
+            assert [container.label for container in found(netns)] == [number]
+    finally:
+        for process in processes:
+            os.killpg(process.pid, 9)
+            process.wait()
+
+
+# ---- whose it may not be looked at ----
+
+SECRETIVE = """
+import ctypes, sys, time
+assert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0  # PR_SET_DUMPABLE
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_process_that_may_not_be_looked_at_is_counted_as_hidden(only, new_namespace):
+    with inside(new_namespace()):
+        command = [sys.executable, "-c", SECRETIVE]
+        secretive = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with secretive:
+        assert secretive.stdout.readline() == "ready\n"
+        only(secretive.pid)
+        with support.without(CAP_SYS_PTRACE), pytest.raises(PermissionError):
+            os.readlink(f"/proc/{secretive.pid}/ns/net")  # noqa: PTH115
+        with support.without(CAP_SYS_PTRACE):
+            assert discover() == pynetstrat.Discovery((), 1, 0)
+        ((container,), hidden, _) = (discover().containers, discover().hidden, 0)
+        assert (container.netns, hidden) == (f"/proc/{secretive.pid}/ns/net", 0)
+        secretive.kill()
+
+
+SHOW = """
+from pynetstrat import HostCounters
+with HostCounters() as counters:
+    found = counters.refresh()
+    print(found.hidden, *(container.inode for container in found.containers))
+    print(counters.read(), counters.refused)
+"""
+
+
+def test_a_user_without_capabilities_learns_how_many_processes_are_hidden(new_namespace):
+    netns = new_namespace()
+    with support.process_inside(netns):
+        done = support.python(AS_USER.replace("PREPARE", "pass"), sys.executable, "-c", SHOW)
+    assert done.stderr == ""
+    first, second = done.stdout.splitlines()
+    hidden, *inodes = map(int, first.split())
+    assert hidden >= 1
+    assert inode(netns) not in inodes
+    assert second == "{} {}"
+
+
+# ---- the ids of containers ----
+
+LABELS = [
+    # Docker: systemd, cgroupfs, and version 1 of cgroups
+    (f"0::/system.slice/docker-{ID}.scope\n", ID),
+    (f"0::/docker/{ID}\n", ID),
+    (f"12:pids:/docker/{ID}\n11:memory:/docker/{ID}\n0::/system.slice/docker.service\n", ID),
+    (f"2:cpu,cpuacct:/\n1:name=systemd:/docker/{ID}\n0::/\n", ID),
+    (f"0::/build.slice/docker-{ID}.scope/init\n", ID),
+    (f"0::/docker/buildkit/{ID}\n", ID),
+    # containerd below kubelet: systemd, cgroupfs, one of each; and nerdctl
+    (
+        "0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0a1b_2c.slice/"
+        f"cri-containerd-{ID}.scope\n",
+        ID,
+    ),
+    (f"4:memory:/kubepods/burstable/pod0a1b-2c/{ID}\n", ID),
+    (f"0::/kubelet/kubepods/besteffort/pod0a1b-2c/{ID}\n", ID),
+    (f"0::/system.slice/containerd.service/kubepods-pod0a1b.slice:cri-containerd:{ID}\n", ID),
+    (f"0::/default/{ID}\n", ID),
+    (f"0::/system.slice/nerdctl-{ID}.scope\n", ID),
+    # CRI-O
+    (f"0::/kubepods.slice/kubepods-pod0a1b.slice/crio-{ID}.scope\n", ID),
+    (f"0::/kubepods.slice/kubepods-pod0a1b.slice/crio-{ID}.scope/container\n", ID),
+    (f"8:cpuset:/kubepods/pod0a1b/crio-{ID}\n", ID),
+    # Podman
+    (f"0::/machine.slice/libpod-{ID}.scope/container\n", ID),
+    (f"0::/libpod_parent/libpod-{ID}\n", ID),
+    (
+        "0::/user.slice/user-1000.slice/user@1000.service/user.slice/"
+        f"libpod-{ID}.scope/container\n",
+        ID,
+    ),
+    # seen from within a cgroup namespace
+    (f"0::/../docker-{ID}.scope\n", ID),
+    (f"0::/../{ID}\n", ID),
+    (f"0::/../../pod0a1b/{ID}\n", ID),
+    (f"0::/../../../kubepods-pod0a1b.slice/cri-containerd-{ID}.scope\n", ID),
+    # containers in containers, and what a container may call its own cgroups
+    (f"0::/docker/{ID}/docker/{OTHER}\n", ID),
+    (f"0::/system.slice/docker-{ID}.scope/system.slice/docker-{OTHER}.scope\n", ID),
+    (f"0::/machine.slice/libpod-{ID}.scope/{OTHER}/..\n", ID),
+    (f"1:name=systemd:/docker/{ID}/x\n0::/docker/{OTHER}\n", ID),
+    (f"0::/docker/{ID}/{'d' * 3900}\n", ID),
+    # monitors, and what only looks like an id
+    (f"0::/machine.slice/libpod-conmon-{ID}.scope\n", None),
+    (f"0::/kubepods.slice/crio-conmon-{ID}.scope\n", None),
+    (f"0::/docker/{ID[1:]}\n", None),
+    (f"0::/docker/{ID}0\n", None),
+    (f"0::/docker/{ID.upper()}\n", None),
+    (f"0::/docker/{ID}.service\n", None),
+    (f"0::/x{ID}\n", None),
+    ("0::/\n", None),
+    ("0::/../..\n", None),
+    ("0::/user.slice/user-0.slice/session-1.scope\n", None),
+    ("", None),
+    (f"{'1:cpu:/' + 'd' * 4000}\n" * 20 + f"0::/docker/{ID}\n", None),  # more than is read
+]
+
+
+@pytest.mark.parametrize(("lines", "expected"), LABELS)
+def test_the_outermost_container_id_of_a_cgroup_is_the_label(
+    new_namespace, tmp_path, only, lines, expected
+):
+    netns = new_namespace()
+    with support.process_inside(netns) as process, in_cgroup(process.pid, lines, tmp_path):
+        only(process.pid)
+        assert label(netns) == (expected or str(inode(netns)))
+
+
+def test_a_cgroup_of_the_kernels_own_is_read(new_namespace):
+    """In a folder that the test makes in a cgroup file system, below the tests' own /sys."""
+    netns = new_namespace()
+    support.unmount("/sys")
+    try:
+        roots = [Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")]
+        root = next(path for path in roots if (path / "cgroup.procs").exists())
+        outer = root / f"docker-{ID}.scope"
+        inner = outer / f"docker-{OTHER}.scope"
+        try:
+            inner.mkdir(parents=True)
+        except OSError as error:
+            pytest.skip(f"no cgroup can be made here: {error}")
+        try:
+            with support.process_inside(netns) as process:
+                (inner / "cgroup.procs").write_text(str(process.pid))
+                assert label(netns) == ID
+        finally:
+            inner.rmdir()
+            outer.rmdir()
+    finally:
+        sandbox.mount_sysfs()
+
+
+def test_a_container_with_a_named_namespace_has_its_id_and_that_path(run, tmp_path):
+    with NetworkNamespace.create("cni-1") as space, contextlib.ExitStack() as stack:
+        process = stack.enter_context(support.process_inside(space.fileno()))
+        assert label(space.fileno()) == "cni-1"
+        stack.enter_context(in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path))
+        assert found(space.fileno()) == [Container(ID, "/run/netns/cni-1", space.id[1])]
+
+
+def test_of_the_containers_of_a_pod_that_of_the_lowest_pid_counts(new_namespace, tmp_path):
+    netns = new_namespace()
+    with contextlib.ExitStack() as stack:
+        pids = [stack.enter_context(support.process_inside(netns)).pid for _ in range(3)]
+        for pid, number in zip(sorted(pids)[1:], (ID, OTHER), strict=True):
+            stack.enter_context(in_cgroup(pid, f"0::/docker/{number}\n", tmp_path))
+        assert found(netns) == [Container(ID, f"/proc/{sorted(pids)[1]}/ns/net", inode(netns))]
+
+
+def test_no_more_than_four_processes_are_looked_at(new_namespace, tmp_path):
+    netns = new_namespace()
+    with contextlib.ExitStack() as stack:
+        pids = [stack.enter_context(support.process_inside(netns)).pid for _ in range(5)]
+        stack.enter_context(in_cgroup(max(pids), f"0::/docker/{ID}\n", tmp_path))
+        assert label(netns) == str(inode(netns))
+
+
+def test_an_id_is_not_believed_of_a_process_that_ends_or_moves_meanwhile(
+    new_namespace, monkeypatch, only
+):
+    """Between its cgroup being opened and read, its pid may have become another's."""
+    readlink = os.readlink
+    netns = new_namespace()
+    with support.process_inside(netns) as process:
+        only(process.pid)
+
+        def end(path: str) -> str:
+            target = readlink(path)
+            if asked:
+                process.kill()
+                process.wait()
+            asked.append(path)
+            return target
+
+        asked: list[str] = []
+        monkeypatch.setattr(os, "readlink", end)
+        assert label(netns) == str(inode(netns))
+        assert len(asked) == 2
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        answers = iter([f"net:[{inode(netns)}]", "net:[1]"])
+        monkeypatch.setattr(os, "readlink", lambda path: next(answers))
+        assert label(netns) == str(inode(netns))
+
+
+# ---- bounds and errors ----
+
+
+def test_what_is_beyond_the_limit_is_counted_once(run, only):
+    with contextlib.ExitStack() as stack:
+        spaces = [stack.enter_context(NetworkNamespace.create(f"n{n}")) for n in range(3)]
+        anonymous = stack.enter_context(NetworkNamespace.create())
+        inhabited = [*spaces, anonymous, anonymous]
+        only(*[stack.enter_context(support.process_inside(s.fileno())).pid for s in inhabited])
+        for limit, omitted in ((5, 0), (4, 0), (3, 1), (1, 3), (0, 4)):
+            pass_ = discover(limit=limit)
+            assert (len(pass_.containers), pass_.omitted) == (4 - omitted, omitted)
+        assert {c.label for c in discover(limit=3).containers} == {"n0", "n1", "n2"}
+
+
+@pytest.mark.parametrize("use", [discover, HostCounters])
+def test_a_negative_limit_is_an_error(use):
+    with pytest.raises(ValueError, match="limit must not be negative, not -1"):
+        use(limit=-1)
+
+
+def test_without_proc_the_error_says_what_is_needed(net):
+    with HostCounters() as counters:
+        support.mount("tmpfs", Path("/proc"), "tmpfs")
+        try:
+            for use in (discover, counters.refresh):
+                with pytest.raises(KernelError, match="/proc must be mounted") as caught:
+                    use()
+                assert caught.value.errno == ENOENT
+                assert caught.value.filename == "/proc/thread-self/ns/net"
+        finally:
+            support.unmount("/proc")
+        counters.refresh()
+
+
+def test_names_that_can_not_be_read_are_an_error(run):
+    Path("/run/netns").touch()
+    with pytest.raises(KernelError) as caught:
+        discover()
+    assert (caught.value.errno, caught.value.filename) == (ENOTDIR, "/run/netns")
+    Path("/run/netns").unlink()
+    Path("/run/netns").mkdir(mode=0)
+    with support.without(support.CAP_DAC_OVERRIDE, support.CAP_DAC_READ_SEARCH):
+        with pytest.raises(PermissionDeniedError) as caught:
+            discover()
+        assert (caught.value.errno, caught.value.filename) == (EACCES, "/run/netns")
+
+
+def test_too_few_descriptors_are_an_error_and_not_a_container_less(run):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with NetworkNamespace.create("blue"):
+        with Path("/dev/null").open() as lowest:
+            free = lowest.fileno()
+        for count in (0, 1):  # for the folder; for the namespace in it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free + count, before[1]))
+            try:
+                with pytest.raises(KernelError) as caught:
+                    discover()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            assert caught.value.errno == EMFILE
+
+
+# ---- counters in step ----
+
+
+def test_containers_that_appear_are_counted_and_those_that_vanish_are_not(net, host, only):
+    assert (host.refresh().containers, host.read()) == ((), {})
+    with NetworkNamespace.create("blue") as blue, NetworkNamespace.create() as other:
+        wire(net, blue.fileno(), "v0", 3)
+        wire(net, other.fileno(), "v1", 4)
+        with support.process_inside(other.fileno()) as process:
+            only(process.pid)
+            first, second = host.refresh().containers
+            assert (first.label, second.label) == ("blue", str(other.id[1]))
+            expected = {first: {"eth0": seen("eth0", 3)}, second: {"eth0": seen("eth0", 4)}}
+            assert host.read() == expected
+            assert host.refresh().containers == (first, second)
+            assert host.read() == expected
+        assert host.refresh().containers == (first,)
+        assert host.read() == {first: {"eth0": seen("eth0", 3)}}
+    NetworkNamespace.delete("blue")
+    assert (host.refresh().containers, host.read(), host.refused) == ((), {}, {})
+
+
+def test_a_container_that_is_known_is_not_looked_at_again(host, only, tmp_path, new_namespace):
+    netns = new_namespace()
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        with in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path):
+            (container,) = host.refresh().containers
+            assert container.label == ID
+        assert host.refresh().containers == (container,)
+        assert label(netns) == str(inode(netns))  # what a fresh look finds
+
+
+def test_a_container_is_counted_under_its_id_once_that_is_known(
+    net, host, only, tmp_path, new_namespace
+):
+    netns = new_namespace()
+    wire(net, netns, "v0", 5)
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        host.refresh()
+        assert [container.label for container in host.read()] == [str(inode(netns))]
+        with in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path):
+            host.refresh()
+            expected = Container(ID, f"/proc/{process.pid}/ns/net", inode(netns))
+            assert host.read() == {expected: {"eth0": seen("eth0", 5)}}
+
+
+def test_a_label_stays_as_long_as_the_process_that_it_came_from(
+    host, only, tmp_path, new_namespace
+):
+    netns = new_namespace()
+    with contextlib.ExitStack() as stack:
+        lower, higher = sorted(
+            (stack.enter_context(support.process_inside(netns)) for _ in range(2)),
+            key=lambda process: process.pid,
+        )
+        stack.enter_context(in_cgroup(lower.pid, f"0::/docker/{OTHER}\n", tmp_path))
+        stack.enter_context(in_cgroup(higher.pid, f"0::/docker/{ID}\n", tmp_path))
+        only(higher.pid)
+        assert [container.label for container in host.refresh().containers] == [ID]
+        only(lower.pid, higher.pid)
+        assert [container.label for container in host.refresh().containers] == [ID]
+        assert label(netns) == OTHER
+        higher.kill()
+        higher.wait()
+        assert [container.label for container in host.refresh().containers] == [OTHER]
+
+
+def give_name(name: str, netns: int) -> None:
+    Path(named(name)).touch()
+    support.mount(f"/proc/self/fd/{netns}", Path(named(name)), None, MS_BIND)
+
+
+@pytest.fixture
+def one_inode(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Every namespace with a name has this inode, as far as discovery sees.
+
+    The kernel uses one again at once, and which one depends on all that the machine is doing.
+    """
+    number = 4026531999
+    scandir = os.scandir
+
+    class Scan(list):  # as much of a scandir() as is used
+        def __enter__(self) -> Scan:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    def scan(path: str) -> Scan:
+        with scandir(path) as entries:
+            return Scan(map(same, entries))
+
+    def same(entry: os.DirEntry[str]) -> SimpleNamespace:
+        status = SimpleNamespace(st_ino=number, st_dev=entry.stat().st_dev)
+        return SimpleNamespace(name=entry.name, path=entry.path, stat=lambda: status)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    monkeypatch.setattr(NetworkNamespace, "id", property(lambda handle: (0, number)))
+    return number
+
+
+def test_a_namespace_with_the_name_and_the_inode_of_one_that_ended_is_another(net, host, one_inode):
+    with NetworkNamespace.create("blue") as blue:
+        wire(net, blue.fileno(), "v0", 3)
+    (container,) = host.refresh().containers
+    assert container == Container("blue", "/run/netns/blue", one_inode)
+    assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+    delete_and_wait("blue")
+    with NetworkNamespace.create("blue") as blue:
+        wire(net, blue.fileno(), "v1", 4, "eth1")
+        assert host.read() == {}
+        assert host.refresh().containers == (container,)
+        assert host.read() == {container: {"eth1": seen("eth1", 4)}}
+
+
+def delete_and_wait(name: str) -> None:
+    """Deletes the name of a namespace that nothing else holds, and waits until it has ended."""
+    with NetworkNamespace.open(name) as opened:
+        descriptor = os.dup(opened.fileno())
+    NetworkNamespace.delete(name)
+    end(descriptor)
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Has something happen after the next look at the host, before what it found is taken in."""
+    look = discovery._look
+
+    def look_and_act(*arguments: object) -> object:
+        result = look(*arguments)
+        monkeypatch.setattr(discovery, "_look", look)
+        act()
+        return result
+
+    monkeypatch.setattr(discovery, "_look", look_and_act)
+
+
+def test_an_inode_that_is_used_again_within_a_refresh_is_put_right_by_the_next(
+    net, host, one_inode, monkeypatch
+):
+    with NetworkNamespace.create("blue") as blue:
+        wire(net, blue.fileno(), "v0", 3)
+    host.refresh()
+
+    def act() -> None:
+        delete_and_wait("blue")
+        with NetworkNamespace.create("blue") as blue:
+            wire(net, blue.fileno(), "v1", 4, "eth1")
+
+    meanwhile(monkeypatch, act)
+    (container,) = host.refresh().containers
+    assert host.read() == {}
+    assert host.refresh().containers == (container,)
+    assert host.read() == {container: {"eth1": seen("eth1", 4)}}
+
+
+def test_an_inode_that_another_name_has_by_now_is_put_right_at_once(
+    net, host, one_inode, monkeypatch
+):
+    with NetworkNamespace.create("blue") as blue:
+        wire(net, blue.fileno(), "v0", 3)
+    (before,) = host.refresh().containers
+    original = ContainerCounters.gone
+
+    def gone(self: ContainerCounters) -> list[object]:
+        ended = original(self)
+        delete_and_wait("blue")
+        with NetworkNamespace.create("red") as red:
+            wire(net, red.fileno(), "v1", 4, "eth1")
+        return ended
+
+    monkeypatch.setattr(ContainerCounters, "gone", gone)
+    (container,) = host.refresh().containers
+    assert (before.label, container.label) == ("blue", "red")
+    assert host.read() == {container: {"eth1": seen("eth1", 4)}}
+    monkeypatch.undo()
+
+
+def test_a_path_that_leads_elsewhere_by_now_is_not_taken_in(net, host, monkeypatch):
+    blue, other = NetworkNamespace.create("blue"), NetworkNamespace.create()
+    wire(net, blue.fileno(), "v0", 3)
+    wire(net, other.fileno(), "v1", 4)
+
+    def act() -> None:
+        NetworkNamespace.delete("blue")
+        give_name("blue", other.fileno())
+
+    meanwhile(monkeypatch, act)
+    host.refresh()
+    assert (host.read(), host.refused) == ({}, {})
+    host.refresh()
+    expected = Container("blue", "/run/netns/blue", other.id[1])
+    assert host.read() == {expected: {"eth0": seen("eth0", 4)}}
+    blue.close()
+    other.close()
+
+
+def test_a_pid_that_is_another_containers_by_now_does_not_give_its_label(
+    net, host, only, tmp_path, new_namespace, monkeypatch
+):
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    with support.process_inside(netns) as process, contextlib.ExitStack() as stack:
+        only(process.pid)
+        stack.enter_context(in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path))
+        again = in_cgroup(process.pid, f"0::/docker/{OTHER}\n", tmp_path)
+        meanwhile(monkeypatch, lambda: stack.enter_context(again))
+        host.refresh()
+        assert (host.read(), host.refused) == ({}, {})
+        host.refresh()
+        expected = Container(OTHER, f"/proc/{process.pid}/ns/net", inode(netns))
+        assert host.read() == {expected: {"eth0": seen("eth0", 3)}}
+
+
+def test_what_ends_between_being_found_and_taken_in_is_not_refused(host, only, monkeypatch):
+    with NetworkNamespace.create("blue"), NetworkNamespace.create() as other:
+        with support.process_inside(other.fileno()) as process:
+            only(process.pid)
+
+            def act() -> None:
+                NetworkNamespace.delete("blue")
+                process.kill()
+                process.wait()
+
+            meanwhile(monkeypatch, act)
+            assert len(host.refresh().containers) == 2
+        assert (host.read(), host.refused) == ({}, {})
+
+
+def test_a_namespace_that_may_not_be_entered_is_refused_and_tried_again_within_eight_refreshes(
+    net, host, monkeypatch
+):
+    """Not at each, since it takes longer than all the rest of a refresh."""
+    opened = []
+    original = NetworkNamespace.open
+    monkeypatch.setattr(NetworkNamespace, "open", lambda p: opened.append(p) or original(p))
+    with NetworkNamespace.create("blue") as blue:
+        wire(net, blue.fileno(), "v0", 3)
+        with support.without(support.CAP_SYS_ADMIN):
+            (container,) = host.refresh().containers
+            error = host.refused[container]
+            assert isinstance(error, PermissionDeniedError)
+            assert "CAP_SYS_ADMIN" in str(error)
+            for _ in range(7):
+                host.refresh()
+                assert list(host.refused) == [container]
+            del opened[:]
+            for _ in range(16):
+                host.refresh()
+            assert opened == ["/run/netns/blue"] * 2
+            assert host.read() == {}
+        for _ in range(8):
+            host.refresh()
+        assert (host.refused, host.read()) == ({}, {container: {"eth0": seen("eth0", 3)}})
+
+
+def test_one_that_is_refused_does_not_keep_the_others_from_being_counted(net, host, monkeypatch):
+    add = ContainerCounters.add
+    trouble = KernelError(EMFILE, "socket")
+
+    def refuse(self: ContainerCounters, key: Container, netns: NetworkNamespace) -> None:
+        if key.label == "blue":
+            raise trouble
+        add(self, key, netns)
+
+    monkeypatch.setattr(ContainerCounters, "add", refuse)
+    spaces = [NetworkNamespace.create(name) for name in ("blue", "red")]
+    host.refresh()
+    assert {key.label: error for key, error in host.refused.items()} == {"blue": trouble}
+    assert [container.label for container in host.read()] == ["red"]
+    monkeypatch.undo()
+    host.refresh()  # at once: what was in the way may be over
+    assert host.refused == {}
+    assert sorted(container.label for container in host.read()) == ["blue", "red"]
+    for space in spaces:
+        space.close()
+
+
+def test_a_refresh_that_is_interrupted_is_made_good_by_the_next(host, monkeypatch):
+    add = ContainerCounters.add
+
+    def interrupt(self: ContainerCounters, key: Container, netns: NetworkNamespace) -> None:
+        add(self, key, netns)
+        raise KeyboardInterrupt
+
+    with NetworkNamespace.create("blue"):
+        monkeypatch.setattr(ContainerCounters, "add", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            host.refresh()
+        assert host.read() == {}
+        monkeypatch.undo()
+        host.refresh()
+        assert [container.label for container in host.read()] == ["blue"]
+
+
+def test_at_the_limit_what_is_counted_already_stays(net, run, only):
+    only()
+    with HostCounters(limit=2) as counters, contextlib.ExitStack() as stack:
+        for name in ("b", "c"):
+            stack.enter_context(NetworkNamespace.create(name))
+        kept = set(counters.refresh().containers)
+        stack.enter_context(NetworkNamespace.create("a"))
+        pass_ = counters.refresh()
+        assert (set(pass_.containers), pass_.omitted) == (kept, 1)
+        NetworkNamespace.delete("b")
+        counters.refresh()
+        counters.refresh()  # the place is free once its end is known
+        assert sorted(container.label for container in counters.read()) == ["a", "c"]
+
+
+def test_another_namespace_can_be_the_hosts(net, run, only, new_namespace):
+    only()
+    with NetworkNamespace.create("host") as host, NetworkNamespace.create("blue") as blue:
+        with inside(host.fileno()), Links() as links:
+            wire(links, blue.fileno(), "v0", 3)
+        with HostCounters(netns="host") as counters:
+            (container,) = counters.refresh().containers
+            assert container.label == "blue"
+            assert counters.read() == {container: {"eth0": seen("eth0", 3)}}
+
+
+def test_threads_that_refresh_and_read_take_turns(net, host):
+    with NetworkNamespace.create("blue") as blue:
+        wire(net, blue.fileno(), "v0", 3)
+        expected = {host.refresh().containers[0]: {"eth0": seen("eth0", 3)}}
+
+        def work() -> None:
+            for _ in range(50):
+                host.refresh()
+                assert host.read() == expected
+
+        support.run_threads(*[work] * 4)
+
+
+def test_containers_that_come_and_go_are_never_shown_with_anothers_numbers(net, host):
+    """Each has traffic of its own; inodes and ids are used again all the time."""
+    rounds, alive = 60, 6
+    shown = 0
+    living: list[int] = []
+    for number in range(rounds):
+        with NetworkNamespace.create(f"c{number}") as space:
+            wire(net, space.fileno(), f"v{number}", number)
+        living.append(number)
+        if len(living) > alive:
+            NetworkNamespace.delete(f"c{living.pop(0)}")
+        host.refresh()
+        for container, interfaces in host.read().items():
+            assert interfaces == {"eth0": seen("eth0", int(container.label[1:]))}
+            shown += 1
+    assert shown > rounds * alive // 2
+
+
+def test_it_keeps_no_descriptor_of_a_container(host):
+    before = support.descriptors()
+    with NetworkNamespace.create("blue"):
+        pass
+    host.refresh()
+    assert len(host.read()) == 1
+    assert support.descriptors() == before
+
+
+def test_what_was_closed_is_not_used_again(net):
+    counters = HostCounters()
+    assert "of 0 containers: open" in repr(counters)
+    counters.close()
+    counters.close()
+    for use in (counters.refresh, counters.read):
+        with pytest.raises(KernelError, match="this HostCounters is closed") as caught:
+            use()
+        assert caught.value.errno == EBADF
+    assert "closed" in repr(counters)
+
+
+def test_a_namespace_that_is_none_can_not_be_the_hosts():
+    with pytest.raises(KernelError):
+        HostCounters(netns="/dev/null")
+    assert "closed" in repr(HostCounters.__new__(HostCounters))
