@@ -346,7 +346,8 @@ class _Pass:
             label, pid = next(filter(itemgetter(0), ids), ("", ""))
         inode = int(link[5:-1])
         if space.name:
-            label = label or _printable(space.name)
+            # Different names never come out alike.
+            label = label or escape(space.name.replace("\\", "\\\\"))
             return Container(label, f"{native.RUN_NETNS}/{space.name}", inode), pid
         return Container(label or str(inode), f"/proc/{pid or space.pids[0]}/ns/net", inode), pid
 
@@ -379,9 +380,3 @@ def _is_netns(path: str) -> bool:
             return False
         raise
     return True
-
-
-def _printable(name: str) -> str:
-    """A name as a label. Different names never come out alike."""
-    raw = os.fsencode(name).replace(b"\\", b"\\\\")
-    return escape(raw.decode("utf-8", "backslashreplace"))

@@ -158,7 +158,8 @@ def test_a_name_of_the_callers_own_namespace_is_left_out(net, run, only):
         assert [container.label for container in discover().containers] == ["blue"]
 
 
-HOSTILE = [b"a\nb", b"a\\nb", b"\xff\xfe", b"\\xff\\xfe", b"\x1b[31mred", b"x" * 255]
+HOSTILE = [b"\xa0", "\xa0".encode(), b"\\xa0"]  # which look alike once escaped carelessly
+HOSTILE += [b"a\nb", b"a\\nb", b"\xff\xfe", b"\\xff\\xfe", b"\x1b[31mred", b"x" * 255]
 HOSTILE += ["\u202egnp.exe".encode(), "\ud800".encode(errors="surrogatepass"), b'" label="']
 
 
