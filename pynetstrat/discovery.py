@@ -67,8 +67,9 @@ class Discovery:
 
     Attributes:
         containers: each namespace once.
-        hidden: how many processes there are whose namespace may not be looked at.
-        omitted: how many namespaces were left out since they were more than `limit`.
+        hidden: the number of processes whose namespace may not be looked at. Those that /proc does
+            not list at all (hidepid=2) are not counted.
+        omitted: the number of namespaces that were left out since there are more than `limit`.
     """
 
     containers: tuple[Container, ...]
@@ -81,19 +82,22 @@ def discover(*, limit: int = 10_000) -> Discovery:
 
     The calling thread's own is left out. A namespace is labelled with the id of a container of
     Docker, containerd, CRI-O or Podman where the cgroup of one of its processes has one; otherwise
-    with its name in /run/netns, the first in alphabetical order; otherwise with its inode. Of
-    several ids in a cgroup's path the outermost one counts, and of several processes the one with
-    the lowest pid: four of them are looked at.
+    with its name in /run/netns, the first in alphabetical order; otherwise with its inode.
 
-    A label is for people to read: whoever may make cgroups of any name outside of containers can
-    have that of another. The inode is that of one namespace as long as that lives.
+    Of several ids in a cgroup's path the outermost one counts: what a container makes below its own
+    cgroup is the container's. The four processes with the lowest pids are looked at in that order;
+    in a pod the first is, as a rule, that of the sandbox.
+
+    A label is for people to read: namespaces can share one, and a user who may make cgroups outside
+    of containers can choose one. The inode is one namespace's as long as that lives.
 
     Parameters:
         limit: how many namespaces to find; names come before processes, and low pids first.
 
     Raises:
         ValueError: the limit is negative.
-        KernelError: /proc is not that of the caller's pid namespace, or something can't be read.
+        KernelError: there is no /proc in which the caller itself can be seen, or something can't
+            be read.
     """
     return _look(None, _check(limit), {})[0]
 
@@ -216,10 +220,10 @@ class HostCounters(Guarded):
         except BaseException as error:
             self._known.pop(link, None)
             counters.discard(container)
-            if not isinstance(error, NetstratError):
+            if not isinstance(error, KernelError):
                 raise
-            ended = isinstance(error, KernelError) and error.errno in (ENOENT, ESRCH)
-            return None if ended else error
+            error.filename = container.netns  # also where its descriptor was what failed
+            return None if error.errno in (ENOENT, ESRCH) else error
         return None
 
 
@@ -243,20 +247,18 @@ def _look(own: str | None, limit: int, known: Found) -> tuple[Discovery, Found]:
     try:
         here = os.stat(_OWN)  # noqa: PTH116  # no file system path
     except OSError as error:
-        hint = "/proc must be mounted, and be that of the caller's pid namespace"
+        hint = "/proc must be mounted, and be of a pid namespace that the caller is in"
         raise KernelError(error.errno or 0, "stat", hint=hint, filename=_OWN) from None
-    now = _Pass(own or _link(here.st_ino), limit, known)
+    scan = _Pass(own or _link(here.st_ino), limit, known)
     try:
-        now.find_names(here.st_dev)
-        now.find_processes()
-        found = {link: now.describe(link) for link in now.spaces}
-    except KernelError:
-        raise
+        scan.find_names(here.st_dev)
+        scan.find_processes()
+        found = {link: scan.describe(link) for link in scan.spaces}
     except OSError as error:
         kind = PermissionDeniedError if isinstance(error, PermissionError) else KernelError
         raise kind(error.errno or 0, "read", filename=error.filename) from None
     containers = tuple(container for container, _ in found.values())
-    return Discovery(containers, now.hidden, len(now.omitted)), found
+    return Discovery(containers, scan.hidden, len(scan.omitted)), found
 
 
 class _Space:
@@ -372,11 +374,12 @@ def _identify(pid: str, link: str) -> str:
 
 
 def _is_netns(path: str) -> bool:
-    """Whether it is a network namespace: nsfs has all kinds."""
+    """Whether it is a network namespace: nsfs has all kinds.
+
+    What can't be opened counts as one: it is reported rather than lost.
+    """
     try:
         native.open_path(path).close()
     except KernelError as error:
-        if error.errno in (EINVAL, ENOENT):
-            return False
-        raise
+        return error.errno not in (EINVAL, ENOENT)
     return True

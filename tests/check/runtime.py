@@ -17,7 +17,7 @@ from typing import Any
 
 from wired import add_bridge, dumps
 
-from pynetstrat import Batch, NetworkNamespace, RtnetlinkSocket
+from pynetstrat import Batch, HostCounters, NetworkNamespace, RtnetlinkSocket
 
 BUNDLE = Path(sys.argv[1])
 COMMAND = str(Path(sys.executable).with_name("pynetstrat"))
@@ -67,10 +67,10 @@ def bundle(networks: object, *command: str) -> None:
     (BUNDLE / "config.json").write_text(json.dumps(configuration))
 
 
-def identifier() -> str:
+def identifier(chosen: str = "") -> str:
     """A new container's: cgroups of the whole machine are named after it."""
     done["containers"] += 1
-    return f"pynetstrat-{os.getpid()}-{done['containers']}"
+    return chosen or f"pynetstrat-{os.getpid()}-{done['containers']}"
 
 
 def run(networks: object, *command: str) -> subprocess.CompletedProcess[str]:
@@ -80,10 +80,10 @@ def run(networks: object, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextlib.contextmanager
-def running(networks: object) -> Iterator[str]:
+def running(networks: object, container: str = "") -> Iterator[str]:
     """A container that sleeps; killed in the end, if it is there still."""
     bundle(networks, "sleep", "600")
-    container = identifier()
+    container = identifier(container)
     log = BUNDLE / "log"
     with log.open("w") as output:
         command = ["runc", "run", "--detach", "--bundle", str(BUNDLE), container]
@@ -226,6 +226,23 @@ def test_a_malicious_annotation_gets_nothing(before: object) -> None:
                 hook("poststop", given)
                 assert (dumps(), dumps(netns)) == there, wish
             ping(victim)
+    assert dumps() == before
+
+
+def test_containers_are_discovered_by_their_ids_and_counted(before: object) -> None:
+    first, second = f"{os.getpid():064x}", f"{1 << 200 | os.getpid():064x}"
+    with HostCounters() as counters:
+        with running([LOOPBACK, veth(2)], first), running([LOOPBACK, veth(3)], second):
+            ping(first, "10.9.0.3")
+            found = counters.refresh()
+            assert {first, second} <= {container.label for container in found.containers}
+            read = {container.label: read for container, read in counters.read().items()}
+            for label in (first, second):
+                eth0 = read[label]["eth0"]
+                assert eth0.rx_packets >= 1 <= eth0.tx_packets, eth0
+        labels = {container.label for container in counters.refresh().containers}
+        assert not {first, second} & labels
+        assert not {first, second} & {container.label for container in counters.read()}
     assert dumps() == before
 
 
