@@ -17,20 +17,21 @@ from .netns import NetworkNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .arguments import Netns
     from .containers import ContainerTable
     from .counters import NetworkInterface
 
-    # What is known of namespaces, by their links: the container, and the process that its id comes
-    # from ("": it has none).
-    Found = dict[str, tuple["Container", str]]
+    # What is known of namespaces, by their links: the container, the process that its id comes from
+    # ("": it has none), and all that were there to be looked at for one.
+    Found = dict[str, tuple["Container", str, list[str]]]
 
 _OWN = "/proc/thread-self/ns/net"
 _CGROUP_SIZE = 65536  # what is read of a cgroup file: 16 lines with a path of 4,096 bytes
 _LOOKED_AT = 4  # processes of a namespace, for the id of a container: each takes 15 us
-_PATIENCE = 8  # refreshes from one attempt to enter a namespace that was denied to the next
+_PATIENCE = 8  # refreshes from one attempt that was in vain to the next
 
 # A part of a cgroup's path that stands for a container. In order: Docker, containerd, CRI-O, Podman
 # and nerdctl with the systemd driver (the same without ".scope" is the cgroupfs driver of some);
@@ -99,7 +100,7 @@ def discover(*, limit: int = 10_000) -> Discovery:
         KernelError: there is no /proc in which the caller itself can be seen, or something can't
             be read.
     """
-    return _look(None, _check(limit), {})[0]
+    return _look(None, _check(limit), {}, lambda _inode: True)[0]
 
 
 class HostCounters(Guarded):
@@ -142,7 +143,8 @@ class HostCounters(Guarded):
         """Looks for containers: takes in what appeared, lets go of what vanished.
 
         A container keeps its label as long as the process that it came from is in its namespace.
-        One whose label or path changes is another `Container` from then on.
+        Where no process had an id, they are looked at again when there are others, and at every
+        eighth refresh. One whose label or path changes is another `Container` from then on.
 
         Raises: as `discover`.
         """
@@ -183,15 +185,15 @@ class HostCounters(Guarded):
         for ended in gone:
             self._known.pop(_link(ended.inode), None)
             counters.discard(ended)
-        discovery, found = _look(self._own, self._limit, self._known)
-        for link, (container, _pid) in list(self._known.items()):
+        discovery, found = _look(self._own, self._limit, self._known, self._is_due)
+        for link, (container, *_) in list(self._known.items()):
             if link not in found or found[link][0] != container:
                 counters.discard(container)
                 del self._known[link]
         refused = {}
-        for link, (container, pid) in found.items():
+        for link, (container, pid, pids) in found.items():
             if link in self._known:
-                self._known[link] = container, pid
+                self._known[link] = container, pid, pids
                 continue
             error = self._add(counters, link, container, pid)
             if error is not None:
@@ -204,8 +206,7 @@ class HostCounters(Guarded):
     ) -> NetstratError | None:
         """Takes a container in, unless it has ended since it was found; why that can't be done."""
         before = self.refused.get(container)
-        waits = (self._refreshes + container.inode) % _PATIENCE  # not all of them at once
-        if isinstance(before, PermissionDeniedError) and waits:
+        if isinstance(before, PermissionDeniedError) and not self._is_due(container.inode):
             return before
         try:
             with NetworkNamespace.open(container.netns) as namespace:
@@ -215,7 +216,7 @@ class HostCounters(Guarded):
                 if pid and _identify(pid, link) != container.label:
                     return None
                 counters.discard(container)  # which a refresh that was interrupted may have left
-                self._known[link] = container, pid
+                self._known[link] = container, pid, []
                 counters.add(container, namespace)
         except BaseException as error:
             self._known.pop(link, None)
@@ -223,8 +224,14 @@ class HostCounters(Guarded):
             if not isinstance(error, KernelError):
                 raise
             error.filename = container.netns  # also where its descriptor was what failed
-            return None if error.errno in (ENOENT, ESRCH) else error
+            # Of a name that is being deleted the file is left for a moment.
+            ended = error.errno in (ENOENT, ESRCH) or not _is_netns(container.netns)
+            return None if ended else error
         return None
+
+    def _is_due(self, inode: int) -> bool:
+        """Whether to try again what was in vain before; not all of them at once."""
+        return (self._refreshes + inode) % _PATIENCE == 0
 
 
 def _check(limit: int) -> int:
@@ -236,13 +243,17 @@ def _check(limit: int) -> int:
 # ---- one pass ----
 
 
-def _look(own: str | None, limit: int, known: Found) -> tuple[Discovery, Found]:
+def _look(
+    own: str | None, limit: int, known: Found, is_due: Callable[[int], bool]
+) -> tuple[Discovery, Found]:
     """One pass over the names and the processes.
 
     Parameters:
         own: the link of the host's namespace; None: the calling thread's.
         limit: how many namespaces to find.
         known: what was found by an earlier pass and lives.
+        is_due: whether to look once more for the id of a namespace, by its inode, in which the same
+            processes had none before: one may have been put into a container's cgroup since.
     """
     try:
         here = os.stat(_OWN)  # noqa: PTH116  # no file system path
@@ -253,11 +264,11 @@ def _look(own: str | None, limit: int, known: Found) -> tuple[Discovery, Found]:
     try:
         scan.find_names(here.st_dev)
         scan.find_processes()
-        found = {link: scan.describe(link) for link in scan.spaces}
+        found = {link: scan.describe(link, is_due) for link in scan.spaces}
     except OSError as error:
         kind = PermissionDeniedError if isinstance(error, PermissionError) else KernelError
         raise kind(error.errno or 0, "read", filename=error.filename) from None
-    containers = tuple(container for container, _ in found.values())
+    containers = tuple(container for container, *_ in found.values())
     return Discovery(containers, scan.hidden, len(scan.omitted)), found
 
 
@@ -337,21 +348,26 @@ class _Pass:
             space = self.spaces[link] = _Space()
         return space
 
-    def describe(self, link: str) -> tuple[Container, str]:
+    def describe(
+        self, link: str, is_due: Callable[[int], bool]
+    ) -> tuple[Container, str, list[str]]:
         """What is to be known of a namespace that was found."""
-        space = self.spaces[link]
-        container, pid = self._known.get(link, (None, ""))
+        space, inode = self.spaces[link], int(link[5:-1])
+        container, pid, pids = self._known.get(link, (None, "", []))
         if container is not None and pid in space.pids:
             label = container.label
+        elif container is not None and not pid and pids == space.pids and not is_due(inode):
+            label = ""
         else:
             ids = ((_identify(pid, link), pid) for pid in space.pids)
             label, pid = next(filter(itemgetter(0), ids), ("", ""))
-        inode = int(link[5:-1])
         if space.name:
             # Different names never come out alike.
             label = label or escape(space.name.replace("\\", "\\\\"))
-            return Container(label, f"{native.RUN_NETNS}/{space.name}", inode), pid
-        return Container(label or str(inode), f"/proc/{pid or space.pids[0]}/ns/net", inode), pid
+            path = f"{native.RUN_NETNS}/{space.name}"
+        else:
+            path = f"/proc/{pid or space.pids[0]}/ns/net"
+        return Container(label or str(inode), path, inode), pid, space.pids
 
 
 def _link(inode: int) -> str:

@@ -551,6 +551,43 @@ def test_a_container_is_counted_under_its_id_once_that_is_known(
             assert host.read() == {expected: {"eth0": seen("eth0", 5)}}
 
 
+def test_where_no_id_was_found_the_same_processes_are_looked_at_once_in_eight_refreshes(
+    host, only, tmp_path, new_namespace, monkeypatch
+):
+    netns = new_namespace()
+    looks = []
+    identify = discovery._identify
+    monkeypatch.setattr(discovery, "_identify", lambda *a: looks.append(a) or identify(*a))
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        host.refresh()
+        host.refresh()  # from now on it is known who was looked at
+        looks.clear()
+        for _ in range(8):
+            host.refresh()
+        assert len(looks) == 1
+        with in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path):
+            for _ in range(8):
+                host.refresh()
+            assert [container.label for container in host.refresh().containers] == [ID]
+
+
+def test_where_no_id_was_found_another_process_is_looked_at_at_once(
+    host, only, tmp_path, new_namespace
+):
+    netns = new_namespace()
+    with contextlib.ExitStack() as stack:
+        without, of_container = (
+            stack.enter_context(support.process_inside(netns)).pid for _ in range(2)
+        )
+        only(without)
+        for _ in range(3):
+            host.refresh()
+        stack.enter_context(in_cgroup(of_container, f"0::/docker/{ID}\n", tmp_path))
+        only(without, of_container)
+        assert [container.label for container in host.refresh().containers] == [ID]
+
+
 def test_a_label_stays_as_long_as_the_process_that_it_came_from(
     host, only, tmp_path, new_namespace
 ):
@@ -730,6 +767,14 @@ def test_what_ends_between_being_found_and_taken_in_is_not_refused(host, only, m
 
             meanwhile(monkeypatch, act)
             assert len(host.refresh().containers) == 2
+        assert (host.read(), host.refused) == ({}, {})
+
+
+def test_a_name_of_which_only_the_file_is_left_is_not_refused(host, monkeypatch):
+    """As between the two steps of `ip netns delete`."""
+    with NetworkNamespace.create("blue"):
+        meanwhile(monkeypatch, lambda: support.unmount("/run/netns/blue"))
+        assert len(host.refresh().containers) == 1
         assert (host.read(), host.refused) == ({}, {})
 
 
