@@ -4,8 +4,10 @@
  * knows what the messages are about.
  *
  * A message counts as a reply only if it carries the sequence number of the request and, where the
- * socket hears notifications, its port: a notification may carry any sequence number, that of the
- * request of another process which caused it, but its port is then that of the other's socket.
+ * socket hears notifications, its port, and was sent to no group. A notification may carry the
+ * sequence number and the port of the request that caused it; and where that was made in another
+ * namespace (NLM_F_ECHO of a link made there, or of a pair deleted), both may be equal to ours: the
+ * port of a process's first socket in each namespace is the process's id.
  */
 #include "internal.h"
 
@@ -108,10 +110,10 @@ static int start(struct exchange *exchange, struct netstrat_error *error)
 
 static int is_reply(const struct exchange *exchange, const struct netstrat_message *message)
 {
-    uint32_t port = exchange->sock->port;
+    const struct netstrat_socket *sock = exchange->sock;
 
     return message->sequence - exchange->first < exchange->count &&
-           (port == 0 || message->port == port);
+           (sock->port == 0 || (sock->datagram_groups == 0 && message->port == sock->port));
 }
 
 /* The next reply in the datagram: 1; 0: it holds no more of them; -EBADMSG. All else goes to

@@ -491,9 +491,11 @@ struct netstrat_socket {
     uint32_t port;       /* the socket's own port id; 0: not known, and not needed */
     unsigned char *buffer; /* where datagrams are received; may be replaced between calls */
     size_t buffer_size;
-    size_t needed;         /* after -EMSGSIZE: the size of the buffer that the answer takes */
-    int all_namespaces;    /* 1: see netstrat_socket_hear_all */
-    int32_t datagram_nsid; /* of the namespace that the newest datagram is about; -1: this one */
+    size_t needed;            /* after -EMSGSIZE: the size of the buffer that the answer takes */
+    int all_namespaces;       /* 1: see netstrat_socket_hear_all */
+    int32_t datagram_nsid;    /* of the namespace that the newest datagram is about; -1: this one */
+    uint32_t datagram_groups; /* a bit for the group that it was sent to, up to the 32nd; 0: it was
+                               * sent to this socket alone */
     /* Called when a signal interrupts a wait, and every 100 ms of one (a signal that comes just
      * before it interrupts nothing), if not NULL; non-zero ends the call with -EINTR. */
     int (*interrupted)(void *context);

@@ -235,6 +235,7 @@ int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_rest *dat
             datagram->at = sock->buffer;
             datagram->left = whole < sock->buffer_size ? whole : sock->buffer_size;
             datagram->missing = whole - datagram->left;
+            sock->datagram_groups = sender.nl_groups;
             return 0;
         }
         if (length >= 0)

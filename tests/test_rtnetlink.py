@@ -788,6 +788,32 @@ def test_an_interface_that_moves_away_and_back(net, rtnetlink, new_namespace):
     assert rtnetlink.dump_stats()["v2"] == support.view("v2", 2)
 
 
+def test_a_notification_with_our_own_port_and_number_is_not_the_answer(net, new_namespace):
+    """It is due to a socket of this process elsewhere: the kernel gives both the process's id."""
+    blue = new_namespace()
+    with support.inside(blue), support.Links() as links:
+        support.add_patterned(links, 5)
+    with (
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as elsewhere,
+        RtnetlinkSocket(blue) as rtnetlink,
+    ):
+        elsewhere.bind((os.getpid(), 0))
+        rtnetlink.get_stats("lo")  # from now on it hears notifications
+        for number, call in enumerate((rtnetlink.get_stats, rtnetlink.get_link)):
+            sequence = rtnetlink._native._sock.sequence + 1
+            body = support._link() + support._name(f"br{number}")
+            body += support._attribute(support.IFLA_NET_NS_FD, struct.pack("=i", blue))
+            body += support._attribute(support.IFLA_LINKINFO, support._attribute(1, b"bridge"))
+            flags = 0x600 | 8 | 4 | 1  # NLM_F_CREATE, _EXCL, _ECHO, _ACK, _REQUEST
+            header = struct.pack("=IHHII", 16 + len(body), 16, flags, sequence, 0)
+            elsewhere.send(header + body)
+            assert struct.unpack_from("=i", elsewhere.recv(4096), 16) == (0,)
+            found = call("v5")
+            assert found.name == "v5"
+            if call == rtnetlink.get_stats:
+                assert found == support.view("v5", 5)
+
+
 def test_a_port_that_leaves_its_bridge_is_still_there(net, rtnetlink):
     """The kernel then reports a deletion: of the port, in the family of bridges."""
     support.add_patterned(net, 2)

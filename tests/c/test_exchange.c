@@ -30,6 +30,7 @@ enum { FD = 77, KERNEL = 0, STRANGER = 4711, OWN_PORT = 42, QUEUE = 64 };
 struct datagram {
     struct bytes bytes;
     uint32_t sender;
+    uint32_t groups;
     sa_family_t family;
     socklen_t address_size;
     size_t cut; /* bytes of it that do not fit: they are announced, and not there */
@@ -144,6 +145,7 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
     memset(&sender, 0, sizeof sender);
     sender.nl_family = datagram->family;
     sender.nl_pid = datagram->sender;
+    sender.nl_groups = datagram->groups;
     memcpy(address, &sender, sizeof sender);
     *address_size = datagram->address_size;
     there = datagram->bytes.length < size ? datagram->bytes.length : size;
@@ -243,6 +245,7 @@ static struct datagram *queue(uint32_t sender)
     CHECK(fake.count <= QUEUE);
     datagram->bytes.length = 0;
     datagram->sender = sender;
+    datagram->groups = 0;
     datagram->family = AF_NETLINK;
     datagram->address_size = sizeof(struct sockaddr_nl);
     datagram->cut = 0;
@@ -1036,6 +1039,22 @@ static void test_notifications_are_told_from_the_answer_by_the_port(void)
     /* Without watching, the port is not known; the number decides. */
     prepare(answer_beside_notifications);
     CHECK(netstrat_link_get(&sock, "x", &link_, NULL, &error) == 0 && link_.index == 8);
+}
+
+static void answer_beside_a_lookalike(void)
+{
+    say_link(KERNEL, fake.sequence, OWN_PORT, 8, "other");
+    fake.queue[(fake.first + fake.count - 1) % QUEUE].groups = 1;
+    say_link(KERNEL, fake.sequence, OWN_PORT, 5, "five");
+}
+
+static void test_what_a_group_is_sent_is_not_the_answer(void)
+{
+    prepare(answer_beside_a_lookalike);
+    watch_links(0);
+    CHECK(netstrat_link_get(&sock, "x", &link_, NULL, &error) == 0 && link_.index == 5);
+    CHECK(watch.count == 1 && changes[0].index == 8);
+    CHECK(sock.datagram_groups == 0);
 }
 
 static void answer_with_echo(void)
@@ -1977,6 +1996,7 @@ int main(void)
     test_the_receive_queue_is_as_large_as_it_may_be();
 
     test_notifications_are_told_from_the_answer_by_the_port();
+    test_what_a_group_is_sent_is_not_the_answer();
     test_the_echo_of_a_change_is_a_change_and_not_its_ack();
     test_lost_notifications_are_owned_up_to();
     test_a_notification_that_was_cut_off_is_a_lost_change_and_not_a_failure();

@@ -449,7 +449,7 @@ def failures() -> Iterator[tuple[str, bytes]]:
 
 def exchanges(datagrams: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     """Queues for the socket layer: the call, options, events."""
-    kernel, answer, stranger, cut, failure, short = range(6)
+    kernel, answer, stranger, cut, failure, short, group = range(7)
 
     def event(kind: int, data: bytes) -> bytes:
         return bytes([kind]) + struct.pack("<H", len(data)) + data
@@ -481,6 +481,8 @@ def exchanges(datagrams: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     yield "query", call(1, event(stranger, datagrams["link-0"]), event(kernel, b"x"), link)
     yield "query-cut", call(1, event(cut, b""))
     yield "query-short-sender", call(1, event(short, b""), link)
+    yield "query-beside-a-group", call(1, event(group, watched[3:]), watched, options=1)
+    yield "query-echoed", call(1, event(group, datagrams["link-0"]))
     yield "query-interrupted", call(1, event(failure, b"\0"), link, options=2)
     yield "link", call(2, event(failure, b"\0"), link)
     yield "link-sent-again", call(2, event(failure, b"\1"), link, fate=3)

@@ -53,6 +53,7 @@ enum event_kind {
     CUT,
     FAILURE,
     SHORT_SENDER,
+    FROM_GROUP, /* as ANSWER, but sent to a group: where the socket has joined, it answers nothing */
     KINDS
 };
 
@@ -198,6 +199,7 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
     memset(&from, 0, sizeof from);
     from.nl_family = AF_NETLINK;
     from.nl_pid = kind == FROM_STRANGER ? 4242 : 0;
+    from.nl_groups = kind == FROM_GROUP;
     memcpy(sender, &from, sizeof from);
     if (kind == SHORT_SENDER)
         *sender_size = sizeof from - 4;
@@ -208,7 +210,7 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
         length = fits;
         read_again((const unsigned char *)buffer, size, fits + BUFFER + 1 - size);
     }
-    if (kind == ANSWER) {
+    if (kind == ANSWER || kind == FROM_GROUP) {
         for (at = 0; at < fits && fits - at >= sizeof(struct nlmsghdr);) {
             struct nlmsghdr header;
 
@@ -220,7 +222,7 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
             at += (header.nlmsg_len + 3U) & ~3U;
         }
     }
-    if (kind == FROM_KERNEL || kind == ANSWER)
+    if (kind == FROM_KERNEL || kind == ANSWER || (kind == FROM_GROUP && !model.port))
         read_again((const unsigned char *)buffer, fits, length - fits);
     at = length;
     if (kind == FAILURE) {

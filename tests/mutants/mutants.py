@@ -171,7 +171,9 @@ MUTANTS = [
         "1",
         "sequence numbers",
     ),
-    ("exchange.c", "(port == 0 || message->port == port)", "1", "port of a reply"),
+    ("exchange.c", " && message->port == sock->port", "", "port of a reply"),
+    ("exchange.c", "sock->datagram_groups == 0 && ", "", "what a group is sent is not a reply"),
+    ("socket.c", "            sock->datagram_groups = sender.nl_groups;\n", "", "which group it was"),
     ("exchange.c", " || results[item] != NETSTRAT_PENDING", "", "an ack counts once"),
     (
         "exchange.c",
