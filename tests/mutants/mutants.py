@@ -173,7 +173,12 @@ MUTANTS = [
     ),
     ("exchange.c", " && message->port == sock->port", "", "port of a reply"),
     ("exchange.c", "sock->datagram_groups == 0 && ", "", "what a group is sent is not a reply"),
-    ("socket.c", "            sock->datagram_groups = sender.nl_groups;\n", "", "which group it was"),
+    (
+        "socket.c",
+        "            sock->datagram_groups = sender.nl_groups;\n",
+        "",
+        "which group it was",
+    ),
     ("exchange.c", " || results[item] != NETSTRAT_PENDING", "", "an ack counts once"),
     (
         "exchange.c",
