@@ -16,6 +16,10 @@
 
 /* ---- the links of a namespace ---- */
 
+/* How often a dump is repeated where the links change all the while: a container that sees to that
+ * must not keep everybody waiting for its numbers. */
+enum { MOST_RESTLESS = 3 };
+
 /* The ends of a dump, in the caller's arrays; those that do not fit are only counted. */
 struct ends {
     int32_t nsid;
@@ -78,7 +82,7 @@ int netstrat_ends_dump(struct netstrat_socket *sock, int32_t nsid, int32_t own, 
         (void)netstrat_batch_dump_links(&batch, 1);
     else
         (void)netstrat_batch_dump_links_at(&batch, nsid);
-    code = netstrat_dump(sock, &batch, add_end, &to, error);
+    code = netstrat_dump_restless(sock, &batch, MOST_RESTLESS, add_end, &to, error);
     return code < 0 ? code : (int)to.count;
 }
 

@@ -12,6 +12,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/socket.h>
 
 #include <linux/netlink.h>
@@ -455,11 +456,12 @@ static int dump_once(struct exchange *exchange, const struct receiver *to,
     return code;
 }
 
-/* All tries but their end: 0, a failure, or -EAGAIN after the last one. */
-static int dump_until_settled(struct exchange *exchange, const struct receiver *to,
+/* All tries: 0, a failure (-EAGAIN after the last of them), or 1 once `most` of them were
+ * inconsistent, each whole by itself. */
+static int dump_until_settled(struct exchange *exchange, int most, const struct receiver *to,
                               struct netstrat_error *error)
 {
-    int tries;
+    int tries, inconsistent = 0;
 
     for (tries = 0; tries < NETSTRAT_MAX_TRIES; tries++) {
         int code = to->each(NULL, to->context);
@@ -476,6 +478,8 @@ static int dump_until_settled(struct exchange *exchange, const struct receiver *
             (void)netstrat_socket_drain(exchange->sock);
             return code;
         }
+        if (code == 1 && ++inconsistent == most)
+            return 1;
         prepared = prepare_retry(exchange, error);
         if (prepared < 0)
             return prepared;
@@ -483,9 +487,9 @@ static int dump_until_settled(struct exchange *exchange, const struct receiver *
     return netstrat_fail_request(error, -EAGAIN, type_of(exchange, 0));
 }
 
-int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
-                  int (*each)(const struct netstrat_message *message, void *context), void *context,
-                  struct netstrat_error *error)
+int netstrat_dump_restless(struct netstrat_socket *sock, struct netstrat_batch *batch, int most,
+                           int (*each)(const struct netstrat_message *message, void *context),
+                           void *context, struct netstrat_error *error)
 {
     struct exchange exchange;
     struct receiver to;
@@ -495,7 +499,14 @@ int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
         return code;
     to.each = each;
     to.context = context;
-    return dump_until_settled(&exchange, &to, error);
+    return dump_until_settled(&exchange, most, &to, error);
+}
+
+int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
+                  int (*each)(const struct netstrat_message *message, void *context), void *context,
+                  struct netstrat_error *error)
+{
+    return netstrat_dump_restless(sock, batch, INT_MAX, each, context, error);
 }
 
 /* Where netstrat_dump_copy puts the messages. */

@@ -228,4 +228,14 @@ NETSTRAT_PRIVATE void netstrat_socket_notify(struct netstrat_socket *sock,
 /* Empties the queue, its messages going to `notified`. */
 NETSTRAT_PRIVATE int netstrat_socket_drain(struct netstrat_socket *sock);
 
+/* ---- what exchange.c gives to containers.c ---- */
+
+/* netstrat_dump(), which takes what changes all the time as it is: 1 once the kernel has marked
+ * `most` dumps as inconsistent. The messages are then those of the last one, which ran to its end:
+ * each was true when it was made, but one of a link that was there all the while may be missing. */
+NETSTRAT_PRIVATE int
+netstrat_dump_restless(struct netstrat_socket *sock, struct netstrat_batch *batch, int most,
+                       int (*each)(const struct netstrat_message *message, void *context),
+                       void *context, struct netstrat_error *error);
+
 #endif

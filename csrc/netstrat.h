@@ -687,6 +687,8 @@ int netstrat_counters_dump_by_name(struct netstrat_socket *sock, struct netstrat
  * namespace has for itself, by which the kernel says in this dump that a peer is there. Returns how
  * many there are; where that is more than `room`, only the first `room` are written. -EINVAL: there
  * is no such namespace, or none any more. -EBADMSG also where the kernel is older than Linux 4.15.
+ * Where links come and go all the while, the third dump counts, consistent or not: each link is
+ * then as it was at some moment of the call.
  *
  * A link with so many alternative names that it takes more than 32 KiB does not fit the dump of
  * another namespace, which then ends before it as if that were all. netstrat_end_get gets it.

@@ -1371,6 +1371,38 @@ static void test_an_inconsistent_dump_is_repeated_16_times(void)
     CHECK(dump_counters(ROWS) == 1 && fake.sends == 3);
 }
 
+/* Of one link in each try, which is lost in the first ones and never consistent. */
+static void answer_restless_dump(void)
+{
+    if (step++ < good_from) {
+        say_errno(ENOBUFS);
+        return;
+    }
+    put_link(&queue(KERNEL)->bytes, RTM_NEWLINK, NLM_F_MULTI | 0x10, fake.sequence, OWN_PORT,
+             (int32_t)step, "one");
+    put_done(&queue(KERNEL)->bytes, 0, fake.sequence, code_of_dump);
+}
+
+static void test_ends_that_never_settle_are_those_of_the_third_whole_dump(void)
+{
+    struct netstrat_end ends[ROWS];
+
+    prepare_dump(answer_dump, 2);
+    CHECK(netstrat_ends_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == 3);
+    CHECK(fake.sends == 3 && ends[2].index == 3);
+    prepare_dump(answer_restless_dump, 0);
+    CHECK(netstrat_ends_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == 1);
+    CHECK(fake.sends == 3 && indexes[0] == 3 && ends[0].index == 3);
+    prepare_dump(answer_restless_dump, 5);
+    CHECK(netstrat_ends_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == 1);
+    CHECK(fake.sends == 8 && ends[0].index == 8 && rows[0].rx_packets == 801);
+    prepare_dump(answer_restless_dump, 1000);
+    CHECK(netstrat_ends_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == -EAGAIN);
+    prepare_dump(answer_restless_dump, 0);
+    code_of_dump = -ENOMEM; /* it was marked, and did not run to its end */
+    CHECK(netstrat_ends_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == -ENOMEM);
+}
+
 static void answer_lossy_dump(void)
 {
     if (step++ < good_from) {
@@ -2012,6 +2044,7 @@ int main(void)
     test_a_dump_fills_rows_and_counts_those_without_room();
     test_a_dump_by_name_takes_both_from_the_same_message();
     test_an_inconsistent_dump_is_repeated_16_times();
+    test_ends_that_never_settle_are_those_of_the_third_whole_dump();
     test_a_dump_whose_replies_were_lost_is_repeated_16_times();
     test_a_dump_waits_for_one_that_was_given_up();
     test_done_may_carry_a_failure();

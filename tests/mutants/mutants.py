@@ -171,6 +171,9 @@ MUTANTS = [
         "1",
         "sequence numbers",
     ),
+    ("exchange.c", "code == 1 && ++inconsistent == most", "0", "dumps that never settle"),
+    ("exchange.c", "++inconsistent == most", "inconsistent == most", "how many that never settle"),
+    ("exchange.c", "if (code == 1 && ++incons", "if (++incons", "lost replies are not counted"),
     ("exchange.c", " && message->port == sock->port", "", "port of a reply"),
     ("exchange.c", "sock->datagram_groups == 0 && ", "", "what a group is sent is not a reply"),
     (
