@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EAGAIN, EINVAL
+from errno import EAGAIN, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM
 
 from ._native import Namespace
 from ._native.containers import Containers, Ends, Sources, Table
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _OWN = -1  # in place of an id: the host's own namespace
 _TRIES = 8  # of a reading during which the host's links come and go by the thousand
+_SHORT = (EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM)  # of descriptors, threads or memory
 
 
 class ContainerTable:
@@ -64,25 +65,25 @@ class _Space:
     Attributes:
         nsid: the id that the host's namespace has for it as long as it lives.
         identity: device, inode and cookie.
-        keys: of the containers that it is the namespace of.
-        paths: by which it was given: the way to know it again where notifications were lost.
+        keys: of the containers that it is the namespace of, each with the path that it was given
+            by, or None: the way to know the namespace again.
         ends: its links as they were last dumped.
-        refreshed: the number of the reading in which they were.
+        dumped: the try in which they were.
     """
 
-    __slots__ = ("ends", "identity", "keys", "nsid", "paths", "refreshed")
+    __slots__ = ("dumped", "ends", "identity", "keys", "nsid")
 
-    def __init__(self, nsid: int, identity: tuple[int, int, int | None]) -> None:
+    def __init__(
+        self, nsid: int, identity: tuple[int, int, int | None], ends: Ends, dumped: int
+    ) -> None:
         self.nsid = nsid
         self.identity = identity
-        self.keys: dict[Hashable, None] = {}
-        self.paths: list[Any] = []
-        self.ends: Ends | None = None
-        self.refreshed = 0
+        self.keys: dict[Hashable, Any] = {}
+        self.ends = ends
+        self.dumped = dumped
 
     def is_visited(self) -> bool:
         """Whether it has links of which the host's counters say nothing."""
-        assert self.ends is not None
         return self.nsid != _OWN and not all(peer for _, peer, _ in self.ends.links)
 
 
@@ -92,10 +93,11 @@ class _Plan:
     Attributes:
         keys, names, identities: of the rows.
         here: the sources among the host's counters.
-        indexes: whose the links of the host's namespace are that take part.
+        indexes: the links of the host's namespace that take part.
         visits, sources: the namespaces that have to be asked themselves, and the sources there.
         all: the keys, those of containers without a row included.
         one_each: whether each has exactly one row.
+        lost: whose links have no row, since what was dumped may not be of them.
     """
 
     __slots__ = (
@@ -104,36 +106,47 @@ class _Plan:
         "identities",
         "indexes",
         "keys",
+        "lost",
         "names",
         "one_each",
         "sources",
         "visits",
     )
 
-    def __init__(self, who: dict[Hashable, _Space], dumped: Rows | None, without: set[int]) -> None:
+    def __init__(
+        self, who: dict[Hashable, _Space], rows: Rows, dumped: int, went: dict[int, int]
+    ) -> None:
+        """Makes one.
+
+        Parameters:
+            rows, dumped: the host's counters, and the try in which they were dumped.
+            went: the tries in which links of the host's namespace were found to have gone. What
+                was dumped before the end of that try may be of the one that went, or of another
+                that has its index now.
+        """
         keys: list[Hashable] = []
         names: list[str] = []
         identities: list[Hashable] = []
         here: list[tuple[int, int, bool]] = []
         there: dict[_Space, list[tuple[int, int, bool]]] = {}
-        self.indexes: dict[int, _Space] = {}
+        self.lost: set[_Space] = set()
+        place = {index: at for at, index in enumerate(rows.indexes())}
         for key, space in who.items():
-            assert space.ends is not None
+            oldest = min(dumped, space.dumped)
             for index, peer, name in space.ends.links:
                 source = index if space.nsid == _OWN else peer
-                if source in without:
-                    continue
-                if source:
-                    self.indexes[source] = space
+                if not source:
+                    there.setdefault(space, []).append((index, len(keys), False))
+                elif source in place and went.get(source, -1) < oldest:
                     here.append((source, len(keys), space.nsid != _OWN))
                 else:
-                    there.setdefault(space, []).append((index, len(keys), False))
+                    self.lost.add(space)
+                    continue
                 keys.append(key)
                 names.append(name)
                 identities.append((space.identity, index, peer))
-        if dumped is not None:  # in its order they are found at once
-            place = {index: at for at, index in enumerate(dumped.indexes())}
-            here.sort(key=lambda source: place.get(source[0], dumped.count))
+        here.sort(key=lambda source: place[source[0]])  # in this order they are found at once
+        self.indexes = {source[0] for source in here}
         self.keys, self.names, self.all = tuple(keys), tuple(names), tuple(who)
         self.identities = tuple(identities)
         self.one_each = self.keys == self.all
@@ -173,27 +186,35 @@ class ContainerCounters(Guarded):
     """
 
     __slots__ = (
+        "_began",
+        "_doubted",
         "_ended",
-        "_indexes",
+        "_pairs",
         "_plan",
-        "_reading",
         "_spaces",
         "_stale",
+        "_try",
         "_unsure",
+        "_went",
         "_where",
         "_who",
     )
 
     def __init__(self, *, netns: Netns | None = None, timeout: float = 5.0) -> None:
         milliseconds = to_milliseconds(timeout)
+        # A signal handler may raise anywhere: so what is found out is noted before what led to it
+        # is let go of, and to find it out again does no harm.
         self._spaces: dict[int, _Space] = {}  # by nsid
-        self._stale: set[_Space] = set()  # something may have happened to their links
         self._who: dict[Hashable, _Space] = {}  # those that live
         self._ended: dict[Hashable, None] = {}
+        self._doubted: set[_Space] = set()  # they may have ended
+        self._stale: set[_Space] = set()  # something may have happened to their links
+        self._went: dict[int, int] = {}  # links of the host's, and the try in which that was heard
+        self._try = 0  # of all readings
+        self._began = 1  # the first try whose dumps this reading may rely on
         self._plan: _Plan | None = None
-        self._indexes: dict[int, _Space] = {}  # the newest plan's
-        self._reading = 0
-        self._unsure = False  # whether the links of all have been found since something changed
+        self._unsure: set[_Space] = set()  # their last dumps may not have had all of their links
+        self._pairs: dict[int, list[int]] | None = None  # indexes of other ends by nsid
         native = Containers(netns, milliseconds)
         self._where = native.namespace
         self._guard(native)
@@ -234,13 +255,15 @@ class ContainerCounters(Guarded):
 
         def work(native: Containers, _: object) -> None:
             self._ended.pop(key, None)
-            space = self._who.pop(key, None)
-            if space is not None:
-                del space.keys[key]
-                if not space.keys:
-                    del self._spaces[space.nsid]
-                    self._stale.discard(space)
-                self._plan = None
+            space = self._who.get(key)
+            if space is None:
+                return
+            # As one: the interpreter looks for signals after calls, and not after these.
+            self._plan = None
+            del self._who[key], space.keys[key]
+            if not space.keys:
+                del self._spaces[space.nsid]
+                self._forget(space)
 
         self._turn(work, "discard")
 
@@ -294,73 +317,89 @@ class ContainerCounters(Guarded):
         if key in self._who or key in self._ended:
             raise ValueError(f"key {key!r} is taken")
         namespace = settle(Namespace(netns))
-        status = os.fstat(namespace.fd)
-        identity = (status.st_dev, status.st_ino, cookie(namespace.fd))
+        identity = _identity(namespace)
         nsid = _OWN if identity[:2] == native.id else native.assign_nsid(namespace.fd)
-        # What ended before this namespace got its id has been reported before the answer.
+        # What ended before this namespace got its id has been reported before the answer, but for
+        # one that is just about to be.
         self._heed_ended(native)
         space = self._spaces.get(nsid)
         if space is not None and space.identity != identity:
             self._end(space)
             space = None
         if space is None:
-            space = _Space(nsid, identity)
-            space.ends = native.dump_ends(nsid, None)
-            if space.ends is None:  # which can't be: its descriptor is open
+            ends = native.dump_ends(nsid, None)
+            if ends is None:  # which can't be: its descriptor is open
                 raise KernelError(EINVAL, "RTM_GETLINK", filename=namespace.shown)
-            self._unsure = True
-            self._spaces[nsid] = space
-        if isinstance(netns, (str, bytes, os.PathLike)):
-            space.paths.append(netns)
-        space.keys[key] = None
-        self._who[key] = space
+            space = _Space(nsid, identity, ends, self._try)
+            self._unsure.add(space)
+        path = netns if isinstance(netns, (str, bytes, os.PathLike)) else None
+        # As one: the interpreter looks for signals after calls, and not after these.
         self._plan = None
+        self._spaces[nsid] = space
+        space.keys[key] = path
+        self._who[key] = space
+        native.ended.hear()  # the end of one that had the id before: this one lives
+        self._heed_ended(native, space)
 
     def _end(self, space: _Space) -> None:
         """The namespace is no more."""
         self._plan = None
-        self._stale.discard(space)
+        for key in space.keys:
+            if self._who.get(key) is space:
+                self._ended[key] = None
+                del self._who[key]
+        self._forget(space)
+
+    def _forget(self, space: _Space) -> None:
+        for marked in (self._doubted, self._stale, self._unsure):
+            marked.discard(space)
         if self._spaces.get(space.nsid) is space:
             del self._spaces[space.nsid]
-        for key in space.keys:
-            del self._who[key]
-            self._ended[key] = None
 
-    def _heed_ended(self, native: Containers) -> None:
-        """Ends the namespaces whose ids the kernel has taken back."""
-        if not native.ended.any():
-            return
-        nsids, _ = native.ended.peek()
-        if nsids is None:
-            for space in list(self._spaces.values()):
-                if not self._is_there(native, space):
-                    self._end(space)
-        else:
-            for nsid in nsids:
+    def _heed_ended(self, native: Containers, held: _Space | None = None) -> None:
+        """Ends the namespaces whose ids the kernel has taken back.
+
+        Parameters:
+            held: lives, since a descriptor of it is open.
+        """
+        while native.ended.any() or self._doubted:
+            nsids, _ = native.ended.peek()
+            for nsid in self._spaces if nsids is None else nsids:
                 if nsid in self._spaces:
-                    self._end(self._spaces[nsid])
-        native.ended.clear()
+                    self._doubted.add(self._spaces[nsid])
+            native.ended.clear()
+            for space in list(self._doubted):
+                if space is held or self._is_there(native, space):
+                    self._doubted.discard(space)
+                else:
+                    self._end(space)
 
     def _is_there(self, native: Containers, space: _Space) -> bool:
         """Whether a namespace still lives, as far as one of its paths shows it.
 
-        Where notifications were lost nothing else does: its id may be another's by now.
+        The kernel takes an id back a moment before it reports that, and may have given it anew by
+        then: what is reported may be the end of the one that had it before. And where such reports
+        were lost, nothing but the path shows who is who.
         """
         if space.nsid == _OWN:
             return True
-        for path in space.paths:
+        if space.identity[2] is None:  # inodes are used again at once
+            return False
+        for path in space.keys.values():
             try:
-                namespace = settle(Namespace(path))
-                status = os.fstat(namespace.fd)
-                identity = (status.st_dev, status.st_ino, cookie(namespace.fd))
-            except OSError:
+                namespace = settle(Namespace(path)) if path is not None else None
+                if namespace is None or _identity(namespace) != space.identity:
+                    continue
+            except OSError as error:
+                if error.errno in _SHORT:
+                    raise
                 continue
-            if identity == space.identity and native.get_nsid(namespace.fd) == space.nsid:
+            if native.get_nsid(namespace.fd) == space.nsid:
                 return True
         return False
 
-    def _heed_links(self, native: Containers) -> set[int] | None:
-        """Marks what is stale; the indexes of the host's links that went, None: some were lost."""
+    def _heed_links(self, native: Containers) -> None:
+        """Marks what is stale, and notes which links of the host's went."""
         elsewhere = native.elsewhere
         if elsewhere is None or elsewhere.any():
             nsids = elsewhere.peek()[0] if elsewhere is not None else None
@@ -370,29 +409,21 @@ class ContainerCounters(Guarded):
             if elsewhere is not None:
                 elsewhere.clear()
         if not native.links.any():
-            return set()
+            return
+        self._pairs = None
         indexes, changed = native.links.peek()
-        own = self._spaces.get(_OWN)
-        if own is not None and (changed or indexes != []):
-            self._stale.add(own)
         if indexes is None:
             self._stale.update(self._spaces.values())
-        else:
-            concerned = (self._indexes[index] for index in indexes if index in self._indexes)
-            # Some may have ended, or been let go of, since.
-            self._stale.update(s for s in concerned if self._spaces.get(s.nsid) is s)
+            self._began = self._try + 1
+        elif _OWN in self._spaces and (changed or indexes):
+            self._stale.add(self._spaces[_OWN])
+        for index in indexes or ():
+            self._went[index] = self._try
         native.links.clear()
-        return None if indexes is None else set(indexes)
 
     def _due(self) -> list[_Space]:
         """Those whose links have to be dumped: each once a reading at most."""
-        return [space for space in self._stale if space.refreshed != self._reading]
-
-    def _refresh(self, native: Containers) -> None:
-        """Dumps the links of the namespaces that are stale."""
-        for space in self._due():
-            self._unsure = True
-            self._visit(native, space)
+        return [space for space in self._stale if space.dumped < self._began]
 
     def _visit(self, native: Containers, space: _Space) -> None:
         """Dumps the links of a namespace."""
@@ -400,67 +431,69 @@ class ContainerCounters(Guarded):
         if ends is None:
             self._end(space)
             return
+        if ends is not space.ends or space in self._stale:
+            self._unsure.add(space)
+        self._take(space, ends)
+        space.dumped = self._try
         self._stale.discard(space)
-        space.refreshed = self._reading
-        if ends is not space.ends:
-            self._take(space, ends)
 
-    def _take(self, space: _Space, ends: Ends | None) -> None:
-        if ends is None:
-            self._end(space)
-            return
-        space.ends = ends
-        self._plan = None
-        self._unsure = True
+    def _take(self, space: _Space, ends: Ends) -> None:
+        if ends is not space.ends:
+            self._plan = None
+            space.ends = ends
 
     def _find_hidden(self, native: Containers) -> None:
         """Adds the ends of pairs that a container's own dump did not have.
 
         A container can give a link so many alternative names that a dump ends before it, silently;
         but the host's end of the pair says that it is there. What has no end here can be hidden so
-        until it changes.
+        until it changes, and a pair's end while it goes from container to container.
         """
-        hidden: dict[int, list[int]] = {}
-        had = {
-            (space.nsid, index)
-            for space in self._spaces.values()
-            if space.ends is not None
-            for index, _, _ in space.ends.links
-        }
-        for nsid, index in native.dump_pairs():
-            if nsid in self._spaces and (nsid, index) not in had:
-                hidden.setdefault(nsid, []).append(index)
-        for nsid, indexes in hidden.items():
-            space = self._spaces[nsid]
-            assert space.ends is not None
-            ends = native.add_hidden(nsid, space.ends, indexes)
-            if ends is not space.ends:
+        pairs = self._pairs
+        if pairs is None:
+            pairs = {}
+            for nsid, index in native.dump_pairs():
+                pairs.setdefault(nsid, []).append(index)
+            self._pairs = pairs
+        for space in list(self._unsure):
+            ends = native.add_hidden(space.nsid, space.ends, pairs.get(space.nsid, []))
+            if ends is None:
+                self._end(space)
+            else:
                 self._take(space, ends)
-        self._unsure = False
+            self._unsure.discard(space)
 
     def _read_all(self, native: Containers) -> tuple[_Plan, Table]:
         """One reading.
 
-        The links first, as far as something happened to them; then the counters; then a look at
-        what has happened meanwhile, after which all is done again where a namespace is concerned
-        that was not refreshed yet. So whose links are which is as of a moment within this call, as
-        the counters are, and a container that changes all the time takes one dump of its links.
+        The links first, as far as something happened to them; then the counters; then those links
+        to which something has happened meanwhile, each container's once a reading, so that one
+        that changes all the time is taken as it was found. So whose links are which is as of a
+        moment within this call, as the counters are. Links whose counters were not among those
+        that were dumped make for another try.
         """
-        self._reading += 1
-        for _ in range(_TRIES):
-            self._refresh(native)
+        self._hear(native)
+        self._began = self._try + 1
+        for left in reversed(range(_TRIES)):
+            self._try = dumped = self._try + 1
+            for space in self._due():
+                self._visit(native, space)
             plan = self._plan
             rows = native.dump_stats(lasting=False) if plan is None or plan.here.count else None
             for space in self._visited() if plan is None else plan.visits:
-                self._visit(native, space)
+                if space.dumped != dumped:
+                    self._visit(native, space)
             if self._unsure:
                 self._find_hidden(native)
-            native.hear()
-            self._heed_ended(native)
-            went = self._heed_links(native)
-            if went is None or self._due():
-                continue
-            found = self._fill(rows, went)
+            self._hear(native)
+            while self._began <= dumped and (due := self._due()):
+                self._try += 1
+                for space in due:
+                    self._visit(native, space)
+                self._hear(native)
+            if self._began > dumped:
+                continue  # what was lost may have been about anything that was dumped
+            found = self._fill(rows, dumped, left == 0)
             if found is not None:
                 return found
         raise KernelError(EAGAIN, "RTM_GETSTATS", hint="the host's interfaces came and went")
@@ -468,31 +501,45 @@ class ContainerCounters(Guarded):
     def _visited(self) -> list[_Space]:
         return [space for space in self._spaces.values() if space.is_visited()]
 
-    def _fill(self, rows: Rows | None, went: set[int]) -> tuple[_Plan, Table] | None:
-        """The table of what was dumped; None: the host's counters are needed, and were not dumped.
+    def _hear(self, native: Containers) -> None:
+        native.hear()
+        self._heed_ended(native)
+        self._heed_links(native)
+
+    def _fill(self, rows: Rows | None, dumped: int, last: bool) -> tuple[_Plan, Table] | None:
+        """The table of what was dumped; None: there has to be another try.
 
         Parameters:
-            went: links of the host's namespace that were deleted since whose they are was found
-                out: what the dump has of them may be another's.
+            rows, dumped: as for `_Plan`.
+            last: whether there is none, so that rows without counters are left out.
         """
         plan = self._plan
+        if plan is not None and plan.indexes.isdisjoint(self._went):
+            table = Table(len(plan.keys))
+            if rows is not None and plan.here.pick_rows(rows, table) != plan.here.count:
+                plan = None
+        else:
+            plan = None
         if plan is None:
-            plan = self._plan = _Plan(self._who, rows, set())
-            self._indexes = plan.indexes
-        if plan.here.count and rows is None:
-            return None
-        table = Table(len(plan.keys))
-        lost = went & plan.indexes.keys() if went else went
-        if lost or (rows is not None and plan.here.pick_rows(rows, table) != plan.here.count):
-            assert rows is not None
-            lost |= plan.indexes.keys() - set(rows.indexes())
-            for index in lost:
-                self._stale.add(plan.indexes[index])
             self._plan = None
-            plan = _Plan(self._who, rows, lost)
+            if rows is None:
+                return None
+            plan = _Plan(self._who, rows, dumped, self._went)
+            for space in plan.lost:
+                self._stale.add(space)
+                space.dumped = -1  # so that it is due
+            if not plan.lost:
+                self._plan = plan
+            elif not last:
+                return None
             table = Table(len(plan.keys))
             plan.here.pick_rows(rows, table)
         for space, sources in zip(plan.visits, plan.sources, strict=True):
-            assert space.ends is not None
             space.ends.pick(sources, table)
+        self._went.clear()
         return plan, table
+
+
+def _identity(namespace: Namespace) -> tuple[int, int, int | None]:
+    status = os.fstat(namespace.fd)
+    return status.st_dev, status.st_ino, cookie(namespace.fd)

@@ -6,13 +6,15 @@ import contextlib
 import gc
 import os
 import random
+import resource
+import signal
 import socket
 import struct
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from errno import EAGAIN, EBADF, EEXIST, EINVAL, ENOENT
+from errno import EAGAIN, EBADF, EEXIST, EINVAL, EMFILE, ENOENT
 from pathlib import Path
 
 import pytest
@@ -398,6 +400,79 @@ def test_a_pid_that_is_used_again_is_not_the_container(net, counters, new_namesp
         assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
 
 
+def report_end(counters: ContainerCounters, nsid: int) -> None:
+    """What the kernel would say of the end of a namespace with this id."""
+    notes = counters._native.ended._notes
+    notes.numbers[notes.count] = nsid
+    notes.count += 1
+
+
+def test_the_end_of_one_that_had_the_id_before_is_not_the_containers(net, counters, new_namespace):
+    """The kernel takes an id back before it says so, and may give it anew in between."""
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    with support.process_inside(netns) as process:
+        counters.add("by path", f"/proc/{process.pid}/ns/net")
+        (nsid,) = counters._spaces
+        report_end(counters, nsid)
+        assert counters.gone() == []
+        assert counters.read() == {"by path": {"eth0": seen("eth0", 1)}}
+
+
+def test_the_end_of_one_that_had_the_id_before_may_be_reported_during_add(net, counters):
+    netns = fresh()
+    native = counters._native
+    hear = native.ended.hear
+
+    class Late:
+        def __getattr__(self, name: str) -> object:
+            return getattr(ended, name)
+
+        def hear(self) -> None:
+            hear()
+            report_end(counters, next(iter(counters._spaces)))
+
+    ended, native.ended = native.ended, Late()
+    ended_notes = ended._notes
+    Late._notes = ended_notes
+    counters.add("by descriptor", netns)
+    native.ended = ended
+    assert counters.gone() == []
+    end(netns)
+    assert counters.gone() == ["by descriptor"]
+
+
+def test_short_of_descriptors_nobody_is_taken_for_ended(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    with support.process_inside(netns) as process:
+        counters.add("a", f"/proc/{process.pid}/ns/net")
+        report_end(counters, next(iter(counters._spaces)))
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+        try:
+            with pytest.raises(KernelError) as caught:
+                counters.gone()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert caught.value.errno == EMFILE
+        assert counters.gone() == []
+        assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
+
+
+def test_a_path_that_is_discarded_is_forgotten(net, counters, new_namespace):
+    netns = new_namespace()
+    counters.add("kept", netns)
+    with support.process_inside(netns) as process:
+        for _ in range(3):
+            counters.add("again", f"/proc/{process.pid}/ns/net")
+            counters.discard("again")
+    (space,) = counters._spaces.values()
+    assert space.keys == {"kept": None}
+
+
 def test_a_container_is_known_again_after_notifications_of_ends_were_lost(net, counters):
     """By its path, where it has one; what can't be known again counts as ended."""
     kept, ending = fresh(), fresh()
@@ -678,6 +753,75 @@ def test_a_thousand_readings_under_churn_never_give_anothers_numbers(net, new_na
     os.close(host)
 
 
+class Hooked:
+    """The native half, with something that happens just before a call of one of its methods."""
+
+    def __init__(self, counters: ContainerCounters, method: str, hook: Callable[[], None]) -> None:
+        self._counters, self._native = counters, counters._native
+        self._method, self._hook = method, hook
+
+    def __getattr__(self, name: str) -> object:
+        if name == self._method:
+            self._hook()
+        return getattr(self._native, name)
+
+    def __enter__(self) -> None:
+        self._counters._idle = self
+
+    def __exit__(self, *_: object) -> None:
+        self._counters._idle = self._native
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_index_that_goes_to_another_container_during_a_reading_goes_with_its_numbers(
+    net, counters, new_namespace, lost
+):
+    one, other = new_namespace(), new_namespace()
+    wire(net, one, "v0", 1, index=777)
+    counters.add("one", one)
+    counters.add("other", other)
+    counters.read()
+    rename(one, "eth0", "net0")  # so that its links are dumped, which happens once a reading
+    happened = []
+
+    def hand_over() -> None:
+        names = [name for space in counters._spaces.values() for _, _, name in space.ends.links]
+        if names != ["net0"] or happened:
+            counters._native.links._notes.room = 1024
+            return
+        happened.append(True)
+        net.delete("v0")
+        wire(net, other, "v1", 2, index=777)
+        if lost:
+            counters._native.links._notes.room = 0
+
+    with Hooked(counters, "dump_stats", hand_over):
+        read = counters.read()
+    assert happened
+    assert read == {"one": {}, "other": {"eth0": seen("eth0", 2)}}
+    assert counters.read() == read
+
+
+def test_containers_that_change_one_after_the_other_do_not_keep_a_reading_from_its_end(
+    net, counters, new_namespace
+):
+    spaces = [new_namespace() for _ in range(12)]
+    for number, netns in enumerate(spaces):
+        wire(net, netns, f"v{number}", number)
+        counters.add(number, netns)
+    counters.read()
+    changing = iter(enumerate(spaces))
+
+    def change() -> None:
+        for number, netns in changing:
+            rename(netns, "eth0", f"net{number}")
+            break
+
+    with Hooked(counters, "hear", change):
+        read = counters.read()
+    assert read == {n: {f"net{n}": seen(f"net{n}", n)} for n in range(12)}
+
+
 def test_containers_that_come_and_go_never_give_anothers_numbers(net, counters):
     """Inodes and ids are used again all the time; each has a pattern of its own."""
     alive: dict[int, int] = {}
@@ -758,7 +902,6 @@ def test_a_flood_makes_a_container_be_dumped_once_a_reading(net, counters, new_n
 
     names = [0]
     rename(culprit, next_name(), next_name(1))
-    counters._reading += 1
     counters._idle = Counting()
     try:
         for _ in range(5):
@@ -767,6 +910,35 @@ def test_a_flood_makes_a_container_be_dumped_once_a_reading(net, counters, new_n
             assert len(dumps) == len(set(dumps)), dumps
     finally:
         counters._idle = native
+
+
+def test_a_container_whose_links_never_settle_keeps_nobody_back(net, counters, new_namespace):
+    """Its dumps take several datagrams, and hardly one of them is consistent."""
+    victim, culprit = new_namespace(), new_namespace()
+    wire(net, victim, "v0", 1)
+    wire(net, culprit, "v1", 2)
+    counters.add("victim", victim)
+    counters.add("culprit", culprit)
+    with inside(culprit), RtnetlinkSocket() as there:
+        batch = pynetstrat.Batch()
+        for number in range(400):
+            batch.add_link(f"ifb{number}", "ifb")
+        there.execute(batch)
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException), inside(culprit), Links() as there:
+            while True:
+                there.add_bridge("br0")
+                there.delete("br0")
+        os._exit(1)
+    try:
+        for _ in range(20):
+            read = counters.read()
+            assert read["victim"] == {"eth0": seen("eth0", 1)}
+            assert read["culprit"]["eth0"] == seen("eth0", 2)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_496_alternative_names_hide_nothing(net, counters, new_namespace):
@@ -987,6 +1159,63 @@ def test_threads_take_turns(net, new_namespace):
                 assert counters.read_columns().keys == (0, 1, 2, 3)
 
         support.run_threads(*[read] * 4)
+
+
+def test_a_signal_handler_that_raises_at_any_moment_leaves_everything_true(net, new_namespace):
+    """Something has happened before each reading; what is read after the broken one has it."""
+
+    class Struck(BaseException):
+        pass
+
+    def strike(*_: object) -> None:
+        raise Struck
+
+    one, other = new_namespace(), new_namespace()
+    wire(net, one, "v0", 1, "eth0")
+    wire(net, one, "v1", 2, "eth1")
+    before = signal.signal(signal.SIGALRM, strike)
+    # Not measured for coverage: a handler that strikes the tracer leaves its lock taken.
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    struck = 0
+    try:
+        with ContainerCounters() as counters:
+            counters.add("one", one)
+            counters.read()
+            for turn in range(60):
+                rename(one, "eth0", "free")
+                rename(one, "eth1", "eth0")
+                rename(one, "free", "eth1")
+                ending = fresh()
+                wire(net, ending, "v2", 3, index=777)
+                counters.add("ending", ending)
+                end(ending)
+                while "v2" in [name for _, name in socket.if_nameindex()]:
+                    time.sleep(0.001)
+                net.add_veth("x2", "y2", index=777, up=False)  # a stranger's
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, (1 + turn) * 15e-6)
+                    counters.add("other", other)
+                    counters.discard("other")
+                    counters.read()
+                    counters.gone()
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except Struck:
+                    struck += 1
+                counters.discard("other")
+                first, second = (2, 1) if turn % 2 == 0 else (1, 2)
+                assert counters.read() == {
+                    "one": {"eth0": seen("eth0", first), "eth1": seen("eth1", second)}
+                }
+                assert counters.gone() == ["ending"]
+                counters.discard("ending")
+                assert len(counters._spaces) == 1
+                net.delete("x2")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        sys.settrace(tracer)
+    assert struck
 
 
 def test_it_holds_three_sockets_and_nothing_of_the_containers(net, new_namespace):

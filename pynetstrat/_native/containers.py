@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from errno import EEXIST, EINVAL
+from errno import EEXIST, EINVAL, EMSGSIZE, ENODEV
 
 from .._core import ffi, lib
 from ..errors import KernelError
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from .rows import Rows
 
-_NOTES = 1024  # numbers that are noted between two readings, before all counts as changed
+# Numbers that are noted between two readings. Beyond that all counts as changed; but whoever was
+# given by a descriptor alone can't be told then from one that ended.
+_NOTES, _ENDS = 1024, 16384
 _QUEUE = 8 << 20  # bytes; memory is taken by what is queued alone
 _BUFFER = 80 << 10  # the longest notification: a link with 496 alternative names takes 64 KiB
 
@@ -138,9 +140,10 @@ class _Notes:
     def __init__(self, sock: Any, what: int, keep: Any) -> None:
         self._sock = sock
         self._keep = keep  # the socket's buffer
+        room = _ENDS if what == lib.NETSTRAT_NOTE_ENDED else _NOTES
         self._notes = notes = ffi.new("struct netstrat_notes *")
-        self._numbers = notes.numbers = ffi.new("int32_t[]", _NOTES)
-        notes.room = _NOTES
+        self._numbers = notes.numbers = new("int32_t[]", room)
+        notes.room = room
         lib.netstrat_socket_set_receive_buffer(sock, _QUEUE, ffi.NULL)  # as far as it is allowed
         error = ffi.new("struct netstrat_error *")
         code = lib.netstrat_notes_start(notes, what, sock, error)
@@ -302,11 +305,13 @@ class Containers(Socket):
             except KernelError as error:
                 if error.errno == EINVAL:
                     return None
-                continue  # it is gone, or too large for any message
+                if error.errno not in (ENODEV, EMSGSIZE):  # it is gone, or too large for a message
+                    raise
+                continue
             if code:
                 block.arrays[0][count] = index
                 count += 1
-        return Ends(block, count, count - ends.count)
+        return Ends(block, count, count - ends.count) if count > ends.count else ends
 
     def dump_pairs(self) -> list[tuple[int, int]]:
         """netstrat_pairs_dump: of each pair the id of the other end's namespace, and its index."""
