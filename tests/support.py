@@ -74,6 +74,9 @@ class Links:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
 
     def _request(self, kind: int, body: bytes, flags: int = 0) -> None:
@@ -259,6 +262,11 @@ def without(*capabilities: int) -> Iterator[None]:
         yield
     finally:
         _libc.capset(header, before)
+
+
+def die_with_parent() -> None:
+    """Has the calling process, just forked, end when its parent does."""
+    _libc.prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
 
 
 def descriptors() -> dict[str, str]:

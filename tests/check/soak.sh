@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
 # Readings of every kind for SOAK_SECONDS (60) while interfaces come and go, then a million of one
-# kind: no wrong counters, no unknown error, memory and descriptors flat. See tests/soak/soak.py.
+# kind; and those of many containers for SOAK_CONTAINERS_SECONDS (25) while containers do: no wrong
+# counters, no unknown error, memory and descriptors flat. See the programs in tests/soak/.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-exec .venv/bin/python -W error -X faulthandler tests/soak/soak.py
+mkdir -p build
+for part in soak containers; do
+    .venv/bin/python -W error -X faulthandler "tests/soak/$part.py" | tee "build/soak-$part.log"
+done
+echo "$(tail -n 1 build/soak-soak.log); containers: $(tail -n 1 build/soak-containers.log)"
