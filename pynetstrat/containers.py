@@ -7,7 +7,7 @@ from errno import EAGAIN, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM
 
 from ._native import Namespace
 from ._native.containers import Containers, Ends, Sources, Table
-from ._native.netns import cookie, settle
+from ._native.netns import cookie, identify, settle
 from .counters import NetworkInterface
 from .errors import KernelError, quote
 from .guard import Guarded
@@ -541,5 +541,4 @@ class ContainerCounters(Guarded):
 
 
 def _identity(namespace: Namespace) -> tuple[int, int, int | None]:
-    status = os.fstat(namespace.fd)
-    return status.st_dev, status.st_ino, cookie(namespace.fd)
+    return *identify(namespace.fd, namespace.shown), cookie(namespace.fd)

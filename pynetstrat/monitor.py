@@ -6,7 +6,7 @@ import os
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
-from errno import EBADMSG, EBUSY
+from errno import EBADMSG, EBUSY, ENODEV
 from select import POLLIN, poll
 
 from . import guard
@@ -123,6 +123,8 @@ class State:
                 # make a message a part of a dump.
                 if self._dump and sequence == self._sequence and port == self._port:
                     self._take_reply(kind, flags, said)
+                elif kind == NLMSG_ERROR and said[0] not in (0, ENODEV):
+                    self.lose()  # a link that was asked for by itself: nothing is known of it
             elif said is None:
                 self.lose()
             elif kind in (RTM_NEWLINK, RTM_DELLINK):
@@ -195,9 +197,9 @@ class State:
     def _take_reply(self, kind: int, flags: int, said: Any) -> None:
         if flags & NLM_F_DUMP_INTR:
             self._interrupted = True
-        if kind in (NLMSG_ERROR, NLMSG_DONE):
+        if kind == NLMSG_DONE or (kind == NLMSG_ERROR and said[0]):
             self._end(*said)
-        elif said is None:
+        elif said is None or kind == NLMSG_ERROR:  # a bare ack is not the end of a dump
             self._end(EBADMSG, "")
         elif kind == _DUMPED[self._dump] and said is not NOTHING:
             if kind == RTM_NEWADDR:

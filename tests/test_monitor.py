@@ -293,6 +293,14 @@ def test_a_dump_that_ends_with_an_error_is_a_failure(driver):
     assert driver.state.failure.errno == 12
 
 
+def test_a_bare_ack_is_not_the_end_of_a_dump(driver):
+    driver.feed(b"", missing=1)
+    driver.empty()
+    driver.feed(refused(0, sequence=10))
+    assert driver.state.failure.errno == 74  # EBADMSG
+    assert driver.state.known.keys() == {1, 2}
+
+
 def test_a_malformed_row_is_a_failure(driver):
     driver.feed(b"", missing=1)
     driver.empty()
@@ -350,6 +358,17 @@ def test_a_veth_that_was_announced_without_its_other_end_is_asked_for(driver):
     driver.empty()
     assert driver.links == ["v1"]
     assert driver.requests == [GETLINK]
+
+
+@pytest.mark.parametrize(("errno", "dumps"), [(19, 1), (12, 2)])  # ENODEV, ENOMEM
+def test_a_link_that_could_not_be_asked_for_is_dumped_unless_it_is_gone(driver, errno, dumps):
+    driver.feed(notice(link_body(3, "v1", kind="veth")))
+    driver.empty()
+    assert driver.links == ["v1"]
+    driver.feed(refused(errno, sequence=SEQUENCE + 1))
+    driver.empty()
+    assert driver.requests == [GETLINK] * dumps
+    assert driver.state.failure is None
 
 
 def test_a_veth_whose_other_end_has_left_is_asked_for(driver):

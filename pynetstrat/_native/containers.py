@@ -11,14 +11,13 @@ Three of them, since what one of them must not miss, another can be flooded with
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
-from errno import EEXIST, EINVAL, EMSGSIZE, ENODEV
+from errno import EEXIST, EINVAL, EMSGSIZE, ENODEV, ENOENT, ENOPROTOOPT, EPERM
 
 from .._core import ffi, lib
-from ..errors import KernelError
+from ..errors import KernelError, PermissionDeniedError
 from . import Namespace, decode, fail, new_socket
-from .netns import open_own, settle
+from .netns import identify, open_own, settle
 from .rows import new
 from .socket import Socket
 
@@ -189,8 +188,13 @@ class Containers(Socket):
         self._pairs = 64  # room for them
         if netns is None:
             super().__init__(None, timeout_ms)
-            with suppress(KernelError):  # no /proc: nothing is known to be the host's own namespace
+            try:
                 home = open_own()
+            except (
+                KernelError
+            ) as error:  # no /proc: nothing is known to be the host's own namespace
+                if error.errno != ENOENT:
+                    raise
         else:
             home = settle(Namespace(netns))
             super().__init__(home.fd, timeout_ms)
@@ -202,14 +206,15 @@ class Containers(Socket):
         self.links = self._watch_links(where, lib.NETSTRAT_NOTE_DELETED)
         try:
             self.elsewhere: _Notes | None = self._watch_links(where, lib.NETSTRAT_NOTE_NAMESPACES)
-        except KernelError:
+        except KernelError as error:
+            if error.errno not in (EPERM, ENOPROTOOPT):
+                raise
             self.elsewhere = None
         if home is not None:
-            status = os.fstat(home.fd)
-            self.id = status.st_dev, status.st_ino
+            self.id = identify(home.fd, "the thread's own namespace")
             # By this id a container's end of a pair names the other end's namespace. Without
             # CAP_NET_ADMIN no other namespace can be asked for either.
-            with suppress(KernelError):
+            with suppress(PermissionDeniedError):
                 self._own = self.assign_nsid(home.fd)
             if netns is None:
                 home.close()

@@ -126,6 +126,16 @@ def check(fd: int, shown: str) -> None:
         raise kernel_error(EINVAL, lib.NETSTRAT_STEP_SETNS, filename=shown)
 
 
+def identify(fd: int, shown: str) -> tuple[int, int]:
+    """Device and inode of the namespace that a descriptor is of."""
+    try:
+        status = os.fstat(fd)
+    except OSError as error:
+        code, step = error.errno or EINVAL, lib.NETSTRAT_STEP_FSTAT
+        raise kernel_error(code, step, filename=shown) from None
+    return status.st_dev, status.st_ino
+
+
 def enter(fd: int, shown: str) -> None:
     """netstrat_netns_enter: the calling thread."""
     error = ffi.new("struct netstrat_error *")

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every system call of every operation made to fail, one at a time: of the C core by standing in for
 # it at link time (tests/c/test_faults.c), of the Python package by strace (faults.py), and of the
-# wiring, with each of its messages, by standing in for libc at run time (wiring_faults.py).
+# wiring and of what counts and watches, with each of their messages, by standing in for libc at run
+# time (wiring_faults.py, counting_faults.py).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 command -v strace >/dev/null || { echo "no strace: install it (Debian: apt-get install strace)" >&2; exit 1; }
@@ -12,6 +13,8 @@ build/faults/test_faults | tee build/faults/c.log
     tests/check/faulty.c -o build/faults/faulty.so -ldl
 FAULTY=build/faults/faulty.so .venv/bin/python -W error tests/check/wiring_faults.py |
     tee build/faults/wiring.log
+LD_PRELOAD=build/faults/faulty.so .venv/bin/python -W error tests/check/counting_faults.py |
+    tee build/faults/counting.log
 .venv/bin/python tests/check/faults.py | tee build/faults/python.log
 
 tried() {
@@ -20,5 +23,6 @@ tried() {
 c=$(tried c)
 python=$(tried python)
 wiring=$(tried wiring)
-echo "$((c + python + wiring)) faults tried ($c in the C core, $python in the package, $wiring in wiring:" \
-    "all or nothing), 0 findings"
+counting=$(tried counting)
+echo "$((c + python + wiring + counting)) faults tried ($c in the C core, $python in the package, $wiring in wiring:" \
+    "all or nothing, $counting in counting and watching), 0 findings"

@@ -6,7 +6,7 @@
  *
  * A message is refused: a NOOP goes to the kernel in its place, whose ack then carries the error.
  * Or it is carried out, and its ack carries the error all the same, or is lost (ENOBUFS). Of a dump
- * nothing is ever lost that way: there ENOBUFS alone is said.
+ * nothing is ever lost that way: there ENOBUFS alone is said. Or a notification is lost.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -40,15 +40,19 @@ enum call {
     SETNS,
     PTHREAD_CREATE,
     GETRANDOM,
+    RECVMSG,
+    GETSOCKNAME,
+    BIND,
     CALLS,
-    MESSAGE = CALLS
+    MESSAGE = CALLS,
+    NOTIFICATION
 };
 enum kind { REFUSED, REPORTED, LOST };
 enum { LONGEST = 1 << 16, MOST = 512 };
 
 static struct {
     int armed;
-    int what; /* a call or MESSAGE */
+    int what; /* a call, MESSAGE or NOTIFICATION */
     int kind;
     int number; /* the how manieth, from 1 */
     int error;
@@ -56,7 +60,7 @@ static struct {
     int is_dump;
     int fd; /* where the answer to the message comes, and by which number it is known */
     uint32_t sequence;
-    int counts[CALLS + 1];
+    int counts[NOTIFICATION + 1];
     int types[MOST];
 } now;
 
@@ -145,6 +149,30 @@ ssize_t send(int fd, const void *data, size_t size, int flags)
     return REAL(send)(fd, copy, size, flags);
 }
 
+/* Whether what came from there is a notification, and the one that is to be lost. */
+static int is_lost(ssize_t length, const void *from)
+{
+    struct sockaddr_nl sender;
+
+    if (!now.armed || length < 0 || !from)
+        return 0;
+    memcpy(&sender, from, sizeof sender);
+    if (sender.nl_groups == 0 || !is_due(NOTIFICATION))
+        return 0;
+    errno = ENOBUFS;
+    return 1;
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    ssize_t length;
+
+    if (fails(RECVMSG))
+        return -1;
+    length = REAL(recvmsg)(fd, message, flags);
+    return is_lost(length, message->msg_name) ? -1 : length;
+}
+
 ssize_t recvfrom(int fd, void *buffer, size_t size, int flags, struct sockaddr *from,
                  socklen_t *from_size)
 {
@@ -160,6 +188,8 @@ ssize_t recvfrom(int fd, void *buffer, size_t size, int flags, struct sockaddr *
         return -1;
     }
     length = REAL(recvfrom)(fd, buffer, size, flags, from, from_size);
+    if (is_lost(length, from))
+        return -1;
     if (!now.armed || fd != now.fd || length < (ssize_t)(sizeof header + sizeof verdict))
         return length;
     memcpy(&header, buffer, sizeof header);
@@ -190,6 +220,16 @@ int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
 int getsockopt(int fd, int level, int option, void *value, socklen_t *size)
 {
     return fails(GETSOCKOPT) ? -1 : REAL(getsockopt)(fd, level, option, value, size);
+}
+
+int getsockname(int fd, struct sockaddr *name, socklen_t *size)
+{
+    return fails(GETSOCKNAME) ? -1 : REAL(getsockname)(fd, name, size);
+}
+
+int bind(int fd, const struct sockaddr *name, socklen_t size)
+{
+    return fails(BIND) ? -1 : REAL(bind)(fd, name, size);
 }
 
 int poll(struct pollfd *fds, nfds_t count, int timeout)

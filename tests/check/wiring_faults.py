@@ -67,11 +67,15 @@ CALLS = {
     "setns": "EINVAL EPERM",
     "pthread_create": "EAGAIN",
     "getrandom": "EINTR",  # after ENOSYS Python keeps /dev/urandom open
+    "recvmsg": "EINTR ENOMEM",
+    "getsockname": "ENOBUFS",
+    "bind": "ENOMEM",
 }
 MESSAGE = len(CALLS)
-# Nothing waits, since the kernel answers at once, and no batch is so long that its queue matters;
-# which of the two Python takes for os.stat() and os.fstat() depends on how it was built.
-RARE = {"poll", "getsockopt", "fstat", "stat"}
+# Nothing waits, since the kernel answers at once, no batch is so long that its queue matters, and
+# nothing hears notifications. Which of the two Python takes for os.stat() and os.fstat() depends on
+# how it was built.
+RARE = {"poll", "getsockopt", "fstat", "stat", "recvmsg", "getsockname", "bind"}
 # By strace's names: what stands in faulty.c, and what is the memory's, the threads' and the clock's
 # own (short of memory, Python itself raises MemoryError).
 STRACED = (

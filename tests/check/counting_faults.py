@@ -1,0 +1,411 @@
+"""Every system call, message and notification of ContainerCounters and LinkMonitor made to fail.
+
+One at a time, by faulty.c in libc's place (see wiring_faults.py). What comes of it is the right
+result or a NetstratError that names its step; never the numbers of anything else. Nothing is left
+open, and the same call afterwards, without a fault, gives what is right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import support
+import wiring_faults as base
+from support import Links, inside
+from wired import own_run, quieten
+from wiring_faults import CALLS, MESSAGE, Fault, findings, nothing_left
+
+from pynetstrat import (
+    Batch,
+    ContainerCounters,
+    KernelError,
+    LinkMonitor,
+    NetstratError,
+    NetworkInterface,
+    NetworkNamespace,
+    RtnetlinkSocket,
+)
+from pynetstrat.cli import sandbox
+
+NOTIFICATION = MESSAGE + 1
+CALLS_OF = [*CALLS, "message", "notification"]
+RTM_GETLINK = 18
+INDEX = 777
+
+
+def seen(name: str, number: int) -> NetworkInterface:
+    count, size = support.pattern(number)
+    return NetworkInterface(name, rx_bytes=count * size, rx_packets=count)
+
+
+class Stage:
+    """A host, three containers, and what happens to them.
+
+    `one` has a pair that is renamed, `two` one that is deleted and made again with the same index,
+    and a macvlan; `big` a link that is too large for a dump.
+    """
+
+    def __init__(self) -> None:
+        sandbox.unshare(sandbox.CLONE_NEWNET)
+        quieten()
+        self.links = Links()
+        self.links.add_veth("p0", "p1")
+        self.spaces = {}
+        for name in ("one", "two", "big"):
+            self.spaces[name] = NetworkNamespace.create(name)
+        self.turn = 0
+        self.wire("one", "v0", 1)
+        self.wire("big", "v1", 3)
+        with RtnetlinkSocket() as host:
+            parent, netns = host.get_link("p0").index, self.spaces["two"]
+            host.execute(Batch().add_macvlan("mac0", parent, mode="private", netns=netns))
+        with self.within("big") as there:
+            for number in range(300):
+                there.add_altname("eth0", f"{number:03}" + "n" * 124)
+        self.wire("two", "v2", 100, INDEX)
+
+    def wire(self, space: str, host: str, number: int, index: int = 0) -> None:
+        netns = self.spaces[space].fileno()
+        self.links.add_veth(host, "eth0", peer_netns=netns, index=index, up=False)
+        with self.within(space) as there:
+            there.set_up("eth0")
+        self.links.set_up(host)
+        support.send_frames(host, *support.pattern(number))
+
+    @contextlib.contextmanager
+    def within(self, space: str) -> Iterator[Links]:
+        with inside(self.spaces[space].fileno()), Links() as there:
+            yield there
+
+    def names(self) -> dict[str, str]:
+        return {"one": f"net{self.turn}" if self.turn else "eth0", "big": f"b{self.turn % 2}"}
+
+    def change(self) -> None:
+        """Something happens to each of them."""
+        for space in ("one", "big"):
+            before = "eth0" if self.turn == 0 else self.names()[space]
+            with self.within(space) as there:
+                self.turn += 1
+                there.rename(socket.if_nametoindex(before), self.names()[space])
+                self.turn -= 1
+        self.turn += 1
+        self.links.delete("v2")
+        self.wire("two", "v2", 100 + self.turn % 100, INDEX)
+
+    def expected(self) -> dict[str, dict[str, NetworkInterface]]:
+        names = self.names()
+        big = "eth0" if self.turn == 0 else names["big"]
+        return {
+            "one": {names["one"]: seen(names["one"], 1)},
+            "two": {"eth0": seen("eth0", 100 + self.turn % 100), "mac0": NetworkInterface("mac0")},
+            "big": {big: seen(big, 3)},
+        }
+
+    def add(self, counters: ContainerCounters) -> None:
+        for name in self.spaces:
+            counters.add(name, name)
+
+    def close(self) -> None:
+        self.links.close()
+        for space in self.spaces.values():
+            space.close()
+        for name in NetworkNamespace.names():
+            NetworkNamespace.delete(name)
+
+
+def every(work: Callable[[], object]) -> Iterator[Fault]:
+    """Every fault that there is in it."""
+    counts, types = base.measure(work)
+    yield from base.faults(counts, types, brief=False)
+    for number in range(1, base.faulty.faulty_count(NOTIFICATION) + 1):
+        yield Fault(NOTIFICATION, 0, number, "", f"notification {number} lost")
+
+
+def judge(
+    where: str, fault: Fault, error: BaseException | None, struck: bool, steady: bool = True
+) -> None:
+    """Judges how it ended; `steady`: it takes as many calls and messages each time."""
+    if not struck:
+        if steady:
+            findings.add(where, fault, "it did not come to that")
+        return
+    findings.count(where, fault, "ok" if error is None else "error")
+    if error is None:
+        return
+    if not isinstance(error, NetstratError):
+        findings.add(where, fault, f"not an error of ours: {error!r}")
+    elif not getattr(error, "operation", "") or error.operation not in str(error):
+        findings.add(where, fault, f"no step is named: {error!r}")
+
+
+def is_refused(fault: Fault) -> bool:
+    return fault.what == MESSAGE and fault.error == errno.EPERM
+
+
+def is_a_lie(fault: Fault) -> bool:
+    """The kernel says that a namespace has ended, and there is nothing to show that it has not."""
+    return (
+        fault.what == MESSAGE
+        and fault.error == errno.EINVAL
+        and f"type {RTM_GETLINK}" in str(fault)
+    )
+
+
+def check_reading(where: str, fault: Fault, found: Any, expected: dict[str, Any]) -> None:
+    if is_a_lie(fault):
+        expected = {key: rows for key, rows in expected.items() if key in found}
+    if found != expected:
+        findings.add(where, fault, f"found {found}, expected {expected}")
+
+
+# ---- ContainerCounters ----
+
+
+def try_open() -> None:
+    """Each time in a host's namespace that has no id for itself yet."""
+    where = "ContainerCounters()"
+    opened: list[ContainerCounters] = []
+
+    def work() -> None:
+        opened.append(ContainerCounters())
+
+    sandbox.unshare(sandbox.CLONE_NEWNET)
+    faults = list(every(work))
+    opened.pop().close()
+    for fault in faults:
+        sandbox.unshare(sandbox.CLONE_NEWNET)
+        with nothing_left(where, fault):
+            judge(where, fault, *fault.strike(work))
+            while opened:
+                with opened.pop() as counters, NetworkNamespace.create() as space, Links() as links:
+                    links.add_veth("v0", "eth0", peer_netns=space.fileno())
+                    with inside(space.fileno()), Links() as there:
+                        there.set_up("eth0")
+                    counters.add("one", space)
+                    support.send_frames("v0", *support.pattern(1))
+                    row = seen("eth0", 1)
+                    if is_refused(fault):  # so nobody knows whose the other end is
+                        row.rx_dropped = row.rx_packets  # by the container's own end
+                    check_reading(where, fault, counters.read(), {"one": {"eth0": row}})
+
+
+def try_add(stage: Stage) -> None:
+    where = "add"
+
+    def attempt(fault: Fault | None) -> list[Fault]:
+        with ContainerCounters() as counters, NetworkNamespace.create("new") as space:
+            counters.add("one", "one")
+            try:
+                if fault is None:
+                    return list(every(lambda: counters.add("new", "new")))
+                judge(where, fault, *fault.strike(lambda: counters.add("new", "new")))
+                counters.discard("new")
+                counters.add("new", space)
+                expected = {"one": stage.expected()["one"], "new": {}}
+                check_reading(where, fault, counters.read(), expected)
+                if counters.gone() and not is_a_lie(fault):
+                    findings.add(where, fault, f"gone: {counters.gone()}")
+            finally:
+                NetworkNamespace.delete("new")
+        return []
+
+    for fault in attempt(None):
+        with nothing_left(where, fault):
+            attempt(fault)
+
+
+def try_read(stage: Stage, where: str, prepare: Callable[[], None]) -> None:
+    def renew() -> ContainerCounters:
+        counters = ContainerCounters()
+        stage.add(counters)
+        counters.read()
+        return counters
+
+    counters = renew()
+    prepare()
+    for fault in list(every(counters.read)):
+        prepare()
+        found: list[Any] = []
+        with nothing_left(where, fault):
+            error, struck = fault.strike(lambda: found.append(counters.read()))  # noqa: B023
+            judge(where, fault, error, struck)
+        for reading in (*found, counters.read()):
+            check_reading(where, fault, reading, stage.expected())
+        if counters.gone():
+            if not is_a_lie(fault):
+                findings.add(where, fault, f"gone: {counters.gone()}")
+            counters.close()
+            counters = renew()
+    counters.close()
+
+
+def try_gone(stage: Stage) -> None:
+    where = "gone"
+
+    def attempt(fault: Fault | None) -> list[Fault]:
+        with ContainerCounters() as counters:
+            stage.add(counters)
+            space = NetworkNamespace.create()
+            counters.add("ending", space)
+            with ContainerCounters() as witness:
+                witness.add("ending", space)
+                space.close()
+                while not witness.gone():
+                    pass
+            if fault is None:
+                return list(every(counters.gone))
+            found: list[Any] = []
+            error, struck = fault.strike(lambda: found.append(counters.gone()))
+            judge(where, fault, error, struck)
+            if CALLS_OF[fault.what] == "recvfrom" and fault.error == errno.EAGAIN:
+                found.clear()  # there was nothing to be heard yet
+            for gone in (*found, counters.gone()):
+                if gone != ["ending"]:
+                    findings.add(where, fault, f"gone: {gone}")
+            check_reading(where, fault, counters.read(), stage.expected())
+        return []
+
+    for fault in attempt(None):
+        with nothing_left(where, fault):
+            attempt(fault)
+
+
+# ---- LinkMonitor ----
+
+
+class Replay:
+    """What somebody knows who heeds the events."""
+
+    def __init__(self) -> None:
+        self.known: dict[Any, Any] = {}
+
+    def heed(self, where: str, fault: Fault, monitor: LinkMonitor) -> None:
+        for event in monitor.read():
+            thing = event.link or event.address
+            link = event.link is not None
+            key = thing.index if link else (thing.ifindex, thing.address, thing.peer)
+            if (event.kind.endswith("removed") or event.previous) and key not in self.known:
+                findings.add(where, fault, f"{event} of what is not known")
+            if event.kind.endswith("removed"):
+                self.known.pop(key, None)
+            else:
+                self.known[key] = thing
+
+
+def in_the_kernel() -> dict[Any, Any]:
+    with RtnetlinkSocket() as sock:
+        known: dict[Any, Any] = {link.index: link for link in sock.dump_links().values()}
+        for address in sock.dump_addresses():
+            known[address.ifindex, address.address, address.peer] = address
+    return known
+
+
+def try_monitor_open() -> None:
+    where = "LinkMonitor()"
+    opened: list[LinkMonitor] = []
+
+    def work() -> None:
+        opened.append(LinkMonitor(addresses=True))
+
+    faults = list(every(work))
+    for monitor in opened:
+        monitor.close()
+    for fault in faults:
+        opened.clear()
+        with nothing_left(where, fault):
+            judge(where, fault, *fault.strike(work))
+            for monitor in opened:
+                check_monitor(where, fault, monitor, Replay())
+                monitor.close()
+
+
+def check_monitor(where: str, fault: Fault, monitor: LinkMonitor, replay: Replay) -> None:
+    """Without a fault it ends in the kernel's state; what was refused may be raised first."""
+    for _ in range(2):
+        with contextlib.suppress(KernelError):
+            replay.heed(where, fault, monitor)
+    replay.heed(where, fault, monitor)
+    until = time.monotonic() + 1  # for the kernel's workers
+    while (there := in_the_kernel()) != replay.known and time.monotonic() < until:
+        replay.heed(where, fault, monitor)
+    if replay.known != there:
+        known = {key: value for key, value in replay.known.items() if there.get(key) != value}
+        there = {key: value for key, value in there.items() if replay.known.get(key) != value}
+        findings.add(where, fault, f"known: {known}, there is {there}")
+
+
+def try_monitor_read(stage: Stage) -> None:
+    where = "LinkMonitor.read"
+
+    def change(number: int) -> None:
+        with RtnetlinkSocket() as host:
+            host.execute(Batch().add_veth("x0", "x1", up=True).add_bridge("br0"))
+            master = host.get_link("br0").index
+            index = host.get_link("x0").index
+            host.execute(
+                Batch()
+                .set_link("x0", master=master)
+                .set_link("x0", hairpin=True)
+                .add_address(index, f"192.0.2.{1 + number % 200}/24")
+                .set_link("p1", mtu=1000 + number % 100)
+            )
+
+    def attempt(number: int, fault: Fault | None) -> list[Fault]:
+        replay = Replay()
+        with LinkMonitor(addresses=True) as monitor:
+            if fault is not None or number:
+                replay.heed(where, base.NOTHING, monitor)
+            change(number)
+            try:
+                if fault is None:
+                    return list(every(monitor.read))
+                error, struck = fault.strike(lambda: replay.heed(where, fault, monitor))
+                judge(where, fault, error, struck, steady=False)  # carriers come when they come
+                check_monitor(where, fault, monitor, replay)
+                stage.links.delete("x0")
+                check_monitor(where, fault, monitor, replay)
+            finally:
+                for name in ("x0", "br0"):
+                    with contextlib.suppress(OSError):
+                        stage.links.delete(name)
+        return []
+
+    for first in (0, 1):  # with the first dump, and after it
+        for number, fault in enumerate(attempt(first, None), 1):
+            with nothing_left(where, fault):
+                attempt(number, fault)
+
+
+def main() -> None:
+    base.faulty = ctypes.CDLL(os.environ.pop("LD_PRELOAD"))
+    sandbox.enter()
+    with own_run():
+        try_open()
+        stage = Stage()
+        try_add(stage)
+        try_read(stage, "read", lambda: None)
+        try_read(stage, "read after changes", stage.change)
+        try_gone(stage)
+        try_monitor_open()
+        try_monitor_read(stage)
+        stage.close()
+    for name, number in findings.tried.items():
+        print(f"  {name:40} {number:5} faults")
+    print("  ended:", ", ".join(f"{name} {number}" for name, number in findings.ended.items()))
+    print(f"{sum(findings.tried.values())} faults tried, {findings.found} findings")
+    sys.exit(findings.found > 0)
+
+
+if __name__ == "__main__":
+    main()
