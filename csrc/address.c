@@ -87,8 +87,7 @@ static int is_valid_address(const struct netstrat_address *address)
            address->local.length <= whole &&
            (address->peer.family == 0 ||
             (address->peer.family == family && address->peer.length <= whole)) &&
-           (address->broadcast.family == 0 || address->broadcast.family == family) &&
-           memchr(address->label, '\0', sizeof address->label) != NULL;
+           (address->broadcast.family == 0 || address->broadcast.family == family);
 }
 
 static void begin_address(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
@@ -112,6 +111,14 @@ static void begin_address(struct netstrat_batch *batch, uint16_t type, uint16_t 
     put_bytes(batch, IFA_ADDRESS, peer);
 }
 
+static void put_label(struct netstrat_batch *batch, const char label[NETSTRAT_NAME_SIZE])
+{
+    if (!memchr(label, '\0', NETSTRAT_NAME_SIZE))
+        netstrat_batch_refuse(batch, -EINVAL);
+    else if (label[0] != '\0')
+        netstrat_batch_put_string(batch, IFA_LABEL, label);
+}
+
 int netstrat_batch_add_address(struct netstrat_batch *batch, const struct netstrat_address *address,
                                int replace)
 {
@@ -120,8 +127,7 @@ int netstrat_batch_add_address(struct netstrat_batch *batch, const struct netstr
     begin_address(batch, RTM_NEWADDR, create | (replace ? NLM_F_REPLACE : NLM_F_EXCL), address);
     if (address->broadcast.family != 0)
         put_bytes(batch, IFA_BROADCAST, &address->broadcast);
-    if (address->label[0] != '\0' && is_valid_address(address))
-        netstrat_batch_put_string(batch, IFA_LABEL, address->label);
+    put_label(batch, address->label);
     netstrat_batch_put_u32(batch, NETSTRAT_IFA_FLAGS, address->flags);
     if (address->metric != 0)
         netstrat_batch_put_u32(batch, NETSTRAT_IFA_RT_PRIORITY, address->metric);
@@ -165,12 +171,12 @@ int netstrat_prefix_decode(const struct netstrat_rest *value, uint8_t family, ui
 {
     size_t size = netstrat_address_bits(family) / 8;
 
-    if (value->left < size || length > size * 8)
+    if (value->at + size > value->end || length > size * 8)
         return -EBADMSG;
     memset(prefix, 0, sizeof *prefix);
     prefix->family = family;
     prefix->length = length;
-    memcpy(prefix->bytes, value->at, size);
+    memcpy(prefix->bytes, value->data + value->at, size);
     return 0;
 }
 
@@ -178,9 +184,8 @@ static int decode_lifetimes(const struct netstrat_rest *value, struct netstrat_a
 {
     struct ifa_cacheinfo lifetimes;
 
-    if (value->left < sizeof lifetimes)
+    if (netstrat_rest_read(value, &lifetimes, sizeof lifetimes) < 0)
         return -EBADMSG;
-    memcpy(&lifetimes, value->at, sizeof lifetimes);
     address->preferred = lifetimes.ifa_prefered;
     address->valid = lifetimes.ifa_valid;
     return 0;
@@ -207,10 +212,7 @@ static int decode_address_attribute(const struct netstrat_attribute *attribute,
     case NETSTRAT_IFA_RT_PRIORITY:
         return netstrat_u32_decode(value, &address->metric);
     case NETSTRAT_IFA_PROTO:
-        if (value->left < 1)
-            return -EBADMSG;
-        address->protocol = *value->at;
-        return 0;
+        return netstrat_rest_read(value, &address->protocol, sizeof address->protocol);
     case IFA_CACHEINFO:
         return decode_lifetimes(value, address);
     default:
@@ -228,14 +230,12 @@ int netstrat_address_decode(const struct netstrat_message *message,
     int more;
 
     if ((message->type != RTM_NEWADDR && message->type != RTM_DELADDR) || rest.missing > 0 ||
-        rest.left < sizeof fixed)
+        netstrat_rest_take(&rest, &fixed, sizeof fixed) < 0)
         return -EBADMSG;
-    memcpy(&fixed, rest.at, sizeof fixed);
     if (fixed.ifa_family != AF_INET && fixed.ifa_family != AF_INET6)
         return -EAFNOSUPPORT;
     if (fixed.ifa_index == 0 || fixed.ifa_index > INT32_MAX)
         return -EBADMSG;
-    netstrat_rest_skip(&rest, sizeof fixed);
     memset(&read, 0, sizeof read);
     read.index = (int32_t)fixed.ifa_index;
     read.flags = fixed.ifa_flags;

@@ -25,14 +25,14 @@ void netstrat_batch_init(struct netstrat_batch *batch, void *buffer, size_t size
 /* Where the next `size` bytes go, their padding zeroed; NULL after the first that do not fit. */
 static unsigned char *take(struct netstrat_batch *batch, size_t size)
 {
-    size_t left = batch->size - batch->used;
     size_t aligned = netstrat_align(size);
-    unsigned char *at = batch->data + batch->used;
+    unsigned char *at;
 
-    if (batch->code == 0 && (size > left || aligned > left))
+    if (batch->code == 0 && (size > batch->size || batch->used + aligned > batch->size))
         batch->code = -EMSGSIZE;
     if (batch->code < 0)
         return NULL;
+    at = batch->data + batch->used;
     if (aligned >= 4)
         memset(at + aligned - 4, 0, 4); /* nothing of the caller's memory goes out as padding */
     batch->used += aligned;
@@ -83,6 +83,7 @@ static unsigned char *put_header(struct netstrat_batch *batch, uint16_t type, si
 
 void netstrat_batch_put(struct netstrat_batch *batch, uint16_t type, const void *value, size_t size)
 {
+    /*@ split size; */
     unsigned char *at = put_header(batch, type, size);
 
     if (at && size > 0)
@@ -117,7 +118,7 @@ void netstrat_batch_nest_end(struct netstrat_batch *batch, size_t nest)
     size_t length = batch->used - nest;
     unsigned short value = (unsigned short)length;
 
-    if (length > UINT16_MAX)
+    if (length > UINT16_MAX || nest + sizeof(struct rtattr) > batch->used)
         netstrat_batch_refuse(batch, -EMSGSIZE);
     if (batch->code == 0) /* otherwise the nest may never have been opened */
         memcpy(batch->data + nest, &value, sizeof value); /* rta_len, the first field */
@@ -134,7 +135,7 @@ int netstrat_batch_finish(struct netstrat_batch *batch)
     int code = batch->code;
     uint32_t length = (uint32_t)(batch->used - batch->start);
 
-    if (code == 0 && length < sizeof(struct nlmsghdr))
+    if (code == 0 && batch->start + sizeof(struct nlmsghdr) > batch->used)
         code = -EINVAL; /* nothing was begun */
     if (code == 0) {
         memcpy(batch->data + batch->start, &length, sizeof length); /* nlmsg_len, the first field */
@@ -162,22 +163,18 @@ static int is_sendable(const struct nlmsghdr *header, size_t left)
 
 int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item)
 {
-    const unsigned char *at = batch->data;
-    size_t left = batch->used;
+    struct netstrat_rest rest = {batch->data, 0, batch->used, 0};
     uint32_t number;
 
     for (number = 0; number < batch->count; number++) {
         struct nlmsghdr header;
 
-        if (left < sizeof header)
+        if (netstrat_rest_read(&rest, &header, sizeof header) < 0 ||
+            !is_sendable(&header, rest.end - rest.at))
             break;
-        memcpy(&header, at, sizeof header);
-        if (!is_sendable(&header, left))
-            break;
-        at += header.nlmsg_len;
-        left -= header.nlmsg_len;
+        netstrat_rest_skip(&rest, header.nlmsg_len);
     }
-    if (number == batch->count && left == 0)
+    if (number == batch->count && rest.at == rest.end)
         return 0;
     *item = number;
     return -EINVAL;

@@ -44,9 +44,8 @@ static int decode_fields(const struct netstrat_rest *value, struct netstrat_coun
 {
     uint64_t field[8];
 
-    if (value->left < sizeof field)
+    if (netstrat_rest_read(value, field, sizeof field) < 0)
         return -EBADMSG;
-    memcpy(field, value->at, sizeof field);
     counters->rx_packets = field[0];
     counters->tx_packets = field[1];
     counters->rx_bytes = field[2];
@@ -86,13 +85,12 @@ int netstrat_counters_decode(const struct netstrat_message *message, int32_t *in
     int32_t read;
     int more = find_parts(message->type, &index_at, &fixed, &wanted);
 
-    if (more < 0 || rest.missing > 0 || rest.left < fixed)
+    if (more < 0 || rest.missing > 0 || rest.at + fixed > rest.end)
         return -EBADMSG;
-    memcpy(&read, rest.at + index_at, sizeof read);
+    memcpy(&read, rest.data + rest.at + index_at, sizeof read);
     if (read <= 0)
         return -EBADMSG;
     rest.at += fixed;
-    rest.left -= fixed;
     while ((more = netstrat_attribute_take(&rest, &attribute)) > 0) {
         if (attribute.type == wanted) {
             if (decode_fields(&attribute.value, counters) < 0)

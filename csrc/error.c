@@ -121,7 +121,7 @@ static const char *hint_text(uint8_t hint)
 {
     const char *text = hints;
 
-    while (hint-- > 0)
+    for (; hint > 0; hint--)
         text += strlen(text) + 1;
     return text;
 }
@@ -308,7 +308,7 @@ const char *netstrat_request_name(uint32_t request)
 /* A text that is written as far as it fits, and measured beyond. */
 struct sentence {
     char *text;
-    size_t size;
+    size_t room; /* without its NUL */
     size_t length;
 };
 
@@ -317,7 +317,7 @@ static void add_bytes(struct sentence *to, const char *bytes, size_t length)
     size_t i;
 
     for (i = 0; i < length; i++, to->length++)
-        if (to->length + 1 < to->size)
+        if (to->length < to->room)
             to->text[to->length] = bytes[i];
 }
 
@@ -346,15 +346,24 @@ static void add_foreign(struct sentence *to, const char *bytes, size_t length)
         add_bytes(to, bytes[i] >= ' ' && bytes[i] <= '~' ? &bytes[i] : "?", 1);
 }
 
+static void add_hint(struct sentence *to, const struct netstrat_error *error)
+{
+    struct netstrat_failure failure;
+
+    (void)netstrat_failure_find(error->step, error->request, error->code, &failure);
+    if (*failure.hint) {
+        add(to, "; ");
+        add(to, failure.hint);
+    }
+}
+
 size_t netstrat_error_describe(const struct netstrat_error *error, const char *name, char *text,
                                size_t size)
 {
-    struct sentence to = {text, size, 0};
-    struct netstrat_failure failure;
+    struct sentence to = {text, size > 0 ? size - 1 : 0, 0};
     const char *step = error->step == NETSTRAT_STEP_REQUEST ? netstrat_request_name(error->request)
                                                             : netstrat_step_name(error->step);
 
-    (void)netstrat_failure_find(error->step, error->request, error->code, &failure);
     if (name && *name) {
         add(&to, "interface \"");
         add_foreign(&to, name, strlen(name));
@@ -373,11 +382,8 @@ size_t netstrat_error_describe(const struct netstrat_error *error, const char *n
         add_foreign(&to, error->text, error->text_length);
         add(&to, error->step == NETSTRAT_STEP_PARSE ? "\")" : ")");
     }
-    if (*failure.hint) {
-        add(&to, "; ");
-        add(&to, failure.hint);
-    }
+    add_hint(&to, error);
     if (size > 0)
-        text[to.length < size ? to.length : size - 1] = '\0';
+        text[to.length < to.room ? to.length : to.room] = '\0';
     return to.length;
 }

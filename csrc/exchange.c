@@ -176,7 +176,7 @@ static int next_reply(struct exchange *exchange, struct netstrat_message *messag
         if (code < 0)
             return netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM);
         exchange->cut = exchange->datagram.missing > 0;
-        exchange->datagram_size = exchange->datagram.left + exchange->datagram.missing;
+        exchange->datagram_size = exchange->datagram.end + exchange->datagram.missing;
     }
 }
 
@@ -519,18 +519,19 @@ struct copy {
 static int copy_message(const struct netstrat_message *message, void *context)
 {
     struct copy *copy = (struct copy *)context;
-    size_t length;
+    size_t start, length;
 
     if (!message) {
         copy->used = 0;
         return 0;
     }
-    length = NETSTRAT_MESSAGE_HEADER + message->payload.left;
+    /* The header stands before the payload in the datagram. */
+    start = message->payload.at - NETSTRAT_MESSAGE_HEADER;
+    length = message->payload.end - start;
     if (netstrat_align(length) > SIZE_MAX / 2 - copy->used)
         return -EOVERFLOW;
     if (copy->used <= copy->size && netstrat_align(length) <= copy->size - copy->used) {
-        /* The header stands before the payload in the datagram. */
-        memcpy(copy->to + copy->used, message->payload.at - NETSTRAT_MESSAGE_HEADER, length);
+        memcpy(copy->to + copy->used, message->payload.data + start, length);
         memset(copy->to + copy->used + length, 0, netstrat_align(length) - length);
     }
     copy->used += netstrat_align(length);

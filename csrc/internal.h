@@ -132,7 +132,8 @@ static inline void netstrat_set_text(struct netstrat_error *error, const void *t
         return;
     if (length > NETSTRAT_TEXT_SIZE - 1)
         length = NETSTRAT_TEXT_SIZE - 1;
-    memcpy(error->text, text, length);
+    if (length > 0)
+        memcpy(error->text, text, length);
     error->text[length] = '\0';
     error->text_length = (uint32_t)length;
 }
@@ -145,12 +146,27 @@ static inline void netstrat_set_text(struct netstrat_error *error, const void *t
 /* Moves `rest` on by `length` bytes and their padding, which the last piece may come without. */
 static inline void netstrat_rest_skip(struct netstrat_rest *rest, size_t length)
 {
-    size_t step = netstrat_align(length);
+    rest->at += netstrat_align(length);
+    if (rest->at > rest->end)
+        rest->at = rest->end;
+}
 
-    if (step > rest->left)
-        step = rest->left;
-    rest->at += step;
-    rest->left -= step;
+/* Copies the first `size` bytes of `rest`. */
+static inline int netstrat_rest_read(const struct netstrat_rest *rest, void *to, size_t size)
+{
+    if (rest->at + size > rest->end)
+        return -EBADMSG;
+    memcpy(to, rest->data + rest->at, size);
+    return 0;
+}
+
+/* The same, and moves on behind them. */
+static inline int netstrat_rest_take(struct netstrat_rest *rest, void *to, size_t size)
+{
+    if (netstrat_rest_read(rest, to, size) < 0)
+        return -EBADMSG;
+    netstrat_rest_skip(rest, size);
+    return 0;
 }
 
 /* netstrat_attribute_next(), inlined: the calls would cost 7 % of a dump of counters. */
@@ -158,38 +174,47 @@ static inline int netstrat_attribute_take(struct netstrat_rest *rest,
                                           struct netstrat_attribute *attribute)
 {
     uint16_t head[2]; /* struct rtattr, linux/rtnetlink.h: length, type */
+    size_t end;
 
-    if (rest->left < sizeof head)
-        return rest->left == 0 ? 0 : -EBADMSG;
-    memcpy(head, rest->at, sizeof head);
-    if (head[0] < sizeof head || head[0] > rest->left)
+    if (netstrat_rest_read(rest, head, sizeof head) < 0)
+        return rest->at == rest->end ? 0 : -EBADMSG;
+    end = rest->at + head[0];
+    if (end < rest->at + sizeof head || end > rest->end)
         return -EBADMSG;
 
     attribute->type = head[1] & 0x3fff; /* NLA_TYPE_MASK: the upper two bits are flags */
+    attribute->value.data = rest->data;
     attribute->value.at = rest->at + sizeof head;
-    attribute->value.left = head[0] - sizeof head;
+    attribute->value.end = end;
     attribute->value.missing = 0;
-    netstrat_rest_skip(rest, head[0]);
+    netstrat_rest_skip(rest, end - rest->at);
     return 1;
 }
 
 static inline int netstrat_u32_decode(const struct netstrat_rest *value, void *to)
 {
-    if (value->left < sizeof(uint32_t))
-        return -EBADMSG;
-    memcpy(to, value->at, sizeof(uint32_t));
-    return 0;
+    return netstrat_rest_read(value, to, sizeof(uint32_t));
+}
+
+/* The length of the text at the beginning of `rest`, which ends at a NUL, at the end or at `most`. */
+static inline size_t netstrat_text_length(const struct netstrat_rest *rest, size_t most)
+{
+    size_t length = 0;
+
+    while (length < most && rest->at + length < rest->end && rest->data[rest->at + length] != '\0')
+        length++;
+    return length;
 }
 
 /* Copies a NUL-terminated text of at least one byte into `to`, of `size` bytes. */
 static inline int netstrat_text_decode(const struct netstrat_rest *value, char *to, size_t size)
 {
-    size_t length = strnlen((const char *)value->at, value->left);
+    size_t length = netstrat_text_length(value, size);
 
-    if (length == 0 || length == value->left || length >= size)
+    if (length == 0 || length == size || value->at + length == value->end)
         return -EBADMSG;
     memset(to, 0, size);
-    memcpy(to, value->at, length);
+    memcpy(to, value->data + value->at, length);
     return 0;
 }
 

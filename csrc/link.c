@@ -95,18 +95,21 @@ static int has(const struct netstrat_link_settings *settings, uint32_t field)
     return (settings->set & field) != 0;
 }
 
-/* The settings that are attributes of their own. A link that is made or renamed goes by its
- * index, and so IFLA_IFNAME is free for the name that it gets. */
+/* The name that a link gets. One that is renamed goes by its index, and so IFLA_IFNAME is free. */
+static void put_name(struct netstrat_batch *batch, const char name[NETSTRAT_NAME_SIZE])
+{
+    if (!memchr(name, '\0', NETSTRAT_NAME_SIZE) || netstrat_name_check(name) < 0)
+        netstrat_batch_refuse(batch, -EINVAL);
+    else
+        netstrat_batch_put_string(batch, IFLA_IFNAME, name);
+}
+
+/* The settings that are attributes of their own. */
 static void put_settings(struct netstrat_batch *batch,
                          const struct netstrat_link_settings *settings)
 {
-    if (has(settings, NETSTRAT_LINK_NAME)) {
-        if (!memchr(settings->name, '\0', sizeof settings->name) ||
-            netstrat_name_check(settings->name) < 0)
-            netstrat_batch_refuse(batch, -EINVAL);
-        else
-            netstrat_batch_put_string(batch, IFLA_IFNAME, settings->name);
-    }
+    if (has(settings, NETSTRAT_LINK_NAME))
+        put_name(batch, settings->name);
     if (has(settings, NETSTRAT_LINK_NETNS))
         netstrat_batch_put_u32(batch, IFLA_NET_NS_FD, (uint32_t)settings->netns);
     if (has(settings, NETSTRAT_LINK_MTU))
@@ -276,12 +279,9 @@ static int take_info(struct netstrat_rest *rest, const struct netstrat_message *
                      struct ifinfomsg *info)
 {
     *rest = message->payload;
-    if ((message->type != RTM_NEWLINK && message->type != RTM_DELLINK) || rest->left < sizeof *info)
+    if ((message->type != RTM_NEWLINK && message->type != RTM_DELLINK) ||
+        netstrat_rest_take(rest, info, sizeof *info) < 0 || info->ifi_index <= 0)
         return -EBADMSG;
-    memcpy(info, rest->at, sizeof *info);
-    if (info->ifi_index <= 0)
-        return -EBADMSG;
-    netstrat_rest_skip(rest, sizeof *info);
     return 0;
 }
 
@@ -334,8 +334,8 @@ static int decode_port(struct netstrat_rest rest, struct netstrat_link *link)
     int more;
 
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0)
-        if (attribute.type == IFLA_BRPORT_MODE && attribute.value.left > 0)
-            link->hairpin = *attribute.value.at != 0;
+        if (attribute.type == IFLA_BRPORT_MODE && attribute.value.at < attribute.value.end)
+            link->hairpin = attribute.value.data[attribute.value.at] != 0;
     return more;
 }
 
@@ -347,8 +347,9 @@ static int decode_bridge(struct netstrat_rest rest, struct netstrat_link *link)
 
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0)
         if (attribute.type == NETSTRAT_IFLA_BR_BRIDGE_ID &&
-            attribute.value.left == sizeof link->bridge_id)
-            memcpy(link->bridge_id, attribute.value.at, sizeof link->bridge_id);
+            attribute.value.at + sizeof link->bridge_id == attribute.value.end)
+            memcpy(link->bridge_id, attribute.value.data + attribute.value.at,
+                   sizeof link->bridge_id);
     return more;
 }
 
@@ -377,10 +378,14 @@ static int decode_kinds(struct netstrat_rest rest, struct netstrat_link *link)
 static int decode_mac(const struct netstrat_rest *value, unsigned char mac[NETSTRAT_MAC_SIZE],
                       uint32_t *length)
 {
-    if (value->left > NETSTRAT_MAC_SIZE)
-        return -EBADMSG;
-    memcpy(mac, value->at, value->left);
-    *length = (uint32_t)value->left;
+    uint32_t i;
+
+    for (i = 0; value->at + i < value->end; i++) {
+        if (i == NETSTRAT_MAC_SIZE)
+            return -EBADMSG;
+        mac[i] = value->data[value->at + i];
+    }
+    *length = i;
     return 0;
 }
 

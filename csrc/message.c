@@ -15,27 +15,29 @@
 int netstrat_message_next(struct netstrat_rest *rest, struct netstrat_message *message)
 {
     struct nlmsghdr header;
-    size_t length;
+    size_t end, cut = 0;
 
-    if (rest->left < sizeof header)
-        return rest->left == 0 || rest->missing > 0 ? 0 : -EBADMSG;
-    memcpy(&header, rest->at, sizeof header);
-    length = header.nlmsg_len;
-    if (length < sizeof header || (length > rest->left && length - rest->left > rest->missing))
+    if (netstrat_rest_read(rest, &header, sizeof header) < 0)
+        return rest->at == rest->end || rest->missing > 0 ? 0 : -EBADMSG;
+    if (header.nlmsg_len < sizeof header)
         return -EBADMSG;
+    end = rest->at + header.nlmsg_len;
+    if (header.nlmsg_len > rest->end || end > rest->end) { /* the sum may have wrapped around */
+        cut = header.nlmsg_len - (rest->end - rest->at);
+        end = rest->end;
+        if (cut > rest->missing)
+            return -EBADMSG;
+    }
 
     message->type = header.nlmsg_type;
     message->flags = header.nlmsg_flags;
     message->sequence = header.nlmsg_seq;
     message->port = header.nlmsg_pid;
+    message->payload.data = rest->data;
     message->payload.at = rest->at + sizeof header;
-    message->payload.missing = 0;
-    if (length > rest->left) {
-        message->payload.missing = length - rest->left;
-        length = rest->left;
-    }
-    message->payload.left = length - sizeof header;
-    netstrat_rest_skip(rest, length);
+    message->payload.end = end;
+    message->payload.missing = cut;
+    netstrat_rest_skip(rest, end - rest->at);
     return 1;
 }
 
@@ -52,8 +54,8 @@ static void decode_words(struct netstrat_rest rest, struct netstrat_error *error
 
     while (netstrat_attribute_next(&rest, &attribute) > 0) {
         if (attribute.type == NETSTRAT_NLMSGERR_ATTR_MSG) {
-            netstrat_set_text(error, attribute.value.at,
-                              strnlen((const char *)attribute.value.at, attribute.value.left));
+            netstrat_set_text(error, attribute.value.data + attribute.value.at,
+                              netstrat_text_length(&attribute.value, NETSTRAT_TEXT_SIZE - 1));
             return;
         }
     }
@@ -65,27 +67,24 @@ int netstrat_ack_decode(const struct netstrat_message *message, int *verdict,
     struct netstrat_rest rest = message->payload;
     int32_t value;
 
-    if (rest.left < sizeof value)
+    if (netstrat_rest_take(&rest, &value, sizeof value) < 0)
         return -EBADMSG;
-    memcpy(&value, rest.at, sizeof value);
     if (value > 0 || value < -4095) /* MAX_ERRNO, linux/err.h */
         return -EBADMSG;
-    netstrat_rest_skip(&rest, sizeof value);
 
     if (message->type == NLMSG_ERROR) {
         struct nlmsghdr request;
 
         /* Behind the errno stands the request that it answers: its header, or, without
          * NLM_F_CAPPED, the whole of it. */
-        if (rest.left < sizeof request)
+        if (netstrat_rest_read(&rest, &request, sizeof request) < 0)
             return -EBADMSG;
-        memcpy(&request, rest.at, sizeof request);
         if (message->flags & NETSTRAT_NLM_F_CAPPED)
             netstrat_rest_skip(&rest, sizeof request);
-        else if (request.nlmsg_len >= sizeof request && request.nlmsg_len <= rest.left)
+        else if (request.nlmsg_len >= sizeof request && request.nlmsg_len <= rest.end)
             netstrat_rest_skip(&rest, request.nlmsg_len);
         else
-            netstrat_rest_skip(&rest, rest.left);
+            rest.at = rest.end;
     }
     if (error) {
         netstrat_set_text(error, "", 0);

@@ -205,10 +205,13 @@ int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item);
 
 /* ---- messages taken apart: message.c ---- */
 
-/* What is left of a datagram, of a message or of an attribute. */
+/* What is left of a datagram, of a message or of an attribute: the bytes of `data` from `at` up to
+ * `end`. They are offsets, which a length from elsewhere can be added to and compared: a pointer
+ * beyond its array would be undefined. */
 struct netstrat_rest {
-    const unsigned char *at;
-    size_t left;    /* bytes */
+    const unsigned char *data;
+    size_t at;
+    size_t end;
     size_t missing; /* bytes behind these that did not fit the buffer and were cut off */
 };
 

@@ -102,13 +102,11 @@ static int decode_via(const struct netstrat_rest *value, struct netstrat_route *
     struct netstrat_rest address = *value;
     uint16_t family;
 
-    if (address.left < sizeof family)
+    if (netstrat_rest_read(&address, &family, sizeof family) < 0)
         return -EBADMSG;
-    memcpy(&family, address.at, sizeof family);
     if (family != AF_INET && family != AF_INET6)
         return 0;
     address.at += sizeof family;
-    address.left -= sizeof family;
     return netstrat_prefix_decode(&address, (uint8_t)family,
                                   (uint8_t)netstrat_address_bits((uint8_t)family), &route->gateway);
 }
@@ -149,12 +147,10 @@ int netstrat_route_decode(const struct netstrat_message *message, struct netstra
     int more;
 
     if ((message->type != RTM_NEWROUTE && message->type != RTM_DELROUTE) || rest.missing > 0 ||
-        rest.left < sizeof fixed)
+        netstrat_rest_take(&rest, &fixed, sizeof fixed) < 0)
         return -EBADMSG;
-    memcpy(&fixed, rest.at, sizeof fixed);
     if (fixed.rtm_family != AF_INET && fixed.rtm_family != AF_INET6)
         return -EAFNOSUPPORT;
-    netstrat_rest_skip(&rest, sizeof fixed);
     memset(&read, 0, sizeof read);
     read.destination.family = fixed.rtm_family;
     read.table = fixed.rtm_table;

@@ -232,9 +232,10 @@ int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_rest *dat
             size_t whole =
                 (size_t)length; /* MSG_TRUNC: also where the buffer was too small for it */
 
-            datagram->at = sock->buffer;
-            datagram->left = whole < sock->buffer_size ? whole : sock->buffer_size;
-            datagram->missing = whole - datagram->left;
+            datagram->data = sock->buffer;
+            datagram->at = 0;
+            datagram->end = whole < sock->buffer_size ? whole : sock->buffer_size;
+            datagram->missing = whole - datagram->end;
             sock->datagram_groups = sender.nl_groups;
             return 0;
         }

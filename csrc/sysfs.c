@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -63,48 +62,41 @@
 #endif
 
 enum {
-    TEXT_SIZE = 4096, /* an attribute of sysfs is at most a page: filesystems/sysfs.rst */
-    MAX_DIGITS = 20   /* of 18446744073709551615 */
+    TEXT_SIZE = 4096 /* an attribute of sysfs is at most a page: filesystems/sysfs.rst */
 };
 
 static const char below_interface[] = "/statistics";
 
 /* ---- text ---- */
 
-static void trim(const char **text, size_t *length)
+/* Takes the white space off both ends of the text from *start to *end. */
+static void trim(const char *text, size_t *start, size_t *end)
 {
-    while (*length > 0 && netstrat_is_space(**text)) {
-        ++*text;
-        --*length;
-    }
-    while (*length > 0 && netstrat_is_space((*text)[*length - 1]))
-        --*length;
+    while (*start < *end && netstrat_is_space(text[*start]))
+        ++*start;
+    while (*end > *start && netstrat_is_space(text[*end - 1]))
+        --*end;
 }
 
 int netstrat_parse_counter(const char *text, size_t length, uint64_t *value)
 {
-    char digits[MAX_DIGITS + 1];
-    unsigned long long parsed;
-    size_t i;
+    uint64_t parsed = 0;
+    size_t at = 0;
+    int is_large = 0;
 
-    trim(&text, &length);
-    if (length == 0)
+    trim(text, &at, &length);
+    if (at == length)
         return -EBADMSG;
-    for (i = 0; i < length; i++)
-        if (text[i] < '0' || text[i] > '9')
-            return -EBADMSG;
-    while (length > 1 && *text == '0') {
-        text++;
-        length--;
-    }
-    if (length > MAX_DIGITS)
-        return -ERANGE;
+    for (; at < length; at++) {
+        unsigned digit = (unsigned char)text[at] - (unsigned)'0';
 
-    memcpy(digits, text, length);
-    digits[length] = '\0';
-    errno = 0;
-    parsed = strtoull(digits, NULL, 10);
-    if (errno == ERANGE)
+        if (digit > 9)
+            return -EBADMSG;
+        if (parsed > UINT64_MAX / 10 || (parsed == UINT64_MAX / 10 && digit > UINT64_MAX % 10))
+            is_large = 1;
+        parsed = parsed * 10 + digit;
+    }
+    if (is_large)
         return -ERANGE;
     *value = parsed;
     return 0;
@@ -376,8 +368,7 @@ static int read_counter(int fd, int held, uint32_t item, uint64_t *value,
                         struct netstrat_error *error)
 {
     char text[TEXT_SIZE];
-    const char *trimmed = text;
-    size_t length = 0;
+    size_t start = 0, length = 0;
     int code;
 
     for (;;) {
@@ -396,8 +387,8 @@ static int read_counter(int fd, int held, uint32_t item, uint64_t *value,
     code = length == sizeof text ? -EBADMSG : netstrat_parse_counter(text, length, value);
     if (code < 0) {
         (void)netstrat_fail_item(error, code, NETSTRAT_STEP_PARSE, item);
-        trim(&trimmed, &length);
-        netstrat_set_text(error, trimmed, length);
+        trim(text, &start, &length);
+        netstrat_set_text(error, text + start, length - start);
     }
     return code;
 }

@@ -246,14 +246,14 @@ def copy_route(message: Any, native: Any) -> RouteCopy | None:
     if native.type != _RTN_UNICAST and native.protocol == _RTPROT_KERNEL:
         return None  # with the address
     rest = ffi.new("struct netstrat_rest *", message.payload)
-    header = bytearray(ffi.buffer(rest.at, _HEADER))
+    header = bytearray(ffi.buffer(rest.data + rest.at, _HEADER))
     header[8:12] = (native.flags & _FLAGS_GIVEN).to_bytes(4, byteorder)
     rest.at += _HEADER
-    rest.left -= _HEADER
     attribute = ffi.new("struct netstrat_attribute *")
     attributes = []
     while lib.netstrat_attribute_next(rest, attribute) > 0:
-        value = ffi.buffer(attribute.value.at, attribute.value.left)[:]
+        part = attribute.value
+        value = ffi.buffer(part.data + part.at, part.end - part.at)[:]
         if attribute.type == _RTA_MULTIPATH:
             attributes.append((attribute.type, _given_hops(value)))
         elif attribute.type != _RTA_CACHEINFO:

@@ -90,9 +90,9 @@ class Subscription(Socket):
         rest = self._rest
         code = lib.netstrat_socket_receive(self._sock, rest, self._error)
         if code == 0:
-            datagram = ffi.buffer(rest.at, rest.left)[:]
+            datagram = ffi.buffer(rest.data, rest.end)[:]
             if rest.missing:
-                self._widen(rest.left + rest.missing)
+                self._widen(rest.end + rest.missing)
             return datagram, rest.missing
         if code == -EAGAIN:
             return None
@@ -121,7 +121,7 @@ def decode(datagram: bytes, missing: int = 0) -> Iterator[tuple[int, int, int, i
         The type is LOST where it can't be known what else there was.
     """
     memory = ffi.from_buffer(datagram)
-    rest = ffi.new("struct netstrat_rest *", (memory, len(datagram), missing))
+    rest = ffi.new("struct netstrat_rest *", (memory, 0, len(datagram), missing))
     message = ffi.new("struct netstrat_message *")
     more = lib.netstrat_message_next(rest, message)
     while more > 0 and not message.payload.missing:
@@ -137,7 +137,8 @@ def _said(message: Any) -> Any:
         link = ffi.new("struct netstrat_link *")
         if lib.netstrat_link_decode(message, link) < 0:
             return None
-        return message.payload.at[0], _link_fields(link)  # struct ifinfomsg begins with its family
+        family = message.payload.data[message.payload.at]  # struct ifinfomsg begins with it
+        return family, _link_fields(link)
     if kind in _OF_ADDRESSES:
         address = ffi.new("struct netstrat_address *")
         code = lib.netstrat_address_decode(message, address)

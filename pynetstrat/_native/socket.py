@@ -179,7 +179,7 @@ class Socket:
             if used[0] <= self._copy_size:
                 break
             self._copy_size = used[0] + used[0] // 8
-        rest = ffi.new("struct netstrat_rest *", (copy, used[0], 0))
+        rest = ffi.new("struct netstrat_rest *", (copy, 0, used[0], 0))
         message = ffi.new("struct netstrat_message *")
         while lib.netstrat_message_next(rest, message) > 0:
             yield message
@@ -446,7 +446,7 @@ def _link_fields(link: Any) -> tuple[Any, ...]:
         link.peer or None,
         None if link.peer_nsid < 0 else link.peer_nsid,
         decode(link.alias),
-        _altnames(link) if link.altnames.left else (),
+        _altnames(link) if link.altnames.at < link.altnames.end else (),
         None if link.hairpin < 0 else bool(link.hairpin),
         ffi.buffer(link.permanent_mac, link.permanent_mac_length)[:].hex(":"),
         link.group,

@@ -47,11 +47,11 @@ static inline void check_encoder(const struct encoder *encoder)
 /* The one message in `bytes`. */
 static inline struct netstrat_message only_message(const struct bytes *bytes)
 {
-    struct netstrat_rest rest = {bytes->data, bytes->length, 0};
+    struct netstrat_rest rest = {bytes->data, 0, bytes->length, 0};
     struct netstrat_message message;
 
     memset(&message, 0, sizeof message);
-    CHECK(netstrat_message_next(&rest, &message) == 1 && rest.left == 0);
+    CHECK(netstrat_message_next(&rest, &message) == 1 && rest.at == rest.end);
     return message;
 }
 
@@ -69,8 +69,9 @@ static inline int decode_copy(check_decoder *decode, const unsigned char *data, 
     int code = -EBADMSG;
 
     memcpy(copy + 1, data, size);
-    rest.at = copy + 1;
-    rest.left = size;
+    rest.data = copy + 1;
+    rest.at = 0;
+    rest.end = size;
     rest.missing = missing;
     if (netstrat_message_next(&rest, &message) > 0)
         code = decode(&message);

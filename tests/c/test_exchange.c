@@ -955,7 +955,7 @@ static void test_a_request_is_sent_and_its_reply_left_to_the_caller(void)
     CHECK(fake.sends == 1 && fake.receives == 0 && fake.polls == 0);
     CHECK(fake.type == RTM_GETLINK && fake.sequence == sock.sequence && sock.sequence == 1001);
     CHECK(netstrat_socket_receive(&sock, &datagram, &error) == 0);
-    CHECK(datagram.at == buffer && datagram.missing == 0);
+    CHECK(datagram.data == buffer && datagram.at == 0 && datagram.missing == 0);
     CHECK(netstrat_message_next(&datagram, &answer) == 1 && answer.sequence == sock.sequence);
     CHECK(answer.type == NLMSG_ERROR && fake.polls == 0);
 
@@ -987,12 +987,12 @@ static void test_one_datagram_is_taken_at_a_time_and_none_is_waited_for(void)
     notify(RTM_NEWLINK, 5, "five");
     notify(RTM_DELLINK, 6, "six");
     CHECK(netstrat_socket_receive(&sock, &datagram, &error) == 0);
-    CHECK(datagram.left == fake.queue[3].bytes.length && datagram.missing == 0);
-    CHECK(memcmp(datagram.at, fake.queue[3].bytes.data, datagram.left) == 0 && fake.count == 1);
+    CHECK(datagram.end == fake.queue[3].bytes.length && datagram.missing == 0);
+    CHECK(memcmp(datagram.data, fake.queue[3].bytes.data, datagram.end) == 0 && fake.count == 1);
 
     sock.buffer_size = 20; /* too small for the next */
     CHECK(netstrat_socket_receive(&sock, &datagram, NULL) == 0);
-    CHECK(datagram.left == 20 && datagram.missing == fake.queue[4].bytes.length - 20);
+    CHECK(datagram.end == 20 && datagram.missing == fake.queue[4].bytes.length - 20);
     sock.timeout_ms = 0;
     sock.spare = 0;
     say_ack(STRANGER, 1, 0);
@@ -1549,14 +1549,15 @@ static void test_a_dump_is_copied_as_far_as_it_fits(void)
         CHECK(netstrat_dump_copy(&sock, &batch, copy, size, &used, &error) == 0 && used == whole);
         CHECK(memcmp(copy + size, before + size, sizeof copy - size) == 0);
     }
-    rest.at = copy;
-    rest.left = whole;
+    rest.data = copy;
+    rest.at = 0;
+    rest.end = whole;
     rest.missing = 0;
     while (netstrat_message_next(&rest, &message) > 0) {
-        CHECK(message.type == NEWSTATS && message.payload.left == 12 + 4 + 200);
+        CHECK(message.type == NEWSTATS && message.payload.end - message.payload.at == 12 + 4 + 200);
         read++;
     }
-    CHECK(read == 3 && rest.left == 0);
+    CHECK(read == 3 && rest.at == rest.end);
 
     prepare_dump(answer_dump, 2); /* what came of a try that did not count is forgotten */
     CHECK(netstrat_dump_copy(&sock, &batch, copy, sizeof copy, &used, &error) == 0);

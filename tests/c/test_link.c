@@ -165,14 +165,15 @@ static void test_requests_stand_one_behind_the_other(void)
         encoders[i].put(&wanted);
     }
     CHECK(batch.used == wanted.length && memcmp(buffer, wanted.data, wanted.length) == 0);
-    rest.at = buffer;
-    rest.left = batch.used;
+    rest.data = buffer;
+    rest.at = 0;
+    rest.end = batch.used;
     rest.missing = 0;
     while (netstrat_message_next(&rest, &message) > 0) {
         CHECK(message.sequence == 0 && message.port == 0);
         read++;
     }
-    CHECK(read == ENCODERS && rest.left == 0);
+    CHECK(read == ENCODERS && rest.at == rest.end);
 }
 
 static void test_a_name_that_is_not_valid_leaves_the_batch_as_it_was(void)
@@ -598,8 +599,9 @@ static void test_alternative_names_are_bounded(void)
     attribute(&list, ALT_IFNAME, longest, 128);
     put(&list, "\xff\xff\x35\x00", 4);
     attribute(&list, ALT_IFNAME, "behind", 7);
-    rest.at = list.data;
-    rest.left = list.length;
+    rest.data = list.data;
+    rest.at = 0;
+    rest.end = list.length;
     rest.missing = 0;
     CHECK(netstrat_altname_next(&rest, name) == 1 && !strcmp(name, longest));
     CHECK(netstrat_altname_next(&rest, name) == 0 && !strcmp(name, longest));

@@ -10,6 +10,11 @@
 
 /* ---- messages and attributes ---- */
 
+static size_t left_of(const struct netstrat_rest *rest)
+{
+    return rest->end - rest->at;
+}
+
 /* Two messages: 21 bytes, 24 with their padding, and 18. */
 static void put_two(struct bytes *to)
 {
@@ -26,16 +31,16 @@ static void test_the_messages_of_a_datagram_come_one_by_one(void)
 {
     struct bytes two = {{0}, 0};
     struct netstrat_message message;
-    struct netstrat_rest rest = {two.data, 0, 0};
+    struct netstrat_rest rest = {two.data, 0, 0, 0};
 
     put_two(&two);
-    rest.left = two.length;
+    rest.end = two.length;
     CHECK(netstrat_message_next(&rest, &message) == 1);
     CHECK(message.type == 7 && message.flags == 8 && message.sequence == 9 && message.port == 10);
-    CHECK(message.payload.left == 5 && memcmp(message.payload.at, "abcde", 5) == 0);
-    CHECK(message.payload.missing == 0 && rest.at == two.data + 24);
+    CHECK(left_of(&message.payload) == 5 && memcmp(two.data + message.payload.at, "abcde", 5) == 0);
+    CHECK(message.payload.missing == 0 && rest.at == 24);
     CHECK(netstrat_message_next(&rest, &message) == 1);
-    CHECK(message.type == 11 && message.payload.left == 2 && rest.left == 0);
+    CHECK(message.type == 11 && left_of(&message.payload) == 2 && left_of(&rest) == 0);
     CHECK(netstrat_message_next(&rest, &message) == 0);
 }
 
@@ -48,7 +53,7 @@ static void test_a_datagram_that_ends_early_is_malformed(void)
     put_two(&two);
     for (size = 0; size <= two.length; size++) {
         unsigned char *copy = (unsigned char *)malloc(size + !size);
-        struct netstrat_rest rest = {copy, size, 0};
+        struct netstrat_rest rest = {copy, 0, size, 0};
         struct netstrat_message message;
         int code, count = 0;
 
@@ -71,7 +76,7 @@ static void test_a_datagram_that_was_cut_off_gives_what_is_there(void)
     put_two(&two);
     for (size = 0; size < two.length; size++) {
         unsigned char *copy = (unsigned char *)malloc(size + !size);
-        struct netstrat_rest rest = {copy, size, two.length - size};
+        struct netstrat_rest rest = {copy, 0, size, two.length - size};
         struct netstrat_message message;
         int code, whole = 0, cut = 0;
 
@@ -82,8 +87,8 @@ static void test_a_datagram_that_was_cut_off_gives_what_is_there(void)
                 whole++;
             } else {
                 cut++;
-                CHECK(message.payload.at + message.payload.left == copy + size);
-                CHECK(message.payload.left + message.payload.missing == (whole ? 2U : 5U));
+                CHECK(message.payload.data == copy && message.payload.end == size);
+                CHECK(left_of(&message.payload) + message.payload.missing == (whole ? 2U : 5U));
             }
         }
         CHECK(code == 0);
@@ -107,17 +112,20 @@ static void test_a_length_that_does_not_fit_is_malformed(void)
             int fits = length >= 16 && length <= 24 + missing;
 
             memcpy(two.data, &length, sizeof length);
-            rest.at = two.data;
-            rest.left = 24;
+            rest.data = two.data;
+            rest.at = 0;
+            rest.end = 24;
             rest.missing = missing;
             message = before;
             CHECK(netstrat_message_next(&rest, &message) == (fits ? 1 : -EBADMSG));
-            CHECK(fits || (rest.left == 24 && memcmp(&message, &before, sizeof before) == 0));
+            CHECK(fits || (rest.at == 0 && memcmp(&message, &before, sizeof before) == 0));
         }
-    length = UINT32_MAX;
-    memcpy(two.data, &length, sizeof length);
-    rest.left = 24;
-    CHECK(netstrat_message_next(&rest, &message) == -EBADMSG && rest.at == two.data);
+    for (length = UINT32_MAX; length > UINT32_MAX - 70; length--) { /* 32 bits would wrap around */
+        memcpy(two.data + 24, &length, sizeof length);
+        rest.at = 24;
+        rest.end = two.length;
+        CHECK(netstrat_message_next(&rest, &message) == -EBADMSG && rest.at == 24);
+    }
 }
 
 static void test_attributes_come_one_by_one(void)
@@ -131,28 +139,29 @@ static void test_attributes_come_one_by_one(void)
     attribute(&bytes, 1, "abcde", 5);         /* 12 bytes with its padding */
     attribute(&bytes, 2 | 0x8000, "", 0);     /* NLA_F_NESTED is not part of the type */
     attribute(&bytes, 3 | 0x4000, "fghi", 4); /* nor is NLA_F_NET_BYTEORDER */
-    rest.at = bytes.data;
-    rest.left = bytes.length;
+    rest.data = bytes.data;
+    rest.at = 0;
+    rest.end = bytes.length;
     rest.missing = 0;
     CHECK(netstrat_attribute_next(&rest, &attribute_) == 1 && attribute_.type == 1);
-    CHECK(attribute_.value.left == 5 && !memcmp(attribute_.value.at, "abcde", 5));
-    CHECK(attribute_.value.missing == 0 && rest.at == bytes.data + 12);
+    CHECK(left_of(&attribute_.value) == 5 && !memcmp(bytes.data + attribute_.value.at, "abcde", 5));
+    CHECK(attribute_.value.missing == 0 && rest.at == 12);
     CHECK(netstrat_attribute_next(&rest, &attribute_) == 1 && attribute_.type == 2);
-    CHECK(attribute_.value.left == 0);
+    CHECK(left_of(&attribute_.value) == 0);
     CHECK(netstrat_attribute_next(&rest, &attribute_) == 1 && attribute_.type == 3);
-    CHECK(netstrat_attribute_next(&rest, &attribute_) == 0 && rest.left == 0);
+    CHECK(netstrat_attribute_next(&rest, &attribute_) == 0 && left_of(&rest) == 0);
 
     for (size = 0; size <= 9; size++) {
-        rest.at = bytes.data;
-        rest.left = size;
+        rest.at = 0;
+        rest.end = size;
         CHECK(netstrat_attribute_next(&rest, &attribute_) == (size == 0  ? 0
                                                               : size < 9 ? -EBADMSG
                                                                          : 1));
     }
     for (length = 0; length < 20; length++) {
         memcpy(bytes.data, &length, sizeof length);
-        rest.at = bytes.data;
-        rest.left = 12;
+        rest.at = 0;
+        rest.end = 12;
         CHECK(netstrat_attribute_next(&rest, &attribute_) ==
               (length >= 4 && length <= 12 ? 1 : -EBADMSG));
     }

@@ -634,12 +634,13 @@ static void test_a_dump_can_be_copied(void)
     CHECK(netstrat_dump_copy(&sock, &batch, copy, 100, &whole, &error) == 0);
     CHECK(whole > sizeof buffer && whole < sizeof copy);
     CHECK(netstrat_dump_copy(&sock, &batch, copy, whole, &used, &error) == 0 && used == whole);
-    rest.at = copy;
-    rest.left = used;
+    rest.data = copy;
+    rest.at = 0;
+    rest.end = used;
     rest.missing = 0;
     for (; netstrat_message_next(&rest, &message) > 0; read++)
         CHECK(netstrat_link_decode(&message, &link) == 0 && link.index == names[read].index);
-    CHECK(read == LINKS && rest.left == 0);
+    CHECK(read == LINKS && rest.at == rest.end);
     netstrat_socket_close(&sock);
 }
 

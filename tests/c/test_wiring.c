@@ -195,11 +195,11 @@ static struct netstrat_route route_of(const char *destination, int32_t index)
 static struct netstrat_rest rows_of(struct place *place, int (*dump)(struct netstrat_batch *batch))
 {
     static unsigned char rows[65536];
-    struct netstrat_rest rest = {rows, 0, 0};
+    struct netstrat_rest rest = {rows, 0, 0, 0};
 
     CHECK(dump(&batch) == 0);
-    CHECK(netstrat_dump_copy(&place->sock, &batch, rows, sizeof rows, &rest.left, &error) == 0);
-    CHECK(rest.left <= sizeof rows);
+    CHECK(netstrat_dump_copy(&place->sock, &batch, rows, sizeof rows, &rest.end, &error) == 0);
+    CHECK(rest.end <= sizeof rows);
     netstrat_batch_init(&batch, requests, sizeof requests);
     return rest;
 }

@@ -34,7 +34,7 @@ LIBC = {
     "exchange": "send getsockopt",
     "netns": "open close setns unshare mkdir mount umount2 unlink ioctl getsockopt sigfillset "
     "pthread_create pthread_join pthread_sigmask pthread_setcancelstate",
-    "sysfs": "openat faccessat read pread close stat fstat fstatfs syscall strtoull",
+    "sysfs": "openat faccessat read pread close stat fstat fstatfs syscall",
 }
 ERRNO = ("exchange", "socket", "netns", "sysfs")
 # What any file may need: the text and memory functions, and the helpers that compilers call by

@@ -35,20 +35,21 @@ static void walk_attributes(struct netstrat_rest rest)
 
     memset(&attribute, UNTOUCHED, sizeof attribute);
     for (;;) {
-        const unsigned char *at = rest.at, *end = rest.at + rest.left;
+        size_t at = rest.at, end = rest.end;
 
         before = attribute;
         result = netstrat_attribute_next(&rest, &attribute);
         if (result <= 0) {
-            HOLDS(rest.at == at && rest.at + rest.left == end);
+            HOLDS(rest.at == at && rest.end == end);
             break;
         }
-        HOLDS(result == 1 && rest.at >= at + 4 && rest.at <= end && rest.at + rest.left == end);
-        HOLDS(attribute.value.at == at + 4 && attribute.value.left <= (size_t)(end - at) - 4);
+        HOLDS(result == 1 && rest.at >= at + 4 && rest.at <= end && rest.end == end);
+        HOLDS(attribute.value.at == at + 4 && attribute.value.end >= at + 4 &&
+              attribute.value.end <= end);
         HOLDS(attribute.type < 0x4000 && attribute.value.missing == 0);
     }
     HOLDS(memcmp(&before, &attribute, sizeof attribute) == 0);
-    HOLDS(result == 0 ? rest.left == 0 : result == -EBADMSG);
+    HOLDS(result == 0 ? rest.at == rest.end : result == -EBADMSG);
 }
 
 static void decode_ack(const struct netstrat_message *message)
@@ -96,7 +97,7 @@ static void decode_link(const struct netstrat_message *message)
         /* The first byte is the family: a bridge uses its own to say what leaves the bridge
          * only. */
         HOLDS((name.name[0] == '\0') ==
-              (message->type == RTM_DELLINK && message->payload.at[0] == 0));
+              (message->type == RTM_DELLINK && message->payload.data[message->payload.at] == 0));
     }
     if (whole < 0)
         return;
@@ -105,8 +106,8 @@ static void decode_link(const struct netstrat_message *message)
     HOLDS(is_text(link.alias, sizeof link.alias) && link.mac_length <= sizeof link.mac);
     HOLDS(link.hairpin >= -1 && link.hairpin <= 1);
     altnames = link.altnames;
-    HOLDS(!altnames.at ||
-          (altnames.at >= message->payload.at && altnames.left <= message->payload.left));
+    HOLDS(!altnames.data || (altnames.at >= message->payload.at && altnames.at <= altnames.end &&
+                             altnames.end <= message->payload.end));
     while (netstrat_altname_next(&altnames, altname))
         HOLDS(altname[0] != '\0' && is_text(altname, sizeof altname));
 }
@@ -179,12 +180,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     missing = data[0] | (size_t)data[1] << 8;
-    rest.at = data + 2;
-    rest.left = size - 2;
+    rest.data = data + 2;
+    rest.at = 0;
+    rest.end = size - 2;
     rest.missing = missing;
     memset(&message, UNTOUCHED, sizeof message);
     for (;;) {
-        const unsigned char *at = rest.at;
+        size_t at = rest.at;
 
         before = message;
         result = netstrat_message_next(&rest, &message);
@@ -192,12 +194,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             HOLDS(rest.at == at);
             break;
         }
-        HOLDS(result == 1 && !cut && rest.at >= at + 16 && rest.at + rest.left == data + size);
-        HOLDS(message.payload.at == at + 16 && message.payload.left <= (size_t)(rest.at - at) - 16);
-        HOLDS((size_t)(rest.at - at) - 16 < message.payload.left + 4);
+        HOLDS(result == 1 && !cut && rest.at >= at + 16 && rest.at <= rest.end &&
+              rest.end == size - 2);
+        HOLDS(message.payload.at == at + 16 && message.payload.end >= at + 16 &&
+              message.payload.end <= rest.at);
+        HOLDS(rest.at < message.payload.end + 4);
         HOLDS(message.payload.missing <= missing && rest.missing == missing);
         cut = message.payload.missing > 0; /* then it is the last one */
-        HOLDS(!cut || rest.left == 0);
+        HOLDS(!cut || rest.at == rest.end);
         walk_attributes(message.payload);
         decode_ack(&message);
         decode_link(&message);
@@ -206,6 +210,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         decode_others(&message);
     }
     HOLDS(memcmp(&before, &message, sizeof message) == 0);
-    HOLDS(result == 0 ? rest.left == 0 || (missing > 0 && rest.left < 16) : result == -EBADMSG);
+    HOLDS(result == 0 ? rest.at == rest.end || (missing > 0 && rest.end - rest.at < 16)
+                      : result == -EBADMSG);
     return 0;
 }

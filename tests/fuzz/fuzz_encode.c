@@ -195,29 +195,28 @@ static void check_batch(unsigned char *data, size_t size, uint32_t count)
 /* A message that the core's own reader takes for one message, whole and to the end. */
 static void check_message(const unsigned char *at, size_t size, unsigned kind, const char *name)
 {
-    struct netstrat_rest rest = {at, size, 0};
+    struct netstrat_rest rest = {at, 0, size, 0};
     struct netstrat_message message;
     struct netstrat_attribute attribute;
     int more;
 
     HOLDS(size % 4 == 0);
-    HOLDS(netstrat_message_next(&rest, &message) == 1 && rest.left == 0);
-    HOLDS(message.payload.left == size - HEADER);
+    HOLDS(netstrat_message_next(&rest, &message) == 1 && rest.at == rest.end);
+    HOLDS(message.payload.at == HEADER && message.payload.end == size);
     HOLDS(message.flags & NLM_F_REQUEST);
     if (kind == SET_LINK_FLAGS || kind == GET_LINK) {
         size_t length = strlen(name);
 
-        HOLDS(message.payload.left == 16 + 4 + (length + 1 + 3) / 4 * 4);
-        HOLDS(memcmp(message.payload.at + 20, name, length + 1) == 0);
-        for (length++; length < message.payload.left - 20; length++)
-            HOLDS(message.payload.at[20 + length] == 0); /* the padding says nothing */
+        HOLDS(size == HEADER + 16 + 4 + (length + 1 + 3) / 4 * 4);
+        HOLDS(memcmp(at + HEADER + 20, name, length + 1) == 0);
+        for (length++; length < size - HEADER - 20; length++)
+            HOLDS(at[HEADER + 20 + length] == 0); /* the padding says nothing */
     }
     if (message.type != RTM_NEWLINK && message.type != RTM_DELLINK)
         return;
     rest = message.payload;
-    HOLDS(rest.left >= sizeof(struct ifinfomsg));
+    HOLDS(rest.end - rest.at >= sizeof(struct ifinfomsg));
     rest.at += sizeof(struct ifinfomsg);
-    rest.left -= sizeof(struct ifinfomsg);
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0)
         ;
     HOLDS(more == 0);

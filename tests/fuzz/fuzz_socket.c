@@ -373,9 +373,10 @@ static void try_query(struct netstrat_socket *sock, int whole)
     HOLDS(answer.type != NLMSG_ERROR && answer.sequence == model.first);
     HOLDS(!model.port || answer.port == model.port);
     HOLDS(!whole || answer.payload.missing == 0);
-    HOLDS(answer.payload.at >= sock->buffer &&
-          answer.payload.at + answer.payload.left <= sock->buffer + sock->buffer_size);
-    HOLDS(was_answered(answer.payload.at, answer.payload.left));
+    HOLDS(answer.payload.data == sock->buffer && answer.payload.at <= answer.payload.end &&
+          answer.payload.end <= sock->buffer_size);
+    HOLDS(was_answered(answer.payload.data + answer.payload.at,
+                       answer.payload.end - answer.payload.at));
 }
 
 static int counters_were_answered(const struct netstrat_counters *counters)
@@ -409,9 +410,9 @@ static void try_link_get(struct netstrat_socket *sock)
     HOLDS(code <= 0);
     HOLDS(code < 0 ||
           (was_answered(link.name, strlen(link.name)) && counters_were_answered(&counters)));
-    HOLDS(code < 0 || link.altnames.left == 0 ||
-          (link.altnames.at >= sock->buffer &&
-           link.altnames.at + link.altnames.left <= sock->buffer + sock->buffer_size));
+    HOLDS(code < 0 || link.altnames.at == link.altnames.end ||
+          (link.altnames.data == sock->buffer && link.altnames.at < link.altnames.end &&
+           link.altnames.end <= sock->buffer_size));
 }
 
 static void try_counters_get(struct netstrat_socket *sock, const struct netstrat_watch *watch)
@@ -469,12 +470,14 @@ static void try_dump_copy(struct netstrat_socket *sock, size_t room)
     code = netstrat_dump_copy(sock, &batch, copy, room, &used, &error);
     check_error(code, sock, &error);
     HOLDS(code <= 0 && (code == 0 || used == 12345));
-    rest.at = copy;
-    rest.left = code == 0 && used <= room ? used : 0;
+    rest.data = copy;
+    rest.at = 0;
+    rest.end = code == 0 && used <= room ? used : 0;
     rest.missing = 0;
     while ((more = netstrat_message_next(&rest, &message)) > 0) {
         HOLDS(message.sequence == model.first);
-        HOLDS(was_answered(message.payload.at, message.payload.left));
+        HOLDS(was_answered(message.payload.data + message.payload.at,
+                           message.payload.end - message.payload.at));
     }
     HOLDS(more == 0);
     free(copy);
@@ -510,8 +513,9 @@ static void try_receive(struct netstrat_socket *sock)
         code = netstrat_socket_receive(sock, &datagram, &error);
         check_error(code, sock, &error);
         if (code == 0)
-            HOLDS(datagram.at == sock->buffer && datagram.left <= sock->buffer_size &&
-                  (datagram.missing == 0 || datagram.left == sock->buffer_size));
+            HOLDS(datagram.data == sock->buffer && datagram.at == 0 &&
+                  datagram.end <= sock->buffer_size &&
+                  (datagram.missing == 0 || datagram.end == sock->buffer_size));
         else
             HOLDS(code < 0 && is_untouched(&datagram, sizeof datagram));
     }
