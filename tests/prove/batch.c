@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#include "prove.h"
+
+static struct netstrat_batch batch;
+static const unsigned char elsewhere[MEMORY_SIZE];
+
+/* Any batch, in which a call then does its part. */
+#define IN_ANY_BATCH(call) (batch = any_batch(), (void)(call))
+
+/* Values of any bytes, of each size from 0 to 300 bytes, in memory that ends with them; the longest
+ * that fits an attribute, and longer ones; and what is longer than any batch. */
+static void put_values(void)
+{
+    static unsigned char value[300];
+    size_t size = any_size(sizeof value);
+
+    ANY(value);
+    /*@ split size; */
+    IN_ANY_BATCH(netstrat_batch_append(&batch, value + sizeof value - size, size));
+    IN_ANY_BATCH(
+        netstrat_batch_put(&batch, (uint16_t)any_int(), value + sizeof value - size, size));
+    /*@ merge size; */
+    size = 65531 + any_size(300);
+    IN_ANY_BATCH(netstrat_batch_put(&batch, (uint16_t)any_int(), elsewhere, size));
+    IN_ANY_BATCH(netstrat_batch_put(&batch, (uint16_t)any_int(), elsewhere, SIZE_MAX));
+    IN_ANY_BATCH(netstrat_batch_append(&batch, elsewhere, MEMORY_SIZE + any_size(MEMORY_SIZE)));
+    IN_ANY_BATCH(netstrat_batch_append(&batch, elsewhere, SIZE_MAX));
+}
+
+int main(void)
+{
+    unsigned char *buffer = memory;
+    uint32_t item;
+
+    netstrat_batch_init(&batch, buffer, any_size(MEMORY_SIZE));
+    IN_ANY_BATCH(netstrat_batch_begin(&batch, (uint16_t)any_int(), (uint16_t)any_int()));
+    put_values();
+    IN_ANY_BATCH(netstrat_batch_put_string(&batch, (uint16_t)any_int(), any_text()));
+    IN_ANY_BATCH(netstrat_batch_put_u8(&batch, (uint16_t)any_int(), (uint8_t)any_int()));
+    IN_ANY_BATCH(netstrat_batch_put_u32(&batch, (uint16_t)any_int(), (uint32_t)any_int()));
+    IN_ANY_BATCH(netstrat_batch_nest(&batch, (uint16_t)any_int()));
+    IN_ANY_BATCH(netstrat_batch_nest_end(&batch, any_size(MEMORY_SIZE)));
+    IN_ANY_BATCH(netstrat_batch_refuse(&batch, Frama_C_interval(-4095, -1)));
+    IN_ANY_BATCH(netstrat_batch_finish(&batch));
+    IN_ANY_BATCH(netstrat_batch_check(&batch, &item));
+    return 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The functions of libc of which Frama-C has no model, or one that is too vague: what POSIX says of
+ * them, or more (any bytes where it says what they are). Eva follows the loops byte by byte, so that
+ * it knows of each state where the text ends.
+ */
+#ifndef PROVE_LIBC_H
+#define PROVE_LIBC_H
+
+#include <__fc_builtin.h>
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/socket.h>
+
+void *memchr(const void *bytes, int byte, size_t size)
+{
+    const unsigned char *at = bytes;
+    size_t i;
+
+    for (i = 0; i < size; i++)
+        if (at[i] == (unsigned char)byte)
+            return (void *)(at + i);
+    return NULL;
+}
+
+/* `set` is of one byte in this project. */
+size_t strcspn(const char *text, const char *set)
+{
+    size_t length = 0;
+
+    while (text[length] != '\0' && text[length] != set[0])
+        length++;
+    return length;
+}
+
+/* Any text of up to 63 bytes. */
+char *strerror(int code)
+{
+    static char text[64];
+
+    (void)code;
+    Frama_C_make_unknown(text, sizeof text);
+    text[sizeof text - 1] = '\0';
+    return text;
+}
+
+/* Reads 4 or 16 bytes and writes any text that fits; or fails. */
+const char *inet_ntop(int family, const void *from, char *to, socklen_t size)
+{
+    unsigned char address[16];
+
+    if ((family != AF_INET && family != AF_INET6) || Frama_C_nondet(0, 1))
+        return NULL;
+    memcpy(address, from, family == AF_INET ? 4 : 16);
+    Frama_C_make_unknown(to, size);
+    to[size - 1] = '\0';
+    return to;
+}
+
+/* Reads the text and writes any 4 or 16 bytes; or finds that it is not an address. */
+int inet_pton(int family, const char *text, void *to)
+{
+    size_t length = strlen(text);
+
+    if ((family != AF_INET && family != AF_INET6) || length == 0 || Frama_C_nondet(0, 1))
+        return 0;
+    Frama_C_make_unknown(to, family == AF_INET ? 4 : 16);
+    return 1;
+}
+
+#endif

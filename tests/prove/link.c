@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "prove.h"
+
+static struct netstrat_batch batch;
+
+/* Adds a message to any batch. */
+#define ADD(call) (batch = any_batch(), (void)(call))
+
+static void encode_questions(void)
+{
+    ADD(netstrat_batch_get_link(&batch, any_text()));
+    ADD(netstrat_batch_dump_links(&batch, any_int()));
+    ADD(netstrat_batch_get_link_at(&batch, any_int(), any_int()));
+    ADD(netstrat_batch_dump_links_at(&batch, any_int()));
+}
+
+static void encode_changes(void)
+{
+    struct netstrat_link_settings settings, peer;
+
+    ANY(settings);
+    ANY(peer);
+    ADD(netstrat_batch_set_link_flags(&batch, any_text(), (uint32_t)any_int(),
+                                      (uint32_t)any_int()));
+    ADD(netstrat_batch_set_link(&batch, any_int(), any_text(), &settings));
+    ADD(netstrat_batch_add_link(&batch, any_text(), &settings));
+    ADD(netstrat_batch_add_macvlan(&batch, any_int(), (uint32_t)any_int(), &settings));
+    ADD(netstrat_batch_add_veth(&batch, &settings, &peer));
+    ADD(netstrat_batch_delete_link(&batch, any_int(), any_text()));
+    ADD(netstrat_batch_delete_link_group(&batch, (uint32_t)any_int()));
+}
+
+static void decode(void)
+{
+    const struct netstrat_message message = any_message();
+    char name[NETSTRAT_ALT_NAME_SIZE];
+    struct netstrat_rest altnames;
+    struct netstrat_link link;
+    struct netstrat_link_name link_name;
+    struct netstrat_end end;
+    uint32_t flags;
+    int32_t index;
+
+    (void)netstrat_link_decode(&message, &link);
+    (void)netstrat_link_name_decode(&message, &link_name);
+    (void)netstrat_link_flags_decode(&message, &index, &flags);
+    (void)netstrat_end_decode(&message, any_int(), any_int(), &end);
+    altnames = any_rest();
+    (void)netstrat_altname_next(&altnames, name);
+    memset(&altnames, 0, sizeof altnames); /* of a link without any */
+    (void)netstrat_altname_next(&altnames, name);
+}
+
+int main(void)
+{
+    encode_questions();
+    encode_changes();
+    decode();
+    return 0;
+}
