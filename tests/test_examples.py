@@ -1,9 +1,8 @@
-"""examples/: each of them runs, is right, and passes `mypy --strict`. (examples/embed is C's.)"""
+"""examples/: each of them runs, and is right. (examples/embed is C's.)"""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import socket
 import sys
 from dataclasses import replace
@@ -23,7 +22,6 @@ from pynetstrat import (
 from pynetstrat.strategy import registry
 
 EXAMPLES = support.ROOT / "examples"
-PROGRAMS = sorted(EXAMPLES.glob("**/*.py"))
 
 
 def run(name, *arguments):
@@ -47,16 +45,6 @@ def replacing(links, name, peer, then):
         then()
 
     return sleep
-
-
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
-def test_an_example_passes_mypy_strict(program, tmp_path):
-    # Without the project's own configuration: this is a user's program.
-    options = ["--strict", "--config-file=", "--follow-imports=silent", "--cache-dir", "cache"]
-    environment = os.environ | {"MYPYPATH": str(support.ROOT)}
-    command = [sys.executable, "-m", "mypy", *options, str(program)]
-    done = support.run(command, cwd=tmp_path, env=environment)
-    assert done.stdout == "Success: no issues found in 1 source file\n"
 
 
 def test_the_poller_prints_the_rates_of_every_interface(net):
