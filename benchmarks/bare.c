@@ -4,8 +4,8 @@
  * without a single check and without reading what came back. The floor that nothing on top of the
  * kernel can get below; benchmarks/instructions.py has what the core adds to it.
  *
- *   bare IFACE ROOT          serves: each line "OPERATION LOOPS" is answered with nanoseconds, those
- *                            that passed and those of the CPU
+ *   bare IFACE ROOT          serves: each line "OPERATION LOOPS" is answered with nanoseconds,
+ *                            those that passed and those of the CPU
  *   bare IFACE ROOT OP..     prints the median of each operation, in nanoseconds
  *
  * Between two values of Python's, the benchmark asks for one of these: drift meets both.

@@ -196,7 +196,7 @@ static inline int netstrat_u32_decode(const struct netstrat_rest *value, void *t
     return netstrat_rest_read(value, to, sizeof(uint32_t));
 }
 
-/* The length of the text at the beginning of `rest`, which ends at a NUL, at the end or at `most`. */
+/* The length of the text that `rest` begins with: up to a NUL, the end, or `most` bytes. */
 static inline size_t netstrat_text_length(const struct netstrat_rest *rest, size_t most)
 {
     size_t length = 0;

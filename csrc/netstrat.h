@@ -545,9 +545,9 @@ int netstrat_socket_hear(struct netstrat_socket *sock, struct netstrat_error *er
  * Where it is refused, dumps give everything: the caller filters in any case. */
 int netstrat_socket_set_strict(struct netstrat_socket *sock, struct netstrat_error *error);
 
-/* Has the receive queue hold this many bytes (SO_RCVBUFFORCE, which takes CAP_NET_ADMIN in the first
- * user namespace), or twice /proc/sys/net/core/rmem_max (SO_RCVBUF). A notification of a link takes
- * about 4,600 of them. */
+/* Has the receive queue hold this many bytes (SO_RCVBUFFORCE, which takes CAP_NET_ADMIN in the
+ * first user namespace), or twice /proc/sys/net/core/rmem_max (SO_RCVBUF). A notification of a link
+ * takes about 4,600 of them. */
 int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t size,
                                        struct netstrat_error *error);
 

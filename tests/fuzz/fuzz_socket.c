@@ -53,7 +53,7 @@ enum event_kind {
     CUT,
     FAILURE,
     SHORT_SENDER,
-    FROM_GROUP, /* as ANSWER, but sent to a group: where the socket has joined, it answers nothing */
+    FROM_GROUP, /* as ANSWER, but sent to a group: no answer where the socket has joined any */
     KINDS
 };
 
