@@ -5,7 +5,7 @@
  * each run. What comes of it is a success, or an error that names the step; never a leak, a hang or
  * an output that is half written.
  */
-/* wrap: socket setsockopt getsockopt getsockname bind send recvfrom poll */
+/* wrap: socket setsockopt getsockopt getsockname bind send recvfrom recvmsg poll */
 /* wrap: open open64 openat openat64 read pread pread64 close faccessat */
 /* wrap: stat stat64 fstat fstat64 fstatfs fstatfs64 syscall */
 /* wrap: setns unshare ioctl mkdir mount umount2 unlink */
@@ -52,6 +52,7 @@ enum call {
     BIND,
     SEND,
     RECVFROM,
+    RECVMSG,
     POLL,
     OPEN,
     OPENAT,
@@ -111,6 +112,10 @@ static const struct {
                   NETSTRAT_STEP_RECVFROM,
                   {EAGAIN, EBADF, ECONNREFUSED, EFAULT, EINTR, EINVAL, ENOBUFS, ENOMEM, ENOTCONN,
                    ENOTSOCK, EOPNOTSUPP, EPERM, SHORT, NOTHING}},
+    [RECVMSG] = {"recvmsg",
+                 NETSTRAT_STEP_RECVFROM,
+                 {EAGAIN, EBADF, ECONNREFUSED, EFAULT, EINTR, EINVAL, EMSGSIZE, ENOBUFS, ENOMEM,
+                  ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPERM, SHORT, NOTHING}},
     [POLL] = {"poll", NETSTRAT_STEP_POLL, {EFAULT, EINTR, EINVAL, ENOMEM, NOTHING}},
     [OPEN] = {"open",
               NETSTRAT_STEP_OPEN_NETNS,
@@ -250,6 +255,19 @@ WRAP(ssize_t, recvfrom,
     if (code > 0)
         return -1;
     length = __real_recvfrom(fd, buffer, size, flags, address, address_size);
+    if (length < 0 || code == 0)
+        return length;
+    return code == SHORT ? length / 2 : 0;
+}
+
+WRAP(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags))
+{
+    int code = strike(RECVMSG);
+    ssize_t length;
+
+    if (code > 0)
+        return -1;
+    length = __real_recvmsg(fd, message, flags);
     if (length < 0 || code == 0)
         return length;
     return code == SHORT ? length / 2 : 0;
@@ -502,11 +520,15 @@ static struct output {
     struct netstrat_sysfs_place place;
     struct netstrat_watch watch;
     struct netstrat_rest datagram;
+    struct netstrat_end end;
+    int32_t nsid;
     uint64_t value;
     size_t used;
     struct netstrat_link_name names[ROWS]; /* scratch of the dumps: not among what is compared */
     int32_t indexes[ROWS];
     struct netstrat_counters rows[ROWS];
+    struct netstrat_end ends[ROWS];
+    struct netstrat_pair pairs[ROWS];
     unsigned char copy[4096];
 } output;
 
@@ -652,6 +674,109 @@ static int run_watching(void)
     if (code == 0)
         code = netstrat_link_set_up(&sock, "lo", &error);
     return code < 0 ? code : netstrat_counters_get(&sock, &watch, 1, &output.counters, &error);
+}
+
+/* ---- of many namespaces, of which the program's own is one ---- */
+
+static int ask_nsid(int32_t *nsid)
+{
+    unsigned char request[64];
+    struct netstrat_message answer;
+    struct netstrat_batch batch;
+    int code;
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    CHECK(netstrat_batch_get_nsid(&batch, netns) == 0);
+    code = netstrat_query(&sock, &batch, 1, &answer, &error);
+    return code < 0 ? code : netstrat_nsid_decode(&answer, nsid);
+}
+
+/* The id that the namespace has for itself. */
+static int32_t own_nsid(void)
+{
+    unsigned char request[64];
+    struct netstrat_batch batch;
+    int32_t nsid = -1;
+    int result;
+
+    fault.armed = 0;
+    netstrat_batch_init(&batch, request, sizeof request);
+    CHECK(netstrat_batch_add_nsid(&batch, netns) == 0);
+    result = netstrat_execute(&sock, &batch, &result, NULL);
+    CHECK(result == 0 || result == -EEXIST);
+    CHECK(ask_nsid(&nsid) == 0 && nsid >= 0);
+    fault.armed = 1;
+    return nsid;
+}
+
+static int run_get_nsid(void)
+{
+    return ask_nsid(&output.nsid);
+}
+
+static int run_dump_ends(void)
+{
+    const int32_t own = own_nsid();
+
+    return netstrat_ends_dump(&sock, own, own, output.indexes, output.ends, output.rows, ROWS,
+                              &error);
+}
+
+static int run_get_end(void)
+{
+    const int32_t own = own_nsid();
+
+    return netstrat_end_get(&sock, own, own, 1, &output.end, &output.counters, &error);
+}
+
+static int run_dump_pairs(void)
+{
+    return netstrat_pairs_dump(&sock, output.pairs, ROWS, &error);
+}
+
+static struct netstrat_notes notes;
+static int32_t numbers[4];
+
+static int start_notes(uint32_t what)
+{
+    int code;
+
+    memset(&notes, 0, sizeof notes);
+    notes.numbers = numbers;
+    notes.room = 4;
+    code = netstrat_notes_start(&notes, what, &sock, &error);
+    CHECK(code < 0 ? !notes.sock && !sock.notified : notes.sock == &sock && sock.notified);
+    return code;
+}
+
+static int run_note_ended(void)
+{
+    return start_notes(NETSTRAT_NOTE_ENDED);
+}
+
+static int run_note_namespaces(void)
+{
+    return start_notes(NETSTRAT_NOTE_NAMESPACES);
+}
+
+/* Two notifications of this namespace's in the queue, which is not elsewhere; what is not heard of
+ * them is noted as lost. */
+static int run_hear(void)
+{
+    int code;
+
+    fault.armed = 0;
+    CHECK(start_notes(NETSTRAT_NOTE_NAMESPACES) == 0);
+    CHECK(netstrat_link_set_down_once("lo", NULL) == 0);
+    CHECK(netstrat_link_set_up_once("lo", NULL) == 0);
+    sock.timeout_ms = 0;
+    fault.armed = 1;
+    code = netstrat_socket_hear(&sock, &error);
+    if (fault.struck && (fault.code == ENOBUFS || (fault.code == SHORT && fault.occurrence < 3)))
+        CHECK(code == 0 && notes.count > notes.room);
+    else
+        CHECK(notes.count == 0);
+    return code;
 }
 
 /* `count` messages; after a success each has its result. */
@@ -850,6 +975,13 @@ static const struct {
     {"dump_copy", run_dump_copy, 0},
     {"watch_start", run_watch, 0},
     {"watching", run_watching, 0},
+    {"get_nsid", run_get_nsid, 0},
+    {"ends_dump", run_dump_ends, 0},
+    {"end_get", run_get_end, 0},
+    {"pairs_dump", run_dump_pairs, 0},
+    {"notes_start, of namespaces that end", run_note_ended, 0},
+    {"notes_start, of others' links", run_note_namespaces, 0},
+    {"socket_hear", run_hear, 0},
     {"execute", run_batch, 0},
     {"execute in parts", run_batch_in_parts, 0},
     {"socket_open_at", run_open_at, 0},
@@ -878,7 +1010,8 @@ static int is_left_out(int (*run)(void))
     return is_emulated() &&
            (run == run_get_counters || run == run_dump_counters || run == run_watching ||
             run == run_mount || run == run_mount_at || run == run_netns_cookie ||
-            run == run_netns_bind || run == run_netns_unbind);
+            run == run_netns_bind || run == run_netns_unbind || run == run_dump_ends ||
+            run == run_get_end || run == run_hear || run == run_get_nsid);
 }
 
 /* ---- the runs ---- */
@@ -903,6 +1036,7 @@ static int is_plausible(int code)
             return is_error(code, -EIO, NETSTRAT_STEP_SEND);
         break;
     case RECVFROM:
+    case RECVMSG:
         if (fault.code < 0 && is_error(code, -EAGAIN, NETSTRAT_STEP_RECVFROM))
             return 1; /* nothing came, and it was not to wait */
         /* fall through */
@@ -947,8 +1081,8 @@ static int is_plausible(int code)
 /* Those for which a signal ends nothing: they are made again, or only help. */
 static int is_resumed(enum call call)
 {
-    return call == SEND || call == RECVFROM || call == POLL || call == OPENAT || call == READ ||
-           call == PREAD || call == CLOSE || call == FSTATFS;
+    return call == SEND || call == RECVFROM || call == RECVMSG || call == POLL || call == OPENAT ||
+           call == READ || call == PREAD || call == CLOSE || call == FSTATFS;
 }
 
 /* One run, with the fault or without: its code. */

@@ -24,7 +24,9 @@ from pathlib import Path
 
 from pynetstrat import (
     Batch,
+    ContainerCounters,
     CounterParseError,
+    LinkMonitor,
     Loopback,
     NetstratError,
     RtnetlinkSocket,
@@ -71,6 +73,18 @@ def _batch(rtnetlink: RtnetlinkSocket) -> object:
     return None
 
 
+def _containers(netns: str) -> object:
+    with ContainerCounters(timeout=1) as counters:
+        counters.add("own", netns)
+        return counters.read(), counters.gone()
+
+
+def _monitor(netns: str | None = None) -> object:
+    with LinkMonitor(netns, addresses=True) as monitor:
+        events = [*monitor.read(), *monitor.read()]  # the second, where the first found nothing yet
+        return [(event.kind, event.link and event.link.name) for event in events]
+
+
 OPERATIONS: dict[str, Callable[[], object]] = {
     "link_set_up": lambda: link_set_up("lo"),
     "link_set_up in a netns": lambda: link_set_up("lo", netns=NETNS),
@@ -89,6 +103,9 @@ OPERATIONS: dict[str, Callable[[], object]] = {
         get_network_interface_stats("lo", netns=NETNS)
     ),
     "read_sysfs_network_stats": lambda: read_sysfs_network_stats("lo", "rx_bytes"),
+    "ContainerCounters, a container in a netns": lambda: _containers(NETNS),
+    "LinkMonitor": _monitor,
+    "LinkMonitor in a netns": lambda: _monitor(NETNS),
     "SysfsReader": _reader,
     "SysfsReader in a netns": lambda: _reader(NETNS),
 }
@@ -103,10 +120,12 @@ WITH_HELPERS = {name for name in OPERATIONS if name.endswith("in a netns")}
 FAULTS: dict[str, tuple[str, set[str]]] = {
     "socket": ("EACCES EAFNOSUPPORT EINTR EMFILE ENFILE ENOBUFS ENOMEM EPERM", {"socket"}),
     "setsockopt": ("EBADF EINTR EINVAL ENOMEM ENOPROTOOPT EPERM", {"setsockopt"}),
+    "getsockopt": ("EBADF EINTR ENOPROTOOPT", {"getsockopt"}),
     "getsockname": ("EBADF EINTR ENOBUFS", {"getsockname"}),
     "bind": ("EADDRINUSE EINTR EINVAL ENOMEM EPERM", {"bind"}),
     "sendto": ("EACCES EAGAIN ECONNREFUSED EINTR EMSGSIZE ENOBUFS ENOMEM EPERM retval=4", {"send"}),
     "recvfrom": ("EAGAIN EBADF EINTR ENOBUFS ENOMEM EPERM retval=0", {"recvfrom"}),
+    "recvmsg": ("EAGAIN EBADF EINTR ENOBUFS ENOMEM EPERM retval=0", {"recvfrom"}),
     "poll": ("EINTR EINVAL ENOMEM", {"poll"}),
     "openat": (
         "EACCES EINTR EIO ELOOP EMFILE ENFILE ENODEV ENOENT ENOMEM ENOTDIR ENXIO EPERM",

@@ -31,7 +31,7 @@ build() {
     local target=$1 output=$2 wraps=()
     shift 2
     if [ "$target" = socket ]; then
-        for call in send recvfrom poll clock_gettime getsockname setsockopt getsockopt bind; do
+        for call in send recvfrom recvmsg poll clock_gettime getsockname setsockopt getsockopt bind; do
             wraps+=("-Wl,--wrap=$call")
         done
     fi
@@ -84,7 +84,7 @@ read -r branches missed < <(awk '{ all += $2; missed += $3 } END { print all, mi
     echo "the corpus misses some of what reads and makes messages: add seeds (tests/fuzz/README.md)"
     exit 1
 }
-read -r kernel_branches kernel_missed < <(report csrc/{socket,exchange,operations}.c |
+read -r kernel_branches kernel_missed < <(report csrc/{socket,exchange,operations,containers}.c |
     awk '$1 == "TOTAL" { branches += $8; missed += $9 } END { print branches, missed }')
 
 echo "== fuzzing, $seconds s"
@@ -115,4 +115,4 @@ for target in "${targets[@]}"; do
 done
 echo "$total executions in $seconds s a target, nothing found (${figures:1:-1}); the corpus reaches all" \
     "$branches branches of the pure files and of the counter parser, $((kernel_branches - kernel_missed))" \
-    "of $kernel_branches of socket.c, exchange.c and operations.c"
+    "of $kernel_branches of socket.c, exchange.c, operations.c and containers.c"

@@ -498,11 +498,45 @@ def exchanges(datagrams: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     yield "dump-always-torn", call(5, *[event(answer, torn)] * 17)
     whole = event(answer, message(NEWLINK, datagrams["link-0"][16:])) + event(answer, done)
     refused = event(answer, ack(0, -95))
-    for kind in range(14):
+    for kind in range(17):
         yield f"call-{kind}-{1 << kind % 8}", call(kind, whole, count=3, options=1 << kind % 8)
         yield f"call-{kind}-refused", call(kind, refused, whole)
         yield f"call-{kind}-cut", call(kind, event(cut, datagrams["link-0"][:60]), whole, count=4)
         yield f"call-{kind}-lost", call(kind, event(failure, b"\1"), whole, count=200)
+    fields = attribute(IFNAME, b"eth0\0") + attribute(5, struct.pack("=i", 42))
+    fields += attribute(37, bytes(4)) + attribute(18, attribute(1, b"veth\0"))
+    fields += attribute(23, bytes(range(200)))
+    own = message(NEWLINK, info(7, 1) + fields)
+    far = message(NEWLINK, info(7, 1) + attribute(46, struct.pack("=i", 5)) + fields)
+    loopback = message(NEWLINK, info(7, 9) + attribute(46, struct.pack("=i", 5)) + fields)
+    restless = [event(answer, far + torn)] * 3
+    for number, rows in enumerate((own, far, own, far)):
+        yield f"ends-{number}", call(14, event(answer, rows), event(answer, done), count=number)
+    yield "ends-many", call(14, event(answer, far * 6), event(answer, done), count=1)
+    yield "ends-loopback", call(14, event(answer, far + loopback), event(answer, done), count=1)
+    yield "ends-restless", call(14, *restless, event(answer, far + done), count=1)
+    yield "ends-elsewhere", call(14, event(answer, own), event(answer, done), count=1)
+    yield "end-elsewhere", call(14, event(answer, own), count=3)
+    yield "end-loopback", call(14, event(answer, loopback), count=3)
+    yield "end-gone", call(14, event(answer, ack(0, -19)), count=3)
+    yield (
+        "end-of-another",
+        call(14, event(answer, far.replace(b"\7\0\0\0\1", b"\6\0\0\0\1")), count=3),
+    )
+    bridge = message(NEWLINK, info(7, 1) + fields.replace(b"veth", b"vlan"))
+    yield "pairs", call(15, event(answer, own * 6 + bridge + link[3:]), event(answer, done))
+    deleted = message(17, info(7, 1) + fields)
+    port = message(17, b"\7" + info(7, 1)[1:] + fields)
+    ended = [message(89, bytes(4) + attribute(1, struct.pack("=i", n))) for n in range(4)]
+    came = message(NEWNSID, bytes(4) + attribute(1, bytes(4)))
+    for what, notes in enumerate(([came, *ended], [own, deleted, port, *ended], [own, far, port])):
+        heard = [event(group, note) for note in notes]
+        for times in (1, 2, 4):
+            yield f"notes-{what}-{times}", call(16, *heard * times, count=what)
+        yield f"notes-{what}-lost", call(16, event(failure, b"\1"), *heard, count=what)
+        yield f"notes-{what}-cut", call(16, event(cut, notes[0][:20]), *heard, count=what)
+        bad = event(group, message(17, b"") + message(89, b""))
+        yield f"notes-{what}-malformed", call(16, bad, *heard, count=what, options=16)
     yield "batch-in-parts", call(0, event(answer, ack(0, 0, 77)) * 4, count=4, options=129)
     yield "copy", call(13, link * 3, event(answer, done), count=255)
     yield "up-gone", call(6, event(answer, ack(0, -1)), event(answer, ack(0, -19)))

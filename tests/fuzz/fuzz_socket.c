@@ -30,6 +30,7 @@ enum {
     INDEX = 7, /* of the link that is asked for */
     ROWS = 4,  /* room for a dump */
     CHANGES = 3,
+    NSID = 5,
     KNOWN = 2,
     SLACK = 64 /* clock reads between the deadline and the return */
 };
@@ -126,6 +127,7 @@ static int was_answered(const void *bytes, size_t size)
 ssize_t __wrap_send(int fd, const void *data, size_t size, int flags);
 ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct sockaddr *sender,
                         socklen_t *sender_size);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_getsockname(int fd, struct sockaddr *name, socklen_t *size);
@@ -237,6 +239,22 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
     if (kind == FAILURE)
         return -1;
     return (ssize_t)(kind == CUT ? at + BUFFER + 1 : at);
+}
+
+/* The same; with every third datagram comes the namespace that it is about, and with every third
+ * something else. */
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct cmsghdr *control = CMSG_FIRSTHDR(message);
+    const int32_t nsid = NSID;
+
+    HOLDS(message->msg_iovlen == 1 && control && message->msg_controllen >= CMSG_SPACE(4));
+    control->cmsg_level = 270; /* SOL_NETLINK */
+    control->cmsg_type = now_ms % 3 ? 8 /* NETLINK_LISTEN_ALL_NSID */ : 3;
+    control->cmsg_len = CMSG_LEN(now_ms % 3 == 1 ? 3 : 4);
+    memcpy(CMSG_DATA(control), &nsid, sizeof nsid);
+    return __wrap_recvfrom(fd, message->msg_iov->iov_base, message->msg_iov->iov_len, flags,
+                           (struct sockaddr *)message->msg_name, &message->msg_namelen);
 }
 
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
@@ -483,6 +501,72 @@ static void try_dump_copy(struct netstrat_socket *sock, size_t room)
     free(copy);
 }
 
+static int end_was_answered(const struct netstrat_end *end, const struct netstrat_counters *of)
+{
+    return end->index > 0 && was_answered(end->name, strlen(end->name)) &&
+           (end->peer == 0 || was_answered(&end->peer, 4)) && counters_were_answered(of);
+}
+
+/* `nsid` is that of the answers in the corpus, or -1; `alone`: of one link. */
+static void try_ends(struct netstrat_socket *sock, int32_t nsid, int alone)
+{
+    struct netstrat_counters counters[ROWS], one;
+    struct netstrat_end ends[ROWS], end;
+    struct netstrat_error error;
+    int32_t indexes[ROWS];
+    int i, code;
+
+    if (alone) {
+        memset(&end, UNTOUCHED, sizeof end);
+        code = netstrat_end_get(sock, nsid, 0, INDEX, &end, &one, &error);
+        check_error(code, sock, &error);
+        HOLDS(code <= 1);
+        if (code == 1)
+            HOLDS(end.index == INDEX && end_was_answered(&end, &one));
+        else
+            HOLDS(is_untouched(&end, sizeof end));
+        return;
+    }
+    code = netstrat_ends_dump(sock, nsid, 0, indexes, ends, counters, ROWS, &error);
+    check_error(code, sock, &error);
+    HOLDS(code < 0 || (uint32_t)code < model.answers);
+    for (i = 0; i < code && i < ROWS; i++)
+        HOLDS(indexes[i] == ends[i].index && end_was_answered(&ends[i], &counters[i]));
+}
+
+static void try_pairs(struct netstrat_socket *sock)
+{
+    struct netstrat_pair pairs[ROWS];
+    struct netstrat_error error;
+    int i, code = netstrat_pairs_dump(sock, pairs, ROWS, &error);
+
+    check_error(code, sock, &error);
+    HOLDS(code < 0 || (uint32_t)code < model.answers);
+    for (i = 0; i < code && i < ROWS; i++)
+        HOLDS(pairs[i].index > 0 && pairs[i].nsid >= 0 && was_answered(&pairs[i].nsid, 4));
+}
+
+static void try_hear(struct netstrat_socket *sock, uint32_t what)
+{
+    int32_t numbers[2] = {0, 0};
+    struct netstrat_notes notes;
+    struct netstrat_error error;
+    int code;
+
+    memset(&notes, 0, sizeof notes);
+    notes.numbers = numbers;
+    notes.room = 2;
+    HOLDS(netstrat_notes_start(&notes, what, sock, NULL) == 0);
+    model.port = OWN_PORT;
+    code = netstrat_socket_hear(sock, &error);
+    check_error(code, sock, &error);
+    HOLDS(code <= 0 && notes.count <= notes.room + 1 && polls == 0);
+    HOLDS(notes.count != 2 || numbers[0] != numbers[1]);
+    if (what == NETSTRAT_NOTE_NAMESPACES)
+        HOLDS(notes.count == 0 || numbers[0] == NSID || notes.count > notes.room);
+    HOLDS(what == NETSTRAT_NOTE_DELETED || notes.changed == 0);
+}
+
 static void try_flags(struct netstrat_socket *sock,
                       int (*call)(struct netstrat_socket *, const char *, struct netstrat_error *))
 {
@@ -527,7 +611,7 @@ static void make_call(struct netstrat_socket *sock, struct netstrat_watch *watch
 {
     uint32_t count = number % (MOST_MESSAGES + 1);
 
-    switch (kind % 14) {
+    switch (kind % 17) {
     case 0:
         try_execute(sock, count ? count : 1);
         break;
@@ -567,8 +651,17 @@ static void make_call(struct netstrat_socket *sock, struct netstrat_watch *watch
     case 12:
         try_receive(sock);
         break;
-    default:
+    case 13:
         try_dump_copy(sock, number * 4U);
+        break;
+    case 14:
+        try_ends(sock, number % 2 ? NSID : -1, number & 2);
+        break;
+    case 15:
+        try_pairs(sock);
+        break;
+    default:
+        try_hear(sock, number % 3);
         break;
     }
 }
