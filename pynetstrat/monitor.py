@@ -210,8 +210,7 @@ class State:
 
     def _find(self, key: Key, value: Any) -> None:
         found = self._found
-        if found is None:
-            return
+        assert found is not None
         # A row may have been made before the notification that came first: what has gone stays so,
         # and of addresses, which are dumped without a lock, nothing else counts either. Whatever
         # happened after the notification has one of its own.

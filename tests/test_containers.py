@@ -30,6 +30,7 @@ from pynetstrat import (
     PermissionDeniedError,
     RtnetlinkSocket,
 )
+from pynetstrat._native.containers import Containers
 
 NewNamespace = Callable[[], int]
 
@@ -479,18 +480,21 @@ def test_a_container_is_known_again_after_notifications_of_ends_were_lost(net, c
     wire(net, kept, "v0", 1)
     wire(net, ending, "v1", 2)
     counters._native.ended._notes.room = 0
+    counters.add("host", "/proc/thread-self/ns/net")
     with support.process_inside(kept) as one, support.process_inside(ending) as other:
         counters.add("kept", f"/proc/{one.pid}/ns/net")
         counters.add("ending", f"/proc/{other.pid}/ns/net")
         counters.add("by descriptor", ending)
         third = fresh()
         counters.add("third", third)
-        assert len(counters.read()) == 4
+        assert len(counters.read()) == 5
         end(third)
         other.kill()
         other.wait()
         end(ending)
-        assert counters.read() == {"kept": {"eth0": seen("eth0", 1)}}
+        read = counters.read()
+        assert read.keys() == {"host", "kept"}
+        assert read["kept"] == {"eth0": seen("eth0", 1)}
     assert set(counters.gone()) == {"ending", "by descriptor", "third"}
     os.close(kept)
 
@@ -964,6 +968,24 @@ def test_496_alternative_names_hide_nothing(net, counters, new_namespace):
         assert late.read() == {"culprit": {"net1": seen("net1", 2)}}
 
 
+def test_a_container_that_ends_while_a_hidden_link_is_asked_for_is_gone(net, counters):
+    netns = fresh()
+    wire(net, netns, "v0", 1)
+    with inside(netns), Links() as there:
+        for number in range(496):
+            there.add_altname("eth0", f"{number:03}" + "n" * 124)
+    counters.add("a", netns)
+    ending = [netns]
+
+    def end_it() -> None:
+        if ending:
+            end(ending.pop())
+
+    with Hooked(counters, "add_hidden", end_it):
+        assert counters.read() == {}
+    assert counters.gone() == ["a"]
+
+
 def test_a_link_that_is_hidden_later_is_found(net, counters, new_namespace):
     netns = new_namespace()
     wire(net, netns, "v0", 1)
@@ -1095,6 +1117,34 @@ def test_without_notifications_of_others_everything_is_looked_up_each_time(net, 
         assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
         rename(netns, "eth0", "net1")
         assert counters.read() == {"a": {"net1": seen("net1", 1)}}
+
+
+def test_a_reading_that_is_refused_is_an_error_and_the_next_is_right(net, counters, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    counters.add("a", netns)
+    rename(netns, "eth0", "net0")
+    with support.without(support.CAP_NET_ADMIN), pytest.raises(PermissionDeniedError):
+        counters.read()
+    assert counters.read() == {"a": {"net0": seen("net0", 1)}}
+
+
+def test_short_of_descriptors_it_is_not_opened_by_halves(net):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    refused = 0
+    try:
+        for more in range(20):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, limits[1]))
+            try:
+                ContainerCounters().close()
+            except KernelError as error:
+                assert error.errno == EMFILE
+                refused += 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert refused == 4  # three sockets, and the namespace's own descriptor
 
 
 def test_before_cookies_an_inode_is_enough(net, monkeypatch, new_namespace):
@@ -1314,7 +1364,19 @@ def test_a_link_of_a_container_that_was_let_go_of_is_of_no_interest(net, counter
     assert counters.read() == {"b": {}}
 
 
+def test_a_namespace_that_can_not_be_is_refused(net, counters, new_namespace):
+    """It is open, and the kernel says that there is none of its id."""
+    with Hooked(counters, "dump_ends", lambda: None), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Containers, "dump_ends", lambda *_: None)
+        with pytest.raises(KernelError, match="RTM_GETLINK"):
+            counters.add("a", new_namespace())
+    counters.add("a", new_namespace())
+    assert counters.read() == {"a": {}}
+
+
 def test_a_representation_says_how_many_and_where(net, new_namespace):
+    unborn = ContainerCounters.__new__(ContainerCounters)
+    assert repr(unborn) == "<ContainerCounters of 0 containers, from no namespace: closed>"
     with ContainerCounters() as counters:
         counters.add("a", new_namespace())
         assert repr(counters) == (

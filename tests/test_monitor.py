@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wired import quieten
 
+import pynetstrat
 from pynetstrat import (
     Address,
     Batch,
@@ -847,6 +848,8 @@ def test_100000_changes_and_a_reader_that_is_stopped_for_a_second_end_in_the_ker
                 if stop and time.monotonic() > stop:
                     stop = 0
                     time.sleep(1)
+                    while not lost(monitor) and not over.is_set():
+                        time.sleep(0.01)
             time.sleep(0.1)  # for the kernel's workers, which note carriers
             replay.heed(monitor.read())
 
@@ -1185,3 +1188,114 @@ def test_without_capabilities_it_works_all_the_same(host):
     with support.without(support.CAP_NET_ADMIN), LinkMonitor() as monitor:
         assert monitor_names(monitor.read()) == ["lo"]
     host.link_set_up("lo")
+
+
+def test_a_monitor_that_was_never_opened_can_be_shown():
+    assert repr(LinkMonitor.__new__(LinkMonitor)) == "<LinkMonitor in no namespace: closed>"
+
+
+def test_a_dump_that_is_refused_is_raised_and_asked_for_again(host, monitor, monkeypatch):
+    monitor.read()
+    native = monitor._native
+    answers = iter([(b"", 1), None])  # a loss, and the queue is empty: a dump is asked for
+
+    def receive(self):
+        for answer in answers:
+            return answer
+        return refused(12, sequence=native._sock.sequence).replace(
+            struct.pack("=I", OWN), struct.pack("=I", native.port)
+        ), 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(native), "receive", receive)
+        with pytest.raises(KernelError, match="RTM_GETLINK") as caught:
+            monitor.read()
+    assert caught.value.errno == 12
+    host.link_set_up("lo")
+    assert [event.link.up for event in monitor.read()] == [True]
+
+
+def test_a_flood_does_not_keep_read_from_its_end(host, monitor, monkeypatch):
+    monitor.read()
+    monkeypatch.setattr(pynetstrat.monitor, "_MOST_DATAGRAMS", 3)
+    for _ in range(4):
+        host.link_set_up("lo")
+        host.link_set_down("lo")
+    found = []
+    for _ in range(4):
+        events = monitor.read()
+        assert 0 < len(events) <= 3 or found
+        found += events
+    assert len(found) == 8
+
+
+def test_a_call_that_ended_in_its_middle_makes_the_next_one_look_at_everything(
+    host, monitor, monkeypatch
+):
+    """The datagram in its hands is lost."""
+    monitor.read()
+    host.link_set_up("lo")
+    native = monitor._native
+    receive = type(native).receive
+
+    def interrupted(self):
+        receive(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(native), "receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            monitor.read()
+    assert [event.link.up for event in monitor.read()] == [True]
+
+
+def test_events_are_waited_for_one_by_one(host, monitor):
+    host.execute(Batch().add_bridge("br0"))
+    assert sorted([next(monitor).link.name, next(monitor).link.name]) == ["br0", "lo"]
+
+
+def test_a_descriptor_that_somebody_else_has_taken_is_an_error(host):
+    """Neither read nor asked is what stands in the socket's place."""
+    with LinkMonitor() as monitor, open(os.devnull) as file:  # noqa: PTH123
+        monitor.read()
+        socket_ = os.dup(monitor.fileno())
+        os.dup2(file.fileno(), monitor.fileno(), inheritable=False)
+        for _ in range(2):
+            with pytest.raises(KernelError, match="Socket operation on non-socket"):
+                monitor.read()
+        with pytest.raises(KernelError, match="send"):
+            monitor._native.request(GETLINK)
+        os.dup2(socket_, monitor.fileno(), inheritable=False)
+        os.close(socket_)
+        host.link_set_up("lo")
+        assert [event.link.up for event in monitor.read()] == [True]
+
+
+def test_a_request_that_fails_leaves_nothing_open(net, monkeypatch):
+    def refuse(self, kind):
+        raise KernelError(12, "send")
+
+    before = support.descriptors()
+    monkeypatch.setattr(pynetstrat._native.monitor.Subscription, "request", refuse)
+    with pytest.raises(KernelError, match="send"):
+        LinkMonitor()
+    assert support.descriptors() == before
+
+
+def test_rows_of_other_kinds_say_nothing(driver):
+    driver.feed(b"", missing=1)
+    driver.empty()
+    bridge = row(link_body(3, "b", family=AF_BRIDGE), sequence=10)
+    other = row(address_body(2, "192.0.2.1"), NEWADDR, sequence=10)
+    same = row(link_body(1, "lo", kind="x"), sequence=10) + row(link_body(2, "a"), sequence=10)
+    assert driver.feed(bridge, other, same, done(sequence=10)) == []
+    assert driver.state.known.keys() == {1, 2}
+
+
+def test_an_asynchronous_iterator_is_one_itself(monitor):
+    async def main():
+        waiter = monitor.__aiter__()
+        assert waiter.__aiter__() is waiter
+        return await waiter.__anext__()
+
+    assert run_on(asyncio.new_event_loop, main()).link.name == "lo"

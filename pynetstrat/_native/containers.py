@@ -12,7 +12,7 @@ Three of them, since what one of them must not miss, another can be flooded with
 from __future__ import annotations
 
 from contextlib import suppress
-from errno import EEXIST, EINVAL, EMSGSIZE, ENODEV, ENOENT, ENOPROTOOPT, EPERM
+from errno import EEXIST, EINVAL, EMSGSIZE, ENODEV, ENOPROTOOPT, EPERM
 
 from .._core import ffi, lib
 from ..errors import KernelError, PermissionDeniedError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Numbers that are noted between two readings. Beyond that all counts as changed; but whoever was
 # given by a descriptor alone can't be told then from one that ended.
-_NOTES, _ENDS = 1024, 16384
+_NOTES, _ENDS = 4096, 16384
 _QUEUE = 8 << 20  # bytes; memory is taken by what is queued alone
 _BUFFER = 80 << 10  # the longest notification: a link with 496 alternative names takes 64 KiB
 
@@ -173,7 +173,7 @@ class Containers(Socket):
     """The sockets, opened in the namespace `netns` of the host (None: the calling thread's).
 
     Attributes:
-        id: the pair of device and inode of that namespace; None: not known.
+        id: the pair of device and inode of that namespace.
         ended: notes the ids of namespaces that ended.
         links: notes the indexes of links that left the host's namespace.
         elsewhere: notes the ids of namespaces in which a link changed; None: notifications of
@@ -183,26 +183,20 @@ class Containers(Socket):
     __slots__ = ("_own", "_pairs", "_watchers", "elsewhere", "ended", "id", "links")
 
     def __init__(self, netns: object, timeout_ms: int) -> None:
-        home: Any = None
         self._watchers: list[Any] = []
         self._pairs = 64  # room for them
+        home: Any
         if netns is None:
             super().__init__(None, timeout_ms)
-            try:
-                home = open_own()
-            except (
-                KernelError
-            ) as error:  # no /proc: nothing is known to be the host's own namespace
-                if error.errno != ENOENT:
-                    raise
+            home, where = open_own(), -1
         else:
             home = settle(Namespace(netns))
-            super().__init__(home.fd, timeout_ms)
+            where = home.fd
+            super().__init__(where, timeout_ms)
             self.namespace = home.shown
-        self.id: tuple[int, int] | None = None
+        self.id = identify(home.fd, self.namespace or "the thread's own namespace")
         self._own = -1
         self.ended = _Notes(self._sock, lib.NETSTRAT_NOTE_ENDED, self._buffer)
-        where = -1 if netns is None else home.fd
         self.links = self._watch_links(where, lib.NETSTRAT_NOTE_DELETED)
         try:
             self.elsewhere: _Notes | None = self._watch_links(where, lib.NETSTRAT_NOTE_NAMESPACES)
@@ -210,14 +204,12 @@ class Containers(Socket):
             if error.errno not in (EPERM, ENOPROTOOPT):
                 raise
             self.elsewhere = None
-        if home is not None:
-            self.id = identify(home.fd, "the thread's own namespace")
-            # By this id a container's end of a pair names the other end's namespace. Without
-            # CAP_NET_ADMIN no other namespace can be asked for either.
-            with suppress(PermissionDeniedError):
-                self._own = self.assign_nsid(home.fd)
-            if netns is None:
-                home.close()
+        # By this id a container's end of a pair names the other end's namespace. Without
+        # CAP_NET_ADMIN no other namespace can be asked for either.
+        with suppress(PermissionDeniedError):
+            self._own = self.assign_nsid(home.fd)
+        if netns is None:
+            home.close()
 
     def _watch_links(self, netns: int, what: int) -> _Notes:
         sock, error = new_socket(), ffi.new("struct netstrat_error *")
