@@ -139,6 +139,8 @@ def crafted() -> Iterator[tuple[str, bytes]]:
     text = attribute(1, b"no such thing\0")
     yield "empty", b""
     yield "header-cut", bytes(15)
+    # Longer than what is left, and not longer than the datagram.
+    yield "length-beyond", message(DONE, bytes(12)) + struct.pack("=IHHII", 40, DONE, 0, 0, 0)
     yield "length-short", struct.pack("=IHHII", 15, ERROR, 0, 0, 0)
     yield "length-long", struct.pack("=IHHII", 17, ERROR, 0, 0, 0)
     yield "no-padding", message(77, b"x")
