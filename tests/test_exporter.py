@@ -42,10 +42,10 @@ class Exporter:
         port: where it listens.
         url: its metrics.
         pid: its process's.
-        unseen: once it has ended, what it has reported that it can't see.
+        uncounted: once it has ended, what it has reported that it can't count.
     """
 
-    unseen = ""
+    uncounted = ""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
@@ -87,8 +87,8 @@ class Exporter:
     def wait(self) -> tuple[int, str, str]:
         output, errors = self._process.communicate(timeout=60)
         # The tests are in a user namespace, from which other processes of the machine are hidden.
-        if errors.startswith("pynetstrat: what can't be seen: "):
-            self.unseen, errors = errors.split("\n", 1)
+        if errors.startswith("pynetstrat: warning: not counted: "):
+            self.uncounted, errors = errors.split("\n", 1)
         return self._process.returncode, output, errors
 
 
@@ -320,12 +320,12 @@ def test_filters_choose_containers_and_interfaces(host, blue):
     assert shown == {("test-blue", "eth0")}
 
 
-def test_what_cannot_be_seen_is_reported_in_one_line_at_the_start(blue):
+def test_what_is_not_counted_is_reported_in_one_line_at_the_start(blue):
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *COMMAND]
     with running("--container", "^test-", command=command) as exporter:
         values = exporter.scrape()
         assert exporter.end() == (0, "", "")
-    assert re.search("containers: [0-9]+, such as .*CAP_SYS_ADMIN", exporter.unseen)
+    assert re.search("containers: [0-9]+, such as .*CAP_SYS_ADMIN", exporter.uncounted)
     assert values[("pynetstrat_containers",)] == 0
     assert values[("pynetstrat_containers_refused",)] == 1
     assert values[("pynetstrat_scrape_error",)] == 0

@@ -371,7 +371,7 @@ def test_what_may_not_be_counted_is_reported_once_in_one_line(net, blue, begin, 
     assert not any(line.startswith("blue ") for line in printed.splitlines())
     said = capsys.readouterr().err
     assert said.startswith("pynetstrat: warning: not counted: ")
-    assert "containers that are refused (1; blue: " in said
+    assert "containers: 1, such as blue (" in said
     assert said.count("\n") == 1
 
 

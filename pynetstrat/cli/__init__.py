@@ -8,8 +8,8 @@ is the command. The module has two functions:
                             pieces where it goes on; EndError (outcome.py) is for those that end in
                             another way
 
-What several commands share is in options.py, outcome.py, text.py and table.py; readings.py and
-watch.py belong to stats.
+What several commands share is in options.py, outcome.py, text.py, table.py and uncounted.py;
+readings.py and watch.py belong to stats, endpoint.py to exporter.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ import threading
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 
 from ..errors import KernelError, escape, quote
-from .outcome import EndError
+from . import uncounted
+from .outcome import EndError, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ examples:
   pynetstrat exporter --listen 127.0.0.1:0    a port that is free, which is printed
   pynetstrat exporter --interface '^eth' --exclude-container '^test-'
 
-It takes CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE to see every container;
-what can't be seen is reported at the start, and counted in the metrics. The
-metrics, and queries that use them: docs/exporter.md.
+Counting every container takes CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE,
+and CAP_NET_BROADCAST to do it fast. What is not counted is reported at the
+start, and in the metrics. The metrics, and queries for them: docs/exporter.md.
 """
 
 _PATTERNS = {
@@ -94,7 +95,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
                 number = EADDRNOTAVAIL
             hint = _HINTS.get(number, "")
             raise KernelError(number, "bind", filename=options.listen, hint=hint) from error
-        _report_unseen(collector)
+        _report_uncounted(collector)
         yield from _serve(endpoint)
 
 
@@ -116,20 +117,12 @@ def _pattern(name: str, text: str | None) -> re.Pattern[str] | None:
         raise EndError(f"{option} is not a regular expression: {error}", 2) from error
 
 
-def _report_unseen(collector: ContainerCollector) -> None:
-    """One line on what this process can't see, if there is anything."""
-    discovery, refused = collector.discovery, collector.refused
-    assert discovery is not None
-    unseen = []
-    if discovery.hidden:
-        unseen.append(f"the namespace of processes (CAP_SYS_PTRACE): {discovery.hidden}")
-    if discovery.omitted:
-        unseen.append(f"namespaces that are too many: {discovery.omitted}")
-    if refused:
-        container, error = next(iter(refused.items()))
-        unseen.append(f"containers: {len(refused)}, such as {container.label} ({error})")
-    if unseen:
-        _note(f"what can't be seen: {'; '.join(unseen)}")
+def _report_uncounted(collector: ContainerCollector) -> None:
+    """A line on what this process can't count, if there is anything."""
+    assert collector.discovery is not None
+    reasons = uncounted.reasons(collector.discovery, collector.refused)
+    if reasons:
+        warn(uncounted.line(reasons.values()))
 
 
 def _note(text: str) -> None:

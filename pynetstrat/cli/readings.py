@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from .. import Container, HostCounters, InterfaceNotFoundError, NetworkNamespace, RtnetlinkSocket
+from . import uncounted
 from .options import namespace
 from .outcome import warn
 from .text import json_fields, printable
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator, Hashable, Sequence
     from typing import Any
-
-    from .. import Discovery, NetstratError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def read_interfaces(options: argparse.Namespace) -> Generator[list[Row], None, N
         is_first = False
         counters = table.counters.tolist()
         found = {
-            index: ((space, index, name), _turn(values, is_other_side))
+            index: ((space, index, name), _swap(values, is_other_side))
             for name, index, values in zip(table.names, table.ifindexes, counters, strict=True)
         }
         everything = zip(table.names, table.ifindexes, strict=True)
@@ -97,13 +96,13 @@ def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, N
     reported: set[str] = set()
     with HostCounters() as host:
         while True:
-            uncounted = _uncounted(host.refresh(), host.refused)
-            if not reported.issuperset(uncounted):
-                reported.update(uncounted)
-                warn("not counted: " + ", ".join(uncounted.values()))
+            reasons = uncounted.reasons(host.refresh(), host.refused)
+            if not reported.issuperset(reasons):
+                reported.update(reasons)
+                warn(uncounted.line(reasons.values()))
             table = host.read_columns()
             yield [
-                Row(name, (identity, name), _turn(values, is_other_side), container)
+                Row(name, (identity, name), _swap(values, is_other_side), container)
                 for container, name, identity, values in zip(
                     table.keys,
                     table.names,
@@ -115,19 +114,6 @@ def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, N
             ]
 
 
-def _uncounted(discovery: Discovery, refused: dict[Container, NetstratError]) -> dict[str, str]:
-    """What is missing, and why, by the kind of it."""
-    found = {}
-    if discovery.hidden:
-        found["hidden"] = f"namespaces of processes that may not be looked at ({discovery.hidden})"
-    if refused:
-        first, error = next(iter(refused.items()))
-        found["refused"] = f"containers that are refused ({len(refused)}; {first.label}: {error})"
-    if discovery.omitted:
-        found["omitted"] = f"namespaces beyond the limit ({discovery.omitted})"
-    return found
-
-
-def _turn(counters: list[int], is_other_side: bool) -> list[int]:
+def _swap(counters: list[int], is_other_side: bool) -> list[int]:
     """The counters, or the same as the other end of the pair sees them."""
     return counters[4:] + counters[:4] if is_other_side else counters

@@ -32,7 +32,7 @@ With --watch --json each sample is a line: the rates are in "per_second" (null: 
 known), "interval" is the time since the sample before (null: there was none), "time"
 that since 1970-01-01 UTC, both in seconds.
 
-With --containers what can't be seen without root is left out, after a warning."""
+With --containers whatever takes more privileges to count is left out, after a warning."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
