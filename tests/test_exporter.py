@@ -252,6 +252,14 @@ def test_it_listens_on_ipv6_too(host):
             assert response.status == 200
 
 
+@pytest.mark.parametrize("only_ipv6", ["0", "1"])
+def test_the_unspecified_ipv6_address_takes_ipv4_too_whatever_the_default(host, only_ipv6):
+    Path("/proc/sys/net/ipv6/bindv6only").write_text(only_ipv6)
+    with running(listen="[::]:0") as exporter, exporter.connect() as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert client.recv(15) == b"HTTP/1.0 200 OK"
+
+
 def test_it_listens_on_the_loopback_unless_told_otherwise(host):
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True, cwd=support.ROOT) as process:
         try:
@@ -485,7 +493,7 @@ def test_a_client_has_a_few_seconds_for_its_request(blue):
 
 
 def test_few_descriptors_are_enough(blue):
-    """With less than connections take: what can't be accepted waits, and nothing breaks."""
+    """Fewer than 32 connections take: what can't be accepted waits, and nothing breaks."""
     command = ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *COMMAND]
     with running("--container", "^test-", command=command) as exporter:
         with contextlib.ExitStack() as stack:

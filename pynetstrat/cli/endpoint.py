@@ -74,6 +74,12 @@ class Endpoint(socketserver.ThreadingTCPServer):
         self._due: dict[Any, float] = {}  # until when each connection has to do its part
         super().__init__((address, port), _Handler)
 
+    def server_bind(self) -> None:
+        """Binds; [::] takes IPv4 as well, also where net.ipv6.bindv6only is 1."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
     def expect(self, connection: Any, patience: float = _PATIENCE) -> None:
         """From now on the client is waited for, this many seconds at most."""
         self._due[connection] = time.monotonic() + patience
