@@ -72,6 +72,13 @@ def net(_descriptors: None) -> Iterator[support.Links]:
 
 
 @pytest.fixture
+def run(_descriptors: None) -> Iterator[None]:
+    """An empty /run, where names of namespaces are files: all that is there is the test's."""
+    with wired.own_run():
+        yield
+
+
+@pytest.fixture
 def host(net: support.Links) -> Iterator[RtnetlinkSocket]:
     """A socket in that namespace: the host's, where there are containers."""
     with RtnetlinkSocket() as sock:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pynetstrat import NetworkInterface
+from pynetstrat import NetworkInterface, RtnetlinkSocket
 from pynetstrat.cli import sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -41,6 +41,8 @@ IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 4, 10, 18
 IFLA_PROP_LIST, IFLA_ALT_IFNAME = 52, 53  # linux/if_link.h
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFF_UP = 1
+SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1  # linux/socket.h, linux/netlink.h
+RTM_DELNSID, RTNLGRP_NSID = 89, 28  # linux/rtnetlink.h
 SOL_PACKET, PACKET_QDISC_BYPASS = 263, 20  # linux/socket.h, linux/if_packet.h
 
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_SYS_ADMIN = 1, 2, 12, 21
@@ -180,6 +182,22 @@ def add_patterned(links: Links, number: int) -> tuple[str, str]:
     return name, peer
 
 
+def wire(
+    links: Links, netns: int, host: str, number: int, name: str = "eth0", index: int = 0
+) -> None:
+    """A pair whose other end is in a container, and `pattern(number)` of traffic towards it."""
+    links.add_veth(host, name, peer_netns=netns, index=index, up=False)
+    with inside(netns), Links() as there:
+        there.set_up(name)
+    links.set_up(host)
+    send_frames(host, *pattern(number))
+
+
+def seen(name: str, number: int) -> NetworkInterface:
+    """What the container sees of that."""
+    return view(name, number).swapped()
+
+
 def values(interface: NetworkInterface) -> list[int]:
     return [getattr(interface, file) for file in FILES]
 
@@ -219,6 +237,19 @@ def new_namespace() -> int:
     finally:
         sandbox.setns(home, sandbox.CLONE_NEWNET)
         os.close(home)
+
+
+def end_namespace(descriptor: int) -> None:
+    """Ends a namespace that a descriptor alone holds, and waits for the kernel to report it."""
+    with RtnetlinkSocket() as rtnetlink:
+        assert rtnetlink.get_nsid(descriptor) is not None  # otherwise nothing is reported
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as watch:
+        watch.bind((0, 0))
+        watch.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID)
+        watch.settimeout(10)
+        os.close(descriptor)
+        while struct.unpack_from("=H", watch.recv(4096), 4)[0] != RTM_DELNSID:
+            pass
 
 
 @contextlib.contextmanager
@@ -309,3 +340,28 @@ def python(code: str, *arguments: str, **options: object) -> subprocess.Complete
 def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
     options.setdefault("cwd", ROOT)
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+
+
+# Executes its arguments as user and group 1000 of a user namespace, which is the caller outside;
+# the capabilities go with that.
+_AS_USER = """
+import os, sys
+from pathlib import Path
+from pynetstrat import system
+PREPARE
+system.unshare(system.CLONE_NEWUSER)
+system.map_ids(1000, 1000, 0, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+# For `prepare` below: parts of /sys are hidden, as in many containers, and it can't be mounted.
+MASKED = """
+system.unshare(system.CLONE_NEWNS)
+system.separate_mounts(system.MS_PRIVATE)
+system.mount("none", "/sys/kernel", "tmpfs", 0)
+"""
+
+
+def run_as_user(command: list[str], prepare: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs a program without capabilities, after lines of Python that still have them."""
+    return python(_AS_USER.replace("PREPARE", prepare), *command)

@@ -10,7 +10,6 @@ import sys
 
 import pytest
 import support
-from test_run import AS_USER, MASKED
 
 import pynetstrat
 from pynetstrat import Finding, KernelError, NetstratError, diagnose, system
@@ -22,9 +21,9 @@ def by_name(findings):
     return {finding.name: finding for finding in findings}
 
 
-def diagnose_as_user(prepare="pass"):
+def diagnose_as_user(prepare=""):
     """What is reported to a user without capabilities."""
-    done = support.python(AS_USER.replace("PREPARE", prepare), *COMMAND, "--json")
+    done = support.run_as_user([*COMMAND, "--json"], prepare)
     assert (done.returncode, done.stderr) == (0, "")
     return by_name(Finding(**row) for row in json.loads(done.stdout))
 
@@ -77,7 +76,7 @@ Path("/proc/sys/user/max_user_namespaces").write_text("1")
 
 
 def test_where_parts_of_sys_are_hidden_sysfs_can_not_be_mounted():
-    found = diagnose_as_user(MASKED)["mounting sysfs"]
+    found = diagnose_as_user(support.MASKED)["mounting sysfs"]
     assert not found.allowed
     assert found.detail == "mount: Operation not permitted"
     assert "systempaths=unconfined" in found.remedy
@@ -154,7 +153,7 @@ def test_the_command_prints_a_line_for_each_thing_with_its_remedy_below(net):
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert "CAP_NET_ADMIN          yes  over this network namespace" in lines
-    done = support.python(AS_USER.replace("PREPARE", "pass"), *COMMAND)
+    done = support.run_as_user(COMMAND)
     lines = done.stdout.splitlines()
     (number,) = [n for n, line in enumerate(lines) if line.startswith("CAP_NET_ADMIN ")]
     assert "NO   RTM_NEWLINK: Operation not permitted" in lines[number]

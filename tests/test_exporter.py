@@ -23,7 +23,6 @@ from pathlib import Path
 
 import pytest
 import support
-import wired
 from prometheus_client.parser import text_string_to_metric_families
 
 from pynetstrat import Batch, KernelError, NetworkNamespace, RtnetlinkSocket
@@ -112,11 +111,10 @@ def running(
 
 
 @pytest.fixture
-def host(net: support.Links) -> Iterator[RtnetlinkSocket]:
+def host(host: RtnetlinkSocket, run: None) -> RtnetlinkSocket:
     """A host whose lo is up, and with names of namespaces of its own."""
-    with wired.own_run(), RtnetlinkSocket() as sock:
-        sock.link_set_up("lo")
-        yield sock
+    host.link_set_up("lo")
+    return host
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from errno import EBADF
 
 import pytest
 import support
-import wired
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
+from support import seen
 
 from pynetstrat import (
     Batch,
@@ -54,45 +54,23 @@ Rows = dict[tuple[str, str], NetworkInterface]
 
 
 @pytest.fixture
-def host(net: support.Links) -> Iterator[RtnetlinkSocket]:
-    """A host with names of namespaces of its own."""
-    with wired.own_run(), RtnetlinkSocket() as sock:
-        yield sock
-
-
-@pytest.fixture
-def make(host: RtnetlinkSocket) -> Iterator[Callable[..., NetworkNamespace]]:
+def make(net: support.Links, run: None) -> Iterator[Callable[..., NetworkNamespace]]:
     """Makes a container of a name, with an interface and `pattern(number)` of traffic to it."""
     with contextlib.ExitStack() as stack:
 
         def make(label: str, number: int, interface: str = "eth0") -> NetworkNamespace:
             container = stack.enter_context(NetworkNamespace.create(label))
-            wire(host, container, number, interface)
+            support.wire(net, container.fileno(), f"v{number}", number, interface)
             return container
 
         yield make
 
 
 @pytest.fixture
-def collector(host: RtnetlinkSocket) -> Iterator[ContainerCollector]:
+def collector(net: support.Links, run: None) -> Iterator[ContainerCollector]:
     """One that shows the containers of this file's tests, which have names with a dash."""
     with ContainerCollector(container="^test-") as opened:
         yield opened
-
-
-def wire(
-    host: RtnetlinkSocket, container: NetworkNamespace, number: int, interface: str = "eth0"
-) -> None:
-    host.execute(Batch().add_veth(f"v{number}", interface, netns=container, mtu=support.MTU))
-    with RtnetlinkSocket(container) as there:
-        there.link_set_up(interface)
-    host.link_set_up(f"v{number}")
-    support.send_frames(f"v{number}", *support.pattern(number))
-
-
-def seen(number: int, interface: str = "eth0") -> NetworkInterface:
-    """What the container sees of that traffic."""
-    return support.view(interface, number).swapped()
 
 
 def text(collector: ContainerCollector) -> str:
@@ -155,14 +133,15 @@ def test_an_interface_has_the_eight_counters_that_the_container_sees(collector, 
         if sample.labels
     ]
     labels = {"container": "test-a", "interface": "eth0", "netns": str(container.id[1])}
-    assert found == [(name, labels, getattr(seen(3), field)) for name, field in COUNTERS.items()]
-    assert seen(3).rx_bytes > 0
+    row = seen("eth0", 3)
+    assert found == [(name, labels, getattr(row, field)) for name, field in COUNTERS.items()]
+    assert row.rx_bytes > 0
 
 
-def test_every_interface_of_every_container_is_shown_but_lo(collector, host, make):
+def test_every_interface_of_every_container_is_shown_but_lo(net, host, collector, make):
     first = make("test-a", 1)
     make("test-b", 2)
-    wire(host, first, 4, "net1")
+    support.wire(net, first.fileno(), "v4", 4, "net1")
     host.execute(
         Batch().add_macvlan("mac0", host.get_link("v2").index, netns="test-b", mtu=support.MTU)
     )
@@ -172,9 +151,9 @@ def test_every_interface_of_every_container_is_shown_but_lo(collector, host, mak
         first.call(support.send_frames, "net1", 5, 200)
         expected = there.get_stats("mac0")
     rows, values = scrape(collector)
-    assert rows[("test-a", "eth0")] == seen(1)
+    assert rows[("test-a", "eth0")] == seen("eth0", 1)
     assert rows[("test-a", "net1")].tx_bytes == 1000
-    assert rows[("test-b", "eth0")] == seen(2)
+    assert rows[("test-b", "eth0")] == seen("eth0", 2)
     assert rows[("test-b", "mac0")] == expected
     assert len(rows) == 4
     assert values["pynetstrat_containers"] == 2
@@ -215,7 +194,7 @@ def test_every_metric_has_a_help_text_and_a_type(collector, make):
 def test_a_container_that_appears_is_in_the_next_scrape(collector, make):
     assert scrape(collector)[0] == {}
     make("test-a", 1)
-    assert scrape(collector)[0] == {("test-a", "eth0"): seen(1)}
+    assert scrape(collector)[0] == {("test-a", "eth0"): seen("eth0", 1)}
 
 
 def test_the_series_of_a_container_that_ended_go_away(collector, host, make):
@@ -224,7 +203,7 @@ def test_the_series_of_a_container_that_ended_go_away(collector, host, make):
     assert set(scrape(collector)[0]) == {("test-a", "eth0"), ("test-b", "eth0")}
     NetworkNamespace.delete("test-a")
     rows, values = scrape(collector)
-    assert rows == {("test-b", "eth0"): seen(2)}
+    assert rows == {("test-b", "eth0"): seen("eth0", 2)}
     assert values["pynetstrat_containers"] == 1
 
 
@@ -270,7 +249,7 @@ def test_what_cannot_be_read_is_absent_and_never_0(collector, make, monkeypatch)
     assert values["pynetstrat_scrape_error"] == 1
     assert str(collector.error) == "RTM_GETSTATS: Bad file descriptor"
     rows, values = scrape(collector)
-    assert rows == {("test-a", "eth0"): seen(1)}
+    assert rows == {("test-a", "eth0"): seen("eth0", 1)}
     assert set(values) == GAUGES
     assert values["pynetstrat_scrape_error"] == 0
     assert collector.error is None
@@ -305,7 +284,7 @@ def test_a_closed_collector_does_not_fail_the_registry(collector, make):
     assert repr(collector) == "<ContainerCollector: closed>"
 
 
-def test_a_forked_child_is_told_to_make_its_own(collector):
+def test_a_forked_child_learns_that_it_must_make_its_own(collector):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -344,7 +323,7 @@ def test_a_registry_takes_one_collector_only(collector):
 def test_several_registries_at_once_see_complete_scrapes(collector, make):
     for number in range(20):
         make(f"test-{number}", number)
-    expected = {(f"test-{number}", "eth0"): seen(number) for number in range(20)}
+    expected = {(f"test-{number}", "eth0"): seen("eth0", number) for number in range(20)}
 
     def work() -> None:
         for _ in range(20):
@@ -414,10 +393,10 @@ def test_a_value_above_2_to_the_53_is_the_nearest_that_the_format_has(stub):
         ({"interface": "^$"}, set()),
     ],
 )
-def test_interfaces_are_chosen_by_patterns_that_are_looked_for(host, make, patterns, shown):
+def test_interfaces_are_chosen_by_patterns_that_are_looked_for(net, make, patterns, shown):
     container = make("test-a", 1)
-    wire(host, container, 2, "eth01")
-    wire(host, container, 3, "net0")
+    support.wire(net, container.fileno(), "v2", 2, "eth01")
+    support.wire(net, container.fileno(), "v3", 3, "net0")
     with ContainerCollector(container="^test-", **patterns) as collector:
         assert {interface for _, interface in scrape(collector)[0]} == shown
 
@@ -471,8 +450,8 @@ def test_a_container_that_renames_its_interface_all_the_time_does_not_disturb_th
             for _ in range(300):
                 rows, values = scrape(collector)
                 assert values["pynetstrat_scrape_error"] == 0
-                assert rows.pop(("test-a", "eth0")) == seen(2)
-                assert [row.rx_bytes for row in rows.values()] == [seen(1).rx_bytes]
+                assert rows.pop(("test-a", "eth0")) == seen("eth0", 2)
+                assert [row.rx_bytes for row in rows.values()] == [seen("eth0", 1).rx_bytes]
         finally:
             stopped.set()
 
@@ -486,7 +465,7 @@ def test_a_container_with_496_alternative_names_does_not_hide_the_others(collect
         for number in range(496):
             links.add_altname("eth0", f"{number:0127}")
     rows, _ = scrape(collector)
-    assert rows == {("test-hostile", "eth0"): seen(1), ("test-a", "eth0"): seen(2)}
+    assert rows == {("test-hostile", "eth0"): seen("eth0", 1), ("test-a", "eth0"): seen("eth0", 2)}
 
 
 # ---- the library that it is for ----

@@ -16,18 +16,6 @@ from pynetstrat import RtnetlinkSocket
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat", "run"]
 
-# Executes its arguments as user and group 1000 of a user namespace, which is the caller outside,
-# after PREPARE; the capabilities go with that.
-AS_USER = """
-import os, sys
-from pathlib import Path
-from pynetstrat import system
-PREPARE
-system.unshare(system.CLONE_NEWUSER)
-system.map_ids(1000, 1000, 0, 0)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-
 
 def call(*arguments, **options):
     return support.run([*COMMAND, *arguments], **options)
@@ -40,8 +28,7 @@ def succeed(*arguments, **options):
 
 
 def call_as_user(*arguments, prepare="", command=COMMAND):
-    code = AS_USER.replace("PREPARE", prepare)
-    return support.python(code, *command, *arguments)
+    return support.run_as_user([*command, *arguments], prepare)
 
 
 def succeed_as_user(*arguments, **options):
@@ -292,16 +279,12 @@ def test_wrong_usage_is_explained_with_status_2(arguments):
 
 # ---- what stands in the way ----
 
-MASKED = """
-system.unshare(system.CLONE_NEWNS)
-system.separate_mounts(system.MS_PRIVATE)
-system.mount("none", "/sys/kernel", "tmpfs", 0)  # as containers hide parts of /sys
-"""
-
 
 def test_where_sys_can_not_be_mounted_the_command_runs_after_a_warning(net):
     net.add_veth("v0", "w0")
-    done = call_as_user("sh", "-c", "ls /sys/class/net; grep -c : /proc/net/dev", prepare=MASKED)
+    done = call_as_user(
+        "sh", "-c", "ls /sys/class/net; grep -c : /proc/net/dev", prepare=support.MASKED
+    )
     assert done.returncode == 0
     assert done.stdout.split() == ["lo", "v0", "w0", "1"]  # the caller's, and the own one
     assert done.stderr.startswith(

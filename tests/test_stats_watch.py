@@ -249,26 +249,10 @@ def test_another_namespace_of_the_same_name_begins_anew(net, sample):
 
 
 @pytest.fixture
-def run(net):
-    """An empty /run: the names of namespaces that are made in it are the test's own."""
-    with wired.own_run():
-        yield
-
-
-@pytest.fixture
 def blue(run):
     """A container that has a name."""
     with NetworkNamespace.create("blue") as netns:
         yield netns
-
-
-def wire(links, container, host, number):
-    """A pair into a container, whose eth0 has received `pattern(number)`."""
-    links.add_veth(host, "eth0", peer_netns=container.fileno(), up=False)
-    with support.inside(container.fileno()), support.Links() as there:
-        there.set_up("eth0")
-    links.set_up(host)
-    support.send_frames(host, *support.pattern(number))
 
 
 def of(found, container):
@@ -277,19 +261,15 @@ def of(found, container):
     return found | {"interfaces": rows}
 
 
-def received(number):
-    return support.view("eth0", number).swapped()
-
-
 def test_the_containers_of_the_host_are_shown_as_they_see_themselves(net, blue, capsys):
-    wire(net, blue, "h0", 7)
+    support.wire(net, blue.fileno(), "h0", 7)
     with NetworkNamespace.create() as other, support.process_inside(other.fileno()):
         net.add_veth("h1", "eth1", peer_netns=other.fileno(), up=False)
         assert cli.main(["stats", "--containers", "--json"]) == 0
         inode = other.id[1]
     found = json.loads(capsys.readouterr().out)
     assert found["perspective"] == "container"
-    counters = dataclasses.asdict(received(7))
+    counters = dataclasses.asdict(support.seen("eth0", 7))
     assert of(found, "blue")["interfaces"] == [
         {"container": "blue", "netns": blue.id[1], **counters}
     ]
@@ -300,7 +280,7 @@ def test_the_containers_of_the_host_are_shown_as_they_see_themselves(net, blue, 
 
 
 def test_the_perspective_of_the_host_is_the_other_side_of_containers(net, blue, capsys):
-    wire(net, blue, "h0", 7)
+    support.wire(net, blue.fileno(), "h0", 7)
     assert cli.main(["stats", "--containers", "--json", "--perspective", "host"]) == 0
     found = json.loads(capsys.readouterr().out)
     (row,) = of(found, "blue")["interfaces"]
@@ -311,7 +291,7 @@ def test_the_perspective_of_the_host_is_the_other_side_of_containers(net, blue, 
 
 
 def test_the_table_of_containers_has_their_label_before_the_interface(net, blue, capsys):
-    wire(net, blue, "h0", 7)
+    support.wire(net, blue.fileno(), "h0", 7)
     count, size = support.pattern(7)
     assert cli.main(["stats", "--containers"]) == 0
     headings, *lines = capsys.readouterr().out.splitlines()
@@ -325,26 +305,26 @@ def test_a_container_has_rates_from_its_second_sample_on(net, run, sample):
     take = sample("--containers")
     assert of(take(), "blue")["interfaces"] == []
     with NetworkNamespace.create("blue") as blue:
-        wire(net, blue, "h0", 7)
+        support.wire(net, blue.fileno(), "h0", 7)
         found = of(take(), "blue")
         assert gains(found, "eth0") is None
         assert found["interfaces"][0]["netns"] == blue.id[1]
         support.send_frames("h0", *support.pattern(5))
-        assert gains(of(take(), "blue"), "eth0") == received(5)
+        assert gains(of(take(), "blue"), "eth0") == support.seen("eth0", 5)
         assert gains(of(take(), "blue"), "eth0") == NetworkInterface("eth0")
     NetworkNamespace.delete("blue")
     assert of(take(), "blue")["interfaces"] == []
 
 
 def test_an_interface_of_a_container_that_is_made_again_begins_anew(net, blue, sample):
-    wire(net, blue, "h0", 3)
+    support.wire(net, blue.fileno(), "h0", 3)
     take = sample("--containers")
     take()
     net.delete("h0")
-    wire(net, blue, "h0", 9)
+    support.wire(net, blue.fileno(), "h0", 9)
     assert gains(of(take(), "blue"), "eth0") is None
     support.send_frames("h0", *support.pattern(5))
-    assert gains(of(take(), "blue"), "eth0") == received(5)
+    assert gains(of(take(), "blue"), "eth0") == support.seen("eth0", 5)
 
 
 def test_another_container_of_the_same_name_begins_anew(net, run, sample):
@@ -364,7 +344,7 @@ def test_another_container_of_the_same_name_begins_anew(net, run, sample):
 
 
 def test_what_may_not_be_counted_is_reported_once_in_one_line(net, blue, begin, capsys):
-    wire(net, blue, "h0", 3)
+    support.wire(net, blue.fileno(), "h0", 3)
     with support.without(support.CAP_NET_ADMIN, support.CAP_SYS_ADMIN):
         pieces = begin("--containers")
         printed = next(pieces) + next(pieces)
