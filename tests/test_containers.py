@@ -9,7 +9,6 @@ import random
 import resource
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
@@ -19,7 +18,8 @@ from pathlib import Path
 
 import pytest
 import support
-from support import Links, inside
+from support import Links, inside, seen, wire
+from support import end_namespace as end
 
 import pynetstrat
 from pynetstrat import (
@@ -44,21 +44,6 @@ def counters(net: Links) -> Iterator[ContainerCounters]:
         yield opened
 
 
-def wire(links: Links, netns: int, host: str, number: int, name: str = "eth0", index: int = 0):
-    """A pair whose other end is in a container, and `pattern(number)` of traffic towards it."""
-    links.add_veth(host, name, peer_netns=netns, index=index, up=False)
-    with inside(netns), Links() as there:
-        there.set_up(name)
-    links.set_up(host)
-    support.send_frames(host, *support.pattern(number))
-
-
-def seen(name: str, number: int) -> NetworkInterface:
-    """What the container sees of that."""
-    count, size = support.pattern(number)
-    return NetworkInterface(name, rx_bytes=count * size, rx_packets=count)
-
-
 def add_macvlan(links: Links, name: str, parent: str, netns: int) -> None:
     with RtnetlinkSocket() as rtnetlink:
         rtnetlink.execute(
@@ -69,20 +54,6 @@ def add_macvlan(links: Links, name: str, parent: str, netns: int) -> None:
 def rename(netns: int, old: str, new: str) -> None:
     with inside(netns), Links() as there:
         there.rename(socket.if_nametoindex(old), new)
-
-
-def end(descriptor: int) -> None:
-    """Ends a namespace that a descriptor alone holds, and waits for the kernel to have noticed."""
-    with RtnetlinkSocket() as rtnetlink:
-        assert rtnetlink.get_nsid(descriptor) is not None
-        watch = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        with watch:
-            watch.bind((0, 0))
-            watch.setsockopt(270, 1, 28)  # NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID
-            watch.settimeout(10)
-            os.close(descriptor)
-            while struct.unpack_from("=H", watch.recv(4096), 4)[0] != 89:  # RTM_DELNSID
-                pass
 
 
 def fresh() -> int:
@@ -297,21 +268,17 @@ def test_two_keys_of_one_namespace_share_its_reading(net, counters, new_namespac
         assert counters.read() == {"b": {"eth0": seen("eth0", 3)}}
 
 
-def test_every_way_to_name_a_namespace_is_taken(net, counters):
-    with NetworkNamespace.create("nsct0") as namespace:
-        try:
-            wire(net, namespace.fileno(), "v0", 1)
-            with support.process_inside(namespace.fileno()) as process:
-                pidfd = os.pidfd_open(process.pid)
-                path = f"/proc/{process.pid}/ns/net"
-                for key, netns in enumerate(
-                    (namespace, "nsct0", Path("/run/netns/nsct0"), path, path.encode(), pidfd)
-                ):
-                    counters.add(key, netns)
-                os.close(pidfd)
-                assert counters.read() == {key: {"eth0": seen("eth0", 1)} for key in range(6)}
-        finally:
-            NetworkNamespace.delete("nsct0")
+def test_every_way_to_name_a_namespace_is_taken(net, run, counters):
+    with NetworkNamespace.create("blue") as blue:
+        wire(net, blue.fileno(), "v0", 1)
+        with support.process_inside(blue.fileno()) as process:
+            pidfd = os.pidfd_open(process.pid)
+            path = f"/proc/{process.pid}/ns/net"
+            ways = (blue, "blue", Path("/run/netns/blue"), path, path.encode(), pidfd)
+            for key, netns in enumerate(ways):
+                counters.add(key, netns)
+            os.close(pidfd)
+            assert counters.read() == {key: {"eth0": seen("eth0", 1)} for key in range(6)}
 
 
 def test_a_container_that_ends_is_absent_and_gone(net, counters, new_namespace):
@@ -1281,23 +1248,15 @@ def test_it_holds_three_sockets_and_nothing_of_the_containers(net, new_namespace
         assert len(held) == 3
 
 
-def test_the_agents_example_counts_every_container(net):
-    """As README.md has it, on named namespaces."""
-    names = ["nsct1", "nsct2"]
-    try:
-        for number, name in enumerate(names):
-            with NetworkNamespace.create(name) as namespace:
-                wire(net, namespace.fileno(), f"v{number}", number)
-        with ContainerCounters() as counters:
-            for name in NetworkNamespace.names():
-                counters.add(name, name)
-            read = counters.read()
-            assert [read[name]["eth0"].rx_bytes for name in names] == [
-                seen("", number).rx_bytes for number in range(2)
-            ]
-    finally:
-        for name in names:
-            NetworkNamespace.delete(name)
+def test_the_named_namespaces_of_a_host_are_counted_by_their_names(net, run, counters):
+    expected = {}
+    for number, name in enumerate(("blue", "red")):
+        with NetworkNamespace.create(name) as namespace:
+            wire(net, namespace.fileno(), f"v{number}", number)
+        expected[name] = {"eth0": seen("eth0", number)}
+    for name in NetworkNamespace.names():
+        counters.add(name, name)
+    assert counters.read() == expected
 
 
 def test_links_that_never_settle_end_in_an_error(net, counters, new_namespace, monkeypatch):
