@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -310,6 +311,14 @@ def descriptors() -> dict[str, str]:
 
 
 # ---- threads and programs ----
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    """Waits until it does, for a minute at most."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
 
 
 def run_threads(*functions: Callable[[], None]) -> None:

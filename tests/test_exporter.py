@@ -110,6 +110,22 @@ def running(
                 process.kill()
 
 
+@contextlib.contextmanager
+def serving(notes: list[str]) -> Iterator[endpoint.Endpoint]:
+    """The endpoint alone, in this process."""
+    with (
+        ContainerCollector() as collector,
+        endpoint.Endpoint("127.0.0.1", 0, collector, notes.append) as server,
+    ):
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @pytest.fixture
 def host(host: RtnetlinkSocket, run: None) -> RtnetlinkSocket:
     """A host whose lo is up, and with names of namespaces of its own."""
@@ -403,17 +419,17 @@ def test_a_response_that_was_begun_is_written_before_the_end(host, blue):
 
 def test_a_standard_output_that_is_closed_does_not_keep_it_from_serving(host):
     command = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "--listen", "127.0.0.1:19581"]
+
+    def is_served() -> bool:
+        try:
+            with urllib.request.urlopen("http://127.0.0.1:19581/", timeout=60) as response:
+                return response.status == 200
+        except urllib.error.URLError:
+            return False
+
     with subprocess.Popen(command, cwd=support.ROOT) as process:
         try:
-            url, deadline = "http://127.0.0.1:19581/", time.monotonic() + 60
-            while True:
-                try:
-                    with urllib.request.urlopen(url, timeout=60) as response:
-                        assert response.status == 200
-                    break
-                except urllib.error.URLError:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.05)
+            support.wait_until(is_served)
             process.terminate()
             assert process.wait(60) == 0
         finally:
@@ -469,24 +485,17 @@ def test_clients_that_do_not_take_the_response_do_not_stop_the_others(host, blue
 def test_a_client_has_a_few_seconds_for_its_request(blue):
     """The clock is set forward for one that sends a byte now and then."""
     notes: list[str] = []
-    with ContainerCollector() as collector:
-        server = endpoint.Endpoint("127.0.0.1", 0, collector, notes.append)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        with server:
-            try:
-                with socket.create_connection(server.server_address, timeout=60) as client:
-                    client.sendall(b"G")
-                    while not server._due:
-                        time.sleep(0.001)
-                    client.sendall(b"E")
-                    (connection,) = server._due
-                    assert 0 < server._due[connection] - time.monotonic() <= 5
-                    server.expect(connection, -1)
-                    assert client.recv(1) == b""
-            finally:
-                server.shutdown()
-                thread.join()
+    with (
+        serving(notes) as server,
+        socket.create_connection(server.server_address, timeout=60) as client,
+    ):
+        client.sendall(b"G")
+        support.wait_until(lambda: server._due)
+        client.sendall(b"E")
+        (connection,) = server._due
+        assert 0 < server._due[connection] - time.monotonic() <= 5
+        server.expect(connection, -1)
+        assert client.recv(1) == b""
     assert notes == []
 
 
@@ -522,26 +531,24 @@ def test_a_reading_that_fails_is_noted_once_and_served_as_such(blue, monkeypatch
     def fail(_: object) -> None:
         raise KernelError(22, "RTM_GETSTATS")
 
-    with ContainerCollector() as collector:
-        server = endpoint.Endpoint("127.0.0.1", 0, collector, notes.append)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    def scrape() -> bytes:
+        with urllib.request.urlopen(url, timeout=60) as response:
+            return bytes(response.read())
+
+    with serving(notes) as server:
         url = f"http://127.0.0.1:{server.server_address[1]}/metrics"
-        with server:
-            try:
-                with monkeypatch.context() as patch:
-                    patch.setattr("pynetstrat.discovery.HostCounters.read", fail)
-                    for _ in range(3):
-                        with urllib.request.urlopen(url, timeout=60) as response:
-                            assert b"\npynetstrat_scrape_error 1.0\n" in response.read()
-                assert notes == ["scrape: RTM_GETSTATS: Invalid argument"]
-                with urllib.request.urlopen(url, timeout=60) as response:
-                    assert b"\npynetstrat_scrape_error 0.0\n" in response.read()
-                # What nobody has thought of is the server's error, and noted as well.
-                monkeypatch.setattr(server, "registry", None)
-                with pytest.raises(urllib.error.HTTPError, match="500"):
-                    urllib.request.urlopen(url, timeout=60)
-                assert len(notes) == 2 and "AttributeError" in notes[1]
-            finally:
-                server.shutdown()
-                thread.join()
+        with monkeypatch.context() as patch:
+            patch.setattr("pynetstrat.discovery.HostCounters.read", fail)
+            for _ in range(3):
+                assert b"\npynetstrat_scrape_error 1.0\n" in scrape()
+        assert notes == ["scrape: RTM_GETSTATS: Invalid argument"]
+        assert b"\npynetstrat_scrape_error 0.0\n" in scrape()
+
+
+def test_an_error_that_nobody_has_thought_of_is_noted_and_answered_with_500(blue, monkeypatch):
+    notes: list[str] = []
+    with serving(notes) as server:
+        monkeypatch.setattr(server, "registry", None)
+        with pytest.raises(urllib.error.HTTPError, match="500"):
+            urllib.request.urlopen(f"http://127.0.0.1:{server.server_address[1]}/metrics")
+    assert len(notes) == 1 and "AttributeError" in notes[0]

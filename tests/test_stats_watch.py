@@ -205,9 +205,8 @@ def test_a_namespace_that_is_watched_can_end(net, sample, begin):
         with support.process_inside(container.fileno()) as process:
             take = sample("--pid", str(process.pid))
             assert names(take()) == ["lo", "eth0"]
-    with RtnetlinkSocket() as host:
-        while "h0" in host.dump_links():  # the kernel's worker takes it away
-            time.sleep(0.01)
+    with RtnetlinkSocket() as host:  # the kernel's worker takes it away
+        support.wait_until(lambda: "h0" not in host.dump_links())
 
 
 def test_the_end_of_the_process_is_reported(net, sample, capsys):
