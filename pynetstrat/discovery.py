@@ -106,6 +106,10 @@ def discover(*, limit: int = 10_000) -> Discovery:
 class HostCounters(Guarded):
     """The counters of every container of this host: `ContainerCounters` in step with `discover`.
 
+    To see and count all of them takes root, or CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_NET_ADMIN;
+    what is missing without is in `refresh().hidden` and in `refused`. Without CAP_NET_BROADCAST
+    each reading asks every container for its links.
+
     It is safe to share among threads, which take turns; a forked child must open one of its own.
     A context manager.
 
@@ -142,9 +146,10 @@ class HostCounters(Guarded):
     def refresh(self) -> Discovery:
         """Looks for containers: takes in what appeared, lets go of what vanished.
 
-        A container keeps its label as long as the process that it came from is in its namespace.
-        Where no process had an id, they are looked at again when there are others, and at every
-        eighth refresh. One whose label or path changes is another `Container` from then on.
+        A container keeps its label as long as the process that it came from is one of the four
+        that `discover` looks at. Where none of them had an id, they are looked at again when there
+        are others, and at every eighth refresh. One whose label or path changes is another
+        `Container` from then on.
 
         Raises: as `discover`.
         """
