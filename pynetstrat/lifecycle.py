@@ -10,7 +10,7 @@ from .batch import Batch
 from .errors import InvalidNetworkError, KernelError, TeardownError, quote
 from .links import Route
 from .netns import NetworkNamespace
-from .network import Network
+from .network import Network, copy_of
 from .strategy import (
     Loopback,
     NetworkStrategy,
@@ -160,10 +160,12 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
 
 def _copy(network: Network) -> Network:
     """A copy, with routes of its own: one configuration serves many containers."""
-    if not network.routes or not isinstance(network.routes, (list, tuple)):
-        return replace(network)
-    routes = [replace(route) if isinstance(route, Route) else route for route in network.routes]
-    return replace(network, routes=routes)
+    copy = copy_of(network)
+    if copy.routes and isinstance(copy.routes, (list, tuple)):
+        copy.routes = [
+            replace(route) if isinstance(route, Route) else route for route in copy.routes
+        ]
+    return copy
 
 
 def _is_loopback_up(wiring: Wiring) -> bool:

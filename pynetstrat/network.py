@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 
 from ._native.addresses import AF_INET, new_route, parse_prefix
 from ._native.batch import check_name, parse_mac
@@ -55,6 +56,12 @@ class Network:
 
 
 _TEXT_FIELDS = [field.name for field in fields(Network) if field.type == "str"]
+_get_values = attrgetter(*(field.name for field in fields(Network)))
+
+
+def copy_of(network: Network) -> Network:
+    """A copy. dataclasses.replace() gives it of a subclass, too, at five times the price."""
+    return Network(*_get_values(network)) if type(network) is Network else replace(network)
 
 
 def invalid(network: Network, field: str, reason: str) -> InvalidNetworkError:

@@ -6,7 +6,6 @@ The host's end is a port of a bridge or, without one, the container's point-to-p
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from errno import EEXIST
 from functools import partial
 
@@ -14,7 +13,7 @@ from .._native.addresses import normal_prefix
 from ..batch import Batch, BatchError
 from ..errors import InvalidNetworkError, KernelError
 from ..links import Link, Route
-from ..network import Network, check_link_name, check_values, invalid
+from ..network import Network, check_link_name, check_values, copy_of, invalid
 from ..wiring import (
     Wiring,
     check_container_link,
@@ -93,7 +92,8 @@ class Veth(NetworkStrategy):
         self._validate_once(network, netns)
         with open_wiring(nspid, netns, "veth") as wiring:
             refuse_own(wiring, network.name)
-            made = replace(network, host_interface_name=_host_name(network, wiring))
+            made = copy_of(network)
+            made.host_interface_name = _host_name(network, wiring)
             wiring.checked.append(made)
             bridge = find_bridge(wiring.host, network) if network.bridge else None
             mac = _host_mac()
