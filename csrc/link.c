@@ -120,6 +120,10 @@ static void put_settings(struct netstrat_batch *batch,
         netstrat_batch_put_u32(batch, IFLA_MASTER, (uint32_t)settings->master);
     if (has(settings, NETSTRAT_LINK_GROUP))
         netstrat_batch_put_u32(batch, IFLA_GROUP, settings->group);
+    if (has(settings, NETSTRAT_LINK_QUEUES)) {
+        netstrat_batch_put_u32(batch, IFLA_NUM_TX_QUEUES, settings->queues);
+        netstrat_batch_put_u32(batch, IFLA_NUM_RX_QUEUES, settings->queues);
+    }
     if (has(settings, NETSTRAT_LINK_MAC)) {
         if (settings->mac_length == 0 || settings->mac_length > sizeof settings->mac)
             netstrat_batch_refuse(batch, -EINVAL);
@@ -246,6 +250,9 @@ int netstrat_batch_set_link(struct netstrat_batch *batch, int32_t index, const c
         netstrat_batch_refuse(batch, -EINVAL);
     /* The kernel takes a new index without a new namespace, and leaves the index as it is. */
     if (has(settings, NETSTRAT_LINK_INDEX) && !has(settings, NETSTRAT_LINK_NETNS))
+        netstrat_batch_refuse(batch, -EINVAL);
+    /* And so with queues: these are allocated with the link. */
+    if (has(settings, NETSTRAT_LINK_QUEUES))
         netstrat_batch_refuse(batch, -EINVAL);
     put_settings(batch, settings);
     if (has(settings, NETSTRAT_LINK_INDEX))

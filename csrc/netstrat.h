@@ -306,7 +306,8 @@ enum {
     NETSTRAT_LINK_NETNS = 1 << 7,
     NETSTRAT_LINK_ALIAS = 1 << 8,   /* not at creation */
     NETSTRAT_LINK_HAIRPIN = 1 << 9, /* of a port of a bridge, not at creation */
-    NETSTRAT_LINK_GROUP = 1 << 10
+    NETSTRAT_LINK_GROUP = 1 << 10,
+    NETSTRAT_LINK_QUEUES = 1 << 11 /* at creation alone */
 };
 
 struct netstrat_link_settings {
@@ -321,6 +322,7 @@ struct netstrat_link_settings {
     int32_t netns;  /* a descriptor */
     uint32_t hairpin;
     uint32_t group;
+    uint32_t queues;                 /* as many to transmit, and as many to receive */
     char name[NETSTRAT_NAME_SIZE];   /* with one %d in it: the kernel's choice of number */
     char alias[NETSTRAT_ALIAS_SIZE]; /* "": none */
 };

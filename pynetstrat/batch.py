@@ -108,6 +108,7 @@ class Batch:
         up: bool = False,
         index: int | None = None,
         peer_index: int | None = None,
+        queues: int | None = None,
     ) -> Batch:
         """Makes a veth pair, both ends at once.
 
@@ -120,6 +121,8 @@ class Batch:
             master: the index of the bridge that this end becomes a port of.
             up: whether this end is brought up. (The kernel does not do that for the peer.)
             index, peer_index: their indexes; the peer's only together with the own one.
+            queues: of both ends, so many for each direction. None: on Linux 5.15 and newer one for
+                each processor, with all but the first out of use (until `ethtool -L`); older: one.
         """
         if peer_index is not None and index is None:
             reason = "the kernel takes it only together with index"
@@ -132,6 +135,7 @@ class Batch:
             txqueuelen=txqueuelen,
             mac=mac,
             master=master,
+            queues=queues,
         )
         other = native.new_settings(
             name=peer,
@@ -139,6 +143,7 @@ class Batch:
             mtu=mtu,
             txqueuelen=txqueuelen,
             mac=peer_mac,
+            queues=queues,
             moves=netns is not None,
         )
         return self._append(

@@ -65,6 +65,7 @@ def test_a_veth_pair_has_all_that_was_asked_for(host, blue):
         up=True,
         index=100,
         peer_index=200,
+        queues=3,
     )
     host.execute(batch)
     own = host.get_link("h0")
@@ -77,12 +78,14 @@ def test_a_veth_pair_has_all_that_was_asked_for(host, blue):
     assert (peer.mtu, peer.txqueuelen) == (1400, 77)
     assert (peer.mac, peer.master, peer.link_index) == ("02:00:00:00:00:02", None, 100)
 
-    (seen,) = ip("link", "show", "h0")
+    (seen,) = ip("-details", "link", "show", "h0")
     assert (seen["ifindex"], seen["mtu"], seen["txqlen"]) == (100, 1400, 77)
     assert (seen["address"], seen["master"]) == ("02:00:00:00:00:01", "br0")
-    (seen,) = ip("link", "show", "eth0", netns=blue)
+    assert (seen["num_tx_queues"], seen["num_rx_queues"]) == (3, 3)
+    (seen,) = ip("-details", "link", "show", "eth0", netns=blue)
     assert (seen["ifindex"], seen["mtu"], seen["txqlen"]) == (200, 1400, 77)
     assert seen["address"] == "02:00:00:00:00:02"
+    assert (seen["num_tx_queues"], seen["num_rx_queues"]) == (3, 3)
 
 
 def test_a_pair_without_a_namespace_has_both_ends_here(host):

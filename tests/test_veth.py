@@ -115,6 +115,13 @@ def test_mac_mtu_queue_length_and_hairpin_are_as_given(host, bridge, blue):
     assert (seen["mtu"], seen["txqlen"], seen["address"]) == (1400, 77, "02:00:00:00:00:09")
 
 
+def test_each_end_has_one_queue_and_none_out_of_use(host, bridge, blue):
+    set_up_networks([veth()], netns=blue)
+    for name, netns in (("h0", None), ("eth0", blue)):
+        (seen,) = ip("-details", "link", "show", name, netns=netns)
+        assert (seen["num_tx_queues"], seen["num_rx_queues"]) == (1, 1)
+
+
 @pytest.mark.parametrize("address", ["10.0.0.5", "fd00::5"])
 def test_an_address_that_is_used_again_is_reached_at_once(host, bridge, blue, address):
     """From the host and from another container, which both knew the one that had it before."""

@@ -42,6 +42,7 @@ _MASTER, _NETNS, _ALIAS = (
     lib.NETSTRAT_LINK_ALIAS,
 )
 _HAIRPIN, _GROUP = lib.NETSTRAT_LINK_HAIRPIN, lib.NETSTRAT_LINK_GROUP
+_QUEUES = lib.NETSTRAT_LINK_QUEUES
 
 _SETTINGS = ffi.typeof("struct netstrat_link_settings *")
 _REQUEST = lib.NETSTRAT_STEP_REQUEST
@@ -145,6 +146,7 @@ def new_settings(
     hairpin: bool | None = None,
     alias: str | None = None,
     group: int | None = None,
+    queues: int | None = None,
     moves: bool = False,
 ) -> Any:
     """A struct netstrat_link_settings; None leaves alone. `moves`: `netns` is filled in later."""
@@ -178,6 +180,9 @@ def new_settings(
     if group is not None:
         fields["group"] = group
         bits |= _GROUP
+    if queues is not None:
+        fields["queues"] = queues
+        bits |= _QUEUES
     if alias is not None:
         encoded = alias.encode("utf-8", "surrogateescape")
         if len(encoded) >= lib.NETSTRAT_ALIAS_SIZE or b"\0" in encoded:

@@ -49,7 +49,8 @@ class Veth(NetworkStrategy):
     `bridge`, if given, must be there, and gets the host's end as a port; it is never set up, down
     or deleted. Without one the link is point to point: the host's end gets each gateway as an
     address of its own, and a route to each of the container's addresses. `mac_address` empty: made
-    of the IP address, so that whoever knew another container by it reaches this one at once.
+    of the IP address, so that whoever knew another container by it reaches this one at once. Each
+    end has one queue.
 
     The host's end is marked as the network's `owner`'s by its alias. `destroy` deletes nothing
     else.
@@ -265,6 +266,7 @@ def _add_pair(wiring: Wiring, network: Network, mac: str, bridge: Link | None) -
         peer_mac=network.mac_address or _container_mac(network),
         master=bridge.index if bridge is not None and now else None,
         up=now or bridge is None,
+        queues=1,  # as many as are in use in any case: see Batch.add_veth
     )
     execute_for(wiring.host, batch, network.host_interface_name)
 

@@ -51,6 +51,7 @@ static struct netstrat_link_settings filled(uint32_t set)
     settings.netns = 11;
     settings.hairpin = 7; /* any but 0 */
     settings.group = 42;
+    settings.queues = 3;
     memcpy(settings.alias, "an alias", 8);
     return settings;
 }
@@ -95,9 +96,9 @@ static void put_bridge(struct bytes *to)
 enum {
     AT_CREATION = NETSTRAT_LINK_NAME | NETSTRAT_LINK_INDEX | NETSTRAT_LINK_UP | NETSTRAT_LINK_MTU |
                   NETSTRAT_LINK_TXQUEUELEN | NETSTRAT_LINK_MAC | NETSTRAT_LINK_MASTER |
-                  NETSTRAT_LINK_NETNS | NETSTRAT_LINK_GROUP,
+                  NETSTRAT_LINK_NETNS | NETSTRAT_LINK_GROUP | NETSTRAT_LINK_QUEUES,
     OF_A_PEER = AT_CREATION & ~(NETSTRAT_LINK_UP | NETSTRAT_LINK_MASTER),
-    AFTERWARDS = AT_CREATION | NETSTRAT_LINK_ALIAS | NETSTRAT_LINK_HAIRPIN
+    AFTERWARDS = (AT_CREATION & ~NETSTRAT_LINK_QUEUES) | NETSTRAT_LINK_ALIAS | NETSTRAT_LINK_HAIRPIN
 };
 
 static int encode_ifb(struct netstrat_batch *batch)
@@ -118,6 +119,8 @@ static void put_ifb(struct bytes *to)
     put_u32(to, IFLA_TXQLEN, 500);
     put_u32(to, IFLA_MASTER, 9);
     put_u32(to, IFLA_GROUP, 42);
+    put_u32(to, IFLA_NUM_TX_QUEUES, 3);
+    put_u32(to, IFLA_NUM_RX_QUEUES, 3);
     attribute(to, IFLA_ADDRESS, mac, sizeof mac);
     info = open_attribute(to, IFLA_LINKINFO | NESTED);
     put_text(to, IFLA_INFO_KIND, "ifb");
@@ -177,6 +180,8 @@ static void put_veth(struct bytes *to)
     put_u32(to, IFLA_MTU, 1400);
     put_u32(to, IFLA_TXQLEN, 500);
     put_u32(to, IFLA_GROUP, 42);
+    put_u32(to, IFLA_NUM_TX_QUEUES, 3);
+    put_u32(to, IFLA_NUM_RX_QUEUES, 3);
     attribute(to, IFLA_ADDRESS, mac, sizeof mac);
     close_attribute(to, end);
     close_attribute(to, data);
@@ -367,7 +372,7 @@ static void test_a_setting_that_the_kernel_would_not_carry_out_is_refused(void)
 {
     const uint32_t others = NETSTRAT_LINK_INDEX | NETSTRAT_LINK_NETNS;
 
-    for (uint32_t field = 1; field <= NETSTRAT_LINK_GROUP; field <<= 1) {
+    for (uint32_t field = 1; field <= NETSTRAT_LINK_QUEUES; field <<= 1) {
         struct netstrat_link_settings settings = filled(field | others);
 
         CHECK(encode_with(LINK, &settings) == (field & AT_CREATION ? 0 : -EINVAL));

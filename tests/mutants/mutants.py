@@ -481,6 +481,13 @@ MUTANTS = [
     ),
     (
         "link.c",
+        "if (has(settings, NETSTRAT_LINK_QUEUES))\n",
+        "if (0)\n",
+        "queues of a link that is there already",
+    ),
+    ("link.c", "IFLA_NUM_RX_QUEUES", "IFLA_NUM_TX_QUEUES", "queues for both directions"),
+    (
+        "link.c",
         "NETSTRAT_IFLA_NEW_IFINDEX, (uint32_t)settings->index",
         "NETSTRAT_IFLA_NEW_IFINDEX, 0",
         "the index of a move",

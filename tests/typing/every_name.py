@@ -128,6 +128,7 @@ def of_namespaces() -> None:
 def of_batches(route: Route, netns: Netns) -> None:
     batch = Batch().add_veth("a", b"b", netns=netns, mtu=1400, mac="02:00:00:00:00:01", up=True)
     batch.add_veth("c", "d", txqueuelen=1, peer_mac="", master=3, index=7, peer_index=8)
+    batch.add_veth("e", "f", queues=1)
     batch.add_bridge("br0", mtu=1500, up=True).add_link("ifb0", "ifb", mac="02:00:00:00:00:02")
     batch.add_macvlan("m", 2, mode="bridge", netns=netns, mtu=1400)
     batch.set_link("a", up=True, mtu=1500, txqueuelen=5, master=0, hairpin=True, alias="mine")
