@@ -4,6 +4,7 @@
 /* wrap: setns */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -417,8 +418,8 @@ static void test_threads_do_not_disturb_each_other(void)
 
 /* ---- signals ---- */
 
-/* What the helper thread blocks, looked at from within. */
-static int helper_looks, helper_open_to_signals;
+/* What the helper thread blocks, and where it may run, looked at from within. */
+static int helper_looks, helper_open_to_signals, helper_cpus;
 
 int __real_setns(int fd, int type);
 int __wrap_setns(int fd, int type);
@@ -426,7 +427,11 @@ int __wrap_setns(int fd, int type);
 int __wrap_setns(int fd, int type)
 {
     sigset_t mask;
+    cpu_set_t cpus;
 
+    CPU_ZERO(&cpus);
+    (void)sched_getaffinity(0, sizeof cpus, &cpus);
+    __atomic_store_n(&helper_cpus, CPU_COUNT(&cpus), __ATOMIC_RELAXED);
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     __atomic_add_fetch(&helper_looks, 1, __ATOMIC_RELAXED);
     if (!sigismember(&mask, SIGALRM) || !sigismember(&mask, SIGINT) || !sigismember(&mask, SIGCHLD))
@@ -485,6 +490,21 @@ static void test_no_signal_is_handled_in_the_helper_thread(void)
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
+/* ---- where it runs ---- */
+
+static void test_the_helper_thread_stays_on_a_cpu_and_the_caller_goes_where_it_may(void)
+{
+    cpu_set_t before, after;
+
+    CHECK(sched_getaffinity(0, sizeof before, &before) == 0);
+    CHECK(open_path(&sock, buffer, sizeof buffer, "/proc/self/ns/net") == 0);
+    netstrat_socket_close(&sock);
+    CHECK(sched_getaffinity(0, sizeof after, &after) == 0 && CPU_EQUAL(&before, &after));
+#ifdef __GLIBC__ /* others have no attribute for it */
+    CHECK(helper_cpus == 1);
+#endif
+}
+
 int main(void)
 {
     int before;
@@ -506,6 +526,7 @@ int main(void)
     }
     test_threads_do_not_disturb_each_other();
     test_no_signal_is_handled_in_the_helper_thread();
+    test_the_helper_thread_stays_on_a_cpu_and_the_caller_goes_where_it_may();
     CHECK(helper_looks > THREADS * ROUNDS && helper_open_to_signals == 0);
     CHECK(count_descriptors() == before);
     return report();

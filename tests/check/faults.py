@@ -145,6 +145,7 @@ FAULTS: dict[str, tuple[str, set[str]]] = {
     "close": ("EINTR EIO EBADF", set()),
     "setns": ("EBADF EINTR EINVAL ENOMEM EPERM ESRCH", {"setns"}),
     "clone3": ("EAGAIN ENOMEM EPERM", {"pthread_create"}),
+    "sched_setaffinity": ("EINVAL EPERM ENOSYS", set()),
 }
 # Without this nothing ever waits: the kernel answers at once.
 BESIDE = {"poll": ["--inject=recvfrom:error=EAGAIN:when=1+2"]}

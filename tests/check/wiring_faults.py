@@ -84,6 +84,7 @@ STRACED = (
 )
 BESIDE = (
     "brk mmap munmap mprotect madvise futex rt_sigprocmask set_robust_list rseq exit exit_group "
+    "sched_setaffinity getcpu "
     "clock_gettime gettid getpid sched_yield restart_syscall"
 )
 # How a message may be answered.
