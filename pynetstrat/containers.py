@@ -472,7 +472,6 @@ class ContainerCounters(Guarded):
         moment within this call, as the counters are. Links whose counters were not among those
         that were dumped make for another try.
         """
-        self._hear(native)
         self._began = self._try + 1
         for left in reversed(range(_TRIES)):
             self._try = dumped = self._try + 1
@@ -486,6 +485,8 @@ class ContainerCounters(Guarded):
             if self._unsure:
                 self._find_hidden(native)
             self._hear(native)
+            if left == _TRIES - 1 and self._due():
+                continue  # what happened since the last reading was not known of until now
             while self._began <= dumped and (due := self._due()):
                 self._try += 1
                 for space in due:
