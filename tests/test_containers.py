@@ -466,6 +466,25 @@ def test_a_container_is_known_again_after_notifications_of_ends_were_lost(net, c
     os.close(kept)
 
 
+def test_a_real_overflow_of_the_queue_of_ends_is_survived(net, counters):
+    """It is small, and nobody reads while 30 namespaces end."""
+    kept, ending = fresh(), fresh()
+    wire(net, kept, "v0", 1)
+    with support.process_inside(kept) as process:
+        counters.add("kept", f"/proc/{process.pid}/ns/net")
+        counters.add("ending", ending)
+        os.close(kept)
+        with socket.socket(fileno=os.dup(counters._native._sock.fd)) as queue:
+            queue.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for number in range(30):
+            netns = fresh()
+            net.add_veth(f"w{number}", "eth0", peer_netns=netns)
+            end(netns)
+        end(ending)
+        assert counters.read() == {"kept": {"eth0": seen("eth0", 1)}}
+        assert counters.gone() == ["ending"]
+
+
 # ---- what happens to interfaces ----
 
 
@@ -1176,6 +1195,55 @@ def test_threads_take_turns(net, new_namespace):
                 assert counters.read_columns().keys == (0, 1, 2, 3)
 
         support.run_threads(*[read] * 4)
+
+
+def test_containers_are_added_and_discarded_while_other_threads_read(net, new_namespace):
+    spaces = [new_namespace() for _ in range(3)]
+    for number, netns in enumerate(spaces):
+        wire(net, netns, f"v{number}", number)
+    over = threading.Event()
+    with ContainerCounters() as counters:
+        counters.add(0, spaces[0])
+
+        def come_and_go(number: int) -> None:
+            try:
+                for _ in range(100):
+                    counters.add(number, spaces[number])
+                    assert counters.read()[number] == {"eth0": seen("eth0", number)}
+                    counters.discard(number)
+                    assert number not in counters.read()
+            finally:
+                over.set()
+
+        def read() -> None:
+            while not over.is_set():
+                read = counters.read()
+                assert read.keys() >= {0} and counters.gone() == []
+                for number, interfaces in read.items():
+                    assert interfaces == {"eth0": seen("eth0", number)}
+
+        support.run_threads(lambda: come_and_go(1), lambda: come_and_go(2), read, read)
+
+
+def test_close_while_others_read_ends_their_readings(net, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 1)
+    counters = ContainerCounters()
+    counters.add("a", netns)
+    read = threading.Semaphore(0)
+
+    def go_on() -> None:
+        with pytest.raises(KernelError, match="this ContainerCounters is closed"):
+            while True:
+                assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
+                read.release()
+
+    def close() -> None:
+        for _ in range(20):
+            read.acquire()
+        counters.close()
+
+    support.run_threads(go_on, go_on, close)
 
 
 def test_a_signal_handler_that_raises_at_any_moment_leaves_everything_true(net, new_namespace):
