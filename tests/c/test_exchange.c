@@ -1403,6 +1403,23 @@ static void test_ends_that_never_settle_are_those_of_the_third_whole_dump(void)
     CHECK(netstrat_ends_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == -ENOMEM);
 }
 
+static void answer_with_two(void)
+{
+    say_link(KERNEL, fake.sequence, OWN_PORT, 2, "two");
+}
+
+static void test_the_end_of_another_link_or_namespace_is_no_answer(void)
+{
+    struct netstrat_end end, before;
+
+    memset(&end, 0xa5, sizeof end);
+    before = end;
+    prepare(answer_with_two); /* in its own namespace, as an old kernel would */
+    CHECK(netstrat_end_get(&sock, 7, 0, 2, &end, &counters, &error) == -EBADMSG);
+    CHECK(error.step == NETSTRAT_STEP_REQUEST && error.request == RTM_GETLINK);
+    CHECK(memcmp(&end, &before, sizeof end) == 0);
+}
+
 static void answer_lossy_dump(void)
 {
     if (step++ < good_from) {
@@ -2046,6 +2063,7 @@ int main(void)
     test_a_dump_by_name_takes_both_from_the_same_message();
     test_an_inconsistent_dump_is_repeated_16_times();
     test_ends_that_never_settle_are_those_of_the_third_whole_dump();
+    test_the_end_of_another_link_or_namespace_is_no_answer();
     test_a_dump_whose_replies_were_lost_is_repeated_16_times();
     test_a_dump_waits_for_one_that_was_given_up();
     test_done_may_carry_a_failure();
