@@ -107,10 +107,8 @@ void netstrat_batch_put_u32(struct netstrat_batch *batch, uint16_t type, uint32_
 
 size_t netstrat_batch_nest(struct netstrat_batch *batch, uint16_t type)
 {
-    size_t nest = batch->used;
-
     (void)put_header(batch, type | NLA_F_NESTED, 0);
-    return nest;
+    return batch->code == 0 ? batch->used - sizeof(struct rtattr) : 0;
 }
 
 void netstrat_batch_nest_end(struct netstrat_batch *batch, size_t nest)
@@ -118,7 +116,7 @@ void netstrat_batch_nest_end(struct netstrat_batch *batch, size_t nest)
     size_t length = batch->used - nest;
     unsigned short value = (unsigned short)length;
 
-    if (length > UINT16_MAX || nest + sizeof(struct rtattr) > batch->used)
+    if (length > UINT16_MAX)
         netstrat_batch_refuse(batch, -EMSGSIZE);
     if (batch->code == 0) /* otherwise the nest may never have been opened */
         memcpy(batch->data + nest, &value, sizeof value); /* rta_len, the first field */

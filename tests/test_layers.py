@@ -235,6 +235,16 @@ def test_pure_files_make_no_system_call(core):
         assert all(re.fullmatch("(mem|str|inet_)[a-z]+", name) for name in others), (file, others)
 
 
+def test_every_pure_file_is_proved():
+    """And of sysfs.c the parser. What may be given to a function is in its file's harness."""
+    folder = support.ROOT / "tests" / "prove"
+    assert {path.stem for path in folder.glob("*.c")} == {*PURE, "counter"}
+    for file in PURE:
+        source, harness = (CORE / f"{file}.c").read_text(), (folder / f"{file}.c").read_text()
+        public = re.findall(r"^[a-z].*[ *](netstrat_\w+)\(", source, re.MULTILINE)
+        assert all(f"{name}(" in harness for name in public if name != "netstrat_prefix_decode")
+
+
 def test_the_table_of_the_core_in_the_documents_is_this_one():
     """docs/architecture.md names the files in this order."""
     text = (support.ROOT / "docs" / "architecture.md").read_text()

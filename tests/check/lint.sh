@@ -15,7 +15,7 @@ programs=(examples/*.py examples/*/*.py tests/typing/*.py)
 .venv/bin/mypy --strict "${programs[@]}"
 .venv/bin/pyright --pythonpath .venv/bin/python "${programs[@]}"
 
-sources=(csrc/*.[ch] tests/c/*.[ch] tests/fuzz/*.[ch] examples/embed/*.c benchmarks/*.c)
+sources=(csrc/*.[ch] tests/c/*.[ch] tests/fuzz/*.[ch] tests/prove/*.[ch] examples/embed/*.c benchmarks/*.c)
 clang-format --dry-run -Werror "${sources[@]}"
 awk 'length > 100 { print FILENAME ":" FNR ": wider than 100 columns"; wide = 1 } END { exit wide }' \
     "${sources[@]}"

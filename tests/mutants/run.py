@@ -1,6 +1,8 @@
-"""Breaks the core one line at a time and sees whether the C tests notice: `run.py FOLDER [WORD]`.
+"""Breaks the core one line at a time and sees what notices: `run.py FOLDER [WORD]`.
 
-WORD picks the mutants whose file or purpose contains it. Exits 1 where one survives.
+The C tests; of the pure files also the fuzzers, whose corpus goes through sanitizers, and the
+proof. WORD picks the mutants whose file or purpose contains it. Exits 1 where nothing notices, or
+where the proof does not notice that a length is not checked.
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
-from mutants import MUTANTS
+from mutants import LENGTHS, MUTANTS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # The programs that are to notice a broken line of each file, the quick ones first.
@@ -34,69 +36,158 @@ PROGRAMS = {
     "sysfs.c": ["sysfs", "faults"],
     "error.c": ["error"],
 }
+# Of the files that are fuzzed and proved: the fuzzers, and the harness of tests/prove/.
+PURE = {
+    "name.c": (["encode"], "name"),
+    "batch.c": (["encode"], "batch"),
+    "message.c": (["decode"], "message"),
+    "internal.h": (["decode"], "message"),
+    "link.c": (["decode", "encode"], "link"),
+    "counters.c": (["decode", "encode"], "counters"),
+    "address.c": (["decode", "encode", "counter"], "address"),
+    "route.c": (["decode", "encode"], "route"),
+    "nsid.c": (["decode", "encode"], "nsid"),
+    "error.c": (["error"], "error"),
+    "sysfs.c": (["counter"], "counter"),  # of which only the parser is
+}
+# The files that have much of internal.h in them.
+INLINED = ["message.c", "link.c", "counters.c", "address.c", "route.c", "nsid.c"]
+WHOLE = "int netstrat_name_check("  # which stands for the core as it is
 SECONDS = 60  # for one program; one that hangs has noticed
+SANITIZE = ["clang", "-std=c11", "-g", "-w", "-fsanitize=address,undefined"]
+SANITIZE += ["-fno-sanitize-recover=all"]
+CORE = (ROOT / "csrc/sources").read_text().split()
 
 
-def noticed(
-    work: Path, file: str, old: str, new: str, programs: list[str] | None = None
-) -> str | None:
-    """Which program of the tests noticed the mutant; None: nothing did."""
-    programs = programs or PROGRAMS[file]
+def ends_well(*command: str | Path, seconds: int = SECONDS) -> bool:
+    """Does a program end with status 0, and in time? A broken one may have no end of words."""
+    quiet = subprocess.DEVNULL
+    try:
+        done = subprocess.run(command, timeout=seconds, stdout=quiet, stderr=quiet, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def break_core(work: Path, file: str, old: str, new: str) -> None:
+    """Makes a copy of what is compiled, with one line changed."""
     shutil.rmtree(work, ignore_errors=True)
-    for part in ("csrc", "tests/c", "tests/cases"):
+    for part in ("csrc", "tests/c", "tests/cases", "tests/prove"):
         shutil.copytree(ROOT / part, work / part)
+    (work / "tests/check").mkdir()
+    shutil.copy(ROOT / "tests/check/prove.sh", work / "tests/check")
     source = work / "csrc" / file
     text = source.read_text()
     if text.count(old) != 1:
         raise SystemExit(f"{file}: {old!r} stands {text.count(old)} times: mend tests/mutants")
     source.write_text(text.replace(old, new))
+
+
+# Each of the three gives what noticed the change, "" if nothing did.
+
+
+def tested(work: Path, programs: list[str]) -> str:
     # Without the warnings: it is the tests that are put to the test.
-    build = [str(work / "tests/c/build.sh"), str(work / "bin"), *programs]
-    flags = {**os.environ, "CFLAGS": "-O0 -Wno-error"}
     script = work / "tests/c/build.sh"
     script.write_text(script.read_text().replace("-Werror", ""))
+    build = ["bash", script, work / "bin", *programs]
+    flags = {**os.environ, "CFLAGS": "-O0 -Wno-error"}
     try:
         subprocess.run(build, env=flags, check=True, capture_output=True, timeout=SECONDS)
     except subprocess.CalledProcessError as error:
-        sys.exit(f"{file}: {new!r} does not compile:\n{error.stderr.decode()}")
+        sys.exit(f"{work} does not compile:\n{error.stderr.decode()}")
     for program in programs:
-        try:
-            # Their words are not kept: a broken program may have no end of them.
-            run = subprocess.run(
-                [work / "bin" / f"test_{program}"],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=SECONDS,
-            )
-        except subprocess.TimeoutExpired:
-            return f"{program}, which hung"
-        if run.returncode != 0:
-            return program
-    return None
+        if not ends_well(work / "bin" / f"test_{program}"):
+            return f"test_{program}"
+    return ""
+
+
+def compile_objects(work: Path, sources: list[str]) -> None:
+    for source in sources:
+        command = [*SANITIZE, "-c", work / "csrc" / source, "-o", work / f"{source}.o"]
+        subprocess.run(command, check=True)
+
+
+def fuzzed(work: Path, whole: Path, changed: list[str], targets: list[str]) -> str:
+    """With the corpus alone. What has not changed is linked from the `whole` core."""
+    compile_objects(work, changed)
+    core = [(work if source in changed else whole) / f"{source}.o" for source in CORE]
+    for target in targets:
+        program = work / f"fuzz_{target}"
+        parts = [whole / f"fuzz_{target}.o", *core, "-pthread"]
+        subprocess.run([*SANITIZE, "-fsanitize=fuzzer", *parts, "-o", program], check=True)
+        corpus = ROOT / "tests/fuzz/corpus" / target
+        if not ends_well(program, "-runs=0", "-timeout=10", f"-artifact_prefix={work}/", corpus):
+            return f"fuzz_{target}"
+    return ""
+
+
+def proved(work: Path, harness: str) -> str:
+    """For the machine of 64 bits alone."""
+    holds = ends_well("bash", work / "tests/check/prove.sh", harness, seconds=10 * SECONDS)
+    return "" if holds else "prove"
+
+
+def is_pure(file: str, old: str) -> bool:
+    if file != "sysfs.c":
+        return file in PURE
+    text = (ROOT / "csrc/sysfs.c").read_text()
+    return text.index("static void trim(") < text.index(old) < text.index("counter_names[")
+
+
+def prepare(whole: Path, pool: Executor) -> None:
+    """Compiles what the fuzzers share. What fails on the whole core would "notice" anything."""
+    break_core(whole, "name.c", WHOLE, WHOLE)
+    programs = {program for programs in PROGRAMS.values() for program in programs}
+    targets = {target for targets, _ in PURE.values() for target in targets}
+    harnesses = {harness for _, harness in PURE.values()}
+    for target in targets:
+        main = ROOT / "tests/fuzz" / f"fuzz_{target}.c"
+        include = ["-I", ROOT / "csrc", "-o", whole / f"fuzz_{target}.o"]
+        subprocess.run([*SANITIZE, "-fsanitize=fuzzer-no-link", "-c", main, *include], check=True)
+    jobs = [
+        pool.submit(tested, whole, sorted(programs)),
+        pool.submit(fuzzed, whole, whole, CORE, sorted(targets)),
+        *(pool.submit(proved, whole, harness) for harness in harnesses),
+    ]
+    failing = " ".join(job.result() for job in jobs).split()
+    if failing:
+        sys.exit(f"the core as it is fails {failing[0]}")
 
 
 def main() -> int:
-    folder, word = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+    folder, word = Path(sys.argv[1]).resolve(), sys.argv[2] if len(sys.argv) > 2 else ""
     chosen = [(n, m) for n, m in enumerate(MUTANTS) if word in m[0] or word in m[3]]
+    for program, package in (("clang", "clang"), ("frama-c", "frama-c-base")):
+        if not shutil.which(program):
+            sys.exit(f"no {program}: apt-get install {package}")
 
-    # What fails on the whole core would "notice" anything.
-    whole = "int netstrat_name_check("
-    every = sorted({program for programs in PROGRAMS.values() for program in programs})
-    failing = noticed(folder / "whole", "name.c", whole, whole, every)
-    if failing:
-        print(f"the core as it is fails {failing}")
-        return 1
-
-    def try_one(item: tuple[int, tuple[str, str, str, str]]) -> bool:
+    def try_one(item: tuple[int, tuple[str, str, str, str]]) -> tuple[bool, list[str]]:
+        """Was it caught? And of a pure file, by which of the three."""
         number, (file, old, new, purpose) = item
-        by = noticed(folder / str(number), file, old, new)
-        print(f"{'caught by ' + by if by else 'SURVIVED':24}  {file}: {purpose}", flush=True)
-        shutil.rmtree(folder / str(number))
-        return by is not None
+        work = folder / str(number)
+        break_core(work, file, old, new)
+        by = [tested(work, PROGRAMS[file])]
+        if is_pure(file, old):
+            targets, harness = PURE[file]
+            changed = INLINED if file == "internal.h" else [file]
+            by += [fuzzed(work, folder / "whole", changed, targets), proved(work, harness)]
+        shutil.rmtree(work)
+        words = ", ".join(filter(None, by)) or "SURVIVED"
+        is_unproved = purpose in LENGTHS and not by[-1]
+        print(f"{words:32}  {file}: {purpose}{', UNPROVED' * is_unproved}", flush=True)
+        return any(by) and not is_unproved, by[1:] and by
 
     with ThreadPoolExecutor(2) as pool:
-        caught = sum(pool.map(try_one, chosen))
-    print(f"{caught} of {len(chosen)} mutants caught")
+        prepare(folder / "whole", pool)
+        results = list(pool.map(try_one, chosen))
+    caught = sum(good for good, _ in results)
+    pure = [by for _, by in results if by]
+    counts = [sum(bool(by[which]) for by in pure) for which in range(3)]
+    print(
+        f"{caught} of {len(chosen)} mutants caught; of the {len(pure)} in pure files by the tests "
+        f"{counts[0]}, by the fuzzers' corpus {counts[1]}, by the proof {counts[2]}"
+    )
     return 0 if caught == len(chosen) else 1
 
 
