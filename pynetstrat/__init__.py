@@ -18,7 +18,9 @@
 #   wiring        the two ends of a wiring, and its undoing
 #   strategy/     the registry with Loopback, Veth, HostDevice, plug-ins
 #   lifecycle     several networks, all or nothing
+#   linkstate     what is known of links, made of datagrams
 #   monitor       LinkMonitor
+#   plan          the rows of a reading of containers, and where they come from
 #   containers    ContainerCounters
 #   system        system calls for the commands: unshare, mount and their like
 #   diagnosis     what is allowed here
@@ -52,8 +54,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .arguments import Name, Netns, Perspective
     from .batch import PENDING, Batch, BatchError
-    from .containers import ContainerCounters, ContainerTable
-    from .counters import CounterTable, NetworkInterface
+    from .containers import ContainerCounters
+    from .counters import ContainerTable, CounterTable, NetworkInterface
     from .diagnosis import Finding, diagnose
     from .discovery import Container, Discovery, HostCounters, discover
     from .lifecycle import check_networks, set_up_networks, tear_down_networks
@@ -146,7 +148,7 @@ _HOMES = {
     "HostCounters": "discovery",
     "discover": "discovery",
     "ContainerCounters": "containers",
-    "ContainerTable": "containers",
+    "ContainerTable": "counters",
     "CounterTable": "counters",
     "Link": "links",
     "Name": "arguments",

@@ -6,153 +6,23 @@ import os
 from errno import EAGAIN, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM
 
 from ._native import Namespace
-from ._native.containers import Containers, Ends, Sources, Table
+from ._native.containers import Containers, Ends, Table
 from ._native.netns import cookie, identify, settle
-from .counters import NetworkInterface
-from .errors import KernelError, quote
+from .counters import ContainerTable, NetworkInterface
+from .errors import KernelError
 from .guard import Guarded
+from .plan import OWN, Plan, Space
 from .rtnetlink import to_milliseconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable
-    from typing import Any
 
     from ._native.rows import Rows
     from .arguments import Netns
-    from .counters import CounterView
 
-_OWN = -1  # in place of an id: the host's own namespace
 _TRIES = 8  # of a reading during which the host's links come and go by the thousand
 _SHORT = (EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM)  # of descriptors, threads or memory
-
-
-class ContainerTable:
-    """The counters of many containers as columns: a row an interface, as the container sees it.
-
-    Attributes:
-        keys: whose row it is; the same tuple again while nothing changes.
-        names: the interface's name in the container; likewise.
-        identities: what tells the interface from any other, a former one of its name included;
-            likewise. It is made of the namespace, the index there, and the index of the host's end:
-            the kernel gives none of them anew, unless somebody asks for that very index.
-        counters: a two-dimensional `memoryview` of format `Q`: a row for each interface, and in it
-            the eight counters in the order of `NetworkInterface`'s fields. It is this table's own
-            memory: later calls leave it alone.
-    """
-
-    __slots__ = ("counters", "identities", "keys", "names")
-
-    def __init__(
-        self,
-        keys: tuple[Hashable, ...],
-        names: tuple[str, ...],
-        identities: tuple[Hashable, ...],
-        counters: CounterView,
-    ) -> None:
-        self.keys = keys
-        self.names = names
-        self.identities = identities
-        self.counters = counters
-
-    def __repr__(self) -> str:
-        return f"<ContainerTable of {len(self.names)} interfaces>"
-
-
-class _Space:
-    """A network namespace and who it belongs to.
-
-    Attributes:
-        nsid: the id that the host's namespace has for it as long as it lives.
-        identity: device, inode and cookie.
-        keys: of the containers that it is the namespace of, each with the path that it was given
-            by, or None: the way to know the namespace again.
-        ends: its links as they were last dumped.
-        dumped: the try in which they were.
-    """
-
-    __slots__ = ("dumped", "ends", "identity", "keys", "nsid")
-
-    def __init__(
-        self, nsid: int, identity: tuple[int, int, int | None], ends: Ends, dumped: int
-    ) -> None:
-        self.nsid = nsid
-        self.identity = identity
-        self.keys: dict[Hashable, Any] = {}
-        self.ends = ends
-        self.dumped = dumped
-
-    def is_visited(self) -> bool:
-        """Whether it has links of which the host's counters say nothing."""
-        return self.nsid != _OWN and not all(peer for _, peer, _ in self.ends.links)
-
-
-class _Plan:
-    """The rows of a reading, and where the counters of each come from.
-
-    Attributes:
-        keys, names, identities: of the rows.
-        here: the sources among the host's counters.
-        indexes: the links of the host's namespace that take part.
-        visits, sources: the namespaces that have to be asked themselves, and the sources there.
-        all: the keys, those of containers without a row included.
-        one_each: whether each has exactly one row.
-        lost: whose links have no row, since what was dumped may not be of them.
-    """
-
-    __slots__ = (
-        "all",
-        "here",
-        "identities",
-        "indexes",
-        "keys",
-        "lost",
-        "names",
-        "one_each",
-        "sources",
-        "visits",
-    )
-
-    def __init__(
-        self, who: dict[Hashable, _Space], rows: Rows, dumped: int, went: dict[int, int]
-    ) -> None:
-        """Makes one.
-
-        Parameters:
-            rows, dumped: the host's counters, and the try in which they were dumped.
-            went: the tries in which links of the host's namespace were found to have gone. What
-                was dumped before the end of that try may be of the one that went, or of another
-                that has its index now.
-        """
-        keys: list[Hashable] = []
-        names: list[str] = []
-        identities: list[Hashable] = []
-        here: list[tuple[int, int, bool]] = []
-        there: dict[_Space, list[tuple[int, int, bool]]] = {}
-        self.lost: set[_Space] = set()
-        place = {index: at for at, index in enumerate(rows.indexes())}
-        for key, space in who.items():
-            oldest = min(dumped, space.dumped)
-            for index, peer, name in space.ends.links:
-                source = index if space.nsid == _OWN else peer
-                if not source:
-                    there.setdefault(space, []).append((index, len(keys), False))
-                elif source in place and went.get(source, -1) < oldest:
-                    here.append((source, len(keys), space.nsid != _OWN))
-                else:
-                    self.lost.add(space)
-                    continue
-                keys.append(key)
-                names.append(name)
-                identities.append((space.identity, index, peer))
-        here.sort(key=lambda source: place[source[0]])  # in this order they are found at once
-        self.indexes = {source[0] for source in here}
-        self.keys, self.names, self.all = tuple(keys), tuple(names), tuple(who)
-        self.identities = tuple(identities)
-        self.one_each = self.keys == self.all
-        self.here = Sources(here)
-        self.visits = list(there)
-        self.sources = list(map(Sources, there.values()))
 
 
 class ContainerCounters(Guarded):
@@ -165,9 +35,10 @@ class ContainerCounters(Guarded):
     out.
 
     It follows the interfaces by the kernel's notifications: one that is renamed, moved, deleted or
-    made again is never shown with another's counters. A container is known by the cookie of its
-    namespace (before Linux 5.14 by the inode, as long as the kernel does not report its end), not
-    by the path or process that it was added by.
+    made again is never shown with another's counters. (Without CAP_NET_BROADCAST those of the
+    containers are not heard, and each is asked for its interfaces at every reading.) A container is
+    known by the cookie of its namespace (before Linux 5.14 by the inode, as long as the kernel does
+    not report its end), not by the path or process that it was added by.
 
     The numbers are those that the container sees. Of an end of a veth pair they are the other
     end's, rx and tx exchanged; `rx_dropped` and `tx_dropped` are then what the *host's* end
@@ -204,29 +75,24 @@ class ContainerCounters(Guarded):
         milliseconds = to_milliseconds(timeout)
         # A signal handler may raise anywhere: so what is found out is noted before what led to it
         # is let go of, and to find it out again does no harm.
-        self._spaces: dict[int, _Space] = {}  # by nsid
-        self._who: dict[Hashable, _Space] = {}  # those that live
+        self._spaces: dict[int, Space] = {}  # by nsid
+        self._who: dict[Hashable, Space] = {}  # those that live
         self._ended: dict[Hashable, None] = {}
-        self._doubted: set[_Space] = set()  # they may have ended
-        self._stale: set[_Space] = set()  # something may have happened to their links
+        self._doubted: set[Space] = set()  # they may have ended
+        self._stale: set[Space] = set()  # something may have happened to their links
         self._went: dict[int, int] = {}  # links of the host's, and the try in which that was heard
         self._try = 0  # of all readings
         self._began = 1  # the first try whose dumps this reading may rely on
-        self._plan: _Plan | None = None
-        self._unsure: set[_Space] = set()  # their last dumps may not have had all of their links
+        self._plan: Plan | None = None
+        self._unsure: set[Space] = set()  # their last dumps may not have had all of their links
         self._pairs: dict[int, list[int]] | None = None  # indexes of other ends by nsid
         native = Containers(netns, milliseconds)
         self._where = native.namespace
         self._guard(native)
 
     def __repr__(self) -> str:
-        where = getattr(self, "_where", None)
-        if where is None:  # __init__ was not over
-            where = "no namespace"
-        else:
-            where = quote(where) if where else "its opener's namespace"
         count = len(getattr(self, "_who", ()))
-        return f"<ContainerCounters of {count} containers, from {where}: {self._state()}>"
+        return f"<ContainerCounters of {count} containers, from {self._place()}: {self._state()}>"
 
     # ---- which containers ----
 
@@ -309,16 +175,16 @@ class ContainerCounters(Guarded):
 
     # ---- within a turn ----
 
-    def _read(self, native: Containers, _: object) -> tuple[_Plan, Table]:
-        reading: tuple[_Plan, Table] = native.together(lambda: self._read_all(native))
+    def _read(self, native: Containers, _: object) -> tuple[Plan, Table]:
+        reading: tuple[Plan, Table] = native.together(lambda: self._read_all(native))
         return reading
 
     def _add(self, native: Containers, key: Hashable, netns: Netns) -> None:
         if key in self._who or key in self._ended:
-            raise ValueError(f"key {key!r} is taken")
+            raise ValueError(f"key {key!r} is taken: discard it first, or choose another")
         namespace = settle(Namespace(netns))
         identity = _identity(namespace)
-        nsid = _OWN if identity[:2] == native.id else native.assign_nsid(namespace.fd)
+        nsid = OWN if identity[:2] == native.id else native.assign_nsid(namespace.fd)
         # What ended before this namespace got its id has been reported before the answer, but for
         # one that is just about to be.
         self._heed_ended(native)
@@ -330,7 +196,7 @@ class ContainerCounters(Guarded):
             ends = native.dump_ends(nsid, None)
             if ends is None:  # which can't be: its descriptor is open
                 raise KernelError(EINVAL, "RTM_GETLINK", filename=namespace.shown)
-            space = _Space(nsid, identity, ends, self._try)
+            space = Space(nsid, identity, ends, self._try)
             self._unsure.add(space)
         path = netns if isinstance(netns, (str, bytes, os.PathLike)) else None
         # As one: the interpreter looks for signals after calls, and not after these.
@@ -341,7 +207,7 @@ class ContainerCounters(Guarded):
         native.ended.hear()  # the end of one that had the id before: this one lives
         self._heed_ended(native, space)
 
-    def _end(self, space: _Space) -> None:
+    def _end(self, space: Space) -> None:
         """The namespace is no more."""
         self._plan = None
         for key in space.keys:
@@ -350,13 +216,13 @@ class ContainerCounters(Guarded):
                 del self._who[key]
         self._forget(space)
 
-    def _forget(self, space: _Space) -> None:
+    def _forget(self, space: Space) -> None:
         for marked in (self._doubted, self._stale, self._unsure):
             marked.discard(space)
         if self._spaces.get(space.nsid) is space:
             del self._spaces[space.nsid]
 
-    def _heed_ended(self, native: Containers, held: _Space | None = None) -> None:
+    def _heed_ended(self, native: Containers, held: Space | None = None) -> None:
         """Ends the namespaces whose ids the kernel has taken back.
 
         Parameters:
@@ -374,14 +240,14 @@ class ContainerCounters(Guarded):
                 else:
                     self._end(space)
 
-    def _is_there(self, native: Containers, space: _Space) -> bool:
+    def _is_there(self, native: Containers, space: Space) -> bool:
         """Whether a namespace still lives, as far as one of its paths shows it.
 
         The kernel takes an id back a moment before it reports that, and may have given it anew by
         then: what is reported may be the end of the one that had it before. And where such reports
         were lost, nothing but the path shows who is who.
         """
-        if space.nsid == _OWN:
+        if space.nsid == OWN:
             return True
         if space.identity[2] is None:  # inodes are used again at once
             return False
@@ -404,7 +270,7 @@ class ContainerCounters(Guarded):
         if elsewhere is None or elsewhere.any():
             nsids = elsewhere.peek()[0] if elsewhere is not None else None
             for nsid in self._spaces if nsids is None else nsids:
-                if nsid in self._spaces and nsid != _OWN:
+                if nsid in self._spaces and nsid != OWN:
                     self._stale.add(self._spaces[nsid])
             if elsewhere is not None:
                 elsewhere.clear()
@@ -415,17 +281,17 @@ class ContainerCounters(Guarded):
         if indexes is None:
             self._stale.update(self._spaces.values())
             self._began = self._try + 1
-        elif _OWN in self._spaces and (changed or indexes):
-            self._stale.add(self._spaces[_OWN])
+        elif OWN in self._spaces and (changed or indexes):
+            self._stale.add(self._spaces[OWN])
         for index in indexes or ():
             self._went[index] = self._try
         native.links.clear()
 
-    def _due(self) -> list[_Space]:
+    def _due(self) -> list[Space]:
         """Those whose links have to be dumped: each once a reading at most."""
         return [space for space in self._stale if space.dumped < self._began]
 
-    def _visit(self, native: Containers, space: _Space) -> None:
+    def _visit(self, native: Containers, space: Space) -> None:
         """Dumps the links of a namespace."""
         ends = native.dump_ends(space.nsid, space.ends)
         if ends is None:
@@ -437,7 +303,7 @@ class ContainerCounters(Guarded):
         space.dumped = self._try
         self._stale.discard(space)
 
-    def _take(self, space: _Space, ends: Ends) -> None:
+    def _take(self, space: Space, ends: Ends) -> None:
         if ends is not space.ends:
             self._plan = None
             space.ends = ends
@@ -463,7 +329,7 @@ class ContainerCounters(Guarded):
                 self._take(space, ends)
             self._unsure.discard(space)
 
-    def _read_all(self, native: Containers) -> tuple[_Plan, Table]:
+    def _read_all(self, native: Containers) -> tuple[Plan, Table]:
         """One reading.
 
         The links first, as far as something happened to them; then the counters; then those links
@@ -499,7 +365,7 @@ class ContainerCounters(Guarded):
                 return found
         raise KernelError(EAGAIN, "RTM_GETSTATS", hint="the host's interfaces came and went")
 
-    def _visited(self) -> list[_Space]:
+    def _visited(self) -> list[Space]:
         return [space for space in self._spaces.values() if space.is_visited()]
 
     def _hear(self, native: Containers) -> None:
@@ -507,11 +373,11 @@ class ContainerCounters(Guarded):
         self._heed_ended(native)
         self._heed_links(native)
 
-    def _fill(self, rows: Rows | None, dumped: int, last: bool) -> tuple[_Plan, Table] | None:
+    def _fill(self, rows: Rows | None, dumped: int, last: bool) -> tuple[Plan, Table] | None:
         """The table of what was dumped; None: there has to be another try.
 
         Parameters:
-            rows, dumped: as for `_Plan`.
+            rows, dumped: as for `Plan`.
             last: whether there is none, so that rows without counters are left out.
         """
         plan = self._plan
@@ -525,7 +391,7 @@ class ContainerCounters(Guarded):
             self._plan = None
             if rows is None:
                 return None
-            plan = _Plan(self._who, rows, dumped, self._went)
+            plan = Plan(self._who, rows, dumped, self._went)
             for space in plan.lost:
                 self._stale.add(space)
                 space.dumped = -1  # so that it is due

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     View = Callable[[str, list[int]], "NetworkInterface"]
 
@@ -138,3 +138,35 @@ class CounterTable:
 
     def __repr__(self) -> str:
         return f"<CounterTable of {len(self.names)} interfaces>"
+
+
+class ContainerTable:
+    """The counters of many containers as columns: a row an interface, as the container sees it.
+
+    Attributes:
+        keys: whose row it is; the same tuple again while nothing changes.
+        names: the interface's name in the container; likewise.
+        identities: what tells the interface from any other, a former one of its name included;
+            likewise. It is made of the namespace, the index there, and the index of the host's end:
+            the kernel gives none of them anew, unless somebody asks for that very index.
+        counters: a two-dimensional `memoryview` of format `Q`: a row for each interface, and in it
+            the eight counters in the order of `NetworkInterface`'s fields. It is this table's own
+            memory: later calls leave it alone.
+    """
+
+    __slots__ = ("counters", "identities", "keys", "names")
+
+    def __init__(
+        self,
+        keys: tuple[Hashable, ...],
+        names: tuple[str, ...],
+        identities: tuple[Hashable, ...],
+        counters: CounterView,
+    ) -> None:
+        self.keys = keys
+        self.names = names
+        self.identities = identities
+        self.counters = counters
+
+    def __repr__(self) -> str:
+        return f"<ContainerTable of {len(self.names)} interfaces>"

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .arguments import Netns
-    from .containers import ContainerTable
-    from .counters import NetworkInterface
+    from .counters import ContainerTable, NetworkInterface
 
     # What is known of namespaces, by their links: the container, the process that its id comes from
     # ("": it has none), and all that were there to be looked at for one.

@@ -8,7 +8,7 @@ from _warnings import warn
 from errno import EBADF, EBUSY
 
 from ._native import show
-from .errors import KernelError
+from .errors import KernelError, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,3 +116,10 @@ class Guarded:
         if getattr(self, "_native", None) is None:
             return "closed"
         return "open" if self._forks == forks else "opened before fork()"
+
+    def _place(self) -> str:
+        """The namespace, which subclasses note as `_where`, for representations."""
+        where = getattr(self, "_where", None)
+        if where is None:  # __init__ was not over
+            return "no namespace"
+        return quote(where) if where else "its opener's namespace"

@@ -11,7 +11,6 @@ from ._native.socket import Socket
 from .batch import execute
 from .counters import VIEWS, CounterTable, NetworkInterface, get_view
 from .deletion import delete_links
-from .errors import quote
 from .guard import Guarded
 from .links import Address, Link, Route
 from .names import Names
@@ -79,12 +78,7 @@ class RtnetlinkSocket(Guarded):
         self._guard(native)
 
     def __repr__(self) -> str:
-        where = getattr(self, "_where", None)
-        if where is None:  # __init__ was not over
-            where = "no namespace"
-        else:
-            where = quote(where) if where else "its opener's namespace"
-        return f"<RtnetlinkSocket in {where}: {self._state()}>"
+        return f"<RtnetlinkSocket in {self._place()}: {self._state()}>"
 
     # ---- links ----
 

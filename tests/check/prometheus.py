@@ -37,7 +37,7 @@ from pynetstrat import (
 
 OUT = Path(sys.argv[1])
 COMMAND = str(Path(sys.executable).with_name("pynetstrat"))
-CAPABILITIES = "+sys_ptrace,+sys_admin,+net_admin"  # as in the document
+CAPABILITIES = "+sys_ptrace,+sys_admin,+net_admin,+net_broadcast"  # as in the document
 DOCUMENT = (support.ROOT / "docs" / "exporter.md").read_text()
 API = "http://127.0.0.1:9090/api/v1"
 INSTANCE = "127.0.0.1:19580"  # the exporter's default
