@@ -141,9 +141,16 @@ static void *visit(void *argument)
 static int open_socket_at(int netns)
 {
     struct visit there = {.netns = netns};
+    pthread_attr_t attributes;
     pthread_t thread;
+    cpu_set_t here;
 
-    pthread_create(&thread, NULL, visit, &there);
+    CPU_ZERO(&here);
+    CPU_SET(sched_getcpu(), &here);
+    pthread_attr_init(&attributes);
+    pthread_attr_setaffinity_np(&attributes, sizeof here, &here);
+    pthread_create(&thread, &attributes, visit, &there);
+    pthread_attr_destroy(&attributes);
     pthread_join(thread, NULL);
     return there.fd;
 }
@@ -248,6 +255,8 @@ static void add_pair(int host, const char *name, int container)
     put_text(IFLA_IFNAME, name);
     put_number(IFLA_MTU, MTU);
     put_number(IFLA_MASTER, (uint32_t)bridge);
+    put_number(IFLA_NUM_TX_QUEUES, 1);
+    put_number(IFLA_NUM_RX_QUEUES, 1);
     put(IFLA_ADDRESS, mac, sizeof mac);
     kind = nest(IFLA_LINKINFO);
     put_text(IFLA_INFO_KIND, "veth");
@@ -257,6 +266,8 @@ static void add_pair(int host, const char *name, int container)
     put_text(IFLA_IFNAME, "eth0");
     put_number(IFLA_NET_NS_FD, (uint32_t)namespaces[container]);
     put_number(IFLA_MTU, MTU);
+    put_number(IFLA_NUM_TX_QUEUES, 1);
+    put_number(IFLA_NUM_RX_QUEUES, 1);
     put(IFLA_ADDRESS, peer_mac, sizeof peer_mac);
     end(other);
     end(kind_data);
