@@ -27,6 +27,30 @@ static void put_values(void)
     IN_ANY_BATCH(netstrat_batch_append(&batch, elsewhere, SIZE_MAX));
 }
 
+/* What does not fit is refused, although nothing would be overrun by it here. */
+static void check_lengths(void)
+{
+    uint32_t length = 17 + (uint32_t)any_size(UINT32_MAX - 17), item;
+    int code;
+
+    batch = any_batch();
+    batch.code = 0;
+    batch.used = 65536 + any_size(MEMORY_SIZE - 65536);
+    netstrat_batch_nest_end(&batch, 0);
+    /*@ assert batch.code < 0; */
+
+    batch.used = 16 + any_size(15); /* room for one message */
+    batch.count = 2;
+    code = netstrat_batch_check(&batch, &item);
+    /*@ assert code < 0; */
+
+    batch.used = 16;
+    batch.count = 1;
+    memcpy(memory, &length, sizeof length); /* nlmsg_len */
+    code = netstrat_batch_check(&batch, &item);
+    /*@ assert code < 0; */
+}
+
 int main(void)
 {
     unsigned char *buffer = memory;
@@ -43,5 +67,6 @@ int main(void)
     IN_ANY_BATCH(netstrat_batch_refuse(&batch, Frama_C_interval(-4095, -1)));
     IN_ANY_BATCH(netstrat_batch_finish(&batch));
     IN_ANY_BATCH(netstrat_batch_check(&batch, &item));
+    check_lengths();
     return 0;
 }

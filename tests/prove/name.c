@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "prove.h"
 
-/* A name of each length from 0 to 130 bytes, of any bytes, in memory that ends with its NUL. */
 int main(void)
 {
-    static char name[131];
+    static char name[140];
     size_t size = 1 + any_size(sizeof name - 1);
+    int code;
 
+    /* Any bytes in memory of each size, which ends with a NUL. */
     ANY(name);
     name[sizeof name - 1] = '\0';
     /*@ split size; */
     (void)netstrat_name_check(name + sizeof name - size);
+    /*@ merge size; */
+
+    memset(name, 'x', NETSTRAT_ALT_NAME_SIZE); /* too long, though nothing would be overrun */
+    code = netstrat_name_check(name);
+    /*@ assert code < 0; */
     return 0;
 }
