@@ -519,19 +519,19 @@ struct copy {
 static int copy_message(const struct netstrat_message *message, void *context)
 {
     struct copy *copy = (struct copy *)context;
-    size_t start, length;
+    size_t from, length;
 
     if (!message) {
         copy->used = 0;
         return 0;
     }
     /* The header stands before the payload in the datagram. */
-    start = message->payload.at - NETSTRAT_MESSAGE_HEADER;
-    length = message->payload.end - start;
+    from = message->payload.at - NETSTRAT_MESSAGE_HEADER;
+    length = message->payload.end - from;
     if (netstrat_align(length) > SIZE_MAX / 2 - copy->used)
         return -EOVERFLOW;
     if (copy->used <= copy->size && netstrat_align(length) <= copy->size - copy->used) {
-        memcpy(copy->to + copy->used, message->payload.data + start, length);
+        memcpy(copy->to + copy->used, message->payload.data + from, length);
         memset(copy->to + copy->used + length, 0, netstrat_align(length) - length);
     }
     copy->used += netstrat_align(length);

@@ -115,8 +115,8 @@ targets=( # name, what clang leaves out of a frame, zig's target
 )
 figures=$out/figures
 {
-    echo '| target | pure | kernel | loopback (these two) | error | address, route, nsid | sysfs | netns | mutable data | stack: loopback | error | sysfs | netns |'
-    echo '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |'
+    echo '| target | pure | kernel | loopback (these two) | address, route, nsid | error | containers | sysfs | netns | mutable data | stack: loopback | error | containers | sysfs | netns |'
+    echo '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |'
 } >"$figures"
 for row in "${targets[@]}"; do
     read -r name extra target <<<"$row"
@@ -159,6 +159,6 @@ for target, values in measured.items():
 PYTHON
 
 armv7=$(grep '^| armv7 ' "$figures")
-IFS='|' read -r _ _ _ _ code _ _ _ _ data stack _ <<<"$armv7"
+IFS='|' read -r _ _ _ _ code _ _ _ _ _ data stack _ <<<"$armv7"
 echo "library, C11, C++17 and musl builds, of the files and of the two, bring lo up; armv7 -Os loopback path:${code}bytes of code," \
     "${data# }bytes of mutable data,${stack}bytes of stack; no malloc on ${#targets[@]} targets"
