@@ -235,12 +235,12 @@ class ContainerCounters(Guarded):
                     self._doubted.add(self._spaces[nsid])
             native.ended.clear()
             for space in list(self._doubted):
-                if space is held or self._is_there(native, space):
+                if space is held or self._is_there(space):
                     self._doubted.discard(space)
                 else:
                     self._end(space)
 
-    def _is_there(self, native: Containers, space: Space) -> bool:
+    def _is_there(self, space: Space) -> bool:
         """Whether a namespace still lives, as far as one of its paths shows it.
 
         The kernel takes an id back a moment before it reports that, and may have given it anew by
@@ -253,15 +253,11 @@ class ContainerCounters(Guarded):
             return False
         for path in space.keys.values():
             try:
-                namespace = settle(Namespace(path)) if path is not None else None
-                if namespace is None or _identity(namespace) != space.identity:
-                    continue
+                if path is not None and _identity(settle(Namespace(path))) == space.identity:
+                    return True
             except OSError as error:
                 if error.errno in _SHORT:
                     raise
-                continue
-            if native.get_nsid(namespace.fd) == space.nsid:
-                return True
         return False
 
     def _heed_links(self, native: Containers) -> None:

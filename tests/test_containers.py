@@ -20,6 +20,7 @@ import pytest
 import support
 from support import Links, inside, seen, wire
 from support import end_namespace as end
+from wired import own_run
 
 import pynetstrat
 from pynetstrat import (
@@ -354,6 +355,28 @@ def test_a_newcomer_with_the_id_of_one_that_ended_is_not_taken_for_it(net, count
     os.close(newcomer)
 
 
+@pytest.mark.parametrize("cookies", [True, False])
+def test_a_newcomer_with_the_name_and_the_id_of_one_that_ended_is_not_taken_for_it(
+    net, counters, monkeypatch, cookies
+):
+    if not cookies:  # and with its inode, which is used again soon
+        monkeypatch.setattr(pynetstrat.containers, "cookie", lambda _: None)
+        monkeypatch.setattr(pynetstrat.containers, "identify", lambda *_: (4, 4711))
+    with own_run():
+        with NetworkNamespace.create("blue") as first:
+            wire(net, first.fileno(), "v0", 1)
+            counters.add("a", "blue")
+            descriptor = os.dup(first.fileno())
+        NetworkNamespace.delete("blue")
+        end(descriptor)
+        with NetworkNamespace.create("blue") as newcomer, RtnetlinkSocket() as rtnetlink:
+            nsid = next(iter(counters._spaces))
+            wire(net, newcomer.fileno(), "v1", 2)
+            assert rtnetlink.get_nsid(newcomer) == nsid
+            assert counters.read() == {}
+            assert counters.gone() == ["a"]
+
+
 def test_a_pid_that_is_used_again_is_not_the_container(net, counters, new_namespace, tmp_path):
     """What the path stands for later is of no interest."""
     first, second = new_namespace(), new_namespace()
@@ -603,6 +626,31 @@ def test_a_hosts_end_that_moves_away_is_read_from_the_containers_side(net, count
     assert read.rx_bytes == seen("eth0", 5).rx_bytes
 
 
+class Deaf:
+    """Notes that note nothing."""
+
+    def hear(self) -> None: ...
+
+    def any(self) -> bool:
+        return False
+
+
+def test_a_stranger_with_the_index_of_an_end_that_moved_away_is_not_read(
+    net, counters, new_namespace, monkeypatch
+):
+    """Of the move itself the container's side gets no notification."""
+    netns, away = new_namespace(), new_namespace()
+    wire(net, netns, "v0", 5, index=777)
+    counters.add("a", netns)
+    counters.read()
+    monkeypatch.setattr(counters._native, "elsewhere", Deaf())  # of a carrier that is lost, say
+    net.move("v0", away)
+    net.add_veth("w0", "w1", index=777)
+    support.send_frames("w0", *support.pattern(4))
+    assert counters.read()["a"]["eth0"].rx_bytes == seen("eth0", 5).rx_bytes
+    assert not counters._went
+
+
 def test_an_interface_that_comes_later_is_found(net, counters, new_namespace):
     netns = new_namespace()
     counters.add("a", netns)
@@ -790,6 +838,51 @@ def test_an_index_that_goes_to_another_container_during_a_reading_goes_with_its_
     assert happened
     assert read == {"one": {}, "other": {"eth0": seen("eth0", 2)}}
     assert counters.read() == read
+
+
+def test_counters_that_are_older_than_the_links_are_not_taken_for_theirs(
+    net, counters, new_namespace
+):
+    """An index goes to another container's pair between the two dumps."""
+    one, other, third = new_namespace(), new_namespace(), new_namespace()
+    wire(net, one, "v0", 1, index=777)
+    wire(net, third, "v3", 3)
+    for key, netns in enumerate((one, other, third)):
+        counters.add(key, netns)
+    counters.read()
+    rename(third, "eth0", "net0")  # so that there is a second try
+    heard = []
+
+    def hand_over() -> None:
+        heard.append(True)
+        if len(heard) == 2:
+            net.delete("v0")
+            wire(net, other, "v1", 2, index=777)
+
+    with Hooked(counters, "hear", hand_over):
+        read = counters.read()
+    assert read == {0: {}, 1: {"eth0": seen("eth0", 2)}, 2: {"net0": seen("net0", 3)}}
+
+
+def test_a_hosts_end_that_moves_away_during_a_reading_is_looked_up_again(
+    net, counters, new_namespace
+):
+    netns, away = new_namespace(), new_namespace()
+    wire(net, netns, "v0", 5)
+    counters.add("a", netns)
+    counters.read()
+    rename(netns, "eth0", "net0")
+    (space,) = counters._spaces.values()
+    moved = []
+
+    def move() -> None:
+        if space.ends.links[0][2] == "net0" and not moved:
+            moved.append(net.move("v0", away))
+
+    with Hooked(counters, "dump_stats", move):
+        read = counters.read()
+    assert moved
+    assert read["a"]["net0"].rx_bytes == seen("", 5).rx_bytes
 
 
 def test_containers_that_change_one_after_the_other_do_not_keep_a_reading_from_its_end(

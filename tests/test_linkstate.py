@@ -448,6 +448,17 @@ def test_a_row_of_an_address_does_not_overrule_a_notification(addressed):
     assert events == [("address-removed", "192.0.2.1/24", "192.0.2.1/24")]
 
 
+def test_a_row_of_an_address_does_not_overrule_its_newer_flags(addressed):
+    addressed.feed(b"", missing=1)
+    addressed.empty()
+    addressed.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
+    noted = notice(address_body(2, "192.0.2.1", flags=0xC0), NEWADDR)
+    late = row(address_body(2, "192.0.2.1"), NEWADDR, sequence=12)
+    events = addressed.feed(noted, late, done(sequence=12))
+    assert events == [("address-added", "192.0.2.1/24", "192.0.2.1/24")]
+    assert addressed.state.known[2, "192.0.2.1/24", ""].tentative
+
+
 def test_addresses_of_other_families_are_left_out(addressed):
     body = struct.pack("=BBBBI", 77, 24, 0, 0, 2) + attribute(1, bytes(4))
     assert addressed.feed(notice(body, NEWADDR)) == []

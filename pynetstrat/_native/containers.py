@@ -65,20 +65,19 @@ class Ends:
             there), and its name.
     """
 
-    __slots__ = ("_hidden", "arrays", "count", "links")
+    __slots__ = ("arrays", "count", "links")
 
-    def __init__(self, block: Block, count: int, hidden: int = 0) -> None:
+    def __init__(self, block: Block, count: int) -> None:
         self.arrays = block.arrays
         self.count = count
-        self._hidden = hidden  # of these no dump says anything
         self.links = tuple((e.index, e.peer, decode(e.name)) for e in block.arrays[1][0:count])
 
     def is_of(self, block: Block, count: int) -> bool:
         """Whether another dump gave the same links."""
+        if count != self.count:
+            return False
         size = count * ffi.sizeof("struct netstrat_end")
-        same: bool = (count == self.count and not self._hidden) and (
-            ffi.buffer(self.arrays[1], size) == ffi.buffer(block.arrays[1], size)
-        )
+        same: bool = ffi.buffer(self.arrays[1], size) == ffi.buffer(block.arrays[1], size)
         return same
 
     def renew(self, block: Block) -> None:
@@ -308,7 +307,7 @@ class Containers(Socket):
             if code:
                 block.arrays[0][count] = index
                 count += 1
-        return Ends(block, count, count - ends.count) if count > ends.count else ends
+        return Ends(block, count) if count > ends.count else ends
 
     def dump_pairs(self) -> list[tuple[int, int]]:
         """netstrat_pairs_dump: of each pair the id of the other end's namespace, and its index."""
