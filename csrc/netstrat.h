@@ -206,8 +206,8 @@ int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item);
 /* ---- messages taken apart: message.c ---- */
 
 /* What is left of a datagram, of a message or of an attribute: the bytes of `data` from `at` up to
- * `end`. They are offsets, which a length from elsewhere can be added to and compared: a pointer
- * beyond its array would be undefined. */
+ * `end`. Offsets rather than pointers: a length from elsewhere can be added to one and the sum
+ * compared, where a pointer beyond its array would be undefined. */
 struct netstrat_rest {
     const unsigned char *data;
     size_t at;

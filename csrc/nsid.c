@@ -37,7 +37,7 @@ int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid)
     struct netstrat_attribute attribute;
 
     if ((message->type != NETSTRAT_RTM_NEWNSID && message->type != NETSTRAT_RTM_DELNSID) ||
-        rest.missing > 0 || rest.at + FIXED_SIZE > rest.end)
+        rest.missing > 0)
         return -EBADMSG;
     netstrat_rest_skip(&rest, FIXED_SIZE);
     while (netstrat_attribute_next(&rest, &attribute) > 0)

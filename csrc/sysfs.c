@@ -61,9 +61,7 @@
 #define SYS_fsmount (FIRST_SYSCALL + 432)
 #endif
 
-enum {
-    TEXT_SIZE = 4096 /* an attribute of sysfs is at most a page: filesystems/sysfs.rst */
-};
+enum { TEXT_SIZE = 4096 }; /* an attribute of sysfs is at most a page: filesystems/sysfs.rst */
 
 static const char below_interface[] = "/statistics";
 

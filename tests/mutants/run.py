@@ -135,12 +135,12 @@ def is_pure(file: str, old: str) -> bool:
     return text.index("static void trim(") < text.index(old) < text.index("counter_names[")
 
 
-def prepare(whole: Path, pool: Executor) -> None:
+def prepare(whole: Path, files: set[str], pool: Executor) -> None:
     """Compiles what the fuzzers share. What fails on the whole core would "notice" anything."""
     break_core(whole, "name.c", WHOLE, WHOLE)
-    programs = {program for programs in PROGRAMS.values() for program in programs}
-    targets = {target for targets, _ in PURE.values() for target in targets}
-    harnesses = {harness for _, harness in PURE.values()}
+    programs = {program for file in files for program in PROGRAMS[file]}
+    targets = {target for file in files & set(PURE) for target in PURE[file][0]}
+    harnesses = {PURE[file][1] for file in files & set(PURE)}
     for target in targets:
         main = ROOT / "tests/fuzz" / f"fuzz_{target}.c"
         include = ["-I", ROOT / "csrc", "-o", whole / f"fuzz_{target}.o"]
@@ -179,7 +179,7 @@ def main() -> int:
         return any(by) and not is_unproved, by[1:] and by
 
     with ThreadPoolExecutor(2) as pool:
-        prepare(folder / "whole", pool)
+        prepare(folder / "whole", {mutant[0] for _, mutant in chosen}, pool)
         results = list(pool.map(try_one, chosen))
     caught = sum(good for good, _ in results)
     pure = [by for _, by in results if by]
