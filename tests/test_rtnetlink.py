@@ -597,8 +597,8 @@ print("by name")
 """
     refuse_setsockopt(code, ["strace", "-o", str(trace)])
     lines = trace.read_text().splitlines()
-    begins = [i for i, line in enumerate(lines) if "/begin" in line]
-    ends = [i for i, line in enumerate(lines) if "/end" in line]
+    begins = [i for i, line in enumerate(lines) if '"/begin"' in line]
+    ends = [i for i, line in enumerate(lines) if '"/end"' in line]
     assert len(begins) == len(ends) == 2
     for begin, end in zip(begins, ends, strict=True):
         sent = [line for line in lines[begin:end] if line.startswith("send")]
