@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The functions of libc of which Frama-C has no model, or one that is too vague: what POSIX says of
- * them, or more (any bytes where it says what they are). Eva follows the loops byte by byte, so that
- * it knows of each state where the text ends.
+ * them, or more (any bytes where it says what they are). Eva follows the loops byte by byte, so
+ * that it knows of each state where the text ends.
  */
 #ifndef PROVE_LIBC_H
 #define PROVE_LIBC_H
