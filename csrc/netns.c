@@ -55,8 +55,8 @@ static void *do_work(void *argument)
 }
 
 /* Starts the visit's thread on the CPU of the caller, who is about to wait for it. The kernel would
- * start it on another one, where it stands behind whatever runs there: on a busy machine a
- * container then takes twice as long to wire. Without the right to say so the kernel has its way. */
+ * start it on another one, behind whatever runs there: on a busy machine a container then takes
+ * twice as long to wire. Without the right to say so the kernel has its way. */
 static int start_thread(pthread_t *thread, struct visit *visit)
 {
 #ifdef __GLIBC__
