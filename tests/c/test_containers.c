@@ -558,13 +558,17 @@ int main(void)
     test_a_link_of_another_namespace_is_malformed();
     test_every_source_gets_its_row();
     test_a_source_without_counters_is_not_counted_and_its_row_stays();
-    test_the_ends_of_a_namespace_are_dumped();
-    test_only_veth_pairs_with_other_namespaces_are_pairs();
-    test_what_changes_is_noted();
-    in_child(test_a_notification_of_this_namespace_is_not_taken_for_the_one_before_it);
-    test_what_is_lost_is_noted();
-    test_other_messages_are_not_noted();
-    in_child(test_without_capabilities_only_the_own_namespace_is_heard);
+    if (is_emulated()) {
+        printf("emulated: no veth pairs, no ids of namespaces\n");
+    } else {
+        test_the_ends_of_a_namespace_are_dumped();
+        test_only_veth_pairs_with_other_namespaces_are_pairs();
+        test_what_changes_is_noted();
+        in_child(test_a_notification_of_this_namespace_is_not_taken_for_the_one_before_it);
+        test_what_is_lost_is_noted();
+        test_other_messages_are_not_noted();
+        in_child(test_without_capabilities_only_the_own_namespace_is_heard);
+    }
     CHECK(count_descriptors() == before);
     return report();
 }
