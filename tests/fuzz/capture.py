@@ -390,13 +390,13 @@ def settings(one: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
     def link(chosen: int, name: bytes = b"eth0", mac: int = 6, up: int = 1) -> bytes:
         # Up to the name; the alias would not fit a call's 255 bytes.
         head = struct.pack("=IiIIII", chosen, 9, up, 1500, 1000, mac) + bytes(range(32))
-        return head + struct.pack("=iiII", 3, 4, 1, 5) + name.ljust(16, b"\0") + b"alias\0"
+        return head + struct.pack("=iiIII", 3, 4, 1, 5, 1) + name.ljust(16, b"\0") + b"alias\0"
 
     for kind in range(18, 22):
         size = len(link(0))
-        links = [link(1 << bit) for bit in range(11)]
-        links += [struct.pack("=I", 1).ljust(size, b"\0") + link(1 << bit) for bit in range(11)]
-        links += [link(0x5FF), link(4, up=0), link(1, b"a/b"), link(1, b"x" * 16)]
+        links = [link(1 << bit) for bit in range(12)]
+        links += [struct.pack("=I", 1).ljust(size, b"\0") + link(1 << bit) for bit in range(12)]
+        links += [link(0xDFF), link(4, up=0), link(1, b"a/b"), link(1, b"x" * 16)]
         links += [link(32, mac=0), link(32, mac=33), link(256).ljust(255, b"\0")]
         for chosen in (0, 1, 2, 0x82, 1 << 8, 1 << 9, 1 << 10, 0x3FF):
             # By name and by index; the settings stand in the second half.
