@@ -196,33 +196,14 @@ static inline int netstrat_u32_decode(const struct netstrat_rest *value, void *t
     return netstrat_rest_read(value, to, sizeof(uint32_t));
 }
 
-/* The length of the text that `rest` begins with: up to a NUL, the end, or `most` bytes. */
-static inline size_t netstrat_text_length(const struct netstrat_rest *rest, size_t most)
-{
-    size_t length = 0;
-
-    while (length < most && rest->at + length < rest->end && rest->data[rest->at + length] != '\0')
-        length++;
-    return length;
-}
-
-/* Copies a NUL-terminated text of at least one byte into `to`, of `size` bytes. */
-static inline int netstrat_text_decode(const struct netstrat_rest *value, char *to, size_t size)
-{
-    size_t length = netstrat_text_length(value, size);
-
-    if (length == 0 || length == size || value->at + length == value->end)
-        return -EBADMSG;
-    memset(to, 0, size);
-    memcpy(to, value->data + value->at, length);
-    return 0;
-}
-
 /* The length of an address of AF_INET or AF_INET6. */
 static inline unsigned netstrat_address_bits(uint8_t family)
 {
     return family == 2 ? 32 : 128;
 }
+
+/* message.c's: copies a NUL-terminated text of at least one byte into `to`, of `size` bytes. */
+NETSTRAT_PRIVATE int netstrat_text_decode(const struct netstrat_rest *value, char *to, size_t size);
 
 /* address.c's, for route.c. */
 NETSTRAT_PRIVATE int netstrat_prefix_decode(const struct netstrat_rest *value, uint8_t family,

@@ -46,6 +46,27 @@ int netstrat_attribute_next(struct netstrat_rest *rest, struct netstrat_attribut
     return netstrat_attribute_take(rest, attribute);
 }
 
+/* The length of the text that `rest` begins with: up to a NUL, the end, or `most` bytes. */
+static size_t text_length(const struct netstrat_rest *rest, size_t most)
+{
+    size_t length = 0;
+
+    while (length < most && rest->at + length < rest->end && rest->data[rest->at + length] != '\0')
+        length++;
+    return length;
+}
+
+int netstrat_text_decode(const struct netstrat_rest *value, char *to, size_t size)
+{
+    size_t length = text_length(value, size);
+
+    if (length == 0 || length == size || value->at + length == value->end)
+        return -EBADMSG;
+    memset(to, 0, size);
+    memcpy(to, value->data + value->at, length);
+    return 0;
+}
+
 /* Takes the kernel's words from the attributes of an ack. They are a courtesy: where they are
  * malformed or cut off, the errno before them stands. */
 static void decode_words(struct netstrat_rest rest, struct netstrat_error *error)
@@ -55,7 +76,7 @@ static void decode_words(struct netstrat_rest rest, struct netstrat_error *error
     while (netstrat_attribute_next(&rest, &attribute) > 0) {
         if (attribute.type == NETSTRAT_NLMSGERR_ATTR_MSG) {
             netstrat_set_text(error, attribute.value.data + attribute.value.at,
-                              netstrat_text_length(&attribute.value, NETSTRAT_TEXT_SIZE - 1));
+                              text_length(&attribute.value, NETSTRAT_TEXT_SIZE - 1));
             return;
         }
     }

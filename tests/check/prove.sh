@@ -23,7 +23,7 @@ mkdir -p "$out"
 
 # The functions in which the length of a text, or which row of a table it is, has to be known for
 # each state apart, and how many states that makes.
-apart=netstrat_text_length:600,netstrat_text_decode:600,decode_words:300,decode_mac:100
+apart=text_length:600,netstrat_text_decode:600,decode_words:300,decode_mac:100
 apart+=,put_name:100,netstrat_name_check:0,put_label:100,memchr:100,strcspn:1000,netstrat_prefix_parse:2000
 apart+=,hint_text:100,netstrat_failure_get:300,netstrat_failure_find:300,add_hint:1000,add_number:20
 

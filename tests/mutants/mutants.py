@@ -95,8 +95,8 @@ MUTANTS = [
         "an attribute holds its header",
     ),
     ("internal.h", " || end > rest->end", "", "an attribute ends within its message"),
-    ("internal.h", " && rest->at + length < rest->end", "", "a text ends within its attribute"),
-    ("internal.h", "length < most && ", "", "a text fits what it is copied to"),
+    ("message.c", " && rest->at + length < rest->end", "", "a text ends within its attribute"),
+    ("message.c", "length < most && ", "", "a text fits what it is copied to"),
     (
         "internal.h",
         "    if (length > NETSTRAT_TEXT_SIZE - 1)\n        length = NETSTRAT_TEXT_SIZE - 1;\n",
@@ -122,9 +122,9 @@ MUTANTS = [
     ("link.c", "attribute.type == IFLA_PROTINFO && ", "0 && ", "what a bridge says of a port"),
     ("link.c", "    case IFLA_WIRELESS:", "    case 0x3ffe:", "a driver's event"),
     ("link.c", " && info.ifi_family == AF_UNSPEC", "", "a port that leaves a bridge"),
-    ("internal.h", " || value->at + length == value->end", "", "a name ends with a NUL"),
+    ("message.c", " || value->at + length == value->end", "", "a name ends with a NUL"),
     (
-        "internal.h",
+        "message.c",
         "length == 0 || length == size",
         "length == size",
         "a name is not empty",

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAMS = {
     "name.c": ["name", "link"],
     "batch.c": ["batch", "link"],
-    "message.c": ["message", "exchange"],
+    "message.c": ["message", "link", "exchange"],
     "internal.h": ["message", "link"],
     "link.c": ["link", "link_add", "containers"],
     "counters.c": ["counters"],

@@ -43,6 +43,18 @@ static void take_attributes(void)
     }
 }
 
+/* Into an array of each size that there is: of names, alternative names and aliases. */
+static void take_texts(void)
+{
+    const struct netstrat_rest value = any_rest();
+    char text[NETSTRAT_ALIAS_SIZE];
+
+    (void)netstrat_text_decode(&value, text + sizeof text - NETSTRAT_NAME_SIZE, NETSTRAT_NAME_SIZE);
+    (void)netstrat_text_decode(&value, text + sizeof text - NETSTRAT_ALT_NAME_SIZE,
+                               NETSTRAT_ALT_NAME_SIZE);
+    (void)netstrat_text_decode(&value, text, sizeof text);
+}
+
 int main(void)
 {
     struct netstrat_message message = any_message();
@@ -51,6 +63,7 @@ int main(void)
 
     take_messages();
     take_attributes();
+    take_texts();
     (void)netstrat_ack_decode(&message, &verdict, &error);
     (void)netstrat_ack_decode(&message, &verdict, NULL);
     netstrat_set_text(&error, memory, any_size(MEMORY_SIZE));
