@@ -68,13 +68,13 @@ one() {
         $1 ~ /^(Assertions|Preconditions)$/ { proved += $2; unknown += $4 + $6 }
         END {
             for (name in wanted) {
+                if (!(name in all)) { print what ": " name "() is not reached"; is_bad = 1 }
                 statements += all[name]
                 sum += reached[name]
-                if (!(name in all)) { print what ": " name "() is not reached"; is_bad = 1 }
             }
             printf "%s: %d alarms, %d properties proved, %d unknown, %d of %d statements reached, %d s\n",
                 what, alarms, proved, unknown, sum, statements, seconds
-            exit is_bad || !is_read || !is_calm || alarms || unknown || sum < 0.95 * statements
+            exit is_bad || !is_read || !is_calm || alarms || unknown || !sum || sum < 0.95 * statements
         }' "$out/$1.$2.functions" "$log" && return
     grep -A 3 -E '^\[eva:alarm\]|: Warning:' "$log" || true
     return 1
