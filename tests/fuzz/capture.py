@@ -568,4 +568,5 @@ def main() -> None:
             (folder / name).write_bytes(data)
 
 
-main()
+if __name__ == "__main__":  # it works in the namespace that it is started in
+    main()
