@@ -37,14 +37,13 @@ class NetworkNamespace:
     def __init__(self, descriptor: native.Descriptor, shown: str, name: str = "") -> None:
         """For the class methods alone."""
         try:
-            status = os.fstat(descriptor.fd)
-        except OSError as error:
+            self._id = native.identify(descriptor.fd, shown)
+        except KernelError:
             descriptor.close()
-            raise KernelError(error.errno or EBADF, "fstat", filename=shown) from None
+            raise
         self._descriptor = descriptor
         self._shown = shown
         self._name = name
-        self._id = status.st_dev, status.st_ino
         self._cookie: int | bool | None = False  # False: not asked for yet
 
     # ---- where from ----

@@ -66,11 +66,10 @@ def add_device(kind="veth", name="d0"):
 
 
 @pytest.fixture
-def host(net):
+def host(host):
     """A namespace in which no link-local addresses come by themselves."""
     quieten()
-    with RtnetlinkSocket() as sock:
-        yield sock
+    return host
 
 
 @pytest.fixture

@@ -30,19 +30,19 @@ delete_address = lib.netstrat_batch_delete_address
 add_route = lib.netstrat_batch_add_route
 delete_route = lib.netstrat_batch_delete_route
 
-_NAME, _INDEX, _UP = lib.NETSTRAT_LINK_NAME, lib.NETSTRAT_LINK_INDEX, lib.NETSTRAT_LINK_UP
-_MTU, _TXQUEUELEN, _MAC = (
-    lib.NETSTRAT_LINK_MTU,
-    lib.NETSTRAT_LINK_TXQUEUELEN,
-    lib.NETSTRAT_LINK_MAC,
-)
-_MASTER, _NETNS, _ALIAS = (
-    lib.NETSTRAT_LINK_MASTER,
-    lib.NETSTRAT_LINK_NETNS,
-    lib.NETSTRAT_LINK_ALIAS,
-)
-_HAIRPIN, _GROUP = lib.NETSTRAT_LINK_HAIRPIN, lib.NETSTRAT_LINK_GROUP
-_QUEUES = lib.NETSTRAT_LINK_QUEUES
+_NAME, _MAC = lib.NETSTRAT_LINK_NAME, lib.NETSTRAT_LINK_MAC
+_NETNS, _ALIAS = lib.NETSTRAT_LINK_NETNS, lib.NETSTRAT_LINK_ALIAS
+#: The bit of each setting that is a number.
+_BITS = {
+    "index": lib.NETSTRAT_LINK_INDEX,
+    "up": lib.NETSTRAT_LINK_UP,
+    "mtu": lib.NETSTRAT_LINK_MTU,
+    "txqueuelen": lib.NETSTRAT_LINK_TXQUEUELEN,
+    "master": lib.NETSTRAT_LINK_MASTER,
+    "hairpin": lib.NETSTRAT_LINK_HAIRPIN,
+    "group": lib.NETSTRAT_LINK_GROUP,
+    "queues": lib.NETSTRAT_LINK_QUEUES,
+}
 
 _SETTINGS = ffi.typeof("struct netstrat_link_settings *")
 _REQUEST = lib.NETSTRAT_STEP_REQUEST
@@ -155,34 +155,24 @@ def new_settings(
     if name is not None:
         fields["name"] = check_name(name)
         bits = _NAME
-    if index is not None:
-        fields["index"] = index
-        bits |= _INDEX
-    if up is not None:
-        fields["up"] = bool(up)
-        bits |= _UP
-    if mtu is not None:
-        fields["mtu"] = mtu
-        bits |= _MTU
-    if txqueuelen is not None:
-        fields["txqueuelen"] = txqueuelen
-        bits |= _TXQUEUELEN
+    numbers = {
+        "index": index,
+        "up": None if up is None else bool(up),
+        "mtu": mtu,
+        "txqueuelen": txqueuelen,
+        "master": master,
+        "hairpin": None if hairpin is None else bool(hairpin),
+        "group": group,
+        "queues": queues,
+    }
+    for field, number in numbers.items():
+        if number is not None:
+            fields[field] = number
+            bits |= _BITS[field]
     if mac is not None:
         fields["mac"] = parsed = parse_mac(mac)
         fields["mac_length"] = len(parsed)
         bits |= _MAC
-    if master is not None:
-        fields["master"] = master
-        bits |= _MASTER
-    if hairpin is not None:
-        fields["hairpin"] = bool(hairpin)
-        bits |= _HAIRPIN
-    if group is not None:
-        fields["group"] = group
-        bits |= _GROUP
-    if queues is not None:
-        fields["queues"] = queues
-        bits |= _QUEUES
     if alias is not None:
         encoded = alias.encode("utf-8", "surrogateescape")
         if len(encoded) >= lib.NETSTRAT_ALIAS_SIZE or b"\0" in encoded:

@@ -19,7 +19,7 @@ from ..errors import KernelError, PermissionDeniedError
 from . import Namespace, decode, fail, new_socket
 from .netns import identify, open_own, settle
 from .rows import new
-from .socket import Socket
+from .socket import Socket, new_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -248,11 +248,8 @@ class Containers(Socket):
         return nsid
 
     def _add_nsid(self, fd: int) -> None:
-        memory = ffi.new("unsigned char[]", 64)
-        batch = ffi.new("struct netstrat_batch *")
+        batch, _memory = new_request(lib.netstrat_batch_add_nsid, fd)
         result = ffi.new("int *")
-        lib.netstrat_batch_init(batch, memory, len(memory))
-        lib.netstrat_batch_add_nsid(batch, fd)
         code = lib.netstrat_execute(self._sock, batch, result, self._error)
         if code < 0 and code != -EEXIST:  # somebody else was quicker
             fail(code, self._error)

@@ -10,7 +10,7 @@ from ..errors import KernelError
 from . import encode_name, error_words, fail, kernel_error
 from .addresses import address_fields
 from .rows import new
-from .socket import Socket, _link_fields
+from .socket import Socket, _link_fields, new_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,10 +76,7 @@ class Subscription(Socket):
         self._send(lib.netstrat_batch_get_link, encode_name(name))
 
     def _send(self, encode: Any, argument: object) -> int:
-        memory = ffi.new("unsigned char[]", 192)  # a request and the longest of names
-        batch = ffi.new("struct netstrat_batch *")
-        lib.netstrat_batch_init(batch, memory, len(memory))
-        encode(batch, argument)
+        batch, _memory = new_request(encode, argument)
         code = lib.netstrat_send(self._sock, batch, self._error)
         if code < 0:
             fail(code, self._error)

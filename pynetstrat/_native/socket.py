@@ -38,6 +38,15 @@ def new_counters() -> tuple[Any, Callable[[], list[int]]]:
     return counters, memoryview(ffi.buffer(counters)).cast("Q").tolist
 
 
+def new_request(encode: Callable[..., int], *arguments: object) -> tuple[Any, Any]:
+    """A batch of one message, and its memory, which has to live as long."""
+    memory = ffi.new("unsigned char[]", 192)  # a request and the longest of names
+    batch = ffi.new("struct netstrat_batch *")
+    lib.netstrat_batch_init(batch, memory, len(memory))
+    encode(batch, *arguments)
+    return batch, memory
+
+
 class Socket:
     """One rtnetlink socket. `namespace`: how errors and representations show where it is."""
 
@@ -168,10 +177,7 @@ class Socket:
 
     def _dump(self, request: Callable[..., int], *arguments: object) -> Iterator[Any]:
         """netstrat_dump_copy: each message of the reply, as struct netstrat_message."""
-        memory = ffi.new("unsigned char[]", 64)
-        batch = ffi.new("struct netstrat_batch *")
-        lib.netstrat_batch_init(batch, memory, len(memory))
-        request(batch, *arguments)
+        batch, _memory = new_request(request, *arguments)
         used = ffi.new("size_t *")
         while True:
             copy = new("unsigned char[]", self._copy_size)
@@ -254,12 +260,9 @@ class Socket:
     def get_nsid(self, netns: object) -> int | None:
         """The id by which the socket's namespace knows another."""
         namespace = settle(Namespace(netns))
-        memory = ffi.new("unsigned char[]", 64)
-        batch = ffi.new("struct netstrat_batch *")
+        batch, _memory = new_request(lib.netstrat_batch_get_nsid, namespace.fd)
         answer = ffi.new("struct netstrat_message *")
         nsid = ffi.new("int32_t *")
-        lib.netstrat_batch_init(batch, memory, len(memory))
-        lib.netstrat_batch_get_nsid(batch, namespace.fd)
         code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
         if code < 0:
             fail(code, self._error, filename=namespace.shown)

@@ -79,6 +79,18 @@ static inline int decode_copy(check_decoder *decode, const unsigned char *data, 
     return code;
 }
 
+/* Changes some bytes of an object, the same ones in every run; the number to go on with. */
+static inline uint32_t scramble(void *object, size_t size, int changes, uint32_t random)
+{
+    unsigned char *bytes = (unsigned char *)object;
+
+    while (changes-- > 0) {
+        random = random * 1664525 + 1013904223;
+        bytes[(random >> 8) % size] = (unsigned char)(random >> 24);
+    }
+    return random;
+}
+
 /* Cut at every length, and with every byte changed in several ways: none may do harm. A message
  * that is cut short is malformed as long as its header says how long it should be. */
 static inline void torment(check_decoder *decode, const struct bytes *good)
@@ -106,12 +118,9 @@ static inline void torment(check_decoder *decode, const struct bytes *good)
             bad[i] ^= changes[size];
             (void)decode_copy(decode, bad, good->length, 0);
         }
-    for (i = 0; i < 5000; i++) { /* several bytes at once, the same ones in every run */
+    for (i = 0; i < 5000; i++) { /* several bytes at once */
         memcpy(bad, good->data, good->length);
-        for (size = 0; size < 4; size++) {
-            random = random * 1664525 + 1013904223;
-            bad[(random >> 8) % good->length] = (unsigned char)(random >> 24);
-        }
+        random = scramble(bad, good->length, 4, random);
         (void)decode_copy(decode, bad, good->length, 0);
     }
 }

@@ -453,16 +453,12 @@ static void test_any_bytes_as_an_address_do_no_harm(void)
 {
     unsigned char *buffer = (unsigned char *)malloc(256);
     struct netstrat_address *address = (struct netstrat_address *)malloc(sizeof *address);
-    unsigned char *bytes = (unsigned char *)address;
     struct netstrat_batch batch;
     uint32_t random = 1, added = 0;
 
     for (int i = 0; i < 20000; i++) {
         *address = whole();
-        for (int changes = 0; changes < 3; changes++) {
-            random = random * 1664525 + 1013904223;
-            bytes[(random >> 8) % sizeof *address] = (unsigned char)(random >> 24);
-        }
+        random = scramble(address, sizeof *address, 3, random);
         netstrat_batch_init(&batch, buffer, (random >> 4) % 257);
         (void)netstrat_batch_delete_address(&batch, address);
         if (netstrat_batch_add_address(&batch, address, (int)(random & 1)) == 0)

@@ -299,10 +299,7 @@ static void test_any_bytes_as_a_route_do_no_harm(void)
 
     for (int i = 0; i < 20000; i++) {
         *route = whole();
-        for (int changes = 0; changes < 3; changes++) {
-            random = random * 1664525 + 1013904223;
-            ((unsigned char *)route)[(random >> 8) % sizeof *route] = (unsigned char)(random >> 24);
-        }
+        random = scramble(route, sizeof *route, 3, random);
         netstrat_batch_init(&batch, buffer, (random >> 4) % 257);
         (void)netstrat_batch_delete_route(&batch, route);
         if (netstrat_batch_add_route(&batch, route) == 0)
