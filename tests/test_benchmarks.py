@@ -89,11 +89,12 @@ def test_the_process_at_work_has_its_cpu_time_memory_and_descriptors_measured(
     before = harness.cpu_ns()
     assert sum(range(100_000)) < 1 << 40
     assert harness.cpu_ns() > before
-    child = subprocess.Popen(["sleep", "60"], stdin=subprocess.PIPE, close_fds=True)
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     with child:
         monkeypatch.setattr(harness, "at_work", child.pid)
-        while "sleep" not in Path(f"/proc/{child.pid}/comm").read_text():
-            pass
+        assert child.stdin and child.stdout
+        child.stdin.write(b"x")  # once it answers, its loader has closed what it had opened
+        assert child.stdout.read(1) == b"x"
         resident, descriptors = harness.held()
         child.kill()
     assert (0 < resident < 1 << 25, descriptors) == (True, 3)
