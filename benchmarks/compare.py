@@ -9,6 +9,8 @@ tenths, which other programs disturb less. With this tree itself as BASE they sh
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import statistics
 import sys
 from pathlib import Path
@@ -19,15 +21,34 @@ import veth
 HERE = Path(__file__).parent
 THIS = HERE.parent
 INTERFACE = "bench0"
-#: The calls by name; the second part, where there is one, is the number of interfaces.
-ROWS = (
+#: Calls by name; a number after a comma is the number of interfaces.
+CALLS = (
     *("sysfs one shot", "sysfs held", "get_stats", "up, kept", "up, fresh"),
-    *("dump_counters, 1001", "dump_stats, 1001"),
+    *("LinkMonitor.read", "dump_counters, 1001", "dump_stats, 1001"),
 )
+#: Cases of wiring.py, each of which makes its own host namespace.
+WIRING = (
+    *("container wired", "wired and torn down", "200 containers wired"),
+    *("1,000 pairs made", "1,000 pairs deleted"),
+)
+#: Cases of containers.py, each with 1,000 containers.
+CONTAINERS = ("read_columns", "read", "scrape")
+ROWS = (*CALLS, *WIRING, *CONTAINERS)
 
 
 def case(name: str) -> harness.Timer:
-    """A row, by the names that every version has."""
+    """Returns a row's timer, made with names that every version has."""
+    if name in WIRING:
+        return _wiring(name)
+    if name in CONTAINERS:
+        import containers
+
+        return containers.CASES[name]()
+    if name == "LinkMonitor.read":
+        import monitor
+
+        return monitor.EVENTS[name]()
+
     import pynetstrat
 
     operation = name.split(",")[0] if name.startswith("dump") else name
@@ -45,9 +66,26 @@ def case(name: str) -> harness.Timer:
     return harness.python(getattr(socket, operation))
 
 
+def _wiring(name: str) -> harness.Timer:
+    import wiring
+
+    if name == "1,000 pairs made":
+        return wiring.MADE["pynetstrat"]()
+    if name == "1,000 pairs deleted":
+        return wiring.DELETED["pynetstrat"]()
+    host = wiring.Host(wiring.MANY)
+    wire, unwire = wiring.of_pynetstrat(host)
+    if name == "container wired":
+        return host.wired(wire)
+    if name == "200 containers wired":
+        return host.wired_many(wire)
+    return host.cycled(wire, unwire)
+
+
 def serve(name: str, tree: str) -> None:
     """As worker.py, for one row and one tree."""
     sys.path.insert(0, tree)
+    os.chdir(tree)  # the exporter is run by `python -m`, which looks here first
     timer = case(name)
     for line in sys.stdin:
         print(round(timer(int(line.split()[-1])) * 1e9), flush=True)
@@ -101,6 +139,26 @@ def show(name: str, base: list[float], this: list[float]) -> None:
     )
 
 
+def measure(
+    name: str, trees: list[Path], sets: int, values: int, seconds: float
+) -> tuple[list[float], list[float]]:
+    """Returns the values of a row for both trees, measured in ABBA order."""
+    columns: tuple[list[float], list[float]] = ([], [])
+    if name in WIRING:
+        values = max(3, values // 10)
+    elif name in CONTAINERS:
+        values = max(3, values // 4)
+    for turn in range(sets):
+        step = 1 if turn % 2 == 0 else -1
+        if name == "import and lo up":
+            found = startup(trees[::step], values // 4)
+        else:
+            found = by_turns(trees[::step], name, values, seconds)
+        for column, more in zip(columns, found[::step], strict=True):
+            column.extend(more)
+    return columns
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("base", type=Path)
@@ -111,6 +169,8 @@ def main() -> None:
     sets, values, seconds = (4, 51, 0.001) if arguments.fast else (12, 101, 0.002)
 
     sys.path.insert(0, str(THIS))
+    import containers
+
     import pynetstrat
     from pynetstrat.cli import sandbox
 
@@ -120,18 +180,10 @@ def main() -> None:
     for name in (*ROWS, "import and lo up"):
         if arguments.only and name not in arguments.only:
             continue
-        veth.fill(1001 if name.startswith("dump") else 3)
-        columns: tuple[list[float], list[float]] = ([], [])
-        for turn in range(sets):
-            step = 1 if turn % 2 == 0 else -1  # neither is always the first
-            trees = [base, THIS][::step]
-            if name == "import and lo up":
-                found = startup(trees, values // 4)
-            else:
-                found = by_turns(trees, name, values, seconds)
-            for column, more in zip(columns, found[::step], strict=True):
-                column.extend(more)
-        show(name, *columns)
+        with containers.made(1000) if name in CONTAINERS else contextlib.nullcontext():
+            if name not in CONTAINERS:
+                veth.fill(1001 if name.startswith("dump") else 3)
+            show(name, *measure(name, [base, THIS], sets, values, seconds))
 
 
 if __name__ == "__main__":

@@ -201,10 +201,11 @@ def test_the_macvlan_plugin_takes_part_in_all_or_nothing(net, macvlan):
         assert not found["lo"].up
 
 
-def test_the_pytest_fixture_gives_each_test_a_container_of_its_own(net, tmp_path):
+@pytest.mark.parametrize("options", [[], ["-n", "2", "--dist", "each"]])
+def test_the_pytest_fixture_gives_each_test_its_own_container(net, tmp_path, options):
     program = str(EXAMPLES / "pytest_netns.py")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", program]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, program]
     done = support.run(command, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert "2 passed" in done.stdout
+    assert f"{4 if options else 2} passed" in done.stdout  # `each`: every worker runs every test
     assert set(links()) == {"lo"}
