@@ -153,25 +153,31 @@ def once_by_turns(timers: dict[str, Timer], values: int) -> dict[str, dict]:
     return found
 
 
-def by_turns(timers: dict[str, Timer], values: int, seconds: float) -> dict[str, dict]:
-    """Measures every case.
+def by_turns(
+    timers: dict[str, Timer], values: int, seconds: float, least: int = 3
+) -> dict[str, dict]:
+    """Measures every case alternately: forwards in one turn, backwards in the next (ABBA).
+
+    What a case leaves in the processor's caches then meets both sides of a ratio equally often.
 
     Parameters:
-        values: how many of each case. One whose value takes long gets fewer, but three at least.
-        seconds: that a value takes at least.
+        values: how many of each case. A case whose value takes long gets fewer.
+        seconds: the least time of a value.
+        least: the least number of values of each case, whatever they take.
 
-    Returns: for each case its `loops`, and its `values` in seconds for one time the work is done.
+    Returns: for each case its `loops`, and its `values` in seconds for one repetition of the work.
     """
     found = {}
     turns = {}
+    values = max(values, least)
     for name, timer in timers.items():
         loops, took = calibrate(timer, seconds)
         found[name] = {"loops": loops, "values": []}
-        turns[name] = max(min(values, 3), min(values, int(2 * values * seconds / took) + 1))
+        turns[name] = max(least, min(values, int(2 * values * seconds / took) + 1))
     for turn in range(values):
-        for name, timer in timers.items():
-            # The turns of a case that has fewer are spread over those of the others.
+        for name in list(timers)[:: 1 if turn % 2 == 0 else -1]:
+            # The values of a case that has fewer are spread over the turns of the others.
             if turn * turns[name] // values != (turn + 1) * turns[name] // values:
                 loops = found[name]["loops"]
-                found[name]["values"].append(timer(loops) / loops)
+                found[name]["values"].append(timers[name](loops) / loops)
     return found

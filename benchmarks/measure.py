@@ -25,39 +25,53 @@ HERE = Path(__file__).parent
 Runs = dict[str, list[dict]]
 
 
+#: Cases that are compared with bare C, each in a pair with it alone; all others are peers.
+OURS = (
+    *("pynetstrat", "dump_counters", "dump_stats", "read_columns", "read", "LinkMonitor.read"),
+    *("HostCounters.refresh", "HostCounters.read"),
+)
+LEAST, LEAST_OF_A_PEER = 7, 3  # values of a row: some take seconds
+
+
 def group(name: str, bare: Path, processes: int, values: int, seconds: float) -> Runs:
-    """One of work.GROUPS, in so many fresh sets of processes.
+    """Measures one of work.GROUPS, in so many fresh sets of processes.
+
+    A case of ours and bare C are measured as a pair, without the peers between them: pyroute2 and
+    psutil empty the processor's caches, and whoever came next would pay for it. The peers follow.
 
     Parameters:
         bare: the directory of the two programs of the bare system calls.
+        processes: how many sets of processes.
+        values, seconds: as for `harness.by_turns`.
     """
     _, operation, cases = work.GROUPS[name]
-    # A namespace may have nothing but lo.
+    # A namespace may have no interface other than lo.
     interface = "lo" if name in ("dump", "containers", "scrape") else work.INTERFACE
     program = [str(bare / "bare"), interface, "/sys/class/net"]
     if name in work.CONTAINERS:
         program = [str(bare / "bare_wiring"), str(work.CONTAINERS[name]), str(wiring.PAIRS)]
+    present = [case for case in cases if case not in work.missing()]
+    pairs = [["bare C", case] for case in present if case in OURS]
+    peers = [case for case in present if case not in OURS]
     runs: Runs = {}
     for _ in range(processes):
         with contextlib.ExitStack() as stack:
             servers = {"bare C": _server(stack, program)}
-            for case in cases.keys() - work.missing():
+            for case in present:
                 servers[case] = _server(
                     stack, [sys.executable, str(HERE / "worker.py"), name, case]
                 )
-            timers = {
-                case: servers[case].timer(operation)
-                for case in ("bare C", *cases)
-                if case in servers
-            }
-            for case, run in harness.by_turns(timers, values, seconds).items():
-                runs.setdefault(case, []).append(run)
-                if name != "containers":
-                    continue
-                run["cpu"] = servers[case].cpu[-len(run["values"]) :]
-                if case != "bare C":
-                    run["held"] = list(map(int, servers[case].ask("held").split()))
-    return runs
+            for together in (*pairs, peers):
+                timers = {case: servers[case].timer(operation) for case in together}
+                least = LEAST_OF_A_PEER if together is peers else LEAST
+                for case, run in harness.by_turns(timers, values, seconds, least).items():
+                    runs.setdefault(case, []).append(run)
+                    if name != "containers":
+                        continue
+                    run["cpu"] = servers[case].cpu[-len(run["values"]) :]
+                    if case != "bare C":
+                        run["held"] = list(map(int, servers[case].ask("held").split()))
+    return {case: runs[case] for case in ("bare C", *cases) if case in runs}
 
 
 def _server(stack: contextlib.ExitStack, arguments: list[str]) -> harness.Server:

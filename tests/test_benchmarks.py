@@ -67,7 +67,9 @@ def test_cases_take_turns(benchmark):
     found = harness.by_turns({"quick": case("quick", 0.01), "slow": case("slow", 10.0)}, 6, 0.01)
     assert found["quick"] == {"loops": 1, "values": [0.01] * 6}
     assert found["slow"] == {"loops": 1, "values": [10.0] * 3}  # fewer, spread over the others
-    assert " ".join(order[4:]) == "quick quick slow quick quick slow quick quick slow"
+    assert " ".join(order[4:]) == "quick slow quick quick slow quick quick slow quick"
+    found = harness.by_turns({"slow": case("slow", 10.0)}, 1, 0.01, least=4)
+    assert len(found["slow"]["values"]) == 4
 
     order.clear()
     found = harness.once_by_turns({"a": case("a", 1.0), "b": case("b", 2.0)}, 2)
@@ -155,10 +157,12 @@ def test_every_case_of_a_group_is_measured(benchmark, net, bare, group):
     veth.fill(3)
     runs = measure.group(group, bare, 1, 2, 0.0)
     assert list(runs) == ["bare C", *(c for c in work.GROUPS[group][2] if c not in work.missing())]
-    for case, (run,) in runs.items():
-        assert run["loops"] == 1, case
-        assert len(run["values"]) == 2, case
-        assert min(run["values"]) > 0, case
+    for case, found in runs.items():
+        least = 7 if case == "bare C" or case in measure.OURS else 3
+        for run in found:
+            assert run["loops"] == 1, case
+            assert len(run["values"]) == least, case
+            assert min(run["values"]) > 0, case
 
 
 @pytest.mark.parametrize("group", ["containers", "scrape"])
@@ -168,7 +172,7 @@ def test_every_way_to_count_in_containers_is_measured(benchmark, net, bare, grou
         assert interfaces() == ["lo"]  # sysfs shows the test's namespace still
         runs = measure.group(group, bare, 1, 2, 0.0)
     assert list(runs) == ["bare C", *work.GROUPS[group][2]]
-    for case, (run,) in runs.items():
+    for case, run in ((case, run) for case, found in runs.items() for run in found):
         assert min(run["values"]) > 0, case
         if group == "containers":
             assert min(run["cpu"]) > 0, case
