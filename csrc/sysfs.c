@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -76,28 +77,61 @@ static void trim(const char *text, size_t *start, size_t *end)
         --*end;
 }
 
-int netstrat_parse_counter(const char *text, size_t length, uint64_t *value)
+static int is_digit(char c)
 {
-    uint64_t parsed = 0;
-    size_t at = 0;
-    int is_large = 0;
+    return c >= '0' && c <= '9';
+}
 
-    trim(text, &at, &length);
-    if (at == length)
-        return -EBADMSG;
-    for (; at < length; at++) {
-        unsigned digit = (unsigned char)text[at] - (unsigned)'0';
+static int are_digits(const char *text, size_t at, size_t end)
+{
+    for (; at < end; at++)
+        if (!is_digit(text[at]))
+            return 0;
+    return 1;
+}
 
-        if (digit > 9)
+/* The digits of UINT64_MAX. */
+enum { MOST_DIGITS = 20 };
+
+/* The number from `at` up to `end`, which begins with a zero only if it is of one digit. */
+static int convert(const char *text, size_t at, size_t end, uint64_t *value)
+{
+    /* strtoull() reads up to a NUL, which the caller's text need not have. One digit more than fits
+     * 64 bits is enough for ERANGE. */
+    char digits[MOST_DIGITS + 1 + 1];
+    unsigned long long converted;
+    size_t count = 0;
+    int saved = errno, is_large;
+
+    for (; at < end && count < sizeof digits - 1; at++) {
+        if (!is_digit(text[at]))
             return -EBADMSG;
-        if (parsed > UINT64_MAX / 10 || (parsed == UINT64_MAX / 10 && digit > UINT64_MAX % 10))
-            is_large = 1;
-        parsed = parsed * 10 + digit;
+        digits[count++] = text[at];
     }
+    if (!are_digits(text, at, end))
+        return -EBADMSG;
+    digits[count] = '\0';
+    errno = 0;
+    converted = strtoull(digits, NULL, 10);
+    is_large = errno == ERANGE;
+    errno = saved;
     if (is_large)
         return -ERANGE;
-    *value = parsed;
+    *value = converted;
     return 0;
+}
+
+/* strtoull() alone would accept a sign, an empty text and anything after the number. */
+int netstrat_parse_counter(const char *text, size_t length, uint64_t *value)
+{
+    size_t start = 0;
+
+    trim(text, &start, &length);
+    if (start == length)
+        return -EBADMSG;
+    while (start + 1 < length && text[start] == '0')
+        start++;
+    return convert(text, start, length, value);
 }
 
 /* An array of arrays: pointers would need relocating, and so be writable data. */

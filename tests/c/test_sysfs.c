@@ -332,6 +332,34 @@ static void test_a_text_is_a_number_or_refused_in_memory_and_in_a_file(void)
     put_file("if0", "rx_errors", "1002\n");
 }
 
+static void test_a_parser_ignores_and_keeps_the_errno_of_the_caller(void)
+{
+    static const char largest[] = "18446744073709551615\n", too_large[] = "18446744073709551616\n";
+    uint64_t value = 99;
+
+    errno = ERANGE;
+    CHECK(netstrat_parse_counter("7\n", 2, &value) == 0 && value == 7 && errno == ERANGE);
+    errno = 0;
+    CHECK(netstrat_parse_counter(too_large, sizeof too_large - 1, &value) == -ERANGE);
+    CHECK(value == 7 && errno == 0);
+    CHECK(netstrat_parse_counter(largest, sizeof largest - 1, &value) == 0 && value == UINT64_MAX);
+}
+
+static void test_a_parser_reads_any_number_of_leading_zeros(void)
+{
+    char text[4096];
+    uint64_t value = 99;
+
+    memset(text, '0', sizeof text);
+    CHECK(netstrat_parse_counter(text, sizeof text, &value) == 0 && value == 0);
+    text[sizeof text - 1] = '7';
+    CHECK(netstrat_parse_counter(text, sizeof text, &value) == 0 && value == 7);
+    text[1] = '1';
+    CHECK(netstrat_parse_counter(text, sizeof text, &value) == -ERANGE && value == 7);
+    text[sizeof text - 1] = 'x'; /* whatever the digits before it come to */
+    CHECK(netstrat_parse_counter(text, sizeof text, &value) == -EBADMSG && value == 7);
+}
+
 static void test_the_counters_names_are_those_of_the_files(void)
 {
     for (uint32_t i = 0; i < 8; i++)
@@ -990,6 +1018,8 @@ int main(void)
     }
     make_interface("if0");
     test_a_text_is_a_number_or_refused_in_memory_and_in_a_file();
+    test_a_parser_ignores_and_keeps_the_errno_of_the_caller();
+    test_a_parser_reads_any_number_of_leading_zeros();
     test_the_counters_names_are_those_of_the_files();
     test_each_counter_comes_from_its_own_file();
     test_a_file_without_a_newline_is_read_to_its_end();

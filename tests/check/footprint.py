@@ -36,7 +36,7 @@ LIBC = {
     "netns": "open close setns unshare mkdir mount umount2 unlink ioctl getsockopt sigfillset "
     "pthread_create pthread_join pthread_sigmask pthread_setcancelstate "
     "sched_getcpu pthread_attr_init pthread_attr_setaffinity_np pthread_attr_destroy",
-    "sysfs": "openat faccessat read pread close stat fstat fstatfs syscall",
+    "sysfs": "openat faccessat read pread close stat fstat fstatfs syscall strtoull",
 }
 ERRNO = ("exchange", "socket", "netns", "sysfs")
 # What any file may need: the text and memory functions, and the helpers that compilers call by

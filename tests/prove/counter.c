@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* proves: netstrat_parse_counter trim */
+/* proves: netstrat_parse_counter convert are_digits is_digit trim */
 #include "prove.h"
 
 /* What sysfs.c needs beside, of which Frama-C's libc has nothing. None of it is reached here. */

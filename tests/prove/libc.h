@@ -9,6 +9,8 @@
 
 #include <__fc_builtin.h>
 #include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -31,6 +33,19 @@ size_t strcspn(const char *text, const char *set)
     while (text[length] != '\0' && text[length] != set[0])
         length++;
     return length;
+}
+
+/* Reads the text up to its NUL; gives any number, and may set errno (EINVAL: POSIX allows it). */
+unsigned long long strtoull(const char *text, char **end, int base)
+{
+    size_t length = strlen(text);
+
+    (void)base;
+    if (end)
+        *end = (char *)text + Frama_C_unsigned_long_interval(0, length);
+    if (Frama_C_nondet(0, 1))
+        errno = Frama_C_nondet(0, 1) ? ERANGE : EINVAL;
+    return Frama_C_unsigned_long_long_interval(0, UINT64_MAX);
 }
 
 /* Any text of up to 63 bytes. */
