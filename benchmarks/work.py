@@ -63,31 +63,52 @@ def naive_up() -> None:
         fcntl.ioctl(stream, 0x8914, struct.pack("16sH22x", b"lo", flags | 1))  # SIOCSIFFLAGS
 
 
-def _unchecked(request: bytes) -> Timer:
-    """The two system calls from Python, on a kept socket, and the eight numbers where they happen
-    to stand: what is left when nothing is checked."""
+def _unchecked(request: bytes, use: Callable[[bytearray], object]) -> Timer:
+    """Makes the two system calls from Python, on a kept socket, and checks nothing.
+
+    Parameters:
+        use: what becomes of the reply.
+    """
     stream = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     stream.bind((0, 0))
     send, receive = stream.send, stream.recv_into
     buffer = bytearray(32768)
-    numbers = struct.Struct("=8Q").unpack_from
 
-    def work() -> tuple[int, ...]:
+    def work() -> object:
         send(request)
         receive(buffer)
-        return numbers(buffer, 32)
+        return use(buffer)
 
     return python(work)
 
 
 def unchecked_get_stats() -> Timer:
     index = socket.if_nametoindex(INTERFACE)
-    return _unchecked(struct.pack("=IHHIIBxHII", 28, 94, 1, 0, 0, 0, 0, index, 1))
+    counters = struct.Struct("=8Q").unpack_from  # where they are in the reply of this kernel
+    request = struct.pack("=IHHIIBxHII", 28, 94, 1, 0, 0, 0, 0, index, 1)
+
+    def use(reply: bytearray) -> pynetstrat.NetworkInterface:
+        rx_packets, tx_packets, rx_bytes, tx_bytes, *rest = counters(reply, 32)
+        rx_errors, tx_errors, rx_dropped, tx_dropped = rest
+        return pynetstrat.NetworkInterface(
+            INTERFACE,
+            rx_bytes,
+            rx_packets,
+            rx_errors,
+            rx_dropped,
+            tx_bytes,
+            tx_packets,
+            tx_errors,
+            tx_dropped,
+        )
+
+    return _unchecked(request, use)
 
 
 def unchecked_up() -> Timer:
     header = struct.pack("=IHHII", 40, 16, 5, 0, 0)
-    return _unchecked(header + struct.pack("=BxHiIIHH4s", 0, 0, 0, 1, 1, 7, 3, b"lo"))
+    request = header + struct.pack("=BxHiIIHH4s", 0, 0, 0, 1, 1, 7, 3, b"lo")
+    return _unchecked(request, lambda reply: None)
 
 
 def of_psutil() -> Timer:

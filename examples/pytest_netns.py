@@ -20,7 +20,7 @@ from pynetstrat import (
     tear_down_networks,
 )
 
-# The workers of pytest-xdist share one host namespace, so each gets a subnet and an owner of its own.
+# The workers of pytest-xdist share one host namespace: each gets its own subnet and owner.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 SUBNET = f"10.78.{WORKER.removeprefix('gw')}"
 HOST, CONTAINER = f"{SUBNET}.1", f"{SUBNET}.2"
