@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 
 from ._native.addresses import AF_INET, new_route, parse_prefix
 from ._native.batch import check_name, parse_mac
 from .errors import InvalidInterfaceNameError, InvalidNetworkError
 from .links import Route
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Any
 
 # ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h; IPV6_MIN_MTU, linux/ipv6.h
 MIN_MTU, MIN_IPV6_MTU, MAX_MTU = 68, 1280, 65535
@@ -37,6 +43,10 @@ class Network:
         hairpin_mode: whether the bridge may send a frame back out of the port it came in by.
         routes: further routes of the container.
         owner: whose it is, such as a container's id.
+        options: settings that only one strategy has, by name. A built-in strategy refuses names
+            that it does not know.
+        device: the record that `host-device` makes of the device it has moved; None if no device
+            was moved. It is JSON-able, and `destroy` needs it.
     """
 
     type: str = ""
@@ -53,10 +63,90 @@ class Network:
     hairpin_mode: bool = False
     routes: Sequence[Route] = ()
     owner: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    device: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> Network:
+        """Makes a network from its JSON form: a mapping of field names to values.
+
+        Parameters:
+            mapping: `routes` is a list of mappings with the field names of `Route`, or of `Route`.
+
+        Raises:
+            InvalidNetworkError: `mapping` is not a mapping, has an unknown key (the error lists the
+                known ones) or a value of the wrong type.
+        """
+        if not isinstance(mapping, Mapping):
+            raise InvalidNetworkError("networks", mapping, "a network must be an object of fields")
+        given, name = dict(mapping), mapping.get("name")
+        shown = name if isinstance(name, str) else ""
+        for key, value in given.items():
+            if key not in _FIELDS:
+                reason = f"unknown field; the fields of a network are {', '.join(_FIELDS)}"
+                raise InvalidNetworkError(str(key), value, reason, shown)
+            _check_encodable(key, value, shown)
+        routes = given.get("routes", ())
+        if isinstance(routes, (str, bytes)) or not isinstance(routes, Sequence):
+            raise InvalidNetworkError("routes", routes, "must be a list of routes", shown)
+        given["routes"] = tuple(_route_from(route, shown) for route in routes)
+        network = cls(**given)
+        check_types(network)
+        return network
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the JSON form, which `from_dict` reads: the fields that differ from the default.
+
+        Fields at their default value are left out; so are those of each route.
+        """
+        return _changed_fields(self, Network())
 
 
-_TEXT_FIELDS = [field.name for field in fields(Network) if field.type == "str"]
-_get_values = attrgetter(*(field.name for field in fields(Network)))
+_FIELDS = tuple(each.name for each in fields(Network))
+_ROUTE_FIELDS = tuple(each.name for each in fields(Route))
+_TEXT_FIELDS = [each.name for each in fields(Network) if each.type == "str"]
+_get_values = attrgetter(*_FIELDS)
+
+
+def _changed_fields(thing: Network | Route, plain: Network | Route) -> dict[str, Any]:
+    """The fields that differ from those of `plain`, and a route's destination in any case."""
+    found = {}
+    for each in fields(thing):
+        value = getattr(thing, each.name)
+        if each.name == "routes":
+            value = tuple(_changed_fields(route, Route("")) for route in value)
+        elif isinstance(value, Mapping):
+            value = dict(value)
+        if value != getattr(plain, each.name) or each.name == "destination":
+            found[each.name] = list(value) if each.name == "routes" else value
+    return found
+
+
+def _route_from(item: object, network: str) -> Route:
+    if isinstance(item, Route):
+        return item
+    if not isinstance(item, Mapping):
+        raise InvalidNetworkError("routes", item, "a route must be an object of fields", network)
+    for key, value in item.items():
+        if key not in _ROUTE_FIELDS:
+            reason = f"unknown field; the fields of a route are {', '.join(_ROUTE_FIELDS)}"
+            raise InvalidNetworkError("routes", {key: value}, reason, network)
+        _check_encodable("routes", value, network)
+        if isinstance(value, bool) and key != "onlink":  # a bool is an int in Python
+            raise InvalidNetworkError("routes", {key: value}, "must be a number", network)
+    if "destination" not in item:
+        raise InvalidNetworkError("routes", item, "a route must have a destination", network)
+    return Route(**item)
+
+
+def _check_encodable(key: str, value: object, network: str) -> None:
+    """Refuses lone surrogates, which JSON can hold and no system call takes."""
+    try:
+        if isinstance(value, str):
+            os.fsencode(value)
+    except UnicodeEncodeError:
+        reason = "must not contain half a surrogate pair"
+        raise InvalidNetworkError(key, ascii(value), reason, network) from None
 
 
 def copy_of(network: Network) -> Network:
@@ -85,6 +175,25 @@ def check_types(network: Network) -> None:
     for route in network.routes:
         if not isinstance(route, Route):
             raise InvalidNetworkError("routes", route, "a Route is wanted", network.name)
+    if not isinstance(network.options, Mapping) or not all(
+        isinstance(key, str) for key in network.options
+    ):
+        raise invalid(network, "options", "must be a mapping with text as keys")
+    if network.device is not None and not isinstance(network.device, Mapping):
+        raise invalid(network, "device", "must be a record of host-device, or None")
+
+
+def check_options(network: Network, known: Collection[str] = ()) -> None:
+    """Raises InvalidNetworkError for an option that the strategy does not know.
+
+    Parameters:
+        known: the names of the strategy's options.
+    """
+    for name in network.options:
+        if name not in known:
+            has = f"the options of {network.type} are {', '.join(known)}"
+            reason = f'unknown option "{name}"; {has if known else f"{network.type} has none"}'
+            raise invalid(network, "options", reason)
 
 
 def check_link_name(network: Network, field: str, *, pattern: bool = False) -> None:

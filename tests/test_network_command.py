@@ -304,4 +304,4 @@ def test_an_error_names_field_value_reason_and_network():
         networks_from_json('[{"type": "veth", "name": "eth0", "speed": 5}]')
     error = caught.value
     assert (error.field, error.value, error.network) == ("speed", 5, "eth0")
-    assert error.reason == "networks have no such field"
+    assert error.reason.startswith("unknown field; the fields of a network are type, name")

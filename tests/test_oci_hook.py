@@ -156,8 +156,8 @@ REFUSED = [
     ),
     ({**VETH, "name": "../eth0"}, [], "name"),
     ({**VETH, "name": "lo"}, [], "File exists"),
-    ({**VETH, "command": "x"}, [], "networks have no such field"),
-    (None, [], "a network is an object of fields"),
+    ({**VETH, "command": "x"}, [], "unknown field"),
+    (None, [], "must be an object of fields"),
 ]
 
 

@@ -7,7 +7,7 @@ The first four operations and their names follow runc's `networkStrategy`
 from __future__ import annotations
 
 from .._native import link_is_up, link_set_up
-from ..errors import StrategyLoadError, UnknownStrategyError
+from ..errors import InvalidNetworkError, StrategyLoadError, UnknownStrategyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,12 @@ class NetworkStrategy:
 
 class Loopback(NetworkStrategy):
     """Brings `lo` up; the kernel then gives it its addresses, 127.0.0.1/8 and ::1, by itself."""
+
+    def validate(self, network: Network) -> None:
+        """Raises InvalidNetworkError for a network with options: loopback has none."""
+        for name in network.options:
+            reason = f'unknown option "{name}"; loopback has none'
+            raise InvalidNetworkError("options", network.options, reason, network.name)
 
     def initialize(self, network: Network | None = None, *, netns: Netns | None = None) -> None:
         """Brings `lo` up, with one RTM_NEWLINK message.

@@ -16,7 +16,7 @@ from .._native.addresses import normal_prefix
 from ..batch import Batch, BatchError
 from ..errors import KernelError, NetstratError, TeardownError
 from ..links import IFA_F_NODAD, Address, Link
-from ..network import Network, check_link_name, check_values, invalid
+from ..network import Network, check_link_name, check_options, check_values, invalid
 from ..wiring import (
     Wiring,
     add_note,
@@ -64,6 +64,7 @@ class HostDevice(NetworkStrategy):
     def validate(self, network: Network) -> None:
         """Raises InvalidNetworkError for a value that can't be."""
         check_values(network)
+        check_options(network)
         check_link_name(network, "host_interface_name")
         if network.host_interface_name == "lo":
             raise invalid(network, "host_interface_name", "each namespace has its own lo")

@@ -13,7 +13,7 @@ from .._native.addresses import normal_prefix
 from ..batch import Batch, BatchError
 from ..errors import InvalidNetworkError, KernelError
 from ..links import Link, Route
-from ..network import Network, check_link_name, check_values, copy_of, invalid
+from ..network import Network, check_link_name, check_options, check_values, copy_of, invalid
 from ..wiring import (
     Wiring,
     check_container_link,
@@ -59,6 +59,7 @@ class Veth(NetworkStrategy):
     def validate(self, network: Network) -> None:
         """Raises InvalidNetworkError for a value that can't be."""
         check_values(network)
+        check_options(network)
         check_link_name(network, "name")
         if network.host_interface_name:
             check_link_name(network, "host_interface_name")

@@ -209,7 +209,7 @@ def test_a_malicious_annotation_gets_nothing(before: object) -> None:
                 (veth(3, bridge="br1"), "this hook allows br0"),
                 (veth(3, bridge=""), "no point-to-point links"),
                 (veth(3, name="../eth0"), "invalid name"),
-                (veth(3, script="/bin/sh"), "networks have no such field"),
+                (veth(3, script="/bin/sh"), "unknown field"),
                 ([], "a network is an object"),
                 ("veth", "a network is an object"),
             ):
