@@ -8,8 +8,9 @@ from ._native import batch as native
 from ._native.addresses import add_copy, new_address, new_route
 from ._native.batch import PENDING as PENDING
 from ._native.batch import Pending
+from ._native.values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
 from .errors import InvalidNetworkError, KernelError
-from .links import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, Address
+from .links import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, Address, Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +20,42 @@ if TYPE_CHECKING:
     from ._native.addresses import RouteCopy
     from ._native.socket import Socket
     from .arguments import Name, Netns
-    from .links import Route
 
 MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}  # linux/if_link.h
+
+
+# The values that the numeric arguments can have.
+_RANGES = {
+    "index": (1, INT_MAX),
+    "new_index": (1, INT_MAX),
+    "peer_index": (1, INT_MAX),
+    "master": (0, INT_MAX),
+    "mtu": (0, INT_MAX),
+    "txqueuelen": (0, UINT_MAX),
+    "queues": (1, 4096),  # rtnl_create_link, Linux net/core/rtnetlink.c
+    "group": (0, UINT_MAX),
+}
+_ETHERNET_MTU = (68, 65535)  # ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h
+
+
+def _check(**arguments: object) -> None:
+    """Raises InvalidNetworkError for an argument of the wrong type or range; None passes."""
+    for field, value in arguments.items():
+        if value is None:
+            continue
+        if field in _RANGES:
+            check_integer(field, value, *_RANGES[field])
+        else:
+            check_bool(field, value)
+
+
+def _check_ethernet(mtu: int | None, **macs: str | None) -> None:
+    """Raises InvalidNetworkError for an MTU or MAC address that no Ethernet link can have."""
+    if mtu is not None:
+        check_integer("mtu", mtu, *_ETHERNET_MTU)
+    for field, mac in macs.items():
+        if mac is not None:
+            native.parse_ethernet_mac(mac, field)
 
 
 class BatchError(KernelError):
@@ -125,8 +159,11 @@ class Batch:
                 each processor, with all but the first out of use (until `ethtool -L`); older: one.
         """
         if peer_index is not None and index is None:
-            reason = "the kernel takes it only together with index"
+            reason = "must come with index: the kernel takes it only together"
             raise InvalidNetworkError("peer_index", peer_index, reason)
+        _check(index=index, peer_index=peer_index, txqueuelen=txqueuelen, master=master)
+        _check(queues=queues, up=up)
+        _check_ethernet(mtu, mac=mac, peer_mac=peer_mac)
         own = native.new_settings(
             name=name,
             index=index,
@@ -163,6 +200,7 @@ class Batch:
         self, name: Name, *, mac: str | None = None, mtu: int | None = None, up: bool = False
     ) -> Batch:
         """Makes a bridge. One with a `mac` keeps it, whatever its ports have."""
+        _check_ethernet(mtu, mac=mac)
         return self.add_link(name, "bridge", mac=mac, mtu=mtu, up=up)
 
     def add_macvlan(
@@ -185,8 +223,10 @@ class Batch:
             netns: the namespace in which it is made; None: here.
             mac, mtu, up: as in `add_veth`.
         """
-        if mode not in MACVLAN_MODES:
-            raise InvalidNetworkError("mode", mode, "one of " + ", ".join(MACVLAN_MODES))
+        if not isinstance(mode, str) or mode not in MACVLAN_MODES:
+            raise InvalidNetworkError("mode", mode, "must be one of " + ", ".join(MACVLAN_MODES))
+        _check(mtu=mtu, up=up)
+        _check_ethernet(None, mac=mac)
         moves = netns is not None
         settings = native.new_settings(name=name, mac=mac, mtu=mtu, up=up or None, moves=moves)
         parent, _ = native.new_target(link, by_index=True)
@@ -213,10 +253,12 @@ class Batch:
         up: bool = False,
     ) -> Batch:
         """Makes a link of a kind that needs no more than that: "bridge", "ifb", "dummy" ..."""
+        _check(mtu=mtu, up=up)
         settings = native.new_settings(name=name, mac=mac, mtu=mtu, up=up or None)
-        encoded = kind.encode("utf-8", "surrogateescape")
-        if not encoded or b"\0" in encoded:
-            raise InvalidNetworkError("kind", kind, "the name of a kind of link, such as bridge")
+        encoded = encode_text("kind", kind)
+        if not encoded:
+            reason = "must be the name of a kind of link, such as bridge"
+            raise InvalidNetworkError("kind", kind, reason)
         return self._append(
             native.Message(
                 native.NEWLINK,
@@ -258,6 +300,11 @@ class Batch:
             alias: "" takes it off.
         """
         moves = netns is not None
+        if new_index is not None and not moves:
+            reason = "must come with netns: an index changes only with the namespace"
+            raise InvalidNetworkError("new_index", new_index, reason)
+        _check(up=up, mtu=mtu, txqueuelen=txqueuelen, master=master, hairpin=hairpin)
+        _check(new_index=new_index)
         given = new_name or (link if moves and not isinstance(link, int) else None)
         settings = native.new_settings(
             name=new_name,
@@ -293,14 +340,21 @@ class Batch:
 
     def set_group(self, index: int, group: int) -> Batch:
         """Puts a link into a group."""
+        check_integer("index", index, *_RANGES["index"])
+        check_integer("group", group, *_RANGES["group"])
         settings = native.new_settings(group=group)
-        target = native.new_target(_index(index, "index"))
+        target = native.new_target(index)
         return self._append(
             native.Message(native.NEWLINK, native.set_link, *target, settings, name=_shown(index))
         )
 
     def delete_group(self, group: int) -> Batch:
-        """Deletes all links of a group at once, or none where one of them can't be deleted."""
+        """Deletes all links of a group at once, or none where one of them can't be deleted.
+
+        Parameters:
+            group: its number. Not 0, the group of every link that was put into no other.
+        """
+        check_integer("group", group, 1, UINT_MAX)
         name = f"group {group}"
         return self._append(
             native.Message(native.DELLINK, native.delete_link_group, group, name=name)
@@ -330,23 +384,32 @@ class Batch:
             noprefixroute: no route to its subnet comes with it.
             replace: also where it is there already; its settings then change.
         """
+        check_integer("index", index, *_RANGES["index"])
+        check_bool("nodad", nodad)
+        check_bool("noprefixroute", noprefixroute)
+        check_bool("replace", replace)
         if not isinstance(address, Address):
             flags = IFA_F_NODAD * bool(nodad) | IFA_F_NOPREFIXROUTE * bool(noprefixroute)
             address = Address(
-                index, address, broadcast=broadcast or "", label=label or "", flags=flags
+                index,
+                address,
+                broadcast="" if broadcast is None else broadcast,
+                label="" if label is None else label,
+                flags=flags,
             )
-        encoded = new_address(_index(index, "index"), address)
+        elif address.valid == 0:
+            raise InvalidNetworkError("valid", 0, "must be a lifetime of at least one second")
+        encoded = new_address(index, address)
         return self._append(
-            native.Message(
-                native.NEWADDR, native.add_address, encoded, bool(replace), name=_shown(index)
-            )
+            native.Message(native.NEWADDR, native.add_address, encoded, replace, name=_shown(index))
         )
 
     def delete_address(self, index: int, address: str | Address) -> Batch:
         """Deletes an address of a link."""
+        check_integer("index", index, *_RANGES["index"])
         if not isinstance(address, Address):
             address = Address(index, address)
-        encoded = new_address(_index(index, "index"), address)
+        encoded = new_address(index, address)
         return self._append(
             native.Message(native.DELADDR, native.delete_address, encoded, name=_shown(index))
         )
@@ -355,7 +418,7 @@ class Batch:
         """Adds a route; EEXIST where destination, metric and table are another's."""
         return self._append(
             native.Message(
-                native.NEWROUTE, native.add_route, new_route(route), name=_shown(route.ifindex)
+                native.NEWROUTE, native.add_route, _encode_route(route), name=_shown(route.ifindex)
             )
         )
 
@@ -368,15 +431,18 @@ class Batch:
         """Deletes a route."""
         return self._append(
             native.Message(
-                native.DELROUTE, native.delete_route, new_route(route), name=_shown(route.ifindex)
+                native.DELROUTE,
+                native.delete_route,
+                _encode_route(route),
+                name=_shown(route.ifindex),
             )
         )
 
 
-def _index(value: object, field: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 31:
-        raise InvalidNetworkError(field, value, "the index of a link, 1 to 2147483647, is wanted")
-    return value
+def _encode_route(route: object) -> Any:
+    if not isinstance(route, Route):
+        raise InvalidNetworkError("route", route, "must be a Route")
+    return new_route(route)
 
 
 def execute(sock: Socket, encoded: native.Encoded) -> None:

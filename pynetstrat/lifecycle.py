@@ -6,19 +6,20 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
+from ._native.addresses import normal_route, subnet_of
 from .batch import Batch
 from .errors import InvalidNetworkError, KernelError, TeardownError, quote
-from .links import Route
+from .links import MAIN_TABLE
 from .netns import NetworkNamespace
-from .network import Network, copy_of
+from .network import Network, check_types, copy_of
 from .strategy import (
     Loopback,
     NetworkStrategy,
     get_strategy,
     host_device,
-    veth,  # noqa: F401  # loaded with this module: a call never imports
+    veth,
 )
-from .wiring import Wiring, add_note, execute_for, open_if_alive, undo
+from .wiring import Wiring, add_note, execute_for, open_if_alive, undo, wanted_routes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def set_up_networks(networks: Iterable[Network], *, netns: Netns) -> list[Networ
         The networks as they were made, with the names that were made up: what to tear down.
 
     Raises:
-        InvalidNetworkError: a value that can't be, or a name that two networks want.
+        InvalidNetworkError: a field is invalid, or two networks request the same name or route.
         UnknownStrategyError, StrategyLoadError: a type that there is no strategy for.
         KernelError: the kernel's refusal.
         Whatever a strategy of others raises.
@@ -141,7 +142,12 @@ def _name_step(error: KernelError, step: str, strategy: NetworkStrategy, network
 
 def _plan(networks: Iterable[Network]) -> list[Step]:
     """The strategies and copies of their networks, all of them checked."""
-    steps = [(get_strategy(network.type), _copy(network)) for network in networks]
+    steps: list[Step] = []
+    for network in networks:
+        if not isinstance(network, Network):
+            raise TypeError(f"networks must be Network objects, not {network!r}")
+        check_types(network)
+        steps.append((get_strategy(network.type), _copy(network)))
     taken: dict[tuple[str, str], Network] = {}
     for strategy, network in steps:
         strategy.validate(network)
@@ -152,19 +158,41 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
             if not value or isinstance(strategy, Loopback) or "%d" in value:
                 continue
             if (field, value) in taken:
-                reason = "two networks of this container want it"
+                reason = "two networks of this container request it"
                 raise InvalidNetworkError(field, value, reason, network.name)
             taken[field, value] = network
+    ours = (veth.Veth, host_device.HostDevice)
+    _refuse_same_routes([network for strategy, network in steps if isinstance(strategy, ours)])
     return steps
+
+
+def _refuse_same_routes(networks: list[Network]) -> None:
+    """Raises InvalidNetworkError for two routes of which the kernel would refuse the second."""
+    if len(networks) == 1 and not networks[0].routes:
+        return  # one default route of each family at most
+    taken: dict[tuple[str, int, int], Network] = {}
+    for network in networks:  # the kernel adds a route to the subnet, of metric 0 for IPv4 alone
+        if network.address:
+            taken.setdefault((subnet_of(network.address), MAIN_TABLE, 0), network)
+    for network in networks:
+        for wanted in wanted_routes(network, 0):
+            route = normal_route(wanted)
+            key = route.destination, route.table, route.metric
+            if key in taken:
+                other = quote(taken[key].name)
+                same = f"network {other} has a route to {route.destination} with the same metric"
+                reason = f"{same} ({route.metric}); give one of them another metric"
+                default = "ipv6_gateway" if ":" in wanted.gateway else "gateway"
+                field = "routes" if wanted in network.routes else default
+                raise InvalidNetworkError(field, wanted.gateway, reason, network.name)
+            taken[key] = network
 
 
 def _copy(network: Network) -> Network:
     """A copy, with routes of its own: one configuration serves many containers."""
     copy = copy_of(network)
-    if copy.routes and isinstance(copy.routes, (list, tuple)):
-        copy.routes = [
-            replace(route) if isinstance(route, Route) else route for route in copy.routes
-        ]
+    if copy.routes:
+        copy.routes = [replace(route) for route in copy.routes]
     return copy
 
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 
-from ._native.addresses import AF_INET, new_route, parse_prefix
-from ._native.batch import check_name, parse_mac
-from .errors import InvalidInterfaceNameError, InvalidNetworkError
+from ._native.addresses import (
+    AF_INET,
+    AF_INET6,
+    check_route_types,
+    check_unicast,
+    is_broadcast,
+    is_same_address,
+    new_route,
+    parse_prefix,
+)
+from ._native.batch import check_name, parse_ethernet_mac
+from ._native.values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
+from .errors import InvalidInterfaceNameError, InvalidNetworkError, escape
 from .links import Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from typing import Any
 
 # ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h; IPV6_MIN_MTU, linux/ipv6.h
@@ -47,6 +56,7 @@ class Network:
             that it does not know.
         device: the record that `host-device` makes of the device it has moved; None if no device
             was moved. It is JSON-able, and `destroy` needs it.
+        metric: of the default routes; 0: the kernel's default (IPv4 0, IPv6 1024).
     """
 
     type: str = ""
@@ -65,6 +75,7 @@ class Network:
     owner: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     device: Mapping[str, Any] | None = None
+    metric: int = 0
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Network:
@@ -84,8 +95,7 @@ class Network:
         for key, value in given.items():
             if key not in _FIELDS:
                 reason = f"unknown field; the fields of a network are {', '.join(_FIELDS)}"
-                raise InvalidNetworkError(str(key), value, reason, shown)
-            _check_encodable(key, value, shown)
+                raise InvalidNetworkError(escape(str(key)), value, reason, shown)
         routes = given.get("routes", ())
         if isinstance(routes, (str, bytes)) or not isinstance(routes, Sequence):
             raise InvalidNetworkError("routes", routes, "must be a list of routes", shown)
@@ -105,6 +115,8 @@ class Network:
 _FIELDS = tuple(each.name for each in fields(Network))
 _ROUTE_FIELDS = tuple(each.name for each in fields(Route))
 _TEXT_FIELDS = [each.name for each in fields(Network) if each.type == "str"]
+_NUMBER_FIELDS = [each.name for each in fields(Network) if each.type == "int"]
+_LARGEST = {"mtu": INT_MAX, "txqueuelen": INT_MAX, "metric": UINT_MAX}
 _get_values = attrgetter(*_FIELDS)
 
 
@@ -131,22 +143,9 @@ def _route_from(item: object, network: str) -> Route:
         if key not in _ROUTE_FIELDS:
             reason = f"unknown field; the fields of a route are {', '.join(_ROUTE_FIELDS)}"
             raise InvalidNetworkError("routes", {key: value}, reason, network)
-        _check_encodable("routes", value, network)
-        if isinstance(value, bool) and key != "onlink":  # a bool is an int in Python
-            raise InvalidNetworkError("routes", {key: value}, "must be a number", network)
     if "destination" not in item:
         raise InvalidNetworkError("routes", item, "a route must have a destination", network)
     return Route(**item)
-
-
-def _check_encodable(key: str, value: object, network: str) -> None:
-    """Refuses lone surrogates, which JSON can hold and no system call takes."""
-    try:
-        if isinstance(value, str):
-            os.fsencode(value)
-    except UnicodeEncodeError:
-        reason = "must not contain half a surrogate pair"
-        raise InvalidNetworkError(key, ascii(value), reason, network) from None
 
 
 def copy_of(network: Network) -> Network:
@@ -160,21 +159,21 @@ def invalid(network: Network, field: str, reason: str) -> InvalidNetworkError:
 
 
 def check_types(network: Network) -> None:
-    """Raises InvalidNetworkError for a field of another type than the dataclass says."""
-    for field in _TEXT_FIELDS:
-        if not isinstance(getattr(network, field), str):
-            raise invalid(network, field, "text is wanted")
-    for field in ("mtu", "txqueuelen"):
-        value = getattr(network, field)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 31:
-            raise invalid(network, field, "a number, 0 or more, is wanted")
-    if not isinstance(network.hairpin_mode, bool):
-        raise invalid(network, "hairpin_mode", "true or false is wanted")
+    """Raises InvalidNetworkError for a field whose type is wrong, or a number out of range."""
+    try:
+        for field in _TEXT_FIELDS:
+            encode_text(field, getattr(network, field))
+        for field in _NUMBER_FIELDS:
+            check_integer(field, getattr(network, field), 0, _LARGEST[field])
+        check_bool("hairpin_mode", network.hairpin_mode)
+    except InvalidNetworkError as error:
+        raise invalid(network, error.field, error.reason) from None
     if isinstance(network.routes, (str, bytes)) or not isinstance(network.routes, Sequence):
-        raise invalid(network, "routes", "a list of routes is wanted")
+        raise invalid(network, "routes", "must be a list of routes")
     for route in network.routes:
         if not isinstance(route, Route):
-            raise InvalidNetworkError("routes", route, "a Route is wanted", network.name)
+            raise InvalidNetworkError("routes", route, "must be a Route", network.name)
+        _check_route(network, route, check_route_types)
     if not isinstance(network.options, Mapping) or not all(
         isinstance(key, str) for key in network.options
     ):
@@ -197,10 +196,10 @@ def check_options(network: Network, known: Collection[str] = ()) -> None:
 
 
 def check_link_name(network: Network, field: str, *, pattern: bool = False) -> None:
-    """Raises InvalidNetworkError unless a field holds the name of an interface.
+    """Raises InvalidNetworkError unless a field holds a name that a link can have.
 
     Parameters:
-        pattern: one `%d` may stand in it for a number of the kernel's choice.
+        pattern: the name may contain one `%d`, which the kernel replaces by a number.
     """
     name = getattr(network, field)
     try:
@@ -208,55 +207,63 @@ def check_link_name(network: Network, field: str, *, pattern: bool = False) -> N
     except InvalidInterfaceNameError as error:
         raise invalid(network, field, error.reason) from None
     if "%" in name.replace("%d", "", 1 if pattern else 0):
-        allowed = "a % may stand there only as one %d" if pattern else "no % may stand there"
-        raise invalid(network, field, allowed)
+        reason = "must not contain % except in one %d" if pattern else "must not contain %"
+        raise invalid(network, field, reason)
 
 
 def check_values(network: Network) -> None:
-    """Raises InvalidNetworkError for an address, gateway, route, MAC or MTU that can't be."""
+    """Raises InvalidNetworkError for an invalid address, gateway, route, MAC or MTU."""
     check_types(network)
-    for field in ("address", "ipv6_address", "gateway", "ipv6_gateway"):
-        _check_prefix(network, field)
-    for gateway, address in (("gateway", "address"), ("ipv6_gateway", "ipv6_address")):
-        if getattr(network, gateway) and not getattr(network, address):
-            raise invalid(network, gateway, f"a gateway needs an address of its family ({address})")
+    _check_addresses(network, "address", "gateway", AF_INET)
+    _check_addresses(network, "ipv6_address", "ipv6_gateway", AF_INET6)
     for route in network.routes:
-        _check_route(network, route)
+        _check_route(network, route, new_route)
     if network.mac_address:
-        _check_mac(network)
+        try:
+            parse_ethernet_mac(network.mac_address, "mac_address")
+        except InvalidNetworkError as error:
+            raise invalid(network, "mac_address", error.reason) from None
     least = MIN_IPV6_MTU if network.ipv6_address else MIN_MTU
     if network.mtu and not least <= network.mtu <= MAX_MTU:
         needs = " (IPv6 needs 1280)" if network.ipv6_address else ""
-        raise invalid(network, "mtu", f"an MTU is {least} to {MAX_MTU} bytes{needs}")
+        raise invalid(network, "mtu", f"must be 0 or from {least} to {MAX_MTU}{needs}")
 
 
-def _check_prefix(network: Network, field: str) -> None:
+def _check_addresses(network: Network, field: str, gateway_field: str, family: int) -> None:
+    """Checks the address of one family, and its gateway."""
+    address = _parse(network, field, family)
+    gateway = _parse(network, gateway_field, family)
+    if address is not None and is_broadcast(address, address):
+        raise invalid(network, field, "must not be the broadcast address of its subnet")
+    if gateway is None:
+        return
+    if address is None:
+        raise invalid(network, gateway_field, f"must come with an address of its family ({field})")
+    if is_same_address(address, gateway):
+        raise invalid(network, gateway_field, f"must not be the container's own address ({field})")
+    if is_broadcast(address, gateway):
+        raise invalid(network, gateway_field, "must not be the broadcast address of the subnet")
+
+
+def _parse(network: Network, field: str, family: int) -> Any:
+    """A struct netstrat_prefix of a field; None if the field is empty."""
     text = getattr(network, field)
     if not text:
-        return
+        return None
     try:
         prefix = parse_prefix(text, field, length=not field.endswith("gateway"))
+        if prefix.family != family:
+            version = "IPv4" if family == AF_INET else "IPv6"
+            raise InvalidNetworkError(field, text, f"must be an {version} address")
+        check_unicast(prefix, field, text)
     except InvalidNetworkError as error:
         raise invalid(network, field, error.reason) from None
-    version = 6 if field.startswith("ipv6") else 4
-    if (prefix.family == AF_INET) != (version == 4):
-        raise invalid(network, field, f"an IPv{version} address is wanted")
+    return prefix
 
 
-def _check_route(network: Network, route: Route) -> None:
+def _check_route(network: Network, route: Route, check: Callable[[Route], object]) -> None:
     try:
-        new_route(route)
+        check(route)
     except InvalidNetworkError as error:
         reason = f"{error.field}: {error.reason}"
         raise InvalidNetworkError("routes", error.value, reason, network.name) from None
-
-
-def _check_mac(network: Network) -> None:
-    try:
-        mac = parse_mac(network.mac_address)
-    except InvalidNetworkError as error:
-        raise invalid(network, "mac_address", error.reason) from None
-    if len(mac) != 6 or mac[0] & 1 or not any(mac):
-        raise invalid(
-            network, "mac_address", "a unicast address of six bytes, not all 0, is wanted"
-        )

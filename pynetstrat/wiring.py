@@ -279,7 +279,9 @@ def wanted_routes(network: Network, index: int) -> list[Route]:
     for address, gateway in pairs:
         if gateway:
             onlink = _is_whole(address)
-            routes.append(Route("default", gateway=gateway, ifindex=index, onlink=onlink))
+            route = Route("default", gateway=gateway, metric=network.metric, ifindex=index)
+            route.onlink = onlink
+            routes.append(route)
     routes += [replace(route, ifindex=route.ifindex or index) for route in network.routes]
     return routes
 

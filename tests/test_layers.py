@@ -49,6 +49,7 @@ TABLE = (
 FOLDERS = {
     "_native": (
         "__init__",
+        "values",
         "table",
         "rows",
         "netns",

@@ -155,7 +155,7 @@ def test_a_name_that_two_networks_want_is_refused_before_the_first_message(net, 
     monkeypatch.setattr(RtnetlinkSocket, "__init__", _no_socket)
     with NetworkNamespace.create() as blue, pytest.raises(InvalidNetworkError) as raised:
         set_up_networks([first, second], netns=blue)
-    assert raised.value.reason == "two networks of this container want it"
+    assert raised.value.reason == "two networks of this container request it"
     assert (raised.value.field, raised.value.value) == (field, getattr(first, field))
 
 
@@ -328,7 +328,8 @@ def test_lo_that_was_up_stays_up_after_an_error(host, bridge, blue):
 
 def test_a_third_network_that_is_refused_takes_the_first_two_with_it(host, bridge, blue):
     before = dumps(), dumps(blue)
-    networks = [*_networks(), veth(name="eth2", host_interface_name="h2", bridge="br1")]
+    third = veth(name="eth2", host_interface_name="h2", bridge="br1", metric=5)
+    networks = [*_networks(), third]
     with pytest.raises(InvalidNetworkError, match='network "eth2": invalid bridge "br1"'):
         set_up_networks(networks, netns=blue)
     assert (dumps(), dumps(blue)) == before
@@ -390,7 +391,7 @@ def test_a_failure_while_undoing_is_in_the_error_and_the_rest_is_undone(host, br
     spy.fails["destroy"] = OSError("it sticks")
     before = dumps(), dumps(blue)
     networks = [veth(), Network("spy", name="first"), veth(name="eth1", host_interface_name="h1")]
-    networks[2].gateway = "192.0.2.1"
+    networks[2].gateway, networks[2].metric = "192.0.2.1", 5
     with pytest.raises(KernelError) as raised:
         set_up_networks(networks, netns=blue)
     assert 'network "first" (spy) could not be undone: it sticks' in str(raised.value)

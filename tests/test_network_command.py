@@ -132,7 +132,8 @@ def test_networks_are_read_from_standard_input(container, monkeypatch, capsys):
 
 def test_all_of_them_are_set_up_or_none(call, container):
     before = wired.dumps(), wired.dumps(container)
-    second = {**VETH, "name": "eth1", "gateway": "192.0.2.1"}  # on no subnet: the kernel refuses
+    # On no subnet: the kernel refuses it.
+    second = {**VETH, "name": "eth1", "gateway": "192.0.2.1", "metric": 5}
     status, printed, complaint = call("set-up", [{"type": "loopback"}, VETH, second])
     assert (status, printed) == (1, "")
     assert 'interface "eth1": RTM_NEWROUTE: Network is unreachable' in complaint

@@ -174,7 +174,7 @@ def test_what_is_not_allowed_is_refused_and_nothing_is_changed(
 def test_where_the_second_network_is_refused_the_first_one_is_undone(refused, container):
     netns, pid = container
     before = wired.dumps(), wired.dumps(netns)
-    second = {**VETH, "name": "eth1", "gateway": "192.0.2.1"}
+    second = {**VETH, "name": "eth1", "gateway": "192.0.2.1", "metric": 5}
     complaint = refused("createRuntime", state([LOOPBACK, VETH, second], pid))
     assert "Network is unreachable" in complaint
     assert (wired.dumps(), wired.dumps(netns)) == before

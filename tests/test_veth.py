@@ -164,9 +164,9 @@ def answers(address):
 @pytest.mark.parametrize(
     ("fields", "mac"),
     [
-        ({"address": "10.1.2.255/24"}, "02:00:0a:01:02:ff"),
-        ({"address": "10.1.2.255/24", "ipv6_address": "fd00::2/64"}, "02:00:0a:01:02:ff"),
-        ({"address": "10.1.2.255/24", "mac_address": "02:aa:00:00:00:01"}, "02:aa:00:00:00:01"),
+        ({"address": "10.1.2.255/16"}, "02:00:0a:01:02:ff"),
+        ({"address": "10.1.2.255/16", "ipv6_address": "fd00::2/64"}, "02:00:0a:01:02:ff"),
+        ({"address": "10.1.2.255/16", "mac_address": "02:aa:00:00:00:01"}, "02:aa:00:00:00:01"),
     ],
 )
 def test_the_mac_is_made_of_the_ipv4_address_unless_it_is_given(host, bridge, blue, fields, mac):
@@ -692,7 +692,7 @@ def test_the_error_of_a_bad_value_pickles_and_copies():
     error = raised.value
     for twin in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
         assert str(twin) == str(error)
-        expected = ("mtu", 67, "an MTU is 68 to 65535 bytes", "eth0")
+        expected = ("mtu", 67, "must be 0 or from 68 to 65535", "eth0")
         assert (twin.field, twin.value, twin.reason, twin.network) == expected
 
 

@@ -8,6 +8,7 @@ from sys import byteorder
 from .._core import ffi, lib
 from ..errors import InvalidNetworkError
 from . import decode
+from .values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 AF_INET, AF_INET6 = 2, 10  # linux/socket.h
 _FOR_EVER = 0xFFFFFFFF  # INFINITY_LIFE_TIME, net/addrconf.h
+_ALL_ONES = 0xFFFFFFFF  # 255.255.255.255
 _RTN_UNICAST, _RTPROT_KERNEL, _RTPROT_STATIC = 1, 2, 4  # linux/rtnetlink.h
 _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK = 0, 253
 _RTNH_F_ONLINK = 4
@@ -28,51 +30,98 @@ def parse_prefix(text: object, field: str, *, length: bool | None = None) -> Any
     """A struct netstrat_prefix of "192.0.2.1/24", "2001:db8::1/64" or the same without a length.
 
     Parameters:
-        field: what InvalidNetworkError calls it.
-        length: True: there must be a prefix length; False: there must be none.
+        field: the field that InvalidNetworkError names.
+        length: True: a prefix length is required; False: it is refused; None: either.
     """
     prefix = ffi.new("struct netstrat_prefix *")
     encoded = text.encode("ascii", "replace") if isinstance(text, str) else b""
     if b"\0" in encoded or lib.netstrat_prefix_parse(encoded, prefix) < 0:
         wanted = "an IPv4 or IPv6 address" + (" with its prefix length" if length else "")
-        raise InvalidNetworkError(field, text, f"not {wanted}")
+        raise InvalidNetworkError(field, text, f"must be {wanted}")
     if length is True and b"/" not in encoded:
-        raise InvalidNetworkError(field, text, 'its prefix length is missing, as in "192.0.2.1/24"')
+        reason = 'must have a prefix length, as in "192.0.2.1/24"'
+        raise InvalidNetworkError(field, text, reason)
     if length is False and b"/" in encoded:
-        raise InvalidNetworkError(field, text, "an address without a prefix length is wanted")
+        raise InvalidNetworkError(field, text, "must be an address without a prefix length")
     return prefix
 
 
+def _number(prefix: Any) -> int:
+    size = 4 if prefix.family == AF_INET else 16
+    return int.from_bytes(ffi.buffer(prefix.bytes, size), "big")
+
+
+def _host_bits(prefix: Any) -> int:
+    """A mask of the bits behind the prefix."""
+    length: int = prefix.length
+    return (1 << (32 if prefix.family == AF_INET else 128) - length) - 1
+
+
+def check_unicast(prefix: Any, field: str, text: object) -> None:
+    """Raises InvalidNetworkError unless an address can be that of one host on a network."""
+    number = _number(prefix)
+    if prefix.family == AF_INET:
+        multicast, loopback = number >> 28 == 0xE, number >> 24 == 127
+    else:
+        multicast, loopback = number >> 120 == 0xFF, number == 1
+    if not number:
+        what = "the unspecified address"
+    elif multicast:
+        what = "a multicast address"
+    elif loopback:
+        what = "a loopback address"
+    elif prefix.family == AF_INET and number == _ALL_ONES:
+        what = "the broadcast address"
+    else:
+        return
+    raise InvalidNetworkError(field, text, f"must not be {what}")
+
+
+def is_broadcast(prefix: Any, address: Any) -> bool:
+    """Whether `address` is the broadcast address of the subnet `prefix`: IPv4, /30 or shorter."""
+    bits = _host_bits(prefix)
+    return (
+        prefix.family == AF_INET == address.family
+        and prefix.length <= 30
+        and _number(address) == _number(prefix) | bits
+    )
+
+
+def is_same_address(prefix: Any, address: Any) -> bool:
+    """Whether two prefixes hold the same address, whatever their lengths."""
+    return prefix.family == address.family and _number(prefix) == _number(address)
+
+
 def format_prefix(prefix: Any, *, length: bool = True) -> str:
-    """The text of a struct netstrat_prefix; "" where there is none."""
+    """The text of a struct netstrat_prefix; "" if its family is 0."""
     text = ffi.new("char[]", lib.NETSTRAT_PREFIX_SIZE)
     lib.netstrat_prefix_format(ffi.addressof(prefix), length, text)
     return decode(text)
 
 
-def _new(kind: str, fields: dict[str, Any]) -> Any:
-    """A structure with these fields; InvalidNetworkError for a number that does not fit."""
-    try:
-        return ffi.new(kind, fields)
-    except (OverflowError, TypeError):
-        for field, value in fields.items():
-            try:
-                ffi.new(kind, {field: value})
-            except (OverflowError, TypeError) as error:
-                shown = "ifindex" if field == "index" else field
-                raise InvalidNetworkError(shown, value, str(error)) from None
-        raise
+# The values that the fields of `Address` and `Route` can have.
+_ADDRESS_RANGES = (("scope", 0xFF), ("metric", UINT_MAX), ("flags", UINT_MAX), ("protocol", 0xFF))
+_ROUTE_RANGES = (("metric", 0, UINT_MAX), ("table", 1, UINT_MAX), ("ifindex", 0, INT_MAX))
 
 
 def new_address(index: int, address: Address) -> Any:
-    """An address as a struct netstrat_address."""
-    label = address.label.encode("utf-8", "surrogateescape")
-    if len(label) >= lib.NETSTRAT_NAME_SIZE or b"\0" in label:
-        raise InvalidNetworkError("label", address.label, "at most 15 bytes, none of them NUL")
+    """A struct netstrat_address.
+
+    Raises:
+        InvalidNetworkError: a field that no message can carry, or that the kernel would ignore.
+    """
+    for field, most in _ADDRESS_RANGES:
+        check_integer(field, getattr(address, field), 0, most)
+    for field in ("valid", "preferred"):
+        if getattr(address, field) is not None:
+            check_integer(field, getattr(address, field))
+    local = parse_prefix(address.address, "address", length=True)[0]
+    if not _number(local):
+        raise InvalidNetworkError("address", address.address, "must not be the unspecified address")
     fields = {
         "index": index,
-        "local": parse_prefix(address.address, "address", length=True)[0],
-        "label": label,
+        "local": local,
+        "label": encode_text("label", address.label, lib.NETSTRAT_NAME_SIZE - 1),
         "flags": address.flags,
         "metric": address.metric,
         "scope": address.scope,
@@ -80,14 +129,20 @@ def new_address(index: int, address: Address) -> Any:
         "valid": _FOR_EVER if address.valid is None else address.valid,
         "preferred": _FOR_EVER if address.preferred is None else address.preferred,
     }
-    if address.peer:
-        fields["peer"] = parse_prefix(address.peer, "peer", length=True)[0]
-    if address.broadcast:
-        fields["broadcast"] = parse_prefix(address.broadcast, "broadcast", length=False)[0]
-    native = _new("struct netstrat_address *", fields)
-    if address.peer:
-        native.local.length = 32 if native.local.family == AF_INET else 128
-    return native
+    if address.label and local.family != AF_INET:
+        raise InvalidNetworkError("label", address.label, "must be empty: only IPv4 has labels")
+    if address.peer != "":
+        fields["peer"] = peer = parse_prefix(address.peer, "peer", length=True)[0]
+        if peer.family != local.family:
+            raise InvalidNetworkError("peer", address.peer, "must be of the address's family")
+        local.length = 32 if local.family == AF_INET else 128
+    if address.broadcast != "":
+        broadcast = parse_prefix(address.broadcast, "broadcast", length=False)[0]
+        if broadcast.family != AF_INET or local.family != AF_INET:
+            reason = "must be an IPv4 address, of an IPv4 address"
+            raise InvalidNetworkError("broadcast", address.broadcast, reason)
+        fields["broadcast"] = broadcast
+    return ffi.new("struct netstrat_address *", fields)
 
 
 def address_fields(native: Any) -> dict[str, Any]:
@@ -107,14 +162,34 @@ def address_fields(native: Any) -> dict[str, Any]:
     }
 
 
+def check_route_types(route: Route) -> None:
+    """Raises InvalidNetworkError for a field of a route whose type or range is wrong."""
+    for field in ("destination", "gateway", "source"):
+        if not isinstance(getattr(route, field), str):
+            raise InvalidNetworkError(field, getattr(route, field), "must be text")
+    for field, least, most in _ROUTE_RANGES:
+        check_integer(field, getattr(route, field), least, most)
+    if route.scope is not None:
+        check_integer("scope", route.scope, 0, 0xFF)
+    check_bool("onlink", route.onlink)
+
+
 def new_route(route: Route) -> Any:
-    """A route as a struct netstrat_route."""
+    """A struct netstrat_route.
+
+    Raises:
+        InvalidNetworkError: a field that no message can carry, or that the kernel would ignore.
+    """
+    check_route_types(route)
     gateway = parse_prefix(route.gateway, "gateway", length=False)[0] if route.gateway else None
     if route.destination != "default":
         destination = parse_prefix(route.destination, "destination")[0]
     else:
         destination = ffi.new("struct netstrat_prefix *")[0]
         destination.family = AF_INET if gateway is None else gateway.family
+    if _number(destination) & _host_bits(destination):
+        reason = "must not have bits set behind its prefix length"
+        raise InvalidNetworkError("destination", route.destination, reason)
     family = destination.family
     on_link = gateway is None and family == AF_INET
     scope = _RT_SCOPE_LINK if on_link else _RT_SCOPE_UNIVERSE
@@ -130,13 +205,19 @@ def new_route(route: Route) -> Any:
     }
     if gateway is not None:
         if gateway.family != family:
-            raise InvalidNetworkError("gateway", route.gateway, "of another family")
+            reason = "must be of the destination's family"
+            raise InvalidNetworkError("gateway", route.gateway, reason)
+        check_unicast(gateway, "gateway", route.gateway)
         fields["gateway"] = gateway
     if route.source:
         fields["source"] = source = parse_prefix(route.source, "source", length=False)[0]
         if source.family != family:
-            raise InvalidNetworkError("source", route.source, "of another family")
-    return _new("struct netstrat_route *", fields)
+            reason = "must be of the destination's family"
+            raise InvalidNetworkError("source", route.source, reason)
+        if not _number(source):
+            reason = "must not be the unspecified address"
+            raise InvalidNetworkError("source", route.source, reason)
+    return ffi.new("struct netstrat_route *", fields)
 
 
 def route_fields(native: Any) -> dict[str, Any] | None:
@@ -158,6 +239,16 @@ def route_fields(native: Any) -> dict[str, Any] | None:
 def normal_prefix(text: str) -> str:
     """An address with its prefix length as the kernel has it: "2001:db8::/64"."""
     return format_prefix(parse_prefix(text, "address")[0])
+
+
+def subnet_of(text: str) -> str:
+    """The subnet of an address: "10.0.0.0/24" of "10.0.0.2/24"."""
+    prefix = parse_prefix(text, "address")[0]
+    size = 4 if prefix.family == AF_INET else 16
+    ffi.buffer(prefix.bytes, size)[:] = (_number(prefix) & ~_host_bits(prefix)).to_bytes(
+        size, "big"
+    )
+    return format_prefix(prefix)
 
 
 def normal_route(route: Route) -> Route:

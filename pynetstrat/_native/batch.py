@@ -10,6 +10,7 @@ from ..errors import InvalidInterfaceNameError, InvalidNetworkError
 from . import NAME_RULE, Namespace, encode_name, error_words, kernel_error
 from .netns import settle
 from .rows import new
+from .values import encode_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,14 +106,8 @@ class Message:
         self.gives = gives
 
 
-def _raise_invalid(fields: dict[str, Any]) -> None:
-    """Raises InvalidNetworkError for the field whose value does not fit."""
-    settings = ffi.new(_SETTINGS)
-    for field, value in fields.items():
-        try:
-            setattr(settings, field, value)
-        except (OverflowError, TypeError) as error:
-            raise InvalidNetworkError(field, value, str(error)) from None
+# sysctl_dev_name_is_allowed, Linux net/ipv4/devinet.c: /proc/sys/net uses them for settings.
+_RESERVED_NAMES = (b"all", b"default")
 
 
 def check_name(name: object) -> bytes:
@@ -120,10 +115,13 @@ def check_name(name: object) -> bytes:
     encoded = encode_name(name)
     if lib.netstrat_name_check(encoded) != 0:
         raise InvalidInterfaceNameError(name, NAME_RULE)
+    if encoded in _RESERVED_NAMES:
+        reason = 'the kernel reserves "all" and "default" for its settings under /proc/sys/net'
+        raise InvalidInterfaceNameError(name, reason)
     return encoded
 
 
-def parse_mac(text: object) -> bytes:
+def parse_mac(text: object, field: str = "mac") -> bytes:
     """A hardware address, from "02:00:5e:10:00:01"."""
     try:
         mac = bytes.fromhex(text.replace(":", " "))  # type: ignore[attr-defined]
@@ -131,7 +129,15 @@ def parse_mac(text: object) -> bytes:
             return mac
     except (AttributeError, TypeError, ValueError):
         pass
-    raise InvalidNetworkError("mac", text, 'not a hardware address like "02:00:5e:10:00:01"')
+    raise InvalidNetworkError(field, text, 'must be a hardware address like "02:00:5e:10:00:01"')
+
+
+def parse_ethernet_mac(text: object, field: str) -> bytes:
+    """The hardware address of an Ethernet link (is_valid_ether_addr, linux/etherdevice.h)."""
+    mac = parse_mac(text, field)
+    if len(mac) != 6 or mac[0] & 1 or not any(mac):
+        raise InvalidNetworkError(field, text, "must be a unicast address of six bytes, not all 0")
+    return mac
 
 
 def new_settings(
@@ -149,7 +155,12 @@ def new_settings(
     queues: int | None = None,
     moves: bool = False,
 ) -> Any:
-    """A struct netstrat_link_settings; None leaves alone. `moves`: `netns` is filled in later."""
+    """A struct netstrat_link_settings of arguments that `Batch` has checked.
+
+    Parameters:
+        moves: `netns` is filled in when the message is encoded.
+    The others are left alone where they are None.
+    """
     fields: dict[str, Any] = {}
     bits = 0
     if name is not None:
@@ -157,11 +168,11 @@ def new_settings(
         bits = _NAME
     numbers = {
         "index": index,
-        "up": None if up is None else bool(up),
+        "up": up,
         "mtu": mtu,
         "txqueuelen": txqueuelen,
         "master": master,
-        "hairpin": None if hairpin is None else bool(hairpin),
+        "hairpin": hairpin,
         "group": group,
         "queues": queues,
     }
@@ -174,17 +185,10 @@ def new_settings(
         fields["mac_length"] = len(parsed)
         bits |= _MAC
     if alias is not None:
-        encoded = alias.encode("utf-8", "surrogateescape")
-        if len(encoded) >= lib.NETSTRAT_ALIAS_SIZE or b"\0" in encoded:
-            raise InvalidNetworkError("alias", alias, "at most 255 bytes, none of them NUL")
-        fields["alias"] = encoded
+        fields["alias"] = encode_text("alias", alias, lib.NETSTRAT_ALIAS_SIZE - 1)
         bits |= _ALIAS
     fields["set"] = bits | _NETNS if moves else bits
-    try:
-        return ffi.new(_SETTINGS, fields)
-    except (OverflowError, TypeError):
-        _raise_invalid(fields)
-        raise
+    return ffi.new(_SETTINGS, fields)
 
 
 def new_target(link: object, *, by_index: bool = False) -> tuple[int | Lookup, object]:
@@ -195,7 +199,7 @@ def new_target(link: object, *, by_index: bool = False) -> tuple[int | Lookup, o
     """
     if isinstance(link, int) and not isinstance(link, bool):
         if not 0 < link < 1 << 31:
-            raise InvalidNetworkError("link", link, "an index of a link is 1 to 2147483647")
+            raise InvalidNetworkError("link", link, "must be an index from 1 to 2147483647")
         return link, ffi.NULL
     encoded = encode_name(link)
     if lib.netstrat_name_check(encoded) < 0:

@@ -179,7 +179,7 @@ def test_where_the_second_network_is_refused_the_container_does_not_start(before
     started = "the container has started"
     for second in (
         veth(3, name="eth1", bridge="br1"),  # not allowed
-        veth(3, name="eth1", gateway="192.0.2.1"),  # not on the link: the kernel refuses
+        veth(3, name="eth1", gateway="192.0.2.1", metric=5),  # not on the link: the kernel refuses
         veth(3, name="eth0"),  # the name of the first
         veth(3, name="eth1", mtu=67),
     ):

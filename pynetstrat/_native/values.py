@@ -1,0 +1,42 @@
+"""Checks of arguments before they go into C structures: each error names the field."""
+
+from __future__ import annotations
+
+from ..errors import InvalidNetworkError
+
+INT_MAX, UINT_MAX = 0x7FFFFFFF, 0xFFFFFFFF  # of int32_t and uint32_t
+
+
+def check_integer(field: str, value: object, least: int = 0, most: int = UINT_MAX) -> None:
+    """Raises InvalidNetworkError unless `value` is an integer of this range; a bool is not one."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        reason = f"must be an integer from {least} to {most}"
+        raise InvalidNetworkError(field, value, reason)
+
+
+def check_bool(field: str, value: object) -> None:
+    """Raises InvalidNetworkError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise InvalidNetworkError(field, value, "must be true or false")
+
+
+def encode_text(field: str, value: object, most: int | None = None) -> bytes:
+    """Text as UTF-8, whatever the locale. Surrogate escapes become the bytes that they stand for.
+
+    Parameters:
+        most: the largest number of bytes; None: any number.
+
+    Raises:
+        InvalidNetworkError: `value` is not a str, is too long, or holds NUL or a lone surrogate.
+    """
+    if not isinstance(value, str):
+        raise InvalidNetworkError(field, value, "must be text")
+    try:
+        encoded = value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise InvalidNetworkError(field, value, "must not contain a lone surrogate") from None
+    if b"\0" in encoded:
+        raise InvalidNetworkError(field, value, "must not contain NUL")
+    if most is not None and len(encoded) > most:
+        raise InvalidNetworkError(field, value, f"must be at most {most} bytes long")
+    return encoded
