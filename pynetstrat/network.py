@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
+from dataclasses import field as dataclass_field
 from operator import attrgetter
 
 from ._native.addresses import (
@@ -73,7 +74,7 @@ class Network:
     hairpin_mode: bool = False
     routes: Sequence[Route] = ()
     owner: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = dataclass_field(default_factory=dict)
     device: Mapping[str, Any] | None = None
     metric: int = 0
 
