@@ -38,18 +38,20 @@ enum {
     NETSTRAT_RTM_GETSTATS = 94,                /* 4.7 */
     NETSTRAT_RTEXT_FILTER_SKIP_STATS = 1 << 3, /* 4.4 */
     /* linux/if_link.h */
-    NETSTRAT_IFLA_LINK_NETNSID = 37,   /* 4.0 */
-    NETSTRAT_IFLA_TARGET_NETNSID = 46, /* 4.15, there IFLA_IF_NETNSID */
-    NETSTRAT_IFLA_PROP_LIST = 52,      /* 5.5 */
-    NETSTRAT_IFLA_ALT_IFNAME = 53,     /* 5.5 */
-    NETSTRAT_IFLA_PERM_ADDRESS = 54,   /* 5.6 */
-    NETSTRAT_IFLA_BR_BRIDGE_ID = 11,   /* 4.4 */
-    NETSTRAT_IFLA_INFO_SLAVE_KIND = 4, /* 3.13 */
-    NETSTRAT_IFLA_INFO_SLAVE_DATA = 5, /* 3.13 */
-    NETSTRAT_IFLA_NEW_IFINDEX = 49,    /* 5.0 */
-    NETSTRAT_IFLA_STATS_LINK_64 = 1,   /* 4.7 */
-    NETSTRAT_VETH_INFO_PEER = 1,       /* linux/veth.h */
-    NETSTRAT_RTA_VIA = 18,             /* 3.19, linux/rtnetlink.h */
+    NETSTRAT_IFLA_LINK_NETNSID = 37,        /* 4.0 */
+    NETSTRAT_IFLA_TARGET_NETNSID = 46,      /* 4.15, there IFLA_IF_NETNSID */
+    NETSTRAT_IFLA_PROP_LIST = 52,           /* 5.5 */
+    NETSTRAT_IFLA_ALT_IFNAME = 53,          /* 5.5 */
+    NETSTRAT_IFLA_PERM_ADDRESS = 54,        /* 5.6 */
+    NETSTRAT_IFLA_PARENT_DEV_NAME = 56,     /* 5.14 */
+    NETSTRAT_IFLA_PARENT_DEV_BUS_NAME = 57, /* 5.14 */
+    NETSTRAT_IFLA_BR_BRIDGE_ID = 11,        /* 4.4 */
+    NETSTRAT_IFLA_INFO_SLAVE_KIND = 4,      /* 3.13 */
+    NETSTRAT_IFLA_INFO_SLAVE_DATA = 5,      /* 3.13 */
+    NETSTRAT_IFLA_NEW_IFINDEX = 49,         /* 5.0 */
+    NETSTRAT_IFLA_STATS_LINK_64 = 1,        /* 4.7 */
+    NETSTRAT_VETH_INFO_PEER = 1,            /* linux/veth.h */
+    NETSTRAT_RTA_VIA = 18,                  /* 3.19, linux/rtnetlink.h */
     /* linux/if_addr.h */
     NETSTRAT_IFA_FLAGS = 8,       /* 3.14 */
     NETSTRAT_IFA_RT_PRIORITY = 9, /* 4.18 */

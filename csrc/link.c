@@ -429,6 +429,12 @@ static int decode_link_attribute(const struct netstrat_attribute *attribute,
     case NETSTRAT_IFLA_PROP_LIST:
         link->altnames = *value;
         return 0;
+    case NETSTRAT_IFLA_PARENT_DEV_NAME:
+        link->parent_device = *value;
+        return 0;
+    case NETSTRAT_IFLA_PARENT_DEV_BUS_NAME:
+        link->parent_bus = *value;
+        return 0;
     case IFLA_WIRELESS: /* a driver's event, with next to nothing of the link beside it */
         return -EBADMSG;
     default:

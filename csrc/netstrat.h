@@ -275,6 +275,9 @@ struct netstrat_link {
     char kind[NETSTRAT_NAME_SIZE];   /* "veth", "bridge" ...; "": a physical device, or lo */
     char alias[NETSTRAT_ALIAS_SIZE]; /* "": none */
     struct netstrat_rest altnames;   /* within the message: see netstrat_altname_next */
+    /* The device behind a physical link ("pci", "0000:00:1f.6"), as text within the message; empty
+     * for a virtual link, or before Linux 5.14. */
+    struct netstrat_rest parent_bus, parent_device;
 };
 
 /* Sets the flags of the mask `change` to those in `flags`, for the link `name` (RTM_NEWLINK). */
@@ -467,7 +470,9 @@ struct netstrat_route {
 /* Add a route, which must not be there yet (destination, tos, metric and table), and delete one. */
 int netstrat_batch_add_route(struct netstrat_batch *batch, const struct netstrat_route *route);
 int netstrat_batch_delete_route(struct netstrat_batch *batch, const struct netstrat_route *route);
-int netstrat_batch_dump_routes(struct netstrat_batch *batch);
+/* Asks for every route; only for those that use the link `index`, if that is not 0 and the socket
+ * has netstrat_socket_set_strict (-ENODEV where the link does not exist). */
+int netstrat_batch_dump_routes(struct netstrat_batch *batch, int32_t index);
 
 /* Reads RTM_NEWROUTE or RTM_DELROUTE; errors as for addresses. */
 int netstrat_route_decode(const struct netstrat_message *message, struct netstrat_route *route);

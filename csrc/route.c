@@ -84,13 +84,17 @@ int netstrat_batch_delete_route(struct netstrat_batch *batch, const struct netst
     return put_route(batch, RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, route);
 }
 
-int netstrat_batch_dump_routes(struct netstrat_batch *batch)
+int netstrat_batch_dump_routes(struct netstrat_batch *batch, int32_t index)
 {
     struct rtmsg fixed;
 
     memset(&fixed, 0, sizeof fixed);
     netstrat_batch_begin(batch, RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP);
     netstrat_batch_append(batch, &fixed, sizeof fixed);
+    if (index < 0)
+        netstrat_batch_refuse(batch, -EINVAL);
+    if (index != 0)
+        netstrat_batch_put_u32(batch, RTA_OIF, (uint32_t)index);
     return netstrat_batch_finish(batch);
 }
 

@@ -7,17 +7,18 @@ from functools import partial
 
 from . import guard
 from ._native.batch import Encoded
+from ._native.device import find_devices, get_device
 from ._native.socket import Socket
 from .batch import execute
 from .counters import VIEWS, CounterTable, NetworkInterface, get_view
 from .deletion import delete_links
 from .guard import Guarded
-from .links import Address, Link, Route
+from .links import Address, Device, Link, Route
 from .names import Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ._native.addresses import RouteCopy
@@ -167,15 +168,45 @@ class RtnetlinkSocket(Guarded):
 
         return [Route(**fields) for fields in self._turn(dump, "RTM_GETROUTE")]
 
-    def copy_routes(self) -> list[RouteCopy]:
-        """The routes of the namespace, each with all that the kernel says of it: to be put back.
+    def copy_routes(self, index: int, sources: set[str]) -> list[RouteCopy]:
+        """Copies the routes that use a link or prefer a source address, to be added again.
 
-        Without those that the kernel makes with an address, and those that expire.
+        Routes that the kernel makes with an address are left out, and those that expire.
+
+        Parameters:
+            index: the link's.
+            sources: the addresses; an empty set makes the dump proportional to the link's routes.
         """
-        routes: list[RouteCopy] = self._turn(
-            lambda native, _: native.together(native.copy_routes), "RTM_GETROUTE"
+
+        def copy(native: Socket, _: object) -> list[RouteCopy]:
+            return native.together(lambda: native.copy_routes(index, sources))
+
+        return self._turn(copy, "RTM_GETROUTE")
+
+    def get_device(self, link: Name | int) -> Device | None:
+        """Reads a link by its index or name with what identifies the device behind it.
+
+        Returns:
+            The device; None if the link does not exist.
+        """
+        fields = self._turn(
+            lambda native, _: native.together(lambda: get_device(native, link)), "RTM_GETLINK"
         )
-        return routes
+        return None if fields is None else Device(Link(*fields[0]), *fields[1:])
+
+    def find_devices(self, wanted: Callable[..., bool]) -> list[int]:
+        """Returns the indexes of the links for which `wanted` is true.
+
+        The dump is bounded in memory: in a namespace with very many links some may be missing.
+
+        Parameters:
+            wanted: is given the kind, IFLA_LINK and IFLA_LINK_NETNSID (0 and -1: none), the parent
+                bus and the parent device.
+        """
+        found: list[int] = self._turn(
+            lambda native, _: native.together(lambda: find_devices(native, wanted)), "RTM_GETLINK"
+        )
+        return found
 
     def get_nsid(self, netns: Netns) -> int | None:
         """The id by which this socket's namespace knows another (RTM_GETNSID, Linux 4.0).

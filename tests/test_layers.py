@@ -56,11 +56,20 @@ FOLDERS = {
         "addresses",
         "batch",
         "socket",
+        "device",
         "containers",
         "sysfs",
         "monitor",
     ),
-    "strategy": ("__init__", "plugins", "veth", "host_device"),
+    "strategy": (
+        "__init__",
+        "plugins",
+        "veth",
+        "device_record",
+        "device_identity",
+        "device_return",
+        "host_device",
+    ),
 }
 
 # The imports that a call may make: what get_strategy finds, which is code of others or a strategy

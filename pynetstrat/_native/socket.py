@@ -8,7 +8,7 @@ from functools import partial
 from .._core import ffi, lib
 from ..errors import KernelError, quote
 from . import Namespace, decode, encode_name, fail, kernel_error, new_socket, raise_interrupt
-from .addresses import RouteCopy, address_fields, copy_route, route_fields
+from .addresses import RouteCopy, address_fields, copy_route, format_prefix, route_fields
 from .netns import settle
 from .rows import Rows, named_rows, new
 
@@ -173,7 +173,7 @@ class Socket:
         """netstrat_link_get: the fields of `Link`."""
         link = ffi.new("struct netstrat_link *")
         self._call(lib.netstrat_link_get, encode_name(name), link, ffi.NULL, name=name)
-        return _link_fields(link)
+        return link_fields(link)
 
     def _dump(self, request: Callable[..., int], *arguments: object) -> Iterator[Any]:
         """netstrat_dump_copy: each message of the reply, as struct netstrat_message."""
@@ -190,6 +190,14 @@ class Socket:
         while lib.netstrat_message_next(rest, message) > 0:
             yield message
 
+    def query(self, batch: Any, answer: Any, name: object = "") -> None:
+        """netstrat_query: one request and its answer."""
+        self._call(lib.netstrat_query, batch, 1, answer, name=name)
+
+    def dump_copy(self, batch: Any, copy: Any, size: int, used: Any) -> None:
+        """netstrat_dump_copy."""
+        self._call(lib.netstrat_dump_copy, batch, copy, size, used)
+
     def dump_links(self) -> list[tuple[Any, ...]]:
         """The fields of `Link` for each link."""
         link = ffi.new("struct netstrat_link *")
@@ -197,7 +205,7 @@ class Socket:
         for message in self._dump(lib.netstrat_batch_dump_links, 0):
             if lib.netstrat_link_decode(message, link) < 0:
                 raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETLINK)
-            found.append(_link_fields(link))
+            found.append(link_fields(link))
         return found
 
     def dump_states(self) -> dict[str, tuple[int, bool]]:
@@ -239,7 +247,7 @@ class Socket:
         """The fields of `Route` for each unicast route."""
         route = ffi.new("struct netstrat_route *")
         found = []
-        for message in self._dump(lib.netstrat_batch_dump_routes):
+        for message in self._dump(lib.netstrat_batch_dump_routes, 0):
             code = lib.netstrat_route_decode(message, route)
             if code < 0 and code != -EAFNOSUPPORT:
                 raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETROUTE)
@@ -248,12 +256,25 @@ class Socket:
                 found.append(fields)
         return found
 
-    def copy_routes(self) -> list[RouteCopy]:
-        """The routes, each with all that the kernel says of it."""
+    def copy_routes(self, index: int, sources: set[str]) -> list[RouteCopy]:
+        """The routes that use a link or prefer a source address, as the kernel describes them.
+
+        Parameters:
+            index: the link's.
+            sources: the addresses. An empty set lets the kernel filter by the link, so that the
+                cost does not grow with the namespace's other routes.
+        """
+        self._ask_strictly()
         route = ffi.new("struct netstrat_route *")
         copies = []
-        for message in self._dump(lib.netstrat_batch_dump_routes):
-            if lib.netstrat_route_decode(message, route) == 0:
+        for message in self._dump(lib.netstrat_batch_dump_routes, 0 if sources else index):
+            if lib.netstrat_route_decode(message, route) < 0:
+                continue
+            # Index 0: several next hops, of which one may be the link.
+            uses = route.index in (0, index)
+            if uses or (
+                route.source.family and format_prefix(route.source, length=False) in sources
+            ):
                 copies.append(copy_route(message, route))
         return [copy for copy in copies if copy is not None]
 
@@ -433,7 +454,7 @@ class Socket:
                 return named_rows(links, counters, count)
 
 
-def _link_fields(link: Any) -> tuple[Any, ...]:
+def link_fields(link: Any) -> tuple[Any, ...]:
     """The fields of `Link`, in order."""
     kind = decode(link.kind)
     return (

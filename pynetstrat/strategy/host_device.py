@@ -168,11 +168,7 @@ class _Found:
 def _read(sock: RtnetlinkSocket, link: Link, new_name: str, new_index: int) -> _Found:
     addresses = sock.dump_addresses(link.name)
     own = {address.address.partition("/")[0] for address in addresses}
-    routes = [
-        route
-        for route in sock.copy_routes()
-        if route.ifindex in (0, link.index) or route.source in own
-    ]
+    routes = sock.copy_routes(link.index, own)
     return _Found(link, addresses, routes, new_name, new_index)
 
 
@@ -455,7 +451,8 @@ def _restore(found: _Found, here: RtnetlinkSocket, failures: list[NetstratError]
         batch.set_link(old.index, hairpin=True)
     _try(failures, here, batch, old.name)
     try:
-        there = here.copy_routes()
+        own = {address.address.partition("/")[0] for address in found.addresses}
+        there = here.copy_routes(old.index, own)
     except KernelError:
         there = []  # EEXIST then says which are there
     for route in sorted(found.routes, key=lambda route: not route.direct):

@@ -13,6 +13,7 @@
 
 /* Not in the headers of older kernels. */
 enum { LINK_NETNSID = 37, TARGET_NETNSID = 46, PROP_LIST = 52, ALT_IFNAME = 53 };
+enum { PARENT_DEV_NAME = 56, PARENT_DEV_BUS_NAME = 57 };
 
 static const char alternative[] = "an-alternative-name";
 
@@ -238,7 +239,17 @@ static void put_whole_link(struct bytes *to)
     attribute(to, ALT_IFNAME + 1, "what a later kernel may put there", 34);
     attribute(to, ALT_IFNAME, alternative, sizeof alternative);
     close_attribute(to, list);
+    attribute(to, PARENT_DEV_NAME, "0000:00:1f.6", 13);
+    attribute(to, PARENT_DEV_BUS_NAME, "pci", 4);
     finish(to, at);
+}
+
+/* Whether a part of a message is this text with its NUL. */
+static int holds_text(const struct netstrat_rest *part, const char *text)
+{
+    size_t size = strlen(text) + 1;
+
+    return part->end - part->at == size && memcmp(part->data + part->at, text, size) == 0;
 }
 
 static int decode_link(const struct netstrat_message *message)
@@ -310,6 +321,7 @@ static void test_a_link_is_read_whole(void)
     CHECK(netstrat_altname_next(&link.altnames, name) == 1 && !strcmp(name, alternative));
     CHECK(netstrat_altname_next(&link.altnames, name) == 0);
     CHECK(netstrat_altname_next(&link.altnames, name) == 0);
+    CHECK(holds_text(&link.parent_device, "0000:00:1f.6") && holds_text(&link.parent_bus, "pci"));
     torment(decode_link, &bytes);
     torment(decode_name, &bytes);
 }

@@ -208,7 +208,7 @@ static void put_delete(struct bytes *to)
 
 static int encode_dump(struct netstrat_batch *batch)
 {
-    return netstrat_batch_dump_routes(batch);
+    return netstrat_batch_dump_routes(batch, 0);
 }
 
 static void put_dump(struct bytes *to)
@@ -217,6 +217,22 @@ static void put_dump(struct bytes *to)
     size_t at = begin(to, RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, 0, 0);
 
     put(to, zeros, sizeof zeros);
+    finish(to, at);
+}
+
+static int encode_dump_of_link(struct netstrat_batch *batch)
+{
+    return netstrat_batch_dump_routes(batch, 7);
+}
+
+static void put_dump_of_link(struct bytes *to)
+{
+    static const unsigned char zeros[sizeof(struct rtmsg)] = {0};
+    static const int32_t link = 7;
+    size_t at = begin(to, RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, 0, 0);
+
+    put(to, zeros, sizeof zeros);
+    attribute(to, RTA_OIF, &link, sizeof link);
     finish(to, at);
 }
 
@@ -230,6 +246,7 @@ static void test_each_request_is_these_bytes(void)
         {encode_six_via_four, put_six_via_four},
         {encode_delete, put_delete},
         {encode_dump, put_dump},
+        {encode_dump_of_link, put_dump_of_link},
     };
 
     for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++)
@@ -253,6 +270,8 @@ static int is_refused(const struct netstrat_route *route)
 
 static void test_a_route_that_no_message_can_carry_is_refused(void)
 {
+    unsigned char buffer[256];
+    struct netstrat_batch batch;
     struct netstrat_route route = whole();
 
     CHECK(!is_refused(&route));
@@ -288,6 +307,10 @@ static void test_a_route_that_no_message_can_carry_is_refused(void)
     CHECK(is_refused(&route));
     route.index = INT32_MAX;
     CHECK(!is_refused(&route));
+
+    netstrat_batch_init(&batch, buffer, sizeof buffer);
+    CHECK(netstrat_batch_dump_routes(&batch, -1) == -EINVAL && batch.used == 0);
+    CHECK(netstrat_batch_dump_routes(&batch, 0) == 0);
 }
 
 static void test_any_bytes_as_a_route_do_no_harm(void)

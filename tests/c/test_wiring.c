@@ -237,11 +237,16 @@ static int has_address(struct place *place, const char *text)
     return found.index != 0;
 }
 
+static int dump_routes(struct netstrat_batch *to)
+{
+    return netstrat_batch_dump_routes(to, 0);
+}
+
 /* Looks for a route by its destination and table. */
 static struct netstrat_route find_route(struct place *place, const char *destination,
                                         uint32_t table)
 {
-    struct netstrat_rest rest = rows_of(place, netstrat_batch_dump_routes);
+    struct netstrat_rest rest = rows_of(place, dump_routes);
     struct netstrat_message message;
     struct netstrat_route route, found;
 

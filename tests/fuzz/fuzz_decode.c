@@ -108,6 +108,8 @@ static void decode_link(const struct netstrat_message *message)
     altnames = link.altnames;
     HOLDS(!altnames.data || (altnames.at >= message->payload.at && altnames.at <= altnames.end &&
                              altnames.end <= message->payload.end));
+    HOLDS(!link.parent_device.data || link.parent_device.end <= message->payload.end);
+    HOLDS(!link.parent_bus.data || link.parent_bus.end <= message->payload.end);
     while (netstrat_altname_next(&altnames, altname))
         HOLDS(altname[0] != '\0' && is_text(altname, sizeof altname));
 }

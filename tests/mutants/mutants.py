@@ -132,6 +132,8 @@ MUTANTS = [
     ("link.c", "code < 0 || rest.missing > 0", "code < 0", "a name from a cut-off message"),
     ("link.c", "more < 0 || rest.missing > 0", "more < 0", "a link from a cut-off message"),
     ("link.c", "read.peer_nsid = -1;", "", "a peer in the same namespace"),
+    ("link.c", "link->parent_device = *value;", "", "the device behind a link"),
+    ("link.c", "link->parent_bus = *value;", "", "the bus of the device behind a link"),
     ("link.c", "read.hairpin = -1;", "", "a link that is not a port"),
     ("link.c", 'strcmp(master, "bridge") == 0', "1", "the data of another kind of master"),
     ("link.c", "more < 0 || read.name[0] == '\\0'", "more < 0", "a link has a name"),
@@ -671,6 +673,8 @@ MUTANTS = [
         "a default route has no destination",
     ),
     ("route.c", "    if (route->metric != 0)\n", "    if (0)\n", "a metric"),
+    ("route.c", "    if (index < 0)\n", "    if (0)\n", "a dump of a link that cannot exist"),
+    ("route.c", "    if (index != 0)\n", "    if (0)\n", "a dump of one link's routes"),
     ("route.c", "    if (route->index != 0)\n", "", "a route without a link"),
     (
         "route.c",

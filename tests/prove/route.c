@@ -12,7 +12,7 @@ int main(void)
     batch = any_batch();
     (void)netstrat_batch_delete_route(&batch, &route);
     batch = any_batch();
-    (void)netstrat_batch_dump_routes(&batch);
+    (void)netstrat_batch_dump_routes(&batch, any_int());
     (void)netstrat_route_decode(&message, &route);
     return 0;
 }
