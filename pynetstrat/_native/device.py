@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, EBADMSG, EMSGSIZE, ENODEV
+from errno import EAGAIN, EBADMSG, ENODEV
 from struct import pack
 
 from .._core import ffi, lib
 from ..errors import KernelError
-from . import encode_name, fail, kernel_error
+from . import encode_name, kernel_error
 from .batch import NEWLINK, Message
 from .rows import new
 from .socket import Socket, link_fields, new_request

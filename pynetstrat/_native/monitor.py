@@ -10,7 +10,7 @@ from ..errors import KernelError
 from . import encode_name, error_words, fail, kernel_error
 from .addresses import address_fields
 from .rows import new
-from .socket import Socket, _link_fields, new_request
+from .socket import Socket, link_fields, new_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _said(message: Any) -> Any:
         if lib.netstrat_link_decode(message, link) < 0:
             return None
         family = message.payload.data[message.payload.at]  # struct ifinfomsg begins with it
-        return family, _link_fields(link)
+        return family, link_fields(link)
     if kind in _OF_ADDRESSES:
         address = ffi.new("struct netstrat_address *")
         code = lib.netstrat_address_decode(message, address)
