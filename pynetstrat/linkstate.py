@@ -46,9 +46,10 @@ class LinkState:
     `asked`. A dump is not believed before its end, and notifications that come meanwhile count as
     part of it: what it comes to is then compared with what is known.
 
-    Of some changes the kernel gives no notice: that a veth has its other end now (it is announced
-    without), or has it in another namespace, or not any more, nor where a macvlan's parent is.
-    Such a link is asked for by itself, and the answer is taken like a notification.
+    The kernel sends no notification when a veth's peer appears (a veth is announced without it),
+    moves to another namespace or disappears, or when the parent of a macvlan or its like moves to
+    another namespace or returns. A link to which this may have happened is requested on its own,
+    and the answer is processed like a notification.
 
     Attributes:
         known: each link by its index, each address by the link's index, the address and its peer.
@@ -61,11 +62,14 @@ class LinkState:
 
     __slots__ = (
         "_addresses",
+        "_arrived",
+        "_children",
         "_doubted",
         "_dump",
+        "_elsewhere",
         "_ended",
         "_found",
-        "_holders",
+        "_held",
         "_interrupted",
         "_left",
         "_noted",
@@ -93,9 +97,15 @@ class LinkState:
         self._sequence = self._port = 0  # of its replies
         self._interrupted = False
         self._tries = 0
-        self._holders: dict[int, int] = {}  # how many addresses a link has, by its index
+        # Three indexes of `known`, without which each removal would search all of it. After an
+        # exception raised by a signal handler they may hold too much, and never too little: an
+        # entry is added before `known` changes and removed after that.
+        self._held: dict[int, set[Key]] = {}  # the addresses of a link, by the link's index
+        self._children: dict[int, set[int]] = {}  # who has a link of this namespace as link_index
+        self._elsewhere: set[int] = set()  # who has its parent in another namespace, veths aside
         self._left: set[int] = set()  # the indexes of links that went, or left the namespace
-        self._doubted: set[int] = set()  # those of links to ask for
+        self._arrived = False  # a link was added: it may be the parent of one in _elsewhere
+        self._doubted: set[int] = set()  # the indexes of links to request
 
     # ---- what the driver calls ----
 
@@ -131,11 +141,12 @@ class LinkState:
         """The queue is empty: what to request now, `wanted` or the links of these names."""
         if self._dump or self.wanted:
             return []
-        if self._left:
-            for link in self.known.values():
-                if type(link) is Link and link.link_index in self._left and link.link_nsid is None:
-                    self._doubted.add(link.index)
-            self._left.clear()
+        for index in self._left:
+            self._doubted |= self._children.get(index, set())
+        self._left.clear()
+        if self._arrived:
+            self._doubted |= self._elsewhere
+            self._arrived = False
         links = [self.known[index] for index in self._doubted if index in self.known]
         self._doubted.clear()
         if self.stale or len(links) > _MOST_LINKS:
@@ -251,20 +262,24 @@ class LinkState:
         if type(value) is Link:
             new = value != before
             event = Event("added" if before is None else "changed", value, None, before)
-            if value.kind == "veth" and new:
-                self._doubt(value, before)
+            if new:
+                self._enter(value)
+                self._arrived |= before is None
+                if value.kind == "veth":
+                    self._doubt(value, before)
         else:
             if value.ifindex not in self.known:
                 return  # the dump that finds the link finds the address too
             new = before is None or _lasting(value) != _lasting(before)
             event = Event("address-added", None, value, before)
-            if before is None:
-                self._holders[value.ifindex] = self._holders.get(value.ifindex, 0) + 1
+            self._held.setdefault(value.ifindex, set()).add(key)
         # No signal handler comes between the two: the interpreter looks for signals after calls,
         # and not after an assignment.
         self.known[key] = value
         if new:
             self.events.append(event)
+            if type(before) is Link and _parent(before) != _parent(value):
+                self._leave(before)
 
     def _doubt(self, end: Link, before: Link | None) -> None:
         """Takes note of what does not fit what is known of the other end of a veth pair."""
@@ -276,23 +291,58 @@ class LinkState:
             if other is not None and (other.link_index, other.link_nsid) != (end.index, None):
                 self._doubted.add(other.index)
 
+    def _enter(self, link: Link) -> None:
+        """Adds a link to the indexes of links by their parent or peer."""
+        if link.link_index is not None:
+            if link.link_nsid is None:
+                self._children.setdefault(link.link_index, set()).add(link.index)
+            elif link.kind != "veth":  # the returned peer of a veth names the veth: see _doubt
+                self._elsewhere.add(link.index)
+
+    def _leave(self, link: Link) -> None:
+        """Removes from these indexes a link that is gone, or has another parent now."""
+        if link.link_index is not None:
+            if link.link_nsid is None:
+                _discard(self._children, link.link_index, link.index)
+            else:
+                now = self.known.get(link.index)
+                if now is None or now.link_nsid is None:
+                    self._elsewhere.discard(link.index)
+
     def _remove(self, key: Any, before: Any) -> None:
         if type(before) is Link:
-            if self._holders.pop(key, 0):  # the kernel takes the addresses first, and says so
-                for other in [k for k in self.known if type(k) is tuple and k[0] == key]:
+            # The kernel removes the addresses first, and notifies of that.
+            for other in list(self._held.get(key, ())):
+                if other in self.known:
                     self._remove(other, self.known[other])
             self._left.add(key)
             event = Event("removed", before, None, before)
         else:
-            if key[0] in self._holders:
-                self._holders[key[0]] -= 1
             event = Event("address-removed", None, before, before)
-        del self.known[key]  # as above
+        del self.known[key]  # as above: no handler between this and the event
         self.events.append(event)
+        if type(before) is Link:
+            self._held.pop(key, None)
+            self._leave(before)
+        else:
+            _discard(self._held, key[0], key)
 
 
 def _key(address: Address) -> Key:
     return address.ifindex, address.address, address.peer
+
+
+def _parent(link: Link) -> tuple[int | None, int | None]:
+    return link.link_index, link.link_nsid
+
+
+def _discard(index: dict[int, set[Any]], key: int, value: Any) -> None:
+    """Removes a value from a set of an index, and the set with its last value."""
+    values = index.get(key)
+    if values is not None:
+        values.discard(value)
+        if not values:
+            del index[key]
 
 
 def _kind(value: Link | Address) -> str:

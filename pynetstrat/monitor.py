@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .arguments import Netns
+    from .guard import Result
 
 _MOST_DATAGRAMS = 65536  # of one read: a flood does not keep it from ending
 _SLICE_MS = 100  # the longest wait without a look at whether to go on
@@ -31,14 +32,20 @@ class LinkMonitor(Guarded):
     long, everything is dumped anew and comes as what it amounts to: a link that came and went
     meanwhile does not come at all.
 
-    Three ways to read: `read` takes what is there, a `for` waits for it, and an `async for` waits
-    for it on the running loop (asyncio's, uvloop's). For a loop of another kind, `fileno` is
-    readable when `read` has something to do. Keep what you keep by index: names may be swapped.
+    There are three ways to read: `read` returns what is queued, a `for` waits for the next event,
+    and an `async for` waits for it on the running loop (asyncio's, uvloop's). Threads, tasks and
+    loops may share a monitor: each event goes to one of them. For a loop of another kind, wait
+    until `fileno` is readable, then call `read`. Refer to links by index: names may be swapped.
 
-    What the kernel gives no notice of comes with the link's next change: a new alias, alternative
-    name or transmit queue length while the link is down, and a veth's other end that moves from one
-    namespace to another while both are elsewhere. Like every socket it keeps its namespace alive.
-    It is safe to share among threads; a forked child must open one of its own.
+    The kernel sends no notification of some changes (net/core/rtnetlink.c: do_setlink). The event
+    of the link's next change includes them:
+
+    - of a link that is down: its `alias`, `altnames` and `group`, and `hairpin` where that is set
+      as the bridge's port data (`Batch.set_link`, `ip link set ... type bridge_slave`);
+    - the `link_index` and `link_nsid` of a link whose peer or parent is in another namespace and
+      moves from there to a third one.
+
+    Like every socket a monitor keeps its namespace alive. A forked child must open its own.
 
     Parameters:
         netns: the namespace, as for `RtnetlinkSocket`; None: that of the calling thread.
@@ -70,7 +77,10 @@ class LinkMonitor(Guarded):
         return f"<LinkMonitor in {self._place()}: {self._state()}>"
 
     def fileno(self) -> int:
-        """The descriptor, readable when `read` has something to do; don't read from it.
+        """The descriptor, readable when the kernel has something for `read`; don't read from it.
+
+        Events that an iteration has taken from the kernel but not returned do not make it
+        readable: call `read` once after a loop over the monitor ended, before waiting.
 
         Raises:
             KernelError: the monitor is closed.
@@ -112,11 +122,32 @@ class LinkMonitor(Guarded):
         return _Waiter(self, asyncio.get_running_loop())
 
     def close(self) -> None:
-        """Closes it, once no other thread is at work on it; those who wait get a KernelError."""
+        """Closes it once no other thread uses it; the waits of others end with a KernelError."""
         super().close()
         if self._forks == guard.forks:
-            for wake in list(self._waiting):
-                wake()
+            self._wake()
+
+    def _turn(self, work: Callable[..., Result], operation: str, name: object = "") -> Result:
+        """As in every handle; then wakes the waiting loops if this call left events to take.
+
+        The socket does not become readable again for what this call has received, so without this
+        another loop would wait on while events are queued.
+        """
+        try:
+            return super()._turn(work, operation, name)
+        finally:
+            if self._waiting and self._is_ready():
+                self._wake()
+
+    def _wake(self) -> None:
+        """Wakes the loops that wait."""
+        for wake in list(self._waiting):
+            wake()
+
+    def _is_ready(self) -> bool:
+        """Whether a call has something to do although the socket may not be readable."""
+        state = self._linkstate
+        return bool(state.events) or state.stale or self._torn
 
     # ---- within a turn ----
 
@@ -178,9 +209,8 @@ class _Waiter:
             event: Event | None = monitor._turn(monitor._pop, "read")
             if event is not None:
                 return event
-            # Also where there is something to read: a flood leaves the loop its turns.
-            if not monitor._torn and not monitor._linkstate.stale:
-                await self._readable()
+            # Waits also where there is something to read: a flood leaves the loop its turns.
+            await self._readable()
             monitor._turn(monitor._fill, "read")
 
     async def _readable(self) -> None:

@@ -18,7 +18,7 @@ MULTI, INTERRUPTED = 2, 16
 OWN, SEQUENCE = 4711, 9
 AF_INET, AF_INET6, AF_BRIDGE = 2, 10, 7
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
-IFLA_WIRELESS, IFLA_PROTINFO, IFLA_LINKINFO = 11, 12, 18
+IFLA_WIRELESS, IFLA_PROTINFO, IFLA_LINKINFO, IFLA_LINK_NETNSID = 11, 12, 18, 37
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -30,7 +30,13 @@ def message(kind: int, body: bytes, flags: int = 0, sequence: int = 0, port: int
 
 
 def link_body(
-    index: int, name: str, mtu: int = 1500, kind: str = "ifb", family: int = 0, peer: int = 0
+    index: int,
+    name: str,
+    mtu: int = 1500,
+    kind: str = "ifb",
+    family: int = 0,
+    peer: int = 0,
+    nsid: int | None = None,
 ) -> bytes:
     info = attribute(IFLA_LINKINFO, attribute(1, kind.encode() + b"\0"))
     return (
@@ -39,6 +45,7 @@ def link_body(
         + attribute(IFLA_MTU, struct.pack("=I", mtu))
         + (info if family == 0 else b"")
         + (attribute(IFLA_LINK, struct.pack("=i", peer)) if peer else b"")
+        + (attribute(IFLA_LINK_NETNSID, struct.pack("=i", nsid)) if nsid is not None else b"")
     )
 
 
@@ -356,6 +363,37 @@ def test_a_veth_whose_other_end_has_left_is_asked_for(driver):
     assert driver.links == ["v1"]
 
 
+def test_a_link_whose_parent_has_left_is_requested_and_again_when_any_link_arrives(driver):
+    driver.feed(notice(link_body(3, "m0", kind="macvlan", peer=2)))
+    driver.empty()
+    assert driver.links == []
+    driver.feed(notice(link_body(2, "a"), DELLINK))
+    driver.empty()
+    assert driver.links == ["m0"]
+    elsewhere = link_body(3, "m0", kind="macvlan", peer=2, nsid=0)
+    driver.feed(message(NEWLINK, elsewhere, 0, 1, OWN))
+    driver.empty()
+    assert driver.links == ["m0"]
+    driver.feed(notice(link_body(9, "a")))
+    driver.empty()
+    assert driver.links == ["m0", "m0"]
+    returned = link_body(3, "m0", kind="macvlan", peer=9)
+    assert driver.feed(message(NEWLINK, returned, 0, 1, OWN)) == [("changed", "m0", "m0")]
+    driver.feed(notice(link_body(10, "b")))
+    driver.empty()
+    assert driver.links == ["m0", "m0"]
+    driver.feed(notice(link_body(9, "a"), DELLINK))
+    driver.empty()
+    assert driver.links == ["m0", "m0", "m0"]
+
+
+def test_a_veth_whose_peer_is_elsewhere_is_not_requested_when_another_link_arrives(driver):
+    driver.feed(notice(link_body(3, "v0", kind="veth", peer=2, nsid=0)))
+    driver.feed(notice(link_body(4, "b")))
+    driver.empty()
+    assert driver.links == []
+
+
 def test_a_pair_that_is_deleted_is_not_asked_for(driver):
     driver.feed(notice(link_body(3, "v1", kind="veth", peer=4)))
     driver.feed(notice(link_body(4, "v0", kind="veth", peer=3)))
@@ -424,6 +462,58 @@ def test_a_link_takes_its_addresses_with_it(addressed):
     assert [event[0] for event in addressed.feed(notice(link_body(2, "a"), DELLINK))] == [
         *("address-removed", "address-removed", "removed")
     ]
+
+
+class Searched(dict):
+    """Counts how often it is searched from one end to the other."""
+
+    searches = 0
+
+    def __iter__(self):
+        Searched.searches += 1
+        return super().__iter__()
+
+    def values(self):
+        Searched.searches += 1
+        return super().values()
+
+
+def test_the_end_of_many_links_with_addresses_does_not_search_all_for_each(addressed):
+    numbers = range(10, 310)
+    for number in numbers:
+        addressed.feed(notice(link_body(number, f"v{number}", kind="veth", peer=number ^ 1)))
+        addressed.feed(
+            notice(address_body(number, f"10.0.{number // 256}.{number % 256}"), NEWADDR)
+        )
+    addressed.empty()
+    addressed.state.known = Searched(addressed.state.known)
+    Searched.searches = 0
+    events = []
+    for number in numbers:
+        events += addressed.feed(notice(link_body(number, f"v{number}"), DELLINK))
+        addressed.empty()
+    assert len(events) == 600
+    assert Searched.searches == 0
+    assert addressed.state.known.keys() == {2, (2, "192.0.2.1/24", "")}
+    assert addressed.state._held.keys() == {2}
+    assert not addressed.state._children
+
+
+def test_a_dump_without_many_links_with_addresses_does_not_search_all_for_each(addressed):
+    for number in range(10, 310):
+        addressed.feed(notice(link_body(number, f"v{number}")))
+        addressed.feed(
+            notice(address_body(number, f"10.0.{number // 256}.{number % 256}"), NEWADDR)
+        )
+    addressed.state.known = Searched(addressed.state.known)
+    Searched.searches = 0
+    addressed.feed(b"", missing=1)
+    addressed.empty()
+    addressed.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
+    events = addressed.feed(done(sequence=12))
+    assert len(events) == 601
+    assert Searched.searches < 10
+    assert addressed.state.known.keys() == {2}
 
 
 def test_what_was_lost_of_addresses_is_dumped_anew(addressed):

@@ -19,7 +19,7 @@ import warnings
 import pytest
 import support
 import uvloop
-from wired import quieten
+from wired import quieten, wait_for_carriers
 
 import pynetstrat
 from pynetstrat import (
@@ -197,6 +197,64 @@ def test_a_link_that_leaves_the_namespace_is_removed_and_comes_back_as_added(hos
         assert ("removed", "eth0") in summary(other.read())
 
 
+def test_the_parent_of_a_macvlan_is_followed_out_of_the_namespace_and_back(host, monitor):
+    replay = Replay()
+    with NetworkNamespace.create() as blue, NetworkNamespace.current() as here:
+        for command in ("p0 type ifb", "m0 link p0 type macvlan mode bridge"):
+            assert support.run(["ip", "link", "add", *command.split()]).returncode == 0
+        replay.heed(monitor.read())
+        index = host.get_link("m0").index
+        host.execute(Batch().set_link("p0", netns=blue))
+        replay.heed(monitor.read())
+        assert replay.links[index].link_nsid is not None
+        assert replay.links == kernel_links()
+        host.execute(Batch().add_veth("v0", "v1", index=replay.links[index].link_index))
+        replay.heed(monitor.read())
+        with RtnetlinkSocket(blue) as there:
+            there.execute(Batch().set_link("p0", netns=here))
+        replay.heed(monitor.read())
+        assert replay.links[index].link_nsid is None
+        assert replay.links[index].link_index == host.get_link("p0").index
+        assert replay.links == kernel_links()
+
+
+CHANGES = {
+    "alias": "set dev v0 alias new",
+    "altnames": "property add dev v0 altname new",
+    "group": "set dev v0 group 7",
+    "hairpin": "set dev v0 type bridge_slave hairpin on",
+    "mac": "set dev v0 address 02:00:00:00:00:07",
+    "master": "set dev v0 nomaster",
+    "mtu": "set dev v0 mtu 1400",
+    "name": "set dev v0 name w0",
+    "txqueuelen": "set dev v0 txqueuelen 7",
+}
+UNANNOUNCED = {"alias", "altnames", "group", "hairpin"}
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
+@pytest.mark.parametrize("field", CHANGES)
+def test_of_a_link_that_is_down_four_changes_come_with_its_next_one(host, monitor, field, up):
+    """The docstring of LinkMonitor lists them; each change of a link that is up comes at once."""
+    host.execute(Batch().add_bridge("br0", up=True))
+    bridge = host.get_link("br0").index
+    host.execute(Batch().add_veth("v0", "v1", master=bridge, up=up).set_link("v1", up=True))
+    index = host.get_link("v0").index
+    replay = Replay()
+    wait_for_carriers()
+    replay.heed(monitor.read())
+    before = getattr(replay.links[index], field)
+    assert support.run(["ip", "link", *CHANGES[field].split()]).returncode == 0
+    after = getattr(kernel_links()[index], field)
+    assert after != before
+    replay.heed(monitor.read())
+    announced = up or field not in UNANNOUNCED
+    assert getattr(replay.links[index], field) == (after if announced else before)
+    host.execute(Batch().set_link(index, mtu=1300))
+    replay.heed(monitor.read())
+    assert getattr(replay.links[index], field) == (1300 if field == "mtu" else after)
+
+
 def test_an_index_that_is_used_again_is_removed_and_added(host, monitor):
     host.execute(Batch().add_veth("v0", "v1", index=77, peer_index=78))
     monitor.read()
@@ -367,6 +425,7 @@ def test_two_monitors_hear_the_same(host):
     with LinkMonitor() as one, LinkMonitor() as two:
         assert one.read() == two.read()
         host.execute(Batch().add_veth("v0", "v1", up=True))
+        wait_for_carriers()
         first = one.read()
         assert first == two.read()
         assert len(first) >= 2
@@ -396,8 +455,8 @@ def test_events_that_a_loop_left_are_there_for_the_next(host, monitor):
 def test_ctrl_c_ends_the_wait(monitor):
     monitor.read()
     timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
+        timer.start()  # in here: it may come before the wait
         next(monitor)
     timer.join()
     assert monitor.read() == []
@@ -478,21 +537,26 @@ def test_async_iteration_gives_what_is_and_what_comes(host, monitor, new_loop):
 @LOOPS
 def test_other_tasks_run_while_one_waits(host, monitor, new_loop):
     async def main():
-        async def wait():
-            return [await anext_of(monitor) for _ in range(2)]
-
-        task = asyncio.ensure_future(wait())
+        monitor.read()
+        task = asyncio.ensure_future(anext_of(monitor))
+        await waits_at(monitor)
         for _ in range(50):
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
         assert not task.done()
         host.link_set_up("lo")
         return await task
 
-    assert [event.kind for event in run_on(new_loop, main())] == ["added", "changed"]
+    assert run_on(new_loop, main()).kind == "changed"
 
 
 async def anext_of(monitor):
     return await monitor.__aiter__().__anext__()
+
+
+async def waits_at(monitor, count=1):
+    """Returns once that many tasks wait at the monitor."""
+    while len(monitor._waiting) < count:
+        await asyncio.sleep(0)
 
 
 @LOOPS
@@ -504,7 +568,7 @@ def test_cancellation_leaves_no_reader_behind(host, monitor, new_loop):
         here = support.descriptors()
         for _ in range(3):
             task = asyncio.ensure_future(anext_of(monitor))
-            await asyncio.sleep(0.01)
+            await waits_at(monitor)
             assert support.descriptors() != here
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -525,7 +589,8 @@ def test_two_monitors_on_one_loop(host, new_loop):
             one.read()
             two.read()
             tasks = [asyncio.ensure_future(anext_of(monitor)) for monitor in (one, two)]
-            await asyncio.sleep(0.01)
+            await waits_at(one)
+            await waits_at(two)
             host.execute(Batch().add_veth("v0", "eth0", netns=blue))
             return [event.link.name for event in await asyncio.gather(*tasks)]
 
@@ -537,11 +602,96 @@ def test_two_tasks_on_one_monitor_share_its_events(host, monitor, new_loop):
     async def main():
         monitor.read()
         tasks = [asyncio.ensure_future(anext_of(monitor)) for _ in range(2)]
-        await asyncio.sleep(0.01)
+        await waits_at(monitor, 2)
         host.execute(Batch().add_veth("v0", "v1"))
         return sorted(event.link.name for event in await asyncio.gather(*tasks))
 
     assert run_on(new_loop, main()) == ["v0", "v1"]
+
+
+@contextlib.contextmanager
+def waiting_loop(new_loop, monitor):
+    """A loop that stands still while a task of its waits at the monitor; runs it on to its end."""
+    loop = new_loop()
+    count = len(monitor._waiting) + 1
+    task = loop.create_task(asyncio.wait_for(anext_of(monitor), 30))
+    loop.run_until_complete(waits_at(monitor, count))
+    try:
+        yield lambda: loop.run_until_complete(task)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+        loop.close()
+
+
+@LOOPS
+def test_events_that_one_loop_left_wake_another_loop(host, monitor, new_loop):
+    monitor.read()
+    with waiting_loop(new_loop, monitor) as other:
+        host.execute(Batch().add_bridge("br0").add_bridge("br1").add_bridge("br2"))
+        first = run_on(new_loop, anext_of(monitor))
+        assert monitor_names([first, other(), *monitor.read()]) == ["br0", "br1", "br2"]
+
+
+@LOOPS
+def test_events_that_a_thread_left_wake_each_loop(host, monitor, new_loop):
+    monitor.read()
+    with waiting_loop(new_loop, monitor) as one, waiting_loop(new_loop, monitor) as two:
+        host.execute(Batch().add_bridge("br0").add_bridge("br1").add_bridge("br2"))
+        assert monitor_names([next(monitor), one(), two()]) == ["br0", "br1", "br2"]
+
+
+@LOOPS
+def test_a_call_that_ended_in_its_middle_wakes_a_loop(host, monitor, new_loop, monkeypatch):
+    monitor.read()
+    receive = type(monitor._native).receive
+
+    def interrupted(self):
+        receive(self)
+        raise KeyboardInterrupt
+
+    with waiting_loop(new_loop, monitor) as other:
+        host.link_set_up("lo")
+        with monkeypatch.context() as patch:
+            patch.setattr(type(monitor._native), "receive", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                monitor.read()
+        assert other().link.up
+
+
+@LOOPS
+def test_every_event_reaches_one_of_two_loops_in_two_threads(host, monitor, new_loop):
+    """Each loop takes one event at a time and leaves the monitor in between."""
+    monitor.read()
+    found = []
+
+    async def take():
+        while len(found) < 200:
+            try:
+                found.append(await asyncio.wait_for(anext_of(monitor), 30))
+            except KernelError:
+                break
+        monitor.close()
+
+    def work():
+        run_on(new_loop, take())
+
+    def make():
+        with RtnetlinkSocket() as sock:
+            for number in range(0, 200, 4):
+                sock.execute(add_bridges(number, 4))
+
+    with NetworkNamespace.current() as here:
+        support.run_threads(work, work, lambda: within(here, make))
+    assert sorted(event.link.name for event in found) == sorted(f"br{n}" for n in range(200))
+
+
+def add_bridges(first, count):
+    batch = Batch()
+    for number in range(first, first + count):
+        batch.add_bridge(f"br{number}")
+    return batch
 
 
 @LOOPS
@@ -550,7 +700,7 @@ def test_close_ends_a_wait_on_a_loop(host, monitor, new_loop, elsewhere):
     async def main():
         monitor.read()
         task = asyncio.ensure_future(anext_of(monitor))
-        await asyncio.sleep(0.01)
+        await waits_at(monitor)
         if elsewhere:
             await asyncio.get_running_loop().run_in_executor(None, monitor.close)
         else:

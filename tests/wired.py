@@ -74,6 +74,23 @@ def quieten(netns: NetworkNamespace | None = None) -> None:
     write() if netns is None else netns.call(write)
 
 
+def wait_for_carriers(netns: NetworkNamespace | None = None) -> None:
+    """Waits until the kernel has announced the carrier of every veth, bridge and macvlan.
+
+    Its link watch worker does this some time after a link was made or has gone up: it sets the
+    operational state, notifies, and lets routes come or go. Until then two dumps may differ
+    although nothing was changed between them.
+    """
+
+    def is_announced(entry: dict[str, Any]) -> bool:
+        if entry.get("linkinfo", {}).get("info_kind") not in ("veth", "bridge", "macvlan"):
+            return True
+        state, has_carrier = entry["operstate"], "LOWER_UP" in entry["flags"]
+        return state == "UP" if has_carrier else state not in ("UP", "UNKNOWN")
+
+    support.wait_until(lambda: all(map(is_announced, ip("-details", "link", netns=netns))))
+
+
 def add_bridge(name: str = "br0", address: str = "10.0.0.1/24", mac: str | None = None) -> int:
     """A bridge that is up and has an address (a link-local one no link has): its index."""
     with RtnetlinkSocket() as host:
