@@ -482,9 +482,7 @@ def test_the_end_of_many_links_with_addresses_does_not_search_all_for_each(addre
     numbers = range(10, 310)
     for number in numbers:
         addressed.feed(notice(link_body(number, f"v{number}", kind="veth", peer=number ^ 1)))
-        addressed.feed(
-            notice(address_body(number, f"10.0.{number // 256}.{number % 256}"), NEWADDR)
-        )
+        addressed.feed(notice(address_body(number, "192.0.2.7"), NEWADDR))
     addressed.empty()
     addressed.state.known = Searched(addressed.state.known)
     Searched.searches = 0
@@ -502,9 +500,7 @@ def test_the_end_of_many_links_with_addresses_does_not_search_all_for_each(addre
 def test_a_dump_without_many_links_with_addresses_does_not_search_all_for_each(addressed):
     for number in range(10, 310):
         addressed.feed(notice(link_body(number, f"v{number}")))
-        addressed.feed(
-            notice(address_body(number, f"10.0.{number // 256}.{number % 256}"), NEWADDR)
-        )
+        addressed.feed(notice(address_body(number, "192.0.2.7"), NEWADDR))
     addressed.state.known = Searched(addressed.state.known)
     Searched.searches = 0
     addressed.feed(b"", missing=1)
