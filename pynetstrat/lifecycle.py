@@ -23,7 +23,7 @@ from .wiring import Wiring, add_note, execute_for, open_if_alive, undo, wanted_r
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .arguments import Netns
 
@@ -52,6 +52,20 @@ def set_up_networks(networks: Iterable[Network], *, netns: Netns) -> list[Networ
         KernelError: the kernel's refusal.
         Whatever a strategy of others raises.
     """
+    return set_up(networks, netns)
+
+
+def set_up(
+    networks: Iterable[Network],
+    netns: Netns,
+    finish: Callable[[list[Network]], None] | None = None,
+) -> list[Network]:
+    """Does what `set_up_networks` does, with a last step that can still fail.
+
+    Parameters:
+        networks, netns: as in `set_up_networks`.
+        finish: is called with the networks as they were made. If it raises, everything is undone.
+    """
     steps = _plan(networks)
     with _open(netns) as wiring:
         wiring.checked = [network for _, network in steps]
@@ -72,6 +86,8 @@ def set_up_networks(networks: Iterable[Network], *, netns: Netns) -> list[Networ
                 except KernelError as error:
                     _name_step(error, "initialize", strategy, network)
                     raise
+            if finish is not None:
+                finish([network for _, network in made])
         except BaseException as error:
             wiring.extend()
             for strategy, network in reversed(made):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import sys
 from dataclasses import fields
 
@@ -139,6 +141,81 @@ def test_all_of_them_are_set_up_or_none(call, container):
     assert 'interface "eth1": RTM_NEWROUTE: Network is unreachable' in complaint
     assert 'network "eth1" (veth)' in complaint
     assert complaint.count("\n") == 1
+    assert (wired.dumps(), wired.dumps(container)) == before
+
+
+# ---- output that can't be written ----
+
+
+@pytest.fixture
+def redirected(container, tmp_path):
+    """Sets up lo and a pair by a program, its output redirected by a shell: the finished shell."""
+    file = tmp_path / "networks.json"
+    file.write_text(json.dumps([{"type": "loopback"}, VETH]))
+    where = f"/proc/{os.getpid()}/fd/{container.fileno()}"
+
+    def run(redirection):
+        command = f"{sys.executable} -m pynetstrat network set-up {file} --netns {where}"
+        return support.run(["bash", "-o", "pipefail", "-c", f"{command} {redirection}"])
+
+    return run
+
+
+@pytest.fixture
+def full(tmp_path):
+    """A file in a file system that is full."""
+    where = tmp_path / "full"
+    where.mkdir()
+    support.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", str(where)])
+    try:
+        (where / "filler").write_bytes(b"x" * 4096)
+        yield where / "networks.json"
+    finally:
+        support.unmount(str(where))
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "words"),
+    [
+        (">/dev/full", 1, "No space left on device; the networks were undone"),
+        (">FULL", 1, "No space left on device; the networks were undone"),
+        ("1</dev/null", 1, "Bad file descriptor; the networks were undone"),
+        (">&-", 1, "standard output is closed, but set-up has to print the networks"),
+    ],
+)
+def test_networks_that_can_not_be_printed_are_undone(
+    redirected, container, full, redirection, status, words
+):
+    before = wired.dumps(), wired.dumps(container)
+    done = redirected(redirection.replace("FULL", str(full)))
+    assert (done.returncode, done.stdout) == (status, "")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert (wired.dumps(), wired.dumps(container)) == before
+
+
+def test_a_pipe_that_nobody_reads_undoes_the_networks(container, tmp_path, redirected):
+    before = wired.dumps(), wired.dumps(container)
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = redirected(f">/proc/{os.getpid()}/fd/{writing}")
+    os.close(writing)
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert "Broken pipe; the networks were undone" in done.stderr
+    assert (wired.dumps(), wired.dumps(container)) == before
+
+
+def test_ctrl_c_while_the_networks_are_printed_undoes_them(call, container, monkeypatch):
+    class Slow(io.StringIO):
+        def flush(self):
+            raise KeyboardInterrupt
+
+        def fileno(self):
+            raise OSError
+
+    before = wired.dumps(), wired.dumps(container)
+    monkeypatch.setattr(sys, "stdout", Slow())
+    assert call("set-up", [{"type": "loopback"}, VETH])[0] == 128 + signal.SIGINT
     assert (wired.dumps(), wired.dumps(container)) == before
 
 

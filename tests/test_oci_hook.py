@@ -11,7 +11,7 @@ import pytest
 import support
 import wired
 
-from pynetstrat import Batch, NetworkNamespace, RtnetlinkSocket, cli
+from pynetstrat import Batch, NetworkNamespace, NetworkStrategy, RtnetlinkSocket, cli, strategy
 
 ANNOTATION = "pynetstrat.networks"
 LOOPBACK = {"type": "loopback"}
@@ -191,6 +191,79 @@ def test_a_container_in_the_hooks_own_namespace_is_refused(refused, host):
         complaint = refused("createRuntime", state([network], os.getpid()))
         assert "no network namespace of its own" in complaint
     assert not links()["lo"].up
+
+
+# ---- the MTU ----
+
+
+@pytest.mark.parametrize("mtu", [68, 1280, 1499])
+def test_an_mtu_below_the_bridges_is_refused_and_the_bridge_keeps_its_addresses(
+    hook, refused, container, mtu
+):
+    with RtnetlinkSocket() as sock:
+        sock.execute(Batch().add_address(sock.get_link("br0").index, "fd00::1/64"))
+    before = wired.dumps()
+    complaint = refused("createRuntime", state([LOOPBACK, {**VETH, "mtu": mtu}], container[1]))
+    assert f"invalid mtu {mtu}: must be 0 or at least 1500, the MTU of bridge br0" in complaint
+    assert wired.dumps() == before
+    assert hook("createRuntime", state([LOOPBACK, {**VETH, "mtu": 1500}], container[1])) == (0, "")
+    assert links()["br0"].mtu == 1500
+
+
+# ---- tear-down needs no policy ----
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--bridge", "br1"], ["--allow", "loopback"], ["--allow", "macvlan", "--bridge", "br9"]],
+)
+def test_poststop_works_after_the_hooks_arguments_were_changed(hook, container, options):
+    before = set(links())
+    given = state([LOOPBACK, VETH], container[1])
+    assert hook("createRuntime", given) == (0, "")
+    assert hook("poststop", given, *options) == (0, "")
+    assert set(links()) == before
+
+
+def test_poststop_works_after_the_bridge_has_gone(hook, container):
+    given = state([LOOPBACK, VETH], container[1])
+    assert hook("createRuntime", given) == (0, "")
+    with RtnetlinkSocket() as sock:
+        sock.execute(Batch().delete_link("br0"))
+    assert hook("poststop", given) == (0, "")
+    assert owned("c1") == []
+
+
+def test_poststop_calls_no_strategy_of_another_package_that_is_not_allowed(
+    hook, refused, container, monkeypatch
+):
+    class Spy(NetworkStrategy):
+        def destroy(self, network, *, netns=None):
+            called.append(network.owner)
+
+    called: list[str] = []
+    monkeypatch.setitem(strategy.registry, "spy", Spy())
+    assert hook("createRuntime", state([VETH], container[1])) == (0, "")
+    given = state([VETH, {"type": "spy", "name": "eth1"}], 0)
+    assert 'invalid type "spy": this hook allows loopback, veth' in refused("poststop", given)
+    assert (called, owned("c1")) == ([], [])  # the others are torn down all the same
+    assert hook("poststop", given, "--allow", "spy") == (0, "")
+    assert called == ["c1"]
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"device": {"version": 1, "name": "d0", "index": 1}},
+        {"options": {"trust_container": True}},
+    ],
+)
+def test_an_annotation_holds_no_record_of_a_device_and_trusts_nobody(refused, container, wish):
+    device = {"type": "host-device", "host_interface_name": "d0", "name": "eth1", **wish}
+    options = ["--allow", "loopback", "--allow", "host-device"]
+    complaint = refused("createRuntime", state([LOOPBACK, device], container[1]), *options)
+    assert "an annotation must not contain" in complaint
+    assert "d0" in links()
 
 
 # ---- twice, and others ----

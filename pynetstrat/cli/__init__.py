@@ -8,8 +8,8 @@ is the command. The module has two functions:
                             pieces where it goes on; EndError (outcome.py) is for those that end in
                             another way
 
-What several commands share is in options.py, outcome.py, text.py, table.py and uncounted.py;
-readings.py and watch.py belong to stats, endpoint.py to exporter.
+What several commands share is in options.py, outcome.py, output.py, text.py, table.py and
+uncounted.py; readings.py and watch.py belong to stats, endpoint.py to exporter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import os
 import signal
 import sys
 from importlib import import_module
@@ -25,11 +24,11 @@ from importlib import import_module
 from .. import __version__
 from ..errors import NetstratError, escape
 from .outcome import EndError
+from .output import OutputError, discard, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TextIO
 
 COMMANDS = {
     "up": "bring an interface up",
@@ -120,18 +119,10 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 def _print(text: str) -> int:
     """Writes to standard output, and returns the exit status."""
-    if sys.stdout is None:
-        return 0
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names are bytes, and may fit no encoding
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        _discard(sys.stdout)
-        if isinstance(error, BrokenPipeError):  # the reader has had enough
-            return 128 + signal.SIGPIPE
-        return _fail(f"standard output: {error}")
+        write(text)
+    except OutputError as error:
+        return error.status if error.is_broken_pipe else _fail(str(error))
     return 0
 
 
@@ -148,10 +139,4 @@ def _complain(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
-        _discard(sys.stderr)
-
-
-def _discard(stream: TextIO) -> None:
-    """Sends what is still buffered to /dev/null: it must not fail once more at exit."""
-    with contextlib.suppress(OSError), open(os.devnull, "wb") as null:  # noqa: PTH123
-        os.dup2(null.fileno(), stream.fileno())
+        discard(sys.stderr)

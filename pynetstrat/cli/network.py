@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from .. import check_networks, set_up_networks, tear_down_networks
+from .. import check_networks, tear_down_networks
+from ..lifecycle import set_up
 from .configuration import networks_from_json, networks_to_json, read_standard_input
 from .options import add_namespace, namespace
 from .outcome import EndError
+from .output import OutputError, write
 from .text import printable
 
 TYPE_CHECKING = False
@@ -46,11 +49,31 @@ def run(options: argparse.Namespace) -> str:
     netns = namespace(options)
     assert netns is not None  # it is required
     if options.action == "set-up":
-        return networks_to_json(set_up_networks(networks, netns=netns)) + "\n"
+        _set_up(networks, netns)
+        return ""
     differences = check_networks(networks, netns=netns)
     if differences:
         raise EndError("", 1, "".join(f"{printable(line)}\n" for line in differences))
     return ""
+
+
+def _set_up(networks: list[Network], netns: str) -> None:
+    """Sets networks up and prints them; undoes all of it if they can't be printed.
+
+    The output says what was made, and tear-down may need it.
+    """
+    if sys.stdout is None:
+        raise EndError("standard output is closed, but set-up has to print the networks")
+
+    def print_networks(made: list[Network]) -> None:
+        write(networks_to_json(made) + "\n")
+
+    try:
+        set_up(networks, netns, print_networks)
+    except OutputError as error:
+        notes = getattr(error, "__notes__", ())
+        reason = "; ".join([str(error), *(notes or ["the networks were undone"])])
+        raise EndError(reason, error.status) from None
 
 
 def _read(file: str) -> list[Network]:

@@ -1,8 +1,9 @@
 """`pynetstrat oci-hook`: a hook of an OCI runtime, which wires a container by its annotation.
 
-Whoever writes annotations is not trusted (SECURITY.md): what they may ask for is what the arguments
-of this command allow, and unless that is more than loopback and veth an annotation names nothing of
-the host's but an allowed bridge.
+The author of an annotation is not trusted (SECURITY.md): the arguments of this command limit what
+an annotation can request. With the default, loopback and veth, it can name nothing of the host but
+an allowed bridge. Tearing down needs no such limit, since it deletes only what carries the
+container's id: it works after the arguments of the hook were changed.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import json
 import os
 from dataclasses import replace
 
-from .. import NetworkNamespace, set_up_networks, tear_down_networks
-from ..errors import InvalidNetworkError, NetstratError
+from .. import NetworkNamespace, RtnetlinkSocket, set_up_networks, tear_down_networks
+from ..errors import InterfaceNotFoundError, InvalidNetworkError, NetstratError, TeardownError
 from .configuration import networks_from_json, read_standard_input
 
 TYPE_CHECKING = False
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 ANNOTATION = "pynetstrat.networks"
 _DEFAULT_TYPES = ["loopback", "veth"]
+# Their `destroy` touches only what is proven to be the owner's.
+_TYPES_WITH_PROOF = ["loopback", "veth", "host-device"]
 _MOST = 64  # networks of a container
 
 _HELP = f"""\
@@ -67,17 +70,43 @@ def run(options: argparse.Namespace) -> str:
     asked = networks_from_json(annotation)
     if len(asked) > _MOST:
         raise InvalidNetworkError("networks", len(asked), f"at most {_MOST} are allowed")
+    if options.hook == "poststop":
+        _tear_down(asked, state["id"], allowed)
+        return ""
     networks = [_restrict(network, state["id"], allowed, options.bridge) for network in asked]
-    if options.hook == "createRuntime":
-        with NetworkNamespace.of_process(_pid(state)) as netns, NetworkNamespace.current() as own:
-            if netns.id == own.id:
-                raise StateError("the container has no network namespace of its own")
-            set_up_networks(networks, netns=netns)
-    else:
-        # The process, and the namespace with it, may be gone: what is marked as the container's is
-        # deleted, and nothing else.
-        tear_down_networks(networks)
+    _check_mtus(networks)
+    with NetworkNamespace.of_process(_pid(state)) as netns, NetworkNamespace.current() as own:
+        if netns.id == own.id:
+            raise StateError("the container has no network namespace of its own")
+        set_up_networks(networks, netns=netns)
     return ""
+
+
+def _tear_down(asked: list[Network], container: str, allowed: list[str]) -> None:
+    """Tears down what is the container's. The process, and the namespace with it, may be gone.
+
+    A strategy of another package is only called if it is still allowed: an annotation must not
+    choose which code runs.
+    """
+    networks, errors = [], []
+    for network in asked:
+        if network.type in _TYPES_WITH_PROOF or network.type in allowed:
+            networks.append(_owned_by(container, network))
+        else:
+            reason = f"this hook allows {', '.join(allowed)}: tear it down by hand"
+            errors.append(InvalidNetworkError("type", network.type, reason, network.name))
+    try:
+        tear_down_networks(networks)
+    except TeardownError as error:
+        raise TeardownError([*errors, *error.errors]) from None
+    if errors:
+        raise TeardownError(errors)
+
+
+def _owned_by(container: str, network: Network) -> Network:
+    """The network with the container as its owner, and without what only `create` can know."""
+    name = "" if network.type == "veth" else network.host_interface_name
+    return replace(network, owner=container, host_interface_name=name, device=None)
 
 
 def _read_state(text: bytes) -> dict[str, Any]:
@@ -123,4 +152,28 @@ def _restrict(
         raise refuse("bridge", "this hook makes no point-to-point links: name a bridge")
     if network.type == "veth" and network.host_interface_name:
         raise refuse("host_interface_name", "an annotation must not name the host's interfaces")
+    if network.device is not None:
+        raise refuse("device", "an annotation must not contain a device record")
+    if network.type == "host-device" and network.options:
+        raise refuse("options", "an annotation must not contain options of host-device")
     return replace(network, owner=container)
+
+
+def _check_mtus(networks: list[Network]) -> None:
+    """Raises InvalidNetworkError for an MTU below its bridge's, whose other ports would suffer.
+
+    A bridge takes the lowest MTU of its ports (br_mtu_auto_adjust, Linux net/bridge/br_if.c), and
+    loses its IPv6 addresses for good below 1280.
+    """
+    lower = [network for network in networks if network.bridge and network.mtu]
+    if not lower:
+        return
+    with RtnetlinkSocket() as host:
+        for network in lower:
+            try:
+                bridge = host.get_link(network.bridge)
+            except InterfaceNotFoundError:  # the strategy reports it
+                continue
+            if network.mtu < bridge.mtu:
+                reason = f"must be 0 or at least {bridge.mtu}, the MTU of bridge {network.bridge}"
+                raise InvalidNetworkError("mtu", network.mtu, reason, network.name)
