@@ -64,6 +64,7 @@ class ContainerCounters(Guarded):
         "_plan",
         "_spaces",
         "_stale",
+        "_strangers",
         "_try",
         "_unsure",
         "_went",
@@ -85,7 +86,9 @@ class ContainerCounters(Guarded):
         self._began = 1  # the first try whose dumps this reading may rely on
         self._plan: Plan | None = None
         self._unsure: set[Space] = set()  # their last dumps may not have had all of their links
-        self._pairs: dict[int, list[int]] | None = None  # indexes of other ends by nsid
+        # The peers' indexes of the host's veth pairs, by nsid. None: to be dumped again.
+        self._pairs: dict[int, list[int]] | None = None
+        self._strangers = 0  # how many were added by nsid alone: makes their identities
         native = Containers(netns, milliseconds)
         self._where = native.namespace
         self._guard(native)
@@ -304,6 +307,15 @@ class ContainerCounters(Guarded):
             self._plan = None
             space.ends = ends
 
+    def _list_pairs(self, native: Containers) -> dict[int, list[int]]:
+        pairs = self._pairs
+        if pairs is None:
+            pairs = {}
+            for nsid, index in native.dump_pairs():
+                pairs.setdefault(nsid, []).append(index)
+            self._pairs = pairs
+        return pairs
+
     def _find_hidden(self, native: Containers) -> None:
         """Adds the ends of pairs that a container's own dump did not have.
 
@@ -311,12 +323,7 @@ class ContainerCounters(Guarded):
         but the host's end of the pair says that it is there. What has no end here can be hidden so
         until it changes, and a pair's end while it goes from container to container.
         """
-        pairs = self._pairs
-        if pairs is None:
-            pairs = {}
-            for nsid, index in native.dump_pairs():
-                pairs.setdefault(nsid, []).append(index)
-            self._pairs = pairs
+        pairs = self._list_pairs(native)
         for space in list(self._unsure):
             ends = native.add_hidden(space.nsid, space.ends, pairs.get(space.nsid, []))
             if ends is None:
@@ -401,6 +408,97 @@ class ContainerCounters(Guarded):
             space.ends.pick(sources, table)
         self._went.clear()
         return plan, table
+
+
+class HostContainers(ContainerCounters):
+    """`ContainerCounters` as `HostCounters` uses it: also for namespaces known by nsid alone."""
+
+    __slots__ = ()
+
+    def rename(self, old: Hashable, new: Hashable) -> bool:
+        """Gives a container another key, with no message; False if `old` is unknown.
+
+        Until the kernel reports the end of a namespace it is counted without a gap: to discard and
+        add it again would take a path that may lead elsewhere by now.
+        """
+
+        def work(_: Containers, __: object) -> bool:
+            space = self._who.get(old)
+            if space is None:
+                return False
+            # No call between these statements, so no signal handler can run between them.
+            self._plan = None
+            self._who[new] = space
+            space.keys[new] = space.keys[old]
+            del self._who[old], space.keys[old]
+            return True
+
+        renamed: bool = self._turn(work, "rename")
+        return renamed
+
+    def strangers(self) -> list[int]:
+        """The nsids of namespaces that the host's veth pairs lead to and that are not counted."""
+
+        def work(native: Containers, _: object) -> list[int]:
+            return native.together(lambda: self._find_strangers(native))
+
+        nsids: list[int] = self._turn(work, "RTM_GETLINK")
+        return nsids
+
+    def _find_strangers(self, native: Containers) -> list[int]:
+        self._hear(native)
+        if self._stale:
+            # A container may have moved a peer away. The host's end gets no notification of that.
+            self._pairs = None
+        pairs = self._list_pairs(native)
+        return [nsid for nsid in pairs if nsid not in self._spaces]
+
+    def add_nsid(self, key: Hashable, nsid: int) -> bool:
+        """Adds the namespace that has this nsid, until it ends or is added by `add`.
+
+        Returns False if it has ended.
+
+        Raises:
+            PermissionDeniedError: CAP_NET_ADMIN over that namespace is missing.
+        """
+
+        def work(native: Containers, _: object) -> bool:
+            return native.together(lambda: self._add_nsid(native, key, nsid))
+
+        added: bool = self._turn(work, "RTM_GETLINK")
+        return added
+
+    def _add_nsid(self, native: Containers, key: Hashable, nsid: int) -> bool:
+        ends = native.dump_ends(nsid, None)
+        if ends is None:
+            return False
+        # Nothing but the kernel's report of its end tells it from the next one with this nsid. The
+        # third number stands in for the cookie: cookies are never negative.
+        self._strangers += 1
+        space = Space(nsid, (0, 0, -self._strangers), ends, self._try)
+        self._unsure.add(space)
+        # No call between these statements, so no signal handler can run between them.
+        self._plan = None
+        self._spaces[nsid] = space
+        space.keys[key] = None
+        self._who[key] = space
+        native.ended.hear()
+        self._heed_ended(native)
+        return key in self._who
+
+    def find_nsid(self, netns: Netns) -> int | None:
+        """The nsid of a namespace that is not counted; None if it has none, or has ended."""
+
+        def work(native: Containers, _: object) -> int | None:
+            try:
+                return native.get_nsid(netns)
+            except KernelError as error:
+                if error.errno in _SHORT:
+                    raise
+                return None
+
+        nsid: int | None = self._turn(work, "RTM_GETNSID")
+        return nsid
 
 
 def _identity(namespace: Namespace) -> tuple[int, int, int | None]:

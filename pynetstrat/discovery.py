@@ -5,55 +5,72 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from errno import EINVAL, ENOENT, ESRCH
+from errno import EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, ESRCH
 from io import FileIO
-from operator import itemgetter
 
 from ._native import netns as native
-from .containers import ContainerCounters
+from .containers import HostContainers
 from .errors import KernelError, NetstratError, PermissionDeniedError, escape
 from .guard import Guarded
 from .netns import NetworkNamespace
+from .rtnetlink import RtnetlinkSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from .arguments import Netns
     from .counters import ContainerTable, NetworkInterface
 
-    # What is known of namespaces, by their links: the container, the process that its id comes from
-    # ("": it has none), and all that were there to be looked at for one.
+    # What is known of namespaces, by what /proc/PID/ns/net reads (or by their label, where only the
+    # nsid is known): the container, the process that its label comes from ("" if from none), and
+    # the processes that were searched for one.
     Found = dict[str, tuple["Container", str, list[str]]]
 
 _OWN = "/proc/thread-self/ns/net"
 _CGROUP_SIZE = 65536  # what is read of a cgroup file: 16 lines with a path of 4,096 bytes
 _LOOKED_AT = 4  # processes of a namespace, for the id of a container: each takes 15 us
-_PATIENCE = 8  # refreshes from one attempt that was in vain to the next
+_PATIENCE = 8  # refreshes between two attempts at what failed before
+_SHORT = (EMFILE, ENFILE, ENOMEM)  # of descriptors or memory: says nothing about the file
 
-# A part of a cgroup's path that stands for a container. In order: Docker, containerd, CRI-O, Podman
-# and nerdctl with the systemd driver (the same without ".scope" is the cgroupfs driver of some);
-# containerd where it has one driver and kubelet the other; every runtime's bare id. The search
-# finds the outermost one, and none in libpod-conmon-ID.scope, which is the monitor's.
+# A component of a cgroup path that stands for a container of a runtime with ids. In order: Docker,
+# containerd, CRI-O, Podman (also below a unit of its own: UNIT.service/libpod-payload-ID) and
+# nerdctl with the systemd driver (without ".scope": the cgroupfs driver of some); containerd where
+# it has one driver and kubelet the other; every runtime's bare id. The search finds the outermost
+# one. The monitor's libpod-conmon-ID.scope does not match.
 _ID = re.compile(
-    rb"/(?:docker-|cri-containerd-|crio-|libpod-|nerdctl-|[^/\n]*:cri-containerd:)?"
+    rb"/(?:docker-|cri-containerd-|crio-|libpod-(?:payload-)?|nerdctl-|[^/\n]*:cri-containerd:)?"
     rb"([0-9a-f]{64})(?:\.scope)?(?=[/\n]|$)"
 )
+
+# The same of those that have names: LXC and Incus, and LXC before 4.0; machines of systemd-machined
+# (libvirt's too) and systemd-nspawn; the tasks of Nomad, UUID.TASK. The monitor's lxc.monitor.NAME
+# does not match.
+_NAME = re.compile(
+    rb"/(?:lxc\.payload\.([^/\n]+)|lxc(?:\.payload)?/([^/\n]+)"
+    rb"|machine-([^/\n]+)\.scope|systemd-nspawn@([^/\n]+)\.service"
+    rb"|([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(?!scope[/\n])[^/\n]+?)(?:\.scope)?)"
+    rb"(?=[/\n]|$)"
+)
+_UNIT_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")  # systemd-escape(1)
 
 _ENDED = (FileNotFoundError, ProcessLookupError)
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A network namespace that is not the host's own, and what to call it.
+    """A network namespace other than the host's, and what to call it.
 
     Attributes:
-        label: the container's id, the namespace's name, or its inode; see `discover`. Printable,
-            unprintable characters, and bytes that are not UTF-8, being escaped. Two containers can
-            have the same one.
-        netns: a path by which it can be opened: /run/netns/NAME or /proc/PID/ns/net.
-        inode: the namespace's.
+        label: the container's id or name, the namespace's name, its inode or its nsid; see
+            `discover`. Printable: unprintable characters, and bytes that are not UTF-8, are
+            escaped. Two containers can have the same label.
+        netns: a path by which it can be opened: /run/netns/NAME, /proc/PID/ns/net or
+            /proc/PID/task/TID/ns/net. Once nothing shows the namespace any more
+            (`Discovery.unseen`) it is the last path that did, which may lead elsewhere; "" if
+            nothing ever has.
+        inode: the namespace's; 0 if only its nsid or its name is known.
     """
 
     label: str
@@ -66,59 +83,102 @@ class Discovery:
     """What one pass over the host has found.
 
     Attributes:
-        containers: each namespace once.
-        hidden: the number of processes whose namespace may not be looked at. Those that /proc does
-            not list at all (hidepid=2) are not counted.
-        omitted: the number of namespaces that were left out since there are more than `limit`.
+        containers: each namespace once, those of `unseen` included.
+        hidden: the number of processes whose namespace may not be looked at. Processes that /proc
+            does not list at all (hidepid=2) are not counted.
+        omitted: the number of namespaces that were left out because of `limit`.
+        unseen: the namespaces that nothing in /proc or /run/netns shows: a veth pair of the host
+            leads there, or they were counted before and the kernel has not reported their end. A
+            descriptor or a mount elsewhere keeps them alive, or their processes are hidden.
     """
 
     containers: tuple[Container, ...]
     hidden: int
     omitted: int
+    unseen: tuple[Container, ...] = ()
 
 
 def discover(*, limit: int = 10_000) -> Discovery:
-    """Finds the network namespaces of this host: those with a name, and those of its processes.
+    """Finds the network namespaces of this host: by name, by process, and by the host's veth pairs.
 
-    The calling thread's own is left out. A namespace is labelled with the id of a container of
-    Docker, containerd, CRI-O or Podman where the cgroup of one of its processes has one; otherwise
-    with its name in /run/netns, the first in alphabetical order; otherwise with its inode.
+    The calling thread's own is left out. The label of a namespace is the first of:
 
-    Of several ids in a cgroup's path the outermost one counts: what a container makes below its own
-    cgroup is the container's. The four processes with the lowest pids are looked at in that order;
-    in a pod the first is, as a rule, that of the sandbox.
+    - the id of a container of Docker, containerd, CRI-O or Podman in the cgroup of one of its
+      processes, the outermost of several: what a container makes below its own cgroup is its own;
+    - its name in /run/netns, the first in alphabetical order;
+    - the name of a container of LXC, Incus, systemd-machined or Nomad in the cgroup of one of its
+      processes;
+    - its inode;
+    - "nsid:N", where only a veth pair shows it: N is the id by which the host's namespace knows it.
+
+    The four processes with the lowest pids are searched in that order; in a pod the first is, as a
+    rule, that of the sandbox. Of a process whose main thread has ended the other threads count.
 
     A label is for people to read: namespaces can share one, and a user who may make cgroups outside
-    of containers can choose one. The inode is one namespace's as long as that lives.
+    of containers can choose one. An inode belongs to one namespace while that lives.
 
     Parameters:
-        limit: how many namespaces to find; names come before processes, and low pids first.
+        limit: how many namespaces to find: first names, then processes by pid, then pairs.
 
     Raises:
         ValueError: the limit is negative.
-        KernelError: there is no /proc in which the caller itself can be seen, or something can't
-            be read.
+        PermissionDeniedError: /run/netns cannot be listed.
+        KernelError: /proc does not show the caller, or something cannot be read.
     """
-    return _look(None, _check(limit), {}, lambda _inode: True)[0]
+    scan, found = _look(None, _check(limit), {}, lambda _inode: True)
+    if scan.trouble is not None:
+        raise scan.trouble
+    containers = [*(container for container, *_ in found.values()), *scan.refused]
+    unseen: list[Container] = []
+    omitted = len(scan.omitted)
+    if not omitted:
+        nsids = _strangers(containers)
+        unseen = [_stranger(nsid) for nsid in nsids[: limit - len(containers)]]
+        omitted = len(nsids) - len(unseen)
+    return Discovery((*containers, *unseen), scan.hidden, omitted, tuple(unseen))
+
+
+def _strangers(containers: Iterable[Container]) -> list[int]:
+    """The nsids of the namespaces that the caller's veth pairs lead to, but for these."""
+    with RtnetlinkSocket() as host:
+        pairs = (link for link in host.dump_links().values() if link.kind == "veth")
+        nsids = {link.link_nsid for link in pairs} - {None}
+        for container in containers if nsids else ():
+            try:
+                nsids.discard(host.get_nsid(container.netns))
+            except KernelError as error:
+                if error.errno in _SHORT:
+                    raise
+        return sorted(nsid for nsid in nsids if nsid is not None)
+
+
+def _stranger(nsid: int) -> Container:
+    """A namespace of which only the nsid is known."""
+    return Container(f"nsid:{nsid}", "", 0)
 
 
 class HostCounters(Guarded):
     """The counters of every container of this host: `ContainerCounters` in step with `discover`.
 
+    A container is counted until the kernel reports the end of its namespace, whatever becomes of
+    the process or the name that it was found by. A namespace that nothing shows but a veth pair of
+    the host is counted by its nsid (`Discovery.unseen`).
+
     To see and count all of them takes root, or CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_NET_ADMIN;
-    what is missing without is in `refresh().hidden` and in `refused`. Without CAP_NET_BROADCAST
+    `refresh().hidden` and `refused` say what is missing without them. Without CAP_NET_BROADCAST
     each reading asks every container for its links.
 
-    It is safe to share among threads, which take turns; a forked child must open one of its own.
-    A context manager.
+    Safe to share among threads, which take turns; a forked child must open one of its own. A
+    context manager.
 
     Parameters:
         netns: the host's namespace, as for `ContainerCounters`; it is never a container itself.
-        limit: as for `discover`; what is counted already has precedence.
+        limit: as for `discover`; containers that are counted already have precedence.
         timeout: seconds, as for `ContainerCounters`.
 
     Attributes:
-        refused: what the last refresh found but can't count, and why. Where permission is denied
+        refused: what the last refresh found but cannot count, and why: containers, names in
+            /run/netns that may not be looked at, and /run/netns itself. Where permission is denied
             the attempt is repeated at every eighth refresh, otherwise at each.
 
     Raises: as `ContainerCounters`, and ValueError for a negative limit.
@@ -135,22 +195,22 @@ class HostCounters(Guarded):
         self.refused: dict[Container, NetstratError] = {}
         with NetworkNamespace.current() if netns is None else NetworkNamespace.open(netns) as host:
             self._own = _link(host.id[1])
-            # To enter the caller's own, which is not needed, would take a capability.
+            # Entering the caller's own namespace takes a capability, and is not needed.
             where = None if netns is None else host
-            self._guard(ContainerCounters(netns=where, timeout=timeout))
+            self._guard(HostContainers(netns=where, timeout=timeout))
 
     def __repr__(self) -> str:
         return f"<HostCounters of {len(getattr(self, '_known', ()))} containers: {self._state()}>"
 
     def refresh(self) -> Discovery:
-        """Looks for containers: takes in what appeared, lets go of what vanished.
+        """Adds new containers, and drops those whose namespaces have ended.
 
-        A container keeps its label as long as the process that it came from is one of the four
-        that `discover` looks at. Where none of them had an id, they are looked at again when there
-        are others, and at every eighth refresh. One whose label or path changes is another
-        `Container` from then on.
+        A container keeps its label as long as the process that the label comes from lives in its
+        namespace. A namespace without an id is searched for one again when its first processes
+        change, and at every eighth refresh. A container whose label or path changes is another
+        `Container` from then on, and goes on being counted.
 
-        Raises: as `discover`.
+        Raises: as `discover`; a /run/netns that cannot be listed is in `refused` instead.
         """
         discovery: Discovery = self._turn(self._refresh, "refresh")
         return discovery
@@ -161,7 +221,7 @@ class HostCounters(Guarded):
         Raises: as that.
         """
 
-        def work(counters: ContainerCounters, _: object) -> dict[Any, dict[str, NetworkInterface]]:
+        def work(counters: HostContainers, _: object) -> dict[Any, dict[str, NetworkInterface]]:
             return counters.read()
 
         read: dict[Container, dict[str, NetworkInterface]] = self._turn(work, "RTM_GETSTATS")
@@ -173,7 +233,7 @@ class HostCounters(Guarded):
         Raises: as `read`.
         """
 
-        def work(counters: ContainerCounters, _: object) -> ContainerTable:
+        def work(counters: HostContainers, _: object) -> ContainerTable:
             return counters.read_columns()
 
         table: ContainerTable = self._turn(work, "RTM_GETSTATS")
@@ -181,45 +241,69 @@ class HostCounters(Guarded):
 
     # ---- within a turn ----
 
-    def _refresh(self, counters: ContainerCounters, _: object) -> Discovery:
+    def _refresh(self, counters: HostContainers, _: object) -> Discovery:
         self._refreshes += 1
-        # What has ended goes first, and all that is known of it: its inode is another's before
-        # long. What ends from here on is absent from readings, and goes at the next refresh.
-        gone: list[Any] = counters.gone()
-        for ended in gone:
-            self._known.pop(_link(ended.inode), None)
-            counters.discard(ended)
-        discovery, found = _look(self._own, self._limit, self._known, self._is_due)
-        for link, (container, *_) in list(self._known.items()):
-            if link not in found or found[link][0] != container:
-                counters.discard(container)
-                del self._known[link]
-        refused = {}
+        self._drop_ended(counters)
+        scan, found = _look(self._own, self._limit, self._known, self._is_due)
+        # Before what was found is compared with what is known: the kernel reports the end of a
+        # namespace before it gives its inode to another one. What ends from here on is absent from
+        # readings, and goes at the next refresh.
+        self._drop_ended(counters)
+        refused: dict[Container, NetstratError] = dict(scan.refused)
+        if scan.trouble is not None:
+            folder = Container(native.RUN_NETNS, native.RUN_NETNS, 0)
+            refused[folder] = scan.trouble
         for link, (container, pid, pids) in found.items():
-            if link in self._known:
+            if self._keep(counters, link, container):
                 self._known[link] = container, pid, pids
                 continue
             error = self._add(counters, link, container, pid)
             if error is not None:
                 refused[container] = error
+        self._drop_ended(counters)  # what was known by its nsid alone, and is shown now
+        shown = [*(container for container, *_ in found.values()), *scan.refused]
+        unseen = [self._known[link][0] for link in self._known if link not in found]
+        omitted = len(scan.omitted)
+        if not omitted:
+            taken = self._limit - len(shown) - len(unseen)
+            strangers, omitted = self._add_strangers(counters, refused, taken)
+            unseen += strangers
         self.refused = refused
-        return discovery
+        return Discovery((*shown, *unseen), scan.hidden, omitted, tuple(unseen))
+
+    def _drop_ended(self, counters: HostContainers) -> None:
+        gone: list[Any] = counters.gone()
+        for ended in gone:
+            link = _link(ended.inode) if ended.inode else ended.label
+            if link in self._known and self._known[link][0] == ended:
+                del self._known[link]
+            counters.discard(ended)
+
+    def _keep(self, counters: HostContainers, link: str, container: Container) -> bool:
+        """Goes on counting a container that is known, also under another label or path."""
+        known = self._known.get(link)
+        if known is None:
+            return False
+        if known[0] == container:
+            return True
+        counters.discard(container)  # which an interrupted refresh may have left
+        return counters.rename(known[0], container)
 
     def _add(
-        self, counters: ContainerCounters, link: str, container: Container, pid: str
+        self, counters: HostContainers, link: str, container: Container, pid: str
     ) -> NetstratError | None:
-        """Takes a container in, unless it has ended since it was found; why that can't be done."""
+        """Adds a container, unless it has ended since it was found; or returns why it cannot."""
         before = self.refused.get(container)
         if isinstance(before, PermissionDeniedError) and not self._is_due(container.inode):
             return before
         try:
             with NetworkNamespace.open(container.netns) as namespace:
-                # While it is open its inode is nobody else's: a process with this link is in it.
+                # While it is open its inode is not used again: a process with this link is in it.
                 if namespace.id[1] != container.inode:
                     return None
-                if pid and _identify(pid, link) != container.label:
+                if pid and container.label not in _identify(pid, link):
                     return None
-                counters.discard(container)  # which a refresh that was interrupted may have left
+                counters.discard(container)  # which an interrupted refresh may have left
                 self._known[link] = container, pid, []
                 counters.add(container, namespace)
         except BaseException as error:
@@ -228,13 +312,44 @@ class HostCounters(Guarded):
             if not isinstance(error, KernelError):
                 raise
             error.filename = container.netns  # also where its descriptor was what failed
-            # Of a name that is being deleted the file is left for a moment.
+            # The file of a name that is being deleted is left for a moment.
             ended = error.errno in (ENOENT, ESRCH) or not _is_netns(container.netns)
             return None if ended else error
         return None
 
+    def _add_strangers(
+        self, counters: HostContainers, refused: dict[Container, NetstratError], room: int
+    ) -> tuple[list[Container], int]:
+        """Adds what only the host's veth pairs lead to; returns it, and how many were left out."""
+        nsids = counters.strangers()
+        if nsids:
+            shown = {counters.find_nsid(container.netns) for container in refused}
+            nsids = [nsid for nsid in nsids if nsid not in shown]
+        added = []
+        for nsid in nsids[: max(room, 0)]:
+            container = _stranger(nsid)
+            before = self.refused.get(container)
+            if isinstance(before, PermissionDeniedError) and not self._is_due(nsid):
+                refused[container] = before
+                continue
+            try:
+                counters.discard(container)  # which an interrupted refresh may have left
+                self._known[container.label] = container, "", []
+                if counters.add_nsid(container, nsid):
+                    added.append(container)
+                    continue
+            except BaseException as error:
+                self._known.pop(container.label, None)
+                counters.discard(container)
+                if not isinstance(error, KernelError):
+                    raise
+                refused[container] = error
+            else:
+                del self._known[container.label]
+        return added, len(nsids[max(room, 0) :])
+
     def _is_due(self, inode: int) -> bool:
-        """Whether to try again what was in vain before; not all of them at once."""
+        """Whether to try again what failed before; not all of them at once."""
         return (self._refreshes + inode) % _PATIENCE == 0
 
 
@@ -249,15 +364,15 @@ def _check(limit: int) -> int:
 
 def _look(
     own: str | None, limit: int, known: Found, is_due: Callable[[int], bool]
-) -> tuple[Discovery, Found]:
+) -> tuple[_Pass, Found]:
     """One pass over the names and the processes.
 
     Parameters:
-        own: the link of the host's namespace; None: the calling thread's.
+        own: the link of the host's namespace. None: the calling thread's.
         limit: how many namespaces to find.
         known: what was found by an earlier pass and lives.
-        is_due: whether to look once more for the id of a namespace, by its inode, in which the same
-            processes had none before: one may have been put into a container's cgroup since.
+        is_due: whether to search once more for the id of a namespace, by its inode, in which the
+            same processes had none before: one may have been put into a container's cgroup since.
     """
     try:
         here = os.stat(_OWN)  # noqa: PTH116  # no file system path
@@ -265,25 +380,36 @@ def _look(
         hint = "/proc must be mounted, and be of a pid namespace that the caller is in"
         raise KernelError(error.errno or 0, "stat", hint=hint, filename=_OWN) from None
     scan = _Pass(own or _link(here.st_ino), limit, known)
+    scan.find_names(here.st_dev)
     try:
-        scan.find_names(here.st_dev)
         scan.find_processes()
-        found = {link: scan.describe(link, is_due) for link in scan.spaces}
+        return scan, {link: scan.describe(link, is_due) for link in scan.spaces}
     except OSError as error:
-        kind = PermissionDeniedError if isinstance(error, PermissionError) else KernelError
-        raise kind(error.errno or 0, "read", filename=error.filename) from None
-    containers = tuple(container for container, *_ in found.values())
-    return Discovery(containers, scan.hidden, len(scan.omitted)), found
+        raise _failure(error, "read") from None
+
+
+def _failure(error: OSError, operation: str, hint: str = "") -> KernelError:
+    kind = PermissionDeniedError if isinstance(error, PermissionError) else KernelError
+    return kind(error.errno or 0, operation, hint=hint, filename=error.filename)
 
 
 class _Space:
-    """A namespace in the course of a pass: its name, or "", and its first processes."""
+    """A namespace in the course of a pass.
 
-    __slots__ = ("name", "pids")
+    Attributes:
+        name: its name in /run/netns, or "".
+        pids: its first processes, as paths below /proc: PID, or PID/task/TID where the main thread
+            has ended.
+        source: the process that its label came from in an earlier pass, in the same form, once it
+            has been met again; before that "".
+    """
+
+    __slots__ = ("name", "pids", "source")
 
     def __init__(self) -> None:
         self.name = ""
         self.pids: list[str] = []
+        self.source = ""
 
 
 class _Pass:
@@ -296,6 +422,8 @@ class _Pass:
         spaces: the namespaces, by their links.
         omitted: the links of those beyond the limit.
         hidden: the number of processes whose namespace may not be looked at.
+        refused: the names that may not be looked at, and why.
+        trouble: why the names could not be listed, or None.
     """
 
     def __init__(self, own: str, limit: int, known: Found) -> None:
@@ -305,25 +433,44 @@ class _Pass:
         self.spaces: dict[str, _Space] = {}
         self.omitted: set[str] = set()
         self.hidden = 0
+        self.refused: dict[Container, NetstratError] = {}
+        self.trouble: KernelError | None = None
 
     def find_names(self, device: int) -> None:
         """Takes in what lies in /run/netns and is of that device, which is nsfs."""
         try:
-            entries = os.scandir(native.RUN_NETNS)
-        except FileNotFoundError:  # nobody has given a name yet
+            with os.scandir(native.RUN_NETNS) as entries:
+                for entry in entries:
+                    self._find_name(entry, device)
+        except FileNotFoundError:  # no name was ever given
             return
-        with entries:
-            for entry in entries:
-                try:
-                    status = entry.stat()
-                except OSError:  # deleted meanwhile, or a symbolic link that leads nowhere
-                    continue
-                link = _link(status.st_ino)
-                if status.st_dev != device or not (link in self._known or _is_netns(entry.path)):
-                    continue
-                space = self._space(link)
-                if space is not None:
-                    space.name = min(space.name or entry.name, entry.name)
+        except OSError as error:
+            hint = ""
+            if isinstance(error, PermissionError):
+                hint = (
+                    f"the mode of {native.RUN_NETNS} must be 755, or it takes CAP_DAC_READ_SEARCH"
+                )
+            failure = _failure(error, "read", hint)
+            if error.errno in _SHORT:
+                raise failure from None
+            self.trouble = failure
+
+    def _find_name(self, entry: os.DirEntry[str], device: int) -> None:
+        try:
+            status = entry.stat()
+        except PermissionError as error:  # the folder may be listed, but not searched
+            hint = f"the mode of {native.RUN_NETNS} must be 755, or it takes CAP_DAC_READ_SEARCH"
+            container = Container(_shown(entry.name), entry.path, 0)
+            self.refused[container] = _failure(error, "stat", hint)
+            return
+        except OSError:  # deleted meanwhile, or a symbolic link that leads nowhere
+            return
+        link = _link(status.st_ino)
+        if status.st_dev != device or not (link in self._known or _is_netns(entry.path)):
+            return
+        space = self._space(link)
+        if space is not None:
+            space.name = min(space.name or entry.name, entry.name)
 
     def find_processes(self) -> None:
         """Takes in the namespaces of all processes."""
@@ -332,16 +479,45 @@ class _Pass:
             try:
                 link = os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115
             except _ENDED:
+                self._find_threads(pid)
                 continue
             except PermissionError:  # which is also the answer at the moment of a process's end
                 self.hidden += os.path.exists(f"/proc/{pid}")  # noqa: PTH110
                 continue
-            space = self._space(link)
-            if space is not None and len(space.pids) < _LOOKED_AT:
-                space.pids.append(pid)
+            self._meet(pid, link)
+        self._find_left_behind()
+
+    def _find_threads(self, pid: str) -> None:
+        """Takes in the namespaces of a process whose main thread has ended, if others go on."""
+        for thread, link in _threads(pid):
+            self._meet(thread, link)
+
+    def _find_left_behind(self) -> None:
+        """Looks for known namespaces in the threads of processes that were in them.
+
+        The main thread may have entered another namespace while a thread stayed. To look at every
+        thread of every process would take too long.
+        """
+        for link in [link for link in self._known if link not in self.spaces]:
+            _, _, path = self._known[link][0].netns.partition("/proc/")
+            for thread, where in _threads(path.partition("/")[0]) if path else ():
+                if where == link:
+                    self._meet(thread, link)
+
+    def _meet(self, process: str, link: str) -> None:
+        """Takes in the namespace of a process, or of a thread."""
+        space = self._space(link)
+        if space is None:
+            return
+        is_first = not space.pids or _pid(space.pids[-1]) != _pid(process)  # of its threads here
+        if is_first and len(space.pids) < _LOOKED_AT:
+            space.pids.append(process)
+        known = self._known.get(link)
+        if known is not None and not space.source and _pid(known[1]) == _pid(process):
+            space.source = process
 
     def _space(self, link: str) -> _Space | None:
-        """That of a link; None: it is the host's own, or one too many."""
+        """That of a link. None: it is the host's own, or one too many."""
         space = self.spaces.get(link)
         if space is None and link != self._own:
             if link not in self._known:
@@ -357,21 +533,54 @@ class _Pass:
     ) -> tuple[Container, str, list[str]]:
         """What is to be known of a namespace that was found."""
         space, inode = self.spaces[link], int(link[5:-1])
-        container, pid, pids = self._known.get(link, (None, "", []))
-        if container is not None and pid in space.pids:
+        container, _, pids = self._known.get(link, (None, "", []))
+        label, pid = "", space.source
+        if container is not None and pid:
             label = container.label
-        elif container is not None and not pid and pids == space.pids and not is_due(inode):
-            label = ""
-        else:
-            ids = ((_identify(pid, link), pid) for pid in space.pids)
-            label, pid = next(filter(itemgetter(0), ids), ("", ""))
+        elif container is None or _pid(self._known[link][1]) or pids != space.pids or is_due(inode):
+            label, pid = self._find_label(link)
+        label = label or (_shown(space.name) if space.name else str(inode))
         if space.name:
-            # Different names never come out alike.
-            label = label or escape(space.name.replace("\\", "\\\\"))
             path = f"{native.RUN_NETNS}/{space.name}"
         else:
             path = f"/proc/{pid or space.pids[0]}/ns/net"
-        return Container(label or str(inode), path, inode), pid, space.pids
+        return Container(label, path, inode), pid, space.pids
+
+    def _find_label(self, link: str) -> tuple[str, str]:
+        """An id or name that a process has by its cgroup, and the process; "" if none has one."""
+        space = self.spaces[link]
+        by_name = "", ""
+        for pid in space.pids:
+            identifier, name = _identify(pid, link)
+            if identifier:
+                return identifier, pid
+            if name and not by_name[0]:
+                by_name = name, pid
+        return ("", "") if space.name else by_name
+
+
+def _pid(process: str) -> str:
+    """The process of PID or PID/task/TID."""
+    return process.partition("/")[0]
+
+
+def _threads(pid: str) -> Iterator[tuple[str, str]]:
+    """The threads of a process that are in a namespace: PID/task/TID, and the link of each."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208  # names alone
+    except (*_ENDED, PermissionError):
+        return
+    for thread in threads:
+        try:
+            link = os.readlink(f"/proc/{pid}/task/{thread}/ns/net")  # noqa: PTH115
+        except (*_ENDED, PermissionError):
+            continue
+        yield f"{pid}/task/{thread}", link
+
+
+def _shown(name: str) -> str:
+    """A name as a label: printable, and different for different names."""
+    return escape(name.replace("\\", "\\\\"))
 
 
 def _link(inode: int) -> str:
@@ -379,18 +588,30 @@ def _link(inode: int) -> str:
     return f"net:[{inode}]"
 
 
-def _identify(pid: str, link: str) -> str:
-    """The id of the container that a process of a namespace is in; "": none, or it has ended."""
+def _identify(process: str, link: str) -> tuple[str, str]:
+    """The id and the name of the container that a process of a namespace is in, by its cgroup.
+
+    Each is "" if the cgroup's path has none, both are if the process has ended.
+    """
     try:
-        with FileIO(f"/proc/{pid}/cgroup") as file:
-            if os.readlink(f"/proc/{pid}/ns/net") != link:  # noqa: PTH115
-                return ""
-            # An open file is of one process for ever. That it can be read still means that the
-            # pid, and so the link, was not another's in between.
-            found = _ID.search(file.read(_CGROUP_SIZE) or b"")
+        with FileIO(f"/proc/{process}/cgroup") as file:
+            if os.readlink(f"/proc/{process}/ns/net") != link:  # noqa: PTH115
+                return "", ""
+            # An open file belongs to one process for good. That it can still be read means that
+            # the pid, and so the link, was not another's in between.
+            text = file.read(_CGROUP_SIZE) or b""
     except (*_ENDED, PermissionError):
-        return ""
-    return found[1].decode() if found else ""
+        return "", ""
+    found = _ID.search(text)
+    if found:
+        return found[1].decode(), ""
+    found = _NAME.search(text)
+    if not found:
+        return "", ""
+    name = found[found.lastindex or 0]
+    if found[3] or found[4]:  # of a unit
+        name = _UNIT_ESCAPE.sub(lambda digits: bytes([int(digits[1], 16)]), name)
+    return "", _shown(os.fsdecode(name))
 
 
 def _is_netns(path: str) -> bool:

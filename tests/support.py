@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pynetstrat import NetworkInterface, RtnetlinkSocket
+from pynetstrat import NetworkInterface, NetworkNamespace, RtnetlinkSocket
 from pynetstrat.cli import sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -251,6 +251,17 @@ def end_namespace(descriptor: int) -> None:
         os.close(descriptor)
         while struct.unpack_from("=H", watch.recv(4096), 4)[0] != RTM_DELNSID:
             pass
+
+
+def delete_namespace(name: str) -> None:
+    """Deletes the name of a namespace that nothing else holds, and waits until it has ended.
+
+    The caller's namespace must have an id for it.
+    """
+    with NetworkNamespace.open(name) as opened:
+        descriptor = os.dup(opened.fileno())
+    NetworkNamespace.delete(name)
+    end_namespace(descriptor)
 
 
 @contextlib.contextmanager

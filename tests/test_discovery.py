@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 import support
-from support import Links, inside, seen, wire
+from support import Links, inside, seen, wait_until, wire
 
 import pynetstrat
 from pynetstrat import (
@@ -28,16 +28,19 @@ from pynetstrat import (
     KernelError,
     NetworkNamespace,
     PermissionDeniedError,
+    RtnetlinkSocket,
     discover,
     discovery,
 )
 from pynetstrat.cli import sandbox
+from pynetstrat.containers import HostContainers
 
 NewNamespace = Callable[[], int]
 
 MS_BIND = 0x1000  # linux/mount.h
 CAP_SYS_PTRACE = 19
 ID, OTHER = "0123456789abcdef" * 4, "fedcba9876543210" * 4
+ALLOCATION = "0a1b2c3d-0123-4567-89ab-0123456789ab"
 
 
 def inode(netns: int) -> int:
@@ -59,7 +62,7 @@ def named(name: str) -> str:
 
 
 @contextlib.contextmanager
-def in_cgroup(pid: int, lines: str, folder: Path) -> Iterator[None]:
+def in_cgroup(pid: int | str, lines: str, folder: Path) -> Iterator[None]:
     """The process is, as far as /proc/PID/cgroup shows it, in these cgroups."""
     shown = folder / f"cgroup-{time.monotonic_ns()}"
     shown.write_text(lines)
@@ -312,6 +315,29 @@ LABELS = [
         f"libpod-{ID}.scope/container\n",
         ID,
     ),
+    (f"0::/system.slice/web.service/libpod-payload-{ID}\n", ID),
+    (
+        f"0::/user.slice/user-1000.slice/user@1000.service/app.slice/web.service/libpod-payload-{ID}\n",
+        ID,
+    ),
+    (f"12:pids:/system.slice/web.service/libpod-payload-{ID}\n0::/\n", ID),
+    # those that have names: LXC and Incus, systemd-machined, systemd-nspawn, libvirt, Nomad
+    ("0::/lxc.payload.web\n", "web"),
+    ("0::/lxc.payload.web/init.scope\n", "web"),
+    ("0::/lxc.payload.project_web-1/system.slice/ssh.service\n", "project_web-1"),
+    ("12:pids:/lxc.payload.web\n0::/\n", "web"),
+    ("4:memory:/lxc/web\n", "web"),
+    ("4:memory:/lxc.payload/web/user.slice\n", "web"),
+    ("0::/machine.slice/machine-web.scope\n", "web"),
+    ("0::/machine.slice/machine-web\\x2d1.scope/payload/init.scope\n", "web-1"),
+    ("0::/machine.slice/machine-lxc\\x2d1234\\x2dweb.scope/libvirt\n", "lxc-1234-web"),
+    ("0::/machine.slice/systemd-nspawn@web\\x2d1.service/payload\n", "web-1"),
+    (f"0::/nomad.slice/share.slice/{ALLOCATION}.web.scope\n", f"{ALLOCATION}.web"),
+    (f"0::/nomad.slice/reserve.slice/{ALLOCATION}.web.v2.scope\n", f"{ALLOCATION}.web.v2"),
+    (f"4:memory:/nomad/share/{ALLOCATION}.web\n", f"{ALLOCATION}.web"),
+    ("0::/lxc.payload.\x1b[31mred\n", "\\x1b[31mred"),
+    ("0::/lxc.payload.a\\x2db\n", "a\\\\x2db"),  # no unit: nothing is escaped in it
+    (f"0::/lxc.payload.web/docker/{ID}\n", ID),  # an id before a name
     # seen from within a cgroup namespace
     (f"0::/../docker-{ID}.scope\n", ID),
     (f"0::/../{ID}\n", ID),
@@ -326,6 +352,12 @@ LABELS = [
     # monitors, and what only looks like an id
     (f"0::/machine.slice/libpod-conmon-{ID}.scope\n", None),
     (f"0::/kubepods.slice/crio-conmon-{ID}.scope\n", None),
+    ("0::/lxc.monitor.web\n", None),
+    ("0::/lxc.pivot\n", None),
+    ("0::/machine.slice\n", None),
+    ("0::/machine.slice/web.scope\n", None),
+    (f"0::/nomad.slice/share.slice/{ALLOCATION}.scope\n", None),
+    (f"0::/system.slice/web.service/libpod-payload-{ID[1:]}\n", None),
     (f"0::/docker/{ID[1:]}\n", None),
     (f"0::/docker/{ID}0\n", None),
     (f"0::/docker/{ID.upper()}\n", None),
@@ -340,7 +372,7 @@ LABELS = [
 
 
 @pytest.mark.parametrize(("lines", "expected"), LABELS)
-def test_the_outermost_container_id_of_a_cgroup_is_the_label(
+def test_the_id_or_the_name_of_a_container_in_its_cgroup_is_the_label(
     new_namespace, tmp_path, only, lines, expected
 ):
     netns = new_namespace()
@@ -378,6 +410,13 @@ def test_a_container_with_a_named_namespace_has_its_id_and_that_path(run, tmp_pa
         assert label(space.fileno()) == "cni-1"
         stack.enter_context(in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path))
         assert found(space.fileno()) == [Container(ID, "/run/netns/cni-1", space.id[1])]
+
+
+def test_a_name_in_run_netns_comes_before_that_of_a_cgroup(run, tmp_path):
+    with NetworkNamespace.create("blue") as space, contextlib.ExitStack() as stack:
+        process = stack.enter_context(support.process_inside(space.fileno()))
+        stack.enter_context(in_cgroup(process.pid, "0::/lxc.payload.web\n", tmp_path))
+        assert label(space.fileno()) == "blue"
 
 
 def test_of_the_containers_of_a_pod_that_of_the_lowest_pid_counts(new_namespace, tmp_path):
@@ -510,10 +549,11 @@ def test_containers_that_appear_are_counted_and_those_that_vanish_are_not(net, h
             assert host.read() == expected
             assert host.refresh().containers == (first, second)
             assert host.read() == expected
-        assert host.refresh().containers == (first,)
-        assert host.read() == {first: {"eth0": seen("eth0", 3)}}
+    wait_until(lambda: host.refresh().containers == (first,))
+    assert host.read() == {first: {"eth0": seen("eth0", 3)}}
     NetworkNamespace.delete("blue")
-    assert (host.refresh().containers, host.read(), host.refused) == ((), {}, {})
+    wait_until(lambda: not host.refresh().containers)
+    assert (host.read(), host.refused) == ({}, {})
 
 
 def test_a_container_that_is_known_is_not_looked_at_again(host, only, tmp_path, new_namespace):
@@ -600,6 +640,389 @@ def test_a_label_stays_as_long_as_the_process_that_it_came_from(
         assert [container.label for container in host.refresh().containers] == [OTHER]
 
 
+@pytest.mark.parametrize(("cgroup", "expected"), [(f"docker/{ID}", ID), ("lxc.payload.web", "web")])
+def test_a_label_stays_whatever_processes_with_lower_pids_appear(
+    net, host, only, tmp_path, new_namespace, cgroup, expected
+):
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    with contextlib.ExitStack() as stack:
+        pids = [stack.enter_context(support.process_inside(netns)).pid for _ in range(6)]
+        *lower, sandbox_pid = sorted(pids)
+        stack.enter_context(in_cgroup(sandbox_pid, f"0::/{cgroup}\n", tmp_path))
+        for pid in lower:
+            stack.enter_context(in_cgroup(pid, f"0::/docker/{OTHER}\n", tmp_path))
+        only(sandbox_pid)
+        (before,) = host.refresh().containers
+        assert before == Container(expected, f"/proc/{sandbox_pid}/ns/net", inode(netns))
+        only(*lower, sandbox_pid)
+        for _ in range(10):
+            assert host.refresh().containers == (before,)
+            assert host.read() == {before: {"eth0": seen("eth0", 3)}}
+        assert label(netns) == OTHER  # what one who looks for the first time finds
+
+
+def test_a_container_whose_path_changes_goes_on_being_counted(
+    net, host, only, new_namespace, monkeypatch
+):
+    """Its path is another one's key, but nothing is opened, and so nothing can fail."""
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    with contextlib.ExitStack() as stack:
+        one, other = (stack.enter_context(support.process_inside(netns)).pid for _ in range(2))
+        only(one)
+        host.refresh()
+        only(other)
+        monkeypatch.setattr(NetworkNamespace, "open", None)
+        (container,) = host.refresh().containers
+        assert container == Container(str(inode(netns)), f"/proc/{other}/ns/net", inode(netns))
+        assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+
+
+# ---- what nothing shows ----
+
+# A worker thread goes on in the namespace. The main thread ends, or enters another one, when told.
+WORKER = """
+import ctypes, sys, threading, time
+libc = ctypes.CDLL(None)
+started = threading.Event()
+
+def work():
+    started.set()
+    time.sleep(600)
+
+threading.Thread(target=work).start()
+started.wait()
+print("ready", flush=True)
+if sys.stdin.readline() == "exit\\n":
+    libc.pthread_exit(None)
+assert libc.unshare(0x40000000) == 0  # CLONE_NEWNET
+time.sleep(600)
+"""
+
+
+class Worker:
+    """A process whose worker thread stays in a namespace."""
+
+    def __init__(self, netns: int) -> None:
+        self.inode = inode(netns)
+        command = [sys.executable, "-c", WORKER]
+        with inside(netns):
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        self.pid = self.process.pid
+        assert self.process.stdout.readline() == "ready\n"
+
+    def leave(self, how: str) -> None:
+        """Has the main thread "exit", or "unshare" its network."""
+        self.process.stdin.write(f"{how}\n")
+        self.process.stdin.flush()
+        wait_until(self._has_left)
+
+    def _has_left(self) -> bool:
+        try:
+            return Path(f"/proc/{self.pid}/ns/net").stat().st_ino != self.inode
+        except FileNotFoundError:
+            return True
+
+
+@pytest.fixture
+def worker(net: Links, new_namespace: NewNamespace) -> Iterator[Worker]:
+    """With the pair v0 and pattern(3) of traffic."""
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    made = Worker(netns)
+    try:
+        yield made
+    finally:
+        made.process.kill()
+        made.process.communicate()
+
+
+@pytest.mark.parametrize("how", ["exit", "unshare"])
+def test_a_container_stays_under_its_label_when_its_main_thread_leaves(
+    worker, host, only, tmp_path, how
+):
+    only(worker.pid)
+    with in_cgroup(worker.pid, f"0::/docker/{ID}\n", tmp_path):
+        assert [container.label for container in host.refresh().containers] == [ID]
+        worker.leave(how)
+        for _ in range(10):
+            found_ = host.refresh()
+            container = next(c for c in found_.containers if c.inode == worker.inode)
+            assert container.label == ID
+            assert found_.unseen == ()
+            assert host.read()[container] == {"eth0": seen("eth0", 3)}
+        assert container.netns.startswith(f"/proc/{worker.pid}/task/")
+        with NetworkNamespace.open(container.netns) as opened:
+            assert opened.id[1] == worker.inode
+
+
+def test_a_process_whose_main_thread_has_ended_shows_its_namespace(worker, host, only, tmp_path):
+    worker.leave("exit")
+    only(worker.pid)
+    (container,) = host.refresh().containers
+    assert (container.label, container.inode) == (str(worker.inode), worker.inode)
+    assert discover().containers == (container,)
+    assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+    thread = container.netns.split("/")[-3]
+    with in_cgroup(f"{worker.pid}/task/{thread}", f"0::/docker/{ID}\n", tmp_path):
+        assert [container.label for container in discover().containers] == [ID]
+
+
+def test_a_thread_of_a_process_that_was_never_seen_there_is_counted_by_its_nsid(worker, host, only):
+    """To look at every thread of every process would take too long."""
+    worker.leave("unshare")
+    only(worker.pid)
+    (unseen,) = host.refresh().unseen
+    assert unseen.label.startswith("nsid:")
+    assert host.read()[unseen] == {"eth0": seen("eth0", 3)}
+
+
+def test_a_container_that_only_a_descriptor_holds_is_counted_until_it_ends(net, host, only):
+    netns = support.new_namespace()
+    wire(net, netns, "v0", 3)
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        (container,) = host.refresh().containers
+    only()
+    for _ in range(10):
+        support.send_frames("v0", 1, 100)
+        assert host.refresh() == pynetstrat.Discovery((container,), 0, 0, (container,))
+        assert host.read()[container]["eth0"].rx_bytes > 0
+    assert host.read()[container]["eth0"].rx_packets == seen("eth0", 3).rx_packets + 10
+    support.end_namespace(netns)
+    assert host.refresh() == pynetstrat.Discovery((), 0, 0)
+    assert host.read() == {}
+
+
+def test_a_container_without_a_pair_that_only_a_descriptor_holds_is_counted(net, host, only):
+    """So nothing on the host leads there."""
+    netns = support.new_namespace()
+    with inside(netns), Links() as there:
+        support.add_patterned(there, 3)
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        (container,) = host.refresh().containers
+    only()
+    assert host.refresh().unseen == (container,)
+    assert host.read()[container]["v3"] == support.view("v3", 3)
+    support.end_namespace(netns)
+    assert (host.refresh().containers, host.read()) == ((), {})
+
+
+def test_a_namespace_that_nothing_shows_is_counted_by_its_nsid(net, host, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    with RtnetlinkSocket() as rtnetlink:
+        nsid = rtnetlink.get_nsid(netns)
+    expected = Container(f"nsid:{nsid}", "", 0)
+    for _ in range(3):
+        assert host.refresh() == pynetstrat.Discovery((expected,), 0, 0, (expected,))
+        assert host.read() == {expected: {"eth0": seen("eth0", 3)}}
+    assert discover() == pynetstrat.Discovery((expected,), 0, 0, (expected,))
+    assert host.refused == {}
+
+
+def test_a_namespace_that_is_shown_later_is_counted_once(net, host, only, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    assert host.refresh().containers[0].inode == 0
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        (container,) = host.refresh().containers
+        assert container.inode == inode(netns)
+        assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+        assert discover() == pynetstrat.Discovery((container,), 0, 0)
+
+
+def test_an_interface_that_root_of_a_container_hides_in_a_namespace_of_its_own_is_counted(
+    net, host, only, new_namespace
+):
+    """In a mount namespace of its own the name is one that only the container sees."""
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        (container,) = host.refresh().containers
+        assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+        hidden = support.new_namespace()
+        with inside(netns), Links() as there:
+            there.move("eth0", hidden)
+        (unseen,) = host.refresh().unseen
+        read = host.read()
+        assert read[container] == {}
+        assert read[unseen]["eth0"].rx_bytes == seen("eth0", 3).rx_bytes
+        further = support.new_namespace()  # and on, once the first one is known
+        with inside(hidden), Links() as there:
+            there.move("eth0", further)
+        host.refresh()
+        rows = [row for interfaces in host.read().values() for row in interfaces.values()]
+        assert [row.rx_bytes for row in rows] == [seen("eth0", 3).rx_bytes]
+        os.close(further)
+        support.end_namespace(hidden)
+        wait_until(lambda: host.refresh().containers == (container,))
+
+
+def test_the_next_namespace_with_an_nsid_is_not_taken_for_the_one_that_ended(net, host):
+    first = support.new_namespace()
+    wire(net, first, "v0", 3)
+    (unseen,) = host.refresh().unseen
+    support.end_namespace(first)
+    second = support.new_namespace()
+    wire(net, second, "v1", 4)
+    host.refresh()
+    assert host.read() == {unseen: {"eth0": seen("eth0", 4)}}  # the id is given anew
+    os.close(second)
+
+
+def test_what_is_hidden_is_counted_by_its_nsid(net, host, only, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    with inside(netns):
+        command = [sys.executable, "-c", SECRETIVE]
+        secretive = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with secretive:
+        assert secretive.stdout.readline() == "ready\n"
+        only(secretive.pid)
+        with support.without(CAP_SYS_PTRACE):
+            found_ = host.refresh()
+            assert found_.hidden == len(found_.unseen) == 1
+            assert host.read() == {found_.unseen[0]: {"eth0": seen("eth0", 3)}}
+        secretive.kill()
+
+
+def test_what_nothing_shows_is_refused_where_it_may_not_be_read(net, host, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    with support.without(support.CAP_NET_ADMIN):
+        for _ in range(3):
+            found_ = host.refresh()
+            ((refused, error),) = host.refused.items()
+            assert refused.label.startswith("nsid:")
+            assert isinstance(error, PermissionDeniedError)
+            assert (found_.containers, host.read()) == ((), {})
+    for _ in range(8):
+        host.refresh()
+    assert (host.refused, list(host.read())) == ({}, [refused])
+
+
+def test_what_is_refused_is_not_taken_for_unseen(net, host, only, new_namespace):
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        with support.without(support.CAP_SYS_ADMIN):
+            found_ = host.refresh()
+            assert (found_.unseen, list(host.refused)) == ((), list(found_.containers))
+
+
+def test_what_nothing_shows_counts_for_the_limit(net, run, only, new_namespace):
+    only()
+    for number in range(3):
+        wire(net, new_namespace(), f"v{number}", number)
+    with HostCounters(limit=2) as counters:
+        for found_ in (counters.refresh(), counters.refresh(), discover(limit=2)):
+            assert (len(found_.unseen), found_.omitted) == (2, 1)
+        assert len(counters.read()) == 2
+
+
+def test_a_refresh_that_is_interrupted_while_it_adds_what_nothing_shows_is_made_good(
+    net, host, new_namespace, monkeypatch
+):
+    wire(net, new_namespace(), "v0", 3)
+    add = HostContainers.add_nsid
+
+    def interrupt(self: HostContainers, key: Container, nsid: int) -> bool:
+        add(self, key, nsid)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HostContainers, "add_nsid", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            host.refresh()
+    assert host.read() == {}
+    (unseen,) = host.refresh().unseen
+    assert host.read() == {unseen: {"eth0": seen("eth0", 3)}}
+
+
+# ---- names that may not be looked at ----
+
+
+def test_names_that_may_not_be_looked_at_are_refused_and_the_others_are_counted(
+    net, host, only, new_namespace
+):
+    """As with mode 744: the names can be listed, but not looked at."""
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    with NetworkNamespace.create("blue") as blue, support.process_inside(netns) as process:
+        wire(net, blue.fileno(), "v1", 4)
+        only(process.pid)
+        with without_access(0o400):
+            found_ = host.refresh()
+            ((refused, error),) = host.refused.items()
+            assert refused == Container("blue", "/run/netns/blue", 0)
+            assert isinstance(error, PermissionDeniedError)
+            assert (error.errno, error.filename) == (EACCES, "/run/netns/blue")
+            assert "mode of /run/netns must be 755" in str(error)
+            assert refused in found_.containers and refused in discover().containers
+            read = {container.label: rows for container, rows in host.read().items()}
+            assert read.pop(str(inode(netns))) == {"eth0": seen("eth0", 3)}
+            assert list(read.values()) == [{"eth0": seen("eth0", 4)}]  # by its nsid
+        host.refresh()
+        assert host.refused == {}
+        assert sorted(container.label for container in host.read()) == [str(inode(netns)), "blue"]
+
+
+def test_where_the_names_may_not_be_listed_the_processes_are_counted(
+    net, host, only, new_namespace
+):
+    """As with mode 700."""
+    netns = new_namespace()
+    wire(net, netns, "v0", 3)
+    with NetworkNamespace.create("blue"), support.process_inside(netns) as process:
+        only(process.pid)
+        with without_access(0):
+            (container,) = host.refresh().containers
+            assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+            ((refused, error),) = host.refused.items()
+            assert refused == Container("/run/netns", "/run/netns", 0)
+            assert isinstance(error, PermissionDeniedError)
+            assert "mode of /run/netns must be 755" in str(error)
+        assert "blue" in [container.label for container in host.refresh().containers]
+        assert host.refused == {}
+
+
+def test_a_file_in_the_place_of_the_names_does_not_keep_the_others_from_being_counted(
+    host, only, new_namespace
+):
+    netns = new_namespace()
+    Path("/run/netns").touch()
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        host.refresh()
+        assert [error.errno for error in host.refused.values()] == [ENOTDIR]
+        assert [container.inode for container in host.read()] == [inode(netns)]
+    Path("/run/netns").unlink()
+
+
+@contextlib.contextmanager
+def without_access(mode: int) -> Iterator[None]:
+    """/run/netns with this mode, for a caller who has no capability to get around it.
+
+    The caller owns the folder: what others would find with mode 744 or 700, is 400 or 0 here.
+    """
+    folder = Path("/run/netns")
+    before = folder.stat().st_mode
+    folder.chmod(mode)
+    try:
+        with support.without(support.CAP_DAC_OVERRIDE, support.CAP_DAC_READ_SEARCH):
+            yield
+    finally:
+        folder.chmod(before)
+
+
 def give_name(name: str, netns: int) -> None:
     Path(named(name)).touch()
     support.mount(f"/proc/self/fd/{netns}", Path(named(name)), None, MS_BIND)
@@ -640,7 +1063,7 @@ def test_a_namespace_with_the_name_and_the_inode_of_one_that_ended_is_another(ne
     (container,) = host.refresh().containers
     assert container == Container("blue", "/run/netns/blue", one_inode)
     assert host.read() == {container: {"eth0": seen("eth0", 3)}}
-    delete_and_wait("blue")
+    support.delete_namespace("blue")
     with NetworkNamespace.create("blue") as blue:
         wire(net, blue.fileno(), "v1", 4, "eth1")
         assert host.read() == {}
@@ -648,16 +1071,8 @@ def test_a_namespace_with_the_name_and_the_inode_of_one_that_ended_is_another(ne
         assert host.read() == {container: {"eth1": seen("eth1", 4)}}
 
 
-def delete_and_wait(name: str) -> None:
-    """Deletes the name of a namespace that nothing else holds, and waits until it has ended."""
-    with NetworkNamespace.open(name) as opened:
-        descriptor = os.dup(opened.fileno())
-    NetworkNamespace.delete(name)
-    support.end_namespace(descriptor)
-
-
 def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
-    """Has something happen after the next look at the host, before what it found is taken in."""
+    """Has something happen after the next pass over the host, before its finds are added."""
     look = discovery._look
 
     def look_and_act(*arguments: object) -> object:
@@ -669,7 +1084,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     monkeypatch.setattr(discovery, "_look", look_and_act)
 
 
-def test_an_inode_that_is_used_again_within_a_refresh_is_put_right_by_the_next(
+def test_an_inode_that_is_used_again_within_a_refresh_is_another_namespaces(
     net, host, one_inode, monkeypatch
 ):
     with NetworkNamespace.create("blue") as blue:
@@ -677,14 +1092,12 @@ def test_an_inode_that_is_used_again_within_a_refresh_is_put_right_by_the_next(
     host.refresh()
 
     def act() -> None:
-        delete_and_wait("blue")
+        support.delete_namespace("blue")
         with NetworkNamespace.create("blue") as blue:
             wire(net, blue.fileno(), "v1", 4, "eth1")
 
     meanwhile(monkeypatch, act)
     (container,) = host.refresh().containers
-    assert host.read() == {}
-    assert host.refresh().containers == (container,)
     assert host.read() == {container: {"eth1": seen("eth1", 4)}}
 
 
@@ -698,7 +1111,8 @@ def test_an_inode_that_another_name_has_by_now_is_put_right_at_once(
 
     def gone(self: ContainerCounters) -> list[object]:
         ended = original(self)
-        delete_and_wait("blue")
+        monkeypatch.setattr(ContainerCounters, "gone", original)
+        support.delete_namespace("blue")
         with NetworkNamespace.create("red") as red:
             wire(net, red.fileno(), "v1", 4, "eth1")
         return ended
@@ -707,7 +1121,6 @@ def test_an_inode_that_another_name_has_by_now_is_put_right_at_once(
     (container,) = host.refresh().containers
     assert (before.label, container.label) == ("blue", "red")
     assert host.read() == {container: {"eth1": seen("eth1", 4)}}
-    monkeypatch.undo()
 
 
 def test_a_path_that_leads_elsewhere_by_now_is_not_taken_in(net, host, monkeypatch):
@@ -721,10 +1134,13 @@ def test_a_path_that_leads_elsewhere_by_now_is_not_taken_in(net, host, monkeypat
 
     meanwhile(monkeypatch, act)
     host.refresh()
-    assert (host.read(), host.refused) == ({}, {})
-    host.refresh()
+    assert not any(container.label == "blue" for container in host.read())
+    (unseen,) = host.refresh().unseen  # which had the name before
     expected = Container("blue", "/run/netns/blue", other.id[1])
-    assert host.read() == {expected: {"eth0": seen("eth0", 4)}}
+    assert host.read() == {
+        expected: {"eth0": seen("eth0", 4)},
+        unseen: {"eth0": seen("eth0", 3)},
+    }
     blue.close()
     other.close()
 
@@ -740,7 +1156,7 @@ def test_a_pid_that_is_another_containers_by_now_does_not_give_its_label(
         again = in_cgroup(process.pid, f"0::/docker/{OTHER}\n", tmp_path)
         meanwhile(monkeypatch, lambda: stack.enter_context(again))
         host.refresh()
-        assert (host.read(), host.refused) == ({}, {})
+        assert not any(container.label in (ID, OTHER) for container in host.read())
         host.refresh()
         expected = Container(OTHER, f"/proc/{process.pid}/ns/net", inode(netns))
         assert host.read() == {expected: {"eth0": seen("eth0", 3)}}
@@ -838,16 +1254,15 @@ def test_a_refresh_that_is_interrupted_is_made_good_by_the_next(host, monkeypatc
 
 def test_at_the_limit_what_is_counted_already_stays(net, run, only):
     only()
-    with HostCounters(limit=2) as counters, contextlib.ExitStack() as stack:
+    with HostCounters(limit=2) as counters:
         for name in ("b", "c"):
-            stack.enter_context(NetworkNamespace.create(name))
+            NetworkNamespace.create(name).close()
         kept = set(counters.refresh().containers)
-        stack.enter_context(NetworkNamespace.create("a"))
+        NetworkNamespace.create("a").close()
         pass_ = counters.refresh()
         assert (set(pass_.containers), pass_.omitted) == (kept, 1)
-        NetworkNamespace.delete("b")
+        support.delete_namespace("b")
         counters.refresh()
-        counters.refresh()  # the place is free once its end is known
         assert sorted(container.label for container in counters.read()) == ["a", "c"]
 
 

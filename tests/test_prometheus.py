@@ -201,7 +201,7 @@ def test_the_series_of_a_container_that_ended_go_away(collector, host, make):
     make("test-a", 1).close()
     make("test-b", 2)
     assert set(scrape(collector)[0]) == {("test-a", "eth0"), ("test-b", "eth0")}
-    NetworkNamespace.delete("test-a")
+    support.delete_namespace("test-a")
     rows, values = scrape(collector)
     assert rows == {("test-b", "eth0"): seen("eth0", 2)}
     assert values["pynetstrat_containers"] == 1

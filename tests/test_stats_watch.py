@@ -311,7 +311,7 @@ def test_a_container_has_rates_from_its_second_sample_on(net, run, sample):
         support.send_frames("h0", *support.pattern(5))
         assert gains(of(take(), "blue"), "eth0") == support.seen("eth0", 5)
         assert gains(of(take(), "blue"), "eth0") == NetworkInterface("eth0")
-    NetworkNamespace.delete("blue")
+    support.delete_namespace("blue")
     assert of(take(), "blue")["interfaces"] == []
 
 
@@ -339,7 +339,7 @@ def test_another_container_of_the_same_name_begins_anew(net, run, sample):
             support.send_frames("v3", *support.pattern(number))
         assert gains(of(take(), "blue"), "v3") is None
         assert gains(of(take(), "blue"), "v3") == NetworkInterface("v3")
-        NetworkNamespace.delete("blue")
+        support.delete_namespace("blue")
 
 
 def test_what_may_not_be_counted_is_reported_once_in_one_line(net, blue, begin, capsys):
