@@ -42,7 +42,8 @@ enum hint {
     LINK_DOWN,
     ADDRESS_THERE,
     ROUTE_THERE,
-    NAME_TAKEN
+    NAME_TAKEN,
+    NO_THREAD
 };
 
 /* One behind the other, each with its NUL: an array of pointers would need relocating, and so be
@@ -115,7 +116,10 @@ static const char hints[] =
     /* ROUTE_THERE */
     "there is a route to that destination with that metric already\0"
     /* NAME_TAKEN */
-    "that name, or that index, is taken";
+    "that name, or that index, is taken\0"
+    /* NO_THREAD */
+    "the kernel allows no new thread after unshare(CLONE_NEWPID), or after setns() to a pid "
+    "namespace: call this before, or in a child after fork()";
 
 static const char *hint_text(uint8_t hint)
 {
@@ -204,6 +208,7 @@ static const struct row table[] = {
     {NETSTRAT_STEP_FSMOUNT, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
     {NETSTRAT_STEP_FSMOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, MOUNT_ADMIN},
 
+    {NETSTRAT_STEP_PTHREAD_CREATE, 0, EINVAL, NETSTRAT_KIND_OTHER, NO_THREAD},
     {NETSTRAT_STEP_UNSHARE, 0, EPERM, NETSTRAT_KIND_PERMISSION, NEW_NETNS_ADMIN},
     {NETSTRAT_STEP_MKDIR, 0, EPERM, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
     {NETSTRAT_STEP_MKDIR, 0, EACCES, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},

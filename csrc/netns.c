@@ -8,13 +8,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <link.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef CLONE_NEWNET
@@ -54,30 +58,80 @@ static void *do_work(void *argument)
     return NULL;
 }
 
-/* Starts the visit's thread on the CPU of the caller, who is about to wait for it. The kernel would
- * start it on another one, behind whatever runs there: on a busy machine a container then takes
- * twice as long to wire. Without the right to say so the kernel has its way. */
+/* What the helper thread needs of its stack, thread-local storage apart. The default follows
+ * RLIMIT_STACK: megabytes, which mlockall() would fault in and RLIMIT_AS might refuse. */
+enum { STACK_SIZE = 64 * 1024 };
+
+/* Adds the size of one object's thread-local storage. */
+static int add_tls_size(struct dl_phdr_info *object, size_t size, void *total)
+{
+    size_t header;
+
+    (void)size;
+    for (header = 0; header < object->dlpi_phnum; header++)
+        if (object->dlpi_phdr[header].p_type == PT_TLS)
+            *(size_t *)total += object->dlpi_phdr[header].p_memsz +
+                                object->dlpi_phdr[header].p_align;
+    return 0;
+}
+
+/* The size of the helper thread's stack. glibc takes the thread-local storage of the program and
+ * its libraries from it. */
+static size_t stack_size(void)
+{
+    size_t minimum = STACK_SIZE, tls = 0;
+
+#ifdef PTHREAD_STACK_MIN /* a call of sysconf() since glibc 2.34 */
+    if (PTHREAD_STACK_MIN > STACK_SIZE)
+        minimum = (size_t)PTHREAD_STACK_MIN;
+#endif
+    (void)dl_iterate_phdr(add_tls_size, &tls);
+    return minimum + tls / 4096 * 4096;
+}
+
+/*
+ * Starts the visit's thread, with a small stack, on the CPU of the caller, which is about to wait
+ * for it. The kernel would choose another CPU, where the thread may have to wait for whatever runs
+ * there. Where one of the two attributes is refused the thread starts without any.
+ */
 static int start_thread(pthread_t *thread, struct visit *visit)
 {
-#ifdef __GLIBC__
-    const int cpu = sched_getcpu();
     pthread_attr_t attributes;
+    int failed = pthread_attr_init(&attributes);
 
-    if (cpu >= 0 && pthread_attr_init(&attributes) == 0) {
-        cpu_set_t here;
-        int failed;
+    if (!failed) {
+        failed = pthread_attr_setstacksize(&attributes, stack_size());
+#ifdef __GLIBC__
+        const int cpu = sched_getcpu();
 
-        CPU_ZERO(&here);
-        CPU_SET((size_t)cpu, &here);
-        failed = pthread_attr_setaffinity_np(&attributes, sizeof here, &here);
+        if (!failed && cpu >= 0) {
+            cpu_set_t here;
+
+            CPU_ZERO(&here);
+            CPU_SET((size_t)cpu, &here);
+            failed = pthread_attr_setaffinity_np(&attributes, sizeof here, &here);
+        }
+#endif
         if (!failed)
             failed = pthread_create(thread, &attributes, do_work, visit);
         (void)pthread_attr_destroy(&attributes);
-        if (!failed || failed == EAGAIN) /* EAGAIN: there is no thread to be had */
+        if (!failed || failed == EAGAIN) /* EAGAIN: no resources for another thread */
             return failed;
     }
-#endif
     return pthread_create(thread, NULL, do_work, visit);
+}
+
+/* Whether the children of this thread belong to another pid namespace than the thread itself. */
+static int has_other_pid_namespace(void)
+{
+    static const char children[] = "/proc/thread-self/ns/pid_for_children"; /* Linux 4.12 */
+    struct stat own, theirs;
+
+    if (stat("/proc/thread-self/ns/pid", &own) < 0)
+        return 0;
+    if (stat(children, &theirs) == 0)
+        return own.st_ino != theirs.st_ino;
+    return errno == ENOENT && lstat(children, &theirs) == 0; /* without a first process yet */
 }
 
 /* Does the visit's work in a thread of its own. */
@@ -101,6 +155,8 @@ static int make_visit(struct visit *visit, struct netstrat_error *error)
     (void)pthread_setcancelstate(cancel, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 
+    if (failed == EAGAIN && has_other_pid_namespace())
+        failed = EINVAL; /* the kernel's answer, which musl reports as EAGAIN */
     if (failed)
         return netstrat_fail(error, -failed, NETSTRAT_STEP_PTHREAD_CREATE);
     if (visit->code < 0 && error)
@@ -193,26 +249,67 @@ int netstrat_netns_cookie(const struct netstrat_socket *sock, uint64_t *cookie,
 
 /* ---- names ---- */
 
-/* Makes the directory where it is missing, and a mount of its own that spreads to other mount
- * namespaces: a name that is given or deleted in one of them then is in all, as `ip netns` has
- * it. */
-static int prepare_directory(const char *directory, struct netstrat_error *error)
+enum {
+    LOCK_TRIES = 5000, /* of a millisecond each */
+    PATH_SIZE = 40
+};
+
+/*
+ * Locks the directory as iproute2 does. Returns a descriptor to close, or -errno. Any user who can
+ * open the directory can keep the lock, so after five seconds the caller goes on without it.
+ */
+static int lock_directory(const char *directory)
 {
-    if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_MKDIR);
-    if (mount("", directory, "none", MS_SHARED | MS_REC, NULL) == 0)
-        return 0;
-    /* EINVAL: it is not a mount yet. */
-    if (errno != EINVAL || mount(directory, directory, "none", MS_BIND | MS_REC, NULL) < 0 ||
-        mount("", directory, "none", MS_SHARED | MS_REC, NULL) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_MOUNT);
-    return 0;
+    const struct timespec pause = {0, 1000000};
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), tries;
+
+    if (fd < 0)
+        return -errno;
+    for (tries = 0; tries < LOCK_TRIES; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 || (errno != EWOULDBLOCK && errno != EINTR))
+            break;
+        (void)nanosleep(&pause, NULL);
+    }
+    return fd;
 }
 
-/* The path by which this process reaches one of its descriptors. */
-static void descriptor_path(int fd, char path[32])
+/* Makes the directory a shared mount. -EINVAL: it is not a mount. */
+static int share_directory(const char *directory)
 {
-    static const char prefix[] = "/proc/self/fd/";
+    return mount("", directory, "none", MS_SHARED | MS_REC, NULL) < 0 ? -errno : 0;
+}
+
+/*
+ * Makes the directory if it is missing, and a shared mount of it, as `ip netns` does: a name that
+ * is made or deleted in one mount namespace is then made or deleted in the others. Each bind mount
+ * onto itself doubles the mounts where the parent is shared, so the directory is locked meanwhile.
+ */
+static int prepare_directory(const char *directory, struct netstrat_error *error)
+{
+    int lock, code;
+
+    if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_MKDIR);
+    code = share_directory(directory);
+    if (code == -EINVAL) {
+        lock = lock_directory(directory);
+        code = share_directory(directory); /* another process may have made the mount */
+        if (code == -EINVAL) {
+            code = mount(directory, directory, "none", MS_BIND | MS_REC, NULL) < 0
+                       ? -errno
+                       : share_directory(directory);
+        }
+        if (lock >= 0)
+            (void)close(lock); /* which unlocks it */
+    }
+    return code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_MOUNT) : 0;
+}
+
+/* The path by which the calling thread reaches one of its descriptors. /proc/self/fd would be that
+ * of the process's first thread, which may have other descriptors, or have ended. */
+static void descriptor_path(int fd, char path[PATH_SIZE])
+{
+    static const char prefix[] = "/proc/thread-self/fd/";
     char digits[12];
     size_t count = 0, at = sizeof prefix - 1;
 
@@ -228,7 +325,7 @@ static void descriptor_path(int fd, char path[32])
 int netstrat_netns_bind(int fd, const char *directory, const char *path,
                         struct netstrat_error *error)
 {
-    char source[32];
+    char source[PATH_SIZE];
     int file, code;
 
     if (!netstrat_netns_is(fd)) /* any file can be bound to another */

@@ -767,9 +767,13 @@ int netstrat_notes_start(struct netstrat_notes *notes, uint32_t what, struct net
 /*
  * Do their work in the network namespace that `netns` stands for: an open descriptor of a namespace
  * or (Linux 5.8) a pidfd. The caller's threads stay where they are: a short-lived thread that takes
- * no signals enters the namespace. Needs CAP_SYS_ADMIN over it, and in the caller's own user
- * namespace. The first opens a socket there, which keeps the namespace alive; the second makes a
- * detached mount of its sysfs (netstrat_sysfs_mount), which does not.
+ * no signals, with a stack of 64 KiB, enters the namespace. Needs CAP_SYS_ADMIN over it, and in the
+ * caller's own user namespace. The first opens a socket there, which keeps the namespace alive; the
+ * second makes a detached mount of its sysfs (netstrat_sysfs_mount), which does not.
+ *
+ * -EINVAL with NETSTRAT_STEP_PTHREAD_CREATE: the caller's future children belong to another pid
+ * namespace, after unshare(CLONE_NEWPID) or setns(). The kernel then allows the caller no new thread;
+ * its children may have threads.
  */
 int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t size, int netns,
                             struct netstrat_error *error);
@@ -787,14 +791,20 @@ int netstrat_netns_cookie(const struct netstrat_socket *sock, uint64_t *cookie,
  * 4.11). */
 int netstrat_netns_is(int fd);
 
-/* A new network namespace, made by a short-lived thread: a descriptor, and the only thing that
- * keeps it alive. Needs CAP_SYS_ADMIN in the caller's user namespace. */
+/* Makes a network namespace, in a short-lived thread as above. Returns a descriptor, which is all
+ * that keeps the namespace alive. Needs CAP_SYS_ADMIN in the caller's user namespace. */
 int netstrat_netns_create(struct netstrat_error *error);
 
-/* Gives the namespace open as `fd` the name of the file `path`, which must not be there yet, and
- * whose directory is made where it is missing, in the way of `ip netns add`: the namespace lives
- * until it is deleted. -EINVAL with NETSTRAT_STEP_MOUNT: not a network namespace. And deletes
- * it. */
+/*
+ * Names the namespace that is open as `fd` in the calling thread, as `ip netns add` does: makes the
+ * file `path`, which must not exist, and mounts the namespace on it. The namespace then lives until
+ * the name is deleted. A missing `directory` is made. It becomes a mount that is shared with other
+ * mount namespaces, under the lock that iproute2 takes (flock on the directory; after five seconds
+ * without it). -EINVAL with NETSTRAT_STEP_MOUNT: `fd` is not a network namespace.
+ *
+ * netstrat_netns_unbind deletes a name, and likewise a file or symbolic link on which nothing is
+ * mounted.
+ */
 int netstrat_netns_bind(int fd, const char *directory, const char *path,
                         struct netstrat_error *error);
 int netstrat_netns_unbind(const char *path, struct netstrat_error *error);

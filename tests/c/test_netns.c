@@ -345,6 +345,182 @@ static void test_a_namespace_has_a_name_until_that_is_deleted(void)
     CHECK(umount2(names, MNT_DETACH) == 0 && rmdir(names) == 0 && rmdir(directory) == 0);
 }
 
+/* A thread that has a descriptor table of its own: there, netns_fd is another namespace's. */
+static char names_path[64], name_path[80];
+static int netns_fd;
+
+static void *name_with_own_descriptors(void *argument)
+{
+    struct netstrat_error problem;
+    int fd;
+
+    (void)argument;
+    if (unshare(CLONE_FILES) != 0)
+        return NULL;
+    fd = netstrat_netns_create(&problem);
+    if (fd < 0 || dup3(fd, netns_fd, O_CLOEXEC) != netns_fd)
+        return NULL;
+    if (netstrat_netns_bind(netns_fd, names_path, name_path, &problem) != 0)
+        return NULL;
+    return (void *)&name_path;
+}
+
+static void name_from_a_thread_with_own_descriptors(void)
+{
+    pthread_t thread;
+    void *named = NULL;
+    struct stat status;
+
+    netns_fd = netstrat_netns_open("/proc/thread-self/ns/net", &error);
+    CHECK(pthread_create(&thread, NULL, name_with_own_descriptors, NULL) == 0);
+    CHECK(pthread_join(thread, &named) == 0 && named != NULL);
+    CHECK(stat(name_path, &status) == 0 && status.st_ino != own_namespace());
+}
+
+static void *name_after_the_main_thread(void *argument)
+{
+    struct netstrat_error problem;
+    struct stat status;
+    char stat_path[64], line[256] = "";
+    int fd;
+
+    (void)argument;
+    /* The first thread has ended when it is a zombie: "PID (name) Z". */
+    snprintf(stat_path, sizeof stat_path, "/proc/self/task/%ld/stat", (long)getpid());
+    while (strstr(line, ") Z") == NULL) {
+        fd = open(stat_path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || read(fd, line, sizeof line - 1) < 0)
+            _exit(2);
+        close(fd);
+        sched_yield();
+    }
+    fd = netstrat_netns_create(&problem);
+    if (fd < 0 || netstrat_netns_bind(fd, names_path, name_path, &problem) != 0)
+        _exit(3);
+    if (stat(name_path, &status) != 0 || status.st_ino == own_namespace())
+        _exit(4);
+    kill(getpid(), SIGKILL); /* success: valgrind does not look for this thread's memory then */
+    return NULL;
+}
+
+static void name_after_the_main_thread_has_ended(void)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, name_after_the_main_thread, NULL) == 0)
+        syscall(SYS_exit, 0); /* this thread alone */
+}
+
+static void test_the_name_is_that_of_the_threads_own_descriptor(void)
+{
+    char directory[] = "/tmp/netstrat-XXXXXX";
+    pid_t child;
+    int status = -1;
+
+    CHECK(mkdtemp(directory) != NULL);
+    snprintf(names_path, sizeof names_path, "%s/netns", directory);
+    snprintf(name_path, sizeof name_path, "%s/blue", names_path);
+    in_child(name_from_a_thread_with_own_descriptors);
+    CHECK(netstrat_netns_unbind(name_path, &error) == 0);
+    fflush(stdout);
+    child = fork();
+    if (child == 0)
+        name_after_the_main_thread_has_ended();
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+    CHECK(netstrat_netns_unbind(name_path, &error) == 0);
+    CHECK(umount2(names_path, MNT_DETACH) == 0 && rmdir(names_path) == 0 && rmdir(directory) == 0);
+}
+
+/* How often `path` is a mount point of this mount namespace. */
+static int count_mounts(const char *path)
+{
+    char line[4096], wanted[128];
+    FILE *mounts = fopen("/proc/thread-self/mountinfo", "re");
+    int count = 0;
+
+    snprintf(wanted, sizeof wanted, " %s ", path);
+    while (mounts && fgets(line, sizeof line, mounts))
+        count += strstr(line, wanted) != NULL;
+    if (mounts)
+        fclose(mounts);
+    return count;
+}
+
+enum { NAMERS = 8, ATTEMPTS = 10 };
+
+/* Names a namespace in the directory as soon as the parent lets it. */
+static void name_at_once(const char *directory, int number, int gate)
+{
+    struct netstrat_error problem;
+    char path[80], byte;
+    int fd = netstrat_netns_create(&problem);
+
+    snprintf(path, sizeof path, "%s/n%d", directory, number);
+    if (fd < 0 || read(gate, &byte, 1) != 0)
+        _exit(1);
+    _exit(netstrat_netns_bind(fd, directory, path, &problem) != 0);
+}
+
+/* As at boot: the directory is missing, on a shared mount. */
+static void name_in_many_processes(void)
+{
+    char directory[] = "/tmp/netstrat-XXXXXX", names[64], path[80];
+
+    CHECK(mkdtemp(directory) != NULL);
+    CHECK(mount("none", directory, "tmpfs", 0, NULL) == 0);
+    CHECK(mount("", directory, "none", MS_SHARED, NULL) == 0);
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        pid_t children[NAMERS];
+        int gate[2];
+
+        snprintf(names, sizeof names, "%s/netns%d", directory, attempt);
+        CHECK(pipe2(gate, O_CLOEXEC) == 0);
+        fflush(stdout);
+        for (int i = 0; i < NAMERS; i++) {
+            children[i] = fork();
+            if (children[i] == 0) {
+                close(gate[1]);
+                name_at_once(names, i, gate[0]);
+            }
+        }
+        close(gate[0]);
+        close(gate[1]); /* all of them read the end */
+        for (int i = 0; i < NAMERS; i++) {
+            int status = -1;
+
+            CHECK(waitpid(children[i], &status, 0) == children[i] && status == 0);
+        }
+        CHECK(count_mounts(names) == 1);
+        for (int i = 0; i < NAMERS; i++) {
+            snprintf(path, sizeof path, "%s/n%d", names, i);
+            /* One in the directory's mount, one in that of the file system beneath it. */
+            CHECK(count_mounts(path) == 2);
+        }
+    }
+    CHECK(umount2(directory, MNT_DETACH) == 0 && rmdir(directory) == 0);
+}
+
+/* ---- where no thread can be made ---- */
+
+static void after_a_new_pid_namespace(void)
+{
+    int fd = netstrat_netns_open("/proc/self/ns/net", &error);
+    char text[512];
+
+    CHECK(unshare(CLONE_NEWPID) == 0);
+    CHECK(
+        failed_with(&error, netstrat_netns_create(&error), -EINVAL, NETSTRAT_STEP_PTHREAD_CREATE));
+    netstrat_error_describe(&error, NULL, text, sizeof text);
+    CHECK(strstr(text, "pid namespace") != NULL && strstr(text, "fork") != NULL);
+    CHECK(failed_with(&error, netstrat_socket_open_at(&sock, buffer, sizeof buffer, fd, &error),
+                      -EINVAL, NETSTRAT_STEP_PTHREAD_CREATE));
+    CHECK(failed_with(&error, netstrat_sysfs_mount_at(fd, &error), -EINVAL,
+                      NETSTRAT_STEP_PTHREAD_CREATE));
+    close(fd);
+    fflush(stdout);
+    _exit(checks_failed != 0); /* a leak sanitizer's exit handler would start a process here */
+}
+
 /* ---- threads ---- */
 
 static struct neighbour neighbours[2];
@@ -420,6 +596,10 @@ static void test_threads_do_not_disturb_each_other(void)
 
 /* What the helper thread blocks, and where it may run, looked at from within. */
 static int helper_looks, helper_open_to_signals, helper_cpus;
+static size_t helper_stack;
+
+/* More than a small stack has room for: glibc takes it from there. */
+static __thread volatile char thread_local_storage[60 * 1024];
 
 int __real_setns(int fd, int type);
 int __wrap_setns(int fd, int type);
@@ -428,7 +608,16 @@ int __wrap_setns(int fd, int type)
 {
     sigset_t mask;
     cpu_set_t cpus;
+    pthread_attr_t attributes;
+    void *lowest;
+    size_t size;
 
+    thread_local_storage[sizeof thread_local_storage / 2] = 1;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        if (pthread_attr_getstack(&attributes, &lowest, &size) == 0)
+            __atomic_store_n(&helper_stack, size, __ATOMIC_RELAXED);
+        (void)pthread_attr_destroy(&attributes);
+    }
     CPU_ZERO(&cpus);
     (void)sched_getaffinity(0, sizeof cpus, &cpus);
     __atomic_store_n(&helper_cpus, CPU_COUNT(&cpus), __ATOMIC_RELAXED);
@@ -505,6 +694,15 @@ static void test_the_helper_thread_stays_on_a_cpu_and_the_caller_goes_where_it_m
 #endif
 }
 
+/* Whatever `ulimit -s` says: locked memory and RLIMIT_AS count all of it. */
+static void test_the_helper_thread_has_a_small_stack(void)
+{
+    CHECK(open_path(&sock, buffer, sizeof buffer, "/proc/self/ns/net") == 0);
+    netstrat_socket_close(&sock);
+    CHECK(helper_stack > sizeof thread_local_storage &&
+          helper_stack <= 2 * 1024 * 1024); /* TSan adds to it */
+}
+
 int main(void)
 {
     int before;
@@ -523,10 +721,14 @@ int main(void)
     } else {
         test_a_new_namespace_is_another_one_with_lo_down();
         test_a_namespace_has_a_name_until_that_is_deleted();
+        test_the_name_is_that_of_the_threads_own_descriptor();
+        in_child(name_in_many_processes);
     }
+    in_child(after_a_new_pid_namespace);
     test_threads_do_not_disturb_each_other();
     test_no_signal_is_handled_in_the_helper_thread();
     test_the_helper_thread_stays_on_a_cpu_and_the_caller_goes_where_it_may();
+    test_the_helper_thread_has_a_small_stack();
     CHECK(helper_looks > THREADS * ROUNDS && helper_open_to_signals == 0);
     CHECK(count_descriptors() == before);
     return report();
