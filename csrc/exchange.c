@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exchanges on a socket: a batch and its acks, a question and its answer, a dump. Nothing here
- * knows what the messages are about.
+ * Exchanges on a socket: a batch and its acks, a query and its answer, a dump. Nothing here
+ * depends on what the messages are about.
  *
- * A message counts as a reply only if it carries the sequence number of the request and, where the
- * socket hears notifications, its port, and was sent to no group. A notification may carry the
- * sequence number and the port of the request that caused it; and where that was made in another
- * namespace (NLM_F_ECHO of a link made there, or of a pair deleted), both may be equal to ours: the
- * port of a process's first socket in each namespace is the process's id.
+ * A message is a reply if it carries the sequence number of the request, was sent to no multicast
+ * group, and, where the socket's port is known, carries that port. Only the group tells a reply
+ * from a notification that another namespace's change with NLM_F_ECHO sent here: it may carry the
+ * same sequence number, and the same port, since the port of a process's first socket in each
+ * namespace is the process's id.
  */
 #include "internal.h"
 
@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 
 /* A batch, or the part of one that is sent at once, and how far its replies have been read. */
 struct exchange {
@@ -24,12 +25,16 @@ struct exchange {
     size_t size;
     uint32_t count;
     uint32_t first;                /* sequence number of the first message; the others follow */
-    struct netstrat_rest datagram; /* what is left of the newest one */
-    size_t datagram_size;          /* of all of it, as the kernel had it */
-    int cut;                       /* what did not fit the buffer may have been a change */
-    int received;                  /* something has come: from now on the time is looked at */
-    int lost;                      /* the kernel said ENOBUFS: what is not queued does not come */
+    struct netstrat_rest datagram; /* the unread rest of the newest datagram */
+    size_t datagram_size;          /* the whole size of that datagram */
+    int cut;      /* 1 if the truncated part of the datagram may hold a notification */
+    int received; /* 1 after the first datagram: the clock is read from then on, and not before */
+    int lost;     /* 1 after ENOBUFS: a reply that is not in the queue will not come */
 };
+
+/* The smallest buffer for replies: the header of an ack, its errno, and the header of the request
+ * that it answers. */
+enum { ACK_SIZE = 2 * NETSTRAT_MESSAGE_HEADER + 4 };
 
 /* The header of the message at `at`. */
 static struct nlmsghdr header_at(const unsigned char *at)
@@ -40,23 +45,60 @@ static struct nlmsghdr header_at(const unsigned char *at)
     return header;
 }
 
+/* Does this message ask for something? GET is the third of each four types (rtnetlink.h). */
+static int is_get(const struct nlmsghdr *header)
+{
+    return header->nlmsg_type >= RTM_BASE && (header->nlmsg_type & 3) == 2;
+}
+
+/* Begins a call that sends something, with room for replies and without the rest of an earlier
+ * call in the queue. On failure the call has ended and nothing has been sent. */
+static int begin_call(struct netstrat_socket *sock, struct netstrat_error *error)
+{
+    int code = netstrat_call_begin(sock, NETSTRAT_STEP_BATCH, error);
+
+    if (code < 0)
+        return code;
+    if (sock->buffer_size < ACK_SIZE) {
+        sock->needed = NETSTRAT_BUFFER_SIZE;
+        return netstrat_call_end(sock, netstrat_fail(error, -EMSGSIZE, NETSTRAT_STEP_BATCH));
+    }
+    /* After an overrun the kernel sends no notifications until the queue has been found empty, but
+     * it does send the replies of a dump: a change during that dump would be missed. */
+    if (sock->unfinished || sock->overrun)
+        code = netstrat_socket_drain(sock);
+    return code < 0 ? netstrat_call_end(sock, netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM))
+                    : 0;
+}
+
+enum request { QUERY, DUMP, ANY };
+
+/* Begins a call that sends one request. On failure the call has ended and nothing has been sent. */
 static int exchange_init(struct exchange *exchange, struct netstrat_socket *sock,
-                         const struct netstrat_batch *batch, struct netstrat_error *error)
+                         const struct netstrat_batch *batch, enum request wanted,
+                         struct netstrat_error *error)
 {
     struct nlmsghdr header;
+    int is_right;
 
-    netstrat_call_begin(sock);
     exchange->sock = sock;
     exchange->data = batch->data;
     exchange->size = batch->used;
     exchange->count = batch->count;
-    /* The caller may have made it by hand. To what is not one whole request there is no answer. */
+    /* The caller may have built the batch by hand. The kernel does not answer anything else than
+     * one complete request. */
     if (batch->count != 1 || batch->used < sizeof header)
         return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_BATCH);
     header = header_at(batch->data);
-    if (header.nlmsg_len != batch->used || !(header.nlmsg_flags & NLM_F_REQUEST))
+    if (wanted == ANY) /* no change on a socket that has joined a group: its ack may be lost */
+        is_right = sock->groups == 0 || is_get(&header);
+    else
+        is_right = is_get(&header) && ((header.nlmsg_flags & NLM_F_DUMP) != 0) == (wanted == DUMP);
+    if (header.nlmsg_len != batch->used || !(header.nlmsg_flags & NLM_F_REQUEST) || !is_right)
         return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_BATCH);
-    return 0;
+    /* Whoever reads the replies himself reads all that is queued, in order. */
+    return wanted == ANY ? netstrat_call_begin(sock, NETSTRAT_STEP_BATCH, error)
+                         : begin_call(sock, error);
 }
 
 /* The type of message `item`, for the error that reports its refusal. */
@@ -113,8 +155,8 @@ static int is_reply(const struct exchange *exchange, const struct netstrat_messa
 {
     const struct netstrat_socket *sock = exchange->sock;
 
-    return message->sequence - exchange->first < exchange->count &&
-           (sock->port == 0 || (sock->datagram_groups == 0 && message->port == sock->port));
+    return message->sequence - exchange->first < exchange->count && sock->datagram_groups == 0 &&
+           (sock->port == 0 || message->port == sock->port);
 }
 
 /* The next reply in the datagram: 1; 0: it holds no more of them; -EBADMSG. All else goes to
@@ -200,23 +242,28 @@ static int take_verdict(const struct exchange *exchange, const struct netstrat_m
 
 /* ---- a batch and its acks ---- */
 
-/* What an ack takes of the receive queue at most, beyond twice its request, which it repeats
- * where it reports an error: the kernel's bookkeeping for a datagram (sk_buff and its end), and
- * its words. */
-enum { ACK_COST = 1200 };
-/* A notification, on a socket that hears them: RTM_NEWLINK of both ends of a pair. */
-enum { NOTIFICATION_COST = 2 * 4608 };
-/* What fits the smallest queue that anybody sets: a batch up to here is sent without a look at
- * it. */
-enum { SMALL_BATCH = 32768 };
+/*
+ * The most that one message takes of the receive queue (the truesize of an sk_buff: its bookkeeping,
+ * and its data rounded up to a power of two). An ack repeats the request where it reports an error,
+ * and has the extended ack. A message that asks for something (a GET, or NLM_F_ECHO) is answered by
+ * descriptions of links besides, of both ends of a veth pair for instance.
+ */
+enum { ACK_COST = 1400, ANSWER_COST = 2 * 4608 };
+/* The smallest SO_SNDBUF that the kernel lets a socket have, less what it reserves of it. */
+enum { SMALLEST_SEND_BUFFER = 4608 - 32 };
 
-static size_t cost(const struct netstrat_socket *sock, size_t length)
+static int is_answered(const struct nlmsghdr *header)
 {
-    return ACK_COST + 2 * length + (sock->notified ? NOTIFICATION_COST : 0);
+    return is_get(header) || (header->nlmsg_flags & NLM_F_ECHO);
 }
 
-/* How much of its queue a part of a batch may use, and how long a send may be: three quarters of
- * what the socket has. */
+static size_t cost(const struct nlmsghdr *header)
+{
+    return ACK_COST + 2 * (size_t)header->nlmsg_len + (is_answered(header) ? ANSWER_COST : 0);
+}
+
+/* Reads how much of its queue a part of a batch may use (SO_RCVBUF), or how long a send may be
+ * (SO_SNDBUF): three quarters of what the socket has. */
 static int read_limit(const struct netstrat_socket *sock, int option, size_t *limit,
                       struct netstrat_error *error)
 {
@@ -229,43 +276,41 @@ static int read_limit(const struct netstrat_socket *sock, int option, size_t *li
     return 0;
 }
 
-/* How many of the `left` messages from exchange->data on are sent at once: at least one. */
+/* Chooses how many of the `left` messages from exchange->data on are sent at once: at least one. An
+ * answered message is sent alone, since what describes a link may have any size. */
 static void choose_part(struct exchange *exchange, uint32_t left, size_t queue, size_t send_buffer)
 {
     size_t used = 0;
+    int alone = 0;
 
     exchange->size = 0;
     exchange->count = 0;
     while (exchange->count < left) {
-        size_t length = header_at(exchange->data + exchange->size).nlmsg_len;
+        const struct nlmsghdr header = header_at(exchange->data + exchange->size);
 
-        used += cost(exchange->sock, length);
-        if (exchange->count > 0 && (used > queue || exchange->size + length > send_buffer))
+        used += cost(&header);
+        alone |= is_answered(&header);
+        if (exchange->count > 0 &&
+            (alone || used > queue || exchange->size + header.nlmsg_len > send_buffer))
             break;
-        exchange->size += length;
+        exchange->size += header.nlmsg_len;
         exchange->count++;
     }
 }
 
 /*
- * Sends one part and reads its acks: 0, 1 where acks were lost (their results stay pending), or
- * what broke the exchange. *first becomes the number of the first message known to have failed,
- * that of all messages if none has; with `record` it goes into `error`.
+ * Sends one part and reads its acks. Returns 0, 1 if acks were lost (their results stay pending), or
+ * what broke the exchange. *first becomes the number of the first message known to have failed, or
+ * that of all messages if none has; with `record` its failure goes into `error`.
  */
 static int execute_part(struct exchange *exchange, int *results, int record, uint32_t *first,
                         struct netstrat_error *error)
 {
     struct netstrat_error broken;
     uint32_t pending = exchange->count;
-    int code = 0;
+    int code = start(exchange, error);
 
     *first = exchange->count;
-    /* Notifications may have filled the queue, and then there is no room for the acks. */
-    if (exchange->sock->notified)
-        code = netstrat_socket_drain(exchange->sock);
-    if (code < 0)
-        return netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM);
-    code = start(exchange, error);
     if (code < 0)
         return code;
     while (pending > 0) {
@@ -274,13 +319,13 @@ static int execute_part(struct exchange *exchange, int *results, int record, uin
         int verdict;
 
         code = next_reply(exchange, &message, &broken);
-        if (code == -ENOBUFS) /* the acks that did arrive are read by now */
+        if (code == -ENOBUFS) /* the acks that did arrive have been read */
             return 1;
         if (code < 0)
             break;
         item = message.sequence - exchange->first;
         if (message.type != NLMSG_ERROR || results[item] != NETSTRAT_PENDING) {
-            /* The echo of a change. */
+            /* The answer to a GET. */
             netstrat_socket_notify(exchange->sock, message.payload.missing > 0 ? NULL : &message);
             continue;
         }
@@ -294,57 +339,108 @@ static int execute_part(struct exchange *exchange, int *results, int record, uin
             *first = item;
         pending--;
     }
+    exchange->sock->unfinished = pending > 0;
     if (code < 0 && error)
         *error = broken;
     return code;
 }
 
-int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch, int *results,
-                     struct netstrat_error *error)
+/* Refuses a batch with a message whose answer and ack do not fit the queue, before any is sent. */
+static int check_room(const struct exchange *exchange, size_t queue, struct netstrat_error *error)
 {
-    struct exchange exchange;
-    size_t queue = 0, send_buffer = 0;
-    uint32_t done, item = 0, i;
-    int failed = 0, lost = 0, in_parts, code;
+    const unsigned char *at = exchange->data;
+    uint32_t item;
 
-    if (netstrat_batch_check(batch, &item) < 0)
-        return netstrat_fail_item(error, -EINVAL, NETSTRAT_STEP_BATCH, item);
-    for (i = 0; i < batch->count; i++)
-        results[i] = NETSTRAT_PENDING;
-    netstrat_call_begin(sock);
-    exchange.sock = sock;
-    exchange.data = batch->data;
-    exchange.size = batch->used;
-    exchange.count = batch->count;
-    in_parts = batch->count > 1 &&
-               (uint64_t)batch->count * cost(sock, 0) + 2 * batch->used > SMALL_BATCH;
-    if (in_parts) {
-        code = read_limit(sock, SO_RCVBUF, &queue, error);
-        if (code == 0)
-            code = read_limit(sock, SO_SNDBUF, &send_buffer, error);
-        if (code < 0)
-            return code;
+    for (item = 0; item < exchange->count; item++) {
+        const struct nlmsghdr header = header_at(at);
+
+        if (is_answered(&header) && cost(&header) > queue)
+            return netstrat_fail_item(error, -ENOBUFS, NETSTRAT_STEP_BATCH, item);
+        at += header.nlmsg_len;
     }
-    for (done = 0; done < batch->count; done += exchange.count) {
-        if (in_parts)
-            choose_part(&exchange, batch->count - done, queue, send_buffer);
-        code = execute_part(&exchange, results + done, failed == 0, &item, error);
+    return 0;
+}
+
+/* Executes a batch that has been checked, on a socket that is in no group. */
+static int execute_all(struct exchange *exchange, int *results, struct netstrat_error *error)
+{
+    const struct nlmsghdr header = header_at(exchange->data);
+    const uint32_t count = exchange->count;
+    size_t queue = SIZE_MAX, send_buffer = SIZE_MAX;
+    uint32_t done, item = 0;
+    int failed = 0, lost = 0, code = 0;
+
+    /* Any queue has room for the ack of one message. */
+    if (count > 1 || is_answered(&header))
+        code = read_limit(exchange->sock, SO_RCVBUF, &queue, error);
+    if (code == 0 && exchange->size > SMALLEST_SEND_BUFFER)
+        code = read_limit(exchange->sock, SO_SNDBUF, &send_buffer, error);
+    if (code == 0)
+        code = check_room(exchange, queue, error);
+    if (code < 0)
+        return code;
+    for (done = 0; done < count; done += exchange->count) {
+        choose_part(exchange, count - done, queue, send_buffer);
+        code = execute_part(exchange, results + done, failed == 0, &item, error);
         if (code < 0)
             return code;
         lost |= code;
-        if (failed == 0 && item < exchange.count) {
+        if (failed == 0 && item < exchange->count) {
             failed = results[done + item];
             if (error)
                 error->item = done + item;
         }
-        exchange.data += exchange.size;
+        exchange->data += exchange->size;
     }
     if (failed == 0 && lost)
         return netstrat_fail(error, -ENOBUFS, NETSTRAT_STEP_RECVFROM);
     return failed;
 }
 
-/* ---- a question and its answer ---- */
+/* Executes it on any socket: outside of the groups that the socket has joined. */
+static int execute_outside_groups(struct exchange *exchange, int *results,
+                                  struct netstrat_error *error)
+{
+    struct netstrat_socket *sock = exchange->sock;
+    int code, joined;
+
+    if (sock->groups == 0)
+        return execute_all(exchange, results, error);
+    code = netstrat_socket_set_groups(sock, 0, error);
+    if (code == 0) {
+        code = netstrat_socket_drain(sock); /* or what is queued displaces acks */
+        code = code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM)
+                        : execute_all(exchange, results, error);
+    }
+    joined = netstrat_socket_set_groups(sock, 1, code < 0 ? NULL : error);
+    netstrat_socket_notify(sock, NULL); /* notifications were missed meanwhile */
+    return code < 0 ? code : joined;
+}
+
+int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch, int *results,
+                     struct netstrat_error *error)
+{
+    struct exchange exchange;
+    uint32_t item = 0, i;
+    int code;
+
+    if (netstrat_batch_check(batch, &item) < 0)
+        return netstrat_fail_item(error, -EINVAL, NETSTRAT_STEP_BATCH, item);
+    if (batch->count == 0)
+        return 0;
+    exchange.sock = sock;
+    exchange.data = batch->data;
+    exchange.size = batch->used;
+    exchange.count = batch->count;
+    for (i = 0; i < batch->count; i++)
+        results[i] = NETSTRAT_PENDING;
+    code = begin_call(sock, error);
+    if (code < 0)
+        return code;
+    return netstrat_call_end(sock, execute_outside_groups(&exchange, results, error));
+}
+
+/* ---- a query and its answer ---- */
 
 /* One try of netstrat_query. */
 static int ask(struct exchange *exchange, int whole, struct netstrat_message *answer,
@@ -356,6 +452,7 @@ static int ask(struct exchange *exchange, int whole, struct netstrat_message *an
     if (code < 0)
         return code;
     code = next_reply(exchange, answer, error);
+    exchange->sock->unfinished = code < 0;
     if (code < 0)
         return code;
     if (answer->type != NLMSG_ERROR) {
@@ -386,7 +483,7 @@ int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch, i
 {
     struct netstrat_message read;
     struct exchange exchange;
-    int tries, code = exchange_init(&exchange, sock, batch, error);
+    int tries, code = exchange_init(&exchange, sock, batch, QUERY, error);
 
     if (code < 0)
         return code;
@@ -398,20 +495,20 @@ int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch, i
             break;
         prepared = prepare_retry(&exchange, error);
         if (prepared < 0)
-            return prepared;
+            return netstrat_call_end(sock, prepared);
     }
     if (code == 0)
         *answer = read;
-    return code;
+    return netstrat_call_end(sock, code);
 }
 
 int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
                   struct netstrat_error *error)
 {
     struct exchange exchange;
-    int code = exchange_init(&exchange, sock, batch, error);
+    int code = exchange_init(&exchange, sock, batch, ANY, error);
 
-    return code < 0 ? code : start(&exchange, error);
+    return code < 0 ? code : netstrat_call_end(sock, start(&exchange, error));
 }
 
 /* ---- dumps ---- */
@@ -419,11 +516,19 @@ int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
 struct receiver {
     int (*each)(const struct netstrat_message *message, void *context);
     void *context;
+    int verdict; /* not 0: what `each` returned to end the dump */
 };
 
-/* One try of netstrat_dump: 0, or 1 if the kernel marked it as inconsistent. */
-static int dump_once(struct exchange *exchange, const struct receiver *to,
-                     struct netstrat_error *error)
+/* Hands a message, or NULL for a new try, to the callback. Returns 1 if that ends the dump. */
+static int hand_over(struct receiver *to, const struct netstrat_message *message)
+{
+    to->verdict = to->each(message, to->context);
+    return to->verdict != 0;
+}
+
+/* One try of netstrat_dump. Returns 0 (also if the callback ended the dump), 1 if the kernel marked
+ * the dump as inconsistent, or a failure. */
+static int dump_once(struct exchange *exchange, struct receiver *to, struct netstrat_error *error)
 {
     struct netstrat_message message;
     int inconsistent = 0;
@@ -431,6 +536,7 @@ static int dump_once(struct exchange *exchange, const struct receiver *to,
     int code = start(exchange, error);
 
     while (code == 0) {
+        exchange->sock->unfinished = 1;
         code = next_reply(exchange, &message, error);
         if (code < 0)
             break;
@@ -440,8 +546,9 @@ static int dump_once(struct exchange *exchange, const struct receiver *to,
             code = take_verdict(exchange, &message, &refusal, error);
             if (code < 0)
                 break;
-            if (refusal == 0 &&
-                message.type == NLMSG_ERROR) /* a bare ack is not the end of a dump */
+            if (message.type == NLMSG_DONE)
+                exchange->sock->unfinished = 0;
+            else if (refusal == 0) /* a bare ack is not the end of a dump */
                 return netstrat_fail(error, -EBADMSG, NETSTRAT_STEP_RECVFROM);
             return refusal < 0 ? refusal : inconsistent;
         }
@@ -449,33 +556,32 @@ static int dump_once(struct exchange *exchange, const struct receiver *to,
             exchange->sock->needed = exchange->datagram_size;
             return netstrat_fail(error, -EMSGSIZE, NETSTRAT_STEP_RECVFROM);
         }
-        code = to->each(&message, to->context);
-        if (code < 0)
-            (void)netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM);
+        if (hand_over(to, &message))
+            break;
     }
     return code;
 }
 
-/* All tries: 0, a failure (-EAGAIN after the last of them), or 1 once `most` of them were
- * inconsistent, each whole by itself. */
-static int dump_until_settled(struct exchange *exchange, int most, const struct receiver *to,
+/* All tries. Returns 0, a failure (-EAGAIN after the last try), or 1 once `most` of them were
+ * inconsistent, each complete by itself. */
+static int dump_until_settled(struct exchange *exchange, int most, struct receiver *to,
                               struct netstrat_error *error)
 {
     int tries, inconsistent = 0;
 
     for (tries = 0; tries < NETSTRAT_MAX_TRIES; tries++) {
-        int code = to->each(NULL, to->context);
+        int code = 0;
         int prepared;
 
-        if (code < 0)
-            return netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM);
-        code = dump_once(exchange, to, error);
-        if (code == 0)
-            return 0;
-        /* EBUSY: there was a dump of an earlier call that had no time left to drain it. */
-        if (code < 0 && code != -ENOBUFS && code != -EBUSY) {
+        if (!hand_over(to, NULL))
+            code = dump_once(exchange, to, error);
+        if (to->verdict < 0)
+            code = netstrat_fail(error, to->verdict, NETSTRAT_STEP_RECVFROM);
+        /* EBUSY is the kernel's: a dump of an earlier call, which had no time to drain it. */
+        if (code == 0 || to->verdict < 0 || (code < 0 && code != -ENOBUFS && code != -EBUSY)) {
             /* The rest of this dump must not stand in the way of the next request. */
-            (void)netstrat_socket_drain(exchange->sock);
+            if (exchange->sock->unfinished)
+                (void)netstrat_socket_drain(exchange->sock);
             return code;
         }
         if (code == 1 && ++inconsistent == most)
@@ -491,15 +597,13 @@ int netstrat_dump_restless(struct netstrat_socket *sock, struct netstrat_batch *
                            int (*each)(const struct netstrat_message *message, void *context),
                            void *context, struct netstrat_error *error)
 {
+    struct receiver to = {each, context, 0};
     struct exchange exchange;
-    struct receiver to;
-    int code = exchange_init(&exchange, sock, batch, error);
+    int code = exchange_init(&exchange, sock, batch, DUMP, error);
 
     if (code < 0)
         return code;
-    to.each = each;
-    to.context = context;
-    return dump_until_settled(&exchange, most, &to, error);
+    return netstrat_call_end(sock, dump_until_settled(&exchange, most, &to, error));
 }
 
 int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,

@@ -59,6 +59,8 @@ enum {
     /* linux/net_namespace.h, 4.0 */
     NETSTRAT_NETNSA_NSID = 1,
     NETSTRAT_NETNSA_FD = 3,
+    /* linux/sockios.h */
+    NETSTRAT_SIOCGSKNS = 0x894C, /* 4.9 */
     /* linux/stat.h */
     NETSTRAT_STATX_MNT_ID = 0x1000,        /* 5.8 */
     NETSTRAT_STATX_MNT_ID_UNIQUE = 0x4000, /* 6.8 */
@@ -213,13 +215,18 @@ NETSTRAT_PRIVATE int netstrat_prefix_decode(const struct netstrat_rest *value, u
 
 /* ---- what socket.c gives to exchange.c: a call's time, and one datagram in ---- */
 
-/* The beginning of a call: its time starts anew, unless the caller's deadline is shared. */
-NETSTRAT_PRIVATE void netstrat_call_begin(struct netstrat_socket *sock);
+/* Begins a call, whose timeout starts anew unless the caller's deadline is shared. Returns 0, or
+ * -EBUSY, reported at `step`, if a callback of another call on the socket makes this one. */
+NETSTRAT_PRIVATE int netstrat_call_begin(struct netstrat_socket *sock, enum netstrat_step step,
+                                         struct netstrat_error *error);
 
-/* May the call go on, having taken a datagram? 0, or -ETIMEDOUT. */
+/* Ends a call. Returns `code`. */
+NETSTRAT_PRIVATE int netstrat_call_end(struct netstrat_socket *sock, int code);
+
+/* Returns 0 if the call has time to go on after it took a datagram, -ETIMEDOUT otherwise. */
 NETSTRAT_PRIVATE int netstrat_call_go_on(struct netstrat_socket *sock);
 
-/* After EINTR: 0, -EINTR where the hook says so, or -ETIMEDOUT. */
+/* After EINTR: returns 0, -EINTR if the `interrupted` hook ends the call, or -ETIMEDOUT. */
 NETSTRAT_PRIVATE int netstrat_call_resume(struct netstrat_socket *sock);
 
 /* Waits until there is something to receive. */
@@ -228,6 +235,10 @@ NETSTRAT_PRIVATE int netstrat_socket_wait(struct netstrat_socket *sock);
 /* Takes one datagram of the kernel's from the queue into sock->buffer; -EAGAIN if there is none. */
 NETSTRAT_PRIVATE int netstrat_socket_take(struct netstrat_socket *sock,
                                           struct netstrat_rest *datagram);
+
+/* Joins (1) or leaves (0) all groups of sock->groups, which stays as it is. */
+NETSTRAT_PRIVATE int netstrat_socket_set_groups(const struct netstrat_socket *sock, int joined,
+                                                struct netstrat_error *error);
 
 /* Hands a message to `notified`; NULL: some were lost. */
 NETSTRAT_PRIVATE void netstrat_socket_notify(struct netstrat_socket *sock,

@@ -179,6 +179,8 @@ int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t s
     struct visit visit;
     int code;
 
+    memset(sock, 0, sizeof *sock); /* safe to close after a failure */
+    sock->fd = -1;
     memset(&visit, 0,
            sizeof visit); /* the analysers think that pthread_create() may fail with < 0 */
     visit.netns = netns;
@@ -188,6 +190,31 @@ int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t s
     code = make_visit(&visit, error);
     if (code == 0)
         *sock = visit.sock;
+    return code;
+}
+
+/* Are the two sockets known to be in the same namespace? */
+static int are_together(const struct netstrat_socket *sock, const struct netstrat_socket *other)
+{
+    uint64_t own, others;
+
+    return netstrat_netns_cookie(sock, &own, NULL) == 0 &&
+           netstrat_netns_cookie(other, &others, NULL) == 0 && own == others;
+}
+
+int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer, size_t size,
+                                const struct netstrat_socket *other, struct netstrat_error *error)
+{
+    int netns, code = netstrat_socket_open(sock, buffer, size, error);
+
+    if (code < 0 || are_together(sock, other))
+        return code;
+    netstrat_socket_close(sock);
+    netns = ioctl(other->fd, NETSTRAT_SIOCGSKNS);
+    if (netns < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_OPEN_NETNS);
+    code = netstrat_socket_open_at(sock, buffer, size, netns, error);
+    (void)close(netns);
     return code;
 }
 

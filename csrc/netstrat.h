@@ -32,6 +32,26 @@
 #define NETSTRAT_VERSION "0.2.0.dev0"
 #define NETSTRAT_VERSION_NUMBER 200 /* major * 10000 + minor * 100 + patch */
 
+/* Initial values of a struct netstrat_socket and a struct netstrat_sysfs_reader that are not open yet,
+ * so that they may be closed in any case. All bytes are zero: memset() does the same. */
+#ifdef __cplusplus
+#define NETSTRAT_SOCKET_INIT                                                                       \
+    {                                                                                              \
+    }
+#define NETSTRAT_SYSFS_READER_INIT                                                                 \
+    {                                                                                              \
+    }
+#else
+#define NETSTRAT_SOCKET_INIT                                                                       \
+    {                                                                                              \
+        0                                                                                          \
+    }
+#define NETSTRAT_SYSFS_READER_INIT                                                                 \
+    {                                                                                              \
+        0                                                                                          \
+    }
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -492,13 +512,18 @@ int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid);
 /* ---- one rtnetlink socket: socket.c ---- */
 
 struct netstrat_socket {
-    int fd;              /* -1: closed */
-    int timeout_ms;      /* of one call; may be changed. 0: take what is there, wait for nothing */
-    int64_t deadline_ms; /* on CLOCK_MONOTONIC; 0: not set yet. See netstrat_socket_open */
-    int shared_deadline; /* 1: the deadline goes on from call to call */
-    uint32_t spare;      /* datagrams that a call may take beyond its time; set by each call */
-    uint32_t sequence;   /* of the newest request */
-    uint32_t port;       /* the socket's own port id; 0: not known, and not needed */
+    int fd;         /* -1: closed */
+    int is_open;    /* 1 after netstrat_socket_open, until netstrat_socket_close */
+    int in_call;    /* 1 during a call: another one on this socket returns -EBUSY */
+    int unfinished; /* 1 if a call ended before its last reply: the next one drains the queue */
+    int overrun;    /* 1 after ENOBUFS, until the queue has been found empty */
+    int timeout_ms; /* of one call; may be changed. 0 or less: take what is queued, don't wait */
+    int64_t deadline_ms;   /* on CLOCK_MONOTONIC; 0: not set yet. See netstrat_socket_open */
+    int shared_deadline;   /* 1: the deadline goes on from call to call */
+    uint32_t spare;        /* datagrams that a call may take beyond its time; set by each call */
+    uint32_t sequence;     /* of the newest request */
+    uint32_t port;         /* the socket's own port id; 0 if not known */
+    uint64_t groups;       /* bit N - 1 is set if the socket has joined the multicast group N */
     unsigned char *buffer; /* where datagrams are received; may be replaced between calls */
     size_t buffer_size;
     size_t needed;            /* after -EMSGSIZE: the size of the buffer that the answer takes */
@@ -531,12 +556,21 @@ struct netstrat_socket {
 int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size,
                          struct netstrat_error *error);
 
-/* Closes it; one that is closed already stays so. */
+/* Closes the socket. Does nothing to one that is closed, was never opened (NETSTRAT_SOCKET_INIT)
+ * or failed to open. A callback may close its socket: the call under way then ends with -EBADF. */
 void netstrat_socket_close(struct netstrat_socket *sock);
 
-/* Joins a multicast group (RTNLGRP_LINK and its like, linux/rtnetlink.h): from now on `notified`
- * gets its notifications, whenever a call on this socket comes upon them. Since replies and
- * notifications share one queue, a reply is as new as all the notifications before it. */
+/*
+ * Joins a multicast group (RTNLGRP_LINK and the others of linux/rtnetlink.h). From then on
+ * `notified` is called with each notification that a call on this socket receives. Replies and
+ * notifications share one queue, so a reply is as new as all the notifications before it.
+ *
+ * Use the socket for queries and dumps, and send changes on another one that has joined no group
+ * (netstrat_socket_open_beside opens it). A change causes notifications, which compete with its ack
+ * for the receive queue: deleting one group of links can fill it. See netstrat_execute.
+ *
+ * -EINVAL with NETSTRAT_STEP_SETSOCKOPT if the group does not exist.
+ */
 int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group,
                          struct netstrat_error *error);
 
@@ -577,6 +611,10 @@ int netstrat_socket_receive(struct netstrat_socket *sock, struct netstrat_rest *
  * A batch whose acks would not fit the socket's queue is sent in parts. Returns 0 if all succeeded;
  * the -errno of the first message that failed, with error->item its number; or what broke the
  * exchange itself: -ETIMEDOUT, or -ENOBUFS if acks were lost, for two.
+ *
+ * A socket that has joined multicast groups leaves them while the batch is executed, so that
+ * notifications cannot displace acks, and joins them again afterwards. Notifications are missed
+ * meanwhile: `notified` is then called with NULL.
  */
 int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch, int *results,
                      struct netstrat_error *error);
@@ -779,6 +817,16 @@ int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t s
                             struct netstrat_error *error);
 int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error);
 
+/*
+ * Opens a socket in the network namespace of another one, in whatever namespace the calling thread
+ * is: a second socket for changes, where the first has joined a multicast group. Needs no capability
+ * where the thread is in that namespace (Linux 5.14); otherwise CAP_NET_ADMIN over the namespace to
+ * find it (Linux 4.9), and what netstrat_socket_open_at needs to enter it. -EPERM with
+ * NETSTRAT_STEP_OPEN_NETNS if CAP_NET_ADMIN is missing.
+ */
+int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer, size_t size,
+                                const struct netstrat_socket *other, struct netstrat_error *error);
+
 /* Opens the path of a network namespace: a descriptor, close-on-exec, for the functions above. */
 int netstrat_netns_open(const char *path, struct netstrat_error *error);
 
@@ -878,7 +926,8 @@ int netstrat_sysfs_read(int at, const char *root, const char *name,
  * it or its namespace is gone. Reading takes no kernel lock that other network operations hold
  * for long. */
 struct netstrat_sysfs_reader {
-    int fds[NETSTRAT_COUNTERS]; /* -1: closed */
+    int is_open; /* 1 after netstrat_sysfs_reader_open, until it is closed */
+    int fds[NETSTRAT_COUNTERS];
 };
 
 int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at, const char *root,
@@ -886,6 +935,8 @@ int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at, con
                                struct netstrat_error *error);
 int netstrat_sysfs_reader_read(const struct netstrat_sysfs_reader *reader,
                                struct netstrat_counters *counters, struct netstrat_error *error);
+/* Closes the files. Does nothing to a reader that is closed, was never opened
+ * (NETSTRAT_SYSFS_READER_INIT) or failed to open. */
 void netstrat_sysfs_reader_close(struct netstrat_sysfs_reader *reader);
 
 /* cffi: end */

@@ -78,6 +78,8 @@ static int set_flags(struct netstrat_socket *sock, const char *name, uint32_t fl
     const int shared = sock->shared_deadline;
     int code;
 
+    if (sock->in_call) /* the deadline is that of the call under way */
+        return netstrat_fail(error, -EBUSY, NETSTRAT_STEP_BATCH);
     if (!shared)
         sock->deadline_ms = 0;
     sock->shared_deadline = 1;

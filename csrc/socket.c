@@ -2,17 +2,17 @@
 /*
  * One rtnetlink socket: opened, waited for within a deadline, one datagram taken at a time.
  *
- * What may stand in its queue beside the reply that is waited for: late replies to requests that
- * timed out, notifications, and datagrams of other processes (those with CAP_NET_ADMIN). So a
- * datagram counts only if the kernel sent it (nl_pid 0); which message of it counts, exchange.c
- * decides.
+ * Besides the reply to a request the queue may hold late replies to requests that timed out,
+ * notifications, and datagrams of other processes (those with CAP_NET_ADMIN). A datagram is used
+ * only if the kernel sent it (nl_pid 0); exchange.c decides which of its messages is the reply.
  *
  * The socket is not bound before it joins a group: the kernel gives it a port id at the first send
- * (netlink_autobind), which saves a system call, and until then nothing but replies can arrive.
+ * (netlink_autobind), which saves a system call.
  */
 #include "internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -25,24 +25,28 @@
 #endif
 
 enum {
-    HOOK_MS = 100, /* the longest wait without asking whether to go on */
-    SPARE = 65536  /* datagrams that a call with a timeout of 0 takes at most: 2 GiB of a dump */
+    HOOK_MS = 100,  /* the longest wait without asking whether to go on */
+    MAX_GROUP = 64, /* of struct netstrat_socket's `groups`; rtnetlink has fewer than 40 */
+    SPARE = 65536   /* datagrams that a call with a timeout of 0 takes at most: 2 GiB of a dump */
 };
 
 int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size,
                          struct netstrat_error *error)
 {
     const int on = 1;
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-
-    if (fd < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_SOCKET);
-    /* Best effort: without it, errors come without the kernel's words. NETLINK_CAP_ACK, which
-     * would shorten errors by the echoed request, is not worth a system call. */
-    (void)setsockopt(fd, SOL_NETLINK, NETSTRAT_NETLINK_EXT_ACK, &on, sizeof on);
+    int fd;
 
     memset(sock, 0, sizeof *sock);
+    sock->fd = -1;
+    fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (fd < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_SOCKET);
+    /* Best effort: without it, errors have no extended ack. NETLINK_CAP_ACK, which would shorten
+     * errors by the repeated request, is not worth a system call. */
+    (void)setsockopt(fd, SOL_NETLINK, NETSTRAT_NETLINK_EXT_ACK, &on, sizeof on);
+
     sock->fd = fd;
+    sock->is_open = 1;
     sock->timeout_ms = NETSTRAT_TIMEOUT_MS;
     sock->buffer = (unsigned char *)buffer;
     sock->buffer_size = size;
@@ -52,14 +56,33 @@ int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size
 
 void netstrat_socket_close(struct netstrat_socket *sock)
 {
-    if (sock->fd >= 0)
+    if (sock->is_open && sock->fd >= 0)
         (void)close(sock->fd); /* Linux closes it whatever close() returns; never try again */
     sock->fd = -1;
+    sock->is_open = 0;
+}
+
+/* Sets an option of netlink's. */
+static int set_option(const struct netstrat_socket *sock, int option, uint32_t value,
+                      struct netstrat_error *error)
+{
+    if (setsockopt(sock->fd, SOL_NETLINK, option, &value, sizeof value) < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_SETSOCKOPT);
+    return 0;
+}
+
+/* The same for a caller, who may be a callback of a call under way. */
+static int set_option_between_calls(const struct netstrat_socket *sock, int option, uint32_t value,
+                                    struct netstrat_error *error)
+{
+    return sock->in_call ? netstrat_fail(error, -EBUSY, NETSTRAT_STEP_SETSOCKOPT)
+                         : set_option(sock, option, value, error);
 }
 
 int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group, struct netstrat_error *error)
 {
     struct sockaddr_nl own;
+    int code;
     socklen_t own_size = sizeof own;
 
     /* The port id, which distinguishes replies from notifications. */
@@ -73,27 +96,43 @@ int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group, struct ne
         if (getsockname(sock->fd, (struct sockaddr *)&own, &own_size) < 0)
             return netstrat_fail(error, -errno, NETSTRAT_STEP_GETSOCKNAME);
     }
-    if (setsockopt(sock->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_SETSOCKOPT);
+    /* A group above the last would not fit `groups`; 0 is left to the kernel, which refuses it. */
+    if (group > MAX_GROUP)
+        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_SETSOCKOPT);
+    code = set_option_between_calls(sock, NETLINK_ADD_MEMBERSHIP, group, error);
+    if (code < 0)
+        return code;
     sock->port = own.nl_pid;
+    sock->groups |= (uint64_t)1 << (group - 1);
     return 0;
+}
+
+int netstrat_socket_set_groups(const struct netstrat_socket *sock, int joined,
+                               struct netstrat_error *error)
+{
+    const int option = joined ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
+    uint64_t left;
+    uint32_t group = 1;
+    int code = 0;
+
+    for (left = sock->groups; left > 0 && code == 0; left >>= 1, group++)
+        if (left & 1)
+            code = set_option(sock, option, group, error);
+    return code;
 }
 
 int netstrat_socket_set_strict(struct netstrat_socket *sock, struct netstrat_error *error)
 {
-    const int on = 1;
-
-    if (setsockopt(sock->fd, SOL_NETLINK, NETSTRAT_NETLINK_GET_STRICT_CHK, &on, sizeof on) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_SETSOCKOPT);
-    return 0;
+    return set_option_between_calls(sock, NETSTRAT_NETLINK_GET_STRICT_CHK, 1, error);
 }
 
 int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t size,
                                        struct netstrat_error *error)
 {
-    /* The kernel doubles it, for its own bookkeeping. */
-    const int half = (int)(size / 2);
+    const int half = (int)(size / 2); /* the kernel doubles it, for its own bookkeeping */
 
+    if (sock->in_call)
+        return netstrat_fail(error, -EBUSY, NETSTRAT_STEP_SETSOCKOPT);
     if (setsockopt(sock->fd, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof half) < 0 &&
         setsockopt(sock->fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof half) < 0)
         return netstrat_fail(error, -errno, NETSTRAT_STEP_SETSOCKOPT);
@@ -102,46 +141,59 @@ int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t si
 
 int netstrat_socket_hear_all(struct netstrat_socket *sock, struct netstrat_error *error)
 {
-    const int on = 1;
+    int code = set_option_between_calls(sock, NETSTRAT_NETLINK_LISTEN_ALL_NSID, 1, error);
 
-    if (setsockopt(sock->fd, SOL_NETLINK, NETSTRAT_NETLINK_LISTEN_ALL_NSID, &on, sizeof on) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_SETSOCKOPT);
-    sock->all_namespaces = 1;
-    return 0;
+    if (code == 0)
+        sock->all_namespaces = 1;
+    return code;
 }
 
-/* ---- the time of a call ---- */
+/* ---- one call ---- */
 
-void netstrat_call_begin(struct netstrat_socket *sock)
+int netstrat_call_begin(struct netstrat_socket *sock, enum netstrat_step step,
+                        struct netstrat_error *error)
 {
+    if (sock->in_call) /* by a callback of the call under way, whose state must stay as it is */
+        return netstrat_fail(error, -EBUSY, step);
+    sock->in_call = 1;
     if (!sock->shared_deadline)
         sock->deadline_ms = 0;
     sock->spare = SPARE;
+    return 0;
 }
 
-/* Milliseconds left, at least 1; -ETIMEDOUT when there are none. The clock is first read when
- * there is something to wait for: the kernel answers most requests before send() returns. */
+int netstrat_call_end(struct netstrat_socket *sock, int code)
+{
+    sock->in_call = 0;
+    return code;
+}
+
+/* Returns the milliseconds left, at least 1, or -ETIMEDOUT. The clock is first read when the call
+ * has to wait: the kernel answers most requests before send() returns. */
 static int time_left(struct netstrat_socket *sock)
 {
     struct timespec now;
-    int64_t now_ms;
+    int64_t now_ms, left;
 
-    if (sock->timeout_ms == 0)
+    if (sock->timeout_ms <= 0)
         return -ETIMEDOUT;
     (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail: the clock exists, `now` is ours */
     now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
     if (sock->deadline_ms == 0)
         sock->deadline_ms = now_ms + sock->timeout_ms;
-    return sock->deadline_ms > now_ms ? (int)(sock->deadline_ms - now_ms) : -ETIMEDOUT;
+    if (sock->deadline_ms <= now_ms)
+        return -ETIMEDOUT;
+    left = sock->deadline_ms - now_ms;
+    return left < INT_MAX ? (int)left : INT_MAX; /* poll() takes an int; the caller polls again */
 }
 
-/* With a timeout of 0 what is there is taken; a number of datagrams then bounds the call, or a
- * flood of them would never end. */
+/* A call with a timeout of 0 is bounded by a number of datagrams: a flood of them would keep it
+ * busy for ever otherwise. */
 int netstrat_call_go_on(struct netstrat_socket *sock)
 {
     int left;
 
-    if (sock->timeout_ms == 0)
+    if (sock->timeout_ms <= 0)
         return sock->spare > 0 ? (sock->spare--, 0) : -ETIMEDOUT;
     left = time_left(sock);
     return left < 0 ? left : 0;
@@ -160,6 +212,8 @@ int netstrat_socket_wait(struct netstrat_socket *sock)
     int left = time_left(sock);
     int ready;
 
+    if (sock->fd < 0) /* a callback has closed the socket; poll() would wait for nothing */
+        return -EBADF;
     if (left < 0)
         return left;
     /* A signal that comes just before poll() interrupts nothing, so the hook is asked now and
@@ -239,11 +293,14 @@ int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_rest *dat
             sock->datagram_groups = sender.nl_groups;
             return 0;
         }
-        if (length >= 0)
-            code = netstrat_call_go_on(
-                sock); /* a flood of strangers' or empty datagrams ends too */
+        if (length >= 0) /* another process's, or empty: a flood of them ends too */
+            code = netstrat_call_go_on(sock);
         else
             code = errno == EINTR ? netstrat_call_resume(sock) : -errno;
+        if (code == -ENOBUFS)
+            sock->overrun = 1;
+        else if (code == -EAGAIN)
+            sock->overrun = 0;
         if (code < 0)
             return code;
     }
@@ -252,10 +309,11 @@ int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_rest *dat
 int netstrat_socket_receive(struct netstrat_socket *sock, struct netstrat_rest *datagram,
                             struct netstrat_error *error)
 {
-    int code;
+    int code = netstrat_call_begin(sock, NETSTRAT_STEP_RECVFROM, error);
 
-    netstrat_call_begin(sock);
-    code = netstrat_socket_take(sock, datagram);
+    if (code < 0)
+        return code;
+    code = netstrat_call_end(sock, netstrat_socket_take(sock, datagram));
     return code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM) : 0;
 }
 
@@ -267,15 +325,16 @@ void netstrat_socket_notify(struct netstrat_socket *sock, const struct netstrat_
 
 int netstrat_socket_hear(struct netstrat_socket *sock, struct netstrat_error *error)
 {
-    int code;
+    int code = netstrat_call_begin(sock, NETSTRAT_STEP_RECVFROM, error);
 
-    netstrat_call_begin(sock);
-    code = netstrat_socket_drain(sock);
+    if (code < 0)
+        return code;
+    code = netstrat_call_end(sock, netstrat_socket_drain(sock));
     return code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM) : 0;
 }
 
-/* This also lets a dump that was given up run to its end: the kernel carries a dump on whenever
- * it is read from, and refuses a second one before that. */
+/* This also runs an abandoned dump to its end: the kernel continues a dump when the socket is read,
+ * and refuses a second one before that. */
 int netstrat_socket_drain(struct netstrat_socket *sock)
 {
     for (;;) {
@@ -283,8 +342,10 @@ int netstrat_socket_drain(struct netstrat_socket *sock)
         struct netstrat_message message;
         int code = netstrat_socket_take(sock, &datagram);
 
-        if (code == -EAGAIN)
+        if (code == -EAGAIN) {
+            sock->unfinished = 0;
             return 0;
+        }
         if (code < 0 && code != -ENOBUFS)
             return code;
         if (code < 0) {

@@ -490,23 +490,22 @@ int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at, con
                                struct netstrat_error *error)
 {
     struct statistics statistics;
-    struct netstrat_sysfs_reader opened;
     uint32_t item;
-    int code = open_statistics(&statistics, at, root, name, place, error);
+    int code;
 
+    reader->is_open = 0; /* nothing to close, whatever the caller's memory holds */
+    netstrat_sysfs_reader_close(reader);
+    code = open_statistics(&statistics, at, root, name, place, error);
     if (code < 0)
         return code;
-    for (item = 0; item < NETSTRAT_COUNTERS; item++)
-        opened.fds[item] = -1;
+    reader->is_open = 1;
     for (item = 0; code >= 0 && item < NETSTRAT_COUNTERS; item++)
-        code = opened.fds[item] = open_counter(&statistics, counter_names[item], item, error);
+        code = reader->fds[item] = open_counter(&statistics, counter_names[item], item, error);
     (void)close(statistics.fd);
-    if (code < 0) {
-        opened.fds[item - 1] = -1; /* not a descriptor but the error */
-        netstrat_sysfs_reader_close(&opened);
+    if (code < 0) { /* the last of `fds` is the error then, which is not closed */
+        netstrat_sysfs_reader_close(reader);
         return code;
     }
-    *reader = opened;
     return 0;
 }
 
@@ -533,8 +532,9 @@ void netstrat_sysfs_reader_close(struct netstrat_sysfs_reader *reader)
     int item;
 
     for (item = 0; item < NETSTRAT_COUNTERS; item++) {
-        if (reader->fds[item] >= 0)
+        if (reader->is_open && reader->fds[item] >= 0)
             (void)close(reader->fds[item]);
         reader->fds[item] = -1;
     }
+    reader->is_open = 0;
 }

@@ -173,6 +173,7 @@ def open_descriptor(function: Any, *arguments: object) -> Any:
     the call and the keeping of its result.
     """
     holder = new_socket()
+    holder.is_open = 1
     ffi.addressof(holder, "fd")[0:1] = map(function, *((argument,) for argument in arguments))
     return holder
 

@@ -195,7 +195,8 @@ class Containers(Socket):
             self.namespace = home.shown
         self.id = identify(home.fd, self.namespace or "the thread's own namespace")
         self._own = -1
-        self.ended = _Notes(self._sock, lib.NETSTRAT_NOTE_ENDED, self._buffer)
+        self.ended = _Notes(self._sock, lib.NETSTRAT_NOTE_ENDED, self._buffers[self._sock])
+        self._changer = ffi.NULL  # the socket has joined a group
         self.links = self._watch_links(where, lib.NETSTRAT_NOTE_DELETED)
         try:
             self.elsewhere: _Notes | None = self._watch_links(where, lib.NETSTRAT_NOTE_NAMESPACES)
@@ -250,7 +251,8 @@ class Containers(Socket):
     def _add_nsid(self, fd: int) -> None:
         batch, _memory = new_request(lib.netstrat_batch_add_nsid, fd)
         result = ffi.new("int *")
-        code = lib.netstrat_execute(self._sock, batch, result, self._error)
+        sock = self._changer or self._open_changer()
+        code = lib.netstrat_execute(sock, batch, result, self._error)
         if code < 0 and code != -EEXIST:  # somebody else was quicker
             fail(code, self._error)
 

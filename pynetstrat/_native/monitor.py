@@ -99,7 +99,7 @@ class Subscription(Socket):
 
     def _widen(self, size: int) -> None:
         sock = self._sock
-        self._buffer = sock.buffer = new("unsigned char[]", size)
+        self._buffers[sock] = sock.buffer = new("unsigned char[]", size)
         sock.buffer_size = size
 
 

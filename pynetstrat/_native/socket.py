@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from errno import EAFNOSUPPORT, EBADMSG, EEXIST, EMSGSIZE, ENODEV, EOPNOTSUPP
 from functools import partial
+from time import monotonic
 
 from .._core import ffi, lib
 from ..errors import KernelError, quote
@@ -48,10 +49,19 @@ def new_request(encode: Callable[..., int], *arguments: object) -> tuple[Any, An
 
 
 class Socket:
-    """One rtnetlink socket. `namespace`: how errors and representations show where it is."""
+    """An rtnetlink socket, and a second one for changes once the first hears notifications.
+
+    A change causes notifications. On a socket that hears them they compete with the ack for the
+    receive queue, so changes go over a socket that has joined no multicast group. Counters go over
+    the first socket: a reply there is as new as the notifications before it.
+
+    Attributes:
+        namespace: how errors and representations show where it is.
+    """
 
     __slots__ = (
-        "_buffer",
+        "_buffers",
+        "_changer",
         "_changes",
         "_copy_size",
         "_counters",
@@ -71,11 +81,14 @@ class Socket:
 
     def __init__(self, netns: object, timeout_ms: int) -> None:
         self._sock = sock = new_socket()
+        # For changes. NULL: the first socket has joined a group, and the second is not open yet.
+        self._changer = sock
         self._error = error = ffi.new("struct netstrat_error *")
         size = lib.NETSTRAT_BUFFER_SIZE
-        self._buffer = buffer = new("unsigned char[]", size)
+        buffer = new("unsigned char[]", size)
+        self._buffers = {sock: buffer}  # which have to live as long
         self._name: Any = (
-            None  # get_stats_by_name() makes the three, which comes before get_stats()
+            None  # get_stats_by_name() makes this and the next two, before get_stats()
         )
         self._counters: Any = None
         self._values: Callable[[], list[int]] = list
@@ -107,30 +120,59 @@ class Socket:
         return self._sock.fd  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Closes it; twice does no harm."""
-        lib.netstrat_socket_close(self._sock)
+        """Closes both sockets. A second call does nothing."""
+        for sock in self._buffers:
+            lib.netstrat_socket_close(sock)
 
     def together(self, work: Callable[[], Result], *, first: bool = True) -> Result:
-        """What `work` gives, with one deadline for all its exchanges.
+        """Returns what `work` returns. All exchanges within it have one deadline.
 
-        An exchange by itself has its own, for which nothing needs to be set: 2 % of get_stats.
+        A single exchange has its own deadline, for which the core needs no setting.
 
         Parameters:
-            first: whether there was none before in the public call.
+            first: whether it begins the public call, and so the deadline.
         """
-        sock = self._sock
         if first:
-            sock.deadline_ms = self._until
-        sock.shared_deadline = 1
+            until = self._until or int(monotonic() * 1000) + self._sock.timeout_ms
+            for sock in self._buffers:
+                sock.deadline_ms = until
+        for sock in self._buffers:
+            sock.shared_deadline = 1
         try:
             return work()
         finally:
-            sock.shared_deadline = self._until > 0
+            for sock in self._buffers:
+                sock.shared_deadline = self._until > 0
 
     def share_deadline(self, until: float) -> None:
-        """One deadline for all calls from now on: a time of time.monotonic()."""
-        self._until = self._sock.deadline_ms = int(until * 1000)
-        self._sock.shared_deadline = 1
+        """Sets one deadline for all calls from now on: a time of time.monotonic()."""
+        self._until = int(until * 1000)
+        for sock in self._buffers:
+            sock.deadline_ms = self._until
+            sock.shared_deadline = 1
+
+    def _open_changer(self) -> Any:
+        """Opens the second socket, for changes, in the namespace of the first.
+
+        Where that fails (no descriptor is left, or the calling thread is in another namespace and
+        must not enter this one), the change goes over the first socket. netstrat_execute then
+        leaves the groups while it works, and the name cache is told that notifications were lost.
+        """
+        first = self._sock
+        if len(self._buffers) > 1:  # a signal handler that raised came between the last two lines
+            self._changer = next(sock for sock in self._buffers if sock != first)
+            return self._changer
+        sock, size = new_socket(), lib.NETSTRAT_BUFFER_SIZE
+        buffer = new("unsigned char[]", size)
+        if lib.netstrat_socket_open_beside(sock, buffer, size, first, self._error) < 0:
+            return first
+        sock.timeout_ms = first.timeout_ms
+        sock.interrupted = first.interrupted
+        sock.deadline_ms = first.deadline_ms
+        sock.shared_deadline = first.shared_deadline
+        self._buffers[sock] = buffer
+        self._changer = sock
+        return sock
 
     def _call(self, function: Callable[..., int], *arguments: object, name: object = "") -> int:
         """Calls a function of the core, with a larger buffer if the answer takes one."""
@@ -147,7 +189,7 @@ class Socket:
         if code != -EMSGSIZE or sock.needed <= sock.buffer_size:
             return False
         size = sock.needed + sock.needed // 8
-        self._buffer = sock.buffer = new("unsigned char[]", size)
+        self._buffers[sock] = sock.buffer = new("unsigned char[]", size)
         sock.buffer_size = size
         return True
 
@@ -155,13 +197,14 @@ class Socket:
 
     def set_up(self, name: object) -> None:
         """netstrat_link_set_up."""
-        code = _set_up(self._sock, encode_name(name), self._error)
+        code = _set_up(self._changer or self._open_changer(), encode_name(name), self._error)
         if code < 0:
             fail(code, self._error, name)
 
     def set_down(self, name: object) -> None:
         """netstrat_link_set_down."""
-        code = lib.netstrat_link_set_down(self._sock, encode_name(name), self._error)
+        sock = self._changer or self._open_changer()
+        code = lib.netstrat_link_set_down(sock, encode_name(name), self._error)
         if code < 0:
             fail(code, self._error, name)
 
@@ -301,7 +344,8 @@ class Socket:
         count = encoded.batch.count
         results = new("int[]", count + 1)
         error = self._error
-        code = lib.netstrat_execute(self._sock, encoded.batch, results, error)
+        sock = self._changer or self._open_changer()
+        code = lib.netstrat_execute(sock, encoded.batch, results, error)
         if code == 0:
             return [None] * count
         if code < 0 and error.step == lib.NETSTRAT_STEP_BATCH:
@@ -311,6 +355,7 @@ class Socket:
         for message, outcome in zip(encoded.messages, outcomes, strict=True):
             if isinstance(outcome, KernelError) and outcome.errno == EEXIST and message.gives:
                 find = partial(self._find_taken, message, encoded)
+                self._sock.deadline_ms = sock.deadline_ms  # it goes on
                 outcome.hint = self.together(find, first=False) or outcome.hint
                 break  # the others may be its consequences
         return outcomes
@@ -353,6 +398,7 @@ class Socket:
             self.by_name_only = True
             return False
         self._watch = watch
+        self._changer = ffi.NULL
         return True
 
     def _remember(self, watch: Any, entries: int) -> None:

@@ -174,7 +174,7 @@ class Reader:
         self._root = root
         self._name = name
         # Closed with its object at the latest: a signal handler may raise before __init__ is over.
-        reader = ffi.new("struct netstrat_sysfs_reader *", [[-1] * lib.NETSTRAT_COUNTERS])
+        reader = ffi.new("struct netstrat_sysfs_reader *")
         self._reader = ffi.gc(reader, lib.netstrat_sysfs_reader_close)
         self._error = error = ffi.new("struct netstrat_error *")
         self._counters, self._values = new_counters()

@@ -53,7 +53,9 @@ static struct {
     int send_codes[4]; /* errnos of the sends to come */
     int poll_codes[4];
     size_t send_short; /* bytes of it that the next send leaves */
-    int option_code;   /* errno of getsockopt */
+    int option_code;   /* the option that getsockopt or setsockopt fails for */
+    int is_member;     /* of RTNLGRP_LINK */
+    unsigned options;  /* how often it joined or left */
     int set_codes[4];  /* of setsockopt, for the size of the queue */
     int receive_buffer, send_buffer;
     int64_t now_ms;
@@ -102,12 +104,14 @@ ssize_t __wrap_send(int fd, const void *data, size_t size, int flags)
     int code = next_code(fake.send_codes);
 
     fake.sends++;
+    memcpy(&header, data, sizeof header);
+    if ((header.nlmsg_type & 3) != 2) /* no change travels on a socket that is in a group */
+        CHECK(!fake.is_member);
     CHECK(fd == FD && flags == 0 && size >= sizeof header && size <= sizeof fake.request);
     if (code) {
         errno = code;
         return -1;
     }
-    memcpy(&header, data, sizeof header);
     memcpy(fake.request, data, size);
     fake.request_size = size;
     if (size > fake.largest)
@@ -213,7 +217,14 @@ int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_
         return 0;
     }
     CHECK(fd == FD && level == 270 /* SOL_NETLINK */ && size == sizeof group);
-    CHECK(option == NETLINK_ADD_MEMBERSHIP && group == RTNLGRP_LINK);
+    CHECK(option == NETLINK_ADD_MEMBERSHIP || option == NETLINK_DROP_MEMBERSHIP);
+    CHECK(group == RTNLGRP_LINK);
+    if (fake.option_code == option) {
+        errno = ENOMEM;
+        return -1;
+    }
+    fake.is_member = option == NETLINK_ADD_MEMBERSHIP;
+    fake.options++;
     return 0;
 }
 
@@ -472,7 +483,7 @@ static int add_nothing(const struct netstrat_message *message, void *context)
 
 static void test_a_refusal_is_reported_under_the_type_of_its_own_message(void)
 {
-    static const uint16_t types[] = {RTM_DELLINK, RTM_NEWADDR, RTM_GETADDR, RTM_DELROUTE, 200};
+    static const uint16_t types[] = {RTM_DELLINK, RTM_NEWADDR, RTM_GETADDR, RTM_DELROUTE, 202};
     unsigned char request[128];
     struct netstrat_message answer;
     struct netstrat_batch batch;
@@ -491,8 +502,14 @@ static void test_a_refusal_is_reported_under_the_type_of_its_own_message(void)
         CHECK(add_message(&batch, types[i], NLM_F_REQUEST | NLM_F_ACK) == 0);
         CHECK(refused_with(&error, netstrat_execute(&sock, &batch, &result, &error), -ENODEV,
                            types[i]));
+        CHECK(!strcmp(error.text, "fake words"));
+        if (types[i] % 4 != 2) /* only a GET is a query or a dump */
+            continue;
         CHECK(refused_with(&error, netstrat_query(&sock, &batch, 1, &answer, &error), -ENODEV,
                            types[i]));
+        CHECK(!strcmp(error.text, "fake words"));
+        netstrat_batch_init(&batch, request, sizeof request);
+        CHECK(add_message(&batch, types[i], NLM_F_REQUEST | NLM_F_DUMP) == 0);
         CHECK(refused_with(&error, netstrat_dump(&sock, &batch, add_nothing, NULL, &error), -ENODEV,
                            types[i]));
         CHECK(!strcmp(error.text, "fake words"));
@@ -697,13 +714,34 @@ static void test_a_batch_is_sent_in_parts_that_the_queue_has_room_for(void)
     fake.send_buffer = 5000;
     fake.largest = 0;
     CHECK(execute() == 0 && fake.largest <= 5000);
+}
 
-    step = 0; /* notifications take room beside the acks */
-    fake.receive_buffer = 212992;
-    fake.send_buffer = 212992;
+static void test_a_socket_leaves_its_groups_while_it_makes_changes(void)
+{
+    make_batch(1000);
+    prepare(answer_parts);
+    failing_part = 0;
+    watch_links(KNOWN);
+    notify(RTM_NEWLINK, 7, "before"); /* read before the first message is sent */
+    CHECK(execute() == 0 && results[0] == 0 && results[999] == 0);
+    CHECK(fake.is_member && fake.options == 3); /* and joins them again */
+    CHECK(watch.count > ROOM);                  /* having missed what came meanwhile */
+    watch.count = 0;
+    sock.notified = NULL;
+    CHECK(execute() == 0 && fake.is_member && watch.count == 0);
+    fake.answer = answer_refusal;
+    CHECK(refused_with(&error, netstrat_link_set_up(&sock, "lo", &error), -ENODEV, RTM_NEWLINK));
+    CHECK(fake.is_member);
+    fake.answer = NULL;
+    CHECK(failed_with(&error, execute(), -ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.is_member);
+    say_errno(EBADF); /* the queue can't be emptied: nothing is sent */
     fake.sends = 0;
-    watch_links(0);
-    CHECK(execute() == 0 && fake.sends > 40);
+    CHECK(failed_with(&error, execute(), -EBADF, NETSTRAT_STEP_RECVFROM) && fake.is_member);
+    fake.option_code = NETLINK_DROP_MEMBERSHIP;
+    CHECK(failed_with(&error, execute(), -ENOMEM, NETSTRAT_STEP_SETSOCKOPT) && fake.sends == 0);
+    fake.option_code = NETLINK_ADD_MEMBERSHIP; /* the changes are made, and the group is lost */
+    fake.answer = answer_parts;
+    CHECK(failed_with(&error, execute(), -ENOMEM, NETSTRAT_STEP_SETSOCKOPT) && results[999] == 0);
 }
 
 static void test_a_failure_in_a_later_part_has_its_number_in_the_batch(void)
@@ -1059,28 +1097,44 @@ static void test_what_a_group_is_sent_is_not_the_answer(void)
 
 static void answer_with_echo(void)
 {
-    if (step)
+    say_link(KERNEL, fake.sequence, OWN_PORT, 5, "five"); /* the change that was asked for */
+    if (step == 0) /* as the kernel sends it: in the name of a group */
+        fake.queue[(fake.first + fake.count - 1) % QUEUE].groups = 1;
+    if (step == 2)
         say_cut_link(fake.sequence, OWN_PORT, 5, "five");
-    else
-        say_link(KERNEL, fake.sequence, OWN_PORT, 5, "five"); /* the change that was asked for */
     answer_ok();
 }
 
-static void test_the_echo_of_a_change_is_a_change_and_not_its_ack(void)
+static unsigned notified, lost;
+
+static void count_notification(const struct netstrat_message *message, void *context)
 {
-    prepare(answer_with_echo);
-    watch_links(KNOWN);
-    notify(RTM_NEWLINK, 7, "before"); /* drained before the request is sent */
-    CHECK(netstrat_link_set_up(&sock, "five", &error) == 0);
-    CHECK(watch.count == 2 && changes[0].index == 7 && changes[1].index == 5);
-    step = 1; /* one that was cut off is a change that was lost */
-    watch.count = 0;
-    CHECK(netstrat_link_set_up(&sock, "five", &error) == 0 && watch.count > ROOM);
+    (void)context;
+    notified += message != NULL;
+    lost += message == NULL;
 }
 
-static int up(void)
+/* A socket in no group, whose notifications are counted. */
+static void prepare_counting(void (*answer)(void))
 {
-    return netstrat_link_set_up(&sock, "five", &error);
+    prepare(answer);
+    sock.notified = count_notification;
+    notified = lost = 0;
+}
+
+static void test_the_echo_of_a_change_is_a_notification_and_not_its_ack(void)
+{
+    prepare_counting(answer_with_echo);
+    CHECK(netstrat_link_set_up(&sock, "five", &error) == 0 && notified == 1 && lost == 0);
+    step = 1; /* an answer that is sent to this socket alone, before the ack */
+    CHECK(netstrat_link_set_up(&sock, "five", &error) == 0 && notified == 2 && lost == 0);
+    step = 2; /* one that was cut off is lost */
+    CHECK(netstrat_link_set_up(&sock, "five", &error) == 0 && notified == 3 && lost == 1);
+}
+
+static int hear(void)
+{
+    return netstrat_socket_hear(&sock, &error);
 }
 
 static void test_lost_notifications_are_owned_up_to(void)
@@ -1088,30 +1142,30 @@ static void test_lost_notifications_are_owned_up_to(void)
     prepare(answer_ok);
     watch_links(KNOWN);
     say_errno(ENOBUFS);
-    CHECK(up() == 0 && watch.count > ROOM);
+    CHECK(hear() == 0 && watch.count > ROOM);
     watch.count = 0;
     say_cut_link(0, 0, 5, "five");
-    CHECK(up() == 0 && watch.count > ROOM);
+    CHECK(hear() == 0 && watch.count > ROOM);
     watch.count = 0;
     queue(KERNEL)->cut = sizeof buffer + 1; /* of which nothing is there */
-    CHECK(up() == 0 && watch.count > ROOM);
+    CHECK(hear() == 0 && watch.count > ROOM);
     watch.count = 0;
     notify(RTM_NEWLINK, 0, "noindex"); /* one that can't be read */
-    CHECK(up() == 0 && watch.count > ROOM);
+    CHECK(hear() == 0 && watch.count > ROOM);
     watch.count = 0;
     put(&queue(KERNEL)->bytes, "abc", 3); /* one that is not even a message */
-    CHECK(up() == 0 && watch.count > ROOM);
+    CHECK(hear() == 0 && watch.count > ROOM);
     watch.count = 0;
     for (int32_t i = 0; i < ROOM + 1; i++) /* more than there is room for */
         notify(RTM_NEWLINK, 20 + i, "many");
-    CHECK(up() == 0 && watch.count == ROOM + 1);
+    CHECK(hear() == 0 && watch.count == ROOM + 1);
     notify(RTM_NEWLINK, 20, "more");
-    CHECK(up() == 0 && watch.count == ROOM + 1);
+    CHECK(hear() == 0 && watch.count == ROOM + 1);
     watch.count = 0;
     say_ack(KERNEL, 0, 0); /* nothing about a link */
-    CHECK(up() == 0 && watch.count == 0);
+    CHECK(hear() == 0 && watch.count == 0);
     say_errno(EBADF);
-    CHECK(failed_with(&error, up(), -EBADF, NETSTRAT_STEP_RECVFROM));
+    CHECK(failed_with(&error, hear(), -EBADF, NETSTRAT_STEP_RECVFROM));
 }
 
 static void answer_behind_cut(void)
@@ -1146,15 +1200,14 @@ static void answer_large_refusals(void)
     }
 }
 
-/* The kernel repeats the request in a refusal; the verdict stands before it. */
+/* The kernel repeats the request in a refusal, after the verdict. */
 static void test_a_refusal_that_was_cut_off_is_still_a_refusal(void)
 {
     make_batch(2);
-    prepare(answer_large_refusals);
-    watch_links(KNOWN);
+    prepare_counting(answer_large_refusals);
     CHECK(refused_with(&error, execute(), -EEXIST, RTM_NEWLINK) && error.item == 0);
     CHECK(results[0] == -EEXIST && results[1] == -EEXIST);
-    CHECK(watch.count == 0); /* nothing was lost */
+    CHECK(lost == 0);
 }
 
 /* ---- what is known of the links ---- */
@@ -1165,16 +1218,16 @@ static void test_a_notification_that_says_nothing_new_takes_no_room(void)
     watch_links(KNOWN);
     for (int i = 0; i < 30; i++)
         notify(RTM_NEWLINK, 5, "five");
-    CHECK(up() == 0 && watch.count == 1);
+    CHECK(hear() == 0 && watch.count == 1);
     notify(RTM_NEWLINK, 5, "six"); /* a rename is news, and so is the way back */
     notify(RTM_NEWLINK, 5, "six");
     notify(RTM_NEWLINK, 5, "five");
-    CHECK(up() == 0 && watch.count == 3);
+    CHECK(hear() == 0 && watch.count == 3);
     watch.count = 0;
     notify(RTM_DELLINK, 5, "five"); /* that it is gone is, once */
     notify(RTM_DELLINK, 5, "five");
     notify(RTM_NEWLINK, 5, "five"); /* and that its index has another */
-    CHECK(up() == 0 && watch.count == 2);
+    CHECK(hear() == 0 && watch.count == 2);
     CHECK(changes[0].name[0] == '\0' && !strcmp(changes[1].name, "five"));
 }
 
@@ -1186,12 +1239,12 @@ static void test_what_was_pushed_out_of_the_cache_is_reported_again(void)
     notify(RTM_NEWLINK, 5, "a");
     notify(RTM_NEWLINK, 5 + KNOWN, "b");
     notify(RTM_NEWLINK, 5, "a");
-    CHECK(up() == 0 && watch.count == 3);
+    CHECK(hear() == 0 && watch.count == 3);
     CHECK(changes[2].index == 5 && !strcmp(changes[2].name, "a"));
     watch.count = 0;
     notify(RTM_NEWLINK, 5 + KNOWN, "a"); /* the name of the one in its place */
     notify(RTM_NEWLINK, 5, "b");
-    CHECK(up() == 0 && watch.count == 2);
+    CHECK(hear() == 0 && watch.count == 2);
     CHECK(changes[0].index == 5 + KNOWN && !strcmp(changes[0].name, "a"));
     CHECK(changes[1].index == 5 && !strcmp(changes[1].name, "b"));
 }
@@ -1202,7 +1255,7 @@ static void test_without_a_cache_every_notification_is_a_change(void)
     watch_links(0);
     notify(RTM_NEWLINK, 5, "a");
     notify(RTM_NEWLINK, 5, "a");
-    CHECK(up() == 0 && watch.count == 2);
+    CHECK(hear() == 0 && watch.count == 2);
 }
 
 /* After a loss nothing that was known may silence a notification. */
@@ -1212,20 +1265,20 @@ static void test_a_loss_clears_the_cache(void)
     watch_links(KNOWN);
     notify(RTM_NEWLINK, 5, "a");
     say_errno(ENOBUFS);
-    CHECK(up() == 0 && watch.count > ROOM);
+    CHECK(hear() == 0 && watch.count > ROOM);
     watch.count = 0;
     notify(RTM_NEWLINK, 5, "a");
-    CHECK(up() == 0 && watch.count == 1);
+    CHECK(hear() == 0 && watch.count == 1);
     for (int32_t i = 0; i < ROOM; i++) /* one of these finds no room */
         notify(RTM_NEWLINK, 10 + i, "b");
-    CHECK(up() == 0 && watch.count > ROOM);
+    CHECK(hear() == 0 && watch.count > ROOM);
     watch.count = 0;
     notify(RTM_NEWLINK, 5, "a");
     notify(RTM_NEWLINK, 11, "b");
-    CHECK(up() == 0 && watch.count == 2);
+    CHECK(hear() == 0 && watch.count == 2);
     watch_links(KNOWN); /* and so does a new start */
     notify(RTM_NEWLINK, 5, "a");
-    CHECK(up() == 0 && watch.count == 1);
+    CHECK(hear() == 0 && watch.count == 1);
 }
 
 static void answer_five(void)
@@ -1247,14 +1300,14 @@ static void test_names_that_were_looked_up_are_known(void)
     watch_links(KNOWN);
     CHECK(netstrat_counters_get_by_name(&sock, &watch, "x", &found, &counters, &error) == 0);
     notify(RTM_NEWLINK, 5, "five");
-    CHECK(up() == 0 && watch.count == 0);
+    CHECK(hear() == 0 && watch.count == 0);
     watch_links(KNOWN);
     step = 1;
     CHECK(netstrat_link_names_dump(&sock, &watch, names, ROWS, &error) == 1);
     notify(RTM_NEWLINK, 5, "five");
-    CHECK(up() == 0 && watch.count == 0);
+    CHECK(hear() == 0 && watch.count == 0);
     notify(RTM_NEWLINK, 5, "renamed");
-    CHECK(up() == 0 && watch.count == 1);
+    CHECK(hear() == 0 && watch.count == 1);
 }
 
 static void answer_with_changes(void)
@@ -2030,6 +2083,7 @@ int main(void)
     test_acks_behind_enobufs_are_read();
 
     test_a_batch_is_sent_in_parts_that_the_queue_has_room_for();
+    test_a_socket_leaves_its_groups_while_it_makes_changes();
     test_a_failure_in_a_later_part_has_its_number_in_the_batch();
     test_the_first_failure_of_all_parts_is_reported();
     test_what_breaks_the_exchange_is_reported_before_what_failed();
@@ -2047,7 +2101,7 @@ int main(void)
 
     test_notifications_are_told_from_the_answer_by_the_port();
     test_what_a_group_is_sent_is_not_the_answer();
-    test_the_echo_of_a_change_is_a_change_and_not_its_ack();
+    test_the_echo_of_a_change_is_a_notification_and_not_its_ack();
     test_lost_notifications_are_owned_up_to();
     test_a_notification_that_was_cut_off_is_a_lost_change_and_not_a_failure();
     test_a_refusal_that_was_cut_off_is_still_a_refusal();

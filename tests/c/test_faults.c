@@ -539,13 +539,20 @@ static struct netstrat_error error;
 static int netns = -1; /* a namespace; the program's own */
 static int results[BATCH + 1];
 
+/* A socket can be closed whether or not it was opened: after a failure that does nothing. */
+static int close_socket(int code)
+{
+    CHECK(code == 0 ? output.sock.fd >= 0 : output.sock.fd == -1);
+    netstrat_socket_close(&output.sock);
+    memset(&output.sock, 0xa5, sizeof output.sock);
+    return code;
+}
+
 static int run_open(void)
 {
     int code = netstrat_socket_open(&output.sock, buffer, sizeof buffer, &error);
 
-    if (code == 0)
-        netstrat_socket_close(&output.sock);
-    return code;
+    return close_socket(code);
 }
 
 static int run_up_once(void)
@@ -818,9 +825,7 @@ static int run_open_at(void)
 {
     int code = netstrat_socket_open_at(&output.sock, buffer, sizeof buffer, netns, &error);
 
-    if (code == 0)
-        netstrat_socket_close(&output.sock);
-    return code;
+    return close_socket(code);
 }
 
 /* Closes what an operation gave, which counts for nothing itself. */
@@ -924,8 +929,8 @@ static int run_reader_open(void)
 {
     int code = netstrat_sysfs_reader_open(&output.reader, AT_FDCWD, root, "if0", &place, &error);
 
-    if (code == 0)
-        netstrat_sysfs_reader_close(&output.reader);
+    netstrat_sysfs_reader_close(&output.reader); /* after a failure that does nothing */
+    memset(&output.reader, 0xa5, sizeof output.reader);
     return code;
 }
 
