@@ -334,15 +334,35 @@ int netstrat_link_name_decode(const struct netstrat_message *message,
     return 0;
 }
 
+static void decode_port_byte(const struct netstrat_rest *value, int32_t *byte)
+{
+    if (value->at < value->end)
+        *byte = value->data[value->at];
+}
+
+static void decode_port_flag(const struct netstrat_rest *value, int32_t *flag)
+{
+    decode_port_byte(value, flag);
+    if (*flag > 0)
+        *flag = 1;
+}
+
 /* IFLA_INFO_SLAVE_DATA of a port of a bridge. */
 static int decode_port(struct netstrat_rest rest, struct netstrat_link *link)
 {
     struct netstrat_attribute attribute;
     int more;
 
-    while ((more = netstrat_attribute_next(&rest, &attribute)) > 0)
-        if (attribute.type == IFLA_BRPORT_MODE && attribute.value.at < attribute.value.end)
-            link->hairpin = attribute.value.data[attribute.value.at] != 0;
+    while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
+        if (attribute.type == IFLA_BRPORT_MODE)
+            decode_port_flag(&attribute.value, &link->hairpin);
+        else if (attribute.type == NETSTRAT_IFLA_BRPORT_ISOLATED)
+            decode_port_flag(&attribute.value, &link->isolated);
+        else if (attribute.type == NETSTRAT_IFLA_BRPORT_LEARNING)
+            decode_port_flag(&attribute.value, &link->learning);
+        else if (attribute.type == IFLA_BRPORT_STATE)
+            decode_port_byte(&attribute.value, &link->port_state);
+    }
     return more;
 }
 
@@ -457,7 +477,7 @@ int netstrat_link_decode(const struct netstrat_message *message, struct netstrat
     read.flags = info.ifi_flags;
     read.peer_nsid = -1;
     read.nsid = -1;
-    read.hairpin = -1;
+    read.hairpin = read.isolated = read.learning = read.port_state = -1;
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
         /* What a bridge says of its port (br_fill_ifinfo, net/bridge/br_netlink.c). */
         if (attribute.type == IFLA_PROTINFO && info.ifi_family == AF_BRIDGE)

@@ -283,7 +283,11 @@ struct netstrat_link {
     int32_t peer;      /* IFLA_LINK: the index of a veth's other end, a macvlan's parent; 0: none */
     int32_t peer_nsid; /* IFLA_LINK_NETNSID: what this namespace calls the peer's; -1: none */
     int32_t nsid;      /* of an answer about another namespace: its id; -1: it is about this one */
-    int32_t hairpin;   /* of a port of a bridge: 0 or 1; -1: not a port of a bridge */
+    /* Settings of a bridge port: 0 or 1; -1 if the link is not one, or if the kernel is older. */
+    int32_t hairpin;
+    int32_t isolated;    /* Linux 4.18 */
+    int32_t learning;    /* Linux 3.11 */
+    int32_t port_state;  /* BR_STATE_ of linux/if_bridge.h; -1 if the link is not a bridge port */
     uint32_t mac_length; /* bytes of `mac` */
     unsigned char mac[NETSTRAT_MAC_SIZE];
     uint32_t permanent_mac_length; /* 0: a virtual device, or Linux before 5.6 */

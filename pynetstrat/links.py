@@ -40,6 +40,12 @@ class Link:
         group: the number of the group that it is in.
         bridge_id: of a bridge, its id as hexadecimal digits: the priority, and the MAC that it was
             given or took from a port, zeros where neither is so; otherwise "".
+        isolated: of a bridge port, whether it is isolated from other isolated ports (Linux 4.18);
+            None if the link is not a bridge port.
+        learning: of a bridge port, whether the bridge learns MAC addresses from it; otherwise None.
+            `LinkMonitor` does not follow this field, nor the next.
+        port_state: of a bridge port, its spanning tree state (BR_STATE_, linux/if_bridge.h): 0 is
+            disabled, 3 forwarding; otherwise None.
     """
 
     index: int
@@ -59,6 +65,9 @@ class Link:
     permanent_mac: str = ""
     group: int = 0
     bridge_id: str = field(default="", compare=False, repr=False)
+    isolated: bool | None = None
+    learning: bool | None = field(default=None, compare=False, repr=False)
+    port_state: int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)

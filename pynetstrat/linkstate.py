@@ -177,9 +177,10 @@ class LinkState:
             # A bridge says how its port is set, and nothing else that would be of interest. With
             # RTM_DELLINK it says that the port has left: the link is still there.
             link = (self.known if self._found is None else self._found).get(index)
-            hairpin = Link(*fields).hairpin
-            if link is not None and link.hairpin != hairpin:
-                self._note(index, replace(link, hairpin=hairpin))
+            port = Link(*fields)
+            settings = port.hairpin, port.isolated
+            if link is not None and (link.hairpin, link.isolated) != settings:
+                self._note(index, replace(link, hairpin=port.hairpin, isolated=port.isolated))
 
     def _note(self, key: Key, value: Any) -> None:
         if self._found is None:

@@ -178,6 +178,18 @@ def test_hairpin_is_followed(host, monitor):
     assert replay.links[index].hairpin is True
 
 
+def test_isolation_is_followed(host, monitor):
+    replay = Replay()
+    host.execute(Batch().add_veth("v0", "v1", up=True).add_bridge("br0", up=True))
+    host.execute(Batch().set_link("v0", master=host.get_link("br0").index))
+    index = host.get_link("v0").index
+    for wanted in ("on", "off"):
+        command = ["ip", "link", "set", "v0", "type", "bridge_slave", "isolated", wanted]
+        assert support.run(command).returncode == 0
+        replay.heed(monitor.read())
+        assert replay.links[index].isolated is (wanted == "on")
+
+
 def test_a_link_that_leaves_the_namespace_is_removed_and_comes_back_as_added(host, monitor):
     replay = Replay()
     with NetworkNamespace.create() as blue, LinkMonitor(blue) as other:

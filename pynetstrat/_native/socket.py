@@ -521,6 +521,9 @@ def link_fields(link: Any) -> tuple[Any, ...]:
         ffi.buffer(link.permanent_mac, link.permanent_mac_length)[:].hex(":"),
         link.group,
         ffi.buffer(link.bridge_id)[:].hex() if kind == "bridge" else "",
+        None if link.isolated < 0 else bool(link.isolated),
+        None if link.learning < 0 else bool(link.learning),
+        None if link.port_state < 0 else link.port_state,
     )
 
 

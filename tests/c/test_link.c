@@ -423,6 +423,24 @@ static void test_hairpin_is_read_of_a_port_of_a_bridge_only(void)
     CHECK(decode_kinds(&link, "a-name-too-long!", ports[0].data, 8, "veth", 5) == -EBADMSG);
 }
 
+static void test_the_settings_of_a_port_are_read_of_a_port_of_a_bridge_only(void)
+{
+    struct bytes port = {{0}, 0}, empty = {{0}, 0};
+    struct netstrat_link link;
+
+    attribute(&port, IFLA_BRPORT_STATE, "\4", 1);
+    attribute(&port, 8 /* IFLA_BRPORT_LEARNING */, "\0", 1);
+    attribute(&port, 33 /* IFLA_BRPORT_ISOLATED */, "\7", 1);
+    CHECK(decode_kinds(&link, "bridge", port.data, port.length, "veth", 5) == 0);
+    CHECK(link.port_state == 4 && link.learning == 0 && link.isolated == 1 && link.hairpin == -1);
+    CHECK(decode_kinds(&link, "bond", port.data, port.length, "veth", 5) == 0);
+    CHECK(link.port_state == -1 && link.learning == -1 && link.isolated == -1);
+    attribute(&empty, IFLA_BRPORT_STATE, "", 0);
+    attribute(&empty, 33, "", 0);
+    CHECK(decode_kinds(&link, "bridge", empty.data, empty.length, "veth", 5) == 0);
+    CHECK(link.port_state == -1 && link.learning == -1 && link.isolated == -1);
+}
+
 /* IFLA_PROTINFO in a message of this family. */
 static int decode_protinfo(struct netstrat_link *link, unsigned char family, const void *value,
                            size_t size)
@@ -629,6 +647,7 @@ int main(void)
     test_what_a_link_does_not_have_is_marked_so();
     test_an_attribute_of_the_wrong_size_is_malformed();
     test_hairpin_is_read_of_a_port_of_a_bridge_only();
+    test_the_settings_of_a_port_are_read_of_a_port_of_a_bridge_only();
     test_a_bridge_says_of_a_port_whether_it_is_a_hairpin();
     test_a_drivers_event_does_not_describe_a_link();
     test_the_id_of_a_bridge_is_read_if_it_has_eight_bytes();

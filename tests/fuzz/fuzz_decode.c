@@ -104,7 +104,9 @@ static void decode_link(const struct netstrat_message *message)
     HOLDS(link.index == index && link.flags == flags && link.name[0] != '\0');
     HOLDS(is_text(link.name, sizeof link.name) && is_text(link.kind, sizeof link.kind));
     HOLDS(is_text(link.alias, sizeof link.alias) && link.mac_length <= sizeof link.mac);
-    HOLDS(link.hairpin >= -1 && link.hairpin <= 1);
+    HOLDS(link.hairpin >= -1 && link.hairpin <= 1 && link.isolated >= -1 && link.isolated <= 1);
+    HOLDS(link.learning >= -1 && link.learning <= 1);
+    HOLDS(link.port_state >= -1 && link.port_state <= 255);
     altnames = link.altnames;
     HOLDS(!altnames.data || (altnames.at >= message->payload.at && altnames.at <= altnames.end &&
                              altnames.end <= message->payload.end));

@@ -134,7 +134,12 @@ MUTANTS = [
     ("link.c", "read.peer_nsid = -1;", "", "a peer in the same namespace"),
     ("link.c", "link->parent_device = *value;", "", "the device behind a link"),
     ("link.c", "link->parent_bus = *value;", "", "the bus of the device behind a link"),
-    ("link.c", "read.hairpin = -1;", "", "a link that is not a port"),
+    (
+        "link.c",
+        "read.hairpin = read.isolated = read.learning = read.port_state = -1;",
+        "",
+        "a link that is not a port",
+    ),
     ("link.c", 'strcmp(master, "bridge") == 0', "1", "the data of another kind of master"),
     ("link.c", "more < 0 || read.name[0] == '\\0'", "more < 0", "a link has a name"),
     # counters.c
@@ -483,7 +488,8 @@ MUTANTS = [
     ("link.c", "settings->mac_length == 0 || ", "", "a MAC of no bytes"),
     ("link.c", "settings->mac_length > sizeof settings->mac", "0", "a MAC that is too long"),
     ("link.c", "if (i == NETSTRAT_MAC_SIZE)", "if (0)", "a MAC in an answer that is too long"),
-    ("link.c", " && attribute.value.at < attribute.value.end", "", "hairpin is there"),
+    ("link.c", "    if (value->at < value->end)\n        *byte", "    *byte", "hairpin is there"),
+    ("link.c", "    if (*flag > 0)\n        *flag = 1;\n", "", "a flag of a port is 0 or 1"),
     (
         "link.c",
         "attribute.value.at + sizeof link->bridge_id == attribute.value.end",
