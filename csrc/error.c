@@ -14,8 +14,14 @@
 /* The hints; their texts are below, in the same order. */
 enum hint {
     NO_HINT,
+    ANY_NAME_RULE,
+    LINK_NAME_RULE,
+    COUNTER_NAME_RULE,
+    NOT_A_NUMBER,
+    TOO_LARGE,
     AF_NETLINK_REFUSED,
     DESCRIPTORS_SHORT,
+    FILES_SHORT,
     NET_ADMIN,
     LINK_MISSING,
     TIMED_OUT,
@@ -43,7 +49,16 @@ enum hint {
     ADDRESS_THERE,
     ROUTE_THERE,
     NAME_TAKEN,
-    NO_THREAD
+    NO_THREAD,
+    IPV6_DISABLED,
+    BRIDGE_FULL,
+    NO_SUCH_KIND,
+    NO_GETSTATS,
+    MESSAGE_UNSUPPORTED,
+    THREADS_SHORT,
+    NAMESPACES_SHORT,
+    NO_DETACHED_MOUNTS,
+    NO_PARENT_DIRECTORY
 };
 
 /* One behind the other, each with its NUL: an array of pointers would need relocating, and so be
@@ -51,11 +66,24 @@ enum hint {
 static const char hints[] =
     /* NO_HINT */
     "\0"
+    /* ANY_NAME_RULE */
+    "must be 1 to 127 bytes without NUL\0"
+    /* LINK_NAME_RULE */
+    "must be 1 to 15 bytes, not \".\" or \"..\", without \"/\", \":\", NUL, white space and the "
+    "byte 0xa0 (sysfs and new links have no other names)\0"
+    /* COUNTER_NAME_RULE */
+    "must be one file name, such as rx_bytes\0"
+    /* NOT_A_NUMBER */
+    "is not an unsigned decimal number\0"
+    /* TOO_LARGE */
+    "does not fit 64 bits\0"
     /* AF_NETLINK_REFUSED */
     "AF_NETLINK sockets are refused here: look for a seccomp filter, a SELinux or AppArmor "
     "policy, or a kernel without them\0"
     /* DESCRIPTORS_SHORT */
     "the process has as many descriptors open as its limit allows (RLIMIT_NOFILE, ulimit -n)\0"
+    /* FILES_SHORT */
+    "the system has as many files open as its limit allows (sysctl fs.file-max)\0"
     /* NET_ADMIN */
     "this needs CAP_NET_ADMIN in the user namespace that owns the network namespace: run as "
     "root, in a user namespace of your own (unshare -Urn; on Ubuntu that takes sysctl "
@@ -65,7 +93,7 @@ static const char hints[] =
     /* TIMED_OUT */
     "the kernel did not answer in time\0"
     /* LINKS_UNSETTLED */
-    "interfaces came and went during each of 16 dumps\0"
+    "the interface list changed during 16 consecutive dumps\0"
     /* REPLIES_LOST */
     "replies were lost because the socket's receive queue was full\0"
     /* BUFFER_SHORT */
@@ -108,7 +136,7 @@ static const char hints[] =
     "naming a network namespace needs CAP_SYS_ADMIN over the mount namespace, and /run/netns "
     "to write to\0"
     /* GATEWAY_UNREACHABLE */
-    "the gateway is in no subnet of the interface's addresses: name one that is, or say onlink\0"
+    "the gateway is not in any subnet of the interface; choose another or set onlink\0"
     /* LINK_DOWN */
     "the interface is down: routes need it up\0"
     /* ADDRESS_THERE */
@@ -119,7 +147,28 @@ static const char hints[] =
     "that name, or that index, is taken\0"
     /* NO_THREAD */
     "the kernel allows no new thread after unshare(CLONE_NEWPID), or after setns() to a pid "
-    "namespace: call this before, or in a child after fork()";
+    "namespace: call this before, or in a child after fork()\0"
+    /* IPV6_DISABLED */
+    "IPv6 is disabled on the interface: sysctl net.ipv6.conf.INTERFACE.disable_ipv6=0\0"
+    /* BRIDGE_FULL */
+    "the bridge has no free port: it can have 1,023\0"
+    /* NO_SUCH_KIND */
+    "this kernel does not support that kind of link, or that setting of it: its module may be "
+    "missing\0"
+    /* NO_GETSTATS */
+    "RTM_GETSTATS needs Linux 4.7, and emulators such as qemu-user refuse it: get the counters by "
+    "name\0"
+    /* MESSAGE_UNSUPPORTED */
+    "an emulator such as qemu-user does not support this message\0"
+    /* THREADS_SHORT */
+    "no thread can be created: check RLIMIT_NPROC (ulimit -u), the cgroup's pids.max, sysctl "
+    "kernel.threads-max and the memory limits\0"
+    /* NAMESPACES_SHORT */
+    "the limit of network namespaces is reached: sysctl user.max_net_namespaces\0"
+    /* NO_DETACHED_MOUNTS */
+    "mounting sysfs without a path needs Linux 5.2, and a seccomp filter may refuse it\0"
+    /* NO_PARENT_DIRECTORY */
+    "its parent directory does not exist";
 
 static const char *hint_text(uint8_t hint)
 {
@@ -140,9 +189,15 @@ struct row {
 
 /* The first row that fits counts. */
 static const struct row table[] = {
+    {NETSTRAT_STEP_NAME, 0, EINVAL, NETSTRAT_KIND_INVALID_NAME, ANY_NAME_RULE},
+    {NETSTRAT_STEP_LINK_NAME, 0, EINVAL, NETSTRAT_KIND_INVALID_NAME, LINK_NAME_RULE},
+    {NETSTRAT_STEP_FILE, 0, EINVAL, NETSTRAT_KIND_INVALID_COUNTER, COUNTER_NAME_RULE},
+    {NETSTRAT_STEP_PARSE, 0, EBADMSG, NETSTRAT_KIND_PARSE, NOT_A_NUMBER},
+    {NETSTRAT_STEP_PARSE, 0, ERANGE, NETSTRAT_KIND_PARSE, TOO_LARGE},
+
     /* What socket(2) fails with for want of memory or descriptors says nothing about AF_NETLINK. */
     {NETSTRAT_STEP_SOCKET, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
-    {NETSTRAT_STEP_SOCKET, 0, ENFILE, NETSTRAT_KIND_OTHER, NO_HINT},
+    {NETSTRAT_STEP_SOCKET, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
     {NETSTRAT_STEP_SOCKET, 0, ENOMEM, NETSTRAT_KIND_OTHER, NO_HINT},
     {NETSTRAT_STEP_SOCKET, 0, ENOBUFS, NETSTRAT_KIND_OTHER, NO_HINT},
     {NETSTRAT_STEP_SOCKET, 0, 0, NETSTRAT_KIND_UNAVAILABLE, AF_NETLINK_REFUSED},
@@ -160,12 +215,18 @@ static const struct row table[] = {
     {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, ENETUNREACH, NETSTRAT_KIND_OTHER, GATEWAY_UNREACHABLE},
     {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, EHOSTUNREACH, NETSTRAT_KIND_OTHER, GATEWAY_UNREACHABLE},
     {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, ENETDOWN, NETSTRAT_KIND_OTHER, LINK_DOWN},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWADDR, EACCES, NETSTRAT_KIND_OTHER, IPV6_DISABLED},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, EACCES, NETSTRAT_KIND_OTHER, IPV6_DISABLED},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, EXFULL, NETSTRAT_KIND_OTHER, BRIDGE_FULL},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, EOPNOTSUPP, NETSTRAT_KIND_OTHER, NO_SUCH_KIND},
+    {NETSTRAT_STEP_REQUEST, NETSTRAT_RTM_GETSTATS, EOPNOTSUPP, NETSTRAT_KIND_OTHER, NO_GETSTATS},
     {NETSTRAT_STEP_REQUEST, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
     {NETSTRAT_STEP_REQUEST, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, LINK_MISSING},
     {NETSTRAT_STEP_REQUEST, 0, EAGAIN, NETSTRAT_KIND_OTHER, LINKS_UNSETTLED},
     {NETSTRAT_STEP_BATCH, 0, EINVAL, NETSTRAT_KIND_OTHER, BATCH_MALFORMED},
     {NETSTRAT_STEP_SEND, 0, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
     {NETSTRAT_STEP_SEND, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_SEND, 0, EOPNOTSUPP, NETSTRAT_KIND_OTHER, MESSAGE_UNSUPPORTED},
     {NETSTRAT_STEP_RECVFROM, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, TIMED_OUT},
     {NETSTRAT_STEP_POLL, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, TIMED_OUT},
     {NETSTRAT_STEP_SEND, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, TIMED_OUT},
@@ -181,6 +242,8 @@ static const struct row table[] = {
     {NETSTRAT_STEP_OPEN_NETNS, 0, EPERM, NETSTRAT_KIND_PERMISSION, NETNS_FORBIDDEN},
     {NETSTRAT_STEP_OPEN_NETNS, 0, EACCES, NETSTRAT_KIND_PERMISSION, NETNS_FORBIDDEN},
     {NETSTRAT_STEP_OPEN_NETNS, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
+    {NETSTRAT_STEP_PTHREAD_CREATE, 0, EAGAIN, NETSTRAT_KIND_OTHER, THREADS_SHORT},
 
     {NETSTRAT_STEP_OPEN, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, NO_HINT},
     {NETSTRAT_STEP_OPENAT, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, NO_HINT},
@@ -192,6 +255,8 @@ static const struct row table[] = {
     {NETSTRAT_STEP_OPENAT, 0, ELOOP, NETSTRAT_KIND_OTHER, SYMBOLIC_LINK},
     {NETSTRAT_STEP_OPEN, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
     {NETSTRAT_STEP_OPENAT, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_OPEN, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
+    {NETSTRAT_STEP_OPENAT, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
     {NETSTRAT_STEP_OPEN, 0, EPERM, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
     {NETSTRAT_STEP_OPEN, 0, EACCES, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
     {NETSTRAT_STEP_OPENAT, 0, EPERM, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
@@ -203,13 +268,21 @@ static const struct row table[] = {
     {NETSTRAT_STEP_STAT, 0, ENOENT, NETSTRAT_KIND_OTHER, NO_PROC},
     {NETSTRAT_STEP_STAT, 0, ESTALE, NETSTRAT_KIND_OTHER, OTHER_PLACE},
     {NETSTRAT_STEP_FSOPEN, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_FSOPEN, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
+    {NETSTRAT_STEP_FSOPEN, 0, ENOSYS, NETSTRAT_KIND_OTHER, NO_DETACHED_MOUNTS},
     {NETSTRAT_STEP_FSOPEN, 0, EPERM, NETSTRAT_KIND_PERMISSION, MOUNT_ADMIN},
+    {NETSTRAT_STEP_FSCONFIG, 0, ENOSYS, NETSTRAT_KIND_OTHER, NO_DETACHED_MOUNTS},
     {NETSTRAT_STEP_FSCONFIG, 0, EPERM, NETSTRAT_KIND_PERMISSION, MOUNT_ADMIN},
     {NETSTRAT_STEP_FSMOUNT, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_FSMOUNT, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
+    {NETSTRAT_STEP_FSMOUNT, 0, ENOSYS, NETSTRAT_KIND_OTHER, NO_DETACHED_MOUNTS},
     {NETSTRAT_STEP_FSMOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, MOUNT_ADMIN},
 
     {NETSTRAT_STEP_PTHREAD_CREATE, 0, EINVAL, NETSTRAT_KIND_OTHER, NO_THREAD},
     {NETSTRAT_STEP_UNSHARE, 0, EPERM, NETSTRAT_KIND_PERMISSION, NEW_NETNS_ADMIN},
+    {NETSTRAT_STEP_UNSHARE, 0, ENOSPC, NETSTRAT_KIND_OTHER, NAMESPACES_SHORT},
+    {NETSTRAT_STEP_MKDIR, 0, ENOENT, NETSTRAT_KIND_OTHER, NO_PARENT_DIRECTORY},
+    {NETSTRAT_STEP_MOUNT, 0, ENOENT, NETSTRAT_KIND_OTHER, NO_PROC},
     {NETSTRAT_STEP_MKDIR, 0, EPERM, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
     {NETSTRAT_STEP_MKDIR, 0, EACCES, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
     {NETSTRAT_STEP_MOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
@@ -221,6 +294,8 @@ static const struct row table[] = {
     /* Whatever else is refused. */
     {NETSTRAT_STEP_SETSOCKOPT, 0, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
     {NETSTRAT_STEP_BIND, 0, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_SETSOCKOPT, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_BIND, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
 };
 
 enum { ROWS = sizeof table / sizeof *table };
@@ -259,22 +334,39 @@ int netstrat_failure_find(uint32_t step, uint32_t request, int code,
 
 /* Arrays of arrays: pointers would need relocating, and so be writable data. */
 static const char step_names[NETSTRAT_STEPS][16] = {
-    "nothing",        "name",
-    "file",           "parse",
-    "batch",          "",
-    "socket",         "setsockopt",
-    "getsockopt",     "getsockname",
-    "bind",           "send",
-    "recvfrom",       "poll",
-    "open",           "openat",
-    "read",           "pread",
-    "stat",           "fstat",
-    "fsopen",         "fsconfig",
-    "fsmount",        "open netns",
-    "setns",          "pthread_sigmask",
-    "pthread_create", "unshare",
-    "mkdir",          "mount",
-    "umount",         "unlink",
+    "nothing",
+    "name",
+    "link name",
+    "file",
+    "parse",
+    "batch",
+    "",
+    "socket",
+    "setsockopt",
+    "getsockopt",
+    "getsockname",
+    "bind",
+    "send",
+    "recvfrom",
+    "poll",
+    "open",
+    "openat",
+    "read",
+    "pread",
+    "stat",
+    "fstat",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "open netns",
+    "setns",
+    "pthread_sigmask",
+    "pthread_create",
+    "unshare",
+    "mkdir",
+    "mount",
+    "umount",
+    "unlink",
 };
 
 const char *netstrat_step_name(uint32_t step)
@@ -351,14 +443,61 @@ static void add_foreign(struct sentence *to, const char *bytes, size_t length)
         add_bytes(to, bytes[i] >= ' ' && bytes[i] <= '~' ? &bytes[i] : "?", 1);
 }
 
-static void add_hint(struct sentence *to, const struct netstrat_error *error)
+/* `interface "NAME": `, if a name is given. */
+static void add_interface(struct sentence *to, const char *name)
 {
-    struct netstrat_failure failure;
+    if (name && *name) {
+        add(to, "interface \"");
+        add_foreign(to, name, strlen(name));
+        add(to, "\": ");
+    }
+}
 
-    (void)netstrat_failure_find(error->step, error->request, error->code, &failure);
-    if (*failure.hint) {
+/* Where `name` itself is invalid. */
+static void describe_name(struct sentence *to, const char *name, const char *hint)
+{
+    add(to, "invalid interface name \"");
+    add_foreign(to, name, name ? strlen(name) : 0);
+    add(to, "\": ");
+    add(to, hint);
+}
+
+/* Where `text` is an invalid name of a counter, or not a counter. */
+static void describe_counter(struct sentence *to, const char *name,
+                             const struct netstrat_error *error, const char *hint)
+{
+    const int is_name = error->step == NETSTRAT_STEP_FILE;
+
+    add_interface(to, name);
+    add(to, is_name ? "invalid counter name \"" : "parse: \"");
+    add_foreign(to, error->text, error->text_length);
+    add(to, is_name ? "\": " : "\" ");
+    add(to, hint);
+}
+
+static void describe_call(struct sentence *to, const char *name, const struct netstrat_error *error,
+                          const char *hint)
+{
+    const char *step = error->step == NETSTRAT_STEP_REQUEST ? netstrat_request_name(error->request)
+                                                            : netstrat_step_name(error->step);
+
+    add_interface(to, name);
+    if (step) {
+        add(to, step);
+    } else {
+        add(to, "message type ");
+        add_number(to, error->request);
+    }
+    add(to, ": ");
+    add(to, strerror(-error->code));
+    if (error->text_length > 0) {
+        add(to, " (the kernel says: ");
+        add_foreign(to, error->text, error->text_length);
+        add(to, ")");
+    }
+    if (*hint) {
         add(to, "; ");
-        add(to, failure.hint);
+        add(to, hint);
     }
 }
 
@@ -366,28 +505,21 @@ size_t netstrat_error_describe(const struct netstrat_error *error, const char *n
                                size_t size)
 {
     struct sentence to = {text, size > 0 ? size - 1 : 0, 0};
-    const char *step = error->step == NETSTRAT_STEP_REQUEST ? netstrat_request_name(error->request)
-                                                            : netstrat_step_name(error->step);
+    struct netstrat_failure failure;
 
-    if (name && *name) {
-        add(&to, "interface \"");
-        add_foreign(&to, name, strlen(name));
-        add(&to, "\": ");
+    (void)netstrat_failure_find(error->step, error->request, error->code, &failure);
+    switch (failure.kind) {
+    case NETSTRAT_KIND_INVALID_NAME:
+        describe_name(&to, name, failure.hint);
+        break;
+    case NETSTRAT_KIND_INVALID_COUNTER:
+    case NETSTRAT_KIND_PARSE:
+        describe_counter(&to, name, error, failure.hint);
+        break;
+    default:
+        describe_call(&to, name, error, failure.hint);
+        break;
     }
-    if (step) {
-        add(&to, step);
-    } else {
-        add(&to, "message type ");
-        add_number(&to, error->request);
-    }
-    add(&to, ": ");
-    add(&to, strerror(-error->code));
-    if (error->text_length > 0) {
-        add(&to, error->step == NETSTRAT_STEP_PARSE ? " (\"" : " (the kernel says: ");
-        add_foreign(&to, error->text, error->text_length);
-        add(&to, error->step == NETSTRAT_STEP_PARSE ? "\")" : ")");
-    }
-    add_hint(&to, error);
     if (size > 0)
         text[to.length < to.room ? to.length : to.room] = '\0';
     return to.length;

@@ -95,10 +95,10 @@ static int has(const struct netstrat_link_settings *settings, uint32_t field)
     return (settings->set & field) != 0;
 }
 
-/* The name that a link gets. One that is renamed goes by its index, and so IFLA_IFNAME is free. */
+/* The name that a link gets. A link that is renamed goes by its index, so IFLA_IFNAME is free. */
 static void put_name(struct netstrat_batch *batch, const char name[NETSTRAT_NAME_SIZE])
 {
-    if (!memchr(name, '\0', NETSTRAT_NAME_SIZE) || netstrat_name_check(name) < 0)
+    if (!memchr(name, '\0', NETSTRAT_NAME_SIZE) || netstrat_name_check(name) != 0)
         netstrat_batch_refuse(batch, -EINVAL);
     else
         netstrat_batch_put_string(batch, IFLA_IFNAME, name);
@@ -383,7 +383,7 @@ static int decode_bridge(struct netstrat_rest rest, struct netstrat_link *link)
 /* IFLA_LINKINFO: the kind of the link, and what its master holds of it. */
 static int decode_kinds(struct netstrat_rest rest, struct netstrat_link *link)
 {
-    char master[NETSTRAT_NAME_SIZE] = "";
+    char master[NETSTRAT_KIND_SIZE] = "";
     struct netstrat_attribute attribute;
     int more;
 

@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* What the name of a link is: the kernel's rule, so that a name can be refused before it is
- * sent. */
+/* Names of links: the kernel's rules, so that a name can be refused before it is sent. */
 #include "internal.h"
 
 #include <errno.h>
 
+/* dev_valid_name(), net/core/dev.c, of a name of 1 to 15 bytes. A `%d` is for the kernel to see. */
+static int is_link_name(const char *name)
+{
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return 0;
+    for (; *name != '\0'; name++)
+        /* The kernel's isspace() is that of Latin-1 and so takes a byte 0xa0 for a no-break space,
+         * also within UTF-8 (lib/ctype.c). */
+        if (*name == '/' || *name == ':' || netstrat_is_space(*name) ||
+            (unsigned char)*name == 0xa0)
+            return 0;
+    return 1;
+}
+
 int netstrat_name_check(const char *name)
 {
     size_t length = strnlen(name, NETSTRAT_ALT_NAME_SIZE);
-    size_t i;
 
-    if (length == 0 || length == NETSTRAT_ALT_NAME_SIZE || strcmp(name, ".") == 0 ||
-        strcmp(name, "..") == 0)
+    if (length == 0 || length == NETSTRAT_ALT_NAME_SIZE)
         return -EINVAL;
-    for (i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)name[i];
-
-        if (c == '/' || c == ':' || netstrat_is_space(name[i]))
-            return -EINVAL;
-        /* The kernel's isspace is Latin-1's and so takes a byte 0xa0 for a no-break space, also
-         * within UTF-8 (lib/ctype.c). It applies that to names, not to alternative names. */
-        if (c == 0xa0 && length < NETSTRAT_NAME_SIZE)
-            return -EINVAL;
-    }
-    return length >= NETSTRAT_NAME_SIZE;
+    return !(length < NETSTRAT_NAME_SIZE && is_link_name(name));
 }

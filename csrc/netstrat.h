@@ -60,6 +60,7 @@ extern "C" {
 
 #define NETSTRAT_NAME_SIZE 16      /* a link's name with its NUL: IFNAMSIZ, linux/if.h */
 #define NETSTRAT_ALT_NAME_SIZE 128 /* an alternative name with its NUL: ALTIFNAMSIZ, linux/if.h */
+#define NETSTRAT_KIND_SIZE 64      /* a link's kind with its NUL: MODULE_NAME_LEN is 56 or 60 */
 #define NETSTRAT_ALIAS_SIZE 256    /* a link's alias with its NUL: IFALIASZ, linux/if.h */
 #define NETSTRAT_MAC_SIZE 32       /* the longest hardware address (MAX_ADDR_LEN) */
 #define NETSTRAT_PREFIX_SIZE 52    /* the longest address with its prefix length and NUL */
@@ -74,12 +75,13 @@ extern "C" {
 /* What failed. */
 enum netstrat_step {
     NETSTRAT_STEP_NONE,
-    NETSTRAT_STEP_NAME,    /* the name of a link is not valid: nothing was sent or opened */
-    NETSTRAT_STEP_FILE,    /* the name of a counter is not valid: nothing was opened */
-    NETSTRAT_STEP_PARSE,   /* a counter's file does not hold a counter, but what is in `text` */
-    NETSTRAT_STEP_BATCH,   /* a batch is malformed or has no room: nothing was sent */
-    NETSTRAT_STEP_REQUEST, /* the kernel's answer to a message, whose type is in `request` */
-    NETSTRAT_STEP_SOCKET,  /* from here on, a system call or a function of libc */
+    NETSTRAT_STEP_NAME,      /* the name is not valid at all; nothing was sent */
+    NETSTRAT_STEP_LINK_NAME, /* the name is not that of a link, which sysfs needs; nothing opened */
+    NETSTRAT_STEP_FILE,      /* the name of a counter, in `text`, is not valid; nothing opened */
+    NETSTRAT_STEP_PARSE,     /* a counter's file does not hold a counter but `text` */
+    NETSTRAT_STEP_BATCH,     /* a batch is malformed or has no room: nothing was sent */
+    NETSTRAT_STEP_REQUEST,   /* the kernel's answer to a message, whose type is in `request` */
+    NETSTRAT_STEP_SOCKET,    /* from here on, a system call or a function of libc */
     NETSTRAT_STEP_SETSOCKOPT,
     NETSTRAT_STEP_GETSOCKOPT,
     NETSTRAT_STEP_GETSOCKNAME,
@@ -114,7 +116,8 @@ struct netstrat_error {
     uint32_t request;     /* of NETSTRAT_STEP_REQUEST: the type of the message (RTM_NEWLINK) */
     uint32_t item;        /* which message of a batch, or which counter (both from 0) */
     uint32_t text_length; /* bytes of `text`, its final NUL not counted */
-    char text[NETSTRAT_TEXT_SIZE]; /* the kernel's own words, or what is not a counter */
+    /* The kernel's extended ack, or the first bytes of what is not a counter or its name. */
+    char text[NETSTRAT_TEXT_SIZE];
 };
 
 /* What a failure means to a caller: how Python chooses the class of its exception. */
@@ -123,7 +126,10 @@ enum netstrat_kind {
     NETSTRAT_KIND_LINK_NOT_FOUND,    /* there is no such link, or it vanished */
     NETSTRAT_KIND_COUNTER_NOT_FOUND, /* the link is there, but has no counter of that name */
     NETSTRAT_KIND_PERMISSION,        /* a capability or a permission is missing */
-    NETSTRAT_KIND_UNAVAILABLE        /* AF_NETLINK is refused */
+    NETSTRAT_KIND_UNAVAILABLE,       /* AF_NETLINK is refused */
+    NETSTRAT_KIND_INVALID_NAME,      /* no interface can have that name */
+    NETSTRAT_KIND_INVALID_COUNTER,   /* no counter can have that name */
+    NETSTRAT_KIND_PARSE              /* the file does not hold a counter */
 };
 
 /* A row of the table of failures. */
@@ -161,10 +167,12 @@ size_t netstrat_error_describe(const struct netstrat_error *error, const char *n
 /* ---- names: name.c ---- */
 
 /*
- * Is this the name of a link? 0: yes (1 to 15 bytes). 1: too long for one, but possibly an
- * alternative name (16 to 127 bytes), which sysfs does not know. -EINVAL: neither: empty, "." or
- * "..", longer, or with a '/', a ':' or white space (dev_valid_name, net/core/dev.c). A name that
- * passes can stand in a path.
+ * Classifies the name of an interface. Returns 0 if a link can have it: 1 to 15 bytes, not "." or
+ * "..", without '/', ':', white space and the byte 0xa0 (dev_valid_name, net/core/dev.c). Returns 1
+ * if it is valid only as an alternative name: any 1 to 127 bytes. Returns -EINVAL otherwise.
+ *
+ * Only a name for which it returns 0 may become part of a path: an alternative name can be
+ * "../../etc". sysfs does not show alternative names.
  */
 int netstrat_name_check(const char *name);
 
@@ -296,7 +304,7 @@ struct netstrat_link {
      * that: neither (Linux 4.4). */
     unsigned char bridge_id[8];
     char name[NETSTRAT_NAME_SIZE];
-    char kind[NETSTRAT_NAME_SIZE];   /* "veth", "bridge" ...; "": a physical device, or lo */
+    char kind[NETSTRAT_KIND_SIZE];   /* "veth", "bridge" ...; "": a physical device, or lo */
     char alias[NETSTRAT_ALIAS_SIZE]; /* "": none */
     struct netstrat_rest altnames;   /* within the message: see netstrat_altname_next */
     /* The device behind a physical link ("pci", "0000:00:1f.6"), as text within the message; empty

@@ -304,7 +304,7 @@ static int open_statistics(struct statistics *statistics, int at, const char *ro
     int fd;
 
     if (netstrat_name_check(name) != 0)
-        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_NAME);
+        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_LINK_NAME);
     fd = open_beneath(at, root, name);
     statistics->at = at;
     statistics->root = root;
@@ -448,8 +448,11 @@ int netstrat_sysfs_read_counter(int at, const char *root, const char *name, cons
     int code;
 
     /* One step down, and no further. */
-    if (*file == '\0' || strchr(file, '/') || strcmp(file, ".") == 0 || strcmp(file, "..") == 0)
-        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_FILE);
+    if (*file == '\0' || strchr(file, '/') || strcmp(file, ".") == 0 || strcmp(file, "..") == 0) {
+        (void)netstrat_fail(error, -EINVAL, NETSTRAT_STEP_FILE);
+        netstrat_set_text(error, file, strlen(file));
+        return -EINVAL;
+    }
     code = open_statistics(&statistics, at, root, name, place, error);
     if (code < 0)
         return code;

@@ -87,7 +87,8 @@ class InvalidInterfaceNameError(NetstratError, ValueError):
 
     Attributes:
         interface: what was given.
-        reason: the rule that it breaks (`dev_valid_name`, Linux net/core/dev.c).
+        reason: the rule that it breaks. Those of link names are of `dev_valid_name` (Linux
+            net/core/dev.c); an alternative name may hold any 1 to 127 bytes but NUL.
     """
 
     def __init__(self, interface: object, reason: str) -> None:
@@ -119,9 +120,11 @@ class InvalidCounterNameError(NetstratError, ValueError):
         self.counter = counter
 
     def __str__(self) -> str:
+        shown = quote(self.counter) if isinstance(self.counter, str) else repr(self.counter)
+        # The reason is that of the table.
         return (
-            f"interface {quote(self.interface)}: invalid counter name {self.counter!r}: "
-            "it must be one file name, such as rx_bytes"
+            f"interface {quote(self.interface)}: invalid counter name {shown}: "
+            "must be one file name, such as rx_bytes"
         )
 
 

@@ -84,14 +84,14 @@ def kernel_error(
 
 # ---- names ----
 
-_FORBIDDEN = re.compile(rb"[/: \t-\r\0]")
+_FORBIDDEN = re.compile(rb"[/: \t-\r\xa0]")
 
 
 def check_name(name: object, *, alternative: bool) -> bytes:
     """The bytes of an interface's name.
 
     Parameters:
-        alternative: whether an alternative name, of 16 to 127 bytes, will do.
+        alternative: whether an alternative name, of any 1 to 127 bytes, will do.
 
     Raises:
         InvalidInterfaceNameError: no interface can have it (`dev_valid_name`, net/core/dev.c).
@@ -101,13 +101,11 @@ def check_name(name: object, *, alternative: bool) -> bytes:
     except (TypeError, UnicodeEncodeError):
         raise InvalidInterfaceNameError(name, "not text") from None
     longest = 127 if alternative else 15
-    if not 1 <= len(encoded) <= longest:
-        raise InvalidInterfaceNameError(name, f"a name has 1 to {longest} bytes")
-    if encoded in (b".", b"..") or _FORBIDDEN.search(encoded):
-        raise InvalidInterfaceNameError(name, "a character or a name that is not allowed")
+    if not 1 <= len(encoded) <= longest or b"\0" in encoded:
+        raise InvalidInterfaceNameError(name, f"must be 1 to {longest} bytes without NUL")
     # The kernel takes 0xa0 for a no-break space, also within UTF-8 (lib/ctype.c).
-    if len(encoded) < 16 and b"\xa0" in encoded:
-        raise InvalidInterfaceNameError(name, "a byte that the kernel takes for white space")
+    if not alternative and (encoded in (b".", b"..") or _FORBIDDEN.search(encoded)):
+        raise InvalidInterfaceNameError(name, "must not be such a name, or hold such a byte")
     return encoded
 
 

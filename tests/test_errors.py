@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import errno
 import pickle
+from pathlib import Path
 
 import pytest
 from pynetstrat._core import ffi, lib
 
 import pynetstrat
-from pynetstrat import _native, errors
+from pynetstrat import Batch, NetworkNamespace, Route, _native, errors
+from pynetstrat._native import table as native_table
 
 ERRORS = [
     errors.NetstratError("any text"),
@@ -114,21 +116,11 @@ def test_texts():
         'strategy type "t" can\'t be loaded: no such module',
         'invalid interface name "a/b": the rule',
         "invalid interface name b'\\xff': the rule",
-        "interface \"eth0\": invalid counter name '../x': it must be one file name, "
-        "such as rx_bytes",
+        'interface "eth0": invalid counter name "../x": must be one file name, such as rx_bytes',
         'interface "eth0": parse /p/rx_bytes: "-1" is not an unsigned decimal number',
         'interface "eth0": send /path: Input/output error (the kernel says: words); hint',
         "send: Input/output error",
     ]
-
-
-KINDS = {
-    lib.NETSTRAT_KIND_OTHER: errors.KernelError,
-    lib.NETSTRAT_KIND_LINK_NOT_FOUND: errors.InterfaceNotFoundError,
-    lib.NETSTRAT_KIND_COUNTER_NOT_FOUND: errors.CounterNotFoundError,
-    lib.NETSTRAT_KIND_PERMISSION: errors.PermissionDeniedError,
-    lib.NETSTRAT_KIND_UNAVAILABLE: errors.NetlinkUnavailableError,
-}
 
 
 def table():
@@ -142,26 +134,131 @@ def table():
         )
 
 
-def test_every_row_of_the_table_is_what_python_and_c_say():
+def python_error(step, request, code):
+    """What Python raises for a failure of the core with the text `its words`."""
+    if step in (lib.NETSTRAT_STEP_NAME, lib.NETSTRAT_STEP_LINK_NAME):
+        return _native.invalid_name("eth0", step)
+    if step == lib.NETSTRAT_STEP_FILE:
+        return errors.InvalidCounterNameError("eth0", "its words")
+    native = ffi.new("struct netstrat_error *", {"code": code, "step": step, "request": request})
+    if step == lib.NETSTRAT_STEP_PARSE:
+        hint = _native.hint_of(-code, native)
+        return errors.CounterParseError("PATH", "its words", "eth0", hint)
+    return _native.kernel_error(code, step, request, "eth0", "its words")
+
+
+def test_c_and_python_say_the_same_of_every_row_of_the_table():
     rows = list(table())
-    assert len(rows) > 40
+    assert len(rows) > 80
     seen = set()
     for step, request, code, kind, hint in rows:
         if (step, request, code) in seen:
             continue  # the first row that fits counts
         seen.add((step, request, code))
-        error = _native.kernel_error(code, step, request, "eth0", "its words")
-        assert type(error) is KINDS[kind]
-        assert (error.errno, error.interface, error.hint) == (code, "eth0", hint)
-        # The sentence of netstrat_error_describe.
+        error = python_error(step, request, code)
+        assert type(error) is native_table.CLASSES[kind]
+        assert hint in str(error)
         native = ffi.new("struct netstrat_error *")
         native.code, native.step, native.request = -code, step, request
         native.text, native.text_length = b"its words", 9
         text = ffi.new("char[]", 1024)
         assert lib.netstrat_error_describe(native, b"eth0", text, len(text)) < len(text)
-        if step != lib.NETSTRAT_STEP_PARSE:
-            assert str(error) == ffi.string(text).decode()
-    assert {kind for *_, kind, _ in rows} == set(KINDS)
+        # The core does not know the path of a file: it has no room for it.
+        assert str(error).replace(" PATH", "") == ffi.string(text).decode()
+    assert {kind for *_, kind, _ in rows} == set(native_table.CLASSES)
+
+
+# ---- failures that the kernel can be made to give ----
+
+
+def test_an_address_where_ipv6_is_disabled_names_the_setting(host):
+    host.execute(Batch().add_veth("v0", "w0"))
+    Path("/proc/sys/net/ipv6/conf/v0/disable_ipv6").write_text("1")
+    index = host.get_link("v0").index
+    with pytest.raises(errors.KernelError, match="disable_ipv6=0") as caught:
+        host.execute(Batch().add_address(index, "2001:db8::1/64"))
+    error = caught.value
+    assert error.errno == errno.EACCES
+    assert error.kernel_message.endswith("IPv6 is disabled on this device")
+    assert not isinstance(error, errors.PermissionDeniedError)
+    assert "seccomp" not in str(error)
+
+
+def test_a_route_where_ipv6_is_disabled_names_the_setting(host):
+    host.execute(Batch().add_veth("v0", "w0", up=True))
+    Path("/proc/sys/net/ipv6/conf/v0/disable_ipv6").write_text("1")
+    index = host.get_link("v0").index
+    with pytest.raises(errors.KernelError, match="disable_ipv6=0") as caught:
+        host.execute(Batch().add_route(Route("2001:db8:1::/64", ifindex=index)))
+    assert caught.value.errno == errno.EACCES
+    assert not isinstance(caught.value, errors.PermissionDeniedError)
+
+
+def test_a_full_bridge_is_named(host, bridge):
+    batch = Batch()
+    for number in range(1023):
+        batch.add_veth(f"v{number}", f"w{number}", master=bridge)
+    host.execute(batch)
+    with pytest.raises(errors.KernelError, match="the bridge has no free port") as caught:
+        host.execute(Batch().add_veth("one", "more", master=bridge))
+    assert caught.value.errno == errno.EXFULL
+
+
+def test_an_unknown_kind_of_link_is_named(host):
+    with pytest.raises(errors.KernelError, match="does not support that kind of link") as caught:
+        host.execute(Batch().add_link("x0", "nosuchkind"))
+    assert caught.value.errno == errno.EOPNOTSUPP
+
+
+def test_the_limit_of_namespaces_is_named(net):
+    limit = Path("/proc/sys/user/max_net_namespaces")
+    before = limit.read_text()
+    limit.write_text("0")
+    try:
+        with pytest.raises(errors.KernelError, match=r"user\.max_net_namespaces") as caught:
+            NetworkNamespace.create()
+    finally:
+        limit.write_text(before)
+    assert (caught.value.errno, caught.value.operation) == (errno.ENOSPC, "unshare")
+
+
+def test_a_missing_parent_of_the_directory_of_names_is_named(tmp_path):
+    error = ffi.new("struct netstrat_error *")
+    directory = tmp_path / "missing" / "netns"
+    path = directory / "blue"
+    with NetworkNamespace.create() as namespace:
+        code = lib.netstrat_netns_bind(
+            namespace.fileno(), str(directory).encode(), str(path).encode(), error
+        )
+    assert code == -errno.ENOENT
+    with pytest.raises(errors.KernelError, match="its parent directory does not exist") as caught:
+        _native.fail(code, error)
+    assert caught.value.operation == "mkdir"
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "says"),
+    [
+        ("pthread_create", errno.EAGAIN, "pids.max"),
+        ("pthread_create", errno.EINVAL, "CLONE_NEWPID"),
+        ("fsopen", errno.ENOSYS, "Linux 5.2"),
+        ("fsconfig", errno.ENOSYS, "Linux 5.2"),
+        ("fsmount", errno.ENOSYS, "Linux 5.2"),
+        ("mount", errno.ENOENT, "is /proc mounted?"),
+        ("openat", errno.ENFILE, "fs.file-max"),
+        ("open", errno.ENFILE, "fs.file-max"),
+        ("open netns", errno.ENFILE, "fs.file-max"),
+        ("socket", errno.ENFILE, "fs.file-max"),
+        ("send", errno.EOPNOTSUPP, "qemu-user"),
+        ("RTM_GETSTATS", errno.EOPNOTSUPP, "Linux 4.7"),
+    ],
+)
+def test_a_failure_that_takes_an_exhausted_or_older_system_has_a_hint(operation, code, says):
+    step = STEPS.get(operation, lib.NETSTRAT_STEP_REQUEST)
+    error = _native.kernel_error(code, step, 94 if operation == "RTM_GETSTATS" else 0)
+    assert type(error) is errors.KernelError
+    assert error.operation == operation
+    assert says in error.hint
 
 
 STEPS = {

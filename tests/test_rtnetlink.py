@@ -17,6 +17,7 @@ import struct
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ import support
 from pynetstrat._core import ffi, lib
 
 from pynetstrat import (
+    Batch,
     CounterTable,
     InterfaceNotFoundError,
     InvalidInterfaceNameError,
@@ -38,6 +40,7 @@ from pynetstrat import (
     get_strategy,
     link_set_down,
     link_set_up,
+    read_sysfs_network_stats,
 )
 
 
@@ -96,6 +99,53 @@ def test_alternative_names(net, rtnetlink):
         rtnetlink.link_set_down("v0")
 
 
+# The kernel takes nearly any bytes as an alternative name (rtnl_alt_ifname, net/core/rtnetlink.c).
+ODD = [
+    *(".", "..", "/", "../../etc/passwd", "a b", " ", "\t", "eth0\n", "eth0:1", "\x01", "%d"),
+    *("caf\u00e0", "\udca0", "\udcff" * 127, "a/b" + "x" * 124, "-a-name-of-17-byte\udcff"),
+]
+
+
+def test_alternative_names_of_any_bytes(net, rtnetlink):
+    net.add_veth("v0", "w0", up=False)
+    for alternative in ODD:
+        net.add_altname("v0", alternative)
+    assert rtnetlink.get_link("v0").altnames == tuple(ODD)
+    for alternative in ODD:
+        rtnetlink.link_set_up(alternative)
+        assert rtnetlink.link_is_up("v0")
+        assert rtnetlink.get_link(alternative).name == "v0"
+        assert rtnetlink.get_stats(alternative) == replace(
+            rtnetlink.get_stats("v0"), name=alternative
+        )
+        link_set_down(alternative)
+        assert not rtnetlink.link_is_up(alternative)
+    rtnetlink.execute(Batch().set_link("../../etc/passwd", mtu=1400))
+    assert rtnetlink.get_link("v0").mtu == 1400
+    rtnetlink.execute(Batch().delete_link("a b"))
+    with pytest.raises(InterfaceNotFoundError):
+        rtnetlink.get_link("v0")
+
+
+@pytest.mark.parametrize("name", ODD, ids=lambda name: ascii(name)[:20])
+def test_an_alternative_name_never_reaches_a_path(net, tmp_path, name):
+    net.add_veth("v0", "w0", up=False)
+    net.add_altname("v0", name)
+    tree = tmp_path / "net"
+    (tree / "eth0").mkdir(parents=True)
+    for read in (
+        lambda: get_network_interface_stats(name),
+        lambda: get_network_interface_stats(name, sysfs_root=tree),
+        lambda: read_sysfs_network_stats(name, "rx_bytes"),
+        lambda: SysfsReader(name),
+    ):
+        with pytest.raises((InvalidInterfaceNameError, InterfaceNotFoundError)) as caught:
+            read()
+        # Names such as "%d" and "\x01" can be those of links; sysfs just does not know this one.
+        is_invalid = name not in ("\x01", "%d")
+        assert isinstance(caught.value, InvalidInterfaceNameError) == is_invalid
+
+
 OPERATIONS = {
     "link_set_up": "RTM_NEWLINK",
     "link_set_down": "RTM_NEWLINK",
@@ -107,7 +157,9 @@ EVERY_OPERATION = pytest.mark.parametrize("method", OPERATIONS)
 
 
 @EVERY_OPERATION
-@pytest.mark.parametrize("name", [NOWHERE, b"nowhere", "x" * 16, LONG, "ü", "\udcff"])
+@pytest.mark.parametrize(
+    "name", [NOWHERE, b"nowhere", "x" * 16, LONG, "ü", "\udcff", ".", "a/b", "a b", "a:b", "a\n"]
+)
 def test_an_unknown_interface(rtnetlink, method, name):
     with pytest.raises(InterfaceNotFoundError) as caught:
         getattr(rtnetlink, method)(name)
@@ -120,8 +172,8 @@ def test_an_unknown_interface(rtnetlink, method, name):
 
 
 HOSTILE = [
-    *("", b"", ".", "..", "a/b", "../../etc", "a b", "a\n", "a\0b", "\0", "a:b", "x" * 128),
-    *("x" * 10_000, b"\0", b"a/b", "\udc41", None, 1, 1.5, True, ["lo"], {}, object()),
+    *("", b"", "a\0b", "\0", "x" * 128, "x" * 10_000, b"\0", "\udc41"),
+    *(None, 1, 1.5, True, ["lo"], {}, object()),
 ]
 
 
@@ -136,7 +188,7 @@ def test_a_hostile_name_never_reaches_the_kernel(rtnetlink, method, name):
         with pytest.raises(BlockingIOError):  # nothing was sent
             other.recv(1, socket.MSG_DONTWAIT)
     assert caught.value.interface is name
-    assert "1 to 15 bytes" in str(caught.value)
+    assert "1 to 127 bytes" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:20])
@@ -1384,7 +1436,7 @@ def test_ctrl_c_ends_a_wait_at_once(net, alarm):
         # What it raised is not kept for the next failure.
         signal.setitimer(signal.ITIMER_REAL, 0)
         with pytest.raises(InvalidInterfaceNameError):
-            rtnetlink.link_is_up("a/b")
+            rtnetlink.link_is_up("")
 
 
 def test_a_handler_that_returns_lets_the_wait_go_on(net, alarm):
@@ -1655,7 +1707,7 @@ def test_threads_that_open_sockets_elsewhere_stay_where_they_are(net, new_namesp
 
 def test_a_wrong_name_is_told_before_a_wrong_namespace(net):
     with pytest.raises(InvalidInterfaceNameError):
-        link_set_up("a/b", netns="/nonexistent")
+        link_set_up("", netns="/nonexistent")
 
 
 def test_a_name_that_changes_is_looked_up_anew(net, rtnetlink):

@@ -29,9 +29,9 @@ try:
 except InterfaceNotFoundError as error:
     assert "No such device" in str(error), str(error)
 try:
-    link_set_up("a/b")
+    link_set_up("x" * 128)
 except InvalidInterfaceNameError as error:
-    assert "1 to 15 bytes" in str(error)
+    assert "1 to 127 bytes" in str(error)
 """,
     ),
     "an unknown strategy": (

@@ -50,28 +50,34 @@ def _interrupted(context: object) -> int:
 
 # ---- names ----
 
-_SHAPE = (
-    'neither "." nor "..", without "/", ":", NUL and white space '
-    "(to the kernel that is also the byte 0xa0, in names of up to 15)"
-)
-NAME_RULE = f"a name is 1 to 15 bytes, an alternative name 16 to 127, {_SHAPE}"
-SYSFS_NAME_RULE = f"a name is 1 to 15 bytes, {_SHAPE}; sysfs knows no alternative names"
+
+def invalid_name(name: object, step: int = lib.NETSTRAT_STEP_NAME) -> InvalidInterfaceNameError:
+    """The error for an invalid name, with the rule from the core's table of failures.
+
+    Parameters:
+        step: NETSTRAT_STEP_NAME, or NETSTRAT_STEP_LINK_NAME where alternative names do not count.
+    """
+    return InvalidInterfaceNameError(name, decode(find_failure(step, 0, -EINVAL).hint))
 
 
 _ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
-def encode_name(name: object) -> bytes:
-    """An interface's name as bytes; refuses only what can't be put in front of the core."""
+def encode_name(name: object, step: int = lib.NETSTRAT_STEP_NAME) -> bytes:
+    """Converts a name to bytes; refuses only what cannot be passed to the core.
+
+    Parameters:
+        step: as for `invalid_name`.
+    """
     if type(name) is str and name.isascii():  # os.fsencode without its price, 5 % of get_stats
         encoded = name.encode()
     else:
         try:
             encoded = os.fsencode(name)  # type: ignore[arg-type]
         except (TypeError, UnicodeEncodeError):
-            raise InvalidInterfaceNameError(name, NAME_RULE) from None
+            raise invalid_name(name, step) from None
     if b"\0" in encoded:  # where C would see the end
-        raise InvalidInterfaceNameError(name, NAME_RULE)
+        raise invalid_name(name, step)
     return encoded
 
 
@@ -105,6 +111,18 @@ _KINDS: dict[int, type[KernelError]] = {
 }
 
 
+def find_failure(step: int, request: int, code: int) -> Any:
+    """The row of the core's table of failures: struct netstrat_failure."""
+    failure = ffi.new("struct netstrat_failure *")
+    lib.netstrat_failure_find(step, request, code, failure)
+    return failure
+
+
+def hint_of(code: int, error: Any) -> str:
+    """The hint for a core function's failure."""
+    return decode(find_failure(error.step, error.request, code).hint)
+
+
 def kernel_error(
     errno: int,
     step: int,
@@ -120,8 +138,7 @@ def kernel_error(
         step, request: as in struct netstrat_error.
         interface, kernel_message, filename: as in `KernelError`.
     """
-    failure = ffi.new("struct netstrat_failure *")
-    lib.netstrat_failure_find(step, request, -errno, failure)
+    failure = find_failure(step, request, -errno)
     named = step != lib.NETSTRAT_STEP_REQUEST
     name = lib.netstrat_step_name(step) if named else lib.netstrat_request_name(request)
     operation = decode(name) if name else f"message type {request}"
@@ -143,8 +160,8 @@ def error_words(error: Any) -> str:
 def fail(code: int, error: Any, name: object = "", filename: str | None = None) -> NoReturn:
     """Raises the exception for a core function's failure."""
     raise_interrupt()
-    if error.step == lib.NETSTRAT_STEP_NAME:
-        raise InvalidInterfaceNameError(name, NAME_RULE)
+    if error.step in (lib.NETSTRAT_STEP_NAME, lib.NETSTRAT_STEP_LINK_NAME):
+        raise invalid_name(name, error.step)
     raise kernel_error(-code, error.step, error.request, show(name), error_words(error), filename)
 
 
@@ -275,7 +292,7 @@ def _work_at(work: Callable[..., int], name: object, netns: object) -> int:
     encoded = encode_name(name)
     error = ffi.new("struct netstrat_error *")
     if lib.netstrat_name_check(encoded) < 0:  # reported before a wrong namespace
-        raise InvalidInterfaceNameError(name, NAME_RULE)
+        raise invalid_name(name)
     sock, buffer = new_socket(), ffi.new("unsigned char[]", _ONCE_SIZE)
     if netns is None:
         code = lib.netstrat_socket_open(sock, buffer, _ONCE_SIZE, error)

@@ -7,7 +7,7 @@ from errno import EMSGSIZE
 
 from .._core import ffi, lib
 from ..errors import InvalidInterfaceNameError, InvalidNetworkError
-from . import NAME_RULE, Namespace, encode_name, error_words, kernel_error
+from . import Namespace, encode_name, error_words, invalid_name, kernel_error
 from .netns import settle
 from .rows import new
 from .values import encode_text
@@ -111,10 +111,14 @@ _RESERVED_NAMES = (b"all", b"default")
 
 
 def check_name(name: object) -> bytes:
-    """The name of an interface as bytes; InvalidInterfaceNameError unless a link can have it."""
-    encoded = encode_name(name)
+    """Converts the name of a link to bytes.
+
+    Raises:
+        InvalidInterfaceNameError: no link can have it; an alternative name does not count.
+    """
+    encoded = encode_name(name, lib.NETSTRAT_STEP_LINK_NAME)
     if lib.netstrat_name_check(encoded) != 0:
-        raise InvalidInterfaceNameError(name, NAME_RULE)
+        raise invalid_name(name, lib.NETSTRAT_STEP_LINK_NAME)
     if encoded in _RESERVED_NAMES:
         reason = 'the kernel reserves "all" and "default" for its settings under /proc/sys/net'
         raise InvalidInterfaceNameError(name, reason)
@@ -203,7 +207,7 @@ def new_target(link: object, *, by_index: bool = False) -> tuple[int | Lookup, o
         return link, ffi.NULL
     encoded = encode_name(link)
     if lib.netstrat_name_check(encoded) < 0:
-        raise InvalidInterfaceNameError(link, NAME_RULE)
+        raise invalid_name(link)
     return (Lookup(link), ffi.NULL) if by_index else (0, ffi.new("char[]", encoded))
 
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from errno import ERANGE
 
 from .._core import ffi, lib
 from ..errors import (
     CounterParseError,
     InvalidCounterNameError,
-    InvalidInterfaceNameError,
     KernelError,
 )
 from . import (
-    SYSFS_NAME_RULE,
     Namespace,
     encode_name,
     encode_path,
     error_text,
     fail,
+    hint_of,
+    invalid_name,
     open_descriptor,
     show,
 )
@@ -99,15 +98,13 @@ def _sysfs_fail(
 ) -> NoReturn:
     if error.step == lib.NETSTRAT_STEP_FILE:
         raise InvalidCounterNameError(show(name), file)
-    if error.step == lib.NETSTRAT_STEP_NAME:
-        raise InvalidInterfaceNameError(name, SYSFS_NAME_RULE)
+    if error.step == lib.NETSTRAT_STEP_LINK_NAME:
+        raise invalid_name(name, error.step)
     path = f"{os.fsdecode(root)}/{show(name)}/statistics"
     if error.step not in (lib.NETSTRAT_STEP_OPEN, lib.NETSTRAT_STEP_STAT):
         path += "/" + os.fsdecode(file or COUNTERS[error.item])
     if error.step == lib.NETSTRAT_STEP_PARSE:
-        text, too_large = error_text(error), code == -ERANGE
-        reason = "does not fit 64 bits" if too_large else "is not an unsigned decimal number"
-        raise CounterParseError(path, text, show(name), reason)
+        raise CounterParseError(path, error_text(error), show(name), hint_of(code, error))
     fail(code, error, name, path)
 
 
@@ -115,7 +112,7 @@ def read_counter(
     root: bytes, name: object, file: str, place: Place | None = None, at: int = _AT_FDCWD
 ) -> int | None:
     """netstrat_sysfs_read_counter; None where the thread or the files are not at the place."""
-    encoded = encode_name(name)
+    encoded = encode_name(name, lib.NETSTRAT_STEP_LINK_NAME)
     try:
         file_name = encode_path(file, "file")
     except (TypeError, ValueError):
@@ -133,7 +130,7 @@ def read_counter(
 
 def read(root: bytes, name: object, place: Place | None = None) -> list[int] | None:
     """netstrat_sysfs_read; None where the thread or the files are not at the place."""
-    encoded = encode_name(name)
+    encoded = encode_name(name, lib.NETSTRAT_STEP_LINK_NAME)
     error = ffi.new("struct netstrat_error *")
     counters, values = new_counters()
     wanted = place.struct if place is not None else ffi.NULL
@@ -147,8 +144,8 @@ def read(root: bytes, name: object, place: Place | None = None) -> list[int] | N
 
 def check(name: object, file: str | None = None) -> None:
     """Raises the error for an interface's name, or a counter's, that is not valid."""
-    if lib.netstrat_name_check(encode_name(name)) != 0:
-        raise InvalidInterfaceNameError(name, SYSFS_NAME_RULE)
+    if lib.netstrat_name_check(encode_name(name, lib.NETSTRAT_STEP_LINK_NAME)) != 0:
+        raise invalid_name(name, lib.NETSTRAT_STEP_LINK_NAME)
     if file is not None:
         with contextlib.suppress(KernelError):  # there is nothing at "", where the rest is checked
             read_counter(b"", name, file)
@@ -179,7 +176,7 @@ class Reader:
         self._error = error = ffi.new("struct netstrat_error *")
         self._counters, self._values = new_counters()
         wanted = place.struct if place is not None else ffi.NULL
-        encoded = encode_name(name)
+        encoded = encode_name(name, lib.NETSTRAT_STEP_LINK_NAME)
         code = lib.netstrat_sysfs_reader_open(self._reader, at, root, encoded, wanted, error)
         if code < 0:
             if error.step == lib.NETSTRAT_STEP_STAT:

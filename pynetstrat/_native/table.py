@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from .._core import ffi, lib
+from ..errors import CounterParseError, InvalidCounterNameError, InvalidInterfaceNameError
 from . import _KINDS, decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ..errors import NetstratError
+
+#: The class of the exception for each kind of failure.
+CLASSES: dict[int, type[NetstratError]] = {
+    **_KINDS,
+    lib.NETSTRAT_KIND_INVALID_NAME: InvalidInterfaceNameError,
+    lib.NETSTRAT_KIND_INVALID_COUNTER: InvalidCounterNameError,
+    lib.NETSTRAT_KIND_PARSE: CounterParseError,
+}
 
 
 def rows() -> Iterator[tuple[str, int, str, str]]:
@@ -20,5 +31,5 @@ def rows() -> Iterator[tuple[str, int, str, str]]:
             name = decode(lib.netstrat_step_name(step))
         else:
             name = decode(lib.netstrat_request_name(request)) if request else "any message"
-        yield name, failure.code, _KINDS[failure.kind].__name__, decode(failure.hint)
+        yield name, failure.code, CLASSES[failure.kind].__name__, decode(failure.hint)
         number += 1

@@ -30,7 +30,7 @@ static void test_every_row_of_the_table_is_found(void)
 
         CHECK(row.step > NETSTRAT_STEP_NONE && row.step < NETSTRAT_STEPS);
         CHECK(row.request == 0 || row.step == NETSTRAT_STEP_REQUEST);
-        CHECK(row.kind <= NETSTRAT_KIND_UNAVAILABLE && row.hint != NULL);
+        CHECK(row.kind <= NETSTRAT_KIND_PARSE && row.hint != NULL);
         CHECK(row.kind != NETSTRAT_KIND_OTHER || row.hint[0] != '\0' ||
               row.step == NETSTRAT_STEP_SOCKET);
         CHECK(netstrat_failure_find(row.step, row.request, code, &found) == 1);
@@ -78,7 +78,12 @@ static void test_failures_have_these_kinds(void)
         {NETSTRAT_STEP_OPENAT, 0, -ENOENT, NETSTRAT_KIND_COUNTER_NOT_FOUND},
         {NETSTRAT_STEP_OPEN, 0, -ENOENT, NETSTRAT_KIND_OTHER},
         {NETSTRAT_STEP_FSOPEN, 0, -EPERM, NETSTRAT_KIND_PERMISSION},
-        {NETSTRAT_STEP_NAME, 0, -EINVAL, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_STEP_NAME, 0, -EINVAL, NETSTRAT_KIND_INVALID_NAME},
+        {NETSTRAT_STEP_LINK_NAME, 0, -EINVAL, NETSTRAT_KIND_INVALID_NAME},
+        {NETSTRAT_STEP_FILE, 0, -EINVAL, NETSTRAT_KIND_INVALID_COUNTER},
+        {NETSTRAT_STEP_PARSE, 0, -EBADMSG, NETSTRAT_KIND_PARSE},
+        {NETSTRAT_STEP_PARSE, 0, -ERANGE, NETSTRAT_KIND_PARSE},
+        {NETSTRAT_STEP_REQUEST, RTM_NEWADDR, -EACCES, NETSTRAT_KIND_OTHER},
         {NETSTRAT_STEP_NONE, 0, 0, NETSTRAT_KIND_OTHER},
         {NETSTRAT_STEPS, 0, -EPERM, NETSTRAT_KIND_OTHER},
     };
@@ -111,6 +116,8 @@ static void test_every_step_has_a_name(void)
     CHECK(netstrat_step_name(NETSTRAT_STEPS) == NULL && netstrat_step_name(UINT32_MAX) == NULL);
     /* One that slipped would give all behind it the wrong name. */
     CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_NAME), "name"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_LINK_NAME), "link name"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_PARSE), "parse"));
     CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_BATCH), "batch"));
     CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_SOCKET), "socket"));
     CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_RECVFROM), "recvfrom"));
@@ -207,13 +214,44 @@ static void test_a_sentence_has_the_interface_the_step_the_cause_and_the_hint(vo
     error.text_length = 0;
     CHECK(describes(&error, NULL, "message type 0: ", ""));
 
-    error = make_error(NETSTRAT_STEP_PARSE, -EBADMSG);
-    set_text(&error, "-1\n", 3);
-    CHECK(describes(&error, "lo", "interface \"lo\": parse: ", " (\"-1?\")"));
-    error = make_error(NETSTRAT_STEP_NAME, -EINVAL);
-    CHECK(describes(&error, "a/b", "interface \"a/b\": name: ", ""));
     error = make_error(NETSTRAT_STEP_RECVFROM, -ETIMEDOUT);
     CHECK(describes(&error, NULL, "recvfrom: ", "; the kernel did not answer in time"));
+}
+
+/* What is invalid before any call is made: no errno says more than the rule. */
+static void test_a_sentence_names_the_rule_for_a_name_and_for_a_counter(void)
+{
+    static const struct {
+        enum netstrat_step step;
+        int code;
+        const char *name, *sentence;
+    } rows[] = {
+        {NETSTRAT_STEP_NAME, -EINVAL, "",
+         "invalid interface name \"\": must be 1 to 127 bytes without NUL"},
+        {NETSTRAT_STEP_NAME, -EINVAL, NULL,
+         "invalid interface name \"\": must be 1 to 127 bytes without NUL"},
+        {NETSTRAT_STEP_LINK_NAME, -EINVAL, "a/b\n",
+         "invalid interface name \"a/b?\": must be 1 to 15 bytes, not \".\" or \"..\", without "
+         "\"/\", \":\", NUL, white space and the byte 0xa0 (sysfs and new links have no other "
+         "names)"},
+        {NETSTRAT_STEP_FILE, -EINVAL, "lo",
+         "interface \"lo\": invalid counter name \"-1?\": must be one file name, such as rx_bytes"},
+        {NETSTRAT_STEP_PARSE, -EBADMSG, "lo",
+         "interface \"lo\": parse: \"-1?\" is not an unsigned decimal number"},
+        {NETSTRAT_STEP_PARSE, -ERANGE, NULL, "parse: \"-1?\" does not fit 64 bits"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct netstrat_error error = make_error(rows[i].step, rows[i].code);
+        char text[512];
+        size_t length;
+
+        set_text(&error, "-1\n", 3);
+        length = netstrat_error_describe(&error, rows[i].name, text, sizeof text);
+        if (length != strlen(rows[i].sentence) || strcmp(text, rows[i].sentence) != 0)
+            printf("row %zu: %s\n", i, text);
+        CHECK(length == strlen(rows[i].sentence) && strcmp(text, rows[i].sentence) == 0);
+    }
 }
 
 /* Names and texts come from elsewhere: nothing of them may reach a terminal as a command. */
@@ -255,6 +293,7 @@ int main(void)
     test_every_step_has_a_name();
     test_message_types_have_the_names_of_the_kernels_header();
     test_a_sentence_has_the_interface_the_step_the_cause_and_the_hint();
+    test_a_sentence_names_the_rule_for_a_name_and_for_a_counter();
     test_bytes_from_elsewhere_are_printable();
     test_a_sentence_is_cut_to_the_room_and_measured_whole();
     return report();

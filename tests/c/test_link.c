@@ -184,7 +184,7 @@ static void test_a_name_that_is_not_valid_leaves_the_batch_as_it_was(void)
 
     netstrat_batch_init(&batch, buffer, sizeof buffer);
     CHECK(encode_up(&batch) == 0 && batch.used == 40);
-    CHECK(netstrat_batch_set_link_flags(&batch, "a/b", IFF_UP, IFF_UP) == -EINVAL);
+    CHECK(netstrat_batch_set_link_flags(&batch, "", IFF_UP, IFF_UP) == -EINVAL);
     CHECK(netstrat_batch_get_link(&batch, "") == -EINVAL);
     CHECK(batch.used == 40 && batch.count == 1 && batch.code == 0);
 }
@@ -419,8 +419,44 @@ static void test_hairpin_is_read_of_a_port_of_a_bridge_only(void)
     CHECK(decode_kinds(&link, NULL, ports[0].data, 8, "veth", 5) == 0 && link.hairpin == -1);
     CHECK(!strcmp(link.kind, "veth"));
     CHECK(decode_kinds(&link, "bridge", ports[0].data, 8, "veth", 4) == -EBADMSG);
-    CHECK(decode_kinds(&link, "a-name-too-long", ports[0].data, 8, "veth", 5) == 0);
-    CHECK(decode_kinds(&link, "a-name-too-long!", ports[0].data, 8, "veth", 5) == -EBADMSG);
+}
+
+/* The kernel's own limit is MODULE_NAME_LEN: 55 bytes, in 32 bits 59. */
+static void test_a_kind_of_any_length_that_the_kernel_allows_is_read(void)
+{
+    struct bytes port = {{0}, 0};
+    struct netstrat_link link;
+    char kind[80];
+
+    attribute(&port, IFLA_BRPORT_MODE, "\1", 1);
+    for (size_t length = 1; length < sizeof kind; length++) {
+        int wanted = length < NETSTRAT_KIND_SIZE ? 0 : -EBADMSG;
+
+        memset(kind, 'k', length);
+        kind[length] = '\0';
+        CHECK(decode_kinds(&link, "bridge", port.data, 8, kind, length + 1) == wanted);
+        CHECK(wanted < 0 || (!strcmp(link.kind, kind) && link.hairpin == 1));
+        CHECK(decode_kinds(&link, kind, port.data, 8, "veth", 5) == wanted); /* of the master */
+        CHECK(wanted < 0 || (!strcmp(link.kind, "veth") && link.hairpin == -1));
+    }
+}
+
+/* An alternative name goes as such, whatever its bytes and its length are. */
+static void test_a_name_that_no_link_can_have_is_sent_as_an_alternative_name(void)
+{
+    static const char *const names[] = {".", "..", "a/b", "../../etc", "a b", "a:1", "\xa0", "\n"};
+    unsigned char buffer[128];
+    struct netstrat_batch batch;
+    uint16_t attribute_head[2];
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        netstrat_batch_init(&batch, buffer, sizeof buffer);
+        CHECK(netstrat_batch_get_link(&batch, names[i]) == 0);
+        memcpy(attribute_head, buffer + 16 + 16, sizeof attribute_head);
+        CHECK(attribute_head[0] == 4 + strlen(names[i]) + 1);
+        CHECK(attribute_head[1] == 53); /* IFLA_ALT_IFNAME */
+        CHECK(!strcmp((char *)buffer + 16 + 16 + 4, names[i]));
+    }
 }
 
 static void test_the_settings_of_a_port_are_read_of_a_port_of_a_bridge_only(void)
@@ -648,6 +684,8 @@ int main(void)
     test_an_attribute_of_the_wrong_size_is_malformed();
     test_hairpin_is_read_of_a_port_of_a_bridge_only();
     test_the_settings_of_a_port_are_read_of_a_port_of_a_bridge_only();
+    test_a_kind_of_any_length_that_the_kernel_allows_is_read();
+    test_a_name_that_no_link_can_have_is_sent_as_an_alternative_name();
     test_a_bridge_says_of_a_port_whether_it_is_a_hairpin();
     test_a_drivers_event_does_not_describe_a_link();
     test_the_id_of_a_bridge_is_read_if_it_has_eight_bytes();

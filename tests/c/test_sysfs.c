@@ -598,12 +598,12 @@ static void test_a_name_that_is_not_valid_opens_nothing(void)
     size_t i;
 
     for (i = 0; i < sizeof names / sizeof *names; i++) {
-        expect_of(AT_FDCWD, root, names[i], NULL, -EINVAL, NETSTRAT_STEP_NAME, 0);
-        expect_of(AT_FDCWD, root, names[i], &nowhere, -EINVAL, NETSTRAT_STEP_NAME, 0);
+        expect_of(AT_FDCWD, root, names[i], NULL, -EINVAL, NETSTRAT_STEP_LINK_NAME, 0);
+        expect_of(AT_FDCWD, root, names[i], &nowhere, -EINVAL, NETSTRAT_STEP_LINK_NAME, 0);
         calls = 0;
         CHECK(netstrat_sysfs_read_counter(AT_FDCWD, root, names[i], "rx_bytes", NULL, &value,
                                           &error) == -EINVAL);
-        CHECK(failed_at(NETSTRAT_STEP_NAME, 0) && calls == 0);
+        CHECK(failed_at(NETSTRAT_STEP_LINK_NAME, 0) && calls == 0);
     }
     for (i = 0; i < sizeof bad_files / sizeof *bad_files; i++) {
         calls = 0;

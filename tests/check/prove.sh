@@ -25,7 +25,7 @@ mkdir -p "$out"
 # each state apart, and how many states that makes.
 apart=text_length:600,netstrat_text_decode:600,decode_words:300,decode_mac:100
 apart+=,put_name:100,netstrat_name_check:0,put_label:100,memchr:100,strcspn:1000,netstrat_prefix_parse:2000
-apart+=,convert:100,hint_text:100,netstrat_failure_get:300,netstrat_failure_find:300,add_hint:1000,add_number:20
+apart+=,convert:100,hint_text:100,netstrat_failure_get:300,netstrat_failure_find:300,netstrat_error_describe:1000,describe_name:1000,describe_counter:1000,describe_call:1000,add_number:20
 
 options=(
     -c11 "-cpp-extra-args=-Icsrc -idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)"

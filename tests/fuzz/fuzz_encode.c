@@ -134,15 +134,15 @@ static int model_finish(void)
 
 /* ---- a second reading ---- */
 
-/* The rule for names, put in another way than name.c does. */
+/* The rules for names, put in another way than name.c does. */
 static int expected_kind(const char *name)
 {
     size_t length = strlen(name);
 
-    if (length == 0 || length > 127 || !strcmp(name, ".") || !strcmp(name, "..") ||
-        strpbrk(name, "/: \t\n\v\f\r") || (length < 16 && strchr(name, '\xa0')))
+    if (length == 0 || length > 127)
         return -EINVAL;
-    return length > 15;
+    return length > 15 || !strcmp(name, ".") || !strcmp(name, "..") ||
+           strpbrk(name, "/: \t\n\v\f\r\xa0");
 }
 
 /* Which message of a batch can't be sent; `count`: none, or the bytes behind the last one. */

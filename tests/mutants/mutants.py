@@ -5,11 +5,13 @@ Each entry: the file, what stands there once, what is put in its place, and what
 
 MUTANTS = [
     # name.c
-    ("name.c", "c == '/' || ", "", "a name has no slash"),
-    ("name.c", "c == ':' || ", "", "a name has no colon"),
-    ("name.c", "c == 0xa0 && ", "0 && ", "the kernel's no-break space"),
-    ("name.c", 'strcmp(name, ".") == 0 ||', "", 'a name is not "."'),
-    ("name.c", "length == NETSTRAT_ALT_NAME_SIZE || ", "", "no name is longer than 127 bytes"),
+    ("name.c", "*name == '/' || ", "", "a link's name has no slash"),
+    ("name.c", "*name == ':' || ", "", "a link's name has no colon"),
+    ("name.c", "(unsigned char)*name == 0xa0", "0", "the kernel's no-break space"),
+    ("name.c", 'strcmp(name, ".") == 0 || ', "", 'a link\'s name is not "."'),
+    ("name.c", "length == 0 || ", "", "a name is not empty"),
+    ("name.c", "length < NETSTRAT_NAME_SIZE && ", "", "an alternative name"),
+    ("name.c", " || length == NETSTRAT_ALT_NAME_SIZE", "", "no name is longer than 127 bytes"),
     # batch.c
     (
         "batch.c",
@@ -481,7 +483,7 @@ MUTANTS = [
     ),
     (
         "link.c",
-        " || netstrat_name_check(name) < 0)",
+        " || netstrat_name_check(name) != 0)",
         ")",
         "a new name is checked",
     ),
