@@ -107,7 +107,7 @@ def test_a_name_that_there_is_not_is_an_error_and_nothing_goes(host):
 def test_a_name_that_no_link_can_have_is_an_error_and_nothing_goes(host):
     _add(host, "a")
     with pytest.raises(InvalidInterfaceNameError):
-        host.delete_links(["a", "b/c"])
+        host.delete_links(["a", "x" * 128])
     assert names() == {"lo", "a"}
 
 
