@@ -15,7 +15,8 @@
 #   sysfs         counters from files, and whose files they are
 #   netns         NetworkNamespace
 #   network       Network, and how it is checked
-#   wiring        the two ends of a wiring, and its undoing
+#   undo          the undo stack, and how a rollback survives signals
+#   wiring        the session: sockets in both namespaces, one deadline, one undo stack
 #   strategy/     the registry with Loopback, Veth, HostDevice, plug-ins
 #   lifecycle     several networks, all or nothing
 #   linkstate     what is known of links, made of datagrams

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
 from ._native.addresses import normal_route, subnet_of
-from .batch import Batch
 from .errors import InvalidNetworkError, KernelError, TeardownError, quote
 from .links import MAIN_TABLE
 from .netns import NetworkNamespace
 from .network import Network, check_types, copy_of
 from .strategy import (
+    BuiltIn,
     Loopback,
     NetworkStrategy,
     get_strategy,
     host_device,
     veth,
 )
-from .wiring import Wiring, add_note, execute_for, open_if_alive, undo, wanted_routes
+from .undo import add_note
+from .wiring import Session, open_session_if_alive, transaction, wanted_routes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,14 +29,13 @@ if TYPE_CHECKING:
 
     Step = tuple[NetworkStrategy, Network]
 
-_LO_ADDRESS = "127.0.0.1/8"
-
 
 def set_up_networks(networks: Iterable[Network], *, netns: Netns) -> list[Network]:
     """Creates and initializes the networks of a container, in order, all or nothing.
 
     Everything is checked before the first message is sent. After an error the links, addresses and
-    routes of both namespaces are as they were; what could not be put back is named in the error.
+    routes of both namespaces are as before; the error lists anything that could not be restored. A
+    signal handler that raises during the rollback does not end it: the exception follows.
 
     Parameters:
         networks: what to set up. They are left alone, so that one configuration serves many
@@ -44,13 +43,16 @@ def set_up_networks(networks: Iterable[Network], *, netns: Netns) -> list[Networ
         netns: the container's namespace.
 
     Returns:
-        The networks as they were made, with the names that were made up: what to tear down.
+        The networks as they were made, with generated names filled in: pass them to
+        `tear_down_networks`.
 
     Raises:
         InvalidNetworkError: a field is invalid, or two networks request the same name or route.
-        UnknownStrategyError, StrategyLoadError: a type that there is no strategy for.
-        KernelError: the kernel's refusal.
-        Whatever a strategy of others raises.
+        UnknownStrategyError, StrategyLoadError: no strategy of that type can be used.
+        KernelError: the kernel refuses.
+        TypeError: a third-party strategy's `create` returned something other than a Network or
+            None.
+        Whatever a third-party strategy raises.
     """
     return set_up(networks, netns)
 
@@ -67,67 +69,55 @@ def set_up(
         finish: is called with the networks as they were made. If it raises, everything is undone.
     """
     steps = _plan(networks)
-    with _open(netns) as wiring:
-        wiring.checked = [network for _, network in steps]
+    with (
+        Session(NetworkNamespace.open(netns)) as session,
+        transaction(session),
+        transaction(session),
+    ):
         made: list[Step] = []
-        lo_was_up = True
-        try:
-            for strategy, network in steps:
-                try:
-                    made.append((strategy, strategy.create(network, netns=wiring) or network))
-                except KernelError as error:
-                    _name_step(error, "create", strategy, network)
-                    raise
-            if any(isinstance(strategy, Loopback) for strategy, _ in steps):
-                lo_was_up = _is_loopback_up(wiring)
-            for strategy, network in made:
-                try:
-                    strategy.initialize(network, netns=wiring)
-                except KernelError as error:
-                    _name_step(error, "initialize", strategy, network)
-                    raise
-            if finish is not None:
-                finish([network for _, network in made])
-        except BaseException as error:
-            wiring.extend()
-            for strategy, network in reversed(made):
-                what = f"network {quote(network.name)} ({network.type})"
-                undo(error, partial(strategy.destroy, network, netns=wiring), what)
-            wiring.roll_back(error)
-            if not lo_was_up:
-                undo(error, partial(_set_loopback_down, wiring), "lo")
-            raise
+        for strategy, network in steps:
+            try:
+                made.append((strategy, _create(session, strategy, network)))
+            except KernelError as error:
+                _name_step(error, "create", strategy, network)
+                raise
+        if any(isinstance(strategy, Loopback) for strategy, _ in steps):
+            _snapshot(session)
+        for strategy, network in made:
+            try:
+                _initialize(session, strategy, network)
+            except KernelError as error:
+                _name_step(error, "initialize", strategy, network)
+                raise
+        if finish is not None:
+            finish([network for _, network in made])
         return [network for _, network in made]
 
 
 def tear_down_networks(networks: Iterable[Network], *, netns: Netns | None = None) -> None:
     """Destroys the networks of a container, the last one first.
 
-    Twice does no harm, and it works when the container's namespace has ended.
+    It is idempotent, and works when the container's namespace has ended.
 
     Parameters:
         networks: as `set_up_networks` returned them, or with their owner.
-        netns: the container's namespace; None: it is not known any more.
+        netns: the container's namespace; None: unknown.
 
     Raises:
-        TeardownError: all that failed; the others have been torn down all the same.
+        TeardownError: everything that failed; the other networks have been torn down.
     """
     errors: list[Exception] = []
-    wiring = open_if_alive(netns)
-    try:
+    with open_session_if_alive(netns) as session:
         for network in reversed(list(networks)):
             try:
                 strategy = get_strategy(network.type)
                 try:
-                    strategy.destroy(network, netns=wiring)
+                    _destroy(session, strategy, network)
                 except KernelError as error:
                     _name_step(error, "destroy", strategy, network)
                     raise
             except Exception as error:
                 errors.append(error)
-    finally:
-        if wiring is not None:
-            wiring.close()
     if errors:
         raise TeardownError(errors)
 
@@ -137,22 +127,75 @@ def check_networks(networks: Iterable[Network], *, netns: Netns) -> list[str]:
 
     Raises: as `set_up_networks`, for what is not valid or can't be read.
     """
-    with _open(netns) as wiring:
+    with Session(NetworkNamespace.open(netns)) as session:
         return [
             difference
             for network in networks
-            for difference in get_strategy(network.type).check(network, netns=wiring)
+            for difference in _check(session, get_strategy(network.type), network)
         ]
 
 
-def _open(netns: Netns) -> closing[Wiring]:
-    """The wiring of a call, as a context."""
-    return closing(Wiring(NetworkNamespace.open(netns)))
+# ---- one network ----
+
+
+def _is_built_in(strategy: NetworkStrategy) -> bool:
+    """Whether the session's methods stand for the public ones.
+
+    A third-party subclass of a built-in strategy may have overridden the public ones.
+    """
+    return type(strategy).__module__.startswith(__package__ + ".strategy")
+
+
+def _create(session: Session, strategy: NetworkStrategy, network: Network) -> Network:
+    if isinstance(strategy, BuiltIn) and _is_built_in(strategy):
+        return strategy._create(session, network)
+    handle = session.container_namespace
+    given = strategy.create(network, netns=handle)
+    made = given if isinstance(given, Network) else network
+    what = f"network {quote(made.name)} ({made.type})"
+    session.undo_stack.push(partial(strategy.destroy, made, netns=handle), what)
+    if given is not None and given is not made:
+        kind = type(strategy).__qualname__
+        raise TypeError(f"{kind}.create must return a Network or None, not {given!r}")
+    return made
+
+
+def _initialize(session: Session, strategy: NetworkStrategy, network: Network) -> None:
+    if isinstance(strategy, BuiltIn) and _is_built_in(strategy):
+        strategy._initialize(session, network)
+    else:
+        strategy.initialize(network, netns=session.container_namespace)
+
+
+def _destroy(session: Session, strategy: NetworkStrategy, network: Network) -> None:
+    if isinstance(strategy, BuiltIn) and _is_built_in(strategy):
+        strategy.validate(network)
+        with transaction(session), transaction(session):
+            strategy._destroy(session, network)
+    else:
+        strategy.destroy(network, netns=session.namespace)
+
+
+def _check(session: Session, strategy: NetworkStrategy, network: Network) -> list[str]:
+    if isinstance(strategy, BuiltIn) and _is_built_in(strategy):
+        strategy.validate(network)
+        return strategy._check(session, network)
+    return strategy.check(network, netns=session.container_namespace)
+
+
+def _snapshot(session: Session) -> None:
+    """The one dump of the container's links."""
+    try:
+        session.snapshot()
+    except KernelError as error:
+        error.interface = "lo"
+        add_note(error, "step initialize")
+        raise
 
 
 def _name_step(error: KernelError, step: str, strategy: NetworkStrategy, network: Network) -> None:
-    """Adds the step and the network to an error of the kernel's, where the strategy is ours."""
-    if type(strategy).__module__.startswith(__package__ + ".strategy"):
+    """Adds the step and the network to an error of the kernel's from a built-in strategy."""
+    if _is_built_in(strategy):
         add_note(error, f"step {step} of network {quote(network.name)} ({network.type})")
 
 
@@ -210,26 +253,3 @@ def _copy(network: Network) -> Network:
     if copy.routes:
         copy.routes = [replace(route) for route in copy.routes]
     return copy
-
-
-def _is_loopback_up(wiring: Wiring) -> bool:
-    """By the one look at the container's links; True: there is none of that name."""
-    try:
-        _, up = wiring.look().get("lo", (0, True))
-    except KernelError as error:
-        error.interface = "lo"
-        add_note(error, "step initialize")
-        raise
-    return up
-
-
-def _set_loopback_down(wiring: Wiring) -> None:
-    """`lo` down, and without the address that it does not lose by that."""
-    container = wiring.container
-    if not container.link_is_up("lo"):
-        return
-    lo = container.get_link("lo").index
-    batch = Batch().set_link(lo, up=False)
-    if any(address.address == _LO_ADDRESS for address in container.dump_addresses("lo")):
-        batch.delete_address(lo, _LO_ADDRESS)
-    execute_for(container, batch, "lo")

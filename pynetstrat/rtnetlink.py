@@ -144,18 +144,22 @@ class RtnetlinkSocket(Guarded):
 
     # ---- addresses, routes, namespaces ----
 
-    def dump_addresses(self, name: Name | None = None) -> list[Address]:
-        """The addresses of an interface, by its name or alternative name; None: of all.
+    def dump_addresses(self, name: Name | int | None = None) -> list[Address]:
+        """The addresses of a link, by its name, alternative name or index; None: of every link.
 
         Raises: as `link_set_up`; no capability is needed.
         """
 
         def dump(native: Socket, _: object) -> list[dict[str, Any]]:
-            return native.together(
-                lambda: native.dump_addresses(0 if name is None else native.get_link(name)[0])
-            )
+            return native.together(lambda: native.dump_addresses(index(native)))
 
-        return [Address(**fields) for fields in self._turn(dump, "RTM_GETADDR", name)]
+        def index(native: Socket) -> int:
+            if name is None or isinstance(name, int):
+                return name or 0
+            return native.get_link(name)[0]  # type: ignore[no-any-return]
+
+        shown = f"index {name}" if isinstance(name, int) else name
+        return [Address(**fields) for fields in self._turn(dump, "RTM_GETADDR", shown)]
 
     def dump_routes(self) -> list[Route]:
         """The unicast routes of the namespace, of all tables.
@@ -222,6 +226,13 @@ class RtnetlinkSocket(Guarded):
         """
         nsid: int | None = self._turn(lambda native, _: native.get_nsid(netns), "RTM_GETNSID")
         return nsid
+
+    def has_namespace(self, nsid: int) -> bool:
+        """Whether the namespace that this socket's knows by an id has not ended yet.
+
+        The kernel forgets the id of a namespace that has ended only a little later.
+        """
+        return bool(self._turn(lambda native, _: native.has_namespace(nsid), "RTM_GETLINK"))
 
     # ---- batches ----
 

@@ -1,71 +1,74 @@
-"""The two ends of a wiring: the host's socket and the container's, shared within one call."""
+"""What one call needs: a socket in each of the two namespaces, one deadline, one undo stack."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 from errno import EINVAL, ENOENT, ESRCH
+from functools import partial
 from time import monotonic
 
 from ._native.addresses import normal_prefix, normal_route
-from .batch import BatchError
+from .batch import Batch, BatchError
 from .errors import InterfaceNotFoundError, InvalidNetworkError, KernelError
 from .links import IFA_F_NODAD, Address, Route
 from .netns import NetworkNamespace
 from .network import invalid
 from .rtnetlink import RtnetlinkSocket
+from .undo import UndoStack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from .arguments import Netns
-    from .batch import Batch
     from .links import Link
     from .network import Network
 
 TIMEOUT = 5.0  # seconds, of a whole call
-# Of a namespace that has ended: its path, or its process.
+# What opening a namespace that has ended fails with: a path that is gone (ENOENT), a process that
+# is gone (ESRCH), a file that was the mount point of a namespace (EINVAL).
 _GONE = {ENOENT, ESRCH, EINVAL}
 
 
-class Wiring:
-    """Host and container while networks are set up or torn down.
+class Session:
+    """The two namespaces while a call works on them.
 
-    Strategies get it as their `netns`: to those of others it is an object with `fileno()`; ours use
-    its sockets, so that a container takes one of each, whatever it consists of.
+    Built-in strategies get it in `_create`, `_initialize`, `_destroy` and `_check`, and use its
+    sockets: a call opens one in each namespace, however many networks it is about.
+
+    Parameters:
+        namespace: the container's; the session closes it. None: it is unknown, or has ended.
 
     Attributes:
-        namespace: the container's.
-        undoes: what undoes the work done so far, step by step, for `roll_back`. A step is there
-            before its work begins: an interrupt (Ctrl-C) may come between any two lines.
-        checked: the networks that were found valid within this call.
-        put_back: what puts a device back exactly as it was, by its name at home: for `destroy`
-            within the same call, after which nothing of that is known any more.
+        namespace: the same.
+        undo_stack: what reverses the changes made so far.
+        created: the names of the links in the container that the undo stack deletes: what is done
+            to such a link needs no undo step of its own.
     """
 
-    def __init__(self, namespace: NetworkNamespace) -> None:
+    def __init__(self, namespace: NetworkNamespace | None) -> None:
         self.namespace = namespace
-        self.undoes: list[Callable[[], None]] = []
+        self.undo_stack = UndoStack()
+        self.created: set[str] = set()
         self._until = monotonic() + TIMEOUT
         self._host: RtnetlinkSocket | None = None
         self._container: RtnetlinkSocket | None = None
         self._links: dict[str, tuple[int, bool]] = {}
-        self._home: NetworkNamespace | None = None
-        self.checked: list[Network] = []
-        self.put_back: dict[str, Callable[[], None]] = {}
-
-    def fileno(self) -> int:
-        """The descriptor of the container's namespace."""
-        return self.namespace.fileno()
+        self._host_namespace: NetworkNamespace | None = None
 
     def __repr__(self) -> str:
         return repr(self.namespace)
 
     @property
+    def container_namespace(self) -> NetworkNamespace:
+        """The container's namespace, where the call can't do without."""
+        assert self.namespace is not None
+        return self.namespace
+
+    @property
     def host(self) -> RtnetlinkSocket:
-        """The socket in the caller's namespace."""
+        """The socket in the host namespace, which is the caller's."""
         if self._host is None:
             self._host = RtnetlinkSocket(timeout=TIMEOUT)
             self._host.share_deadline(self._until)
@@ -75,77 +78,66 @@ class Wiring:
     def container(self) -> RtnetlinkSocket:
         """The socket in the container's namespace."""
         if self._container is None:
-            self._container = RtnetlinkSocket(self.namespace, timeout=TIMEOUT)
+            self._container = RtnetlinkSocket(self.container_namespace, timeout=TIMEOUT)
             self._container.share_deadline(self._until)
         return self._container
 
     @property
-    def home(self) -> NetworkNamespace:
-        """The caller's namespace, which devices come home to."""
-        if self._home is None:
-            self._home = NetworkNamespace.current()
-        return self._home
+    def host_namespace(self) -> NetworkNamespace:
+        """A handle of the host namespace."""
+        if self._host_namespace is None:
+            self._host_namespace = NetworkNamespace.current()
+        return self._host_namespace
 
-    def look(self) -> dict[str, tuple[int, bool]]:
-        """The links in the container, as `find` has them: one dump serves every network."""
+    def snapshot(self) -> None:
+        """Dumps the links in the container, for `find`: one dump serves every network."""
         self._links = self.container.dump_states()
-        return self._links
 
     def find(self, name: str) -> tuple[int, bool]:
-        """The index of a link in the container, and whether it is up: of the last look, or now."""
+        """The index of a link in the container, and whether it is up.
+
+        From the last snapshot; the kernel is asked for a link that is not in it.
+        """
         found = self._links.get(name)
         if found is None:
             link = self.container.get_link(name)
             found = link.index, link.up
         return found
 
-    def roll_back(self, error: BaseException, kept: int = 0) -> None:
-        """Undoes all steps but the first `kept`, the last one first, because of `error`."""
-        if len(self.undoes) > kept:
-            self.extend()
-        while len(self.undoes) > kept:
-            undo(error, self.undoes.pop())
+    def set_up_link(self, name: str) -> None:
+        """Brings a link in the container up.
 
-    def extend(self) -> None:
-        """Time for undoing, where the time for doing is over."""
+        To undo it, its addresses have to be known: the kernel adds some when `lo` goes up, which
+        stay when it goes down, and flushes every IPv6 address of a link that goes down.
+        """
+        index, up = self.find(name)
+        if up:
+            return
+        addresses = self.container.dump_addresses(index)
+        self.undo_stack.push(partial(restore_down, self.container, index, addresses), name)
+        self.container.link_set_up(name)
+
+    def roll_back(self, error: BaseException, kept: int = 0) -> None:
+        """Runs the undo steps above the first `kept`, because of `error`.
+
+        The rollback has as much time as the call had.
+        """
         self._until = monotonic() + TIMEOUT
         for sock in (self._host, self._container):
             if sock is not None:
                 sock.share_deadline(self._until)
+        self.undo_stack.roll_back(error, kept, self._until)
 
     def close(self) -> None:
-        """Closes the sockets, and the handle of the namespace."""
-        for held in (self._host, self._container, self._home, self.namespace):
+        """Closes the sockets and the handles of namespaces."""
+        for held in (self._host, self._container, self._host_namespace, self.namespace):
             if held is not None:
                 held.close()
-        self._host = self._container = self._home = None
-        self.undoes.clear()  # which refer to this object
+        self._host = self._container = self._host_namespace = None
+        self.undo_stack.clear()  # whose steps refer to this object
 
-
-class open_wiring:  # noqa: N801  # used as a function
-    """A context: the wiring that a strategy was given, or one made for this call alone.
-
-    After an error the steps that were taken within it are undone.
-
-    Parameters:
-        nspid, netns: the container's namespace, one way or the other.
-        type: the strategy's, for the error where neither is given.
-    """
-
-    def __init__(self, nspid: int | None, netns: Netns | Wiring | None, type: str) -> None:
-        self._given = netns if isinstance(netns, Wiring) else None
-        if self._given is not None:
-            self._wiring = self._given
-            return
-        if netns is None and nspid is None:
-            reason = f"the strategy {type} needs the container's namespace, or a process in it"
-            raise InvalidNetworkError("netns", None, reason)
-        opened = NetworkNamespace.open(netns) if netns is not None else _of_process(nspid)
-        self._wiring = Wiring(opened)
-
-    def __enter__(self) -> Wiring:
-        self._kept = len(self._wiring.undoes)
-        return self._wiring
+    def __enter__(self) -> Session:
+        return self
 
     def __exit__(
         self,
@@ -153,36 +145,67 @@ class open_wiring:  # noqa: N801  # used as a function
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            if error is not None:
-                self._wiring.roll_back(error, self._kept)
-        finally:
-            if self._given is None:
-                self._wiring.close()
+        self.close()
 
 
-def _of_process(nspid: int | None) -> NetworkNamespace:
-    assert nspid is not None
-    return NetworkNamespace.of_process(nspid)
+class transaction:  # noqa: N801  # used as a function
+    """A context: after an error it rolls back what was done within it.
 
+    An interrupt can come at the first line of `__exit__`, before the rollback has begun. So a
+    transaction contains a second one for the same work, whose `__exit__` that interrupt ends.
+    """
 
-def open_if_alive(netns: Netns | None) -> Wiring | None:
-    """The wiring of a call that works without the namespace, too; None: it has ended, or None."""
-    if netns is None:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._kept = len(session.undo_stack)
+
+    def __enter__(self) -> None:
         return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._session.roll_back(error, self._kept)
+
+
+def open_session(nspid: int | None, netns: Netns | None, type: str) -> Session:
+    """The session of one operation of a built-in strategy.
+
+    Parameters:
+        nspid, netns: the container's namespace, one way or the other.
+        type: the strategy's, for the error where neither is given.
+    """
+    if netns is not None:
+        return Session(NetworkNamespace.open(netns))
+    if nspid is not None:
+        return Session(NetworkNamespace.of_process(nspid))
+    reason = f"the strategy {type} needs the container's namespace, or a process in it"
+    raise InvalidNetworkError("netns", None, reason)
+
+
+def open_session_if_alive(netns: Netns | None) -> Session:
+    """The session of a call that works without the container's namespace, too.
+
+    Its `namespace` is None where `netns` is, or where that namespace has ended.
+    """
+    if netns is None:
+        return Session(None)
     try:
-        return Wiring(NetworkNamespace.open(netns))
+        return Session(NetworkNamespace.open(netns))
     except KernelError as error:
-        # A path may be left where a namespace was mounted, of a descriptor EINVAL says that it is
-        # something else.
+        # Of a descriptor EINVAL says that it is something else.
         is_path = isinstance(netns, (str, bytes, os.PathLike))
         if error.errno not in _GONE or (error.errno == EINVAL and not is_path):
             raise
-        return None
+        return Session(None)
 
 
 def open_socket(netns: Netns | None = None) -> RtnetlinkSocket:
-    """A socket for one call, with one deadline for all that it does."""
+    """A socket for one call, with one deadline for all its exchanges."""
     sock = RtnetlinkSocket(netns, timeout=TIMEOUT)
     sock.share_deadline(monotonic() + TIMEOUT)
     return sock
@@ -197,11 +220,45 @@ def _own_id() -> tuple[int, int]:
             return current.id
 
 
-def refuse_own(wiring: Wiring, network: str) -> None:
+def refuse_own(session: Session, network: str) -> None:
     """Raises InvalidNetworkError where the container's namespace is the caller's own."""
-    if wiring.namespace.id == _own_id():
+    if session.container_namespace.id == _own_id():
         reason = "the container's namespace is the caller's own"
-        raise InvalidNetworkError("netns", str(wiring), reason, network)
+        raise InvalidNetworkError("netns", str(session), reason, network)
+
+
+def refuse_router_advertisements(name: str) -> None:
+    """Sets accept_ra of a link in the caller's namespace to 0 (ip-sysctl.rst of the kernel).
+
+    Only /proc has this setting. The kernel looks up the namespace of the calling thread, whatever
+    /proc is mounted. Without IPv6 on the link there is nothing to set.
+
+    Raises:
+        KernelError: it is not 0 and cannot be set.
+    """
+    path = f"/proc/sys/net/ipv6/conf/{name}/accept_ra"
+    try:
+        with open(path, "wb", buffering=0) as file:  # noqa: PTH123  # half the time of a Path
+            file.write(b"0")
+    except OSError as error:
+        missing = error.errno == ENOENT
+        if missing and os.path.isdir("/proc/sys/net"):  # noqa: PTH112
+            return
+        if not missing and _read(path) == b"0\n":
+            return
+        hint = (
+            "the container must not become the host's IPv6 router: mount /proc, with a writable "
+            "/proc/sys, or set net.ipv6.conf.default.accept_ra to 0"
+        )
+        raise KernelError(error.errno or 0, "open", name, hint=hint, filename=path) from None
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read()
+    except OSError:
+        return b""
 
 
 def find_link(sock: RtnetlinkSocket, name: str) -> Link | None:
@@ -240,22 +297,34 @@ def execute_for(sock: RtnetlinkSocket, batch: Batch, name: str) -> None:
         raise
 
 
-def undo(error: BaseException, work: Callable[[], None], what: str = "") -> None:
-    """Undoes something after `error`; what could not be undone is added to its text."""
-    try:
-        work()
-    except Exception as failure:
-        add_note(error, f"{what} could not be undone: {failure}".lstrip())
+def restore_down(sock: RtnetlinkSocket, index: int, addresses: list[Address]) -> None:
+    """Sets a link down; its addresses are then those given."""
+    name = next(link.name for link in sock.dump_links().values() if link.index == index)
+    execute_for(sock, Batch().set_link(index, up=False), name)
+    wanted = [_identity(address) for address in addresses]
+    found = sock.dump_addresses(index)
+    if [_identity(address) for address in found] == wanted:
+        return
+    batch = Batch()
+    # An IPv4 address takes those that are secondary to it along.
+    for address in reversed(found):
+        batch.delete_address(index, address)
+    for address in in_order(addresses):
+        batch.add_address(index, address)
+    execute_for(sock, batch, name)
 
 
-def add_note(error: BaseException, note: str) -> None:
-    """Adds to the text of an error of ours, and to the notes of others."""
-    if isinstance(error, KernelError):
-        error.hint = "; ".join(filter(None, (error.hint, note)))
-    elif isinstance(error, InvalidNetworkError):
-        error.reason += f"; {note}"
-    else:  # add_note() of Python 3.11, also for 3.10
-        error.__notes__ = [*getattr(error, "__notes__", []), note]
+def _identity(address: Address) -> tuple[str, str, str]:
+    return address.address, address.peer, address.label
+
+
+def in_order(addresses: list[Address]) -> list[Address]:
+    """The order in which addresses have to be added to be listed as before.
+
+    The kernel puts an IPv6 address before the others of its scope, an IPv4 address after them.
+    """
+    ipv4 = [address for address in addresses if ":" not in address.address]
+    return ipv4 + [address for address in reversed(addresses) if ":" in address.address]
 
 
 # ---- what a network asks for, and what differs ----
@@ -267,9 +336,24 @@ def whole_length(address: str) -> int:
 
 
 def wanted_addresses(network: Network, index: int) -> list[Address]:
-    """The addresses asked for. IPv6 without duplicate address detection: it can be used at once."""
-    texts = [text for text in (network.address, network.ipv6_address) if text]
-    return [Address(index, text, flags=IFA_F_NODAD if ":" in text else 0) for text in texts]
+    """The addresses asked for: IPv6 usable at once, without duplicate address detection."""
+    addresses = []
+    if network.address:
+        broadcast = _broadcast(network.address)
+        addresses.append(Address(index, network.address, broadcast=broadcast))
+    if network.ipv6_address:
+        addresses.append(Address(index, network.ipv6_address, flags=IFA_F_NODAD))
+    return addresses
+
+
+def _broadcast(address: str) -> str:
+    """The broadcast address of an IPv4 subnet; "" for /31 (RFC 3021) and /32, which have none."""
+    bare, _, length = address.partition("/")
+    hosts = (1 << (32 - int(length))) - 1
+    if hosts < 3:
+        return ""
+    value = int.from_bytes(map(int, bare.split(".")), "big") | hosts
+    return ".".join(map(str, value.to_bytes(4, "big")))
 
 
 def wanted_routes(network: Network, index: int) -> list[Route]:

@@ -29,6 +29,7 @@ TABLE = (
     "sysfs",
     "netns",
     "network",
+    "undo",
     "wiring",
     "strategy",
     "lifecycle",

@@ -32,6 +32,7 @@ from pynetstrat import (
     TeardownError,
     UnknownStrategyError,
     check_networks,
+    get_strategy,
     register_strategy,
     set_up_networks,
     tear_down_networks,
@@ -63,6 +64,7 @@ class Spy(NetworkStrategy):
         self.calls: list[tuple[str, str]] = []
         self.fails: dict[str, BaseException] = {}
         self.seen: list[object] = []
+        self.returns: object = None
 
     def _note(self, step: str, network: Network, netns: object) -> None:
         self.calls.append((step, network.name))
@@ -73,6 +75,7 @@ class Spy(NetworkStrategy):
     def create(self, network, nspid=None, *, netns=None):
         assert nspid is None
         self._note("create", network, netns)
+        return self.returns
 
     def initialize(self, network=None, *, netns=None):
         self._note("initialize", network, netns)
@@ -195,7 +198,10 @@ def _networks() -> list[Network]:
 
 
 # Whatever is sent goes through one of these.
-EXCHANGES = ["execute", "get_link", "dump_links", "dump_states", "set_up", "is_up", "get_nsid"]
+EXCHANGES = [
+    *("execute", "get_link", "dump_links", "dump_states", "dump_addresses"),
+    *("set_up", "is_up", "get_nsid"),
+]
 
 
 @contextlib.contextmanager
@@ -407,15 +413,17 @@ def test_a_failure_while_undoing_is_in_the_error_and_the_rest_is_undone(host, br
     assert theirs.value.__notes__ == ['network "first" (spy) could not be undone: it sticks']
 
 
-def test_a_strategy_of_others_may_use_ours(host, bridge, blue):
-    """It passes on what it was given; a pair that it makes is undone with the rest."""
-    from pynetstrat import get_strategy
-
+def test_a_third_party_strategy_may_use_a_built_in_one(host, bridge, blue):
     class Wraps(NetworkStrategy):
         def create(self, network, nspid=None, *, netns=None):
-            made = get_strategy("veth").create(network, netns=netns)
-            get_strategy("veth").initialize(made, netns=netns)
+            return get_strategy("veth").create(network, netns=netns)
+
+        def initialize(self, network=None, *, netns=None):
+            get_strategy("veth").initialize(network, netns=netns)
             raise ValueError("after that")
+
+        def destroy(self, network, *, netns=None):
+            get_strategy("veth").destroy(network, netns=netns)
 
     register_strategy("wraps", Wraps())
     try:
@@ -427,6 +435,19 @@ def test_a_strategy_of_others_may_use_ours(host, bridge, blue):
         assert (dumps(), dumps(blue)) == before
     finally:
         del registry["wraps"]
+
+
+@pytest.mark.parametrize("returned", [True, "eth0", {"name": "eth0"}, veth])
+def test_a_create_that_returns_something_else_is_a_type_error_after_the_rollback(
+    host, bridge, blue, spy, returned
+):
+    spy.returns = returned
+    before = dumps(), dumps(blue)
+    with pytest.raises(TypeError) as raised:
+        set_up_networks([LO, veth(), Network("spy", name="last")], netns=blue)
+    assert str(raised.value) == f"Spy.create must return a Network or None, not {returned!r}"
+    assert (dumps(), dumps(blue)) == before
+    assert spy.calls == [("create", "last"), ("destroy", "last")]
 
 
 # ---- tear-down ----
@@ -559,7 +580,7 @@ def test_a_bridged_veth_takes_a_look_and_two_sends_here_and_a_look_and_two_sends
     done = _exchanges([LO, veth(hairpin_mode=True, ipv6_address="fd00::2/64")], blue)
     assert done == {
         "here": ["get_link", "execute", "execute"],
-        "there": ["dump_states", "set_up", "execute"],
+        "there": ["dump_states", "dump_addresses", "set_up", "execute"],
     }
 
 
@@ -586,8 +607,8 @@ with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
     within, _, _ = rest.partition('"/end"')
     sends = re.findall(r"sendto\((\d+)", within)
     host, container = dict.fromkeys(sends)
-    # A look and two sends each: the pair, the mark; lo, the container's end.
-    assert sends == [host] * 3 + [container] * 3
+    # The bridge, the pair, its tag; the links, the addresses of lo, lo up, the container end.
+    assert sends == [host] * 3 + [container] * 4
     opened = set(re.findall(r'open(?:at)?\([^"]*"([^"]*)"', within))
     assert opened <= {"/proc/thread-self/ns/net"}
 

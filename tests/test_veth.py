@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
@@ -9,6 +10,7 @@ import socket
 import time
 
 import pytest
+from support import wait_until
 from wired import add_bridge, containers, dumps, ip, names, quieten, veth
 
 from pynetstrat import (
@@ -19,12 +21,15 @@ from pynetstrat import (
     NetworkNamespace,
     Route,
     RtnetlinkSocket,
+    TeardownError,
     Veth,
     check_networks,
     get_strategy,
     set_up_networks,
     tear_down_networks,
 )
+from pynetstrat.strategy import veth as veth_module
+from pynetstrat.wiring import Session
 
 LO = Network("loopback", name="lo")
 
@@ -253,13 +258,196 @@ def test_two_owners_on_one_bridge_do_not_touch_each_other(host, bridge):
         _connects(red, None, "10.0.0.3")
 
 
-def test_destroy_leaves_a_pair_whose_other_end_is_in_another_container(host, bridge):
+def test_with_an_owner_destroy_deletes_the_pair_whatever_namespace_is_given(host, bridge):
+    """The name of a namespace is used again while the old namespace lives, say."""
     with containers(2) as (blue, red):
         made = set_up_networks([veth()], netns=blue)
         tear_down_networks(made, netns=red)
-        assert "h0" in names()
-        tear_down_networks(made, netns=blue)
         assert "h0" not in names()
+        assert names(blue) == {"lo"}
+        set_up_networks(made, netns=red)
+        assert check_networks(made, netns=red) == []
+
+
+@pytest.mark.parametrize("netns", ["another", None])
+def test_without_an_owner_destroy_needs_the_namespace_of_the_peer(host, bridge, netns):
+    with containers(2) as (blue, red):
+        made = set_up_networks([veth(owner="")], netns=blue)
+        before = dumps(), dumps(blue)
+        with pytest.raises(TeardownError) as raised:
+            tear_down_networks(made, netns=red if netns else None)
+        assert 'interface "h0": look: Operation not permitted' in str(raised.value)
+        assert "give the namespace that it is in, or delete the link" in str(raised.value)
+        assert (dumps(), dumps(blue)) == before
+        tear_down_networks(made, netns=blue)
+        assert names() == {"lo", "br0"}
+
+
+def test_without_an_owner_a_generated_name_is_enough(host, bridge):
+    with NetworkNamespace.create() as blue:
+        made = set_up_networks([veth(owner="", host_interface_name="")], netns=blue)
+        tear_down_networks(made)
+        assert names() == {"lo", "br0"}
+        assert names(blue) == {"lo"}
+
+
+def test_without_an_owner_a_pair_goes_with_its_namespace(host, bridge):
+    with NetworkNamespace.create() as blue:
+        made = set_up_networks([veth(owner="")], netns=blue)
+        process = blue.popen(["sleep", "60"])
+    path = f"/proc/{process.pid}/ns/net"
+    process.kill()
+    process.wait()
+
+    def is_torn_down() -> bool:
+        """The kernel lets go of the call's closed sockets, and so of the namespace, a bit later."""
+        try:
+            tear_down_networks(made, netns=path)
+        except TeardownError:
+            return False
+        return True
+
+    wait_until(is_torn_down)
+    wait_until(lambda: names() == {"lo", "br0"})
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["with the namespace", "without it"])
+def test_destroy_finds_a_peer_that_the_container_moved_on(host, bridge, given):
+    with containers(2) as (blue, inner):
+        made = set_up_networks([veth()], netns=blue)
+        with RtnetlinkSocket(blue) as sock:
+            sock.execute(Batch().set_link("eth0", netns=inner, new_name="hidden0"))
+        tear_down_networks(made, netns=blue if given else None)
+        assert names() == {"lo", "br0"}
+        assert names(inner) == {"lo"}
+
+
+def test_without_an_owner_a_peer_that_was_moved_on_is_an_error(host, bridge):
+    with containers(2) as (blue, inner):
+        made = set_up_networks([veth(owner="")], netns=blue)
+        with RtnetlinkSocket(blue) as sock:
+            sock.execute(Batch().set_link("eth0", netns=inner))
+        with pytest.raises(TeardownError, match="the peer is in another one"):
+            tear_down_networks(made, netns=blue)
+        assert "h0" in names()
+
+
+@pytest.mark.parametrize("owner", ["c1", ""])
+def test_destroy_finds_a_host_end_that_was_renamed(host, bridge, blue, owner):
+    made = set_up_networks([veth(owner=owner)], netns=blue)
+    host.execute(Batch().set_link(host.get_link("h0").index, new_name="renamed0"))
+    tear_down_networks(made, netns=blue)
+    assert names() == {"lo", "br0"}
+    tear_down_networks(made, netns=blue)
+
+
+def test_destroy_tells_the_host_ends_of_one_owner_apart_whatever_their_names(host, bridge, blue):
+    networks = [
+        veth(name="eth0", host_interface_name="h0"),
+        veth(name="eth1", host_interface_name="h1", address="10.0.1.2/24", gateway=""),
+    ]
+    made = set_up_networks(networks, netns=blue)
+    first, second = host.get_link("h0").index, host.get_link("h1").index
+    for index, name in ((first, "aside"), (second, "h0"), (first, "h1")):  # they exchange names
+        host.execute(Batch().set_link(index, new_name=name))
+    tear_down_networks(made[:1], netns=blue)
+    assert names(blue) == {"lo", "eth1"}
+    assert host.get_link("h0").index == second
+    tear_down_networks(made[1:], netns=blue)
+    assert names() == {"lo", "br0"}
+
+
+def test_a_tag_that_was_changed_is_an_error_of_destroy(host, bridge, blue):
+    made = set_up_networks([veth()], netns=blue)
+    host.execute(Batch().set_link("h0", alias="mine"))
+    with pytest.raises(TeardownError) as raised:
+        tear_down_networks(made, netns=blue)
+    assert "its alias is 'mine': set that to 'pynetstrat:c1' again" in str(raised.value)
+    host.execute(Batch().set_link("h0", alias="pynetstrat:c1"))
+    tear_down_networks(made, netns=blue)
+    assert names() == {"lo", "br0"}
+
+
+def test_a_pair_of_an_older_version_is_found_by_its_name_and_tag(host, bridge, blue):
+    """0.2 gave the host end a random MAC address."""
+    made = set_up_networks([veth()], netns=blue)
+    host.execute(Batch().set_link("h0", mac="fe:12:34:56:78:9a"))
+    tear_down_networks(made)
+    assert names() == {"lo", "br0"}
+
+
+# ---- left untagged by a killed create ----
+
+
+@pytest.fixture
+def untagged(host, bridge, blue, monkeypatch):
+    """A pair as a process leaves it that is killed between its first two messages."""
+    made = {}
+
+    def leave(network):
+        class Killed(BaseException):
+            pass
+
+        def kill(*_: object) -> None:
+            raise Killed
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(veth_module, "_finish_port", kill)
+            patch.setattr(veth_module, "_finish_point_to_point", kill)
+            patch.setattr(Session, "roll_back", lambda *_: None)
+            with pytest.raises(Killed):
+                set_up_networks([network], netns=blue)
+        made.update(host.dump_links())
+        assert [link.alias for link in made.values() if link.kind == "veth"] == [""]
+
+    return leave
+
+
+LEFT = [{}, {"owner": ""}, {"bridge": "", "gateway": ""}, {"host_interface_name": ""}]
+
+
+@pytest.mark.parametrize("fields", LEFT)
+def test_an_untagged_pair_is_cleared_by_tear_down(host, blue, untagged, fields):
+    untagged(veth(**fields))
+    tear_down_networks([veth(**fields)], netns=blue)
+    assert names() == {"lo", "br0"}
+    assert names(blue) == {"lo"}
+
+
+@pytest.mark.parametrize("fields", LEFT)
+def test_an_untagged_pair_is_cleared_by_the_next_set_up(host, blue, untagged, fields):
+    untagged(veth(**fields))
+    made = set_up_networks([veth(**fields)], netns=blue)
+    assert check_networks(made, netns=blue) == []
+    tear_down_networks(made, netns=blue)
+    assert names() == {"lo", "br0"}
+
+
+def test_an_untagged_pair_of_another_owner_or_name_is_left_alone(host, blue, untagged):
+    untagged(veth())
+    before = host.get_link("h0")
+    others = [veth(owner="c2"), veth(owner=""), veth(name="eth1")]
+    for other in others:
+        with contextlib.suppress(TeardownError):
+            tear_down_networks([other], netns=blue)
+        with pytest.raises(KernelError, match='the name "h0" is taken'):
+            set_up_networks([other], netns=blue)
+        assert host.get_link("h0") == before
+
+
+def test_a_strangers_pair_without_a_tag_is_left_alone(host, bridge, blue):
+    host.execute(Batch().add_veth("h0", "eth0", netns=blue))
+    before = host.get_link("h0")
+    with pytest.raises(KernelError, match='the name "h0" is taken'):
+        set_up_networks([veth()], netns=blue)
+    tear_down_networks([veth()], netns=blue)
+    assert host.get_link("h0") == before
+
+
+def test_a_pair_that_is_set_up_already_is_an_error_with_the_remedy(host, bridge, blue):
+    set_up_networks([veth()], netns=blue)
+    with pytest.raises(KernelError, match="this network's already: tear it down first"):
+        set_up_networks([veth()], netns=blue)
 
 
 def test_destroy_leaves_a_link_of_another_kind_that_carries_the_mark(host, blue):
@@ -336,10 +524,12 @@ def test_a_pidfd_whose_process_has_ended_does_no_harm(host, bridge, blue):
     ids=["IPv4", "IPv6", "both", "no gateway"],
 )
 def test_the_container_has_exactly_the_addresses_and_routes_asked_for(host, bridge, blue, fields):
+    """And with IPv6 the link-local address."""
     quieten(blue)
-    network = veth(**fields)
+    network = veth(mac_address="02:00:00:00:00:02", **fields)
     set_up_networks([network], netns=blue)
-    wanted = {network.address, network.ipv6_address} - {""}
+    link_local = "fe80::ff:fe00:2/64" if network.ipv6_address else ""
+    wanted = {network.address, network.ipv6_address, link_local} - {""}
     with RtnetlinkSocket(blue) as sock:
         assert {address.address for address in sock.dump_addresses("eth0")} == wanted
         routes = sock.dump_routes()
@@ -364,15 +554,49 @@ def test_the_one_family_on_one_network_and_both_on_another(host, bridge, blue):
     assert check_networks(made, netns=blue) == []
 
 
-def test_the_link_local_address_comes_by_itself(host, bridge, blue):
+def test_the_link_local_address_can_be_used_at_once(host, bridge, blue):
+    """It is the one that the kernel would make, and stays the only one."""
+    network = veth(ipv6_address="fd00::2/64", mac_address="02:00:00:00:00:02")
+    made = set_up_networks([network], netns=blue)
+
+    def bind() -> None:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("fe80::ff:fe00:2", 0, 0, socket.if_nametoindex("eth0")))
+
+    blue.call(bind)  # EADDRNOTAVAIL as long as it is tentative
+    with RtnetlinkSocket(blue) as sock:
+        found = {address.address: address for address in sock.dump_addresses("eth0")}
+    assert set(found) == {"10.0.0.2/24", "fd00::2/64", "fe80::ff:fe00:2/64"}
+    assert not found["fe80::ff:fe00:2/64"].tentative
+    assert check_networks(made, netns=blue) == []
+
+
+def test_the_link_local_address_comes_back_when_the_container_sets_its_link_down_and_up(
+    host, bridge, blue
+):
     set_up_networks([veth(ipv6_address="fd00::2/64", mac_address="02:00:00:00:00:02")], netns=blue)
     with RtnetlinkSocket(blue) as sock:
-        for _ in range(1000):
-            found = {address.address for address in sock.dump_addresses("eth0")}
-            if len(found) == 3:
-                break
-            time.sleep(0.01)
-    assert found == {"10.0.0.2/24", "fd00::2/64", "fe80::ff:fe00:2/64"}
+        sock.link_set_down("eth0")
+        assert not any(":" in address.address for address in sock.dump_addresses("eth0"))
+        sock.link_set_up("eth0")
+        wait_until(lambda: "fe80::ff:fe00:2/64" in {a.address for a in sock.dump_addresses("eth0")})
+
+
+@pytest.mark.parametrize(
+    ("address", "broadcast"),
+    [
+        ("10.0.0.2/24", "10.0.0.255"),
+        ("10.0.0.9/30", "10.0.0.11"),
+        ("10.0.0.2/8", "10.255.255.255"),
+        ("10.0.0.2/31", ""),
+        ("10.0.0.2/32", ""),
+    ],
+)
+def test_an_ipv4_address_has_its_subnets_broadcast_address(host, bridge, blue, address, broadcast):
+    set_up_networks([veth(address=address, gateway="")], netns=blue)
+    with RtnetlinkSocket(blue) as sock:
+        (found,) = [a for a in sock.dump_addresses("eth0") if ":" not in a.address]
+    assert (found.address, found.broadcast) == (address, broadcast)
 
 
 def test_routes_have_their_own_gateway_metric_and_table(host, bridge, blue):
@@ -417,6 +641,25 @@ def test_a_gateway_off_the_subnet_is_the_kernels_error_and_nothing_is_left(host,
 
 
 # ---- the bridge ----
+
+
+@pytest.mark.parametrize("mtu", [9000, 1400])
+@pytest.mark.parametrize("empty", [True, False], ids=["without a port", "with ports"])
+def test_a_pair_without_an_mtu_gets_the_bridges_which_stays(host, bridge, blue, mtu, empty):
+    if not empty:
+        host.execute(Batch().add_link("port0", "ifb").set_link("port0", master=bridge, mtu=mtu))
+    host.execute(Batch().set_link("br0", mtu=mtu))
+    set_up_networks([veth()], netns=blue)
+    assert host.get_link("br0").mtu == host.get_link("h0").mtu == _inside(blue).mtu == mtu
+
+
+def test_a_bridge_whose_mtu_is_too_small_for_ipv6_is_refused(host, bridge, blue):
+    host.execute(Batch().set_link("br0", mtu=1279))
+    before = dumps(), dumps(blue)
+    with pytest.raises(InvalidNetworkError, match="its MTU is 1279, and IPv6 needs 1280"):
+        set_up_networks([veth(ipv6_address="fd00::2/64")], netns=blue)
+    assert (dumps(), dumps(blue)) == before
+    set_up_networks([veth()], netns=blue)
 
 
 def test_a_bridge_that_is_missing_is_an_error_that_says_so_and_nothing_is_left(host, blue):
@@ -617,7 +860,9 @@ def test_detach_and_attach_leave_another_owners_link_alone(host, bridge, blue):
     set_up_networks([veth(owner="c1")], netns=blue)
     before = dumps()
     for change in (Veth().detach, Veth().attach):
-        with pytest.raises(KernelError, match="marked 'pynetstrat:c1', not as this network's"):
+        with pytest.raises(
+            KernelError, match="its alias is 'pynetstrat:c1', not this network's tag"
+        ):
             change(veth(owner="c2"))
     assert dumps() == before
 

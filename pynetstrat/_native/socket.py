@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EAFNOSUPPORT, EBADMSG, EEXIST, EMSGSIZE, ENODEV, EOPNOTSUPP
+from errno import EAFNOSUPPORT, EBADMSG, EEXIST, EINVAL, EMSGSIZE, ENODEV, EOPNOTSUPP
 from functools import partial
 from time import monotonic
 
@@ -334,6 +334,14 @@ class Socket:
             raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETNSID)
         return None if nsid[0] < 0 else int(nsid[0])
 
+    def has_namespace(self, nsid: int) -> bool:
+        """Whether the namespace of an id has not ended; its id lives a little longer."""
+        batch, _memory = new_request(lib.netstrat_batch_get_link_at, nsid, 1)
+        answer = ffi.new("struct netstrat_message *")
+        code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
+        # Any other error says that it may not be looked into, or has no such link.
+        return bool(code != -EINVAL or self._error.step != lib.NETSTRAT_STEP_REQUEST)
+
     # ---- batches ----
 
     def execute(self, encoded: Encoded) -> list[Any]:
@@ -515,7 +523,7 @@ def link_fields(link: Any) -> tuple[Any, ...]:
         link.master or None,
         link.peer or None,
         None if link.peer_nsid < 0 else link.peer_nsid,
-        decode(link.alias),
+        ffi.string(link.alias).decode("utf-8", "surrogateescape"),  # as set, in any locale
         _altnames(link) if link.altnames.at < link.altnames.end else (),
         None if link.hairpin < 0 else bool(link.hairpin),
         ffi.buffer(link.permanent_mac, link.permanent_mac_length)[:].hex(":"),

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..arguments import Netns
     from ..network import Network
+    from ..wiring import Session
 
 
 class NetworkStrategy:
@@ -63,8 +64,29 @@ class NetworkStrategy:
         return []
 
 
-class Loopback(NetworkStrategy):
-    """Brings `lo` up; the kernel then gives it its addresses, 127.0.0.1/8 and ::1, by itself."""
+class BuiltIn(NetworkStrategy):
+    """The base of this package's strategies.
+
+    `set_up_networks` and its like call these methods instead of the public ones, which each open a
+    session of their own. The network is valid by then. Each change pushes its undo step onto
+    `session.undo_stack` before it is made; the caller rolls back after an error.
+    """
+
+    def _create(self, session: Session, network: Network) -> Network:
+        return network
+
+    def _initialize(self, session: Session, network: Network) -> None:
+        pass
+
+    def _destroy(self, session: Session, network: Network) -> None:
+        pass
+
+    def _check(self, session: Session, network: Network) -> list[str]:
+        return []
+
+
+class Loopback(BuiltIn):
+    """Brings `lo` up; the kernel then gives it its addresses, 127.0.0.1/8 and ::1."""
 
     def validate(self, network: Network) -> None:
         """Raises InvalidNetworkError for a network with options: loopback has none."""
@@ -85,17 +107,17 @@ class Loopback(NetworkStrategy):
             NetlinkUnavailableError: AF_NETLINK is refused.
             KernelError: anything else, such as a `netns` that is not a namespace.
         """
-        container = getattr(netns, "container", None)  # a Wiring's socket, which is open already
-        if container is not None:
-            container.link_set_up("lo")
-        else:
-            link_set_up("lo", netns=netns)
+        link_set_up("lo", netns=netns)
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
         """Whether `lo` is up."""
-        container = getattr(netns, "container", None)
-        up = container.link_is_up("lo") if container is not None else link_is_up("lo", netns=netns)
-        return [] if up else ["lo: down"]
+        return [] if link_is_up("lo", netns=netns) else ["lo: down"]
+
+    def _initialize(self, session: Session, network: Network) -> None:
+        session.set_up_link("lo")
+
+    def _check(self, session: Session, network: Network) -> list[str]:
+        return [] if session.container.link_is_up("lo") else ["lo: down"]
 
 
 registry: dict[str, NetworkStrategy] = {"loopback": Loopback()}

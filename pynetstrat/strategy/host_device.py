@@ -17,20 +17,21 @@ from ..batch import Batch, BatchError
 from ..errors import KernelError, NetstratError, TeardownError
 from ..links import IFA_F_NODAD, Address, Link
 from ..network import Network, check_link_name, check_options, check_values, invalid
+from ..undo import add_note
 from ..wiring import (
-    Wiring,
-    add_note,
+    Session,
     check_container_link,
     execute_for,
     find_bridge,
-    open_if_alive,
-    open_wiring,
+    open_session,
+    open_session_if_alive,
     refuse_own,
     stable_hash,
+    transaction,
     wanted_addresses,
     wanted_routes,
 )
-from . import NetworkStrategy
+from . import BuiltIn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _FIRST_INDEX = 1 << 29  # far above what the kernel gives, which counts up from 
 _ATTEMPTS = 16  # at an index that is free
 
 
-class HostDevice(NetworkStrategy):
+class HostDevice(BuiltIn):
     """A device of the host's, moved into the container's namespace.
 
     How it reads a `Network`: `host_interface_name`, required, is the device, `name` its name in the
@@ -89,15 +90,21 @@ class HostDevice(NetworkStrategy):
             KernelError: a name is taken (EEXIST), or the kernel refuses; everything is as it was.
         """
         self.validate(network)
-        with open_wiring(nspid, netns, "host-device") as wiring:
-            refuse_own(wiring, network.name or network.host_interface_name)
-            found = _look(wiring, network)
-            # All three opened before: undoing must not fail for want of a descriptor.
-            back = partial(_put_back, found, wiring.host, wiring.home, wiring.container)
-            wiring.undoes.append(back)
-            made = _move(wiring, network, found)
-            _set_up(wiring.container, made, found)
-            wiring.put_back[network.host_interface_name] = back
+        with (
+            open_session(nspid, netns, "host-device") as session,
+            transaction(session),
+            transaction(session),
+        ):
+            return self._create(session, network)
+
+    def _create(self, session: Session, network: Network) -> Network:
+        refuse_own(session, network.name or network.host_interface_name)
+        found = _look(session, network)
+        # All three opened before: undoing must not fail for want of a descriptor.
+        back = partial(_put_back, found, session.host, session.host_namespace, session.container)
+        session.undo_stack.push(back)
+        made = _move(session, network, found)
+        _set_up(session.container, made, found)
         return made
 
     def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
@@ -112,37 +119,29 @@ class HostDevice(NetworkStrategy):
             InvalidNetworkError: `bridge` is missing, or is not a bridge; the same.
         """
         self.validate(network)
-        wiring = netns if isinstance(netns, Wiring) else open_if_alive(netns)
-        if wiring is None:
-            return
-        try:
-            with open_wiring(None, wiring, "host-device"):
-                self._destroy(network, wiring)
-        finally:
-            if wiring is not netns:
-                wiring.close()
+        with open_session_if_alive(netns) as session, transaction(session), transaction(session):
+            self._destroy(session, network)
 
-    def _destroy(self, network: Network, wiring: Wiring) -> None:
-        back = wiring.put_back.pop(network.host_interface_name, None)
-        if back is not None:  # it was moved by this very call, which failed later on
-            back()
-            return
-        moved = _find_moved(wiring, network)
+    def _destroy(self, session: Session, network: Network) -> None:
+        moved = _find_moved(session, network) if session.namespace is not None else None
         if moved is not None:
-            _bring_home(wiring, network, moved)
+            _bring_home(session, network, moved)
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
         """What differs from what was asked for, one sentence each."""
         self.validate(network)
-        with open_wiring(None, netns, "host-device") as wiring:
-            moved = _find_moved(wiring, network)
-            if moved is None:
-                return [f"{network.host_interface_name}: not in the container"]
-            wanted = network.name or network.host_interface_name
-            differences = check_container_link(wiring.container, network, moved)
-            if "%d" not in wanted and moved.name != wanted:
-                differences.insert(0, f"{moved.name}: the name should be {wanted}")
-            return differences
+        with open_session(None, netns, "host-device") as session:
+            return self._check(session, network)
+
+    def _check(self, session: Session, network: Network) -> list[str]:
+        moved = _find_moved(session, network)
+        if moved is None:
+            return [f"{network.host_interface_name}: not in the container"]
+        wanted = network.name or network.host_interface_name
+        differences = check_container_link(session.container, network, moved)
+        if "%d" not in wanted and moved.name != wanted:
+            differences.insert(0, f"{moved.name}: the name should be {wanted}")
+        return differences
 
 
 # ---- what there was before ----
@@ -172,18 +171,18 @@ def _read(sock: RtnetlinkSocket, link: Link, new_name: str, new_index: int) -> _
     return _Found(link, addresses, routes, new_name, new_index)
 
 
-def _look(wiring: Wiring, network: Network) -> _Found:
+def _look(session: Session, network: Network) -> _Found:
     """Everything that has to be known, and every reason not to begin that can be known."""
-    link = _find_device(wiring.host, network)
+    link = _find_device(session.host, network)
     if network.bridge:
-        find_bridge(wiring.host, network)
-    there = wiring.container.dump_links()
+        find_bridge(session.host, network)
+    there = session.container.dump_links()
     wanted = network.name or link.name
     if wanted in link.altnames:
         hint = f'the name "{wanted}" is an alternative name of the device itself: choose another'
         raise KernelError(EEXIST, "look", link.name, hint=hint)
-    _refuse_taken(link, wanted, there, f"{wiring!r}; choose another, or rename the link there")
-    return _read(wiring.host, link, wanted, _choose_index(wiring, network, link, there))
+    _refuse_taken(link, wanted, there, f"{session!r}; choose another, or rename the link there")
+    return _read(session.host, link, wanted, _choose_index(session, network, link, there))
 
 
 def _find_device(host: RtnetlinkSocket, network: Network) -> Link:
@@ -212,25 +211,27 @@ def _refuse_taken(link: Link, wanted: str, there: dict[str, Link], where: str) -
 # ---- the index ----
 
 
-def _indexes(wiring: Wiring, network: Network, link: Link) -> Iterator[int]:
+def _indexes(session: Session, network: Network, link: Link) -> Iterator[int]:
     """The indexes that the device may have in the container; each stands for the odd one, too."""
-    whose = network.owner or str(wiring.namespace.cookie or wiring.namespace.id)
+    whose = network.owner or str(
+        session.container_namespace.cookie or session.container_namespace.id
+    )
     for attempt in range(_ATTEMPTS):
         parts = (whose, network.host_interface_name, link.kind, link.permanent_mac, str(attempt))
         digest = stable_hash("\0".join(parts).encode("utf-8", "surrogateescape"))
         yield _FIRST_INDEX | digest >> 36 << 1
 
 
-def _choose_index(wiring: Wiring, network: Network, link: Link, there: dict[str, Link]) -> int:
+def _choose_index(session: Session, network: Network, link: Link, there: dict[str, Link]) -> int:
     taken = {other.index & ~1 for other in there.values()}
-    for index in _indexes(wiring, network, link):
+    for index in _indexes(session, network, link):
         if index not in taken:
             return index | link.up
-    hint = f"each index that it could have is taken in {wiring!r}: delete the links from index "
+    hint = f"each index that it could have is taken in {session!r}: delete the links from index "
     raise KernelError(EBUSY, "look", link.name, hint=hint + f"{_FIRST_INDEX} on")
 
 
-def _find_moved(wiring: Wiring, network: Network) -> Link | None:
+def _find_moved(session: Session, network: Network) -> Link | None:
     """The device in the container, by its index: its name there may be another's by now.
 
     A link that was made there is never it: it has another index and, if somebody chose the right
@@ -238,45 +239,45 @@ def _find_moved(wiring: Wiring, network: Network) -> Link | None:
     """
     found = [
         link
-        for link in wiring.container.dump_links().values()
-        if link.index >= _FIRST_INDEX and link.index & ~1 in _indexes(wiring, network, link)
+        for link in session.container.dump_links().values()
+        if link.index >= _FIRST_INDEX and link.index & ~1 in _indexes(session, network, link)
     ]
     if not found:
         return None
     link = found[0]
-    if found[1:] or not _is_hosts(wiring, link):
+    if found[1:] or not _is_hosts(session, link):
         names = ", ".join(f'"{other.name}"' for other in found)
-        hint = f"{names} in {wiring!r} may have been made there: move the right one by hand"
+        hint = f"{names} in {session!r} may have been made there: move the right one by hand"
         raise KernelError(EPERM, "look", network.host_interface_name, hint=hint)
     return link
 
 
-def _is_hosts(wiring: Wiring, link: Link) -> bool:
+def _is_hosts(session: Session, link: Link) -> bool:
     """Whether what it is tied to (a veth's other end) is the host's, or has come from there."""
     if link.link_index is None:
         return True
     if link.link_nsid is None:
         return link.link_index >= _FIRST_INDEX
-    return link.link_nsid == wiring.container.get_nsid(wiring.home)
+    return link.link_nsid == session.container.get_nsid(session.host_namespace)
 
 
 # ---- there ----
 
 
-def _move(wiring: Wiring, network: Network, found: _Found) -> Network:
+def _move(session: Session, network: Network, found: _Found) -> Network:
     """One message; the kernel keeps what it did of it, where it stops."""
     link = found.link
     batch = Batch().set_link(
         link.index,
-        netns=wiring,
+        netns=session.container_namespace,
         new_name=network.name if network.name not in ("", link.name) else None,
         new_index=found.new_index,
         mtu=network.mtu or None,
         txqueuelen=network.txqueuelen or None,
         mac=network.mac_address or None,
     )
-    execute_for(wiring.host, batch, link.name)
-    moved = _find_index(wiring.container, found.new_index)
+    execute_for(session.host, batch, link.name)
+    moved = _find_index(session.container, found.new_index)
     if moved is None:
         hint = "it has not got the index that was asked for: host-device needs Linux 5.12"
         raise KernelError(EOPNOTSUPP, "RTM_NEWLINK", link.name, hint=hint)
@@ -355,36 +356,38 @@ def _add_address(batch: Batch, index: int, address: Address) -> None:
 # ---- and back ----
 
 
-def _bring_home(wiring: Wiring, network: Network, moved: Link) -> None:
+def _bring_home(session: Session, network: Network, moved: Link) -> None:
     name = network.host_interface_name
-    bridge = find_bridge(wiring.host, network) if network.bridge else None
+    bridge = find_bridge(session.host, network) if network.bridge else None
     while True:
-        at_home = wiring.host.dump_links()
-        remedy = f'rename that link, then destroy again; it is "{moved.name}" in {wiring!r} still'
+        at_home = session.host.dump_links()
+        remedy = f'rename that link, then destroy again; it is "{moved.name}" in {session!r} still'
         _refuse_taken(replace(moved, name=name), name, at_home, f"this namespace: {remedy}")
-        found = _read(wiring.container, moved, name, _lowest_free(at_home))
-        back = partial(_put_back, found, wiring.container, wiring.namespace, wiring.host)
-        wiring.undoes.append(back)
+        found = _read(session.container, moved, name, _lowest_free(at_home))
+        back = partial(
+            _put_back, found, session.container, session.container_namespace, session.host
+        )
+        session.undo_stack.push(back)
         batch = Batch().set_link(
             moved.index,
-            netns=wiring.home,
+            netns=session.host_namespace,
             new_name=name if name != moved.name else None,
             new_index=found.new_index,
             master=bridge.index if bridge is not None else None,
             up=bool(moved.index & 1) or None,
         )
         try:
-            execute_for(wiring.container, batch, name)
+            execute_for(session.container, batch, name)
             break
         except BatchError as error:
             # Another device may have come home to that index meanwhile.
-            if error.errno != EBUSY or _find_index(wiring.container, moved.index) is None:
+            if error.errno != EBUSY or _find_index(session.container, moved.index) is None:
                 raise
-            if _find_index(wiring.host, found.new_index) is None:
+            if _find_index(session.host, found.new_index) is None:
                 raise
-            wiring.undoes.remove(back)
+            session.undo_stack.pop()
     if network.hairpin_mode:
-        execute_for(wiring.host, Batch().set_link(found.new_index, hairpin=True), name)
+        execute_for(session.host, Batch().set_link(found.new_index, hairpin=True), name)
 
 
 def _lowest_free(links: dict[str, Link]) -> int:

@@ -1,63 +1,88 @@
 """`veth`: a pair of which one end is the container's interface and the other the host's.
 
-The host's end is a port of a bridge or, without one, the container's point-to-point link.
+The host end is a port of a bridge or, without one, the container's point-to-point link.
+
+The host end carries the alias tag of its owner, but the kernel takes an alias only in a later
+message than the one that makes the pair. A process that is killed between the two leaves a pair
+without a tag. So the MAC address of the host end, which the kernel takes at creation, says as well
+whose pair it is: it begins with fe and 24 bits of a hash of the owner and the network's name. The
+container cannot change it.
 """
 
 from __future__ import annotations
 
 import os
-from errno import EEXIST
+from errno import EADDRNOTAVAIL, EEXIST, EPERM, ESRCH
 from functools import partial
 
-from .._native.addresses import normal_prefix
+from .._native.addresses import normal_prefix, normal_route
+from .._native.batch import Pending
 from ..batch import Batch, BatchError
-from ..errors import InvalidNetworkError, KernelError
-from ..links import Link, Route
-from ..network import Network, check_link_name, check_options, check_values, copy_of, invalid
+from ..errors import InvalidNetworkError, KernelError, TeardownError
+from ..links import IFA_F_NODAD, Address, Link, Route
+from ..netns import NetworkNamespace
+from ..network import (
+    MIN_IPV6_MTU,
+    Network,
+    check_link_name,
+    check_options,
+    check_values,
+    copy_of,
+    invalid,
+)
 from ..wiring import (
-    Wiring,
+    Session,
     check_container_link,
     execute_for,
     find_bridge,
     find_link,
-    open_if_alive,
+    open_session,
+    open_session_if_alive,
     open_socket,
-    open_wiring,
     refuse_own,
+    refuse_router_advertisements,
+    restore_down,
     stable_hash,
-    undo,
+    transaction,
     wanted_addresses,
     wanted_routes,
     whole_length,
 )
-from . import NetworkStrategy
+from . import BuiltIn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from ..arguments import Netns
     from ..rtnetlink import RtnetlinkSocket
 
-MARK = "pynetstrat:"  # the alias of the host's end, with the owner behind it
-_MADE_UP = "veth"  # how a name that is made up begins
+TAG = "pynetstrat:"  # the host end's alias is this and the owner
+_GENERATED = "veth"  # how a generated name begins
+_HOST_MAC = 0xFE  # how the MAC address of a host end begins
+_SCOPE_LINK = 253  # RT_SCOPE_LINK, linux/rtnetlink.h
 
 
-class Veth(NetworkStrategy):
+class Veth(BuiltIn):
     """A veth pair, its peer made in the container's namespace under its final name.
 
-    How it reads a `Network`: `name`, required, is the container's end, `host_interface_name` the
-    host's; empty: made of the owner (or the namespace's cookie) and `name`, the same each time.
-    `bridge`, if given, must be there, and gets the host's end as a port; it is never set up, down
-    or deleted. Without one the link is point to point: the host's end gets each gateway as an
-    address of its own, and a route to each of the container's addresses. `mac_address` empty: made
-    of the IP address, so that whoever knew another container by it reaches this one at once. Each
-    end has one queue.
+    How it reads a `Network`: `name`, required, is the container end, `host_interface_name` the host
+    end; empty: generated from the owner (or the namespace's cookie) and `name`, the same each time.
+    `bridge`, if given, has to exist, and gets the host end as a port; it is never set up, down or
+    deleted. Without a bridge the link is point to point: the host end gets each gateway as an
+    address of its own and a route to each of the container's addresses, and ignores router
+    advertisements (accept_ra is 0), so that a container cannot become the host's IPv6 router.
+    `mtu` 0 means the bridge's MTU, without a bridge the kernel's default. `mac_address` empty:
+    derived from the IP address, so that a neighbour that knew another container by that address
+    reaches this one at once. Each end has one queue. With an IPv6 address the link-local address is
+    usable at once, too.
 
-    The host's end is marked as the network's `owner`'s by its alias. `destroy` deletes nothing
-    else.
+    The host end is tagged as the network's `owner`'s by its alias, in UTF-8. `destroy` deletes
+    nothing else, except a pair that a killed `create` of the same owner and name left untagged.
     """
 
     def validate(self, network: Network) -> None:
-        """Raises InvalidNetworkError for a value that can't be."""
+        """Raises InvalidNetworkError for an invalid field."""
         check_values(network)
         check_options(network)
         check_link_name(network, "name")
@@ -66,73 +91,84 @@ class Veth(NetworkStrategy):
         if network.bridge:
             check_link_name(network, "bridge")
         elif network.hairpin_mode:
-            raise invalid(network, "hairpin_mode", "it is a bridge's, and there is none")
-        if len(_mark(network).encode("utf-8", "surrogateescape")) > 255 or "\0" in network.owner:
-            raise invalid(network, "owner", "at most 244 bytes, none of them NUL")
-
-    def _validate_once(self, network: Network, netns: Netns | None) -> None:
-        """The same, but for a network that this call has found valid already: 5 % of a wiring."""
-        for known in netns.checked if isinstance(netns, Wiring) else ():
-            if known is network:
-                return
-        self.validate(network)
+            raise invalid(network, "hairpin_mode", "requires a bridge")
+        if len(_tag(network).encode("utf-8", "surrogateescape")) > 255 or "\0" in network.owner:
+            raise invalid(network, "owner", "must be at most 244 bytes, none of them NUL")
 
     # ---- on the host ----
 
     def create(
         self, network: Network, nspid: int | None = None, *, netns: Netns | None = None
     ) -> Network:
-        """Makes the pair, in one message, and marks it.
+        """Makes the pair, in one message, and tags it.
+
+        An untagged pair in the way, left by a killed `create` of the same owner and name, is
+        deleted first.
 
         Returns:
-            The network, with the name of the host's end filled in.
+            The network, with the name of the host end filled in.
 
         Raises:
-            InvalidNetworkError: a value that can't be; nothing has been sent.
-            KernelError: the kernel's refusal, after which everything is as it was.
+            InvalidNetworkError: a field is invalid; nothing has been sent.
+            KernelError: the kernel refuses; everything is as before.
         """
-        self._validate_once(network, netns)
-        with open_wiring(nspid, netns, "veth") as wiring:
-            refuse_own(wiring, network.name)
-            made = copy_of(network)
-            made.host_interface_name = _host_name(network, wiring)
-            wiring.checked.append(made)
-            bridge = find_bridge(wiring.host, network) if network.bridge else None
-            mac = _host_mac()
-            wiring.undoes.append(partial(_delete_made, wiring, made.host_interface_name, mac))
-            _add_pair(wiring, made, mac, bridge)
-            if bridge is not None and _is_free(bridge):
-                wiring.undoes.append(partial(_give_back_address, wiring.host, bridge))
-            _finish_host(wiring.host, made, bridge)
+        self.validate(network)
+        with (
+            open_session(nspid, netns, "veth") as session,
+            transaction(session),
+            transaction(session),
+        ):
+            return self._create(session, network)
+
+    def _create(self, session: Session, network: Network) -> Network:
+        refuse_own(session, network.name)
+        made = copy_of(network)
+        made.host_interface_name = _host_name(network, session)
+        bridge = find_bridge(session.host, network) if network.bridge else None
+        if bridge is not None and network.ipv6_address and bridge.mtu < MIN_IPV6_MTU:
+            reason = f"its MTU is {bridge.mtu}, and IPv6 needs {MIN_IPV6_MTU}: raise it"
+            raise invalid(network, "bridge", reason)
+        whose = _whose(network, session)
+        mac = _host_mac(whose, network.name)
+        _register(session, made.host_interface_name, mac)
+        session.created.add(network.name)
+        _add_pair(session, made, whose, mac, bridge)
+        if bridge is None:
+            _finish_point_to_point(session.host, made, mac)
+            return made
+        if _is_free(bridge):
+            session.undo_stack.push(partial(_restore_mac, session.host, bridge), bridge.name)
+        _finish_port(session.host, made, bridge)
         return made
 
     def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
-        """Deletes the pair, if it is marked as the owner's; twice does no harm.
+        """Deletes the pair; idempotent.
+
+        With an owner the pair is deleted wherever its peer is by now, and whatever the name of the
+        host end: the tag is the proof. Without an owner the peer has to be in `netns`.
 
         Parameters:
             network: as `create` returned it, or with an owner.
-            netns: where its other end has to be; one that is gone by now does no harm.
+            netns: the container's namespace; None: unknown. It may have ended.
+
+        Raises:
+            KernelError: the pair exists, but nothing proves that it is this network's; or the
+                kernel refuses.
         """
         self.validate(network)
-        if isinstance(netns, Wiring):
-            _delete_host_end(netns.host, network, _host_name(network, netns), netns)
-            return
-        wiring = open_if_alive(netns)
-        if wiring is None:  # its end of the pair has gone with it, or goes soon
-            with open_socket() as host:
-                _delete_host_end(host, network, _known_host_name(network), None)
-            return
-        try:
-            _delete_host_end(wiring.host, network, _host_name(network, wiring), wiring)
-        finally:
-            wiring.close()
+        with open_session_if_alive(netns) as session:
+            self._destroy(session, network)
+
+    def _destroy(self, session: Session, network: Network) -> None:
+        for link in _find_host_ends(session, network):
+            _delete_by_index(session.host, link.index, link.name)
 
     def detach(self, network: Network) -> None:
-        """Takes the host's end off its bridge, or down where there is none."""
+        """Takes the host end off its bridge, or sets it down where there is no bridge."""
         self._change_host_end(network, attached=False)
 
     def attach(self, network: Network) -> None:
-        """Puts the host's end back: a port of its bridge and up, with the hairpin mode."""
+        """Makes the host end a port of its bridge again, and up, with the hairpin mode."""
         self._change_host_end(network, attached=True)
 
     def _change_host_end(self, network: Network, *, attached: bool) -> None:
@@ -140,8 +176,8 @@ class Veth(NetworkStrategy):
         name = _known_host_name(network)
         with open_socket() as host:
             link = host.get_link(name)
-            if link.alias != _mark(network):
-                hint = f"it is marked {link.alias!r}, not as this network's"
+            if link.alias != _tag(network):
+                hint = f"its alias is {link.alias!r}, not this network's tag {_tag(network)!r}"
                 raise KernelError(EEXIST, "look", name, hint=hint)
             if not attached:
                 change = {"master": 0} if network.bridge else {"up": False}
@@ -154,88 +190,120 @@ class Veth(NetworkStrategy):
                 if network.hairpin_mode:  # of a port, which it has to be first
                     batch.set_link(link.index, hairpin=True)
             elif not link.up:
-                batch.set_link(link.index, up=True)
-                _add_far_side(batch, link.index, network, again=True)
+                _add_host_side(batch, link.index, network, link.mac, again=True)
             execute_for(host, batch, name)
 
     # ---- in the container ----
 
     def initialize(self, network: Network | None = None, *, netns: Netns | None = None) -> None:
-        """Gives the container's end its addresses, brings it up and adds the routes, in one send.
+        """Gives the container end its addresses, brings it up and adds the routes, in one send.
 
         Raises:
-            InvalidNetworkError: a value that can't be; nothing has been sent.
-            KernelError: the kernel's refusal, after which everything is as it was.
+            InvalidNetworkError: a field is invalid; nothing has been sent.
+            KernelError: the kernel refuses; everything is as before.
         """
         if network is None:
             raise InvalidNetworkError("network", None, "the strategy veth needs a network")
-        self._validate_once(network, netns)
-        if isinstance(netns, Wiring):
-            _initialize(netns.container, *netns.find(network.name), network)
-            return
-        with open_socket(netns) as container:
-            link = container.get_link(network.name)
-            _initialize(container, link.index, link.up, network)
+        self.validate(network)
+        where = NetworkNamespace.open(netns) if netns is not None else NetworkNamespace.current()
+        with Session(where) as session, transaction(session), transaction(session):
+            self._initialize(session, network)
+
+    def _initialize(self, session: Session, network: Network) -> None:
+        container = session.container
+        index, up = session.find(network.name)
+        addresses, routes = wanted_addresses(network, index), wanted_routes(network, index)
+        mac = network.mac_address or _container_mac(network)
+        if network.ipv6_address and mac is not None:
+            addresses.append(_link_local(index, mac))
+        if network.name not in session.created:
+            before = container.dump_addresses(index)
+            if any(address.address.startswith("fe80:") for address in before):
+                addresses = [address for address in addresses if address.scope != _SCOPE_LINK]
+            undo = _find_undo(container, network.name, index, up, before, addresses, routes)
+            session.undo_stack.push(undo, f'interface "{network.name}"')
+        batch = Batch()
+        for address in addresses:
+            # The container may have brought the link up, and the kernel added this one.
+            batch.add_address(index, address, replace=address.scope == _SCOPE_LINK)
+        batch.set_link(index, up=True)
+        for route in routes:
+            batch.add_route(route)
+        execute_for(container, batch, network.name)
 
     # ---- what differs ----
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
         """What differs from what was asked for, one sentence each."""
         self.validate(network)
-        with open_wiring(None, netns, "veth") as wiring:
-            name = _host_name(network, wiring)
-            return [
-                *_check_host_end(wiring.host, network, name),
-                *_check_container_end(wiring.container, network),
-            ]
+        with open_session(None, netns, "veth") as session:
+            return self._check(session, network)
+
+    def _check(self, session: Session, network: Network) -> list[str]:
+        name = _host_name(network, session)
+        return [
+            *_check_host_end(session.host, network, name),
+            *_check_container_end(session.container, network),
+        ]
 
 
-# ---- names and marks ----
+# ---- names, tags, MAC addresses ----
 
 
-def _mark(network: Network) -> str:
-    return MARK + network.owner
+def _tag(network: Network) -> str:
+    return TAG + network.owner
 
 
-def _made_up_name(whose: str, name: str) -> str:
-    """A name of 15 bytes for the host's end of somebody's interface."""
-    digest = stable_hash(f"{whose}\0{name}".encode("utf-8", "surrogateescape"))
-    return f"{_MADE_UP}{digest >> 20:011x}"
+def _hash(whose: str, name: str) -> int:
+    return stable_hash(f"{whose}\0{name}".encode("utf-8", "surrogateescape"))
 
 
-def _host_name(network: Network, wiring: Wiring) -> str:
-    if network.host_interface_name:
-        return network.host_interface_name
-    if network.owner:
-        return _made_up_name(network.owner, network.name)
-    namespace = wiring.namespace
-    return _made_up_name(str(namespace.cookie or namespace.id), network.name)
+def _generated_name(whose: str, name: str) -> str:
+    """A name of 15 bytes for the host end of an interface."""
+    return f"{_GENERATED}{_hash(whose, name) >> 20:011x}"
+
+
+def _whose(network: Network, session: Session) -> str:
+    """What stands for the container: the owner, or its namespace's cookie; "": neither is known."""
+    if network.owner or session.namespace is None:
+        return network.owner
+    return str(session.namespace.cookie or session.namespace.id)
+
+
+def _host_name(network: Network, session: Session) -> str:
+    whose = _whose(network, session)
+    return network.host_interface_name or _generated_name(whose, network.name)
 
 
 def _known_host_name(network: Network) -> str:
-    """The name of the host's end, where there is no namespace to make it of."""
+    """The name of the host end, where there is no namespace to generate it from."""
     if network.host_interface_name:
         return network.host_interface_name
     if network.owner:
-        return _made_up_name(network.owner, network.name)
+        return _generated_name(network.owner, network.name)
     reason = "needed where neither the owner nor the namespace is known: create returns it"
     raise invalid(network, "host_interface_name", reason)
 
 
-# ---- the pair ----
+def _mac_prefix(whose: str, name: str) -> str:
+    """How the MAC address of a host end begins: the same for every pair of one container's name.
+
+    fe makes it higher than the addresses of other ports, so that no bridge takes it as its own.
+    """
+    return bytes([_HOST_MAC, *_hash(whose, name).to_bytes(8, "big")[:3]]).hex(":")
 
 
-def _host_mac() -> str:
-    """A random local address that begins with fe: above its ports', so that no bridge takes it."""
-    return "fe:" + os.urandom(5).hex(":")
+def _host_mac(whose: str, name: str) -> str:
+    """The MAC address of a new host end; its last bytes tell a pair from an earlier one."""
+    return f"{_mac_prefix(whose, name)}:{os.urandom(2).hex(':')}"
 
 
 def _container_mac(network: Network) -> str | None:
-    """A local address that is the same whenever the IP address is; None: there is none.
+    """A local address that is the same whenever the IP address is; None: there is no IP address.
 
-    The host and other containers believe for half a minute and more that a neighbour has the MAC
-    that it had, and an announcement (arp_notify) does not reach them: it is made when the link goes
-    up, and by then the kernel may have disabled the bridge's port for want of a carrier.
+    A neighbour trusts the MAC address that it knows for half a minute and more, and an announcement
+    (arp_notify) does not reach it: that is sent when the link goes up, and at that time the
+    kernel may have disabled the bridge's port, which has no carrier yet.
     """
     if network.address:
         octets = network.address.partition("/")[0].split(".")
@@ -246,57 +314,111 @@ def _container_mac(network: Network) -> str | None:
     return None
 
 
+def _link_local(index: int, mac: str) -> Address:
+    """The link-local address that the kernel derives from a MAC address (EUI-64, RFC 4291).
+
+    Added before the link goes up and without duplicate address detection it can be used at once;
+    the kernel then finds it in place and adds none.
+    """
+    octets = bytearray.fromhex(mac.replace(":", ""))
+    octets[0] ^= 2
+    groups = (octets[:3] + b"\xff\xfe" + octets[3:]).hex()
+    text = ":".join(groups[at : at + 4] for at in range(0, 16, 4))
+    return Address(index, f"fe80::{text}/64", scope=_SCOPE_LINK, flags=IFA_F_NODAD)
+
+
+# ---- the pair ----
+
+
 def _is_free(bridge: Link) -> bool:
     """Whether a bridge would take the address of its first port.
 
-    Its id holds the MAC that it was given or took from a port; there is neither.
+    Its id holds the MAC address that it was given or took from a port, or zeros.
     """
     return not int(bridge.bridge_id[4:] or "1", 16)
 
 
-def _add_pair(wiring: Wiring, network: Network, mac: str, bridge: Link | None) -> None:
-    # A bridge that has to keep its address is left alone until it is known that the pair is there.
-    now = bridge is not None and not _is_free(bridge)
+def _add_pair(
+    session: Session, network: Network, whose: str, mac: str, bridge: Link | None
+) -> None:
+    # A bridge that has to keep its address gets the port only once the pair is known to exist.
+    # A point-to-point link goes up once it ignores router advertisements.
+    port = bridge is not None and not _is_free(bridge)
     batch = Batch().add_veth(
         network.host_interface_name,
         network.name,
-        netns=wiring.namespace,
-        mtu=network.mtu or None,
+        netns=session.container_namespace,
+        mtu=network.mtu or (bridge.mtu if bridge is not None else None),
         txqueuelen=network.txqueuelen or None,
         mac=mac,
         peer_mac=network.mac_address or _container_mac(network),
-        master=bridge.index if bridge is not None and now else None,
-        up=now or bridge is None,
+        master=bridge.index if bridge is not None and port else None,
+        up=port,
         queues=1,  # as many as are in use in any case: see Batch.add_veth
     )
-    execute_for(wiring.host, batch, network.host_interface_name)
+    try:
+        execute_for(session.host, batch, network.host_interface_name)
+    except BatchError as error:
+        if error.errno != EEXIST or not _delete_left_over(session, network, whose, error):
+            raise
+        execute_for(session.host, batch, network.host_interface_name)
 
 
-def _finish_host(host: RtnetlinkSocket, network: Network, bridge: Link | None) -> None:
-    """The mark, which has to wait for the ack of the pair: a name may have been taken (EEXIST)."""
+def _delete_left_over(session: Session, network: Network, whose: str, error: KernelError) -> bool:
+    """Deletes the untagged pair that a killed create of this network left, if that is in the way.
+
+    Otherwise the hint of `error` says what to do about a pair that carries the network's tag.
+    """
+    prefix = _mac_prefix(whose, network.name)
+    for link in session.host.dump_links().values():
+        if link.kind != "veth" or not link.mac.startswith(prefix):
+            continue
+        if not link.alias:
+            _delete_by_index(session.host, link.index, link.name)
+            return True
+        if link.alias == _tag(network):
+            hint = f'"{link.name}" is this network\'s already: tear it down first'
+            error.hint = f"{error.hint}; {hint}" if error.hint else hint
+    return False
+
+
+def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link) -> None:
+    """The tag, which has to wait for the ack of the pair: a name may have been taken (EEXIST)."""
     name = network.host_interface_name
     batch = Batch()
-    if bridge is not None and _is_free(bridge):
+    if _is_free(bridge):
         # Setting the address that it has would keep that, too, but leave its id as it is: the next
         # container could not tell, and each time the bridge would forget its neighbours.
-        batch.set_link(bridge.index, mac=_host_mac()).set_link(bridge.index, mac=bridge.mac)
-        batch.set_link(name, master=bridge.index, up=True, alias=_mark(network))
+        other = f"fe:{os.urandom(5).hex(':')}"
+        batch.set_link(bridge.index, mac=other).set_link(bridge.index, mac=bridge.mac)
+        batch.set_link(name, master=bridge.index, up=True, alias=_tag(network))
         if network.hairpin_mode:  # of a port, which it has to be first
             batch.set_link(name, hairpin=True)
     else:
-        batch.set_link(name, alias=_mark(network), hairpin=network.hairpin_mode or None)
+        batch.set_link(name, alias=_tag(network), hairpin=network.hairpin_mode or None)
     execute_for(host, batch, name)
-    if not network.bridge and (network.address or network.ipv6_address):
-        batch = _add_far_side(Batch(), host.get_link(name).index, network)
-        execute_for(host, batch, name)
 
 
-def _add_far_side(batch: Batch, index: int, network: Network, *, again: bool = False) -> Batch:
-    """Point to point: the host's end has the gateways, and routes to the container's addresses.
+def _finish_point_to_point(host: RtnetlinkSocket, network: Network, mac: str) -> None:
+    """The tag, and the host's side of the link; see _finish_port()."""
+    name = network.host_interface_name
+    refuse_router_advertisements(name)
+    index = host.get_link(name).index
+    batch = Batch().set_link(index, alias=_tag(network))
+    execute_for(host, _add_host_side(batch, index, network, mac), name)
+
+
+def _add_host_side(
+    batch: Batch, index: int, network: Network, mac: str, *, again: bool = False
+) -> Batch:
+    """Point to point: the host end goes up, with the gateways and routes to the container.
 
     Parameters:
-        again: an IPv4 address may still be there.
+        again: the addresses may exist already.
     """
+    if network.ipv6_address:
+        batch.add_address(index, _link_local(index, mac), replace=again)
+    batch.set_link(index, up=True)
     for gateway in (network.gateway, network.ipv6_gateway):
         if gateway:
             batch.add_address(index, f"{gateway}/{whole_length(gateway)}", replace=again)
@@ -307,39 +429,70 @@ def _add_far_side(batch: Batch, index: int, network: Network, *, again: bool = F
     return batch
 
 
-def _give_back_address(host: RtnetlinkSocket, bridge: Link) -> None:
-    """Where _finish_host() got no further than to a bridge's other address."""
-    link = find_link(host, bridge.name)
-    if link is not None and link.index == bridge.index and link.mac != bridge.mac:
-        execute_for(host, Batch().set_link(bridge.index, mac=bridge.mac), bridge.name)
+# ---- undoing ----
 
 
-def _delete_made(wiring: Wiring, name: str, mac: str) -> None:
-    """Deletes the pair that was made with this address, marked or not, if it came to that."""
-    link = find_link(wiring.host, name)
-    if link is not None and link.kind == "veth" and link.mac == mac:
-        _delete_by_index(wiring.host, link.index, name)
+class _Pairs:
+    """The undo step of pairs that were made one after the other: deletes those that were made.
 
-
-def _delete_host_end(
-    host: RtnetlinkSocket, network: Network, name: str, wiring: Wiring | None
-) -> None:
-    """Deletes the host's end of a network, if it is marked as the owner's.
-
-    Parameters:
-        wiring: where its other end has to be; None: wherever that is.
+    Together, in the time of one: deleting a link takes 20 ms, most of it spent waiting for other
+    processors.
     """
-    link = find_link(host, name)
-    if link is None or link.kind != "veth" or link.alias != _mark(network):
-        return
-    # The kernel may give a namespace its id only when it is asked for a link that leads there, so
-    # that the link has to be looked at first.
-    if wiring is None or (link.link_nsid is not None and link.link_nsid == host.get_nsid(wiring)):
-        _delete_by_index(host, link.index, name)
+
+    def __init__(self, host: RtnetlinkSocket) -> None:
+        self._host = host
+        self._names: dict[str, str] = {}  # by MAC address
+
+    def add(self, name: str, mac: str) -> None:
+        """A pair that is made next, by the name and the MAC address of its host end."""
+        self._names[mac] = name
+
+    def __call__(self) -> None:
+        try:
+            links = self._host.dump_links().values()
+        except KernelError as error:
+            error.interface = ", ".join(self._names.values())
+            raise
+        made = [link for link in links if link.kind == "veth" and link.mac in self._names]
+        if len(made) > 1 and _delete_as_group(self._host, made, {link.group for link in links}):
+            return
+        errors: list[Exception] = []
+        for link in made:
+            try:
+                _delete_by_index(self._host, link.index, link.name)
+            except KernelError as error:
+                errors.append(error)
+        if errors:
+            raise TeardownError(errors)
+
+
+def _register(session: Session, name: str, mac: str) -> None:
+    """Pushes the undo step of a pair, or adds the pair to the step that was pushed last."""
+    pairs = session.undo_stack.last()
+    if not isinstance(pairs, _Pairs):
+        pairs = _Pairs(session.host)
+        session.undo_stack.push(pairs)
+    pairs.add(name, mac)
+
+
+def _delete_as_group(host: RtnetlinkSocket, links: list[Link], taken: set[int]) -> bool:
+    """Deletes links at once; False where that fails."""
+    group = 0
+    while group in taken or group == 0:
+        group = int.from_bytes(os.urandom(4), "little") >> 1
+    batch = Batch()
+    for link in links:
+        batch.set_group(link.index, group)
+    try:
+        host.execute(batch)
+        host.execute(Batch().delete_group(group))
+    except KernelError:
+        return False
+    return True
 
 
 def _delete_by_index(host: RtnetlinkSocket, index: int, name: str) -> None:
-    """Deletes a link; one that is gone by now does not count as an error."""
+    """Deletes a link; one that does not exist any more is no error."""
     try:
         host.execute(Batch().delete_link(index))
     except BatchError as error:
@@ -348,33 +501,121 @@ def _delete_by_index(host: RtnetlinkSocket, index: int, name: str) -> None:
             raise
 
 
-# ---- the container's end ----
+def _restore_mac(host: RtnetlinkSocket, bridge: Link) -> None:
+    """Where _finish_port() got no further than to a bridge's other address."""
+    link = find_link(host, bridge.name)
+    if link is not None and link.index == bridge.index and link.mac != bridge.mac:
+        execute_for(host, Batch().set_link(bridge.index, mac=bridge.mac), bridge.name)
 
 
-def _initialize(container: RtnetlinkSocket, index: int, was_up: bool, network: Network) -> None:
-    addresses, routes = wanted_addresses(network, index), wanted_routes(network, index)
+def _find_undo(
+    container: RtnetlinkSocket,
+    name: str,
+    index: int,
+    up: bool,
+    before: list[Address],
+    addresses: list[Address],
+    routes: list[Route],
+) -> Callable[[], None]:
+    """The undo step of what initialize() does to a link that this call has not made."""
+    if not up:  # its routes and IPv6 addresses end when it goes down
+        return partial(restore_down, container, index, before)
+    had = {address.address for address in before}
+    taken = {_key(route) for route in container.dump_routes()}
     batch = Batch()
-    for address in addresses:
-        batch.add_address(index, address)
-    batch.set_link(index, up=True)
-    for route in routes:
-        batch.add_route(route)
+    for route in reversed(routes):
+        if _key(route) not in taken:
+            batch.delete_route(route)
+    for address in reversed(addresses):
+        if normal_prefix(address.address) not in had:
+            batch.delete_address(index, address)
+    return partial(_delete_if_there, container, batch, name)
+
+
+def _key(route: Route) -> tuple[str, int, int]:
+    """What no two routes of a namespace have in common."""
+    route = normal_route(route)
+    return route.destination, route.metric, route.table
+
+
+def _delete_if_there(container: RtnetlinkSocket, batch: Batch, name: str) -> None:
     try:
-        execute_for(container, batch, network.name)
-    except BaseException as error:
-        results = error.results if isinstance(error, BatchError) else []
-        back = Batch()
-        done = list(zip(routes, results[len(addresses) + 1 :], strict=False))
-        for route, result in reversed(done):
-            if result is None:
-                back.delete_route(route)
-        if not was_up:
-            back.set_link(index, up=False)
-        for address, result in reversed(list(zip(addresses, results, strict=False))):
-            if result is None and not (":" in address.address and not was_up):
-                back.delete_address(index, address)
-        undo(error, lambda: container.execute(back))
-        raise
+        container.execute(batch)
+    except BatchError as error:
+        missing = (ESRCH, EADDRNOTAVAIL)
+        if any(
+            isinstance(one, Pending) or one.errno not in missing for one in error.results if one
+        ):
+            error.interface = name
+            raise
+
+
+# ---- whose pair it is ----
+
+
+def _find_host_ends(session: Session, network: Network) -> list[Link]:
+    """The host ends to delete: of one pair, or also of one that a killed create left.
+
+    Raises:
+        KernelError: a pair may be this network's, but that is not proven.
+    """
+    host, tag = session.host, _tag(network)
+    whose = _whose(network, session)
+    name = _host_name(network, session) if whose else _known_host_name(network)
+    prefix = _mac_prefix(whose, network.name) if whose else f"{_HOST_MAC:02x}:"
+    named = find_link(host, name)
+    if named is not None and _is_veth(named, prefix) and named.alias == tag and network.owner:
+        return [named]
+    links = host.dump_links().values()
+    found = [link for link in links if whose and _is_veth(link, prefix)]
+    if not found and named is not None and named.kind == "veth":
+        # Made by an older version, or its MAC address was changed; or nothing but the name is
+        # known of it.
+        untagged = not named.alias and not whose and _is_veth(named, prefix)
+        found = [named] if named.alias == tag or untagged else []
+    for link in found:
+        if link.alias not in ("", tag):
+            hint = (
+                f"it is this network's by its MAC address, but its alias is {link.alias!r}: "
+                f"set that to {tag!r} again, or delete the link"
+            )
+            raise KernelError(EPERM, "look", link.name, hint=hint)
+        if not network.owner and not _leads_to(session, network, link, links):
+            hint = (
+                "without an owner, only a peer in the given namespace proves that a pair is this "
+                "network's, and the peer is in another one: give the namespace that it is in, or "
+                "delete the link"
+            )
+            raise KernelError(EPERM, "look", link.name, hint=hint)
+    return found
+
+
+def _is_veth(link: Link, prefix: str) -> bool:
+    return link.kind == "veth" and link.mac.startswith(prefix)
+
+
+def _leads_to(session: Session, network: Network, link: Link, links: Iterable[Link]) -> bool:
+    """Whether a pair's peer is in the container's namespace, or in one that has ended.
+
+    In an ended one it exists only until the kernel's worker has deleted it. Where no namespace is
+    given, a generated name will do: that and the MAC address hold one hash, of the namespace's
+    cookie.
+    """
+    if session.namespace is None and link.name.startswith(_GENERATED):
+        digits = link.mac.replace(":", "")[2:8]
+        if link.name == network.host_interface_name and link.name[4:10] == digits:
+            return True
+    # The kernel may give a namespace its id only when it is asked for a link that leads there, so
+    # the link has to be dumped first.
+    if link.link_nsid is not None:
+        namespace, host = session.namespace, session.host
+        if namespace is not None and link.link_nsid == host.get_nsid(namespace):
+            return True
+        return not host.has_namespace(link.link_nsid)
+    # Without an id the peer is in the host namespace, or its namespace has ended.
+    return not any(
+        (other.index, other.link_index) == (link.link_index, link.index) for other in links
+    )
 
 
 # ---- what differs ----
@@ -385,8 +626,8 @@ def _check_host_end(host: RtnetlinkSocket, network: Network, name: str) -> list[
     if link is None:
         return [f"{name} (host): missing"]
     found = []
-    if link.alias != _mark(network):
-        found.append(f"marked {link.alias!r}, not {_mark(network)!r}")
+    if link.alias != _tag(network):
+        found.append(f"marked {link.alias!r}, not {_tag(network)!r}")
     if not link.up:
         found.append("down")
     if network.mtu and link.mtu != network.mtu:
