@@ -39,7 +39,7 @@ Each scrape finds the containers that there are, reads them all at once, and
 serves eight counters of each interface, with the labels container, interface
 and netns. A PATTERN is a regular expression that may match anywhere in the
 label: ^eth0$ is eth0 alone. The host is that of the network namespace in which
-the command runs. It ends at SIGTERM.
+the command runs. It ends at SIGTERM or SIGHUP.
 
 examples:
   pynetstrat exporter                         at http://{_LISTEN}/metrics
@@ -68,14 +68,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen",
         default=_LISTEN,
         metavar="ADDRESS:PORT",
-        help="where to listen, an IPv6 address in brackets (default: %(default)s)",
+        help="where to listen, an IPv6 address in brackets, a link-local one with its "
+        "interface: [fe80::1%%eth0]:19580 (default: %(default)s)",
     )
     for name, text in _PATTERNS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar="PATTERN", help=text)
 
 
 def run(options: argparse.Namespace) -> Iterator[str]:
-    """Serves until SIGTERM; a line once it does."""
+    """Serves until a signal; yields one line once it serves."""
     address, port = _address(options.listen)
     patterns: dict[str, Any] = {name: _pattern(name, getattr(options, name)) for name in _PATTERNS}
     try:
@@ -95,8 +96,9 @@ def run(options: argparse.Namespace) -> Iterator[str]:
                 number = EADDRNOTAVAIL
             hint = _HINTS.get(number, "")
             raise KernelError(number, "bind", filename=options.listen, hint=hint) from error
-        _report_uncounted(collector)
-        yield from _serve(endpoint)
+        with contextlib.closing(endpoint):
+            _report_uncounted(collector)
+            yield from _serve(endpoint, address)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -104,7 +106,11 @@ def _address(text: str) -> tuple[str, int]:
     found = re.fullmatch(r"(?:\[(.*:.*)\]|([^:]+)):([0-9]{1,5})", text)
     if found and int(found[3]) <= 65535:
         with contextlib.suppress(ValueError):
-            return str(ipaddress.ip_address(found[1] or found[2])), int(found[3])
+            address = ipaddress.ip_address(found[1] or found[2])
+            if address.version == 6 and address.is_link_local and not address.scope_id:
+                remedy = f"add its interface: [{address}%eth0]:{found[3]}"
+                raise EndError(f"--listen {quote(text)} is a link-local address; {remedy}", 2)
+            return str(address), int(found[3])
     expected = "an address and a port, such as 127.0.0.1:0 or [::1]:19580"
     raise EndError(f"--listen {quote(text)} is not {expected}", 2)
 
@@ -132,26 +138,25 @@ def _note(text: str) -> None:
             os.write(2, f"pynetstrat: {escape(text)}\n".encode(errors="backslashreplace"))
 
 
-def _serve(endpoint: Endpoint) -> Iterator[str]:
+def _serve(endpoint: Endpoint, address: str) -> Iterator[str]:
     """Serves until a signal."""
-    host, port = endpoint.server_address[:2]
-    address = f"[{host!s}]" if endpoint.address_family == socket.AF_INET6 else str(host)
+    host = f"[{address}]" if ":" in address else address
     ends = {signal.SIGTERM}
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        ends.add(signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGHUP):  # ignored in the background, and under nohup
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            ends.add(number)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # in the threads to come, too
     try:
-        with endpoint:
-            thread = threading.Thread(target=endpoint.serve_forever)
-            thread.start()
-            try:
-                yield f"serving http://{address}:{port}/metrics\n"
-                caught = signal.sigwait(ends)
-            finally:
-                endpoint.shutdown()
-                thread.join()
+        thread = threading.Thread(target=endpoint.serve)
+        thread.start()
+        try:
+            yield f"serving http://{escape(host)}:{endpoint.port}/metrics\n"
+            caught = signal.sigwait(ends)
+        finally:
+            endpoint.stop()
+            thread.join()
     finally:
-        while signal.sigtimedwait(ends, 0):  # from somebody who was impatient
+        while signal.sigtimedwait(ends, 0):  # signals that were sent repeatedly
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if caught == signal.SIGINT:
