@@ -89,6 +89,11 @@ class Session:
             self._host_namespace = NetworkNamespace.current()
         return self._host_namespace
 
+    @property
+    def until(self) -> float:
+        """The deadline of the call, a time of `time.monotonic()`."""
+        return self._until
+
     def snapshot(self) -> None:
         """Dumps the links in the container, for `find`: one dump serves every network."""
         self._links = self.container.dump_states()

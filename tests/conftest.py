@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import support
 import wired
+from devices import container, full, home  # noqa: F401  # fixtures
 
 from pynetstrat import KernelError, RtnetlinkSocket
 from pynetstrat.cli import sandbox
@@ -57,7 +58,7 @@ def _descriptors() -> Iterator[None]:
 @pytest.fixture
 def net(_descriptors: None) -> Iterator[support.Links]:
     """A fresh network namespace, with a sysfs of its own at /sys, and the means to make links."""
-    home = support.network_namespace()
+    before = support.network_namespace()
     sandbox.unshare(sandbox.CLONE_NEWNET)
     try:
         sandbox.mount_sysfs()
@@ -67,8 +68,8 @@ def net(_descriptors: None) -> Iterator[support.Links]:
         finally:
             support.unmount("/sys")
     finally:
-        sandbox.setns(home, sandbox.CLONE_NEWNET)
-        os.close(home)
+        sandbox.setns(before, sandbox.CLONE_NEWNET)
+        os.close(before)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def get_device(sock: Socket, link: object) -> tuple[Any, ...] | None:
         batch, _memory = new_request(lib.netstrat_batch_get_link, encode_name(link))
     answer = ffi.new("struct netstrat_message *")
     try:
-        sock.query(batch, answer, name=link)
+        sock.query(batch, answer, "" if isinstance(link, int) else link)
     except KernelError as error:
         if error.errno == ENODEV:
             return None

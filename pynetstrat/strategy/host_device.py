@@ -1,21 +1,22 @@
-"""`host-device`: a device of the host's becomes the container's, and comes home again.
+"""`host-device`: a device of the host namespace becomes the container's, and comes back.
 
-A device has no room for a mark of ours: its alias and names are its owner's. Its index is free,
-though: the one that it gets in the container is made of whose the network is, the name at home, the
-kind and the permanent MAC address, and its last bit says whether the device was up at home. So
-`destroy` finds it in another process, too, and whatever the container has renamed.
+What the device was is recorded in `Network.device` and, before it moves, in a file
+(device_record.py). It is brought back only if it is proven to be the same (device_identity.py,
+device_return.py).
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from errno import EBUSY, EEXIST, ENODEV, EOPNOTSUPP, EPERM
-from functools import partial
+from time import monotonic, sleep
 
 from .._native.addresses import normal_prefix
+from .._native.device import add_altname, delete_altname
 from ..batch import Batch, BatchError
-from ..errors import KernelError, NetstratError, TeardownError
-from ..links import IFA_F_NODAD, Address, Link
+from ..errors import InterfaceNotFoundError, InvalidNetworkError, KernelError, TeardownError, quote
+from ..links import IFA_F_NODAD, Address, Device
 from ..network import Network, check_link_name, check_options, check_values, invalid
 from ..undo import add_note
 from ..wiring import (
@@ -23,49 +24,62 @@ from ..wiring import (
     check_container_link,
     execute_for,
     find_bridge,
+    in_order,
     open_session,
     open_session_if_alive,
     refuse_own,
-    stable_hash,
     transaction,
     wanted_addresses,
     wanted_routes,
 )
 from . import BuiltIn
+from .device_identity import Found, Held, Place, find_device
+from .device_record import VERSION, Record, Store, open_store, parse_record, read_boot_id
+from .device_return import SETTABLE, bring_home, check_names, finish, random_index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from .._native.addresses import RouteCopy
     from ..arguments import Netns
-    from ..netns import NetworkNamespace
+    from ..errors import NetstratError
     from ..rtnetlink import RtnetlinkSocket
 
-_FIRST_INDEX = 1 << 29  # far above what the kernel gives, which counts up from 1
-_ATTEMPTS = 16  # at an index that is free
+_TRUST = "trust_container"
+_ENDING = 1.0  # seconds that the kernel may take to end a namespace
 
 
 class HostDevice(BuiltIn):
-    """A device of the host's, moved into the container's namespace.
+    """A device of the host namespace, moved into the container's namespace.
 
-    How it reads a `Network`: `host_interface_name`, required, is the device, `name` its name in the
-    container; empty: its own; `eth%d`: a number of the kernel's choice. Its permanent addresses of
-    global scope go with it; `address`, `ipv6_address` and `routes` come on top of them. `mtu`,
-    `mac_address` and `txqueuelen` stay changed when it comes home, as a port of `bridge` if one is
-    named.
+    How it reads a `Network`: `host_interface_name`, required, is the device, and `name` its name in
+    the container; empty: its own; `eth%d`: a number of the kernel's choice. Its permanent addresses
+    of global scope go with it, and `address`, `ipv6_address` and `routes` are added to them.
 
-    What the kernel forgets at a move is not carried over, nor put back where a move is undone:
-    queueing disciplines, filters, neighbours, the settings under /proc/sys/net (which begin anew
-    from the namespace's defaults) and those of a bridge's port but for its hairpin mode.
+    `create` records the device in `device`, and `destroy` needs that record. The device comes back
+    with the MTU, MAC address, queue length, group, alias, alternative names, flags and master (or
+    as a port of `bridge`, if one is named) that it had, without addresses.
+
+    `destroy` brings back only what is proven to be the device: a physical one by its parent device
+    (Linux 5.14), a veth by its peer in the host namespace. Any other kind (macvlan, ipvlan, VLAN,
+    tap, ifb, VXLAN, dummy; a veth whose peer is elsewhere) ends with the container's namespace,
+    since root of the container could put a link of its own in its place;
+    `options={"trust_container": True}` brings back whatever fits the record.
+
+    The kernel forgets queueing disciplines, filters, neighbours, the settings under /proc/sys/net
+    and those of a bridge port other than its hairpin mode. Settings of ethtool(8) stay as the
+    container left them.
 
     It needs Linux 5.12, which lets a device's index be chosen.
     """
 
     def validate(self, network: Network) -> None:
-        """Raises InvalidNetworkError for a value that can't be."""
+        """Raises InvalidNetworkError for an invalid value."""
         check_values(network)
-        check_options(network)
+        check_options(network, (_TRUST,))
+        if not isinstance(network.options.get(_TRUST, False), bool):
+            raise invalid(network, "options", f"{_TRUST} must be true or false")
         check_link_name(network, "host_interface_name")
         if network.host_interface_name == "lo":
             raise invalid(network, "host_interface_name", "each namespace has its own lo")
@@ -74,20 +88,21 @@ class HostDevice(BuiltIn):
         if network.bridge:
             check_link_name(network, "bridge")
         elif network.hairpin_mode:
-            raise invalid(network, "hairpin_mode", "it is a bridge's, and there is none")
+            raise invalid(network, "hairpin_mode", "requires a bridge")
 
     def create(
         self, network: Network, nspid: int | None = None, *, netns: Netns | None = None
     ) -> Network:
-        """Moves the device and sets it up: addresses, up, routes. `initialize` has nothing left.
+        """Moves the device and sets it up: addresses, up, routes. `initialize` does nothing.
 
         Returns:
-            The network, with the device's name in the container filled in.
+            The network with the device's name in the container and its record filled in.
 
         Raises:
-            InvalidNetworkError: a value that can't be; nothing has been changed.
-            InterfaceNotFoundError: there is no such device.
-            KernelError: a name is taken (EEXIST), or the kernel refuses; everything is as it was.
+            InvalidNetworkError: a value is invalid; nothing was changed.
+            InterfaceNotFoundError: the device does not exist.
+            KernelError: a name is taken (EEXIST), /run/pynetstrat can't be used, or the kernel
+                refuses; everything is as before.
         """
         self.validate(network)
         with (
@@ -99,95 +114,213 @@ class HostDevice(BuiltIn):
 
     def _create(self, session: Session, network: Network) -> Network:
         refuse_own(session, network.name or network.host_interface_name)
-        found = _look(session, network)
-        # All three opened before: undoing must not fail for want of a descriptor.
-        back = partial(_put_back, found, session.host, session.host_namespace, session.container)
-        session.undo_stack.push(back)
-        made = _move(session, network, found)
-        _set_up(session.container, made, found)
+        with Store(session.until) as store:
+            loan = _look(session, network, store)
+            session.undo_stack.push(loan.undo, f"the move of {quote(loan.record.name)}")
+            made = loan.move(store)
+        _set_up(session.container, made, loan)
         return made
 
     def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
-        """Brings the device home, up if it was, without addresses; twice does no harm.
+        """Brings the device back, up if it was, without addresses. It may be repeated.
 
-        Where the namespace has ended there is nothing left to do: the kernel has moved a physical
-        device to the initial namespace, and deleted any other.
+        The record is that of `network.device` or, without one, of the file that `create` wrote. If
+        the namespace has ended, a physical device is found in the host namespace, and any other
+        has ended with it.
 
         Raises:
-            KernelError: its name is taken at home (EEXIST), or the kernel refuses: the device is in
-                the container still, as it was.
-            InvalidNetworkError: `bridge` is missing, or is not a bridge; the same.
+            InvalidNetworkError: the record is missing, malformed, of another version, boot or
+                namespace; or `bridge` is missing or not a bridge. The device stays where it is.
+            KernelError: a name of the device is taken in the host namespace (EEXIST); the device is
+                not proven to be the same (EPERM) or is in another namespace (EBUSY), and stays
+                there; or the kernel refuses.
         """
         self.validate(network)
-        with open_session_if_alive(netns) as session, transaction(session), transaction(session):
+        with open_session_if_alive(netns) as session:
             self._destroy(session, network)
 
     def _destroy(self, session: Session, network: Network) -> None:
-        moved = _find_moved(session, network) if session.namespace is not None else None
-        if moved is not None:
-            _bring_home(session, network, moved)
+        with _store_if_usable(session) as store:
+            _destroy(session, network, store)
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
-        """What differs from what was asked for, one sentence each."""
+        """Lists what differs from what was asked for, one sentence each."""
         self.validate(network)
         with open_session(None, netns, "host-device") as session:
             return self._check(session, network)
 
     def _check(self, session: Session, network: Network) -> list[str]:
-        moved = _find_moved(session, network)
-        if moved is None:
+        with _store_if_usable(session) as store:
+            record = _find_record(session, network, store)
+        found = None if record is None else find_device(session, record, None)
+        device = None
+        if found is not None and found.place is Place.CONTAINER:
+            device = session.container.get_device(found.index)
+        if device is None:
             return [f"{network.host_interface_name}: not in the container"]
         wanted = network.name or network.host_interface_name
-        differences = check_container_link(session.container, network, moved)
-        if "%d" not in wanted and moved.name != wanted:
-            differences.insert(0, f"{moved.name}: the name should be {wanted}")
+        differences = check_container_link(session.container, network, device.link)
+        if "%d" not in wanted and device.link.name != wanted:
+            differences.insert(0, f"{device.link.name}: the name should be {wanted}")
         return differences
 
 
-# ---- what there was before ----
+def _store_if_usable(session: Session) -> AbstractContextManager[Store | None]:
+    """The store, for a call that can do without it where it has the record."""
+    return open_store(session.until) or nullcontext()
+
+
+# ---- the loan of a device ----
 
 
 @dataclass(slots=True)
-class _Found:
-    """A device as it was before a move, and the index that it gets by it.
+class _Loan:
+    """A device as it was before the move, and what is known of the move.
 
     Attributes:
-        link, addresses: the device, all of its addresses.
-        routes: those of its namespace that end with them, or could.
-        new_name, new_index: its name and its index where it goes.
+        network: as it was asked for.
+        held: proves its identity as long as this call lasts.
+        addresses: all of its addresses.
+        routes: the routes that end with them, or could.
+        refused: the kernel refused the move because the device was not there any more.
+        away: the undo step found the device outside the host namespace.
     """
 
-    link: Link
+    session: Session
+    network: Network
+    record: Record
+    held: Held
     addresses: list[Address]
     routes: list[RouteCopy]
-    new_name: str
-    new_index: int
+    refused: bool = False
+    away: bool = False
+
+    def move(self, store: Store) -> Network:
+        """Moves the device, by one message. The kernel keeps what it did before a failure."""
+        network, record = self.network, self.record
+        store.write(network, record)
+        wanted = network.name or record.name
+        if wanted in record.altnames:  # the kernel would call it taken
+            batch = Batch()
+            batch.messages.append(delete_altname(record.index, wanted))
+            execute_for(self.session.host, batch, record.name)
+        batch = Batch().set_link(
+            record.index,
+            netns=self.session.container_namespace,
+            new_name=wanted if wanted != record.name else None,
+            new_index=record.container_index,
+            mtu=network.mtu or None,
+            txqueuelen=network.txqueuelen or None,
+            mac=network.mac_address or None,
+        )
+        try:
+            execute_for(self.session.host, batch, record.name)
+        except BatchError as error:
+            self.refused = error.errno == ENODEV
+            raise
+        moved = self.session.container.get_device(record.container_index)
+        if moved is None:
+            hint = "it did not get the requested index: host-device needs Linux 5.12"
+            raise KernelError(EOPNOTSUPP, "RTM_NEWLINK", record.name, hint=hint)
+        return replace(network, name=moved.link.name, device=record.to_dict())
+
+    def undo(self) -> None:
+        """Puts the device back exactly as it was. It may be repeated, or interrupted and resumed.
+
+        Raises:
+            KernelError, TeardownError: what could not be undone.
+        """
+        with Store(self.session.until) as store:
+            if not self.refused:
+                self._undo()
+            store.remove(self.network)
+        self.held.close()
+
+    def _undo(self) -> None:
+        session, record = self.session, self.record
+        found = find_device(session, record, self.held)
+        if found.place is Place.HOST and not self.away:
+            self._give_altname()
+            return
+        self.away = True
+        if found.place is Place.CONTAINER:
+            if not found.proven:
+                raise _unproven(session, record)
+            found.index = bring_home(session, record, found, self.held)
+        elif found.place is not Place.HOST:
+            hint = "the device is neither in the host namespace nor in the container's"
+            raise KernelError(ENODEV, "look", record.name, hint=hint)
+        network = replace(self.network, bridge="", hairpin_mode=False)
+        finish(session, record, found.index, network)
+        self._restore(found.index)
+
+    def _give_altname(self) -> None:
+        wanted, index = self.network.name, self.record.index
+        device = self.session.host.get_device(index)
+        if wanted in self.record.altnames and device and wanted not in device.link.altnames:
+            batch = Batch()
+            batch.messages.append(add_altname(index, wanted))
+            execute_for(self.session.host, batch, self.record.name)
+
+    def _restore(self, index: int) -> None:
+        """Adds the addresses and the routes again."""
+        host, name = self.session.host, self.record.name
+        failures: list[NetstratError] = []
+        batch = Batch()
+        _add_addresses(batch, index, in_order(self.addresses), up=self.record.up)
+        try:
+            execute_for(host, batch, name)
+        except BatchError as error:
+            # EEXIST: this step was interrupted, and has added some before.
+            others = [e for e in error.results if isinstance(e, KernelError) and e.errno != EEXIST]
+            failures += others
+        try:
+            present = host.copy_routes(index, _bare_texts(self.addresses))
+        except KernelError:
+            present = []  # EEXIST then says which are there
+        for route in sorted(self.routes, key=lambda route: not route.direct):
+            if route not in present:
+                _add_route(failures, host, route, name)
+        if failures:
+            raise TeardownError(failures)
 
 
-def _read(sock: RtnetlinkSocket, link: Link, new_name: str, new_index: int) -> _Found:
-    addresses = sock.dump_addresses(link.name)
-    own = {address.address.partition("/")[0] for address in addresses}
-    routes = sock.copy_routes(link.index, own)
-    return _Found(link, addresses, routes, new_name, new_index)
-
-
-def _look(session: Session, network: Network) -> _Found:
-    """Everything that has to be known, and every reason not to begin that can be known."""
-    link = _find_device(session.host, network)
+def _look(session: Session, network: Network, store: Store) -> _Loan:
+    """Reads everything that the move needs, and refuses what can be known to fail."""
+    device = _find_device(session, network, store)
+    link = device.link
     if network.bridge:
         find_bridge(session.host, network)
-    there = session.container.dump_links()
     wanted = network.name or link.name
-    if wanted in link.altnames:
-        hint = f'the name "{wanted}" is an alternative name of the device itself: choose another'
-        raise KernelError(EEXIST, "look", link.name, hint=hint)
-    _refuse_taken(link, wanted, there, f"{session!r}; choose another, or rename the link there")
-    return _read(session.host, link, wanted, _choose_index(session, network, link, there))
+    for name in dict.fromkeys((wanted, *link.altnames)):
+        if "%d" not in name and session.container.get_device(name) is not None:
+            what = "alternative name" if name in link.altnames else "name"
+            hint = (
+                f"the {what} {quote(name)} is taken in {session!r}; choose another, or rename the "
+                "link there"
+            )
+            raise KernelError(EEXIST, "look", link.name, hint=hint)
+    addresses = session.host.dump_addresses(link.name)
+    # Only IPv4 routes end with the address that they prefer as source.
+    routes = session.host.copy_routes(link.index, _bare_texts(addresses))
+    record = _record(session, network, device)
+    return _Loan(session, network, record, Held(device), addresses, routes)
 
 
-def _find_device(host: RtnetlinkSocket, network: Network) -> Link:
-    link = host.get_link(network.host_interface_name)
-    if link.name != network.host_interface_name:
+def _bare_texts(addresses: list[Address]) -> set[str]:
+    return {address.address.partition("/")[0] for address in addresses}
+
+
+def _find_device(session: Session, network: Network, store: Store) -> Device:
+    name = network.host_interface_name
+    device = session.host.get_device(name)
+    if device is None:
+        hint = ""
+        if store.read(network) is not None:
+            hint = "an interrupted call has moved it: tear the network down first"
+        raise InterfaceNotFoundError(ENODEV, "RTM_GETLINK", name, hint=hint)
+    link = device.link
+    if link.name != name:
         reason = f"this is an alternative name: name the device {link.name}"
         raise invalid(network, "host_interface_name", reason)
     if link.index == 1:  # whatever its name
@@ -195,111 +328,57 @@ def _find_device(host: RtnetlinkSocket, network: Network) -> Link:
     if link.kind == "bridge":
         reason = "a bridge can't be moved: move one of its ports, or use the strategy veth"
         raise invalid(network, "host_interface_name", reason)
-    return link
+    return device
 
 
-def _refuse_taken(link: Link, wanted: str, there: dict[str, Link], where: str) -> None:
-    """Raises EEXIST where a name that the device would bring along is taken in `there`."""
-    taken = {name for other in there.values() for name in (other.name, *other.altnames)}
-    for name in (wanted, *link.altnames):
-        if name in taken:
-            what = "alternative name" if name in link.altnames else "name"
-            hint = f'the {what} "{name}" is taken in {where}'
-            raise KernelError(EEXIST, "look", link.name, hint=hint)
-
-
-# ---- the index ----
-
-
-def _indexes(session: Session, network: Network, link: Link) -> Iterator[int]:
-    """The indexes that the device may have in the container; each stands for the odd one, too."""
-    whose = network.owner or str(
-        session.container_namespace.cookie or session.container_namespace.id
+def _record(session: Session, network: Network, device: Device) -> Record:
+    link = device.link
+    linked = link.link_index if link.link_nsid is None else None
+    paired = link.kind == "veth"
+    return Record(
+        version=VERSION,
+        boot_id=read_boot_id(),
+        host=session.host_namespace.cookie or 0,
+        container=session.container_namespace.cookie or 0,
+        owner=network.owner,
+        wanted=network.name,
+        name=link.name,
+        index=link.index,
+        kind=link.kind,
+        parent_bus=device.parent_bus,
+        parent_device=device.parent_device,
+        permanent_mac=link.permanent_mac,
+        peer=(linked or 0) if paired else 0,
+        parent=0 if paired else (linked or 0),
+        container_index=random_index(),
+        mtu=link.mtu,
+        mac=link.mac,
+        txqueuelen=link.txqueuelen,
+        group=link.group,
+        alias=link.alias,
+        altnames=list(link.altnames),
+        master=link.master or 0,
+        hairpin=bool(link.hairpin),
+        flags=device.flags & (SETTABLE | 1),
+        up=link.up,
     )
-    for attempt in range(_ATTEMPTS):
-        parts = (whose, network.host_interface_name, link.kind, link.permanent_mac, str(attempt))
-        digest = stable_hash("\0".join(parts).encode("utf-8", "surrogateescape"))
-        yield _FIRST_INDEX | digest >> 36 << 1
 
 
-def _choose_index(session: Session, network: Network, link: Link, there: dict[str, Link]) -> int:
-    taken = {other.index & ~1 for other in there.values()}
-    for index in _indexes(session, network, link):
-        if index not in taken:
-            return index | link.up
-    hint = f"each index that it could have is taken in {session!r}: delete the links from index "
-    raise KernelError(EBUSY, "look", link.name, hint=hint + f"{_FIRST_INDEX} on")
+# ---- in the container ----
 
 
-def _find_moved(session: Session, network: Network) -> Link | None:
-    """The device in the container, by its index: its name there may be another's by now.
-
-    A link that was made there is never it: it has another index and, if somebody chose the right
-    one, is tied to a link of the container's (a veth's other end, a macvlan's parent).
-    """
-    found = [
-        link
-        for link in session.container.dump_links().values()
-        if link.index >= _FIRST_INDEX and link.index & ~1 in _indexes(session, network, link)
-    ]
-    if not found:
-        return None
-    link = found[0]
-    if found[1:] or not _is_hosts(session, link):
-        names = ", ".join(f'"{other.name}"' for other in found)
-        hint = f"{names} in {session!r} may have been made there: move the right one by hand"
-        raise KernelError(EPERM, "look", network.host_interface_name, hint=hint)
-    return link
-
-
-def _is_hosts(session: Session, link: Link) -> bool:
-    """Whether what it is tied to (a veth's other end) is the host's, or has come from there."""
-    if link.link_index is None:
-        return True
-    if link.link_nsid is None:
-        return link.link_index >= _FIRST_INDEX
-    return link.link_nsid == session.container.get_nsid(session.host_namespace)
-
-
-# ---- there ----
-
-
-def _move(session: Session, network: Network, found: _Found) -> Network:
-    """One message; the kernel keeps what it did of it, where it stops."""
-    link = found.link
-    batch = Batch().set_link(
-        link.index,
-        netns=session.container_namespace,
-        new_name=network.name if network.name not in ("", link.name) else None,
-        new_index=found.new_index,
-        mtu=network.mtu or None,
-        txqueuelen=network.txqueuelen or None,
-        mac=network.mac_address or None,
-    )
-    execute_for(session.host, batch, link.name)
-    moved = _find_index(session.container, found.new_index)
-    if moved is None:
-        hint = "it has not got the index that was asked for: host-device needs Linux 5.12"
-        raise KernelError(EOPNOTSUPP, "RTM_NEWLINK", link.name, hint=hint)
-    return replace(network, name=moved.name)
-
-
-def _find_index(sock: RtnetlinkSocket, index: int) -> Link | None:
-    return next((link for link in sock.dump_links().values() if link.index == index), None)
-
-
-def _set_up(container: RtnetlinkSocket, network: Network, found: _Found) -> None:
+def _set_up(container: RtnetlinkSocket, network: Network, loan: _Loan) -> None:
     """Addresses, up, routes: in one send."""
-    index = found.new_index
+    index, name = loan.record.container_index, loan.record.name
     wanted = wanted_addresses(network, index)
     asked_for = {_bare(address) for address in wanted}
     carried = [
-        replace(address, label=_new_label(address.label, found.link.name, network.name))
-        for address in found.addresses
+        replace(address, label=_new_label(address.label, name, network.name))
+        for address in loan.addresses
         if address.permanent and address.scope == 0 and _bare(address) not in asked_for
     ]
     batch = Batch()
-    _add_addresses(batch, index, _in_order(carried) + wanted, up=True)
+    _add_addresses(batch, index, in_order(carried) + wanted, up=True)
     for route in wanted_routes(network, index):
         batch.add_route(route)
     execute_for(container, batch, network.name)
@@ -315,16 +394,6 @@ def _new_label(label: str, old: str, new: str) -> str:
         return label
     renamed = new + label[len(old) :]
     return renamed if len(renamed.encode("utf-8", "surrogateescape")) < 16 else new
-
-
-def _in_order(addresses: list[Address]) -> list[Address]:
-    """The order in which they have to be added, so that they are listed as they were.
-
-    The kernel puts an IPv6 address before those of its scope, an IPv4 one behind.
-    """
-    return [a for a in addresses if ":" not in a.address] + [
-        a for a in reversed(addresses) if ":" in a.address
-    ]
 
 
 def _add_addresses(batch: Batch, index: int, addresses: list[Address], *, up: bool) -> None:
@@ -353,116 +422,6 @@ def _add_address(batch: Batch, index: int, address: Address) -> None:
     batch.add_address(index, address, replace=True)  # takes the flag away again
 
 
-# ---- and back ----
-
-
-def _bring_home(session: Session, network: Network, moved: Link) -> None:
-    name = network.host_interface_name
-    bridge = find_bridge(session.host, network) if network.bridge else None
-    while True:
-        at_home = session.host.dump_links()
-        remedy = f'rename that link, then destroy again; it is "{moved.name}" in {session!r} still'
-        _refuse_taken(replace(moved, name=name), name, at_home, f"this namespace: {remedy}")
-        found = _read(session.container, moved, name, _lowest_free(at_home))
-        back = partial(
-            _put_back, found, session.container, session.container_namespace, session.host
-        )
-        session.undo_stack.push(back)
-        batch = Batch().set_link(
-            moved.index,
-            netns=session.host_namespace,
-            new_name=name if name != moved.name else None,
-            new_index=found.new_index,
-            master=bridge.index if bridge is not None else None,
-            up=bool(moved.index & 1) or None,
-        )
-        try:
-            execute_for(session.container, batch, name)
-            break
-        except BatchError as error:
-            # Another device may have come home to that index meanwhile.
-            if error.errno != EBUSY or _find_index(session.container, moved.index) is None:
-                raise
-            if _find_index(session.host, found.new_index) is None:
-                raise
-            session.undo_stack.pop()
-    if network.hairpin_mode:
-        execute_for(session.host, Batch().set_link(found.new_index, hairpin=True), name)
-
-
-def _lowest_free(links: dict[str, Link]) -> int:
-    """An index at home: mostly the one that it had, and none that the kernel is about to give."""
-    taken = {link.index for link in links.values()}
-    return next(index for index in range(2, len(taken) + 3) if index not in taken)
-
-
-def _put_back(
-    found: _Found, here: RtnetlinkSocket, home: NetworkNamespace, there: RtnetlinkSocket
-) -> None:
-    """Undoes a move that failed, wherever it did.
-
-    Parameters:
-        here, home: the namespace that the device belongs to: a socket in it, and a handle of it.
-        there: a socket in the other one.
-    """
-    old = found.link
-    if _find_index(here, old.index) is not None:
-        return  # it was never away
-    away = _find_away(found, there)
-    if away is None:
-        hint = "it is neither where it was nor where it was to go"
-        raise KernelError(ENODEV, "look", old.name, hint=hint)
-    failures: list[NetstratError] = []
-    batch = Batch().set_link(
-        away.index,
-        netns=home,
-        new_name=old.name if away.name != old.name else None,
-        new_index=old.index,
-        mtu=old.mtu if away.mtu != old.mtu else None,
-        txqueuelen=old.txqueuelen if away.txqueuelen != old.txqueuelen else None,
-        mac=old.mac if away.mac != old.mac else None,
-        master=old.master,
-    )
-    _try(failures, there, batch, old.name)
-    if failures and _find_index(here, old.index) is None:
-        add_note(failures[0], f'it is left as "{away.name}" in the namespace that it was moved to')
-    else:
-        _restore(found, here, failures)
-    if failures:
-        raise TeardownError(failures)
-
-
-def _find_away(found: _Found, there: RtnetlinkSocket) -> Link | None:
-    links = there.dump_links()
-    for link in links.values():
-        if link.index == found.new_index:
-            return link
-    # Before Linux 5.12. It is not at home any more, so one of these is it.
-    for name in (found.new_name, found.link.name):
-        link = links.get(name)  # type: ignore[assignment]
-        if link is not None and link.kind == found.link.kind:
-            return link
-    return None
-
-
-def _restore(found: _Found, here: RtnetlinkSocket, failures: list[NetstratError]) -> None:
-    """Addresses, up, the port's mode and routes."""
-    old = found.link
-    batch = Batch()
-    _add_addresses(batch, old.index, _in_order(found.addresses), up=old.up)
-    if old.hairpin:
-        batch.set_link(old.index, hairpin=True)
-    _try(failures, here, batch, old.name)
-    try:
-        own = {address.address.partition("/")[0] for address in found.addresses}
-        there = here.copy_routes(old.index, own)
-    except KernelError:
-        there = []  # EEXIST then says which are there
-    for route in sorted(found.routes, key=lambda route: not route.direct):
-        if route not in there:
-            _add_route(failures, here, route, old.name)
-
-
 def _add_route(
     failures: list[NetstratError], sock: RtnetlinkSocket, route: RouteCopy, name: str
 ) -> None:
@@ -476,8 +435,90 @@ def _add_route(
             failures.append(error)
 
 
-def _try(failures: list[NetstratError], sock: RtnetlinkSocket, batch: Batch, name: str) -> None:
-    try:
-        execute_for(sock, batch, name)
-    except KernelError as error:
-        failures.append(error)
+# ---- and back ----
+
+
+def _find_record(session: Session, network: Network, store: Store | None) -> Record | None:
+    """The record of a network, from its field or its file; None if it has neither."""
+    kept = store.read(network) if store is not None else None
+    if network.device is None:
+        record = kept
+    else:
+        record = parse_record(network.device, network)
+        if kept is not None and kept != record:
+            reason = "must be the record that create returned: the one that create wrote differs"
+            raise InvalidNetworkError("device", record.name, reason, network.name)
+    if record is not None and record.host not in (0, session.host_namespace.cookie):
+        reason = "must be a record of the caller's network namespace"
+        raise InvalidNetworkError("device", record.name, reason, network.name)
+    return record
+
+
+def _destroy(session: Session, network: Network, store: Store | None) -> None:
+    record = _find_record(session, network, store)
+    name = network.host_interface_name
+    if record is None:
+        if session.host.get_device(name) is not None:
+            return  # it was not lent, or has come back
+        reason = (
+            "must be the record that create returned: without it, and without the file that create "
+            "wrote, the device can't be told from other links"
+        )
+        raise InvalidNetworkError("device", None, reason, network.name)
+    if session.namespace is not None and record.container not in (
+        0,
+        session.container_namespace.cookie,
+    ):
+        reason = f"must be a record of the namespace {session!r}"
+        raise InvalidNetworkError("device", record.name, reason, network.name)
+    found = _wait_for(session, record)
+    if found.place is Place.CONTAINER:
+        if not found.proven and not network.options.get(_TRUST, False):
+            raise _unproven(session, record)
+        device = session.container.get_device(found.index)
+        shown = quote(device.link.name) if device is not None else "missing"
+        check_names(session, record, f"it is {shown} in {session!r} still")
+        if network.bridge:
+            find_bridge(session.host, network)
+        found.index = bring_home(session, record, found, None)
+        finish(session, record, found.index, network)
+    elif found.place is Place.HOST:
+        device = session.host.get_device(found.index)
+        if device is not None and device.link.name != record.name:
+            finish(session, record, found.index, network)
+    elif found.place is Place.ELSEWHERE:
+        raise _elsewhere(record, found)
+    if store is not None:
+        store.remove(network)
+
+
+def _wait_for(session: Session, record: Record) -> Found:
+    """Finds a device. A namespace that has just ended gives its devices up a moment later."""
+    until = monotonic() + _ENDING
+    while True:
+        found = find_device(session, record, None)
+        if (
+            session.namespace is not None
+            or found.place is not Place.ELSEWHERE
+            or monotonic() > until
+        ):
+            return found
+        sleep(0.01)
+
+
+def _unproven(session: Session, record: Record) -> KernelError:
+    kind = f"a {record.kind}" if record.kind else "a device without a parent device"
+    hint = (
+        f"nothing proves that {kind} in {session!r} is the device that was moved there: it ends "
+        f'with that namespace; options={{"{_TRUST}": True}} brings back what fits the record'
+    )
+    return KernelError(EPERM, "look", record.name, hint=hint)
+
+
+def _elsewhere(record: Record, found: Found) -> KernelError:
+    where = "" if found.nsid is None else f" (nsid {found.nsid})"
+    hint = (
+        f"the device is in another namespace{where}, not in the host namespace or the given one: "
+        "name its namespace, or move it back by hand"
+    )
+    return KernelError(EBUSY, "look", record.name, hint=hint)

@@ -1,0 +1,174 @@
+"""What the tests of `host-device` share: devices that can be moved, and states to compare."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wired import containers, dumps, own_run, quieten
+
+from pynetstrat import Address, Batch, HostDevice, Link, Network, NetworkNamespace, RtnetlinkSocket
+
+KINDS = ["veth", "macvlan", "ifb", "tap"]
+FIRST_INDEX = 1 << 29
+RECORDS = Path("/run/pynetstrat/devices")
+
+strategy = HostDevice()
+
+
+def change(*arguments: str, netns: NetworkNamespace | None = None) -> None:
+    """Changes something with ip(8)."""
+    run = netns.run if netns is not None else subprocess.run
+    done = run(["ip", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, (arguments, done.stderr)
+
+
+def add_device(kind: str = "veth", name: str = "d0") -> None:
+    """A device that can be moved, down."""
+    if kind == "veth":
+        change("link", "add", name, "type", "veth", "peer", "name", f"p{name}")
+        change("link", "set", f"p{name}", "up")
+    elif kind == "macvlan":
+        change("link", "add", "parent", "type", "veth", "peer", "name", "parent2")
+        change("link", "set", "parent", "up")
+        change("link", "add", name, "link", "parent", "type", "macvlan", "mode", "bridge")
+    elif kind == "tap":
+        change("tuntap", "add", name, "mode", "tap")
+    else:
+        change("link", "add", name, "type", kind)
+
+
+@pytest.fixture
+def home(host: RtnetlinkSocket) -> Iterator[RtnetlinkSocket]:
+    """A host namespace without automatic link-local addresses, and a /run of its own."""
+    quieten()
+    with own_run():
+        yield host
+
+
+@pytest.fixture
+def container(home: RtnetlinkSocket) -> Iterator[NetworkNamespace]:
+    """The namespace of a container."""
+    with containers(1) as (one,):
+        quieten(one)
+        yield one
+
+
+@pytest.fixture
+def full(home: RtnetlinkSocket) -> RtnetlinkSocket:
+    """D with everything that a move takes away: up, a port, addresses, routes, names."""
+    add_device()
+    change("link", "add", "br0", "type", "bridge")
+    change("link", "set", "br0", "up")
+    change("link", "set", "d0", "mtu", "1400", "txqueuelen", "77", "alias", "uplink", "group", "5")
+    change("link", "property", "add", "dev", "d0", "altname", "a-rather-long-alternative-name")
+    change("link", "set", "d0", "master", "br0", "up")
+    change("link", "set", "d0", "type", "bridge_slave", "hairpin", "on")
+    index = home.get_link("d0").index
+    batch = Batch()
+    for address in (
+        Address(index, "192.0.2.5/24", broadcast="192.0.2.255", label="d0:x", metric=50),
+        Address(index, "192.0.2.6/24"),
+        Address(index, "10.1.0.1/32", peer="10.1.0.2/32"),
+        Address(index, "10.2.0.1/24", label="other", flags=0x200),
+        Address(index, "10.3.0.1/32", scope=254),
+        Address(index, "2001:db8::1/64", flags=0x02),
+        Address(index, "2001:db8::2/64", flags=0x202, metric=9, protocol=42),
+        Address(index, "2001:db8::3/64", flags=0x02),
+        Address(index, "2001:db8:1::1/128", peer="2001:db8:1::2/128", flags=0x02),
+        Address(index, "fe80::5/64", flags=0x02),
+    ):
+        batch.add_address(index, address)
+    # As after duplicate address detection: in use, and without the flag.
+    batch.add_address(index, Address(index, "2001:db8::3/64"), replace=True)
+    home.execute(batch)
+    change("route", "add", "198.51.100.0/24", "via", "192.0.2.1")
+    change("route", "add", "203.0.113.0/24", "dev", "d0", "metric", "7", "table", "99")
+    change("route", "add", "10.9.0.0/24", "dev", "br0", "src", "192.0.2.6")
+    change("-6", "route", "add", "2001:db8:9::/48", "via", "2001:db8::99", "pref", "low")
+    change("route", "add", "10.9.1.0/24", "via", "192.0.2.1", "mtu", "1300", "tos", "8")
+    change("address", "add", "10.4.0.1/24", "dev", "br0")
+    change("address", "add", "2001:db8:4::1/64", "dev", "br0", "nodad")
+    for to, first, second in (
+        ("10.9.2.0/24", "192.0.2.1", "10.4.0.2"),
+        ("2001:db8:8::/48", "2001:db8::99", "2001:db8:4::2"),
+    ):
+        hops = ("nexthop", "via", first, "dev", "d0", "nexthop", "via", second, "dev", "br0")
+        change("route", "add", to, *hops)
+    settled()
+    return home
+
+
+def device(**fields: Any) -> Network:
+    """A network of the strategy, of the device d0."""
+    return Network(**{"type": "host-device", "host_interface_name": "d0", "owner": "c1", **fields})
+
+
+def state(*namespaces: NetworkNamespace) -> list[Any]:
+    """All that an undone change must leave as it was, in the host namespace and in others."""
+    found = []
+    for namespace in (None, *namespaces):
+        with RtnetlinkSocket(namespace) as sock:
+            links = [asdict(link) for link in sock.dump_links().values()]
+        for link in links:
+            del link["running"]
+            del link["bridge_id"]
+        shown = dumps(namespace)
+        for family in ("IPv4 routes", "IPv6 routes"):  # those of equal rank change places
+            shown[family].sort(key=lambda route: json.dumps(route, sort_keys=True))
+        found.append((links, shown))
+    return found
+
+
+def link_in(namespace: NetworkNamespace | None, name: str) -> Link:
+    with RtnetlinkSocket(namespace) as sock:
+        return sock.get_link(name)
+
+
+def addresses_in(namespace: NetworkNamespace | None, name: str) -> list[Address]:
+    with RtnetlinkSocket(namespace) as sock:
+        return [replace(address, ifindex=0) for address in sock.dump_addresses(name)]
+
+
+def settled(*namespaces: NetworkNamespace) -> list[Any]:
+    """The state once the kernel's worker has finished the IPv6 addresses of a moment ago."""
+    found = state(*namespaces)
+    while True:
+        time.sleep(0.1)
+        last, found = found, state(*namespaces)
+        if last == found:
+            return found
+
+
+def same(before: list[Any], *namespaces: NetworkNamespace) -> None:
+    """Asserts that the state is as before, and shows what is not.
+
+    It waits for the kernel's worker that finishes IPv6 addresses.
+    """
+    deadline = time.monotonic() + 10
+    while (after := state(*namespaces)) != before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    lines = [json.dumps(one, indent=1, sort_keys=True).splitlines() for one in (before, after)]
+    assert before == after, "\n".join(difflib.unified_diff(*lines, lineterm="", n=4))
+
+
+def refused(
+    container: NetworkNamespace, network: Network, kind: type[Exception], *words: str, **fields: Any
+) -> Any:
+    """The error of a create that must leave everything as it was."""
+    before = state(container)
+    with pytest.raises(kind) as caught:
+        strategy.create(network, netns=container)
+    same(before, container)
+    for word in words:
+        assert word in str(caught.value)
+    for field, value in fields.items():
+        assert getattr(caught.value, field) == value
+    return caught.value
