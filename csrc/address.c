@@ -119,6 +119,19 @@ static void put_label(struct netstrat_batch *batch, const char label[NETSTRAT_NA
         netstrat_batch_put_string(batch, IFA_LABEL, label);
 }
 
+/* The kernel refuses an address that is valid for 0 s, so 0 can stand for ever. */
+static void put_lifetimes(struct netstrat_batch *batch, const struct netstrat_address *address)
+{
+    struct ifa_cacheinfo lifetimes;
+
+    memset(&lifetimes, 0, sizeof lifetimes);
+    lifetimes.ifa_valid = address->valid == 0 ? UINT32_MAX : address->valid;
+    lifetimes.ifa_prefered = address->valid == 0 && address->preferred == 0 ? UINT32_MAX
+                                                                            : address->preferred;
+    if (lifetimes.ifa_valid != UINT32_MAX || lifetimes.ifa_prefered != UINT32_MAX)
+        netstrat_batch_put(batch, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
+}
+
 int netstrat_batch_add_address(struct netstrat_batch *batch, const struct netstrat_address *address,
                                int replace)
 {
@@ -133,14 +146,7 @@ int netstrat_batch_add_address(struct netstrat_batch *batch, const struct netstr
         netstrat_batch_put_u32(batch, NETSTRAT_IFA_RT_PRIORITY, address->metric);
     if (address->protocol != 0)
         netstrat_batch_put_u8(batch, NETSTRAT_IFA_PROTO, address->protocol);
-    if (address->valid != UINT32_MAX || address->preferred != UINT32_MAX) {
-        struct ifa_cacheinfo lifetimes;
-
-        memset(&lifetimes, 0, sizeof lifetimes);
-        lifetimes.ifa_prefered = address->preferred;
-        lifetimes.ifa_valid = address->valid;
-        netstrat_batch_put(batch, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
-    }
+    put_lifetimes(batch, address);
     return netstrat_batch_finish(batch);
 }
 
@@ -187,7 +193,8 @@ static int decode_lifetimes(const struct netstrat_rest *value, struct netstrat_a
     if (netstrat_rest_read(value, &lifetimes, sizeof lifetimes) < 0)
         return -EBADMSG;
     address->preferred = lifetimes.ifa_prefered;
-    address->valid = lifetimes.ifa_valid;
+    /* Less than a second is left. 0 would mean for ever where the struct is used to add it again. */
+    address->valid = lifetimes.ifa_valid == 0 ? 1 : lifetimes.ifa_valid;
     return 0;
 }
 

@@ -48,6 +48,13 @@ int netstrat_batch_get_link(struct netstrat_batch *batch, const char *name)
     return netstrat_batch_finish(batch);
 }
 
+int netstrat_batch_get_link_index(struct netstrat_batch *batch, int32_t index)
+{
+    /* Index 0 would be a request without a link. */
+    begin_request(batch, RTM_GETLINK, NLM_F_REQUEST, index > 0 ? index : -1, "", 0, 0);
+    return netstrat_batch_finish(batch);
+}
+
 int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters)
 {
     struct ifinfomsg info;

@@ -67,6 +67,49 @@ int netstrat_text_decode(const struct netstrat_rest *value, char *to, size_t siz
     return 0;
 }
 
+int netstrat_message_body(const struct netstrat_message *message, void *fixed, size_t size,
+                          struct netstrat_rest *attributes)
+{
+    struct netstrat_rest rest = message->payload;
+
+    if (size > rest.end || netstrat_rest_take(&rest, fixed, size) < 0)
+        return -EBADMSG;
+    *attributes = rest;
+    return 0;
+}
+
+int netstrat_attribute_u8(const struct netstrat_attribute *attribute, uint8_t *to)
+{
+    return netstrat_rest_read(&attribute->value, to, sizeof *to);
+}
+
+int netstrat_attribute_u16(const struct netstrat_attribute *attribute, uint16_t *to)
+{
+    return netstrat_rest_read(&attribute->value, to, sizeof *to);
+}
+
+int netstrat_attribute_u32(const struct netstrat_attribute *attribute, uint32_t *to)
+{
+    return netstrat_rest_read(&attribute->value, to, sizeof *to);
+}
+
+int netstrat_attribute_u64(const struct netstrat_attribute *attribute, uint64_t *to)
+{
+    return netstrat_rest_read(&attribute->value, to, sizeof *to);
+}
+
+int netstrat_attribute_string(const struct netstrat_attribute *attribute, char *to, size_t size)
+{
+    return netstrat_text_decode(&attribute->value, to, size);
+}
+
+int netstrat_attribute_bytes(const struct netstrat_attribute *attribute, void *to, size_t size)
+{
+    if (size > attribute->value.end)
+        return -EBADMSG;
+    return netstrat_rest_read(&attribute->value, to, size);
+}
+
 /* Takes the kernel's words from the attributes of an ack. They are a courtesy: where they are
  * malformed or cut off, the errno before them stands. */
 static void decode_words(struct netstrat_rest rest, struct netstrat_error *error)

@@ -265,6 +265,26 @@ int netstrat_message_next(struct netstrat_rest *rest, struct netstrat_message *m
 int netstrat_attribute_next(struct netstrat_rest *rest, struct netstrat_attribute *attribute);
 
 /*
+ * The fixed part of a message (struct ifinfomsg and its like), copied to `fixed`, and the
+ * attributes after it. Returns 0, or -EBADMSG if the payload is shorter.
+ */
+int netstrat_message_body(const struct netstrat_message *message, void *fixed, size_t size,
+                          struct netstrat_rest *attributes);
+
+/*
+ * The value of an attribute: a number in the byte order of the machine; a text, which is copied
+ * with its NUL to `to` of `size` bytes; any bytes. Each returns 0, or -EBADMSG if the value is
+ * shorter than that, or if the text is empty, has no NUL or does not fit. An attribute that holds
+ * others is read by netstrat_attribute_next on a copy of attribute->value.
+ */
+int netstrat_attribute_u8(const struct netstrat_attribute *attribute, uint8_t *to);
+int netstrat_attribute_u16(const struct netstrat_attribute *attribute, uint16_t *to);
+int netstrat_attribute_u32(const struct netstrat_attribute *attribute, uint32_t *to);
+int netstrat_attribute_u64(const struct netstrat_attribute *attribute, uint64_t *to);
+int netstrat_attribute_string(const struct netstrat_attribute *attribute, char *to, size_t size);
+int netstrat_attribute_bytes(const struct netstrat_attribute *attribute, void *to, size_t size);
+
+/*
  * Reads NLMSG_ERROR or NLMSG_DONE: *verdict is 0 or the kernel's -errno. `error` takes the kernel's
  * words, if there are any (text_length is 0 otherwise); its other fields stay as they are.
  * -EBADMSG: malformed. The verdict of an ack that was cut off is read as well.
@@ -280,10 +300,22 @@ struct netstrat_link_name {
     char name[NETSTRAT_NAME_SIZE]; /* "": it was deleted, or left the namespace */
 };
 
+/* Flags of a link: those of linux/if.h, which -std=c11 hides in glibc's net/if.h. */
+#define NETSTRAT_IFF_UP 0x1
+#define NETSTRAT_IFF_BROADCAST 0x2
+#define NETSTRAT_IFF_LOOPBACK 0x8
+#define NETSTRAT_IFF_POINTOPOINT 0x10
+#define NETSTRAT_IFF_RUNNING 0x40
+#define NETSTRAT_IFF_NOARP 0x80
+#define NETSTRAT_IFF_PROMISC 0x100
+#define NETSTRAT_IFF_ALLMULTI 0x200
+#define NETSTRAT_IFF_MULTICAST 0x1000
+#define NETSTRAT_IFF_LOWER_UP 0x10000
+
 /* A link as RTM_NEWLINK describes it. */
 struct netstrat_link {
     int32_t index;
-    uint32_t flags;      /* IFF_UP, IFF_RUNNING and their like, linux/if.h */
+    uint32_t flags;      /* NETSTRAT_IFF_UP and its like */
     uint32_t mtu;        /* bytes */
     uint32_t txqueuelen; /* packets */
     uint32_t group;
@@ -316,9 +348,10 @@ struct netstrat_link {
 int netstrat_batch_set_link_flags(struct netstrat_batch *batch, const char *name, uint32_t flags,
                                   uint32_t change);
 
-/* Asks for one link by its name or alternative name (RTM_GETLINK); the answer has its counters
- * too. */
+/* Asks for one link by its name or alternative name, or by its index (RTM_GETLINK); the answer has
+ * its counters too. */
 int netstrat_batch_get_link(struct netstrat_batch *batch, const char *name);
+int netstrat_batch_get_link_index(struct netstrat_batch *batch, int32_t index);
 
 /* Asks for every link; with their counters, if `counters` is not 0. */
 int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters);
@@ -455,7 +488,7 @@ int netstrat_prefix_parse(const char *text, struct netstrat_prefix *prefix);
 void netstrat_prefix_format(const struct netstrat_prefix *prefix, int length,
                             char text[NETSTRAT_PREFIX_SIZE]);
 
-/* An address of a link. */
+/* An address of a link. Zeros are valid for everything but `index` and `local`. */
 struct netstrat_address {
     int32_t index;                    /* of the link */
     struct netstrat_prefix local;     /* the address itself */
@@ -463,10 +496,12 @@ struct netstrat_address {
     struct netstrat_prefix broadcast; /* family 0: none */
     uint32_t flags;                   /* IFA_F_PERMANENT and its like, linux/if_addr.h */
     uint32_t metric;                  /* of the route to its subnet; 0: the default */
-    uint32_t valid, preferred;        /* lifetimes, seconds; UINT32_MAX: for ever */
-    uint8_t scope;                    /* RT_SCOPE_ of linux/rtnetlink.h */
-    uint8_t protocol;                 /* IFAPROT_ of linux/if_addr.h, Linux 5.18; 0: none */
-    char label[NETSTRAT_NAME_SIZE];   /* IPv4; "": none */
+    /* Lifetimes in seconds; UINT32_MAX means for ever. `valid` 0 means for ever as well, and so does
+     * `preferred` 0 if both are 0. */
+    uint32_t valid, preferred;
+    uint8_t scope;                  /* RT_SCOPE_ of linux/rtnetlink.h */
+    uint8_t protocol;               /* IFAPROT_ of linux/if_addr.h, Linux 5.18; 0: none */
+    char label[NETSTRAT_NAME_SIZE]; /* IPv4; "": none */
 };
 
 /* Add an address (with `replace`: also where it is there already, whose settings change then)
@@ -486,15 +521,18 @@ int netstrat_address_decode(const struct netstrat_message *message,
 
 /* ---- routes: route.c ---- */
 
+/* A route. Zeros are valid for everything, if there is a gateway. */
 struct netstrat_route {
-    struct netstrat_prefix destination; /* length 0: the default route of its family */
-    struct netstrat_prefix gateway;     /* family 0: none; or the other one (Linux 5.2) */
-    struct netstrat_prefix source;      /* the preferred source address; family 0: none */
-    uint32_t metric;                    /* 0: the default (IPv4 0, IPv6 1024) */
-    uint32_t table;
-    int32_t index;    /* of the link; 0: none (several next hops, say) */
-    uint8_t scope;    /* RT_SCOPE_ */
-    uint8_t type;     /* RTN_UNICAST and its like */
+    /* Length 0 is the default route of its family; family 0 as well, of that of the gateway. */
+    struct netstrat_prefix destination;
+    struct netstrat_prefix gateway; /* family 0: none; or the other one (Linux 5.2) */
+    struct netstrat_prefix source;  /* the preferred source address; family 0: none */
+    uint32_t metric;                /* 0: the default (IPv4 0, IPv6 1024) */
+    uint32_t table;                 /* 0: RT_TABLE_MAIN */
+    int32_t index;                  /* of the link; 0: none (several next hops, or the gateway's) */
+    uint8_t scope;                  /* RT_SCOPE_; 0 is RT_SCOPE_UNIVERSE */
+    /* 0: RTN_UNICAST and RTPROT_BOOT; of a route to be deleted, any. */
+    uint8_t type;     /* RTN_ */
     uint8_t protocol; /* RTPROT_ */
     uint32_t flags;   /* RTNH_F_ONLINK */
 };
@@ -682,10 +720,12 @@ int netstrat_link_set_down_once(const char *name, struct netstrat_error *error);
 int netstrat_link_is_up(struct netstrat_socket *sock, const char *name,
                         struct netstrat_error *error);
 
-/* One link by its name or alternative name; `counters` may be NULL. link->altnames points into
- * sock->buffer, which the next call overwrites. Linux 3.0. */
+/* One link by its name or alternative name, or by its index; `counters` may be NULL. link->altnames
+ * points into sock->buffer, which the next call overwrites. -ENODEV: no such link. */
 int netstrat_link_get(struct netstrat_socket *sock, const char *name, struct netstrat_link *link,
                       struct netstrat_counters *counters, struct netstrat_error *error);
+int netstrat_link_get_index(struct netstrat_socket *sock, int32_t index, struct netstrat_link *link,
+                            struct netstrat_counters *counters, struct netstrat_error *error);
 
 /*
  * Links that appear, change or go, as they are noted on the way by the calls on a socket. The
@@ -706,6 +746,23 @@ struct netstrat_watch {
  * caller's, and may be replaced between calls if `known` is zeroed. */
 int netstrat_watch_start(struct netstrat_watch *watch, struct netstrat_socket *sock,
                          struct netstrat_error *error);
+
+/*
+ * The counters of a link by its name or alternative name, by rtnetlink, on every kernel and with
+ * every size of buffer that a socket can have.
+ *
+ * `watch` and `found` are NULL, or make repeated calls for one link cheaper: `watch` was started on
+ * this socket and serves no other link; `found` is zeroed before the first call and holds the link's
+ * index and name after it. As long as no link changes, each call is then one RTM_GETSTATS by index,
+ * several times as fast as a request by name. The function reads and clears watch->count.
+ *
+ * netstrat_counters_read_once opens a socket for one call, in the calling thread's namespace.
+ */
+int netstrat_counters_read(struct netstrat_socket *sock, struct netstrat_watch *watch,
+                           const char *name, struct netstrat_link_name *found,
+                           struct netstrat_counters *counters, struct netstrat_error *error);
+int netstrat_counters_read_once(const char *name, struct netstrat_counters *counters,
+                                struct netstrat_error *error);
 
 /* The index and name of a link, by its name or alternative name, and its counters. `watch` may
  * be NULL; otherwise it learns the name. */

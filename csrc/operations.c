@@ -17,15 +17,14 @@ static int refuse_name(struct netstrat_error *error, int code)
     return netstrat_fail(error, code, NETSTRAT_STEP_NAME);
 }
 
-/* The flags of a link, for which the beginning of the answer is enough: a link with many
- * alternative names does not fit every buffer. */
-static int get_flags(struct netstrat_socket *sock, const char *name, uint32_t *flags,
-                     struct netstrat_error *error)
+/* The index and the flags of a link, for which the beginning of the answer is enough: a link with
+ * many alternative names does not fit every buffer. */
+static int get_flags(struct netstrat_socket *sock, const char *name, int32_t *index,
+                     uint32_t *flags, struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
     struct netstrat_message answer;
     struct netstrat_batch batch;
-    int32_t index;
     int code;
 
     netstrat_batch_init(&batch, request, sizeof request);
@@ -35,7 +34,7 @@ static int get_flags(struct netstrat_socket *sock, const char *name, uint32_t *f
     code = netstrat_query(sock, &batch, 0, &answer, error);
     if (code < 0)
         return code;
-    code = netstrat_link_flags_decode(&answer, &index, flags);
+    code = netstrat_link_flags_decode(&answer, index, flags);
     return code < 0 ? netstrat_fail_request(error, code, RTM_GETLINK) : 0;
 }
 
@@ -45,6 +44,7 @@ static int try_set_flags(struct netstrat_socket *sock, const char *name, uint32_
     unsigned char request[NETSTRAT_REQUEST_SIZE];
     struct netstrat_batch batch;
     uint32_t found;
+    int32_t index;
     int result;
     int tries = 0;
     int code;
@@ -61,7 +61,7 @@ static int try_set_flags(struct netstrat_socket *sock, const char *name, uint32_
      * brought up by somebody else needs no right to find it so, nor to learn that a link does not
      * exist. */
     if (code == -EPERM && result == -EPERM) {
-        int looked = get_flags(sock, name, &found, NULL);
+        int looked = get_flags(sock, name, &index, &found, NULL);
 
         if (looked == 0 && (found & change) == flags)
             return 0;
@@ -71,18 +71,27 @@ static int try_set_flags(struct netstrat_socket *sock, const char *name, uint32_
     return code;
 }
 
-/* Within one deadline, however many exchanges it takes. */
-static int set_flags(struct netstrat_socket *sock, const char *name, uint32_t flags,
-                     uint32_t change, struct netstrat_error *error)
+/* Begins several exchanges with one deadline. Returns what shared_deadline has to be after them. */
+static int begin_together(struct netstrat_socket *sock, struct netstrat_error *error)
 {
     const int shared = sock->shared_deadline;
-    int code;
 
     if (sock->in_call) /* the deadline is that of the call under way */
         return netstrat_fail(error, -EBUSY, NETSTRAT_STEP_BATCH);
     if (!shared)
         sock->deadline_ms = 0;
     sock->shared_deadline = 1;
+    return shared != 0;
+}
+
+static int set_flags(struct netstrat_socket *sock, const char *name, uint32_t flags,
+                     uint32_t change, struct netstrat_error *error)
+{
+    const int shared = begin_together(sock, error);
+    int code;
+
+    if (shared < 0)
+        return shared;
     code = try_set_flags(sock, name, flags, change, error);
     sock->shared_deadline = shared;
     return code;
@@ -104,7 +113,8 @@ int netstrat_link_is_up(struct netstrat_socket *sock, const char *name,
                         struct netstrat_error *error)
 {
     uint32_t flags;
-    int code = get_flags(sock, name, &flags, error);
+    int32_t index;
+    int code = get_flags(sock, name, &index, &flags, error);
 
     return code < 0 ? code : (flags & IFF_UP) != 0;
 }
@@ -216,26 +226,47 @@ static int query_link(struct netstrat_socket *sock, const char *name,
     return netstrat_query(sock, &batch, 1, answer, error);
 }
 
-int netstrat_link_get(struct netstrat_socket *sock, const char *name, struct netstrat_link *link,
-                      struct netstrat_counters *counters, struct netstrat_error *error)
+static int decode_link(const struct netstrat_message *answer, struct netstrat_link *link,
+                       struct netstrat_counters *counters, struct netstrat_error *error)
 {
     struct netstrat_counters values;
-    struct netstrat_message answer;
     struct netstrat_link read;
     int32_t index;
-    int code = query_link(sock, name, &answer, error);
+    int code = netstrat_link_decode(answer, &read);
 
-    if (code < 0)
-        return code;
-    code = netstrat_link_decode(&answer, &read);
     if (code == 0 && counters)
-        code = netstrat_counters_decode(&answer, &index, &values);
+        code = netstrat_counters_decode(answer, &index, &values);
     if (code < 0)
         return netstrat_fail_request(error, code, RTM_GETLINK);
     *link = read;
     if (counters)
         *counters = values;
     return 0;
+}
+
+int netstrat_link_get(struct netstrat_socket *sock, const char *name, struct netstrat_link *link,
+                      struct netstrat_counters *counters, struct netstrat_error *error)
+{
+    struct netstrat_message answer;
+    int code = query_link(sock, name, &answer, error);
+
+    return code < 0 ? code : decode_link(&answer, link, counters, error);
+}
+
+int netstrat_link_get_index(struct netstrat_socket *sock, int32_t index, struct netstrat_link *link,
+                            struct netstrat_counters *counters, struct netstrat_error *error)
+{
+    unsigned char request[NETSTRAT_REQUEST_SIZE];
+    struct netstrat_message answer;
+    struct netstrat_batch batch;
+    int code;
+
+    netstrat_batch_init(&batch, request, sizeof request);
+    code = netstrat_batch_get_link_index(&batch, index);
+    if (code < 0) /* no link has an index of 0 or less */
+        return netstrat_fail_request(error, -ENODEV, RTM_GETLINK);
+    code = netstrat_query(sock, &batch, 1, &answer, error);
+    return code < 0 ? code : decode_link(&answer, link, counters, error);
 }
 
 int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_watch *watch,
@@ -286,6 +317,97 @@ int netstrat_counters_get(struct netstrat_socket *sock, const struct netstrat_wa
     if (!watch)
         return 0;
     return watch->count < INT32_MAX ? (int)watch->count : INT32_MAX;
+}
+
+/* The counters of a link whose answer does not fit the buffer, by its index. They count if the name
+ * is that of this index before and after. */
+static int read_large(struct netstrat_socket *sock, const char *name,
+                      struct netstrat_counters *counters, struct netstrat_error *error)
+{
+    int tries;
+
+    for (tries = 0; tries < NETSTRAT_MAX_TRIES; tries++) {
+        struct netstrat_counters read;
+        int32_t index, again;
+        uint32_t flags;
+        int code = get_flags(sock, name, &index, &flags, error);
+        int result;
+
+        if (code < 0)
+            return code;
+        result = netstrat_counters_get(sock, NULL, index, &read, error);
+        if (result < 0 && result != -ENODEV)
+            return result;
+        code = get_flags(sock, name, &again, &flags, error);
+        if (code < 0)
+            return code;
+        if (result == 0 && again == index) {
+            *counters = read;
+            return 0;
+        }
+    }
+    return netstrat_fail_request(error, -EAGAIN, NETSTRAT_RTM_GETSTATS);
+}
+
+static int try_read(struct netstrat_socket *sock, struct netstrat_watch *watch, const char *name,
+                    struct netstrat_link_name *found, struct netstrat_counters *counters,
+                    struct netstrat_error *error)
+{
+    struct netstrat_link_name link;
+    struct netstrat_counters read;
+    int code;
+
+    if (watch && found && watch->count == 0 && found->index > 0 && strcmp(found->name, name) == 0) {
+        code = netstrat_counters_get(sock, watch, found->index, &read, error);
+        if (code == 0) {
+            *counters = read;
+            return 0;
+        }
+        if (code < 0 && code != -ENODEV && code != -EOPNOTSUPP)
+            return code;
+    }
+    if (watch)
+        watch->count = 0; /* what was noted up to now is older than the answer */
+    code = netstrat_counters_get_by_name(sock, watch, name, &link, &read, error);
+    if (code == -EMSGSIZE)
+        return read_large(sock, name, counters, error);
+    if (code < 0)
+        return code;
+    if (found)
+        *found = link;
+    *counters = read;
+    return 0;
+}
+
+int netstrat_counters_read(struct netstrat_socket *sock, struct netstrat_watch *watch,
+                           const char *name, struct netstrat_link_name *found,
+                           struct netstrat_counters *counters, struct netstrat_error *error)
+{
+    const int shared = begin_together(sock, error);
+    int code;
+
+    if (shared < 0)
+        return shared;
+    code = try_read(sock, watch, name, found, counters, error);
+    sock->shared_deadline = shared;
+    return code;
+}
+
+int netstrat_counters_read_once(const char *name, struct netstrat_counters *counters,
+                                struct netstrat_error *error)
+{
+    unsigned char buffer[ONCE_BUFFER];
+    struct netstrat_socket sock;
+    int code = netstrat_name_check(name); /* before the first system call */
+
+    if (code < 0)
+        return refuse_name(error, code);
+    code = netstrat_socket_open(&sock, buffer, sizeof buffer, error);
+    if (code < 0)
+        return code;
+    code = netstrat_counters_read(&sock, NULL, name, NULL, counters, error);
+    netstrat_socket_close(&sock);
+    return code;
 }
 
 /* ---- every link ---- */

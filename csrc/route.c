@@ -41,6 +41,18 @@ static void put_gateway(struct netstrat_batch *batch, const struct netstrat_rout
     }
 }
 
+/* The route with what zeros stand for where a route is added and where one is deleted. */
+static struct netstrat_route complete(const struct netstrat_route *route)
+{
+    struct netstrat_route whole = *route;
+
+    if (whole.destination.family == 0 && whole.destination.length == 0)
+        whole.destination.family = whole.gateway.family;
+    if (whole.table == 0)
+        whole.table = RT_TABLE_MAIN;
+    return whole;
+}
+
 static int put_route(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
                      const struct netstrat_route *route)
 {
@@ -75,13 +87,20 @@ static int put_route(struct netstrat_batch *batch, uint16_t type, uint16_t flags
 int netstrat_batch_add_route(struct netstrat_batch *batch, const struct netstrat_route *route)
 {
     const uint16_t create = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+    struct netstrat_route whole = complete(route);
 
-    return put_route(batch, RTM_NEWROUTE, create, route);
+    if (whole.type == RTN_UNSPEC)
+        whole.type = RTN_UNICAST;
+    if (whole.protocol == RTPROT_UNSPEC)
+        whole.protocol = RTPROT_BOOT; /* as `ip route add` has it */
+    return put_route(batch, RTM_NEWROUTE, create, &whole);
 }
 
 int netstrat_batch_delete_route(struct netstrat_batch *batch, const struct netstrat_route *route)
 {
-    return put_route(batch, RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, route);
+    const struct netstrat_route whole = complete(route);
+
+    return put_route(batch, RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, &whole);
 }
 
 int netstrat_batch_dump_routes(struct netstrat_batch *batch, int32_t index)

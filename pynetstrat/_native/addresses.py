@@ -112,9 +112,9 @@ def new_address(index: int, address: Address) -> Any:
     """
     for field, most in _ADDRESS_RANGES:
         check_integer(field, getattr(address, field), 0, most)
-    for field in ("valid", "preferred"):
+    for field, least in (("valid", 1), ("preferred", 0)):  # to the core valid 0 is for ever
         if getattr(address, field) is not None:
-            check_integer(field, getattr(address, field))
+            check_integer(field, getattr(address, field), least)
     local = parse_prefix(address.address, "address", length=True)[0]
     if not _number(local):
         raise InvalidNetworkError("address", address.address, "must not be the unspecified address")

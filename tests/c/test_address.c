@@ -340,6 +340,28 @@ static void put_ending(struct bytes *to)
     finish(to, at);
 }
 
+/* Only what has no useful zero: for ever is what remains. */
+static int encode_zeroed(struct netstrat_batch *batch)
+{
+    struct netstrat_address address;
+
+    memset(&address, 0, sizeof address);
+    address.index = 7;
+    address.local = prefix_of("192.0.2.1/24");
+    return netstrat_batch_add_address(batch, &address, 0);
+}
+
+static void put_zeroed(struct bytes *to)
+{
+    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_EXCL, 0, 0);
+
+    put_fixed(to, AF_INET, 24, 0, 0, 7);
+    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
+    attribute(to, IFA_ADDRESS, "\xc0\0\2\1", 4);
+    put_u32(to, FLAGS, 0);
+    finish(to, at);
+}
+
 static int encode_delete(struct netstrat_batch *batch)
 {
     struct netstrat_address address = whole();
@@ -374,7 +396,8 @@ static void test_each_request_is_these_bytes(void)
 {
     static const struct encoder encoders[] = {
         {encode_plain, put_plain},   {encode_whole, put_whole},   {encode_six, put_six},
-        {encode_ending, put_ending}, {encode_delete, put_delete}, {encode_dump, put_dump},
+        {encode_ending, put_ending}, {encode_zeroed, put_zeroed}, {encode_delete, put_delete},
+        {encode_dump, put_dump},
     };
 
     for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++)
@@ -590,6 +613,22 @@ static void test_a_peer_of_ipv6_is_told_from_the_address(void)
     torment(decode, &bytes);
 }
 
+/* 0 stands for ever where the address is added again. */
+static void test_an_address_in_its_last_second_is_not_valid_for_ever(void)
+{
+    const struct ifa_cacheinfo lifetimes = {0, 0, 0, 0};
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_address address;
+    size_t at = begin(&bytes, RTM_NEWADDR, 0, 1, 2);
+
+    put_fixed(&bytes, AF_INET, 24, 0, 0, 3);
+    attribute(&bytes, IFA_LOCAL, "\xc0\0\2\1", 4);
+    attribute(&bytes, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
+    finish(&bytes, at);
+    address = decoded(&bytes);
+    CHECK(address.valid == 1 && address.preferred == 0);
+}
+
 /* An address with one attribute more, or with nothing but that. */
 static int decode_with(unsigned family, unsigned length, uint32_t index, int alone, uint16_t type,
                        const void *value, size_t size)
@@ -712,6 +751,7 @@ int main(void)
     test_an_address_is_read_whole();
     test_an_address_alone_has_no_peer();
     test_a_peer_of_ipv6_is_told_from_the_address();
+    test_an_address_in_its_last_second_is_not_valid_for_ever();
     test_an_attribute_of_the_wrong_size_is_malformed();
     test_an_address_of_another_family_is_said_to_be();
     test_an_address_out_of_range_is_malformed();

@@ -130,17 +130,29 @@ static void test_an_id_or_an_index_below_zero_is_not_sent(void)
     CHECK(netstrat_batch_dump_links_at(&batch, -1) == -EINVAL);
     CHECK(netstrat_batch_get_link_at(&batch, -1, 5) == -EINVAL);
     CHECK(netstrat_batch_get_link_at(&batch, 7, -1) == -EINVAL);
+    CHECK(netstrat_batch_get_link_index(&batch, -1) == -EINVAL);
+    CHECK(netstrat_batch_get_link_index(&batch, 0) == -EINVAL); /* that is no link's */
     CHECK(batch.used == 0 && batch.count == 0);
 }
 
+static int encode_get_index(struct netstrat_batch *batch)
+{
+    return netstrat_batch_get_link_index(batch, 7);
+}
+
+static void put_get_index(struct bytes *to)
+{
+    size_t at = begin(to, RTM_GETLINK, NLM_F_REQUEST, 0, 0);
+
+    put_info(to, 7, 0);
+    finish(to, at);
+}
+
 static const struct encoder encoders[] = {
-    {encode_get_at, put_get_at},
-    {encode_dump_at, put_dump_at},
-    {encode_up, put_up},
-    {encode_down, put_down},
-    {encode_get, put_get},
-    {encode_dump, put_dump},
-    {encode_dump_with_counters, put_dump_with_counters},
+    {encode_get_index, put_get_index}, {encode_get_at, put_get_at},
+    {encode_dump_at, put_dump_at},     {encode_up, put_up},
+    {encode_down, put_down},           {encode_get, put_get},
+    {encode_dump, put_dump},           {encode_dump_with_counters, put_dump_with_counters},
 };
 
 enum { ENCODERS = sizeof encoders / sizeof *encoders };

@@ -167,6 +167,87 @@ static void test_attributes_come_one_by_one(void)
     }
 }
 
+/* ---- what callers read of messages of their own ---- */
+
+static void test_the_fixed_part_and_the_attributes_of_a_message_are_read(void)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+    struct netstrat_attribute found;
+    struct netstrat_rest attributes, before;
+    unsigned char fixed[6] = {9, 9, 9, 9, 9, 9}, larger[100];
+    size_t at = begin(&bytes, 7, 0, 0, 0);
+
+    put(&bytes, "abcde\0\0", 8); /* with its padding */
+    attribute(&bytes, 3, "x", 1);
+    finish(&bytes, at);
+    message = only_message(&bytes);
+    CHECK(netstrat_message_body(&message, fixed, 5, &attributes) == 0);
+    CHECK(memcmp(fixed, "abcde\x09", 6) == 0);
+    CHECK(netstrat_attribute_next(&attributes, &found) == 1 && found.type == 3);
+    CHECK(netstrat_attribute_next(&attributes, &found) == 0);
+    memset(&attributes, 0x5a, sizeof attributes);
+    before = attributes;
+    CHECK(netstrat_message_body(&message, larger, sizeof larger, &attributes) == -EBADMSG);
+    CHECK(netstrat_message_body(&message, fixed, SIZE_MAX, &attributes) == -EBADMSG);
+    CHECK(memcmp(&attributes, &before, sizeof before) == 0);
+}
+
+static void test_the_value_of_an_attribute_is_read_by_its_size(void)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_rest rest = {bytes.data, 0, 0, 0};
+    struct netstrat_attribute found;
+    const uint64_t number = 0x0102030405060708U;
+    uint64_t u64 = 9;
+    uint32_t u32 = 9, wanted32;
+    uint16_t u16 = 9, wanted16;
+    uint8_t u8 = 9;
+    unsigned char any[9] = {9, 9, 9, 9, 9, 9, 9, 9, 9};
+
+    for (size_t size = 0; size <= sizeof number; size++) {
+        bytes.length = 0;
+        attribute(&bytes, 3, &number, size);
+        rest.at = 0;
+        rest.end = bytes.length;
+        CHECK(netstrat_attribute_next(&rest, &found) == 1);
+        u64 = 9, u32 = 9, u16 = 9, u8 = 9;
+        CHECK(netstrat_attribute_u8(&found, &u8) == (size < 1 ? -EBADMSG : 0));
+        CHECK(netstrat_attribute_u16(&found, &u16) == (size < 2 ? -EBADMSG : 0));
+        CHECK(netstrat_attribute_u32(&found, &u32) == (size < 4 ? -EBADMSG : 0));
+        CHECK(netstrat_attribute_u64(&found, &u64) == (size < 8 ? -EBADMSG : 0));
+        memcpy(&wanted16, &number, sizeof wanted16);
+        memcpy(&wanted32, &number, sizeof wanted32);
+        CHECK(u8 == (size < 1 ? 9 : *(const unsigned char *)&number));
+        CHECK(u16 == (size < 2 ? 9 : wanted16) && u32 == (size < 4 ? 9 : wanted32));
+        CHECK(u64 == (size < 8 ? 9 : number));
+        memset(any, 9, sizeof any);
+        CHECK(netstrat_attribute_bytes(&found, any, size) == 0);
+        CHECK(memcmp(any, &number, size) == 0 && any[size] == 9);
+        CHECK(netstrat_attribute_bytes(&found, any, size + 1) == -EBADMSG);
+        CHECK(netstrat_attribute_bytes(&found, any, SIZE_MAX) == -EBADMSG);
+    }
+}
+
+static void test_the_text_of_an_attribute_is_read_whole_or_not_at_all(void)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_rest rest = {bytes.data, 0, 0, 0};
+    struct netstrat_attribute found;
+    char text[8] = "before";
+
+    attribute(&bytes, 3, "veth0", 6);
+    attribute(&bytes, 3, "veth0", 5); /* without its NUL */
+    attribute(&bytes, 3, "", 1);
+    rest.end = bytes.length;
+    CHECK(netstrat_attribute_next(&rest, &found) == 1);
+    CHECK(netstrat_attribute_string(&found, text, 5) == -EBADMSG && !strcmp(text, "before"));
+    CHECK(netstrat_attribute_string(&found, text, 6) == 0 && !strcmp(text, "veth0"));
+    while (netstrat_attribute_next(&rest, &found) == 1)
+        CHECK(netstrat_attribute_string(&found, text, sizeof text) == -EBADMSG);
+    CHECK(!strcmp(text, "veth0"));
+}
+
 /* ---- acks ---- */
 
 static const char words[] = "the kernel's own words";
@@ -376,5 +457,8 @@ int main(void)
     test_an_ack_that_was_cut_off_still_has_its_verdict();
     test_a_number_that_is_not_an_errno_is_malformed();
     test_failures_are_noted_where_they_are_wanted();
+    test_the_fixed_part_and_the_attributes_of_a_message_are_read();
+    test_the_value_of_an_attribute_is_read_by_its_size();
+    test_the_text_of_an_attribute_is_read_whole_or_not_at_all();
     return report();
 }

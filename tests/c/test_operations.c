@@ -726,6 +726,119 @@ static void test_a_link_with_the_most_alternative_names_is_read(void)
     netstrat_socket_close(&sock);
 }
 
+/* ---- counters by name, with what is known of the link ---- */
+
+/* The type of the newest answer: RTM_NEWLINK by name, RTM_NEWSTATS by index. */
+static int answer_type(void)
+{
+    uint16_t type;
+
+    memcpy(&type, sock.buffer + 4, sizeof type);
+    return type;
+}
+
+static void test_counters_are_read_by_index_as_long_as_no_link_changes(void)
+{
+    struct netstrat_link_name found;
+    struct netstrat_counters counters, untouched;
+
+    open_socket();
+    open_other();
+    watch_links();
+    memset(&found, 0, sizeof found);
+    memset(&counters, 0xa5, sizeof counters);
+    untouched = counters;
+    CHECK(netstrat_counters_read(&sock, &watch, "many2", &found, &counters, &error) == 0);
+    CHECK(answer_type() == RTM_NEWLINK && found.index == index_of("many2"));
+    CHECK(!strcmp(found.name, "many2") && memcmp(&counters, &untouched, sizeof counters) != 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK(netstrat_counters_read(&sock, &watch, "many2", &found, &counters, &error) == 0);
+        CHECK(answer_type() == 92 /* RTM_NEWSTATS */ && watch.count == 0);
+    }
+
+    /* Another link takes the name. */
+    CHECK(rename_link(&other, "many2", "moved") == 0);
+    CHECK(rename_link(&other, "many3", "many2") == 0);
+    CHECK(netstrat_counters_read(&sock, &watch, "many2", &found, &counters, &error) == 0);
+    CHECK(answer_type() == RTM_NEWLINK && found.index == index_of("many2"));
+    CHECK(netstrat_counters_read(&sock, &watch, "many2", &found, &counters, &error) == 0);
+    CHECK(answer_type() == 92);
+
+    /* The link loses the name, and no other has it. */
+    CHECK(rename_link(&other, "many2", "many3") == 0);
+    untouched = counters;
+    CHECK(refused_with(&error,
+                       netstrat_counters_read(&sock, &watch, "many2", &found, &counters, &error),
+                       -ENODEV, RTM_GETLINK));
+    CHECK(memcmp(&counters, &untouched, sizeof counters) == 0);
+    CHECK(rename_link(&other, "moved", "many2") == 0);
+    CHECK(netstrat_counters_read(&sock, &watch, "many2", &found, &counters, &error) == 0);
+    CHECK(found.index == index_of("many2"));
+    netstrat_socket_close(&other);
+    netstrat_socket_close(&sock);
+}
+
+static void test_counters_are_read_by_name_where_nothing_is_remembered(void)
+{
+    struct netstrat_counters counters, once;
+
+    open_socket();
+    for (int i = 0; i < 2; i++) {
+        CHECK(netstrat_counters_read(&sock, NULL, "lo", NULL, &counters, &error) == 0);
+        CHECK(answer_type() == RTM_NEWLINK);
+    }
+    CHECK(netstrat_counters_read_once("lo", &once, &error) == 0);
+    CHECK(memcmp(&once, &counters, sizeof once) == 0);
+    CHECK(refused_with(&error, netstrat_counters_read_once("nonesuch", &once, &error), -ENODEV,
+                       RTM_GETLINK));
+    CHECK(failed_with(&error, netstrat_counters_read_once("", &once, &error), -EINVAL,
+                      NETSTRAT_STEP_NAME));
+    CHECK(memcmp(&once, &counters, sizeof once) == 0);
+    netstrat_socket_close(&sock);
+}
+
+/* Of a link with so many alternative names that its answer does not fit the buffer. */
+static void test_counters_are_read_whatever_the_number_of_alternative_names(void)
+{
+    char wanted[NETSTRAT_ALT_NAME_SIZE];
+    struct netstrat_counters counters, once;
+    int32_t index;
+
+    open_socket();
+    index = (int32_t)if_nametoindex("many1");
+    alt_name(index, 7, wanted);
+    CHECK(netstrat_counters_get(&sock, NULL, index, &counters, &error) == 0);
+    memset(&once, 0xa5, sizeof once);
+    CHECK(netstrat_counters_read(&sock, NULL, wanted, NULL, &once, &error) == 0);
+    CHECK(memcmp(&once, &counters, sizeof once) == 0);
+    memset(&once, 0xa5, sizeof once);
+    CHECK(netstrat_counters_read_once("many1", &once, &error) == 0);
+    CHECK(memcmp(&once, &counters, sizeof once) == 0);
+    netstrat_socket_close(&sock);
+}
+
+static void test_a_link_is_looked_up_by_its_index(void)
+{
+    struct netstrat_link link, before;
+    struct netstrat_counters counters, same;
+
+    open_socket();
+    CHECK(netstrat_link_get_index(&sock, 1, &link, &counters, &error) == 0);
+    CHECK(link.index == 1 && !strcmp(link.name, "lo") && link.flags & NETSTRAT_IFF_LOOPBACK);
+    CHECK(netstrat_link_get(&sock, "lo", &link, &same, &error) == 0);
+    CHECK(memcmp(&counters, &same, sizeof same) == 0);
+    CHECK(netstrat_link_get_index(&sock, 1, &link, NULL, &error) == 0);
+    before = link;
+    CHECK(refused_with(&error, netstrat_link_get_index(&sock, 12345, &link, NULL, &error), -ENODEV,
+                       RTM_GETLINK));
+    CHECK(refused_with(&error, netstrat_link_get_index(&sock, 0, &link, NULL, &error), -ENODEV,
+                       RTM_GETLINK));
+    CHECK(refused_with(&error, netstrat_link_get_index(&sock, -1, &link, NULL, &error), -ENODEV,
+                       RTM_GETLINK));
+    CHECK(memcmp(&link, &before, sizeof link) == 0);
+    netstrat_socket_close(&sock);
+}
+
 static void test_a_dump_with_such_a_link_says_what_room_it_needs(void)
 {
     static struct netstrat_counters rows[LINKS];
@@ -798,6 +911,8 @@ int main(void)
     test_a_batch_goes_on_after_a_failure();
     test_a_malformed_batch_changes_nothing();
     test_the_same_counters_come_in_every_way();
+    test_counters_are_read_by_name_where_nothing_is_remembered();
+    test_a_link_is_looked_up_by_its_index();
     test_without_rights_a_link_that_is_so_already_is_a_success();
     test_changes_of_flags_take_no_room();
     test_a_socket_that_has_talked_already_has_its_port();
@@ -820,6 +935,8 @@ int main(void)
         test_a_dump_that_was_given_up_does_not_stand_in_the_next_ones_way();
         test_a_timeout_of_0_is_enough_for_a_dump_and_behind_changes();
         test_a_link_with_the_most_alternative_names_is_read();
+        test_counters_are_read_by_index_as_long_as_no_link_changes();
+        test_counters_are_read_whatever_the_number_of_alternative_names();
         test_a_dump_with_such_a_link_says_what_room_it_needs();
         test_a_notification_that_does_not_fit_is_a_lost_change();
         test_lo_with_20_alternative_names_is_up_without_rights();

@@ -64,6 +64,57 @@ static void put_u32(struct bytes *to, uint16_t type, uint32_t value)
 
 enum { ADD = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL };
 
+/* A gateway and nothing else: the default route through it, in the main table, as `ip` adds it. */
+static struct netstrat_route through_gateway(void)
+{
+    struct netstrat_route route;
+
+    memset(&route, 0, sizeof route);
+    route.gateway = prefix_of("2001:db8::1");
+    return route;
+}
+
+static void put_zeroed(struct bytes *to, uint16_t type, uint16_t flags, unsigned char protocol,
+                       unsigned char kind)
+{
+    size_t at = begin(to, type, flags, 0, 0);
+    struct rtmsg fixed;
+
+    memset(&fixed, 0, sizeof fixed);
+    fixed.rtm_family = AF_INET6;
+    fixed.rtm_table = RT_TABLE_MAIN;
+    fixed.rtm_protocol = protocol;
+    fixed.rtm_type = kind;
+    put(to, &fixed, sizeof fixed);
+    attribute(to, RTA_GATEWAY, "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16);
+    put_u32(to, RTA_TABLE, RT_TABLE_MAIN);
+    finish(to, at);
+}
+
+static int encode_zeroed(struct netstrat_batch *batch)
+{
+    struct netstrat_route route = through_gateway();
+
+    return netstrat_batch_add_route(batch, &route);
+}
+
+static void put_zeroed_add(struct bytes *to)
+{
+    put_zeroed(to, RTM_NEWROUTE, ADD, RTPROT_BOOT, RTN_UNICAST);
+}
+
+static int encode_zeroed_delete(struct netstrat_batch *batch)
+{
+    struct netstrat_route route = through_gateway();
+
+    return netstrat_batch_delete_route(batch, &route);
+}
+
+static void put_zeroed_delete(struct bytes *to) /* of any kind and any protocol */
+{
+    put_zeroed(to, RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, 0, 0);
+}
+
 static int encode_link(struct netstrat_batch *batch)
 {
     struct netstrat_route route = to_link("192.0.2.0/24");
@@ -239,6 +290,8 @@ static void put_dump_of_link(struct bytes *to)
 static void test_each_request_is_these_bytes(void)
 {
     static const struct encoder encoders[] = {
+        {encode_zeroed, put_zeroed_add},
+        {encode_zeroed_delete, put_zeroed_delete},
         {encode_link, put_link},
         {encode_whole, put_whole},
         {encode_default, put_default},

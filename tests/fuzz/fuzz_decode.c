@@ -28,6 +28,52 @@ static int is_text(const char *text, size_t size)
     return memchr(text, '\0', size) != NULL;
 }
 
+/* What callers may read of an attribute, against its bytes. */
+static void read_value(const struct netstrat_attribute *attribute)
+{
+    const struct netstrat_rest *value = &attribute->value;
+    const size_t size = value->end - value->at;
+    const unsigned char *bytes = value->data + value->at;
+    unsigned char *copy = (unsigned char *)malloc(size + 1);
+    char text[16];
+    uint64_t u64;
+    uint32_t u32;
+    uint16_t u16;
+    uint8_t u8;
+
+    HOLDS(copy);
+    HOLDS(netstrat_attribute_u8(attribute, &u8) == (size < 1 ? -EBADMSG : 0));
+    HOLDS(size < 1 || u8 == bytes[0]);
+    HOLDS(netstrat_attribute_u16(attribute, &u16) == (size < 2 ? -EBADMSG : 0));
+    HOLDS(size < 2 || memcmp(&u16, bytes, 2) == 0);
+    HOLDS(netstrat_attribute_u32(attribute, &u32) == (size < 4 ? -EBADMSG : 0));
+    HOLDS(size < 4 || memcmp(&u32, bytes, 4) == 0);
+    HOLDS(netstrat_attribute_u64(attribute, &u64) == (size < 8 ? -EBADMSG : 0));
+    HOLDS(size < 8 || memcmp(&u64, bytes, 8) == 0);
+    HOLDS(netstrat_attribute_bytes(attribute, copy, size) == 0 && memcmp(copy, bytes, size) == 0);
+    HOLDS(netstrat_attribute_bytes(attribute, copy, size + 1) == -EBADMSG);
+    memset(text, UNTOUCHED, sizeof text);
+    if (netstrat_attribute_string(attribute, text, sizeof text) < 0)
+        HOLDS(is_untouched(text, sizeof text));
+    else
+        HOLDS(text[0] != '\0' && strlen(text) < size && memcmp(text, bytes, strlen(text)) == 0);
+    free(copy);
+}
+
+static void read_body(const struct netstrat_message *message)
+{
+    const struct netstrat_rest *payload = &message->payload;
+    struct netstrat_rest attributes;
+    unsigned char fixed[16];
+    size_t size = payload->end - payload->at;
+    int result = netstrat_message_body(message, fixed, sizeof fixed, &attributes);
+
+    HOLDS(result == (size < sizeof fixed ? -EBADMSG : 0));
+    if (result == 0)
+        HOLDS(attributes.at == payload->at + sizeof fixed && attributes.end == payload->end &&
+              memcmp(fixed, payload->data + payload->at, sizeof fixed) == 0);
+}
+
 static void walk_attributes(struct netstrat_rest rest)
 {
     struct netstrat_attribute attribute, before;
@@ -47,6 +93,7 @@ static void walk_attributes(struct netstrat_rest rest)
         HOLDS(attribute.value.at == at + 4 && attribute.value.end >= at + 4 &&
               attribute.value.end <= end);
         HOLDS(attribute.type < 0x4000 && attribute.value.missing == 0);
+        read_value(&attribute);
     }
     HOLDS(memcmp(&before, &attribute, sizeof attribute) == 0);
     HOLDS(result == 0 ? rest.at == rest.end : result == -EBADMSG);
@@ -207,6 +254,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         cut = message.payload.missing > 0; /* then it is the last one */
         HOLDS(!cut || rest.at == rest.end);
         walk_attributes(message.payload);
+        read_body(&message);
         decode_ack(&message);
         decode_link(&message);
         decode_end(&message);

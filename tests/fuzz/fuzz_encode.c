@@ -249,9 +249,11 @@ static int encode_id(struct netstrat_batch *batch, uint32_t number)
 
 static int encode_other(struct netstrat_batch *batch, uint32_t number)
 {
-    switch (number % 3) {
+    switch (number % 4) {
     case 0:
         return encode_id(batch, number);
+    case 3:
+        return netstrat_batch_get_link_index(batch, (int32_t)number);
     case 1:
         return netstrat_batch_dump_addresses(batch, (int32_t)number);
     default:

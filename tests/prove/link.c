@@ -9,6 +9,7 @@ static struct netstrat_batch batch;
 static void encode_questions(void)
 {
     ADD(netstrat_batch_get_link(&batch, any_text()));
+    ADD(netstrat_batch_get_link_index(&batch, any_int()));
     ADD(netstrat_batch_dump_links(&batch, any_int()));
     ADD(netstrat_batch_get_link_at(&batch, any_int(), any_int()));
     ADD(netstrat_batch_dump_links_at(&batch, any_int()));

@@ -55,6 +55,36 @@ static void take_texts(void)
     (void)netstrat_text_decode(&value, text, sizeof text);
 }
 
+/* Into memory of each size to 300 bytes, which ends with it, and into all of it. */
+static void take_values(void)
+{
+    static unsigned char to[300];
+    const struct netstrat_message message = any_message();
+    const struct netstrat_attribute attribute = {(uint16_t)any_int(), any_rest()};
+    struct netstrat_rest attributes;
+    size_t size = any_size(sizeof to);
+    uint64_t u64;
+    uint32_t u32;
+    uint16_t u16;
+    uint8_t u8;
+
+    (void)netstrat_attribute_u8(&attribute, &u8);
+    (void)netstrat_attribute_u16(&attribute, &u16);
+    (void)netstrat_attribute_u32(&attribute, &u32);
+    (void)netstrat_attribute_u64(&attribute, &u64);
+    (void)netstrat_attribute_string(&attribute, (char *)to, NETSTRAT_ALIAS_SIZE);
+    (void)netstrat_attribute_bytes(&attribute, to, SIZE_MAX);
+    if (netstrat_message_body(&message, to, SIZE_MAX, &attributes) == 0) {
+        /*@ assert \false; */
+    }
+    /*@ split size; */
+    (void)netstrat_attribute_bytes(&attribute, to + sizeof to - size, size);
+    if (netstrat_message_body(&message, to + sizeof to - size, size, &attributes) == 0) {
+        /*@ assert IS_WITHIN(attributes); */
+    }
+    /*@ merge size; */
+}
+
 int main(void)
 {
     struct netstrat_message message = any_message();
@@ -64,6 +94,7 @@ int main(void)
     take_messages();
     take_attributes();
     take_texts();
+    take_values();
     (void)netstrat_ack_decode(&message, &verdict, &error);
     (void)netstrat_ack_decode(&message, &verdict, NULL);
     netstrat_set_text(&error, memory, any_size(MEMORY_SIZE));
