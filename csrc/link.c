@@ -513,8 +513,14 @@ int netstrat_end_decode(const struct netstrat_message *message, int32_t nsid, in
         return -EBADMSG;
     if (link.flags & IFF_LOOPBACK)
         return 0;
+    if (strcmp(link.kind, "veth") != 0) /* a parent, say */
+        link.peer_nsid = -1;
     end->index = link.index;
-    end->peer = own >= 0 && link.peer_nsid == own && strcmp(link.kind, "veth") == 0 ? link.peer : 0;
+    end->peer_index = link.peer_nsid >= 0 ? link.peer : 0;
+    end->peer_nsid = link.peer_nsid;
+    end->peer = own >= 0 && link.peer_nsid == own ? link.peer : 0;
+    end->master = link.master;
+    end->is_bridge = strcmp(link.kind, "bridge") == 0;
     memcpy(end->name, link.name, sizeof end->name);
     return 1;
 }

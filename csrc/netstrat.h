@@ -439,8 +439,11 @@ int netstrat_altname_next(struct netstrat_rest *altnames, char name[NETSTRAT_ALT
 /* A link of a container, as far as it matters whose counters are which. */
 struct netstrat_end {
     int32_t index;
-    int32_t peer; /* of a veth whose other end is in the socket's namespace: the index of that;
-                   * otherwise 0 */
+    int32_t peer; /* the index of a veth's peer if that is in the socket's namespace, else 0 */
+    int32_t peer_index; /* the index of a veth's peer if that is in another namespace, else 0 */
+    int32_t peer_nsid;  /* the id that the socket's namespace has for that one, or -1 */
+    int32_t master;     /* the index of the bridge or the like that the link is a port of, or 0 */
+    int32_t is_bridge;  /* 1 if the link is a bridge, else 0 */
     char name[NETSTRAT_NAME_SIZE];
 };
 

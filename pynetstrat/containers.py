@@ -53,6 +53,12 @@ class ContainerCounters(Guarded):
         timeout: seconds that a call waits for the kernel's answers at most, as for
             `RtnetlinkSocket`.
 
+    Attributes:
+        omitted: how many interfaces of a container the last reading left out, by key, for those
+            that have too many. Of a container the first 1,024 are counted, in the order of their
+            indexes, and up to 1,024 more if their peers are in the host's namespace: 20,000 links
+            in one container must not delay the counters of the others.
+
     Raises: as `RtnetlinkSocket`.
     """
 
@@ -62,6 +68,7 @@ class ContainerCounters(Guarded):
         "_ended",
         "_pairs",
         "_plan",
+        "_routed",
         "_spaces",
         "_stale",
         "_strangers",
@@ -70,6 +77,7 @@ class ContainerCounters(Guarded):
         "_went",
         "_where",
         "_who",
+        "omitted",
     )
 
     def __init__(self, *, netns: Netns | None = None, timeout: float = 5.0) -> None:
@@ -88,6 +96,8 @@ class ContainerCounters(Guarded):
         self._unsure: set[Space] = set()  # their last dumps may not have had all of their links
         # The peers' indexes of the host's veth pairs, by nsid. None: to be dumped again.
         self._pairs: dict[int, list[int]] | None = None
+        self._routed = True  # see HostContainers
+        self.omitted: dict[Hashable, int] = {}
         self._strangers = 0  # how many were added by nsid alone: makes their identities
         native = Containers(netns, milliseconds)
         self._where = native.namespace
@@ -276,6 +286,8 @@ class ContainerCounters(Guarded):
         if not native.links.any():
             return
         self._pairs = None
+        # What a dump left out because it was too much has a row if the host has a pair for it.
+        self._unsure.update(space for space in self._spaces.values() if space.ends.omitted)
         indexes, changed = native.links.peek()
         if indexes is None:
             self._stale.update(self._spaces.values())
@@ -323,6 +335,8 @@ class ContainerCounters(Guarded):
         but the host's end of the pair says that it is there. What has no end here can be hidden so
         until it changes, and a pair's end while it goes from container to container.
         """
+        native.links.hear()
+        self._heed_links(native)
         pairs = self._list_pairs(native)
         for space in list(self._unsure):
             ends = native.add_hidden(space.nsid, space.ends, pairs.get(space.nsid, []))
@@ -366,7 +380,7 @@ class ContainerCounters(Guarded):
             found = self._fill(rows, dumped, left == 0)
             if found is not None:
                 return found
-        raise KernelError(EAGAIN, "RTM_GETSTATS", hint="the host's interfaces came and went")
+        raise KernelError(EAGAIN, "RTM_GETSTATS", hint="the interface list changed during every attempt")
 
     def _visited(self) -> list[Space]:
         return [space for space in self._spaces.values() if space.is_visited()]
@@ -394,7 +408,7 @@ class ContainerCounters(Guarded):
             self._plan = None
             if rows is None:
                 return None
-            plan = Plan(self._who, rows, dumped, self._went)
+            plan = Plan(self._who, rows, dumped, self._went, self._routed)
             for space in plan.lost:
                 self._stale.add(space)
                 space.dumped = -1  # so that it is due
@@ -407,13 +421,23 @@ class ContainerCounters(Guarded):
         for space, sources in zip(plan.visits, plan.sources, strict=True):
             space.ends.pick(sources, table)
         self._went.clear()
+        self.omitted = plan.omitted
         return plan, table
 
 
 class HostContainers(ContainerCounters):
-    """`ContainerCounters` as `HostCounters` uses it: also for namespaces known by nsid alone."""
+    """`ContainerCounters` as `HostCounters` uses it: also for namespaces known by nsid alone.
+
+    Parameters:
+        netns, timeout: as for `ContainerCounters`.
+        routed: as for `HostCounters`.
+    """
 
     __slots__ = ()
+
+    def __init__(self, *, netns: Netns | None, timeout: float, routed: bool) -> None:
+        super().__init__(netns=netns, timeout=timeout)
+        self._routed = routed
 
     def rename(self, old: Hashable, new: Hashable) -> bool:
         """Gives a container another key, with no message; False if `old` is unknown.

@@ -18,10 +18,12 @@ from .rtnetlink import RtnetlinkSocket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
+    from typing import Any, TypeVar
 
     from .arguments import Netns
     from .counters import ContainerTable, NetworkInterface
+
+    Reading = TypeVar("Reading")
 
     # What is known of namespaces, by what /proc/PID/ns/net reads (or by their label, where only the
     # nsid is known): the container, the process that its label comes from ("" if from none), and
@@ -175,29 +177,41 @@ class HostCounters(Guarded):
         netns: the host's namespace, as for `ContainerCounters`; it is never a container itself.
         limit: as for `discover`; containers that are counted already have precedence.
         timeout: seconds, as for `ContainerCounters`.
+        routed: False leaves out what a container that routes for containers of its own (rootless
+            Podman, kind, Docker in Docker) counts a second time: its bridges, and the host ends of
+            veth pairs that lead to other containers that are counted. A sum over all containers
+            then has the traffic of those once.
 
     Attributes:
         refused: what the last refresh found but cannot count, and why: containers, names in
             /run/netns that may not be looked at, and /run/netns itself. Where permission is denied
             the attempt is repeated at every eighth refresh, otherwise at each.
+        omitted: how many interfaces of a container the last reading left out, as for
+            `ContainerCounters`.
 
     Raises: as `ContainerCounters`, and ValueError for a negative limit.
     """
 
-    __slots__ = ("_known", "_limit", "_own", "_refreshes", "refused")
+    __slots__ = ("_known", "_limit", "_own", "_refreshes", "omitted", "refused")
 
     def __init__(
-        self, *, netns: Netns | None = None, limit: int = 10_000, timeout: float = 5.0
+        self,
+        *,
+        netns: Netns | None = None,
+        limit: int = 10_000,
+        timeout: float = 5.0,
+        routed: bool = True,
     ) -> None:
         self._limit = _check(limit)
         self._refreshes = 0
         self._known: Found = {}  # what is counted
         self.refused: dict[Container, NetstratError] = {}
+        self.omitted: dict[Container, int] = {}
         with NetworkNamespace.current() if netns is None else NetworkNamespace.open(netns) as host:
             self._own = _link(host.id[1])
             # Entering the caller's own namespace takes a capability, and is not needed.
             where = None if netns is None else host
-            self._guard(HostContainers(netns=where, timeout=timeout))
+            self._guard(HostContainers(netns=where, timeout=timeout, routed=routed))
 
     def __repr__(self) -> str:
         return f"<HostCounters of {len(getattr(self, '_known', ()))} containers: {self._state()}>"
@@ -216,28 +230,33 @@ class HostCounters(Guarded):
         return discovery
 
     def read(self) -> dict[Container, dict[str, NetworkInterface]]:
-        """The counters of what the last refresh found, as `ContainerCounters.read` gives them.
+        """The counters of what the last refresh found, by container and interface name.
 
-        Raises: as that.
+        Raises: as `ContainerCounters.read`.
         """
 
         def work(counters: HostContainers, _: object) -> dict[Any, dict[str, NetworkInterface]]:
-            return counters.read()
+            return self._noting_omitted(counters, counters.read())
 
         read: dict[Container, dict[str, NetworkInterface]] = self._turn(work, "RTM_GETSTATS")
         return read
 
     def read_columns(self) -> ContainerTable:
-        """The same as columns, as `ContainerCounters.read_columns`; the keys are `Container`s.
+        """The counters of what the last refresh found, as columns; the keys are `Container`s.
 
-        Raises: as `read`.
+        Raises: as `ContainerCounters.read_columns`.
         """
 
         def work(counters: HostContainers, _: object) -> ContainerTable:
-            return counters.read_columns()
+            return self._noting_omitted(counters, counters.read_columns())
 
         table: ContainerTable = self._turn(work, "RTM_GETSTATS")
         return table
+
+    def _noting_omitted(self, counters: HostContainers, reading: Reading) -> Reading:
+        omitted: dict[Any, int] = counters.omitted
+        self.omitted = omitted
+        return reading
 
     # ---- within a turn ----
 

@@ -6,7 +6,7 @@ from ._native.containers import Sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable
     from typing import Any
 
     from ._native.containers import Ends
@@ -38,9 +38,63 @@ class Space:
         self.ends = ends
         self.dumped = dumped
 
+    def ties(self) -> dict[tuple[int, int], tuple[tuple[int, int], int, bool]]:
+        """Of each of its links, by nsid and index: the peer's nsid and index, master, if a bridge.
+
+        The nsids are those of the host's namespace; (-1, 0) stands for no peer elsewhere.
+        """
+        return {
+            (self.nsid, index): ((peer_nsid, peer), master, is_bridge)
+            for (index, *_), (peer, peer_nsid, master, is_bridge) in zip(
+                self.ends.links, self.ends.ties(), strict=True
+            )
+        }
+
     def is_visited(self) -> bool:
         """Whether it has links of which the host's counters say nothing."""
         return self.nsid != OWN and not all(peer for _, peer, _ in self.ends.links)
+
+
+def find_routed(spaces: Iterable[Space]) -> set[tuple[int, int]]:
+    """The links, by nsid and index, whose traffic other links of these namespaces count as well.
+
+    These are the bridges, and one end of each veth pair between two of the namespaces: the host
+    end, from the point of view of the container at the other end. Which one that is the kernel does
+    not say. It is taken to be the one that is a port of a bridge. Where that does not decide, it is
+    the one whose namespace is nearer to the outside: a link that is neither a bridge nor an end of
+    such a pair leads there. Then it is the one whose namespace has more of these pairs, and then
+    the one whose namespace got its nsid first.
+    """
+    ties: dict[tuple[int, int], tuple[tuple[int, int], int, bool]] = {}
+    for space in spaces:
+        ties.update(space.ties())
+    # Both ends must name each other: what is known of one of them may be older.
+    pairs = {
+        end: peer
+        for end, (peer, _, _) in ties.items()
+        if (back := ties.get(peer)) is not None and back[0] == end
+    }
+    neighbours: dict[int, list[int]] = {}
+    for end, peer in pairs.items():
+        neighbours.setdefault(end[0], []).append(peer[0])
+    outer = {
+        nsid
+        for (nsid, index), (*_, is_bridge) in ties.items()
+        if not is_bridge and (nsid, index) not in pairs
+    }
+    distance, depth = dict.fromkeys(outer, 0), 0
+    while outer:
+        depth += 1
+        outer = {n for nsid in outer for n in neighbours.get(nsid, ()) if n not in distance}
+        distance.update(dict.fromkeys(outer, depth))
+
+    def rank(end: tuple[int, int]) -> tuple[bool, int, int, int]:
+        nsid = end[0]
+        far = distance.get(nsid, len(neighbours))
+        return not ties[end][1], far, -len(neighbours[nsid]), nsid
+
+    bridges = {end for end, (*_, is_bridge) in ties.items() if is_bridge}
+    return bridges | {end for end, peer in pairs.items() if rank(end) < rank(peer)}
 
 
 class Plan:
@@ -54,6 +108,7 @@ class Plan:
         all: the keys, those of containers without a row included.
         one_each: whether each has exactly one row.
         lost: whose links have no row, since what was dumped may not be of them.
+        omitted: how many links of a container are left out because it has too many, by key.
     """
 
     __slots__ = (
@@ -64,13 +119,19 @@ class Plan:
         "keys",
         "lost",
         "names",
+        "omitted",
         "one_each",
         "sources",
         "visits",
     )
 
     def __init__(
-        self, who: dict[Hashable, Space], rows: Rows, dumped: int, went: dict[int, int]
+        self,
+        who: dict[Hashable, Space],
+        rows: Rows,
+        dumped: int,
+        went: dict[int, int],
+        routed: bool,
     ) -> None:
         """Makes one.
 
@@ -79,6 +140,7 @@ class Plan:
             went: the tries in which links of the host's namespace were found to have gone. What
                 was dumped before the end of that try may be of the one that went, or of another
                 that has its index now.
+            routed: whether the links that `find_routed` finds have rows.
         """
         keys: list[Hashable] = []
         names: list[str] = []
@@ -86,11 +148,15 @@ class Plan:
         here: list[tuple[int, int, bool]] = []
         there: dict[Space, list[tuple[int, int, bool]]] = {}
         self.lost: set[Space] = set()
+        left_out = set() if routed else find_routed(who.values())
+        self.omitted = {key: space.ends.omitted for key, space in who.items() if space.ends.omitted}
         place = {index: at for at, index in enumerate(rows.indexes())}
         for key, space in who.items():
             oldest = min(dumped, space.dumped)
             for index, peer, name in space.ends.links:
                 source = index if space.nsid == OWN else peer
+                if left_out and (space.nsid, index) in left_out:
+                    continue
                 if not source:
                     there.setdefault(space, []).append((index, len(keys), False))
                 elif source in place and went.get(source, -1) < oldest:

@@ -100,6 +100,14 @@ _OMITTED = (
     "pynetstrat_namespaces_omitted",
     "Network namespaces that were left out because there are too many.",
 )
+_UNSEEN = (
+    "pynetstrat_namespaces_unseen",
+    "Network namespaces in this scrape that no process and no name in /run/netns shows.",
+)
+_INTERFACES_OMITTED = (
+    "pynetstrat_interfaces_omitted",
+    "Interfaces that were left out because their container has too many.",
+)
 
 
 class ContainerCollector(Guarded, Collector):
@@ -124,16 +132,26 @@ class ContainerCollector(Guarded, Collector):
         netns: the host's namespace, as for `ContainerCounters`.
         limit: how many namespaces are read, as for `discover`.
         timeout: seconds, as for `ContainerCounters`.
+        routed: False leaves out bridges and the host ends of other containers that are counted, as
+            for `HostCounters`.
 
     Attributes:
         error: why the latest scrape failed, or None.
         discovery: what the latest scrape that did not fail has found, or None.
         refused: the containers that could not be read in it, and why.
+        omitted: how many interfaces of a container were left out of it, as for `HostCounters`.
 
     Raises: as `HostCounters`, and `re.error` for a pattern that is not valid.
     """
 
-    __slots__ = ("_shows_container", "_shows_interface", "discovery", "error", "refused")
+    __slots__ = (
+        "_shows_container",
+        "_shows_interface",
+        "discovery",
+        "error",
+        "omitted",
+        "refused",
+    )
 
     def __init__(
         self,
@@ -145,13 +163,15 @@ class ContainerCollector(Guarded, Collector):
         netns: Netns | None = None,
         limit: int = 10_000,
         timeout: float = 5.0,
+        routed: bool = True,
     ) -> None:
         self._shows_container = _filter(container, exclude_container)
         self._shows_interface = _filter(interface, exclude_interface)
         self.error: Exception | None = None
         self.discovery: Discovery | None = None
         self.refused: dict[Container, NetstratError] = {}
-        self._guard(HostCounters(netns=netns, limit=limit, timeout=timeout))
+        self.omitted: dict[Container, int] = {}
+        self._guard(HostCounters(netns=netns, limit=limit, timeout=timeout, routed=routed))
 
     def __repr__(self) -> str:
         return f"<ContainerCollector: {self._state()}>"
@@ -166,12 +186,13 @@ class ContainerCollector(Guarded, Collector):
         readings: Readings = {}
         values: dict[tuple[str, str], float] = {}
         try:
-            discovery, readings, refused = self._turn(_read, "scrape")
+            discovery, readings, refused, omitted = self._turn(_read, "scrape")
         except (NetstratError, OSError) as error:
             self.error = error
             values[_ERROR] = 1
         else:
             self.error, self.discovery, self.refused = None, discovery, refused
+            self.omitted = omitted
             shown = self._shows_container
             readings = {key: rows for key, rows in readings.items() if shown(key.label)}
             values[_ERROR] = 0
@@ -179,6 +200,10 @@ class ContainerCollector(Guarded, Collector):
             values[_REFUSED] = sum(shown(key.label) for key in refused)
             values[_HIDDEN] = discovery.hidden
             values[_OMITTED] = discovery.omitted
+            values[_UNSEEN] = sum(shown(key.label) for key in discovery.unseen)
+            values[_INTERFACES_OMITTED] = sum(
+                number for key, number in omitted.items() if shown(key.label)
+            )
         values[_DURATION] = time.perf_counter() - started
         return [*self._counters(readings), *_gauges(values)]
 
@@ -200,13 +225,18 @@ class ContainerCollector(Guarded, Collector):
         return metrics
 
 
-def _read(host: HostCounters, _: object) -> tuple[Discovery, Readings, dict[Container, Any]]:
-    return host.refresh(), host.read(), dict(host.refused)
+def _read(
+    host: HostCounters, _: object
+) -> tuple[Discovery, Readings, dict[Container, Any], dict[Container, int]]:
+    return host.refresh(), host.read(), dict(host.refused), dict(host.omitted)
 
 
 def _gauges(values: Mapping[tuple[str, str], float]) -> list[Metric]:
     """Those that have a value, and the others without."""
-    gauges = (_ERROR, _DURATION, _CONTAINERS, _REFUSED, _HIDDEN, _OMITTED)
+    gauges = (
+        *(_ERROR, _DURATION, _CONTAINERS, _REFUSED, _HIDDEN, _OMITTED),
+        *(_UNSEEN, _INTERFACES_OMITTED),
+    )
     return [GaugeMetricFamily(*gauge, value=values.get(gauge)) for gauge in gauges]
 
 

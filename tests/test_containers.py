@@ -31,6 +31,7 @@ from pynetstrat import (
     PermissionDeniedError,
     RtnetlinkSocket,
 )
+from pynetstrat._native import containers as native
 from pynetstrat._native.containers import Containers
 
 NewNamespace = Callable[[], int]
@@ -245,6 +246,53 @@ def test_another_namespace_can_be_the_host(net, new_namespace):
         assert read["a"] == {"eth0": seen("eth0", 3)}
         assert read["host"]["v0"].tx_bytes == support.view("v0", 3).tx_bytes
         assert "descriptor" in repr(counters)
+
+
+def add_links(netns: int, count: int) -> None:
+    """Pairs whose ends are both there."""
+    with RtnetlinkSocket(netns) as sock:
+        for first in range(0, count // 2, 50):
+            batch = pynetstrat.Batch()
+            for number in range(first, min(first + 50, count // 2)):
+                batch.add_veth(f"a{number}", f"b{number}")
+            sock.execute(batch)
+
+
+def test_of_a_container_with_too_many_interfaces_the_first_are_counted(
+    net, counters, new_namespace
+):
+    """They cannot delay the others' counters without a bound, and what is left out is known."""
+    many, other = new_namespace(), new_namespace()
+    wire(net, many, "v0", 3)
+    wire(net, other, "v1", 4)
+    add_links(many, 1200)
+    counters.add("many", many)
+    counters.add("other", other)
+    for _ in range(3):
+        table = counters.read_columns()
+        assert table.keys.count("many") == native.MOST_LINKS == 1024
+        assert counters.omitted == {"many": 1201 - 1024}
+        read = counters.read()
+        assert read["many"]["eth0"] == seen("eth0", 3)
+        assert read["other"] == {"eth0": seen("eth0", 4)}
+    wire(net, many, "v2", 5, "eth1")  # its index is a high one, but the host's end shows it
+    read = counters.read()
+    assert (read["many"]["eth0"], read["many"]["eth1"]) == (seen("eth0", 3), seen("eth1", 5))
+    assert counters.omitted == {"many": 1202 - len(read["many"])}
+    with inside(many), Links() as there:
+        for number in range(100):
+            there.delete(f"a{number}")
+    assert len(counters.read()["many"]) == 1002
+    assert counters.omitted == {}
+
+
+def test_the_hosts_own_interfaces_are_counted_however_many_they_are(net, counters, monkeypatch):
+    monkeypatch.setattr(native, "MOST_LINKS", 4)
+    with NetworkNamespace.current() as own:
+        add_links(own.fileno(), 10)
+    counters.add("host", "/proc/thread-self/ns/net")
+    assert len(counters.read()["host"]) == 10
+    assert counters.omitted == {}
 
 
 def test_lo_is_left_out_whatever_its_name(net, counters, new_namespace):

@@ -29,6 +29,7 @@ from pynetstrat import (
     PermissionDeniedError,
     RtnetlinkSocket,
 )
+from pynetstrat._native import containers as native
 from pynetstrat.prometheus import ContainerCollector
 
 # As cAdvisor names them, and the fields that they are.
@@ -49,6 +50,8 @@ GAUGES = {
     "pynetstrat_containers_refused",
     "pynetstrat_processes_hidden",
     "pynetstrat_namespaces_omitted",
+    "pynetstrat_namespaces_unseen",
+    "pynetstrat_interfaces_omitted",
 }
 Rows = dict[tuple[str, str], NetworkInterface]
 
@@ -273,6 +276,54 @@ def test_namespaces_beyond_the_limit_are_counted(host, make):
         rows, values = scrape(collector)
     assert len(rows) == values["pynetstrat_containers"] == 2
     assert values["pynetstrat_namespaces_omitted"] >= 1
+
+
+def test_interfaces_beyond_the_limit_are_counted(collector, make, monkeypatch):
+    monkeypatch.setattr(native, "MOST_LINKS", 4)
+    container = make("test-a", 1)
+    with support.inside(container.fileno()), support.Links() as links:
+        for number in range(4):
+            links.add_veth(f"a{number}", f"b{number}", up=False)
+    rows, values = scrape(collector)
+    assert values["pynetstrat_interfaces_omitted"] == 9 - len(rows) == 5
+    assert [key.label for key in collector.omitted] == ["test-a"]
+
+
+def test_a_namespace_that_nothing_shows_is_in_the_scrape_and_counted(net, host, new_namespace):
+    netns = new_namespace()
+    support.wire(net, netns, "v0", 3)
+    label = f"nsid:{host.get_nsid(netns)}"
+    with ContainerCollector(container="^nsid:") as collector:
+        rows, values = scrape(collector)
+        assert rows == {(label, "eth0"): seen("eth0", 3)}
+        assert values["pynetstrat_namespaces_unseen"] == values["pynetstrat_containers"] == 1
+        assert {labels["netns"] for _, labels in samples(collector) if labels} == {"0"}
+    with ContainerCollector(container="^test-") as collector:
+        assert scrape(collector)[1]["pynetstrat_namespaces_unseen"] == 0
+
+
+def test_without_routed_traffic_the_sum_of_all_containers_has_each_frame_once(net, host, make):
+    """A container with a bridge for two containers of its own, as Docker in Docker has."""
+    router = make("test-router", 0)
+    with contextlib.ExitStack() as stack:
+        inner = [stack.enter_context(NetworkNamespace.create(f"test-{n}")) for n in range(2)]
+        with support.inside(router.fileno()), support.Links() as links:
+            links.add_bridge("br0")
+            links.set_up("br0")
+            for number, space in enumerate(inner):
+                support.wire(links, space.fileno(), f"h{number}", 0)
+                links.set_master(f"h{number}", "br0")
+        inner[0].call(support.send_frames, "eth0", 7, 500)
+        with (
+            ContainerCollector(container="^test-") as everything,
+            ContainerCollector(container="^test-", routed=False) as once,
+        ):
+            rows = scrape(everything)[0]
+            sent = sum(row.tx_bytes for row in rows.values())
+            assert sent > scrape(once)[0][("test-0", "eth0")].tx_bytes == 3500
+            rows = scrape(once)[0]
+            assert set(rows) == {(f"test-{name}", "eth0") for name in ("router", 0, 1)}
+            assert sum(row.tx_bytes for row in rows.values()) == 3500
 
 
 def test_a_closed_collector_does_not_fail_the_registry(collector, make):

@@ -73,6 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name, text in _PATTERNS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar="PATTERN", help=text)
+    parser.add_argument(
+        "--no-routed",
+        dest="routed",
+        action="store_false",
+        help="leave out bridges, and the host ends of other containers that are shown: so the sum "
+        "of all containers has no traffic twice because one routes for others",
+    )
 
 
 def run(options: argparse.Namespace) -> Iterator[str]:
@@ -84,7 +91,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
         from .endpoint import Endpoint
     except ImportError as error:
         raise EndError(str(error)) from error
-    with ContainerCollector(**patterns) as collector:
+    with ContainerCollector(**patterns, routed=options.routed) as collector:
         collector.collect()
         if collector.error is not None:
             raise collector.error
@@ -126,7 +133,7 @@ def _pattern(name: str, text: str | None) -> re.Pattern[str] | None:
 def _report_uncounted(collector: ContainerCollector) -> None:
     """A line on what this process can't count, if there is anything."""
     assert collector.discovery is not None
-    reasons = uncounted.reasons(collector.discovery, collector.refused)
+    reasons = uncounted.reasons(collector.discovery, collector.refused, collector.omitted)
     if reasons:
         warn(uncounted.line(reasons.values()))
 

@@ -45,7 +45,8 @@ class Row:
         name = json_fields("name", self.name)
         if self.container is None:
             return name
-        return {"container": self.container.label, "netns": self.container.inode, **name}
+        # Where only the nsid is known, the label has it.
+        return {"container": self.container.label, "netns": self.container.inode or None, **name}
 
 
 def read_interfaces(options: argparse.Namespace) -> Generator[list[Row], None, None]:
@@ -90,17 +91,19 @@ def _index(rtnetlink: RtnetlinkSocket, name: str, is_wanted: bool) -> int:
 def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, None]:
     """The interfaces of every container of this host, once for each step.
 
-    What can't be counted is reported on standard error, at first or when it is something new.
+    Reports on standard error what cannot be counted, at the first step and when a new kind of
+    reason is added.
     """
     is_other_side = options.perspective == "host"
     reported: set[str] = set()
     with HostCounters() as host:
         while True:
-            reasons = uncounted.reasons(host.refresh(), host.refused)
+            discovery = host.refresh()
+            table = host.read_columns()
+            reasons = uncounted.reasons(discovery, host.refused, host.omitted)
             if not reported.issuperset(reasons):
                 reported.update(reasons)
                 warn(uncounted.line(reasons.values()))
-            table = host.read_columns()
             yield [
                 Row(name, (identity, name), _swap(values, is_other_side), container)
                 for container, name, identity, values in zip(

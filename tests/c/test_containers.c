@@ -25,9 +25,10 @@ struct description {
     int32_t peer_nsid;
     int32_t nsid;
     uint32_t flags;
+    int32_t master;
 };
 
-static const struct description veth = {"veth", 42, OWN, THERE, IFF_UP};
+static const struct description veth = {"veth", 42, OWN, THERE, IFF_UP, 0};
 
 static void describe(struct bytes *to, const struct description *link)
 {
@@ -40,6 +41,8 @@ static void describe(struct bytes *to, const struct description *link)
     attribute(to, IFLA_LINK, &link->peer, 4);
     if (link->peer_nsid >= 0)
         attribute(to, LINK_NETNSID, &link->peer_nsid, 4);
+    if (link->master)
+        attribute(to, IFLA_MASTER, &link->master, 4);
     nest = open_attribute(to, IFLA_LINKINFO);
     attribute(to, IFLA_INFO_KIND, link->kind, strlen(link->kind) + 1);
     close_attribute(to, nest);
@@ -77,6 +80,7 @@ static void test_an_end_is_read(void)
 
     CHECK(decode_end(&veth, THERE, OWN, &end) == 1);
     CHECK(end.index == 5 && end.peer == 42 && strcmp(end.name, "eth0") == 0);
+    CHECK(end.peer_index == 42 && end.peer_nsid == OWN && end.master == 0 && end.is_bridge == 0);
     describe(&bytes, &veth);
     torment(decode_any, &bytes);
 }
@@ -88,12 +92,28 @@ static void test_a_peer_counts_only_if_it_is_here_and_a_pairs_other_end(void)
 
     link.peer_nsid = OWN + 1; /* it is elsewhere */
     CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.peer == 0);
+    CHECK(end.peer_index == 42 && end.peer_nsid == OWN + 1);
     link.peer_nsid = -1; /* it is there as well */
     CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.peer == 0);
+    CHECK(end.peer_index == 0 && end.peer_nsid == -1);
     CHECK(decode_end(&link, THERE, -1, &end) == 1 && end.peer == 0); /* nobody knows who we are */
     link = veth;
     link.kind = "macvlan"; /* it is a parent */
     CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.peer == 0);
+    CHECK(end.peer_index == 0 && end.peer_nsid == -1);
+}
+
+static void test_a_bridge_and_its_port_are_told_from_other_ends(void)
+{
+    struct description link = veth;
+    struct netstrat_end end;
+
+    link.master = 12;
+    CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.master == 12 && end.is_bridge == 0);
+    link.kind = "bridge";
+    link.master = 0;
+    CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.master == 0 && end.is_bridge == 1);
+    CHECK(end.peer_index == 0 && end.peer_nsid == -1);
 }
 
 static void test_loopback_is_not_an_end(void)
@@ -285,6 +305,8 @@ static void test_the_ends_of_a_namespace_are_dumped(void)
     CHECK(indexes[eth0] == 9 && ends[eth0].index == 9 && ends[eth0].peer == 77);
     CHECK(strcmp(ends[eth0].name, "eth0") == 0);
     CHECK(ends[!eth0].peer == 0 && strcmp(ends[!eth0].name, "br0") == 0);
+    CHECK(ends[eth0].peer_nsid == own && ends[eth0].peer_index == 77 && !ends[eth0].is_bridge);
+    CHECK(ends[!eth0].peer_nsid == -1 && ends[!eth0].is_bridge == 1);
     CHECK(netstrat_pairs_dump(&sock, pairs, 0, NULL) == 1);
     CHECK(netstrat_pairs_dump(&sock, pairs, 2, NULL) == 1);
     CHECK(pairs[0].index == 77 && pairs[0].peer == 9 && pairs[0].nsid == nsid);
@@ -554,6 +576,7 @@ int main(void)
     before = count_descriptors();
     test_an_end_is_read();
     test_a_peer_counts_only_if_it_is_here_and_a_pairs_other_end();
+    test_a_bridge_and_its_port_are_told_from_other_ends();
     test_loopback_is_not_an_end();
     test_a_link_of_another_namespace_is_malformed();
     test_every_source_gets_its_row();

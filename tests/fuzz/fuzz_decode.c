@@ -202,6 +202,9 @@ static void decode_end(const struct netstrat_message *message)
             continue;
         HOLDS(end.index == link.index && strcmp(end.name, link.name) == 0);
         HOLDS(end.peer == 0 || (own == 0 && end.peer == link.peer && link.peer_nsid == 0));
+        HOLDS(end.peer_nsid == -1 ? end.peer_index == 0
+                                  : end.peer_index == link.peer && end.peer_nsid == link.peer_nsid);
+        HOLDS(end.master == link.master && (end.is_bridge == 0 || end.is_bridge == 1));
     }
 }
 

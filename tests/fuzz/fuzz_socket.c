@@ -504,7 +504,8 @@ static void try_dump_copy(struct netstrat_socket *sock, size_t room)
 static int end_was_answered(const struct netstrat_end *end, const struct netstrat_counters *of)
 {
     return end->index > 0 && was_answered(end->name, strlen(end->name)) &&
-           (end->peer == 0 || was_answered(&end->peer, 4)) && counters_were_answered(of);
+           (end->peer == 0 || was_answered(&end->peer, 4)) &&
+           (end->master == 0 || was_answered(&end->master, 4)) && counters_were_answered(of);
 }
 
 /* `nsid` is that of the answers in the corpus, or -1; `alone`: of one link. */

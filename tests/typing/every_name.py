@@ -244,15 +244,17 @@ def of_containers() -> None:
 def of_discovery() -> None:
     found: Discovery = discover(limit=100)
     containers: tuple[Container, ...] = found.containers
-    print([container.netns for container in containers], found.hidden + found.omitted)
-    with HostCounters(netns="host", limit=10, timeout=1.0) as counters:
+    unseen: tuple[Container, ...] = found.unseen
+    print([container.netns for container in containers + unseen], found.hidden + found.omitted)
+    with HostCounters(netns="host", limit=10, timeout=1.0, routed=False) as counters:
         found = counters.refresh()
         for container, interfaces in counters.read().items():
             label: str = container.label
             one: NetworkInterface = interfaces["eth0"]
             print(label, container.inode + one.rx_bytes)
         refused: dict[Container, NetstratError] = counters.refused
-        print(refused)
+        omitted: dict[Container, int] = counters.omitted
+        print(refused, omitted)
 
 
 def of_prometheus() -> None:
