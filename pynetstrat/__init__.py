@@ -17,6 +17,7 @@
 #   network       Network, and how it is checked
 #   undo          the undo stack, and how a rollback survives signals
 #   wiring        the session: sockets in both namespaces, one deadline, one undo stack
+#   difference    what differs from the networks that were requested
 #   strategy/     the registry with Loopback, Veth, HostDevice, plug-ins
 #   lifecycle     several networks, all or nothing
 #   linkstate     what is known of links, made of datagrams

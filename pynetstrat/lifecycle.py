@@ -127,11 +127,13 @@ def check_networks(networks: Iterable[Network], *, netns: Netns) -> list[str]:
 
     Raises: as `set_up_networks`, for what is not valid or can't be read.
     """
+    steps = _plan(networks)
     with Session(NetworkNamespace.open(netns)) as session:
+        session.networks = [network for strategy, network in steps if _adds_routes(strategy)]
         return [
             difference
-            for network in networks
-            for difference in _check(session, get_strategy(network.type), network)
+            for strategy, network in steps
+            for difference in _check(session, strategy, network)
         ]
 
 
@@ -220,9 +222,13 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
                 reason = "two networks of this container request it"
                 raise InvalidNetworkError(field, value, reason, network.name)
             taken[field, value] = network
-    ours = (veth.Veth, host_device.HostDevice)
-    _refuse_same_routes([network for strategy, network in steps if isinstance(strategy, ours)])
+    _refuse_same_routes([network for strategy, network in steps if _adds_routes(strategy)])
     return steps
+
+
+def _adds_routes(strategy: NetworkStrategy) -> bool:
+    """Whether a strategy adds exactly the routes of `wanted_routes`."""
+    return isinstance(strategy, (veth.Veth, host_device.HostDevice))
 
 
 def _refuse_same_routes(networks: list[Network]) -> None:

@@ -166,11 +166,21 @@ class RtnetlinkSocket(Guarded):
 
         Raises: as `dump_stats`.
         """
+        return [route for kind, route in self.dump_all_routes() if kind == "unicast"]
 
-        def dump(native: Socket, _: object) -> list[dict[str, Any]]:
-            return native.together(native.dump_routes)
+    def dump_all_routes(self, index: int = 0) -> list[tuple[str, Route]]:
+        """The routes of the namespace, of all tables, that deliver or refuse, with their types.
 
-        return [Route(**fields) for fields in self._turn(dump, "RTM_GETROUTE")]
+        The types are "unicast", "blackhole", "unreachable", "prohibit" and "throw". Not public.
+
+        Parameters:
+            index: of a link: its routes alone; 0: all. Linux before 4.20 gives all.
+        """
+
+        def dump(native: Socket, _: object) -> list[tuple[str, dict[str, Any]]]:
+            return native.together(partial(native.dump_routes, index))
+
+        return [(kind, Route(**fields)) for kind, fields in self._turn(dump, "RTM_GETROUTE")]
 
     def copy_routes(self, index: int, sources: set[str]) -> list[RouteCopy]:
         """Copies the routes that use a link or prefer a source address, to be added again.

@@ -8,7 +8,6 @@ from errno import EINVAL, ENOENT, ESRCH
 from functools import partial
 from time import monotonic
 
-from ._native.addresses import normal_prefix, normal_route
 from .batch import Batch, BatchError
 from .errors import InterfaceNotFoundError, InvalidNetworkError, KernelError
 from .links import IFA_F_NODAD, Address, Route
@@ -45,12 +44,14 @@ class Session:
         undo_stack: what reverses the changes made so far.
         created: the names of the links in the container that the undo stack deletes: what is done
             to such a link needs no undo step of its own.
+        networks: the networks of built-in strategies that the call checks.
     """
 
     def __init__(self, namespace: NetworkNamespace | None) -> None:
         self.namespace = namespace
         self.undo_stack = UndoStack()
         self.created: set[str] = set()
+        self.networks: list[Network] = []
         self._until = monotonic() + TIMEOUT
         self._host: RtnetlinkSocket | None = None
         self._container: RtnetlinkSocket | None = None
@@ -332,7 +333,7 @@ def in_order(addresses: list[Address]) -> list[Address]:
     return ipv4 + [address for address in reversed(addresses) if ":" in address.address]
 
 
-# ---- what a network asks for, and what differs ----
+# ---- what a network requests ----
 
 
 def whole_length(address: str) -> int:
@@ -378,66 +379,3 @@ def wanted_routes(network: Network, index: int) -> list[Route]:
 def _is_whole(address: str) -> bool:
     bare, _, length = address.partition("/")
     return int(length) == whole_length(bare)
-
-
-def check_container_link(container: RtnetlinkSocket, network: Network, link: Link) -> list[str]:
-    """What differs of the container's interface from what the network asks for."""
-    found = []
-    if not link.up:
-        found.append("down")
-    if network.mtu and link.mtu != network.mtu:
-        found.append(f"MTU {link.mtu}, not {network.mtu}")
-    if network.txqueuelen and link.txqueuelen != network.txqueuelen:
-        found.append(f"queue length {link.txqueuelen}, not {network.txqueuelen}")
-    if network.mac_address and link.mac != network.mac_address.lower():
-        found.append(f"MAC {link.mac}, not {network.mac_address}")
-    found += check_addresses(container, link.name, wanted_addresses(network, link.index))
-    found += check_routes(container, wanted_routes(network, link.index))
-    return [f"{link.name}: {difference}" for difference in found]
-
-
-def check_addresses(sock: RtnetlinkSocket, name: str, wanted: list[Address]) -> list[str]:
-    """What differs: the addresses of a link that are wanted and missing, or of no use."""
-    found = {address.address: address for address in sock.dump_addresses(name)}
-    differences = []
-    for address in wanted:
-        text = normal_prefix(address.address)
-        if text not in found:
-            differences.append(f"the address {text} is missing")
-        elif found[text].dadfailed:
-            differences.append(f"the address {text} is another host's, too (it is a duplicate)")
-        elif found[text].tentative:
-            differences.append(f"the address {text} is tentative")
-    return differences
-
-
-def check_routes(sock: RtnetlinkSocket, wanted: list[Route]) -> list[str]:
-    """What differs: the routes that are wanted and not there in that form."""
-    there = [normal_route(route) for route in sock.dump_routes()]
-    differences = []
-    for route in map(normal_route, wanted):
-        if any(_same_route(route, other) for other in there):
-            continue
-        via = f" via {route.gateway}" if route.gateway else ""
-        others = [other for other in there if other.destination == route.destination]
-        instead = "; there is one " + _shown(others[0]) if others else ""
-        differences.append(
-            f"the route to {route.destination}{via}, metric {route.metric}, is missing{instead}"
-        )
-    return differences
-
-
-def _shown(route: Route) -> str:
-    via = f"via {route.gateway}" if route.gateway else "without a gateway"
-    return f"{via}, metric {route.metric}"
-
-
-def _same_route(wanted: Route, other: Route) -> bool:
-    return (
-        wanted.destination == other.destination
-        and wanted.gateway == other.gateway
-        and wanted.metric == other.metric
-        and wanted.table == other.table
-        and wanted.ifindex in (0, other.ifindex)
-        and (not wanted.source or wanted.source == other.source)
-    )

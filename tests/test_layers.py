@@ -31,6 +31,7 @@ TABLE = (
     "network",
     "undo",
     "wiring",
+    "difference",
     "strategy",
     "lifecycle",
     "linkstate",

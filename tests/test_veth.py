@@ -1009,7 +1009,7 @@ def test_check_passes_right_after_set_up(host, bridge, blue):
         (
             "host",
             "link set h0 alias mine",
-            ["h0 (host): marked 'mine', not 'pynetstrat:c1'"],
+            ["h0 (host): alias 'mine', not 'pynetstrat:c1'"],
         ),
         ("container", "link set eth0 mtu 1300", ["eth0: MTU 1300, not 1400"]),
         ("container", "link set eth0 txqueuelen 9", ["eth0: queue length 9, not 7"]),

@@ -220,10 +220,19 @@ def new_route(route: Route) -> Any:
     return ffi.new("struct netstrat_route *", fields)
 
 
-def route_fields(native: Any) -> dict[str, Any] | None:
-    """The fields of `Route`; None for what is not a unicast route of the table."""
-    if native.type != _RTN_UNICAST or native.flags & _RTM_F_CLONED:
-        return None
+# RTN_, linux/rtnetlink.h: routes that deliver, and routes that refuse.
+_KINDS = {1: "unicast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
+
+
+def route_kind(native: Any) -> str:
+    """The type of a route; "" for one that delivers within the host, or that the kernel makes."""
+    if native.type == _RTN_UNICAST:
+        return "" if native.flags & _RTM_F_CLONED else "unicast"
+    return "" if native.protocol == _RTPROT_KERNEL else _KINDS.get(native.type, "")
+
+
+def route_fields(native: Any) -> dict[str, Any]:
+    """The fields of `Route`."""
     return {
         "destination": format_prefix(native.destination),
         "gateway": format_prefix(native.gateway, length=False),
@@ -256,9 +265,7 @@ def normal_route(route: Route) -> Route:
     native = new_route(route)
     if not native.metric and native.destination.family == AF_INET6:
         native.metric = _IP6_RT_PRIO_USER
-    fields = route_fields(native)
-    assert fields is not None  # a unicast route
-    return replace(route, **fields)
+    return replace(route, **route_fields(native))
 
 
 # ---- routes as they are ----

@@ -9,7 +9,14 @@ from time import monotonic
 from .._core import ffi, lib
 from ..errors import KernelError, quote
 from . import Namespace, decode, encode_name, fail, kernel_error, new_socket, raise_interrupt
-from .addresses import RouteCopy, address_fields, copy_route, format_prefix, route_fields
+from .addresses import (
+    RouteCopy,
+    address_fields,
+    copy_route,
+    format_prefix,
+    route_fields,
+    route_kind,
+)
 from .netns import settle
 from .rows import Rows, named_rows, new
 
@@ -286,17 +293,22 @@ class Socket:
                 found.append(address_fields(address))
         return found
 
-    def dump_routes(self) -> list[dict[str, Any]]:
-        """The fields of `Route` for each unicast route."""
+    def dump_routes(self, index: int) -> list[tuple[str, dict[str, Any]]]:
+        """The type and the fields of `Route` for each route that delivers or refuses.
+
+        Parameters:
+            index: of a link, by which the kernel filters if it can; 0: every route.
+        """
+        self._ask_strictly()
         route = ffi.new("struct netstrat_route *")
         found = []
-        for message in self._dump(lib.netstrat_batch_dump_routes, 0):
+        for message in self._dump(lib.netstrat_batch_dump_routes, index):
             code = lib.netstrat_route_decode(message, route)
             if code < 0 and code != -EAFNOSUPPORT:
                 raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETROUTE)
-            fields = route_fields(route) if code == 0 else None
-            if fields is not None:
-                found.append(fields)
+            kind = route_kind(route) if code == 0 else ""
+            if kind:
+                found.append((kind, route_fields(route)))
         return found
 
     def copy_routes(self, index: int, sources: set[str]) -> list[RouteCopy]:

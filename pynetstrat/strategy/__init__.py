@@ -85,6 +85,9 @@ class BuiltIn(NetworkStrategy):
         return []
 
 
+_LO_ADDRESSES = "127.0.0.1/8", "::1/128"
+
+
 class Loopback(BuiltIn):
     """Brings `lo` up; the kernel then gives it its addresses, 127.0.0.1/8 and ::1."""
 
@@ -110,14 +113,24 @@ class Loopback(BuiltIn):
         link_set_up("lo", netns=netns)
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
-        """Whether `lo` is up."""
+        """Whether `lo` is up. `check_networks` checks its addresses as well."""
         return [] if link_is_up("lo", netns=netns) else ["lo: down"]
 
     def _initialize(self, session: Session, network: Network) -> None:
         session.set_up_link("lo")
 
     def _check(self, session: Session, network: Network) -> list[str]:
-        return [] if session.container.link_is_up("lo") else ["lo: down"]
+        """Whether `lo` is up, and has the addresses that the kernel gives it."""
+        container = session.container
+        if not container.link_is_up("lo"):
+            return ["lo: down"]
+        addresses = container.dump_addresses()
+        index = container.get_link("lo").index
+        own = {address.address for address in addresses if address.ifindex == index}
+        # Where no link has an IPv6 address, IPv6 is switched off.
+        has_ipv6 = any(":" in address.address for address in addresses)
+        wanted = _LO_ADDRESSES if has_ipv6 else _LO_ADDRESSES[:1]
+        return [f"lo: the address {address} is missing" for address in wanted if address not in own]
 
 
 registry: dict[str, NetworkStrategy] = {"loopback": Loopback()}

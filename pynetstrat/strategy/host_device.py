@@ -15,13 +15,13 @@ from time import monotonic, sleep
 from .._native.addresses import normal_prefix
 from .._native.device import add_altname, delete_altname
 from ..batch import Batch, BatchError
+from ..difference import check_container_link
 from ..errors import InterfaceNotFoundError, InvalidNetworkError, KernelError, TeardownError, quote
 from ..links import IFA_F_NODAD, Address, Device
 from ..network import Network, check_link_name, check_options, check_values, invalid
 from ..undo import add_note
 from ..wiring import (
     Session,
-    check_container_link,
     execute_for,
     find_bridge,
     in_order,
@@ -156,10 +156,17 @@ class HostDevice(BuiltIn):
         device = None
         if found is not None and found.place is Place.CONTAINER:
             device = session.container.get_device(found.index)
-        if device is None:
+        if record is None or device is None:
             return [f"{network.host_interface_name}: not in the container"]
         wanted = network.name or network.host_interface_name
-        differences = check_container_link(session.container, network, device.link)
+        differences = check_container_link(
+            session.container,
+            network,
+            device.link,
+            mac=record.mac,
+            mtu=record.mtu,
+            others=[other for other in session.networks if other is not network],
+        )
         if "%d" not in wanted and device.link.name != wanted:
             differences.insert(0, f"{device.link.name}: the name should be {wanted}")
         return differences

@@ -18,6 +18,13 @@ from functools import partial
 from .._native.addresses import normal_prefix, normal_route
 from .._native.batch import Pending
 from ..batch import Batch, BatchError
+from ..difference import (
+    check_addresses,
+    check_container_link,
+    check_port,
+    check_routes,
+    check_settings,
+)
 from ..errors import InvalidNetworkError, KernelError, TeardownError
 from ..links import IFA_F_NODAD, Address, Link, Route
 from ..netns import NetworkNamespace
@@ -32,7 +39,6 @@ from ..network import (
 )
 from ..wiring import (
     Session,
-    check_container_link,
     execute_for,
     find_bridge,
     find_link,
@@ -241,10 +247,25 @@ class Veth(BuiltIn):
 
     def _check(self, session: Session, network: Network) -> list[str]:
         name = _host_name(network, session)
-        return [
-            *_check_host_end(session.host, network, name),
-            *_check_container_end(session.container, network),
-        ]
+        host_end = find_link(session.host, name)
+        end = find_link(session.container, network.name)
+        if host_end is None:
+            found = ["missing"]
+        else:
+            found = _check_host_end(session.host, network, host_end)
+            if end is not None and not _is_pair(session, host_end, end):
+                found.append(f"not the peer of {end.name} in the container")
+        differences = [f"{name} (host): {difference}" for difference in found]
+        if end is None:
+            return [*differences, f"{network.name}: missing"]
+        return differences + check_container_link(
+            session.container,
+            network,
+            end,
+            mac=_container_mac(network) or "",
+            mtu=host_end.mtu if host_end is not None else 0,
+            others=[other for other in session.networks if other is not network],
+        )
 
 
 # ---- names, tags, MAC addresses ----
@@ -422,11 +443,16 @@ def _add_host_side(
     for gateway in (network.gateway, network.ipv6_gateway):
         if gateway:
             batch.add_address(index, f"{gateway}/{whole_length(gateway)}", replace=again)
-    for address in (network.address, network.ipv6_address):
-        if address:
-            bare = address.partition("/")[0]
-            batch.add_route(Route(f"{bare}/{whole_length(bare)}", ifindex=index))
+    for route in _host_routes(network, index):
+        batch.add_route(route)
     return batch
+
+
+def _host_routes(network: Network, index: int) -> list[Route]:
+    """Point to point: the host's routes to the container's addresses."""
+    addresses = (network.address, network.ipv6_address)
+    bare = [address.partition("/")[0] for address in addresses if address]
+    return [Route(f"{each}/{whole_length(each)}", ifindex=index) for each in bare]
 
 
 # ---- undoing ----
@@ -621,31 +647,37 @@ def _leads_to(session: Session, network: Network, link: Link, links: Iterable[Li
 # ---- what differs ----
 
 
-def _check_host_end(host: RtnetlinkSocket, network: Network, name: str) -> list[str]:
-    link = find_link(host, name)
-    if link is None:
-        return [f"{name} (host): missing"]
+def _check_host_end(host: RtnetlinkSocket, network: Network, link: Link) -> list[str]:
     found = []
     if link.alias != _tag(network):
-        found.append(f"marked {link.alias!r}, not {_tag(network)!r}")
-    if not link.up:
-        found.append("down")
-    if network.mtu and link.mtu != network.mtu:
-        found.append(f"MTU {link.mtu}, not {network.mtu}")
-    if network.bridge:
-        bridge = find_link(host, network.bridge)
-        if bridge is None:
-            found.append(f"the bridge {network.bridge} is missing")
-        elif link.master != bridge.index:
-            found.append(f"not a port of the bridge {network.bridge}")
-        elif bool(link.hairpin) != network.hairpin_mode:
-            found.append(f"hairpin mode {'on' if link.hairpin else 'off'}")
-    return [f"{name} (host): {difference}" for difference in found]
+        found.append(f"alias {link.alias!r}, not {_tag(network)!r}")
+    found += check_settings(link, mtu=network.mtu)
+    if link.group:
+        found.append(f"in the group {link.group}, not 0")
+    bridge = find_link(host, network.bridge) if network.bridge else None
+    found += check_port(link, network, bridge)
+    if not network.bridge:
+        found += _check_host_side(host, network, link)
+    return found
 
 
-def _check_container_end(container: RtnetlinkSocket, network: Network) -> list[str]:
-    name = network.name
-    link = find_link(container, name)
-    if link is None:
-        return [f"{name}: missing"]
-    return check_container_link(container, network, link)
+def _check_host_side(host: RtnetlinkSocket, network: Network, link: Link) -> list[str]:
+    """The differences of the addresses and routes that _add_host_side() adds."""
+    gateways = [gateway for gateway in (network.gateway, network.ipv6_gateway) if gateway]
+    addresses = [Address(link.index, f"{bare}/{whole_length(bare)}") for bare in gateways]
+    _, found = check_addresses(host, link.index, addresses)
+    routes = _host_routes(network, link.index)
+    return found + check_routes(host.dump_all_routes(link.index), routes)
+
+
+def _is_pair(session: Session, host_end: Link, container_end: Link) -> bool:
+    """Whether two links are the ends of one pair. The host end has to be queried before.
+
+    The kernel may give a namespace its nsid only when a link that leads there is queried.
+    """
+    nsid = session.host.get_nsid(session.container_namespace)
+    return (
+        host_end.kind == container_end.kind == "veth"
+        and (host_end.link_index, host_end.link_nsid) == (container_end.index, nsid)
+        and container_end.link_index == host_end.index
+    )
