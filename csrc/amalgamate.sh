@@ -9,15 +9,27 @@ source=$(dirname "$0")
 mkdir -p "$out"
 version=$(sed -n 's/^#define NETSTRAT_VERSION "\(.*\)"$/\1/p' "$source/netstrat.h")
 
-cp "$source/netstrat.h" "$out/"
+# The licence asks for its whole text, the copyright line included, in every copy.
+licence() {
+    echo "/* netstrat $version, made of csrc/ by amalgamate.sh: change it there."
+    echo ' *'
+    sed -e 's|^| * |' -e 's| *$||' "$source/../LICENSE"
+    echo ' */'
+}
+
 {
-    echo '/* SPDX-License-Identifier: MIT */'
-    echo "/* netstrat $version in one file, made of csrc/ by amalgamate.sh. Change it there. */"
+    licence
+    cat "$source/netstrat.h"
+} | awk '$0 != "/* SPDX-License-Identifier: MIT */"' |
+    sed '1i /* SPDX-License-Identifier: MIT */' >"$out/netstrat.h"
+{
+    licence
     # What the files share with each other is this file's own now.
     sed 's/^#define NETSTRAT_PRIVATE .*/#define NETSTRAT_PRIVATE static/' "$source/internal.h"
     while read -r file; do
         printf '\n/* ==== %s ==== */\n' "$file"
         grep -v '^#include "internal.h"$' "$source/$file"
     done <"$source/sources"
-} | awk 'NR == 1 || $0 != "/* SPDX-License-Identifier: MIT */"' >"$out/netstrat.c"
+} | awk '$0 != "/* SPDX-License-Identifier: MIT */"' |
+    sed '1i /* SPDX-License-Identifier: MIT */' >"$out/netstrat.c"
 echo "$out: netstrat.c ($(wc -l <"$out/netstrat.c") lines), netstrat.h, version $version"

@@ -1,36 +1,65 @@
 #!/usr/bin/env bash
-# Builds the core as a library: libnetstrat.a, libnetstrat.so, netstrat.h and netstrat.pc, all in
-# one folder, which may be moved as a whole (the paths in netstrat.pc begin where it stands).
+# Builds the core as a library: libnetstrat.a, libnetstrat.so, netstrat.h and netstrat.pc.
 #
-#   csrc/build-lib.sh FOLDER     CC, CFLAGS and LDFLAGS as usual
+#   csrc/build-lib.sh FOLDER      all in one folder, which may be moved as a whole
+#   csrc/build-lib.sh --install   below PREFIX, by default /usr/local
+#
+# CC, CFLAGS, LDFLAGS and AR as usual. --install also reads LIBDIR (PREFIX/lib), INCLUDEDIR
+# (PREFIX/include) and DESTDIR, which is put before each path that is written to and does not
+# appear in netstrat.pc. Run `ldconfig` after an installation on the machine itself.
 set -euo pipefail
 
-out=${1:?usage: csrc/build-lib.sh FOLDER}
+usage="usage: csrc/build-lib.sh FOLDER | --install"
+target=${1:?$usage}
 source=$(dirname "$0")
-mkdir -p "$out"
-objects=$(mktemp -d)
-trap 'rm -rf "$objects"' EXIT
+case $target in
+--install)
+    prefix=${PREFIX:-/usr/local}
+    libdir=${LIBDIR:-\$\{prefix\}/lib}
+    includedir=${INCLUDEDIR:-\$\{prefix\}/include}
+    lib=${DESTDIR-}${LIBDIR:-$prefix/lib}
+    include=${DESTDIR-}${INCLUDEDIR:-$prefix/include}
+    pc=$lib/pkgconfig
+    ;;
+-*)
+    echo "$usage" >&2
+    exit 2
+    ;;
+*)
+    prefix=\$\{pcfiledir\} libdir=\$\{prefix\} includedir=\$\{prefix\}
+    lib=$target include=$target pc=$target
+    ;;
+esac
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 read -ra compiler <<<"${CC:-cc}"
 read -ra cflags <<<"${CFLAGS--O2 -g}"
 read -ra ldflags <<<"${LDFLAGS-}"
 version=$(sed -n 's/^#define NETSTRAT_VERSION "\(.*\)"$/\1/p' "$source/netstrat.h")
-soname=libnetstrat.so.${version%%.*}
+# Before 1.0 a new minor version may change structs, so it is another library to the linker.
+minor=$(cut -d . -f 1,2 <<<"$version")
+soname=libnetstrat.so.$minor
 
 while read -r file; do
     "${compiler[@]}" -std=c11 -Wall -Wextra -Wconversion -Wshadow "${cflags[@]}" -fPIC \
-        -c "$source/$file" -o "$objects/${file%.c}.o"
+        -c "$source/$file" -o "$work/${file%.c}.o"
 done <"$source/sources"
 
-rm -f "$out/libnetstrat.a"
-"${AR:-ar}" rcsD "$out/libnetstrat.a" "$objects"/*.o
+"${AR:-ar}" rcsD "$work/libnetstrat.a" "$work"/*.o
 
 # The names that programs may use, and no others.
-echo '{ global: netstrat_*; local: *; };' >"$objects/exports"
+echo "NETSTRAT_$minor { global: netstrat_*; local: *; };" >"$work/exports"
 "${compiler[@]}" "${cflags[@]}" "${ldflags[@]}" -shared -pthread "-Wl,-soname,$soname" -Wl,-z,defs \
-    "-Wl,--version-script,$objects/exports" "$objects"/*.o -o "$out/$soname"
-ln -sf "$soname" "$out/libnetstrat.so"
+    "-Wl,--version-script,$work/exports" "$work"/*.o -o "$work/$soname"
 
-cp "$source/netstrat.h" "$out/"
-sed "s/@VERSION@/$version/" "$source/netstrat.pc.in" >"$out/netstrat.pc"
-printf '%s: libnetstrat.a, libnetstrat.so (%s), netstrat.h, netstrat.pc\n' "$out" "$soname"
+sed -e "s|@VERSION@|$version|" -e "s|@PREFIX@|$prefix|" -e "s|@LIBDIR@|$libdir|" \
+    -e "s|@INCLUDEDIR@|$includedir|" "$source/netstrat.pc.in" >"$work/netstrat.pc"
+
+mkdir -p "$lib" "$include" "$pc"
+install -m 644 "$work/libnetstrat.a" "$lib/"
+install -m 755 "$work/$soname" "$lib/"
+ln -sf "$soname" "$lib/libnetstrat.so"
+install -m 644 "$source/netstrat.h" "$include/"
+install -m 644 "$work/netstrat.pc" "$pc/"
+printf '%s: libnetstrat.a, libnetstrat.so (%s), netstrat.h, netstrat.pc\n' "$lib" "$soname"

@@ -3,9 +3,11 @@
 #ifndef NETSTRAT_INTERNAL_H
 #define NETSTRAT_INTERNAL_H
 
-/* Before the first header of the system's: -std=c11 alone hides clock_gettime, strnlen and
- * IFF_UP. */
+/* Before the first header of the system's: -std=c11 alone hides clock_gettime and strnlen. */
 #ifndef _GNU_SOURCE
+#ifdef _FEATURES_H
+#error "a system header came first: define _GNU_SOURCE before it, or include this file before it"
+#endif
 #define _GNU_SOURCE
 #endif
 /* In 32 bits, fstat() would refuse inodes of more than that (EOVERFLOW), as overlayfs has them. */

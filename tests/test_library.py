@@ -1,0 +1,137 @@
+"""The core outside Python: as an installed library, as two files, as one unit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CSRC = ROOT / "csrc"
+SOURCES = (CSRC / "sources").read_text().split()
+PROGRAM = ROOT / "tests" / "c" / "embedder.c"
+STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
+
+
+def run(*command: str | Path, **settings: str) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **settings}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def run_alone(program: Path, **settings: str) -> None:
+    """Runs the program in a network namespace of its own, and checks what it says."""
+    said = run("unshare", "--net", program, **settings)
+    assert said.splitlines()[0] == "left: mtu 1500, flags up: 1"
+    assert "packets sent" in said
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """DESTDIR of an installation below /usr/test."""
+    root = tmp_path_factory.mktemp("library")
+    run(CSRC / "build-lib.sh", "--install", DESTDIR=str(root), PREFIX="/usr/test", CFLAGS="-O1")
+    return root
+
+
+def ask_pkg_config(root: Path, *options: str, **settings: str) -> list[str]:
+    assert shutil.which("pkg-config"), "no pkg-config: apt-get install pkg-config"
+    path = root / "usr/test/lib/pkgconfig"
+    return run("pkg-config", *options, "netstrat", PKG_CONFIG_LIBDIR=str(path), **settings).split()
+
+
+def test_an_installation_writes_below_destdir_and_names_the_prefix_alone(installed):
+    files = sorted(
+        str(path.relative_to(installed)) for path in installed.rglob("*") if not path.is_dir()
+    )
+    assert files == [
+        "usr/test/include/netstrat.h",
+        "usr/test/lib/libnetstrat.a",
+        "usr/test/lib/libnetstrat.so",
+        "usr/test/lib/libnetstrat.so.0.2",
+        "usr/test/lib/pkgconfig/netstrat.pc",
+    ]
+    assert ask_pkg_config(installed, "--variable=prefix") == ["/usr/test"]
+    assert ask_pkg_config(installed, "--cflags", "--libs") == [
+        "-I/usr/test/include",
+        "-L/usr/test/lib",
+        "-lnetstrat",
+    ]
+    assert str(installed) not in (installed / "usr/test/lib/pkgconfig/netstrat.pc").read_text()
+
+
+def test_the_library_is_another_one_with_each_minor_version(installed):
+    library = installed / "usr/test/lib/libnetstrat.so"
+    assert "soname: [libnetstrat.so.0.2]" in run("readelf", "-d", library)
+    versions = {
+        line.split("@@")[-1] for line in run("nm", "-D", library).splitlines() if "T net" in line
+    }
+    assert versions == {"NETSTRAT_0.2"}
+
+
+def test_a_program_is_linked_by_pkg_config_with_the_shared_library(installed, tmp_path):
+    flags = ask_pkg_config(installed, "--cflags", "--libs", PKG_CONFIG_SYSROOT_DIR=str(installed))
+    program = tmp_path / "shared"
+    run("gcc", *STRICT, PROGRAM, *flags, "-o", program)
+    assert "libnetstrat.so.0.2" in run("readelf", "-d", program)
+    run_alone(program, LD_LIBRARY_PATH=str(installed / "usr/test/lib"))
+
+
+def test_a_program_is_linked_by_pkg_config_with_the_static_library(installed, tmp_path):
+    flags = ask_pkg_config(
+        installed, "--static", "--cflags", "--libs", PKG_CONFIG_SYSROOT_DIR=str(installed)
+    )
+    assert "-pthread" in flags
+    program = tmp_path / "static"
+    run("gcc", *STRICT, "-static", PROGRAM, *flags, "-o", program)
+    assert "NEEDED" not in run("readelf", "-d", program)
+    run_alone(program)
+
+
+def test_a_folder_with_the_library_may_be_moved(tmp_path):
+    run(CSRC / "build-lib.sh", tmp_path / "built", CFLAGS="-O1")
+    (tmp_path / "built").rename(tmp_path / "moved")
+    flags = run(
+        "pkg-config", "--cflags", "--libs", "netstrat", PKG_CONFIG_LIBDIR=str(tmp_path / "moved")
+    )
+    assert f"-L{tmp_path}/moved" in flags
+    run("gcc", *STRICT, PROGRAM, *flags.split(), "-o", tmp_path / "program")
+    run_alone(tmp_path / "program", LD_LIBRARY_PATH=str(tmp_path / "moved"))
+
+
+def test_the_two_files_carry_the_whole_licence(tmp_path):
+    run(CSRC / "amalgamate.sh", tmp_path)
+    for file in ("netstrat.c", "netstrat.h"):
+        lines = (tmp_path / file).read_text().splitlines()
+        assert lines[0] == "/* SPDX-License-Identifier: MIT */"
+        text = "\n".join(line.removeprefix(" *").strip() for line in lines)
+        for line in (ROOT / "LICENSE").read_text().splitlines():
+            assert line in text
+        assert "Copyright (c)" in text
+
+
+@pytest.mark.parametrize("compiler", ["gcc -std=c11", "g++ -std=c++17 -x c++"])
+def test_all_sources_compile_as_one_unit(tmp_path, compiler):
+    unit = tmp_path / "unit.c"
+    unit.write_text("".join(f'#include "{CSRC / source}"\n' for source in SOURCES))
+    warnings = STRICT[1:]
+    run(*compiler.split(), *warnings, "-c", unit, "-o", tmp_path / "unit.o")
+
+
+def test_a_unit_that_has_read_the_systems_headers_already_is_told_what_to_do(tmp_path):
+    unit = tmp_path / "unit.c"
+    unit.write_text(f'#include <stdio.h>\n#include "{CSRC / "name.c"}"\n')
+    done = subprocess.run(
+        ["gcc", "-std=c11", "-c", unit, "-o", tmp_path / "unit.o"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "define _GNU_SOURCE" in done.stderr
+    run("gcc", "-std=c11", "-D_GNU_SOURCE", "-c", unit, "-o", tmp_path / "unit.o")
