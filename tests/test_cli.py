@@ -124,6 +124,43 @@ def test_the_numbers_of_a_table_are_grouped_and_aligned():
     assert len({len(line) for line in lines}) == 1
 
 
+# Names and the columns of a terminal that they take, as wcwidth(3) has them.
+WIDTHS = [
+    ("eth0", 4),
+    ("caf\u00e9", 4),
+    ("cafe\u0301", 4),  # a combining accent
+    ("a\u20dd", 1),  # an enclosing circle
+    ("\u7db2\u7d61", 4),  # ideographs
+    ("\uff45\uff54\uff48", 6),  # full-width letters
+    ("\uff74\uff9d", 2),  # half-width ones
+    ("\u1100\u1161\u11a8", 2),  # a Hangul syllable in three parts
+    ("\U0001f600", 2),
+    ("\u2764\ufe0f", 1),  # a heart, and a variation selector
+    ("\u0e19\u0e49\u0e33", 2),  # Thai, with a tone mark
+    ("a\u200bb", 8),  # a zero-width space is shown as \u200b
+    ("a\u200d", 7),
+    ("\u202ea", 7),
+    ("\x1b[1m", 7),
+]
+
+
+@pytest.mark.parametrize(("name", "columns"), WIDTHS)
+def test_the_columns_of_a_table_are_aligned_whatever_a_name_is_made_of(name, columns):
+    rows = [(label, NetworkInterface("x")) for label in (name, "a longer name", "z")]
+    heading, *lines = table.render(rows).splitlines()
+    assert text.width(text.printable(name)) == columns
+    assert {text.width(line) for line in lines} == {len(heading)}
+    shown = text.printable(name)
+    assert lines[0].startswith(shown + " " * (len("a longer name") - columns + 2))
+
+
+def test_the_list_of_strategies_is_aligned_whatever_a_type_is_made_of(monkeypatch, capsys):
+    found = {"\u7db2\u7d61": "a:B", "cafe\u0301": "c:D"}
+    monkeypatch.setattr("pynetstrat.cli.strategies.sources", lambda: found)
+    assert cli.main(["strategies"]) == 0
+    assert capsys.readouterr().out == "cafe\u0301  c:D\n\u7db2\u7d61  a:B\n"
+
+
 def test_a_command_works_in_the_namespace_of_a_process_or_a_path(elsewhere):
     pid, path, rtnetlink = elsewhere
     for where in (["--pid", str(pid)], ["--netns", path]):

@@ -6,7 +6,7 @@ import json
 
 from ..strategy.plugins import sources
 from .options import add_json
-from .text import printable
+from .text import ljust, printable, width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,5 +24,5 @@ def run(options: argparse.Namespace) -> str:
     if options.json:
         return json.dumps(found) + "\n"
     rows = [(printable(type), printable(source)) for type, source in sorted(found.items())]
-    width = max(len(type) for type, _ in rows)
-    return "".join(f"{type.ljust(width)}  {source}\n" for type, source in rows)
+    columns = max(width(type) for type, _ in rows)
+    return "".join(f"{ljust(type, columns)}  {source}\n" for type, source in rows)

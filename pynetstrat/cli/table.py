@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple
 
-from .text import printable
+from .text import ljust, printable, width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ class Table:
         for labels, numbers in rows:
             cells.append([*labels, *map(_number, numbers or _UNKNOWN)])
         for line in cells:
-            self._widths = list(map(max, self._widths, map(len, line)))
+            self._widths = list(map(max, self._widths, map(width, line)))
         return "".join(f"{self._line(line)}\n" for line in cells)
 
     def _line(self, cells: Sequence[str]) -> str:
         labels, numbers = cells[: self._labels], cells[self._labels :]
-        padded = [*map(str.ljust, labels, self._widths)]
+        padded = [*map(ljust, labels, self._widths)]
         padded += map(str.rjust, numbers, self._widths[self._labels :])
         return "  ".join(padded)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 
 from ..errors import escape
 
@@ -10,6 +11,24 @@ from ..errors import escape
 def printable(name: str) -> str:
     """`name` for a terminal. Different names never come out alike."""
     return escape(name.replace("\\", "\\\\"))
+
+
+def width(text: str) -> int:
+    """The columns of a terminal that printable text takes, by the rules of wcwidth(3)."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0  # it is drawn onto the character before it
+    if "\u1160" <= character <= "\u11ff" or "\ud7b0" <= character <= "\ud7ff":
+        return 0  # a Hangul vowel or final, which is drawn into the syllable before it
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def ljust(text: str, columns: int) -> str:
+    """Printable text with spaces after it, so that it takes so many columns of a terminal."""
+    return text + " " * (columns - width(text))
 
 
 def json_fields(key: str, name: str) -> dict[str, str]:
