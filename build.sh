@@ -7,7 +7,7 @@ usage() {
     cat <<'USAGE'
 ./build.sh               build into .venv, then bring lo up in a fresh namespace and show its counters
 ./build.sh test [ARG..]  the tests (ARGs go to pytest)
-./build.sh check [NAME]  the long checks, or one of them (tests/check/NAME.sh)
+./build.sh check [NAME]  the long checks, or one of them (tests/check/NAME.sh; "flaky" only by name)
 ./build.sh bench [ARG..] the benchmarks, into build/bench/ (ARGs go to benchmarks/run.py)
 ./build.sh wheel         an abi3 wheel and an sdist, into dist/
 ./build.sh lib           libnetstrat.a, libnetstrat.so, the header and netstrat.pc, into build/
