@@ -16,9 +16,10 @@ ffibuilder.cdef(_declarations)
 # Called by the core when a signal interrupts a wait, so that Python's handlers run: see
 # pynetstrat/_native/__init__.py.
 ffibuilder.cdef('extern "Python" int pynetstrat_interrupted(void *context);')
+ffibuilder.cdef("int prctl(int option, ...);")  # man 2 prctl
 ffibuilder.set_source(
     "pynetstrat._core",
-    '#include "netstrat.h"',
+    '#include "netstrat.h"\n#include <sys/prctl.h>',
     include_dirs=["csrc"],
     sources=[f"csrc/{source}" for source in SOURCES],
     depends=["csrc/netstrat.h", "csrc/internal.h"],

@@ -21,6 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef CLONE_NEWNS
+#define CLONE_NEWNS 0x00020000 /* linux/sched.h */
+#endif
 #ifndef CLONE_NEWNET
 #define CLONE_NEWNET 0x40000000 /* linux/sched.h */
 #endif
@@ -380,5 +383,23 @@ int netstrat_netns_unbind(const char *path, struct netstrat_error *error)
         return netstrat_fail(error, -errno, NETSTRAT_STEP_UMOUNT);
     if (unlink(path) < 0)
         return netstrat_fail(error, -errno, NETSTRAT_STEP_UNLINK);
+    return 0;
+}
+
+/* ---- mounts ---- */
+
+int netstrat_mounts_separate(struct netstrat_error *error)
+{
+    if (unshare(CLONE_NEWNS) < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_UNSHARE);
+    if (mount("", "/", "none", MS_SLAVE | MS_REC, NULL) < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_MOUNT);
+    return 0;
+}
+
+int netstrat_mounts_bind(const char *source, const char *target, struct netstrat_error *error)
+{
+    if (mount(source, target, "none", MS_BIND, NULL) < 0)
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_MOUNT);
     return 0;
 }

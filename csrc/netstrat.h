@@ -932,6 +932,14 @@ int netstrat_netns_unbind(const char *path, struct netstrat_error *error);
 /* Moves the calling thread, and no other, into the namespace. */
 int netstrat_netns_enter(int fd, struct netstrat_error *error);
 
+/* Moves the calling thread, and no other, into a mount namespace of its own, as `ip netns exec`
+ * does: mounts made there stay there, and mounts made outside still appear in it. The thread then
+ * has a working directory and a umask of its own. */
+int netstrat_mounts_separate(struct netstrat_error *error);
+
+/* Mounts the file or directory `source` on `target`, which must exist (MS_BIND). */
+int netstrat_mounts_bind(const char *source, const char *target, struct netstrat_error *error);
+
 /* ---- counters from files: sysfs.c, which needs no other file than name.c ---- */
 
 /*

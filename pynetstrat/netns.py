@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import os
+import signal
+import stat
 import subprocess
 import threading
 from _warnings import warn
-from errno import EBADF, ENOENT, ESRCH
+from errno import EBADF, EEXIST, ENOENT, ESRCH
+from importlib.machinery import BuiltinImporter, ModuleSpec
+from operator import index
 
 from ._native import Namespace
 from ._native import netns as native
@@ -59,16 +65,23 @@ class NetworkNamespace:
 
         Raises:
             PermissionDeniedError: CAP_SYS_ADMIN is missing.
-            KernelError: the name is taken (EEXIST), or something else is refused.
-            ValueError: that is not a name.
+            KernelError: the name is taken (EEXIST; the hint says if the file is stale), no thread
+                can be started (after `unshare(CLONE_NEWPID)`, for one), or something else failed.
+            ValueError: the name is invalid.
         """
         path = _path(name) if name else ""
         descriptor = native.create()
         if name:
             try:
                 native.bind(descriptor.fd, path)
-            except BaseException:
+            except BaseException as error:
                 descriptor.close()
+                if isinstance(error, KernelError) and error.errno == EEXIST and _is_stale(path):
+                    error.hint = (
+                        "no namespace is mounted on this file: it is stale, unless another process"
+                        " is naming a namespace now; remove it with "
+                        f"NetworkNamespace.delete({name!r})"
+                    )
                 raise
         return cls(descriptor, path or "a new namespace", name)
 
@@ -88,13 +101,16 @@ class NetworkNamespace:
 
     @classmethod
     def of_process(cls, pid: int) -> NetworkNamespace:
-        """That of a process.
+        """Opens the network namespace of a process.
 
         Raises:
-            KernelError: there is no such process (ESRCH).
-            PermissionDeniedError: it is another user's.
+            KernelError: the process does not exist (ESRCH).
+            PermissionDeniedError: it belongs to another user.
+            TypeError: the id is not an integer.
         """
-        path = f"/proc/{int(pid)}/ns/net"
+        if isinstance(pid, bool):
+            raise TypeError(f"pid must be an integer, not {pid!r}")
+        path = f"/proc/{index(pid)}/ns/net"
         try:
             return cls(native.open_path(path), path)
         except KernelError as error:
@@ -128,14 +144,21 @@ class NetworkNamespace:
 
     @staticmethod
     def delete(name: str) -> None:
-        """Takes the name away; the namespace ends once nothing else holds it.
+        """Deletes the name; the namespace ends once nothing else holds it.
+
+        An empty file on which nothing is mounted, or a symbolic link that leads nowhere, is removed
+        too: an interrupted `create` or `ip netns add` leaves such a file.
 
         Raises:
-            KernelError: there is none of that name, or it is not a network namespace.
-            ValueError: that is not a name.
+            KernelError: the name does not exist, or is not that of a network namespace.
+            ValueError: the name is invalid.
         """
         path = _path(name)
-        native.open_path(path).close()
+        try:
+            native.open_path(path).close()
+        except KernelError:
+            if not _is_stale(path):
+                raise
         native.unbind(path)
 
     # ---- what it is ----
@@ -175,39 +198,67 @@ class NetworkNamespace:
 
     # ---- work in it ----
 
-    def call(self, function: Callable[..., Result], *args: object) -> Result:
-        """The function's result, from a thread that has entered the namespace.
+    def call(self, function: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Result:
+        """Calls the function in a thread that has entered the namespace, and returns its result.
 
-        A socket of any family that is opened there stays in the namespace, and keeps it alive.
-        What the function raises is raised here.
+        The thread is one of the operating system's, also where gevent or eventlet have patched
+        `threading`; other greenlets wait meanwhile. A socket of any family that is opened in the
+        function stays in the namespace, and keeps it alive. An exception of the function is raised
+        here.
 
         Raises:
-            PermissionDeniedError: it is not to be entered without CAP_SYS_ADMIN over it.
-            KernelError: the handle is closed.
+            PermissionDeniedError: entering needs CAP_SYS_ADMIN over the namespace.
+            KernelError: the handle is closed, or no thread can be started.
         """
-        return _run(self.fileno(), self._shown, function, *args)
+        return _run(self.fileno(), self._shown, lambda: function(*args, **kwargs))
 
-    def popen(self, args: Any, **options: Any) -> subprocess.Popen[Any]:
+    def popen(
+        self, args: Any, *, die_with_parent: bool = False, **options: Any
+    ) -> subprocess.Popen[Any]:
         """`subprocess.Popen` with the child in the namespace.
 
-        Only the fork happens in another thread: the child has the caller's signal mask, and is
-        waited for as any other. Its /sys shows the caller's namespace still. A `preexec_fn` that
-        sets PR_SET_PDEATHSIG would have the child killed at once, when that thread ends.
+        A thread of its own forks the child, and lives as long as the child does: a PR_SET_PDEATHSIG
+        that the child sets itself takes effect when this process ends. The child has the working
+        directory, the umask and the signal mask of the caller. Its /sys still shows the caller's
+        namespace. If the namespace has a name and /etc/netns/NAME exists, the child is in a mount
+        namespace in which each file there is mounted over the file of the same name in /etc, as by
+        `ip netns exec`; a RuntimeWarning names a file for which that fails.
+
+        Parameters:
+            args, options: as for `subprocess.Popen`.
+            die_with_parent: the kernel kills the child when this process ends, however it ends
+                (PR_SET_PDEATHSIG, SIGKILL). This does not survive the execution of a set-user-ID
+                program or of one with file capabilities (man 2 prctl).
+
+        Raises:
+            PermissionDeniedError: entering needs CAP_SYS_ADMIN over the namespace.
+            KernelError: the handle is closed, or no thread can be started.
+            OSError: as `subprocess.Popen`.
         """
         started: list[subprocess.Popen[Any]] = []
+        failed: list[KernelError] = []
+        if die_with_parent:
+            options["preexec_fn"] = _dying(options.get("preexec_fn"))
+        module = _standard_subprocess()
 
-        def start() -> None:
-            started.append(subprocess.Popen(args, **options))  # noqa: S603  # the caller's choice
+        def start() -> int:
+            if entries := etc_files(self._name):
+                native.separate_mounts()
+                failed.extend(bind_etc(self._name, entries))
+            started.append(module.Popen(args, **options))
+            return started[0].pid
 
         try:
-            _run(self.fileno(), self._shown, start, finish=True)
+            _run(self.fileno(), self._shown, start, finish=_wait_for)
+            for error in failed:
+                warn(f"popen in {self._shown}: {error}", RuntimeWarning, 2)
         except BaseException:
             for process in started:  # a signal handler has raised meanwhile
                 process.kill()
                 with process:  # closes its pipes and waits for it
                     pass
             raise
-        return started[0]
+        return started.pop()
 
     def run(
         self,
@@ -219,7 +270,14 @@ class NetworkNamespace:
         check: bool = False,
         **options: Any,
     ) -> subprocess.CompletedProcess[Any]:
-        """`subprocess.run` with the child in the namespace; see `popen`."""
+        """`subprocess.run` with the child in the namespace.
+
+        Parameters:
+            args, input, capture_output, timeout, check: as for `subprocess.run`.
+            options: as for `popen`.
+
+        Raises: as `subprocess.run` and `popen`.
+        """
         if input is not None:
             if options.get("stdin") is not None:
                 raise ValueError("stdin and input can't be used together")
@@ -286,43 +344,186 @@ def _is_netns(path: str) -> bool:
     return True
 
 
+def _is_stale(path: str) -> bool:
+    """Whether the path is a leftover: an empty file without a mount, or a link to nothing."""
+    try:
+        found, folder = os.lstat(path), os.lstat(os.path.dirname(path))  # noqa: PTH120
+    except OSError:
+        return False
+    if stat.S_ISLNK(found.st_mode):
+        return not os.path.exists(path)  # noqa: PTH110
+    is_empty = stat.S_ISREG(found.st_mode) and found.st_size == 0
+    return is_empty and found.st_dev == folder.st_dev
+
+
+# ---- threads ----
+
+# The module `_thread` once more, as the interpreter has it: gevent and eventlet replace functions
+# of the one that is imported, and their threads are greenlets on the caller's thread.
+_system: Any = BuiltinImporter.create_module(ModuleSpec("_thread", BuiltinImporter))  # type: ignore[arg-type]
+BuiltinImporter.exec_module(_system)
+
+
+def _is_patched() -> bool:
+    """Whether gevent or eventlet have replaced the threads of `threading`."""
+    return type(_thread.start_new_thread) is not type(_system.start_new_thread)
+
+
 def _run(
-    fd: int, shown: str, function: Callable[..., Result], *args: object, finish: bool = False
+    fd: int,
+    shown: str,
+    function: Callable[[], Result],
+    finish: Callable[[Result], None] | None = None,
 ) -> Result:
     """Runs the function in a thread that enters the namespace, and leaves it before it ends.
 
-    `finish`: what a signal handler raises meanwhile is raised only after the function has returned.
+    Parameters:
+        finish: what the thread does afterwards, outside of the namespace, with the result. With it,
+            what a signal handler raises meanwhile is raised after the function has returned.
     """
-    outcome: list[Any] = []
+    outcome: list[Result] = []
     raised: list[BaseException] = []
-    over = threading.Lock()
+    over = _system.allocate_lock()
     over.acquire()
+
+    work = [function]  # emptied before the thread waits, which must not keep arguments alive
 
     def visit() -> None:
         try:
             with native.visit(fd, shown):
-                outcome.append(function(*args))
+                outcome.append(work.pop()())
         except BaseException as error:
             raised.append(error)
-        finally:
-            over.release()
+        waits = finish is not None and not raised
+        over.release()
+        if waits and finish is not None:
+            finish(outcome[0])
 
-    thread = threading.Thread(target=visit, name="pynetstrat", daemon=True)
-    thread.start()
+    thread = _start(visit, fd, is_ours=finish is not None)
     try:
         over.acquire()  # not join(): after one that is interrupted, a thread counts as ended
     except BaseException:
         while finish:
             try:
-                finish = not over.acquire()
+                over.acquire()
             except BaseException:  # noqa: S112  # the first one is raised
                 continue
+            break
         raise
-    thread.join()
+    if thread is not None:
+        thread.join()
     if raised:
         try:
             raise raised[0]
         finally:
             raised.clear()  # no cycle of the error and this frame
-    result: Result = outcome[0]
-    return result
+    return outcome[0]
+
+
+def _start(
+    function: Callable[[], None], fd: int, *, is_ours: bool = False
+) -> threading.Thread | None:
+    """Starts an operating-system thread; returns None if `threading` does not know it.
+
+    Parameters:
+        fd: a network namespace, see `native.no_thread`.
+        is_ours: the thread calls functions of this module alone, and may outlive the call.
+    """
+    try:
+        if is_ours or _is_patched():
+            _system.start_new_thread(function, ())
+            return None
+        thread = threading.Thread(target=function, name="pynetstrat", daemon=True)
+        thread.start()
+    except RuntimeError:
+        raise native.no_thread(fd) from None
+    return thread
+
+
+# ---- children ----
+
+
+def _standard_subprocess() -> Any:
+    """The module `subprocess` with a Popen that works in every thread.
+
+    gevent replaces Popen by one that works in the main thread alone, and makes the original
+    unusable. eventlet's uses greenlets.
+    """
+    if not _is_patched() or subprocess.Popen.__module__ == "subprocess":
+        return subprocess
+    if not _copies:
+        spec = subprocess.__spec__
+        assert spec is not None
+        assert spec.loader is not None
+        copy = type(subprocess)("subprocess")
+        copy.__spec__ = spec
+        spec.loader.exec_module(copy)
+        for name in ("SubprocessError", "CalledProcessError", "TimeoutExpired"):
+            setattr(copy, name, getattr(subprocess, name))  # which callers catch
+        _copies.append(copy)
+    return _copies[0]
+
+
+_copies: list[Any] = []
+
+
+def _dying(prepare: Callable[[], object] | None) -> Callable[[], None]:
+    """What a child calls before it executes its program, to be killed when this process ends."""
+    parent = os.getpid()
+
+    def prepare_and_die() -> None:
+        if prepare is not None:
+            prepare()
+        native.die_with_parent(parent)  # last: a change of the user would undo it
+
+    return prepare_and_die
+
+
+def _wait_for(pid: int) -> None:
+    """Waits until the child has ended, which is left to be waited for by the caller's program."""
+    # A signal for the process must find the threads that it would find without this one.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    with contextlib.suppress(ChildProcessError):  # it has been waited for already
+        _waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+_waitid = os.waitid
+
+
+# ---- files of a named namespace ----
+
+_ETC, _ETC_NETNS = "/etc", "/etc/netns"
+
+
+def etc_files(name: str) -> list[str]:
+    """The entries of /etc/netns/NAME; none without a name.
+
+    Raises:
+        KernelError: the directory exists and can't be read.
+    """
+    folder = f"{_ETC_NETNS}/{name}"
+    try:
+        return sorted(os.listdir(folder)) if name else []  # noqa: PTH208  # names alone
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        kind = PermissionDeniedError if isinstance(error, PermissionError) else KernelError
+        raise kind(error.errno or 0, "open", filename=folder) from None
+
+
+def bind_etc(name: str, entries: list[str]) -> list[KernelError]:
+    """Mounts entries of /etc/netns/NAME over those of /etc in the thread's mount namespace.
+
+    Returns the failures, one for each entry that could not be mounted.
+    """
+    failed = []
+    for entry in entries:
+        source = f"{_ETC_NETNS}/{name}/{entry}"
+        try:
+            native.bind_mount(source, f"{_ETC}/{entry}")
+        except KernelError as error:
+            error.hint = f"{source} is not visible to the child"
+            if error.errno == ENOENT:
+                error.hint += ": make the file that it is to replace"
+            failed.append(error)
+    return failed

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import errno
 import gc
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
@@ -13,11 +15,13 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from pathlib import Path
 
 import pytest
+import support
 from support import CAP_SYS_ADMIN, ROOT, descriptors, identity, python, run, without
-from wired import ip, names, own_run
+from wired import ip, names, own_run, veth
 
 from pynetstrat import (
     Batch,
@@ -25,7 +29,12 @@ from pynetstrat import (
     NetworkNamespace,
     PermissionDeniedError,
     RtnetlinkSocket,
+    SysfsReader,
+    Veth,
+    get_network_interface_stats,
+    link_set_up,
 )
+from pynetstrat.cli import sandbox
 
 
 @pytest.fixture
@@ -109,7 +118,7 @@ def test_what_can_not_be_a_name_is_refused(name):
 def test_a_file_under_run_netns_that_is_not_a_namespace_is_not_a_name(named):
     Path("/run/netns").mkdir()
     file = Path("/run/netns", named)
-    file.touch()
+    file.write_text("of another program")
     try:
         assert named not in NetworkNamespace.names()
         with pytest.raises(KernelError, match="this is neither a network namespace"):
@@ -119,6 +128,49 @@ def test_a_file_under_run_netns_that_is_not_a_namespace_is_not_a_name(named):
         assert file.exists()
     finally:
         file.unlink()
+
+
+@pytest.fixture(params=["file", "file of mode 644", "link to nothing"])
+def stale(request, named):
+    """A name under which an interrupted `ip netns add`, or an ended process, left something."""
+    Path("/run/netns").mkdir()
+    path = Path("/run/netns", named)
+    if request.param == "link to nothing":
+        path.symlink_to("/proc/4194305/ns/net")  # no process can have this id
+    else:
+        path.touch(mode=0o644 if "644" in request.param else 0)
+    return named
+
+
+def test_a_stale_name_is_reported_by_create_and_removed_by_delete(stale):
+    with pytest.raises(KernelError, match=r"stale.*NetworkNamespace\.delete\('blue'\)") as raised:
+        NetworkNamespace.create(stale)
+    assert raised.value.errno == errno.EEXIST
+    assert stale not in NetworkNamespace.names()
+    NetworkNamespace.delete(stale)
+    assert not os.path.lexists(f"/run/netns/{stale}")
+    with NetworkNamespace.create(stale) as namespace, NetworkNamespace.open(stale) as twin:
+        assert namespace.id == twin.id
+
+
+@pytest.mark.parametrize("kind", ["a bind mount", "a folder", "a link to a file"])
+def test_what_another_program_put_under_a_name_is_not_stale(named, kind, tmp_path):
+    Path("/run/netns").mkdir()
+    path, other = Path("/run/netns", named), tmp_path / "other"
+    other.touch()
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a link to a file":
+        path.symlink_to(other)
+    else:
+        path.touch()
+        assert run(["mount", "--bind", str(other), str(path)]).returncode == 0
+    with pytest.raises(KernelError):
+        NetworkNamespace.delete(named)
+    with pytest.raises(KernelError, match="File exists") as raised:
+        NetworkNamespace.create(named)
+    assert "stale" not in raised.value.hint
+    assert os.path.lexists(path)
 
 
 def test_a_namespace_of_another_kind_under_run_netns_is_not_a_name(named):
@@ -185,6 +237,47 @@ def test_the_namespace_of_a_process_that_there_is_not_is_an_error():
     process.wait()
     with pytest.raises(KernelError, match=f"No such process; there is no process {process.pid}"):
         NetworkNamespace.of_process(process.pid)
+
+
+@pytest.mark.parametrize("pid", [True, False, 1.0, 1.9, "1", None])
+def test_the_id_of_a_process_that_is_not_an_integer_is_refused(pid):
+    with pytest.raises(TypeError, match="integer"):
+        NetworkNamespace.of_process(pid)
+    if pid is not None:
+        with pytest.raises(TypeError, match="integer"):
+            Veth().create(veth(), nspid=pid)
+
+
+class _Descriptor:
+    def __init__(self, fd):
+        self._fd = fd
+
+    def fileno(self):
+        return self._fd
+
+
+def _execute(batch):
+    with RtnetlinkSocket() as sock:
+        sock.execute(batch)
+
+
+@pytest.mark.parametrize("fd", [True, 3.0, _Descriptor(True), _Descriptor(3.0), _Descriptor("3")])
+@pytest.mark.parametrize(
+    "use",
+    [
+        NetworkNamespace.open,
+        RtnetlinkSocket,
+        lambda netns: link_set_up("lo", netns=netns),
+        lambda netns: _execute(Batch().add_veth("h0", "eth0", netns=netns)),
+        lambda netns: _execute(Batch().set_link("lo", netns=netns)),
+        lambda netns: get_network_interface_stats("lo", netns=netns),
+        lambda netns: SysfsReader("lo", netns=netns),
+        lambda netns: Veth().create(veth(), netns=netns),
+    ],
+)
+def test_a_descriptor_that_is_not_an_integer_is_refused(net, fd, use):
+    with pytest.raises(TypeError, match="an open descriptor"):
+        use(fd)
 
 
 def test_the_pidfd_of_a_process_that_has_ended_is_an_error():
@@ -310,6 +403,7 @@ def test_a_function_runs_in_the_namespace_and_its_caller_stays_where_it_was(net)
         before = identity()
         assert namespace.call(identity) == namespace.id
         assert namespace.call(lambda *values: values, 1, 2) == (1, 2)
+        assert namespace.call(dict, [("a", 1)], function=2) == {"a": 1, "function": 2}
         assert identity() == before
 
 
@@ -404,6 +498,107 @@ def test_threads_share_a_handle(net):
         assert seen == [namespace.id] * 80
 
 
+_GREENLETS = """
+import os, sys, time
+def patch(library):
+    if library == "gevent":
+        from gevent import monkey, spawn
+        monkey.patch_all()
+    else:
+        import eventlet
+        from eventlet import spawn
+        eventlet.monkey_patch()
+    return spawn
+if sys.argv[2] == "before":
+    spawn = patch(sys.argv[1])
+from pynetstrat import NetworkNamespace
+from pynetstrat.cli import sandbox
+if sys.argv[2] == "after":
+    spawn = patch(sys.argv[1])
+import subprocess, threading
+
+def identity():
+    return os.stat("/proc/thread-self/ns/net").st_ino
+
+def watch():
+    while not over:
+        seen.add(identity())
+        time.sleep(0)
+
+def work(process=None):
+    time.sleep(0)  # a greenlet would let the other one run here
+    return identity(), threading.get_native_id()
+
+sandbox.enter()
+home, over, seen = identity(), [], set()
+spawn(watch)
+time.sleep(0)
+command = ["stat", "-Lc", "%i", "/proc/self/ns/net"]
+with NetworkNamespace.create() as namespace:
+    there, thread = namespace.call(work)
+    assert there == namespace.id[1] != home
+    assert thread != os.getpid()
+    done = namespace.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == namespace.id[1]
+    try:
+        namespace.run(["sleep", "60"], timeout=0.1)
+    except subprocess.TimeoutExpired:
+        pass
+    with namespace.popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.communicate(b"given") == (b"given", None)
+    assert process.returncode == 0
+    try:
+        namespace.run(["false"], check=True)
+    except subprocess.CalledProcessError as error:
+        assert error.returncode == 1
+time.sleep(0)
+over.append(True)
+assert seen == {home}, (seen, home)
+print("whole")
+"""
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+def test_where_threading_is_patched_no_greenlet_enters_the_namespace(library, order):
+    done = run([sys.executable, "-W", "ignore", "-c", _GREENLETS, library, order])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "whole\n", "")
+
+
+def test_where_the_kernel_allows_no_thread_the_error_names_the_pid_namespace():
+    code = """
+import ctypes, os
+from pynetstrat import KernelError, NetworkNamespace, RtnetlinkSocket, SysfsReader, link_set_up
+from pynetstrat.cli import sandbox
+sandbox.enter()
+namespace = NetworkNamespace.create()
+sandbox.unshare(0x20000000)  # CLONE_NEWPID
+uses = [
+    NetworkNamespace.create,
+    lambda: namespace.call(os.getpid),
+    lambda: namespace.popen(["true"]),
+    lambda: namespace.run(["true"]),
+    lambda: RtnetlinkSocket(namespace),
+    lambda: link_set_up("lo", netns=namespace),
+    lambda: SysfsReader("lo", netns=namespace),
+]
+for use in uses:
+    try:
+        use()
+    except KernelError as error:
+        print(error.errno, error.operation, "pid namespace" in error.hint, "fork" in error.hint)
+pid = os.fork()
+if pid == 0:  # the first process of the new pid namespace
+    with NetworkNamespace.create() as other:
+        os._exit(other.call(os.getpid) != 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+namespace.close()
+"""
+    done = python(code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "22 pthread_create True True\n" * 7 + "0\n"
+
+
 # ---- popen, run ----
 
 
@@ -447,6 +642,209 @@ def test_a_child_has_the_signal_mask_of_the_caller(net, blocked):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         assert there == here
         assert (int(there.split()[1], 16) != 0) == bool(blocked)
+
+
+def test_a_child_has_the_directory_and_umask_that_the_caller_has_at_that_moment(net, tmp_path):
+    script = "pwd; umask"
+    before, mask = Path.cwd(), os.umask(0o22)
+    try:
+        with NetworkNamespace.create() as namespace:
+            for folder in (tmp_path, Path("/")):
+                os.chdir(folder)
+                os.umask(0o27 if folder == tmp_path else 0o77)
+                there = namespace.run(script, shell=True, capture_output=True).stdout
+                assert there == subprocess.run(script, shell=True, capture_output=True).stdout
+    finally:
+        os.chdir(before)
+        os.umask(mask)
+
+
+_PDEATHSIG = "import ctypes; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"  # PR_SET_PDEATHSIG, SIGKILL
+
+
+def test_a_child_that_asks_to_die_with_its_parent_lives_as_long_as_that(net):
+    with NetworkNamespace.create() as namespace:
+        for _ in range(10):
+            done = namespace.run(
+                ["cat"], input=b"x" * 100_000, stdout=-1, preexec_fn=support.die_with_parent
+            )
+            assert (done.returncode, len(done.stdout)) == (0, 100_000)
+        command = [sys.executable, "-c", _PDEATHSIG + "print(input())"]
+        with namespace.popen(command, stdin=-1, stdout=-1) as process:
+            assert process.communicate(b"alive\n")[0] == b"alive\n"
+
+
+_PARENT = """
+import os, signal, sys
+from pynetstrat import NetworkNamespace
+from pynetstrat.cli import sandbox
+sandbox.enter()
+def prepare():
+    os.setresuid(0, 0, 0)
+with NetworkNamespace.create() as namespace:
+    options = {"preexec_fn": prepare} if sys.argv[1] == "preexec_fn" else {}
+    process = namespace.popen(["sleep", "600"], die_with_parent=True, **options)
+    print("ready", flush=True)
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("way", ["", "preexec_fn"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_with_die_with_parent_is_killed_with_it(way, number):
+    command = [sys.executable, "-c", _PARENT, way]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as parent:
+        assert parent.stdout.readline() == b"ready\n"
+        parent.send_signal(number)
+        assert parent.wait() == -number
+        # The child has the other end of the pipe, too.
+        assert select.select([parent.stdout], [], [], 60)[0], "the child lives"
+        assert parent.stdout.read() == b""
+
+
+def test_a_child_with_die_with_parent_outlives_the_thread_that_started_it(net):
+    with NetworkNamespace.create() as namespace:
+        started = []
+
+        def start():
+            started.append(namespace.popen(["cat"], stdin=-1, stdout=-1, die_with_parent=True))
+
+        thread = threading.Thread(target=start)
+        thread.start()
+        thread.join()
+        with started[0] as process:
+            assert process.communicate(b"alive")[0] == b"alive"
+        assert process.returncode == 0
+
+
+def test_the_thread_of_a_child_does_not_keep_the_namespace_alive(net, new_namespace):
+    """The child moves on to another namespace, and so nothing is left in the first one."""
+    other = new_namespace()
+    script = "import os, sys; os.read(0, 1)"
+    with RtnetlinkSocket() as host:
+        namespace = NetworkNamespace.create()
+        host.execute(Batch().add_veth("h0", "eth0", netns=namespace))
+        with namespace.popen(
+            [sys.executable, "-c", script],
+            stdin=-1,
+            preexec_fn=lambda: sandbox.setns(other, sandbox.CLONE_NEWNET),
+        ) as process:
+            namespace.close()
+            support.wait_until(lambda: "h0" not in host.dump_links())
+            assert process.poll() is None
+
+
+def test_the_thread_of_a_child_takes_no_signals_and_ends_with_the_child(net):
+    def others():
+        return {entry.name for entry in Path("/proc/self/task").iterdir()} - {str(os.getpid())}
+
+    support.wait_until(lambda: not others())
+    with NetworkNamespace.create() as namespace:
+        with namespace.popen(["cat"], stdin=-1, stdout=-1):
+            (thread,) = others()
+            blocked = 0
+
+            def blocks_sigterm():
+                nonlocal blocked
+                status = Path(f"/proc/self/task/{thread}/status").read_text()
+                (line,) = [line for line in status.splitlines() if line.startswith("SigBlk:")]
+                blocked = int(line.split()[1], 16)
+                return blocked & 1 << signal.SIGTERM - 1
+
+            support.wait_until(blocks_sigterm)
+        support.wait_until(lambda: not others())
+
+
+def test_the_arguments_of_a_child_are_let_go_of_while_it_lives(net):
+    class Options(dict):
+        pass
+
+    environment = Options(os.environ)
+    gone = weakref.ref(environment)
+    with (
+        NetworkNamespace.create() as namespace,
+        namespace.popen(["cat"], stdin=-1, env=environment),
+    ):
+        del environment
+        gc.collect()
+        assert gone() is None
+
+
+# ---- /etc/netns ----
+
+
+@pytest.fixture
+def etc(named):
+    """The folder /etc/netns/NAME, in an /etc that this test alone sees."""
+    support.mount("tmpfs", Path("/mnt"), "tmpfs")
+    work, upper = Path("/mnt/work"), Path("/mnt/upper")
+    work.mkdir()
+    upper.mkdir()
+    options = f"lowerdir=/etc,upperdir={upper},workdir={work}"
+    done = run(["mount", "-t", "overlay", "-o", options, "overlay", "/etc"])
+    assert done.returncode == 0, done.stderr
+    folder = Path("/etc/netns", named)
+    folder.mkdir(parents=True)
+    yield folder
+    support.unmount("/etc")
+    support.unmount("/mnt")
+
+
+def test_a_child_in_a_named_namespace_has_its_files_of_etc_netns(etc, named):
+    (etc / "resolv.conf").write_text("nameserver 192.0.2.1\n")
+    (etc / "hosts").write_text("192.0.2.2 there\n")
+    before = {name: Path("/etc", name).read_text() for name in ("resolv.conf", "hosts", "passwd")}
+    command = ["cat", "/etc/resolv.conf", "/etc/hosts", "/etc/passwd"]
+    expected = "nameserver 192.0.2.1\n192.0.2.2 there\n" + before["passwd"]
+    mounts = Path("/proc/self/mountinfo").read_text()
+    with NetworkNamespace.create(named) as namespace, NetworkNamespace.open(named) as twin:
+        for handle in (namespace, twin):
+            assert handle.run(command, capture_output=True, text=True).stdout == expected
+        with twin.popen(command, stdout=-1, text=True, cwd="/") as process:
+            assert process.communicate()[0] == expected
+        assert namespace.call(Path("/etc/hosts").read_text) == before["hosts"]
+    assert run(["ip", "netns", "exec", named, *command]).stdout == expected
+    assert {name: Path("/etc", name).read_text() for name in before} == before
+    assert Path("/proc/self/mountinfo").read_text().count(" /etc/") == mounts.count(" /etc/")
+
+
+def test_a_child_keeps_directory_and_umask_beside_files_of_etc_netns(etc, named, tmp_path):
+    (etc / "hosts").write_text("192.0.2.2 there\n")
+    before, mask = Path.cwd(), os.umask(0o27)
+    try:
+        with NetworkNamespace.create(named) as namespace:
+            os.chdir(tmp_path)
+            script = "cat /etc/hosts; pwd; umask"
+            there = namespace.run(script, shell=True, capture_output=True, text=True).stdout
+            assert there == f"192.0.2.2 there\n{tmp_path}\n0027\n"
+            namespace.run(["touch", "made"])
+            assert (tmp_path / "made").exists()
+    finally:
+        os.chdir(before)
+        os.umask(mask)
+
+
+def test_a_file_of_etc_netns_without_a_counterpart_is_named_in_a_warning(etc, named):
+    (etc / "hosts").write_text("192.0.2.2 there\n")
+    (etc / "no-such-file").touch()
+    with NetworkNamespace.create(named) as namespace:
+        with pytest.warns(RuntimeWarning, match="mount /etc/no-such-file: No such file") as caught:
+            done = namespace.run(["cat", "/etc/hosts"], capture_output=True, text=True)
+        assert len(caught) == 1
+        assert done.stdout == "192.0.2.2 there\n"
+
+
+def test_a_namespace_without_a_name_has_the_files_of_its_caller(etc, named):
+    (etc / "hosts").write_text("192.0.2.2 there\n")
+    here = Path("/etc/hosts").read_text()
+    with (
+        NetworkNamespace.create(named) as namespace,
+        NetworkNamespace.create() as anonymous,
+        NetworkNamespace.open(namespace.fileno()) as twin,
+    ):
+        for handle in (anonymous, twin):
+            done = handle.run(["cat", "/etc/hosts"], capture_output=True, text=True)
+            assert done.stdout == here
 
 
 def test_a_program_that_there_is_not_is_the_error_of_subprocess(net):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import support
 
-from pynetstrat import RtnetlinkSocket
+from pynetstrat import NetworkNamespace, RtnetlinkSocket
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat", "run"]
 
@@ -122,6 +122,26 @@ def test_a_command_runs_in_the_namespace_of_a_path_or_a_process(net, new_namespa
             assert succeed(*where, "--", "ls", "/sys/class/net").split() == ["lo", "v3", "w3"]
         assert not rtnetlink.link_is_up("lo")  # what is there is left alone
     assert sorted(os.listdir("/sys/class/net")) == ["lo"]  # noqa: PTH208
+
+
+def test_a_named_namespace_has_its_files_of_etc_netns(net, run):
+    support.mount("tmpfs", Path("/etc"), "tmpfs")
+    try:
+        folder = Path("/etc/netns/blue")
+        folder.mkdir(parents=True)
+        (folder / "resolv.conf").write_text("nameserver 192.0.2.1\n")
+        (folder / "no-such-file").touch()
+        Path("/etc/resolv.conf").touch()
+        NetworkNamespace.create("blue").close()
+        for where in ("blue", "/run/netns/blue"):
+            done = call("--netns", where, "cat", "/etc/resolv.conf")
+            assert (done.returncode, done.stdout) == (0, "nameserver 192.0.2.1\n")
+            assert done.stderr.startswith("pynetstrat: warning: mount /etc/no-such-file: No such ")
+            assert done.stderr.count("\n") == 1
+        assert call("--netns", "/proc/self/ns/net", "cat", "/etc/resolv.conf").stdout == ""
+        assert Path("/etc/resolv.conf").read_text() == ""
+    finally:
+        support.unmount("/etc")
 
 
 _JOIN = """

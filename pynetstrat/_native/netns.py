@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EINVAL, ENOPROTOOPT
+from errno import EAGAIN, EINVAL, ENOPROTOOPT
 from fcntl import ioctl
 
 from .._core import ffi, lib
@@ -144,6 +144,21 @@ def enter(fd: int, shown: str) -> None:
         fail(code, error, filename=shown)
 
 
+def no_thread(fd: int) -> KernelError:
+    """The error for a thread that could not be started.
+
+    Parameters:
+        fd: any network namespace. The core tries to start a thread for it, since Python does not
+            say why it could not.
+    """
+    try:
+        sock = _open_socket(Namespace(fd))
+    except KernelError as error:
+        return error
+    lib.netstrat_socket_close(sock)
+    return kernel_error(EAGAIN, lib.NETSTRAT_STEP_PTHREAD_CREATE)
+
+
 class visit:  # noqa: N801  # used as a function
     """The calling thread in a namespace, as a context, and home again where /proc shows the way."""
 
@@ -190,3 +205,38 @@ def unbind(path: str) -> None:
     code = lib.netstrat_netns_unbind(encode_path(path, "name"), error)
     if code < 0:
         fail(code, error, filename=path)
+
+
+# ---- children ----
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_SIGKILL = 9
+
+
+def die_with_parent(parent: int) -> None:
+    """Has the kernel kill this process, a fresh child, when the thread that forked it ends.
+
+    Parameters:
+        parent: the id of the parent, which may have ended already: then the process is killed now.
+    """
+    lib.prctl(_PR_SET_PDEATHSIG, ffi.cast("unsigned long", _SIGKILL))
+    if os.getppid() != parent:
+        os.kill(os.getpid(), _SIGKILL)
+
+
+def separate_mounts() -> None:
+    """netstrat_mounts_separate: the calling thread."""
+    error = ffi.new("struct netstrat_error *")
+    code = lib.netstrat_mounts_separate(error)
+    if code < 0:
+        fail(code, error)
+
+
+def bind_mount(source: str, target: str) -> None:
+    """netstrat_mounts_bind: a file or a directory over another."""
+    error = ffi.new("struct netstrat_error *")
+    code = lib.netstrat_mounts_bind(
+        encode_path(source, "source"), encode_path(target, "target"), error
+    )
+    if code < 0:
+        fail(code, error, filename=target)

@@ -13,6 +13,7 @@ from pathlib import Path
 from .. import NetworkNamespace, link_set_up
 from .._native import netns as native
 from ..errors import KernelError, PermissionDeniedError
+from ..netns import bind_etc, etc_files
 from ..system import (
     CLONE_NEWNET,
     CLONE_NEWNS,
@@ -42,7 +43,8 @@ The command is executed in place: signals and the exit status are the command's
 (127: there is no such command; 126: it can't be executed). It has a /sys of its
 own, in which mounts such as /sys/fs/cgroup stay visible; where that is refused
 the command runs all the same, after a warning that /sys shows the caller's
-network. Without root it has the caller's own user and group, and no
+network. With --netns NAME the files of /etc/netns/NAME are mounted over those
+of /etc, as by "ip netns exec". Without root it has the caller's own user and group, and no
 capabilities. Descriptors above 2 are closed.
 
 This is not a sandbox: files, and sockets with a path, stay reachable."""
@@ -93,12 +95,14 @@ def run(options: argparse.Namespace) -> str:
         EndError: the command can't be executed.
     """
     where = namespace(options)
+    name = ""
     if where is None:
         _enter_fresh(root=options.root)
         link_set_up()
     else:
-        _enter(where)
+        name = _enter(where)
     _mount_sysfs(is_fresh=where is None)
+    _bind_etc(name)
     if where is not None and options.root:
         _become_root()
     _execute(options.words)
@@ -121,7 +125,8 @@ def _enter_fresh(*, root: bool) -> None:
     map_ids(0 if root else uid, 0 if root else gid, uid, gid)
 
 
-def _enter(where: str) -> None:
+def _enter(where: str) -> str:
+    """Enters a namespace and returns its name under /run/netns, or ""."""
     with NetworkNamespace.open(where) as netns:
         try:
             native.enter(netns.fileno(), where)
@@ -129,6 +134,7 @@ def _enter(where: str) -> None:
             if not _join_owner(netns.fileno()):
                 raise
             native.enter(netns.fileno(), where)
+        return netns.name
 
 
 def _join_owner(netns: int) -> bool:
@@ -165,9 +171,10 @@ def _become_root() -> None:
 def _mount_sysfs(*, is_fresh: bool) -> None:
     kept = list(_mounts_below("/sys"))
     try:
-        if not is_fresh:
-            unshare(CLONE_NEWNS)
-        separate_mounts(MS_SLAVE)
+        if is_fresh:
+            separate_mounts(MS_SLAVE)
+        else:
+            native.separate_mounts()
         mount_sysfs()
     except KernelError as error:
         warn(f"/sys shows the network of the caller: {error}")
@@ -193,6 +200,19 @@ def _mounts_below(folder: str) -> Iterator[tuple[str, int]]:
             with contextlib.suppress(OSError):
                 yield path, os.open(path, os.O_PATH | os.O_CLOEXEC)
                 last = path
+
+
+# ---- /etc ----
+
+
+def _bind_etc(name: str) -> None:
+    """Mounts the files of /etc/netns/NAME over those of /etc, as `ip netns exec` does."""
+    try:
+        failed = bind_etc(name, etc_files(name))
+    except KernelError as error:
+        failed = [error]
+    for failure in failed:
+        warn(str(failure))
 
 
 # ---- the command ----
