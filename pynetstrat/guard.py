@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from _thread import RLock
 from _warnings import warn
 from errno import EBADF, EBUSY
@@ -30,6 +31,25 @@ def _count_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_count_fork)
+
+
+def report_unclosed(
+    handle: object,
+    close: Callable[[], object],
+    # Bound now: at the interpreter's exit the names of a module are None before its objects go.
+    warn: Callable[..., None] = warn,
+    is_finalizing: Callable[[], bool] = sys.is_finalizing,
+) -> None:
+    """Warns of a handle that is no longer referenced, and closes it.
+
+    A `__del__` binds this function as the default of a parameter, for the same reason as here.
+    """
+    try:
+        warn(f"unclosed {handle!r}", ResourceWarning, 1, handle)
+        close()
+    except (AttributeError, TypeError):
+        if not is_finalizing():  # otherwise a part of this package is gone; the kernel closes
+            raise
 
 
 class Guarded:
@@ -102,11 +122,10 @@ class Guarded:
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
+    def __del__(self, report: Callable[..., None] = report_unclosed) -> None:
         native = getattr(self, "_native", None)  # None: closed, or __init__ was not over
         if native is not None:
-            warn(f"unclosed {self!r}", ResourceWarning, 1, self)
-            native.close()
+            report(self, native.close)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} can't be copied or pickled: open another")

@@ -17,6 +17,7 @@ from operator import index
 from ._native import Namespace
 from ._native import netns as native
 from .errors import KernelError, PermissionDeniedError
+from .guard import report_unclosed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -315,11 +316,10 @@ class NetworkNamespace:
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
+    def __del__(self, report: Callable[..., None] = report_unclosed) -> None:
         descriptor = getattr(self, "_descriptor", None)  # None: __init__ never began
         if descriptor is not None and descriptor.fd >= 0:
-            warn(f"unclosed {self!r}", ResourceWarning, 1, self)
-            descriptor.close()
+            report(self, descriptor.close)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a NetworkNamespace can't be copied or pickled: open it again")

@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import pickle
+import re
 import select
 import signal
 import socket
@@ -368,6 +369,46 @@ def test_a_handle_that_nobody_closed_is_reported_and_closed(net):
     assert [warning.category for warning in caught] == [ResourceWarning]
     assert "unclosed <NetworkNamespace a new namespace" in str(caught[0].message)
     assert descriptors() == before
+
+
+_EXIT = """
+import builtins, os, sys, threading
+import pynetstrat
+from pynetstrat.cli import sandbox
+sandbox.enter()
+namespace = pynetstrat.NetworkNamespace.create()
+handles = [
+    namespace,
+    pynetstrat.RtnetlinkSocket(namespace),
+    pynetstrat.RtnetlinkSocket(),
+    pynetstrat.SysfsReader("lo"),
+    pynetstrat.LinkMonitor(),
+    pynetstrat.ContainerCounters(),
+    pynetstrat.HostCounters(),
+]
+process = namespace.popen(["sleep", "600"], die_with_parent=True)
+# Modules are cleared in the reverse order of their import: some keep the handles for longer than
+# this package's modules live.
+keeper = {"this program": sys.modules["__main__"], "os": os, "threading": threading,
+          "builtins": builtins, "pynetstrat": pynetstrat}[sys.argv[1]]
+keeper.kept = handles
+del handles, namespace
+"""
+
+
+@pytest.mark.parametrize("filter", ["ignore", "default", "error"])
+@pytest.mark.parametrize("keeper", ["this program", "os", "threading", "builtins", "pynetstrat"])
+def test_handles_that_are_open_when_the_interpreter_exits_give_a_warning_at_most(keeper, filter):
+    warning = f"{filter}::ResourceWarning"
+    done = run([sys.executable, "-W", warning, "-c", _EXIT, keeper])
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "NoneType" not in done.stderr
+    errors = [
+        line for line in done.stderr.splitlines() if re.match(r"\w+(Error|Exception)\b", line)
+    ]
+    assert errors == []
+    if filter == "ignore":
+        assert done.stderr == ""
 
 
 def test_a_handle_can_not_be_pickled_or_copied(net):
