@@ -243,10 +243,11 @@ static int take_verdict(const struct exchange *exchange, const struct netstrat_m
 /* ---- a batch and its acks ---- */
 
 /*
- * The most that one message takes of the receive queue (the truesize of an sk_buff: its bookkeeping,
- * and its data rounded up to a power of two). An ack repeats the request where it reports an error,
- * and has the extended ack. A message that asks for something (a GET, or NLM_F_ECHO) is answered by
- * descriptions of links besides, of both ends of a veth pair for instance.
+ * The most that one message takes of the receive queue (the truesize of an sk_buff: its
+ * bookkeeping, and its data rounded up to a power of two). An ack repeats the request where it
+ * reports an error, and has the extended ack. A message that asks for something (a GET, or
+ * NLM_F_ECHO) is answered by descriptions of links besides, of both ends of a veth pair for
+ * instance.
  */
 enum { ACK_COST = 1400, ANSWER_COST = 2 * 4608 };
 /* The smallest SO_SNDBUF that the kernel lets a socket have, less what it reserves of it. */
@@ -299,9 +300,9 @@ static void choose_part(struct exchange *exchange, uint32_t left, size_t queue, 
 }
 
 /*
- * Sends one part and reads its acks. Returns 0, 1 if acks were lost (their results stay pending), or
- * what broke the exchange. *first becomes the number of the first message known to have failed, or
- * that of all messages if none has; with `record` its failure goes into `error`.
+ * Sends one part and reads its acks. Returns 0, 1 if acks were lost (their results stay pending),
+ * or what broke the exchange. *first becomes the number of the first message known to have failed,
+ * or that of all messages if none has; with `record` its failure goes into `error`.
  */
 static int execute_part(struct exchange *exchange, int *results, int record, uint32_t *first,
                         struct netstrat_error *error)

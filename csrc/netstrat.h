@@ -12,7 +12,8 @@
  *     }
  *
  * Conventions, for every function:
- *   - 0 or a count on success, -errno on failure. Outputs are written on success only.
+ *   - 0 or a count on success, -errno on failure. Outputs are written on success only, but for a
+ *     socket or a reader: one that failed to open is closed, and may be closed again.
  *   - `error` may be NULL; otherwise a failure fills it in. After success its contents are
  *     unspecified.
  *   - No malloc, no global state, no printing, no abort: all memory is the caller's.
@@ -32,25 +33,17 @@
 #define NETSTRAT_VERSION "0.2.0.dev0"
 #define NETSTRAT_VERSION_NUMBER 200 /* major * 10000 + minor * 100 + patch */
 
-/* Initial values of a struct netstrat_socket and a struct netstrat_sysfs_reader that are not open yet,
- * so that they may be closed in any case. All bytes are zero: memset() does the same. */
+/* Initial values of a struct netstrat_socket and a struct netstrat_sysfs_reader that are not open
+ * yet, so that they may be closed in any case. All bytes are zero: memset() does the same. */
+/* clang-format off */
 #ifdef __cplusplus
-#define NETSTRAT_SOCKET_INIT                                                                       \
-    {                                                                                              \
-    }
-#define NETSTRAT_SYSFS_READER_INIT                                                                 \
-    {                                                                                              \
-    }
+#define NETSTRAT_SOCKET_INIT {}
+#define NETSTRAT_SYSFS_READER_INIT {}
 #else
-#define NETSTRAT_SOCKET_INIT                                                                       \
-    {                                                                                              \
-        0                                                                                          \
-    }
-#define NETSTRAT_SYSFS_READER_INIT                                                                 \
-    {                                                                                              \
-        0                                                                                          \
-    }
+#define NETSTRAT_SOCKET_INIT {0}
+#define NETSTRAT_SYSFS_READER_INIT {0}
 #endif
+/* clang-format on */
 
 #ifdef __cplusplus
 extern "C" {
@@ -584,27 +577,37 @@ struct netstrat_socket {
     int32_t datagram_nsid;    /* of the namespace that the newest datagram is about; -1: this one */
     uint32_t datagram_groups; /* a bit for the group that it was sent to, up to the 32nd; 0: it was
                                * sent to this socket alone */
-    /* Called when a signal interrupts a wait, and every 100 ms of one (a signal that comes just
-     * before it interrupts nothing), if not NULL; non-zero ends the call with -EINTR. */
+    /* Called, if not NULL, when a signal interrupts a wait and every 100 ms of one (a signal that
+     * arrives just before a wait does not interrupt it). A non-zero value ends the call with
+     * -EINTR. */
     int (*interrupted)(void *context);
     void *interrupted_context;
-    /* Called with every message that is not an answer, if not NULL: notifications of the groups
-     * that the socket has joined. NULL instead of a message: some were lost. */
+    /* Called, if not NULL, with every message that is not a reply: notifications of the groups that
+     * the socket has joined, and echoes (NLM_F_ECHO). NULL instead of a message: some were lost. */
     void (*notified)(const struct netstrat_message *message, void *context);
     void *notified_context;
 };
 
 /*
- * Opens a socket in the namespace of the calling thread; it stays there when the thread moves, and
- * keeps the namespace alive. `buffer` must live as long as the socket: 4 KiB will do for changes of
- * links, NETSTRAT_BUFFER_SIZE for everything; where it does not, the call fails with -EMSGSIZE,
- * sock->needed says what would, and a call with a larger buffer works. A child process must not use
- * its parent's sockets: the two would take each other's replies.
+ * Opens a socket in the network namespace of the calling thread. The socket stays in that namespace
+ * when the thread leaves it, and keeps the namespace alive. After a failure the socket is closed.
+ *
+ * `buffer` is where datagrams are received. It must live as long as the socket. 4 KiB hold the
+ * replies to changes of links, NETSTRAT_BUFFER_SIZE those to everything else, unless a link has
+ * many alternative names. Where a reply does not fit, the call fails with -EMSGSIZE, sock->needed
+ * is the size that would do, and a call with a larger buffer works. With less than 36 bytes (the
+ * beginning of an ack) nothing is sent.
  *
  * A call ends at its deadline, timeout_ms after its first wait, with -ETIMEDOUT. With
- * shared_deadline set that is the deadline of all calls up to the moment when the caller sets
- * deadline_ms to 0 again. What no deadline covers is the kernel's RTNL lock, within the send() of a
- * change and each recvfrom() of a dump.
+ * shared_deadline set that is the deadline of all calls until the caller sets deadline_ms to 0
+ * again. The deadline does not cover the time that the kernel spends waiting for the RTNL lock,
+ * inside the send() of a change and each recvfrom() of a dump.
+ *
+ * A callback (`interrupted`, `notified`, or that of a dump) must not call the same socket: the
+ * functions below return -EBUSY then. It may close the socket, which ends the call under way with
+ * -EBADF.
+ *
+ * A child process must not use its parent's sockets: the two would take each other's replies.
  */
 int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size,
                          struct netstrat_error *error);
@@ -632,7 +635,7 @@ int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group,
  * while `notified` has it (NETLINK_LISTEN_ALL_NSID, Linux 4.2). */
 int netstrat_socket_hear_all(struct netstrat_socket *sock, struct netstrat_error *error);
 
-/* Hands the notifications that are queued to `notified`, and waits for none. */
+/* Calls `notified` with the notifications that are queued, without waiting for more. */
 int netstrat_socket_hear(struct netstrat_socket *sock, struct netstrat_error *error);
 
 /* Asks the kernel to filter dumps as their requests say (NETLINK_GET_STRICT_CHK, Linux 4.20).
@@ -646,10 +649,10 @@ int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t si
                                        struct netstrat_error *error);
 
 /*
- * Takes one datagram of the kernel's from the queue and waits for nothing. It lies in sock->buffer
- * until the next call, and datagram->missing says how much of it was cut off. -EAGAIN: there is
- * none. -ENOBUFS: some were lost; up to the moment when the queue is found empty all further ones
- * are lost as well, and without a word: only then is it time to ask the kernel for how things are.
+ * Takes one datagram of the kernel's from the queue without waiting. It lies in sock->buffer until
+ * the next call, and datagram->missing is how many bytes of it were cut off. -EAGAIN if the queue
+ * is empty. -ENOBUFS if notifications were lost. Further losses are then silent until the queue has
+ * been found empty (-EAGAIN): only a dump that starts after that is complete.
  */
 int netstrat_socket_receive(struct netstrat_socket *sock, struct netstrat_rest *datagram,
                             struct netstrat_error *error);
@@ -657,49 +660,65 @@ int netstrat_socket_receive(struct netstrat_socket *sock, struct netstrat_rest *
 /* ---- exchanges on a socket: exchange.c ---- */
 
 /*
- * Sends the batch and reads the ack of each message. results[i], one for each message, becomes 0,
- * -errno, or NETSTRAT_PENDING where no ack came; they are written in every case but -EINVAL with
- * NETSTRAT_STEP_BATCH, when netstrat_batch_check refused the batch and nothing was sent. The kernel
- * carries out the messages in order and goes on after one that fails: a batch is not a transaction.
- * A batch whose acks would not fit the socket's queue is sent in parts. Returns 0 if all succeeded;
- * the -errno of the first message that failed, with error->item its number; or what broke the
- * exchange itself: -ETIMEDOUT, or -ENOBUFS if acks were lost, for two.
+ * Sends the batch and reads the ack of each message. The kernel carries out the messages in order
+ * and goes on after one that fails: a batch is not a transaction.
  *
- * A socket that has joined multicast groups leaves them while the batch is executed, so that
+ * results[i], one for each message, becomes 0, -errno, or NETSTRAT_PENDING where no ack was read.
+ * They are written in every case but a failure with NETSTRAT_STEP_BATCH, after which nothing has
+ * been sent: -EINVAL if netstrat_batch_check refused the batch; -ENOBUFS if the message error->item
+ * asks for an answer (NLM_F_ECHO, or a GET) that the receive queue could not hold beside its ack;
+ * -EBUSY and -EMSGSIZE as described at netstrat_socket_open.
+ *
+ * The batch is sent in parts whose acks fit the receive queue (SO_RCVBUF), however small that is. A
+ * socket that has joined multicast groups leaves them while the batch is executed, so that
  * notifications cannot displace acks, and joins them again afterwards. Notifications are missed
- * meanwhile: `notified` is then called with NULL.
+ * meanwhile: `notified` is then called with NULL. A second socket for changes avoids that.
+ *
+ * Returns 0 if all messages succeeded; the -errno of the first message that failed, with
+ * error->item its number; or what broke the exchange itself: -ETIMEDOUT, for one.
  */
 int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch, int *results,
                      struct netstrat_error *error);
 
 /*
- * Sends a batch of one request and waits for its answer, which stays in sock->buffer until the next
- * call. Where replies were lost (ENOBUFS) it asks again. -EMSGSIZE: the answer is larger than the
- * buffer; unless `whole` is 0, when what is there of it is given (answer->payload.missing).
+ * Sends a batch of one query (a GET without NLM_F_DUMP) and waits for its answer, which stays in
+ * sock->buffer until the next call. If replies were lost (ENOBUFS) the query is sent again.
+ * -EMSGSIZE if the answer is larger than the buffer; if `whole` is 0 the part that fits is returned
+ * instead (answer->payload.missing). -EINVAL with NETSTRAT_STEP_BATCH, before anything is sent, if
+ * the batch is anything else than one query.
  */
 int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch, int whole,
                    struct netstrat_message *answer, struct netstrat_error *error);
 
 /*
- * Sends a batch of one dump request and hands every message of the reply to `each`, which may end
- * the dump with an -errno. Each try begins with `each(NULL, context)`: forget what came before,
- * since a dump is repeated where the kernel marks it as inconsistent (NLM_F_DUMP_INTR) or replies
- * were lost. -EAGAIN after 16 tries.
+ * Sends a batch of one dump request (a GET with NLM_F_DUMP) and calls `each` with every message of
+ * the reply. `each` may end the dump: a negative value is returned as it is, a positive one ends
+ * the dump with success (0).
+ *
+ * A dump is repeated if the kernel marked it as inconsistent (NLM_F_DUMP_INTR) or replies were
+ * lost. Each try begins with `each(NULL, context)`: forget the messages of the try before. -EAGAIN
+ * after 16 tries. -EINVAL with NETSTRAT_STEP_BATCH, before anything is sent, if the batch is
+ * anything else than one dump request.
+ *
+ * After an overrun of the receive queue it is drained before the dump is sent, so that a dump on a
+ * socket that has joined a group misses no change: what changes during the dump is notified, or
+ * `notified` is called with NULL.
  */
 int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
                   int (*each)(const struct netstrat_message *message, void *context), void *context,
                   struct netstrat_error *error);
 
 /*
- * The same, with all messages of the reply copied into `buffer`, one behind the other, to be read
- * with netstrat_message_next. Returns 0 and their size in *used; where that is more than `size`,
- * only what fits is written, and the caller asks again with more room.
+ * Makes a dump as netstrat_dump does and copies all messages of the reply into `buffer`, one after
+ * the other, to be read with netstrat_message_next. Returns 0 and their size in *used. If that is
+ * more than `size`, only the messages that fit are written: call it again with more room.
  */
 int netstrat_dump_copy(struct netstrat_socket *sock, struct netstrat_batch *batch, void *buffer,
                        size_t size, size_t *used, struct netstrat_error *error);
 
-/* Sends a batch of one request and waits for nothing: for those who read every datagram themselves,
- * with netstrat_socket_receive. Its replies have the sequence number sock->sequence. */
+/* Sends a batch of one request and does not wait: for callers who read every datagram themselves,
+ * with netstrat_socket_receive. Its replies have the sequence number sock->sequence. -EINVAL with
+ * NETSTRAT_STEP_BATCH for a change on a socket that has joined a group. */
 int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
                   struct netstrat_error *error);
 
@@ -882,8 +901,8 @@ int netstrat_notes_start(struct netstrat_notes *notes, uint32_t what, struct net
  * second makes a detached mount of its sysfs (netstrat_sysfs_mount), which does not.
  *
  * -EINVAL with NETSTRAT_STEP_PTHREAD_CREATE: the caller's future children belong to another pid
- * namespace, after unshare(CLONE_NEWPID) or setns(). The kernel then allows the caller no new thread;
- * its children may have threads.
+ * namespace, after unshare(CLONE_NEWPID) or setns(). The kernel then allows the caller no new
+ * thread; its children may have threads.
  */
 int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t size, int netns,
                             struct netstrat_error *error);
@@ -891,9 +910,9 @@ int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error);
 
 /*
  * Opens a socket in the network namespace of another one, in whatever namespace the calling thread
- * is: a second socket for changes, where the first has joined a multicast group. Needs no capability
- * where the thread is in that namespace (Linux 5.14); otherwise CAP_NET_ADMIN over the namespace to
- * find it (Linux 4.9), and what netstrat_socket_open_at needs to enter it. -EPERM with
+ * is: a second socket for changes, where the first has joined a multicast group. Needs no
+ * capability where the thread is in that namespace (Linux 5.14); otherwise CAP_NET_ADMIN over the
+ * namespace to find it (Linux 4.9), and what netstrat_socket_open_at needs to enter it. -EPERM with
  * NETSTRAT_STEP_OPEN_NETNS if CAP_NET_ADMIN is missing.
  */
 int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer, size_t size,

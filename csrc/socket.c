@@ -212,8 +212,6 @@ int netstrat_socket_wait(struct netstrat_socket *sock)
     int left = time_left(sock);
     int ready;
 
-    if (sock->fd < 0) /* a callback has closed the socket; poll() would wait for nothing */
-        return -EBADF;
     if (left < 0)
         return left;
     /* A signal that comes just before poll() interrupts nothing, so the hook is asked now and

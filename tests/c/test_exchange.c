@@ -8,6 +8,7 @@
 /* wrap: send recvfrom poll getsockopt setsockopt getsockname bind */
 /* wrap: clock_gettime __clock_gettime64 */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -133,7 +134,12 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
     size_t there;
 
     fake.receives++;
-    CHECK(fd == FD && flags == (MSG_DONTWAIT | MSG_TRUNC) && *address_size == sizeof sender);
+    CHECK(flags == (MSG_DONTWAIT | MSG_TRUNC) && *address_size == sizeof sender);
+    if (fd == -1) { /* a callback has closed the socket */
+        errno = EBADF;
+        return -1;
+    }
+    CHECK(fd == FD);
     if (fake.count == 0 && fake.refill)
         fake.refill();
     if (fake.count == 0) {
@@ -1841,6 +1847,21 @@ static void test_the_hook_ends_a_call(void)
     CHECK(fake.now_ms - began < 200);
 }
 
+static int close_socket(void *context)
+{
+    (void)context;
+    netstrat_socket_close(&sock);
+    return 0;
+}
+
+static void test_a_hook_that_closes_the_socket_ends_the_call(void)
+{
+    prepare(NULL);
+    sock.timeout_ms = 600000;
+    sock.interrupted = close_socket;
+    CHECK(set_up_fails(-EBADF, NETSTRAT_STEP_RECVFROM) && fake.polls == 1);
+}
+
 static void test_poll_may_fail(void)
 {
     prepare(NULL);
@@ -2064,6 +2085,53 @@ static void test_a_deadline_may_be_shared_by_several_calls(void)
     CHECK(sock.shared_deadline == 1);
 }
 
+/* poll() takes an int of milliseconds. */
+static void test_a_deadline_may_be_as_far_ahead_as_can_be_said(void)
+{
+    static const int64_t ahead[] = {INT_MAX, (int64_t)INT_MAX + 1, (int64_t)1 << 32,
+                                    ((int64_t)1 << 32) + 5, INT64_MAX - 1000};
+
+    for (size_t i = 0; i < sizeof ahead / sizeof *ahead; i++) {
+        prepare(NULL);
+        sock.shared_deadline = 1;
+        sock.deadline_ms = ahead[i];
+        fake.refill = answer_later; /* at the second look, which is after a wait */
+        CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0 && fake.polls == 1);
+    }
+    prepare(NULL);
+    sock.shared_deadline = 1;
+    sock.deadline_ms = (int64_t)1 << 33; /* waited for in parts */
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls >= 4);
+    CHECK(fake.now_ms >= (int64_t)1 << 33);
+    fake.polls = 0;
+    sock.deadline_ms = INT64_MIN; /* long over */
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls == 0);
+}
+
+static void test_a_timeout_below_0_is_none(void)
+{
+    prepare(NULL);
+    sock.timeout_ms = -1;
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls == 0);
+    prepare(answer_others_first);
+    sock.timeout_ms = INT_MIN;
+    CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
+}
+
+/* A call that ran out of time leaves its reply in the queue, or a dump half read. */
+static void test_what_a_call_left_behind_is_taken_out_before_the_next_is_sent(void)
+{
+    prepare(NULL);
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM));
+    answer_ok();
+    fake.answer = answer_ok;
+    fake.receives = 0;
+    CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
+    CHECK(fake.receives == 3 && fake.count == 0); /* the late ack, the end, the ack */
+    fake.receives = 0;
+    CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0 && fake.receives == 1);
+}
+
 int main(void)
 {
     test_an_ack_ends_the_call();
@@ -2136,6 +2204,7 @@ int main(void)
 
     test_a_signal_does_not_end_a_call();
     test_the_hook_ends_a_call();
+    test_a_hook_that_closes_the_socket_ends_the_call();
     test_poll_may_fail();
 
     test_a_flood_ends_at_the_deadline();
@@ -2144,5 +2213,8 @@ int main(void)
     test_at_the_deadline_the_error_is_that_the_time_is_up();
     test_one_deadline_holds_for_a_call_of_several_exchanges();
     test_a_deadline_may_be_shared_by_several_calls();
+    test_a_deadline_may_be_as_far_ahead_as_can_be_said();
+    test_a_timeout_below_0_is_none();
+    test_what_a_call_left_behind_is_taken_out_before_the_next_is_sent();
     return report();
 }

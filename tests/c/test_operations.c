@@ -579,6 +579,385 @@ static void test_a_full_queue_does_not_keep_a_link_down(void)
     netstrat_socket_close(&sock);
 }
 
+/* ---- acks, whatever shares the queue with them ---- */
+
+/* A refusal repeats its request: 300 bytes here. */
+static void add_alias(const char *name, uint16_t flags)
+{
+    char alias[NETSTRAT_ALIAS_SIZE];
+
+    memset(alias, 'x', sizeof alias);
+    netstrat_batch_begin(&batch, RTM_NEWLINK, (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags));
+    append_info(&batch, 0);
+    netstrat_batch_put_string(&batch, IFLA_IFNAME, name);
+    netstrat_batch_put(&batch, IFLA_IFALIAS, alias, sizeof alias - 1);
+    CHECK(netstrat_batch_finish(&batch) == 0);
+}
+
+static void check_all(uint32_t count, int wanted)
+{
+    uint32_t i;
+
+    CHECK(execute() == wanted);
+    for (i = 0; i < count && results[i] == wanted; i++)
+        ;
+    CHECK(i == count);
+    if (i < count)
+        printf("  message %u of %u: %d\n", i, count, results[i]);
+}
+
+static void test_no_ack_is_lost_whatever_the_queue_holds(void)
+{
+    static const int sizes[] = {1, 2304, 4608, 6000, 8192, 12000, 16384, 65536, 0};
+    static const uint32_t counts[] = {1, 2, 3, 8, 11, 14, 20, 26, 40, 60, 200};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int joined = 0; joined < 2; joined++) {
+            open_socket();
+            if (joined) /* a group whose notifications nobody reads */
+                CHECK(netstrat_socket_join(&sock, RTNLGRP_LINK, &error) == 0);
+            set_buffers(sizes[i], 0);
+            for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) {
+                begin_batch();
+                for (uint32_t k = 0; k < counts[j]; k++)
+                    add_set("lo", k % 2 ? IFF_UP : 0);
+                check_all(counts[j], 0);
+                begin_batch();
+                for (uint32_t k = 0; k < counts[j]; k++)
+                    add_alias("nonesuch", 0);
+                check_all(counts[j], -ENODEV);
+            }
+            CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
+            netstrat_socket_close(&sock);
+        }
+}
+
+/* The kernel sends an echo to the socket itself, before the ack (since Linux 6.2 for links). */
+static void test_no_ack_is_lost_beside_the_echoes_that_were_asked_for(void)
+{
+    static const uint32_t counts[] = {1, 60};
+    uint16_t flags;
+
+    for (int joined = 0; joined < 2; joined++) {
+        open_socket();
+        if (joined)
+            watch_links();
+        for (size_t j = 0; j < sizeof counts / sizeof *counts; j++)
+            for (int deleting = 0; deleting < 2; deleting++) {
+                begin_batch();
+                for (uint32_t k = 0; k < counts[j]; k++) {
+                    char name[16], peer[16];
+                    size_t start = batch.used;
+
+                    snprintf(name, sizeof name, "echo%u", k);
+                    snprintf(peer, sizeof peer, "peer%u", k);
+                    CHECK((deleting ? batch_delete_link(&batch, name)
+                                    : batch_veth(&batch, name, peer)) == 0);
+                    memcpy(&flags, request + start + 6, sizeof flags);
+                    flags |= NLM_F_ECHO;
+                    memcpy(request + start + 6, &flags, sizeof flags);
+                }
+                check_all(counts[j], 0);
+            }
+        netstrat_socket_close(&sock);
+    }
+
+    /* A queue that does not hold both is refused before anything is sent. */
+    open_socket();
+    set_buffers(2304, 0);
+    begin_batch();
+    add_set("lo", 0);
+    add_alias("lo", NLM_F_ECHO);
+    CHECK(failed_with(&error, execute(), -ENOBUFS, NETSTRAT_STEP_BATCH) && error.item == 1);
+    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
+    netstrat_socket_close(&sock);
+}
+
+/* ---- calls that are refused before anything is sent ---- */
+
+static int count_message(const struct netstrat_message *message, void *context)
+{
+    *(int *)context += message != NULL;
+    return 0;
+}
+
+static void test_a_query_a_dump_and_a_change_are_told_apart_before_they_are_sent(void)
+{
+    struct netstrat_message answer;
+    int count = 0;
+
+    open_socket();
+    begin_batch(); /* a dump without its flag */
+    CHECK(netstrat_batch_get_link(&batch, "lo") == 0);
+    CHECK(failed_with(&error, netstrat_dump(&sock, &batch, count_message, &count, &error), -EINVAL,
+                      NETSTRAT_STEP_BATCH));
+    begin_batch(); /* a query that is a dump */
+    CHECK(netstrat_batch_dump_links(&batch, 0) == 0);
+    CHECK(failed_with(&error, netstrat_query(&sock, &batch, 1, &answer, &error), -EINVAL,
+                      NETSTRAT_STEP_BATCH));
+    begin_batch(); /* and one that is a change */
+    add_set("lo", 0);
+    CHECK(failed_with(&error, netstrat_query(&sock, &batch, 1, &answer, &error), -EINVAL,
+                      NETSTRAT_STEP_BATCH));
+    CHECK(failed_with(&error, netstrat_dump(&sock, &batch, count_message, &count, &error), -EINVAL,
+                      NETSTRAT_STEP_BATCH));
+    watch_links(); /* a change whose reply the caller reads, on a socket with notifications */
+    CHECK(failed_with(&error, netstrat_send(&sock, &batch, &error), -EINVAL, NETSTRAT_STEP_BATCH));
+    CHECK(sock.sequence == 0 && count == 0);
+    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
+    netstrat_socket_close(&sock);
+}
+
+/* The smallest buffer for replies holds the beginning of an ack. */
+static void test_a_buffer_that_is_too_small_is_an_error_that_says_what_is_needed(void)
+{
+    struct netstrat_counters counters;
+    struct netstrat_link link;
+    int code;
+
+    for (size_t size = 0; size < 64; size++) {
+        open_socket();
+        sock.buffer_size = size;
+        code = netstrat_link_set_down(&sock, "lo", &error);
+        if (size < 36) {
+            CHECK(failed_with(&error, code, -EMSGSIZE, NETSTRAT_STEP_BATCH) && sock.needed > size);
+            CHECK(netstrat_link_is_up(&sock, "lo", &error) == -EMSGSIZE);
+            CHECK(sock.sequence == 0);
+        } else {
+            CHECK(code == 0);
+            CHECK(refused_with(&error, netstrat_link_set_up(&sock, "nonesuch", &error), -ENODEV,
+                               RTM_NEWLINK));
+        }
+        CHECK(netstrat_link_get(&sock, "lo", &link, &counters, &error) == -EMSGSIZE);
+        CHECK(sock.needed > size && sock.needed <= sizeof buffer);
+        CHECK(netstrat_link_names_dump(&sock, NULL, changes, ROOM, &error) == -EMSGSIZE);
+        CHECK(sock.needed > size && sock.needed <= sizeof buffer);
+        sock.buffer_size = sock.needed;
+        CHECK(netstrat_link_names_dump(&sock, NULL, changes, ROOM, &error) >= 1);
+        CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
+        netstrat_socket_close(&sock);
+    }
+}
+
+/* ---- callbacks ---- */
+
+struct verdict {
+    int at;    /* the message, from 1, at which to end the dump; 0: before the first */
+    int value; /* what to return then */
+    int calls;
+};
+
+static int end_dump(const struct netstrat_message *message, void *context)
+{
+    struct verdict *verdict = (struct verdict *)context;
+
+    return (message ? ++verdict->calls : verdict->calls) == verdict->at ? verdict->value : 0;
+}
+
+static void test_a_callback_ends_a_dump_with_what_it_returns(void)
+{
+    static const int values[] = {-ENOBUFS, -EBUSY, -EAGAIN, -EINTR, -ECANCELED, 1, 7};
+
+    open_socket();
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        for (int at = 0; at < 2; at++) {
+            struct verdict verdict = {at, values[i], 0};
+            uint32_t sequence = sock.sequence;
+            int code;
+
+            begin_batch();
+            CHECK(netstrat_batch_dump_links(&batch, 0) == 0);
+            code = netstrat_dump(&sock, &batch, end_dump, &verdict, &error);
+            CHECK(code == (values[i] < 0 ? values[i] : 0) && verdict.calls == at);
+            CHECK(code == 0 || error.code == code);
+            CHECK(sock.sequence == sequence + (at > 0)); /* sent once, if at all */
+            CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
+        }
+    netstrat_socket_close(&sock);
+}
+
+static unsigned refused, tried;
+
+/* Tries every call on the socket that calls it. */
+static void try_calls(void)
+{
+    struct netstrat_rest datagram;
+    struct netstrat_message answer;
+    struct netstrat_link link;
+    unsigned char own[256];
+    struct netstrat_batch one;
+    const int64_t deadline = sock.deadline_ms;
+    const int shared = sock.shared_deadline;
+    int result;
+
+    netstrat_batch_init(&one, own, sizeof own);
+    CHECK(netstrat_batch_set_link_flags(&one, "lo", IFF_UP, IFF_UP) == 0);
+    refused += netstrat_execute(&sock, &one, &result, NULL) == -EBUSY;
+    refused += netstrat_link_set_up(&sock, "lo", NULL) == -EBUSY;
+    netstrat_batch_init(&one, own, sizeof own);
+    CHECK(netstrat_batch_get_link(&one, "lo") == 0);
+    refused += netstrat_query(&sock, &one, 1, &answer, NULL) == -EBUSY;
+    refused += netstrat_send(&sock, &one, NULL) == -EBUSY;
+    refused += netstrat_link_get(&sock, "lo", &link, NULL, NULL) == -EBUSY;
+    refused += netstrat_link_names_dump(&sock, NULL, NULL, 0, NULL) == -EBUSY;
+    refused += netstrat_socket_receive(&sock, &datagram, NULL) == -EBUSY;
+    refused += netstrat_socket_hear(&sock, NULL) == -EBUSY;
+    refused += netstrat_socket_join(&sock, RTNLGRP_LINK, NULL) == -EBUSY;
+    refused += netstrat_socket_set_strict(&sock, NULL) == -EBUSY;
+    refused += netstrat_socket_set_receive_buffer(&sock, 65536, NULL) == -EBUSY;
+    CHECK(sock.shared_deadline == shared && sock.deadline_ms == deadline);
+    tried += 11;
+}
+
+static int try_in_a_dump(const struct netstrat_message *message, void *context)
+{
+    (void)message, (void)context;
+    try_calls();
+    return 0;
+}
+
+static void try_in_a_notification(const struct netstrat_message *message, void *context)
+{
+    (void)message, (void)context;
+    try_calls();
+}
+
+static void test_a_callback_can_not_call_the_socket_that_calls_it(void)
+{
+    open_socket();
+    open_other();
+    begin_batch();
+    CHECK(netstrat_batch_dump_links(&batch, 0) == 0);
+    refused = tried = 0;
+    CHECK(netstrat_dump(&sock, &batch, try_in_a_dump, NULL, &error) == 0);
+    CHECK(tried >= 22 && refused == tried);
+    CHECK(netstrat_socket_join(&sock, RTNLGRP_LINK, &error) == 0);
+    sock.notified = try_in_a_notification;
+    CHECK(netstrat_link_set_down(&other, "lo", NULL) == 0);
+    CHECK(netstrat_link_set_up(&other, "lo", NULL) == 0);
+    refused = tried = 0;
+    CHECK(netstrat_socket_hear(&sock, &error) == 0);
+    CHECK(tried >= 22 && refused == tried);
+    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1); /* and the socket goes on */
+    netstrat_socket_close(&other);
+    netstrat_socket_close(&sock);
+}
+
+static int close_in_a_dump(const struct netstrat_message *message, void *context)
+{
+    (void)context;
+    if (message)
+        netstrat_socket_close(&sock);
+    return 0;
+}
+
+static void test_a_callback_may_close_the_socket_that_calls_it(void)
+{
+    open_socket();
+    begin_batch();
+    CHECK(netstrat_batch_dump_links(&batch, 0) == 0);
+    CHECK(failed_with(&error, netstrat_dump(&sock, &batch, close_in_a_dump, NULL, &error), -EBADF,
+                      NETSTRAT_STEP_RECVFROM));
+    CHECK(sock.fd == -1);
+}
+
+/* ---- what another namespace sends here ---- */
+
+static void test_an_echo_of_another_namespaces_change_is_not_the_answer(void)
+{
+    const int netns = netstrat_netns_create(&error);
+    struct netstrat_link link;
+    size_t info;
+
+    CHECK(netns >= 0);
+    open_socket();
+    CHECK(netstrat_socket_open_at(&other, other_buffer, sizeof other_buffer, netns, &error) == 0);
+    /* Each is the first of the process in its namespace: both have its id as their port. */
+    CHECK(netstrat_link_is_up(&sock, "lo", &error) >= 0);
+    CHECK(netstrat_link_is_up(&other, "lo", &error) == 0);
+    begin_batch();
+    netstrat_batch_begin(&batch, RTM_NEWLINK,
+                         NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO | NLM_F_CREATE | NLM_F_EXCL);
+    append_info(&batch, 0);
+    netstrat_batch_put_string(&batch, IFLA_IFNAME, "br0");
+    netstrat_batch_put_u32(&batch, IFLA_NET_NS_FD, (uint32_t)netns);
+    info = netstrat_batch_nest(&batch, IFLA_LINKINFO);
+    netstrat_batch_put_string(&batch, IFLA_INFO_KIND, "bridge");
+    netstrat_batch_nest_end(&batch, info);
+    CHECK(netstrat_batch_finish(&batch) == 0);
+    sock.sequence = other.sequence = 500; /* the next requests have the same number */
+    CHECK(execute() == 0);
+    CHECK(netstrat_link_get(&other, "lo", &link, NULL, &error) == 0);
+    CHECK(link.index == 1 && !strcmp(link.name, "lo"));
+    close(netns);
+    netstrat_socket_close(&other);
+    netstrat_socket_close(&sock);
+}
+
+/* ---- an overrun ---- */
+
+static int rename_in_a_dump(const struct netstrat_message *message, void *context)
+{
+    int *renamed = (int *)context;
+
+    if (message && !*renamed) {
+        *renamed = 1;
+        CHECK(rename_link(&other, "ve0", "ve9") == 0);
+    }
+    return 0;
+}
+
+/* The kernel sends no notification between an overrun and the moment when the queue has been found
+ * empty, while it sends the rows of a dump. */
+static void test_a_rename_during_a_dump_after_an_overrun_is_noted(void)
+{
+    struct netstrat_rest datagram;
+    struct netstrat_link link;
+    int renamed = 0;
+    int32_t index;
+
+    open_socket();
+    open_other();
+    CHECK(make_veth(&other, "ve0", "ve1") == 0);
+    index = index_of("ve0");
+    watch_links();
+    for (int i = 0; i < 100; i++) {
+        CHECK(netstrat_link_set_down(&other, "lo", NULL) == 0);
+        CHECK(netstrat_link_set_up(&other, "lo", NULL) == 0);
+    }
+    CHECK(netstrat_socket_receive(&sock, &datagram, &error) == -ENOBUFS); /* it is told once */
+    begin_batch();
+    CHECK(netstrat_batch_dump_links(&batch, 0) == 0);
+    CHECK(netstrat_dump(&sock, &batch, rename_in_a_dump, &renamed, &error) == 0 && renamed);
+    CHECK(netstrat_link_get(&sock, "lo", &link, NULL, &error) == 0);
+    CHECK(noted(index, "ve9"));
+    CHECK(delete_link(&other, "ve9") == 0);
+    netstrat_socket_close(&other);
+    netstrat_socket_close(&sock);
+}
+
+/* ---- what was never opened ---- */
+
+static void test_what_was_not_opened_can_be_closed(void)
+{
+    struct netstrat_socket closed = NETSTRAT_SOCKET_INIT, zeroed;
+    struct netstrat_sysfs_reader reader = NETSTRAT_SYSFS_READER_INIT;
+
+    CHECK(fcntl(0, F_GETFD) >= 0 || open("/dev/null", O_RDONLY) == 0);
+    netstrat_socket_close(&closed);
+    memset(&zeroed, 0, sizeof zeroed);
+    netstrat_socket_close(&zeroed);
+    netstrat_sysfs_reader_close(&reader);
+    memset(&reader, 0xa5, sizeof reader);
+    CHECK(netstrat_sysfs_reader_open(&reader, AT_FDCWD, "/nowhere", "lo", NULL, NULL) == -ENOENT);
+    netstrat_sysfs_reader_close(&reader);
+    memset(&closed, 0, sizeof closed);
+    CHECK(netstrat_socket_open_at(&closed, buffer, sizeof buffer, -1, NULL) == -EBADF);
+    CHECK(closed.fd == -1);
+    netstrat_socket_close(&closed);
+    CHECK(fcntl(0, F_GETFD) >= 0);
+}
+
 /* ---- many links ---- */
 
 enum { PAIRS = 40, LINKS = 2 * PAIRS + 1 };
@@ -921,6 +1300,16 @@ int main(void)
     if (is_emulated()) {
         printf("emulated: no veth pairs, no RTM_GETSTATS, no batches that fill a queue\n");
     } else {
+        test_no_ack_is_lost_whatever_the_queue_holds();
+        test_no_ack_is_lost_beside_the_echoes_that_were_asked_for();
+        test_a_query_a_dump_and_a_change_are_told_apart_before_they_are_sent();
+        test_a_buffer_that_is_too_small_is_an_error_that_says_what_is_needed();
+        test_a_callback_ends_a_dump_with_what_it_returns();
+        test_a_callback_can_not_call_the_socket_that_calls_it();
+        test_a_callback_may_close_the_socket_that_calls_it();
+        test_an_echo_of_another_namespaces_change_is_not_the_answer();
+        test_a_rename_during_a_dump_after_an_overrun_is_noted();
+        test_what_was_not_opened_can_be_closed();
         test_every_message_of_a_large_batch_has_its_result();
         test_every_message_has_its_result_while_the_socket_hears_notifications();
         test_a_large_batch_fits_small_buffers();

@@ -54,7 +54,7 @@ enum event_kind {
     CUT,
     FAILURE,
     SHORT_SENDER,
-    FROM_GROUP, /* as ANSWER, but sent to a group: no answer where the socket has joined any */
+    FROM_GROUP, /* as ANSWER, but sent to a group: never an answer */
     KINDS
 };
 
@@ -65,6 +65,7 @@ static size_t events_left;
 static int64_t now_ms;
 static size_t buffer_size;
 static unsigned options, send_fate, sends, polls, interrupts;
+static int is_member; /* of the group that was joined */
 
 /* What the second reading knows of the last request sent, and of what answered it. */
 static struct {
@@ -158,6 +159,7 @@ ssize_t __wrap_send(int fd, const void *data, size_t size, int flags)
         }
     }
     memcpy(&header, data, sizeof header);
+    HOLDS((header.nlmsg_type & 3) == 2 || !is_member); /* a GET, or a change outside of groups */
     HOLDS(header.nlmsg_seq != 0 && header.nlmsg_seq != model.first);
     model.first = header.nlmsg_seq;
     if (model.is_batch) {
@@ -224,7 +226,7 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
             at += (header.nlmsg_len + 3U) & ~3U;
         }
     }
-    if (kind == FROM_KERNEL || kind == ANSWER || (kind == FROM_GROUP && !model.port))
+    if (kind == FROM_KERNEL || kind == ANSWER)
         read_again((const unsigned char *)buffer, fits, length - fits);
     at = length;
     if (kind == FAILURE) {
@@ -295,9 +297,10 @@ int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_
 {
     (void)fd;
     (void)level;
-    (void)option;
     (void)value;
     (void)size;
+    if (option == NETLINK_ADD_MEMBERSHIP || option == NETLINK_DROP_MEMBERSHIP)
+        is_member = option == NETLINK_ADD_MEMBERSHIP;
     return 0;
 }
 
@@ -322,9 +325,21 @@ int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *siz
 
 /* ---- the calls ---- */
 
+struct hook {
+    struct netstrat_socket *sock;
+    int gives_up;
+};
+
+/* Also tries calls on the same socket, each of which is refused. */
 static int stop(void *context)
 {
-    return *(const int *)context;
+    const struct hook *hook = (const struct hook *)context;
+    struct netstrat_counters counters;
+
+    HOLDS(netstrat_socket_hear(hook->sock, NULL) == -EBUSY);
+    HOLDS(netstrat_link_set_up(hook->sock, "lo", NULL) == -EBUSY);
+    HOLDS(netstrat_counters_get(hook->sock, NULL, INDEX, &counters, NULL) == -EBUSY);
+    return hook->gives_up;
 }
 
 static void check_error(int code, const struct netstrat_socket *sock,
@@ -674,8 +689,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct netstrat_socket sock;
     struct netstrat_watch watch;
     int64_t started;
+    struct hook hook;
     uint32_t i;
-    int give_up;
 
     if (size < 4)
         return 0;
@@ -687,7 +702,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options = data[2];
     send_fate = data[3];
     sends = polls = interrupts = 0;
-    give_up = (options & GIVING_UP) != 0;
+    hook.sock = &sock;
+    hook.gives_up = (options & GIVING_UP) != 0;
+    is_member = 0;
     buffer_size = options & CUTTING ? SMALL_BUFFER : BUFFER;
     buffer[buffer_size] = UNTOUCHED;
 
@@ -699,7 +716,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sock.buffer_size = buffer_size;
     sock.sequence = options & SEQUENCE_ENDS ? UINT32_MAX - 2 : 0;
     sock.interrupted = stop;
-    sock.interrupted_context = &give_up;
+    sock.interrupted_context = &hook;
     watch.changes = changes;
     watch.room = CHANGES;
     watch.known = known;
@@ -720,7 +737,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     HOLDS(watch.count <= CHANGES + 1U && buffer[buffer_size] == UNTOUCHED);
     for (i = 0; watch.count <= CHANGES && i < watch.count; i++)
         HOLDS(changes[i].index > 0 && memchr(changes[i].name, '\0', sizeof changes[i].name));
-    if (give_up)
+    HOLDS(is_member == (sock.groups != 0) && !sock.in_call);
+    if (hook.gives_up)
         HOLDS(interrupts <= 2); /* and one of the look at the flags, after EPERM */
     return 0;
 }
