@@ -134,8 +134,11 @@ struct netstrat_failure {
     const char *hint; /* the remedy or the usual cause; "": nothing is known */
 };
 
-/* Fills in the row for a failure: 1 where the table has one, 0 where it does not (`failure` then
- * holds NETSTRAT_KIND_OTHER and an empty hint). */
+/*
+ * Finds the row for a failure: `step`, `request` and `code` are those of a struct netstrat_error, so
+ * `code` is negative, although the `code` of a row is positive. Returns 1 if the table has one, 0 if
+ * not (`failure` then holds NETSTRAT_KIND_OTHER and an empty hint).
+ */
 int netstrat_failure_find(uint32_t step, uint32_t request, int code,
                           struct netstrat_failure *failure);
 
@@ -380,7 +383,7 @@ struct netstrat_link_settings {
     uint32_t mac_length;
     unsigned char mac[NETSTRAT_MAC_SIZE];
     int32_t master; /* an index; 0: none */
-    int32_t netns;  /* a descriptor */
+    int32_t netns;  /* a descriptor of a namespace; the kernel refuses a pidfd (-EINVAL) */
     uint32_t hairpin;
     uint32_t group;
     uint32_t queues;                 /* as many to transmit, and as many to receive */
@@ -764,8 +767,9 @@ struct netstrat_watch {
     uint32_t known_size; /* entries: 0, or a power of two, best above the number of links */
 };
 
-/* Joins RTNLGRP_LINK and notes changes in `watch` from now on; its three pointers and sizes are the
- * caller's, and may be replaced between calls if `known` is zeroed. */
+/* Joins RTNLGRP_LINK and notes changes in `watch` from now on. The caller sets its two arrays
+ * (`changes`, `known`) and their sizes (`room`, `known_size`) before, and may replace them between
+ * calls, a new `known` being zeroed. */
 int netstrat_watch_start(struct netstrat_watch *watch, struct netstrat_socket *sock,
                          struct netstrat_error *error);
 
@@ -1021,8 +1025,9 @@ int netstrat_sysfs_read(int at, const char *root, const char *name,
                         const struct netstrat_sysfs_place *place,
                         struct netstrat_counters *counters, struct netstrat_error *error);
 
-/* The eight files held open: it follows the interface when that is renamed, and is -ENODEV once
- * it or its namespace is gone. Reading takes no kernel lock that other network operations hold
+/* The eight files held open. They follow the interface when it is renamed, and also into another
+ * network namespace: compare netstrat_sysfs_place_get where that matters, or open the reader anew.
+ * -ENODEV once the interface or its namespace is gone. Reading takes no kernel lock that other network operations hold
  * for long. */
 struct netstrat_sysfs_reader {
     int is_open; /* 1 after netstrat_sysfs_reader_open, until it is closed */
