@@ -9,7 +9,8 @@ routes. After each round, with everybody at rest, all devices are taken back, an
 - no link of the host is lost: each device that root has not deleted is in the host namespace, and
   what was never lent has not left it;
 - no link of a container was taken in: the host namespace has its own links and no other;
-- nothing of the container is left on a device: its settings are as before, and nothing stands on it.
+- nothing of the container is left on a device: its settings are as before, and no link stands on
+  it.
 
 Which link is which is told by files of sysfs that were opened at the beginning and follow the
 devices. ADVERSARY_SECONDS (60) and ADVERSARY_SEED choose the time and the course.
@@ -48,6 +49,8 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
+from pynetstrat._native.batch import NEWLINK, Message, add_link, new_settings
+from pynetstrat._native.device import add_altname, set_flags
 from pynetstrat.cli import sandbox
 
 SECONDS = float(os.environ.get("ADVERSARY_SECONDS", "60"))
@@ -63,6 +66,15 @@ PATIENCE = 20
 
 class WrongError(Exception):
     """An invariant does not hold."""
+
+
+IFF_PROMISC = 0x100  # linux/if.h
+
+
+def add_at(index: int, kind: str, name: str) -> Message:
+    """Makes a link with an index of one's own."""
+    settings = new_settings(name=name, index=index)
+    return Message(NEWLINK, add_link, kind.encode(), settings, name=name)
 
 
 def ip(*arguments: str) -> None:
@@ -170,6 +182,8 @@ class Root:
             self.address,
             self.move_on,
             self.swap,
+            self.swap,
+            self.swap,
             self.remake,
             self.clash,
         ]
@@ -200,9 +214,8 @@ class Root:
         batch = Batch().set_link(link.index, mtu=68 + number, alias="root's", txqueuelen=number)
         batch.set_link(link.index, mac=f"02:00:00:00:00:{number:02x}", up=number % 2 == 0)
         batch.set_group(link.index, number)
-        with contextlib.suppress(NetstratError):
-            self._sock.execute(batch)
-        self._namespace.run(["ip", "link", "set", link.name, "promisc", "on"], capture_output=True)
+        batch.messages.append(set_flags(link.index, IFF_PROMISC, IFF_PROMISC))
+        self._sock.execute(batch)
 
     def stack(self, link: Link) -> None:
         name = self._name()
@@ -212,11 +225,10 @@ class Root:
 
     def name_much(self, link: Link) -> None:
         names = [f"{self._name()}-alternative-{number}" for number in range(30)]
-        names += ["important", "d0", "also-d1"]
-        lines = "".join(f"link property add dev {link.name} altname {name}\n" for name in names)
-        self._namespace.run(
-            ["ip", "-force", "-batch", "-"], input=lines.encode(), capture_output=True
-        )
+        batch = Batch()
+        for name in (*names, "important", "d0", "also-d1"):
+            batch.messages.append(add_altname(link.index, name))
+        self._sock.execute(batch)
 
     def address(self, link: Link) -> None:
         batch = Batch().set_link(link.index, up=True)
@@ -239,15 +251,13 @@ class Root:
                     self._other.execute(move)
 
     def swap(self, link: Link) -> None:
-        """Puts a link of its own in the place of another: same name, same index."""
-        self._sock.execute(Batch().set_link(link.index, netns=self._side))
-        kind = self._random.choice(["veth", "ifb", "macvlan"])
-        arguments = ["ip", "link", "add", link.name, "index", str(link.index), "type", kind]
-        if kind == "macvlan":
-            lower = self._name()
-            self._sock.execute(Batch().add_link(lower, "ifb"))
-            arguments[3:3] = ["link", lower]
-        self._namespace.run(arguments, capture_output=True)
+        """Puts a link of its own in the place of another, at once: same name, same index."""
+        batch = Batch().set_link(link.index, netns=self._side)
+        if self._random.random() < 0.5:
+            batch.add_veth(link.name, self._name(), index=link.index)
+        else:
+            batch.messages.append(add_at(link.index, "ifb", link.name))
+        self._sock.execute(batch)
         time.sleep(self._random.random() / 100)
         with contextlib.suppress(NetstratError):
             self._sock.execute(Batch().delete_link(link.index))
@@ -263,8 +273,17 @@ class Root:
         self._sock.execute(Batch().add_link(self._random.choice(["eth0", "d1", "e1"]), "ifb"))
 
     def rest(self) -> None:
-        """Brings back what is beside, so that the host can take it."""
-        self._come_back()
+        """Brings back what is beside, whatever its names, so that the host can take it."""
+        for link in self._other.dump_links().values():
+            if link.name == "lo":
+                continue
+            for name in link.altnames:
+                arguments = ["link", "property", "del", "dev", link.name, "altname", name]
+                self._side.run(["ip", *arguments], check=True, capture_output=True)
+            name = f"{self._name()}-{link.index}"[:15]
+            move = Batch().set_link(link.index, netns=self._namespace, new_name=name)
+            with contextlib.suppress(NetstratError):
+                self._other.execute(move)
 
     def close(self) -> None:
         self._sock.close()
@@ -284,12 +303,12 @@ class Worker:
 
     def work(self) -> None:
         number = self._random.randrange(len(self._containers))
-        fails = self._random.random() < 0.5
+        fails = self._random.random() < 0.3
         device = self._random.choice((*PROVEN, *UNPROVEN) if fails else PROVEN)
         network = Network(
             "host-device",
             host_interface_name=device,
-            name=self._random.choice(["", "eth0", "eth%d", "e1"]),
+            name=self._random.choice(["", "eth0", "eth%d", "eth%d", "eth%d", "e1"]),
             owner=f"c{number}",
             address="192.0.2.5/24",
             gateway="203.0.113.1" if fails else "192.0.2.1",
@@ -314,19 +333,28 @@ class Worker:
             self.done["tear-downs refused"] += 1
 
 
-def tear_down_all(home: Home, containers: list[NetworkNamespace]) -> None:
-    """Takes back whatever is lent, by the records; root is at rest."""
+def tear_down_all(home: Home, containers: list[NetworkNamespace]) -> list[NetstratError]:
+    """Takes back whatever is lent, by the records; root is at rest. Returns what failed."""
     cookies = {one.cookie: one for one in containers}
+    failures = []
     for file in RECORDS.iterdir():
         record = json.loads(file.read_text())
+        name = record["name"]
         network = Network(
             "host-device",
-            host_interface_name=record["name"],
+            host_interface_name=name,
             name=record["wanted"],
             owner=record["owner"],
-            options={"trust_container": record["name"] in UNPROVEN},
+            options={"trust_container": name in UNPROVEN},
         )
-        tear_down_networks([network], netns=cookies[record["container"]])
+        try:
+            tear_down_networks([network], netns=cookies[record["container"]])
+        except NetstratError as error:
+            if home.index(name):
+                failures.append(error)
+            else:  # root has deleted it, and made another in its place
+                file.unlink()
+    return failures
 
 
 # ---- all of it ----
@@ -368,6 +396,13 @@ class Child:
         return found
 
 
+def give_up(index: int, spaces: list[NetworkNamespace]) -> None:
+    """Deletes a device in whichever of root's namespaces it is."""
+    for space in spaces:
+        with RtnetlinkSocket(space) as sock, contextlib.suppress(NetstratError):
+            sock.execute(Batch().delete_link(index))
+
+
 def run_round(
     home: Home, spaces: list[tuple[NetworkNamespace, NetworkNamespace]], chance: random.Random
 ) -> Counter[str]:
@@ -387,17 +422,21 @@ def run_round(
     totals: Counter[str] = Counter()
     for child in children:
         totals.update(child.result())
-    for attempt in range(PATIENCE):
-        try:
-            tear_down_all(home, containers)
+    for _ in range(PATIENCE):
+        failures = tear_down_all(home, containers)
+        if not failures:
             break
-        except NetstratError:
-            if attempt == PATIENCE - 1:
-                raise
-            for namespace, side in spaces:
-                root = Root(namespace, side, 0)
-                root.rest()
-                root.close()
+        for namespace, side in spaces:
+            root = Root(namespace, side, 0)
+            root.rest()
+            root.close()
+    if failures:
+        raise failures[0]
+    for name in UNPROVEN:
+        if home.index(name) and not home.is_here(name):
+            # Root had moved it on when it was to be brought back, and nothing proves it later.
+            give_up(home.index(name), [one for pair in spaces for one in pair])
+            totals["left with root"] += 1
     for name in (*PROVEN, *UNPROVEN):
         if not home.index(name):
             if name in PROVEN and home.index(f"p{name}"):
@@ -440,8 +479,8 @@ def main() -> None:
     print(json.dumps(totals))
     print(
         f"{SECONDS:.0f} s: {totals['set-ups']:,} set-ups, {totals['tear-downs']:,} tear-downs and "
-        f"{totals['rollbacks']:,} rollbacks against root of {CONTAINERS} containers: no link of the "
-        f"host lost, none of a container taken in, nothing left on a device"
+        f"{totals['rollbacks']:,} rollbacks against root of {CONTAINERS} containers: no link of "
+        "the host lost, none of a container taken in, nothing left on a device"
     )
 
 
