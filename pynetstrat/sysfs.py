@@ -2,8 +2,10 @@
 
 A sysfs shows the network namespace in which it was mounted. After `unshare(CLONE_NEWNET)` or
 `setns` without a new mount /sys still shows the old one, and an interface of the same name there is
-another interface. So /sys is believed only where it is known to show the calling thread's
-namespace; where it is not, rtnetlink or a detached mount of the right sysfs answers.
+another interface. So /sys is read only where it is proven to show the calling thread's namespace:
+a second mount of the right sysfs has the same device number. Elsewhere rtnetlink or that second
+mount answers. Where mounting is refused, what rtnetlink can't do (files held open, other counters
+than the eight) is read from /sys if its links agree with rtnetlink's in every respect.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from .guard import Guarded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import TypeVar
 
     from .arguments import FilePath, Name, Netns, Perspective
@@ -41,9 +43,12 @@ _TIMEOUT_MS = 5000
 # ---- whose files /sys has ----
 
 # What was found of the places where threads of this process have been, by Place.key: the place if
-# it shows its thread's namespace, None if it does not.
+# it shows its thread's namespace, None if it does not. A mount has proven it, so it stays true.
 _verdicts: dict[bytes, native.Place | None] = {}
 _newest: native.Place | None = None  # the last one that was asked about and does
+
+# Places of which no mount has proven anything, but whose links have agreed with rtnetlink's once.
+_agreeing: set[bytes] = set()
 
 _MANY = 1024  # verdicts: a process that has been in more namespaces than that begins anew
 
@@ -77,18 +82,22 @@ def _find_place(*, anew: bool = False) -> native.Place | None:
 
 
 def shows_own_namespace() -> bool:
-    """Whether /sys is known to show the calling thread's network namespace."""
-    return _find_place(anew=True) is not None
+    """Whether /sys is known to show the calling thread's namespace, or agrees with rtnetlink."""
+    return (_find_place(anew=True) or _agreeing_place()) is not None
 
 
 def _is_shown(place: native.Place) -> bool | None:
-    """Whether the files at the place are those of the calling thread's namespace; None: unknown."""
+    """Whether the files at the place are those of the calling thread's namespace.
+
+    None if mounting is refused: no number of equal links is a proof, since two containers with the
+    same links can exist on one host.
+    """
     try:
         mount = native.Mount()
     except KernelError as error:
         if error.errno in _SHORTAGE:
             raise
-        return _has_same_links()
+        return None
     try:
         # The kernel keeps one file system for a namespace, however often it is mounted.
         return native.Place(mount.ROOT, mount.fd).device() == place.device()
@@ -96,40 +105,83 @@ def _is_shown(place: native.Place) -> bool | None:
         mount.close()
 
 
-def _has_same_links() -> bool | None:
-    """The same for those who may not mount: are the links of /sys those that rtnetlink gives?"""
-    for _ in range(3):  # links that come and go meanwhile make a difference too
-        try:
-            links = _links_of_rtnetlink()
-        except KernelError:
-            return None
-        # Every namespace has lo at index 1, and may have tunnels without an address at the next.
-        if not any(mac.strip("0:") for _, mac in links.values()):
-            return None
-        if _links_of_sysfs() == links:
-            return True
+# ---- where mounting is refused ----
+
+
+def _agreeing_place() -> native.Place | None:
+    """The place of /sys and the calling thread, if the links of /sys agree with rtnetlink's."""
+    try:
+        place = native.Place(_ROOT)
+        if place.key in _verdicts:  # proven, one way or the other
+            return _verdicts[place.key]
+        if place.key not in _agreeing:
+            if not _links_agree(place):
+                return None
+            if len(_agreeing) >= _MANY:
+                _agreeing.clear()
+            _agreeing.add(place.key)
+    except KernelError:  # no /proc, no /sys, no rtnetlink
+        return None
+    return place
+
+
+def _links_agree(place: native.Place) -> bool:
+    """Whether the links of /sys are those of rtnetlink: names, indexes, MACs, peers, counters.
+
+    At least one must have a MAC and have carried traffic. Every namespace has lo at index 1, and
+    containers that were started alike differ in nothing until their first packets.
+    """
+    sock = Socket(None, _TIMEOUT_MS)
+    try:
+        for _ in range(3):  # links that come and go meanwhile make a difference too
+            links, before = sock.dump_identities(), _counters_of_rtnetlink(sock)
+            same = _links_of_sysfs() == links
+            found = _counters_of_sysfs(place, links) if same else {}
+            after = _counters_of_rtnetlink(sock) if same else {}
+            if same and before.keys() == found.keys() == after.keys() == links.keys():
+                return all(
+                    _is_between(before[name], found[name], after[name]) for name in links
+                ) and any(
+                    mac.strip("0:") and any(found[name]) for name, (_, mac, _) in links.items()
+                )
+    finally:
+        sock.close()
     return False
 
 
-def _links_of_rtnetlink() -> dict[str, tuple[int, str]]:
-    """The index and the hardware address of each link, by name."""
-    sock = Socket(None, _TIMEOUT_MS)
-    try:
-        return sock.dump_macs()
-    finally:
-        sock.close()
+def _is_between(before: list[int], found: list[int], after: list[int]) -> bool:
+    """Whether counters may have been read between two other readings of the same interface."""
+    return all(low <= value <= high for low, value, high in zip(before, found, after, strict=True))
 
 
-def _links_of_sysfs() -> dict[str, tuple[int, str]]:
-    """The same from files."""
+def _counters_of_rtnetlink(sock: Socket) -> dict[str, list[int]]:
+    names, rows = sock.dump_stats_by_name()
+    values = rows.values()
+    return {name: values[8 * row : 8 * row + 8] for row, name in enumerate(names)}
+
+
+def _counters_of_sysfs(place: native.Place, names: Iterable[str]) -> dict[str, list[int]]:
+    found = {}
+    for name in names:
+        with contextlib.suppress(InterfaceNotFoundError):
+            if (values := native.read(_ROOT, name, place)) is not None:
+                found[name] = values
+    return found
+
+
+def _links_of_sysfs() -> dict[str, tuple[int, str, int]]:
+    """The index, the hardware address and the `iflink` of each link, by name."""
     found = {}
     root = os.fsdecode(_ROOT)
     for name in os.listdir(root):  # noqa: PTH208  # names, and thousands of them
         # Files stand among the links (bonding_masters), and links may go meanwhile.
         with contextlib.suppress(OSError, ValueError):
+            index = int(_read_file(f"{root}/{name}/ifindex"))
             found[name] = (
-                int(_read_file(f"{root}/{name}/ifindex")),
+                index,
                 _read_file(f"{root}/{name}/address").decode().strip(),
+                # 0: a veth without its peer, for which rtnetlink's decoder has the same value.
+                int(_read_file(f"{root}/{name}/iflink")) or index,
             )
     return found
 
@@ -137,6 +189,15 @@ def _links_of_sysfs() -> dict[str, tuple[int, str]]:
 def _read_file(path: str) -> bytes:
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # unbuffered
         return file.read(4096)
+
+
+def _is_own(name: object, read: Callable[[], list[int] | None]) -> bool:
+    """Whether `read` gives the counters of an interface that rtnetlink gives at that moment."""
+    try:
+        before, found = _by_rtnetlink(name), read()
+        return found is not None and _is_between(before, found, _by_rtnetlink(name))
+    except KernelError:
+        return False
 
 
 # ---- reading ----
@@ -207,8 +268,9 @@ def get_network_interface_stats(
 ) -> NetworkInterface:
     """The eight counters of an interface, one shot.
 
-    They come from sysfs where /sys is known to show the calling thread's network namespace (checked
-    each time, by two system calls), and from rtnetlink where it is not: the same numbers.
+    They come from sysfs where /sys is proven to show the calling thread's network namespace, and
+    from rtnetlink elsewhere: the same numbers. The proof is a mount, made once, and so needs
+    CAP_SYS_ADMIN; each call checks by two system calls that it still holds.
 
     Parameters:
         interface_name: the interface; "" gives an empty name and eight zeros, and makes no system
@@ -281,7 +343,15 @@ def _read_elsewhere(name: object, file: str) -> int:
     native.check(name, file)
     if file in native.COUNTERS:
         return _by_rtnetlink(name)[native.COUNTERS.index(file)]
-    mount = _mount(name, None)
+    try:
+        mount = _mount(name, None)
+    except ForeignSysfsError:
+        place = _agreeing_place()
+        if place is not None and _is_own(name, partial(native.read, _ROOT, name, place)):
+            value = native.read_counter(_ROOT, name, file, place)
+            if value is not None:
+                return value
+        raise
     try:
         value = native.read_counter(mount.ROOT, name, file, None, mount.fd)
     finally:
@@ -316,7 +386,26 @@ def _open_reader(name: object, netns: object, sysfs_root: object) -> native.Read
             with contextlib.suppress(KernelError):
                 return _mounted_reader(name, None)
             raise
-    return _mounted_reader(name, netns)
+    try:
+        return _mounted_reader(name, netns)
+    except ForeignSysfsError:
+        if netns is None and (found := _agreeing_reader(name)) is not None:
+            return found
+        raise
+
+
+def _agreeing_reader(name: object) -> native.Reader | None:
+    """A reader of /sys where mounting is refused, if /sys agrees with rtnetlink."""
+    if (place := _agreeing_place()) is None:
+        return None
+    try:
+        reader = native.Reader(_ROOT, name, place)
+    except (LookupError, KernelError):
+        return None
+    if _is_own(name, reader.read):
+        return reader
+    reader.close()
+    return None
 
 
 def _mounted_reader(name: object, netns: object) -> native.Reader:
@@ -338,8 +427,9 @@ class SysfsReader(Guarded):
 
     Parameters:
         interface_name, perspective, netns, sysfs_root: as for `get_network_interface_stats`, but
-            that "" is not a name here. Where /sys is not known to show the namespace, a detached
-            mount of the right sysfs is opened (Linux 5.2; it needs CAP_SYS_ADMIN).
+            that "" is not a name here. Where /sys is not proven to show the namespace, a detached
+            mount of the right sysfs is opened (Linux 5.2; it needs CAP_SYS_ADMIN). Where that is
+            refused /sys is read if all its links agree with rtnetlink's, the counters included.
 
     Raises: as `get_network_interface_stats`, and
         ForeignSysfsError: such a mount is needed, and refused.

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from support import FILES
 
 from pynetstrat import (
+    Batch,
     CounterNotFoundError,
     CounterParseError,
     ForeignSysfsError,
@@ -29,7 +30,9 @@ from pynetstrat import (
     InvalidInterfaceNameError,
     KernelError,
     NetworkInterface,
+    NetworkNamespace,
     PermissionDeniedError,
+    RtnetlinkSocket,
     SysfsReader,
     get_network_interface_stats,
     read_sysfs_network_stats,
@@ -593,6 +596,7 @@ def _nothing_known(monkeypatch):
     """As at the beginning of a program: no sysfs has been looked at."""
     monkeypatch.setattr(sysfs, "_verdicts", {})
     monkeypatch.setattr(sysfs, "_newest", None)
+    monkeypatch.setattr(sysfs, "_agreeing", set())
 
 
 def add_eth0(links, number):
@@ -711,12 +715,70 @@ def test_an_interface_that_a_believed_sysfs_does_not_show_is_looked_for_elsewher
 
 
 @pytest.mark.usefixtures("_nothing_known")
-def test_links_prove_whose_sysfs_it_is(net, new_namespace):
+def test_files_are_read_where_all_links_agree_with_rtnetlink(net, new_namespace):
     add_eth0(net, 1)
     with support.without(support.CAP_SYS_ADMIN):
         assert read_all() == support.view("eth0", 1)
-    assert list(sysfs._verdicts.values()) == [sysfs._newest]  # /sys itself was read
-    assert sysfs._newest is not None
+    assert sysfs._verdicts == {}  # nothing is proven
+    assert len(sysfs._agreeing) == 1
+
+
+def add_twin(netns, peer, carried):
+    """eth0 with the same index and MAC in every namespace, which has sent frames of 100 bytes.
+
+    Parameters:
+        peer: the index of its peer.
+        carried: how many frames.
+    """
+    mac, peer_mac = "02:42:ac:11:00:02", "02:00:00:00:00:01"
+    options = {"mac": mac, "peer_mac": peer_mac, "index": 7, "peer_index": peer, "mtu": 1000}
+    with support.inside(netns), RtnetlinkSocket() as links:
+        links.execute(Batch().add_veth("eth0", "w0", **options))  # too small an MTU for IPv6
+        for name in ("w0", "eth0"):
+            links.link_set_up(name)
+        support.send_frames("eth0", carried, 100)
+
+
+def sent(frames):
+    return NetworkInterface("eth0", tx_bytes=100 * frames, tx_packets=frames)
+
+
+@pytest.mark.usefixtures("_nothing_known")
+@pytest.mark.parametrize(
+    ("peers", "carried"),
+    [((8, 9), (3, 3)), ((8, 8), (3, 4)), ((8, 8), (0, 0))],
+    ids=["another peer", "other counters", "nothing differs"],
+)
+def test_the_counters_of_a_twin_are_never_given(net, new_namespace, peers, carried):
+    """Two containers with one address: the MAC is made from it. The index is the first free one."""
+    mine = new_namespace()
+    with NetworkNamespace.current() as other:
+        for netns, peer, count in zip((other.fileno(), mine), peers, carried, strict=True):
+            add_twin(netns, peer, count)
+    with support.inside(mine), support.without(support.CAP_SYS_ADMIN):
+        for _ in range(2):
+            assert one_shot("eth0", perspective="host") == sent(carried[1])
+            assert single("eth0") == 0
+            for call in (held, lambda name: read_sysfs_network_stats(name, "collisions")):
+                with pytest.raises(ForeignSysfsError):
+                    call("eth0")
+
+
+@pytest.mark.usefixtures("_nothing_known")
+def test_links_that_agree_once_do_not_make_other_counters_believed(net, new_namespace):
+    """A twin that differs in nothing at first, up to its counters, and then does."""
+    mine = new_namespace()
+    with NetworkNamespace.current() as other:
+        add_twin(other.fileno(), 8, 3)
+    add_twin(mine, 8, 3)
+    with support.inside(mine), support.without(support.CAP_SYS_ADMIN):
+        assert one_shot("eth0", perspective="host") == sent(3)
+        held("eth0")  # nothing tells
+    support.send_frames("eth0", 5, 100)
+    with support.inside(mine), support.without(support.CAP_SYS_ADMIN):
+        assert one_shot("eth0", perspective="host") == sent(3)
+        with pytest.raises(ForeignSysfsError):
+            held("eth0")
 
 
 @pytest.mark.usefixtures("_nothing_known")
@@ -761,7 +823,6 @@ def test_a_sysfs_whose_links_have_changed_is_looked_at_again(net, monkeypatch):
             with pytest.raises(ForeignSysfsError):
                 SysfsReader("eth0")
         assert held("eth0", perspective="host") == support.view("eth0", 1)
-        assert sysfs._newest is not None
 
 
 _ETH0 = """

@@ -398,9 +398,12 @@ class Socket:
             return f"the name {quote(name)} is taken {where}"
         return ""
 
-    def dump_macs(self) -> dict[str, tuple[int, str]]:
-        """The index and the hardware address of each link, by name."""
-        return {fields[1]: (fields[0], fields[7]) for fields in self.dump_links()}
+    def dump_identities(self) -> dict[str, tuple[int, str, int]]:
+        """The index, the hardware address and the `iflink` of sysfs of each link, by name."""
+        return {
+            fields[1]: (fields[0], fields[7], fields[9] or fields[0])
+            for fields in self.dump_links()
+        }
 
     # ---- what is watched ----
 
