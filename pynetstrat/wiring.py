@@ -307,21 +307,14 @@ def restore_down(sock: RtnetlinkSocket, index: int, addresses: list[Address]) ->
     """Sets a link down; its addresses are then those given."""
     name = next(link.name for link in sock.dump_links().values() if link.index == index)
     execute_for(sock, Batch().set_link(index, up=False), name)
-    wanted = [_identity(address) for address in addresses]
-    found = sock.dump_addresses(index)
-    if [_identity(address) for address in found] == wanted:
-        return
     batch = Batch()
-    # An IPv4 address takes those that are secondary to it along.
-    for address in reversed(found):
+    # Also those that are to stay: with them goes the route to the subnet that `lo` got by going up.
+    # An IPv4 address takes those that are secondary to it along, so the last one goes first.
+    for address in reversed(sock.dump_addresses(index)):
         batch.delete_address(index, address)
     for address in in_order(addresses):
         batch.add_address(index, address)
     execute_for(sock, batch, name)
-
-
-def _identity(address: Address) -> tuple[str, str, str]:
-    return address.address, address.peer, address.label
 
 
 def in_order(addresses: list[Address]) -> list[Address]:

@@ -15,9 +15,11 @@ import threading
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
+from time import monotonic
 
 import pytest
-from support import ROOT, descriptors, identity, python, run
+from support import ROOT, descriptors, identity, python, run, run_threads
 from wired import containers, dumps, ip, names, quieten, veth
 
 from pynetstrat import (
@@ -37,8 +39,11 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
+from pynetstrat._native.batch import DELLINK
 from pynetstrat._native.socket import Socket
 from pynetstrat.strategy import registry
+from pynetstrat.undo import UndoStack
+from pynetstrat.wiring import Session
 
 LO = Network("loopback", name="lo")
 
@@ -264,13 +269,7 @@ def test_an_interrupt_at_any_line_leaves_everything_as_it_was(host, bridge, blue
     All only where all was done, and nothing was left but to close the sockets.
     """
 
-    def look() -> object:
-        with RtnetlinkSocket(blue) as container:
-            return [
-                (sock.dump_links().keys(), sock.dump_addresses(), sock.dump_routes())
-                for sock in (host, container)
-            ]
-
+    look = partial(_quick_dumps, host, blue)
     networks, before, complete = _networks()[:2], look(), []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # what nobody had the time to close
@@ -290,6 +289,14 @@ def test_an_interrupt_at_any_line_leaves_everything_as_it_was(host, bridge, blue
     assert complete == list(range(at))[at - len(complete) :]
     assert len(complete) < 10
     tear_down_networks(networks, netns=blue)
+
+
+def _quick_dumps(host: RtnetlinkSocket, netns: NetworkNamespace) -> object:
+    with RtnetlinkSocket(netns) as container:
+        return [
+            (sock.dump_links().keys(), sock.dump_addresses(), sock.dump_routes())
+            for sock in (host, container)
+        ]
 
 
 # Where an interrupt has to be reckoned with. (Within a turn at a socket, guard.py, the interpreter
@@ -330,6 +337,239 @@ def test_lo_that_was_up_stays_up_after_an_error(host, bridge, blue):
     with pytest.raises(KernelError):
         set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
     assert dumps(blue) == before
+
+
+LO_ADDRESSES = [
+    ["127.0.0.9/8"],
+    ["127.0.0.1/8", "127.0.0.9/8"],
+    ["127.0.0.9/8", "127.0.0.1/8", "10.1.1.1/32"],
+    ["fd00::9/128", "127.0.0.9/32", "fd00::8/128"],
+]
+
+
+@pytest.mark.parametrize("addresses", LO_ADDRESSES)
+def test_lo_that_was_down_has_the_addresses_that_it_had(host, bridge, blue, addresses):
+    for address in addresses:
+        ip("address", "add", address, "dev", "lo", netns=blue)
+    before = dumps(blue)
+    with pytest.raises(KernelError) as raised:
+        set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
+    assert "could not be undone" not in str(raised.value)
+    assert dumps(blue) == before
+
+
+# ---- signals while undoing ----
+
+
+class Interrupted(BaseException):
+    """What a signal handler raises."""
+
+
+@pytest.fixture
+def raising():
+    """SIGUSR1 has a handler that raises as long as the list is empty or its item is true."""
+    active: list[bool] = []
+
+    def handle(number, frame):
+        if all(active):
+            raise Interrupted
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        yield active
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def _failing_late() -> list[Network]:
+    """Loopback, a pair on a bridge, a point-to-point pair with a route that is refused."""
+    wanted = _networks()
+    wanted[2].routes = [Route("192.0.2.0/24", gateway="198.51.100.1")]
+    return wanted
+
+
+def _signal_at_line(at: int, netns: NetworkNamespace) -> tuple[bool, BaseException]:
+    """Raises SIGUSR1 at line `at` of a rollback; whether there was such a line, and the error."""
+    count = -1
+    begun = False
+    lines: set[tuple[str, int]] = set()
+
+    def trace(frame, event, argument):
+        nonlocal count, begun
+        code = frame.f_code
+        files = ("undo.py", "wiring.py", "lifecycle.py", "veth.py")
+        if not code.co_filename.endswith(files) or code.co_name == "close":
+            return None
+        begun = begun or (code.co_name == "__exit__" and frame.f_locals.get("error") is not None)
+        line = code.co_filename, frame.f_lineno
+        if event == "line" and begun and line not in lines:  # each line when it is first run
+            lines.add(line)
+            count += 1
+            if count == at:
+                sys.settrace(None)
+                signal.raise_signal(signal.SIGUSR1)
+        return trace
+
+    sessions: list[Session] = []
+    before = sys.gettrace()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "__enter__", lambda self: sessions.append(self) or self)
+        sys.settrace(trace)
+        try:
+            set_up_networks([LO, veth(gateway="192.0.2.1")], netns=netns)
+        except BaseException as error:
+            sys.settrace(before)
+            sessions[0].close()  # before which the signal may have come
+            return count >= at, error
+    raise AssertionError("it did not fail")
+
+
+def test_a_signal_at_any_line_of_a_rollback_is_handled_once_everything_is_undone(
+    host, bridge, blue, raising
+):
+    look = partial(_quick_dumps, host, blue)
+    before, complete_before = look(), (dumps(), dumps(blue))
+    handler = signal.getsignal(signal.SIGUSR1)
+    for at in range(10_000):
+        struck, error = _signal_at_line(at, blue)
+        assert signal.getsignal(signal.SIGUSR1) == handler, at
+        assert look() == before, at
+        if not struck:
+            break
+        assert type(error) is Interrupted, at
+        assert "could not be undone" not in str(error.__context__), at
+    assert isinstance(error, KernelError)
+    assert (dumps(), dumps(blue)) == complete_before
+    assert at > 50
+
+
+@pytest.mark.parametrize("sender", ["timer", "thread"])
+def test_a_storm_of_signals_does_not_end_a_rollback(host, bridge, blue, raising, sender):
+    """200 networks; most of them would be left if a handler's exception ended it."""
+    before = dumps(), dumps(blue)
+    wanted = [
+        LO,
+        *(
+            veth(name=f"eth{i}", host_interface_name=f"h{i}", address="", gateway="")
+            for i in range(200)
+        ),
+        veth(name="last", host_interface_name="last", gateway="192.0.2.1"),
+    ]
+    original, over = UndoStack.roll_back, threading.Event()
+
+    def storm() -> None:
+        while not over.wait(0.0005):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    def roll_back(self, *arguments):
+        raising[:] = [True]
+        if sender == "timer":
+            signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+        else:
+            threading.Thread(target=storm).start()
+        try:
+            original(self, *arguments)
+        finally:
+            raising[:] = [False]
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            over.set()
+
+    ignored = signal.signal(signal.SIGALRM, signal.getsignal(signal.SIGUSR1))
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(UndoStack, "roll_back", roll_back)
+            with pytest.raises(Interrupted) as raised:
+                set_up_networks(wanted, netns=blue)
+    finally:
+        signal.signal(signal.SIGALRM, ignored)
+    assert "could not be undone" not in str(raised.value.__context__)
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_ctrl_c_while_undoing_is_a_keyboard_interrupt_once_everything_is_undone(host, bridge, blue):
+    before = dumps(), dumps(blue)
+    original = Socket.execute
+
+    def execute(self, encoded):
+        if any(message.type == DELLINK for message in encoded.messages):
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, encoded)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Socket, "execute", execute)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            set_up_networks(_failing_late(), netns=blue)
+    assert isinstance(raised.value.__context__, KernelError)
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_a_handler_that_does_not_raise_is_called_once_everything_is_undone(host, bridge, blue):
+    seen: list[set[str]] = []
+    previous = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(names()))
+    original = UndoStack.roll_back
+
+    def roll_back(self, *arguments):
+        if len(self):
+            self.push(partial(signal.raise_signal, signal.SIGUSR1))
+        original(self, *arguments)
+
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(UndoStack, "roll_back", roll_back)
+            with pytest.raises(KernelError):
+                set_up_networks([veth(gateway="192.0.2.1")], netns=blue)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert seen == [{"lo", "br0"}]
+
+
+def test_a_rollback_in_another_thread_than_the_main_one_defers_nothing(host, bridge, blue):
+    before, raised = (dumps(), dumps(blue)), []
+
+    def work() -> None:
+        try:
+            set_up_networks(_failing_late(), netns=blue)
+        except KernelError as error:
+            raised.append(str(error))
+
+    run_threads(work)
+    assert len(raised) == 1
+    assert "could not be undone" not in raised[0]
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_an_undo_step_that_is_interrupted_otherwise_is_run_again_and_not_for_ever():
+    stack, error, runs = UndoStack(), KernelError(5, "fault"), []
+
+    def once() -> None:
+        runs.append("once")
+        if runs.count("once") == 1:
+            raise KeyboardInterrupt
+
+    def always() -> None:
+        runs.append("always")
+        raise SystemExit
+
+    stack.push(partial(runs.append, "first"))
+    stack.push(once)
+    stack.push(always, "the second")
+    with pytest.raises((SystemExit, KeyboardInterrupt)):
+        stack.roll_back(error, 0, monotonic() + 60)
+    assert runs[-3:] == ["once", "once", "first"]
+    assert 1 < runs.count("always") < 100
+    assert "the second could not be undone: SystemExit()" in str(error)
+    assert len(stack) == 0
+
+
+def test_after_its_deadline_a_rollback_can_be_interrupted(raising):
+    """A step of a third-party strategy may hang."""
+    stack, error, runs = UndoStack(), KernelError(5, "fault"), []
+    stack.push(partial(runs.append, "first"))
+    stack.push(partial(signal.raise_signal, signal.SIGUSR1), "what hangs")
+    with pytest.raises(Interrupted):
+        stack.roll_back(error, 0, monotonic())
+    assert runs == ["first"]
+    assert "what hangs could not be undone: Interrupted()" in str(error)
 
 
 def test_a_third_network_that_is_refused_takes_the_first_two_with_it(host, bridge, blue):
