@@ -931,8 +931,8 @@ def test_initialize_works_in_the_calling_threads_namespace(host, bridge, blue):
 
 
 def test_initialize_that_fails_leaves_everything_as_it_was(host, bridge, blue):
-    made = Veth().create(veth(ipv6_address="fd00::2/64"), netns=blue)
     quieten(blue)
+    made = Veth().create(veth(ipv6_address="fd00::2/64"), netns=blue)
     for up in (False, True):
         with RtnetlinkSocket(blue) as sock:
             sock.execute(Batch().set_link("eth0", up=up))
