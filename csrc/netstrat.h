@@ -807,10 +807,14 @@ int netstrat_counters_get(struct netstrat_socket *sock, const struct netstrat_wa
                           struct netstrat_error *error);
 
 /*
- * The names of all links; the counters of all links by index (-EOPNOTSUPP as above); and both from
- * the same messages, on every kernel, at five times the price. Each returns how many there are;
- * where that is more than `room`, only the first `room` are written, and the caller asks again with
- * more. The arrays are scratch while the call runs: after a failure their contents are unspecified.
+ * Dump the names of all links; the counters of all links by index (-EOPNOTSUPP as above); and both
+ * from the same messages, on every kernel, at about five times the cost. Each returns how many links
+ * there are. If that is more than `room`, only the first `room` are written: call it again with more
+ * room. The arrays are scratch while the call runs: after a failure their contents are unspecified.
+ *
+ * The kernel does not mark a dump as inconsistent in which links exchange names: two of its links
+ * then have the same name, and another name is missing. A caller who finds links by name and hears
+ * no notifications repeats a dump with a doubled name.
  */
 int netstrat_link_names_dump(struct netstrat_socket *sock, struct netstrat_watch *watch,
                              struct netstrat_link_name *names, size_t room,

@@ -63,8 +63,11 @@ class BatchError(KernelError):
 
     Attributes:
         item: the number of the first message that failed, from 0.
-        results: for each message None, its `KernelError`, or `PENDING` where no ack came.
-    The other attributes are those of the first failure.
+        results: for each message None, its `KernelError`, or `PENDING` if its ack did not arrive.
+            If the exchange itself failed (a timeout), that error is the result of the first message
+            without an ack.
+    The other attributes are those of the first failure. If a message was refused before the
+    exchange failed, the text has both.
     """
 
     def __init__(
@@ -446,16 +449,19 @@ def _encode_route(route: object) -> Any:
 
 
 def execute(sock: Socket, encoded: native.Encoded) -> None:
-    """Sends the messages and raises BatchError where one of them failed."""
+    """Sends the messages and raises BatchError if one of them failed."""
     outcomes = sock.execute(encoded)
     for item, outcome in enumerate(outcomes):
         if isinstance(outcome, KernelError):
+            hint, broken = outcome.hint, encoded.broken
+            if broken is not None and broken > item:
+                hint = f"{hint}; message {broken + 1}: {outcomes[broken]}".lstrip("; ")
             raise BatchError(
                 outcome.errno or 0,
                 outcome.operation,
                 outcome.interface,
                 outcome.kernel_message,
-                outcome.hint,
+                hint,
                 outcome.filename,
                 item,
                 outcomes,

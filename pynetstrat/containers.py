@@ -380,7 +380,9 @@ class ContainerCounters(Guarded):
             found = self._fill(rows, dumped, left == 0)
             if found is not None:
                 return found
-        raise KernelError(EAGAIN, "RTM_GETSTATS", hint="the interface list changed during every attempt")
+        raise KernelError(
+            EAGAIN, "RTM_GETSTATS", hint="the interface list changed during every attempt"
+        )
 
     def _visited(self) -> list[Space]:
         return [space for space in self._spaces.values() if space.is_visited()]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import errno
 import os
 import pickle
 import subprocess
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -553,11 +555,34 @@ def test_a_message_whose_ack_never_came_is_pending(host, monkeypatch):
     assert repr(PENDING) == "PENDING"
 
 
-def _lost():
+def test_a_timeout_after_a_refused_message_is_reported_too(host):
+    """The deadline is over: one datagram is read, and there is no time for the next."""
+    host.share_deadline(time.monotonic() - 1)
+    with pytest.raises(BatchError) as raised:
+        host.execute(Batch().delete_link("nope").set_link("lo", up=True).set_link("lo", up=False))
+    error = raised.value
+    assert (error.item, error.errno, error.interface) == (0, errno.ENODEV, "nope")
+    assert isinstance(error.results[0], InterfaceNotFoundError)
+    assert (error.results[1].errno, error.results[1].operation) == (errno.ETIMEDOUT, "recvfrom")
+    assert error.results[2] is PENDING
+    assert "No such device" in str(error)
+    assert 'message 2: interface "lo": recvfrom: Connection timed out' in str(error)
+
+
+def test_acks_that_are_lost_after_a_refused_message_are_reported_too(host):
+    """The core then returns the refusal, and leaves the results of the others pending."""
+    messages = Batch().add_link("a", "ifb").add_link("b", "ifb").messages
+    error = _lost("NETSTRAT_STEP_REQUEST")
+    outcomes = Encoded(messages).outcomes(-17, [-17, 1], error)
+    assert (outcomes[0].errno, outcomes[0].operation) == (errno.EEXIST, "RTM_NEWLINK")
+    assert (outcomes[1].errno, outcomes[1].operation) == (errno.ENOBUFS, "recvfrom")
+
+
+def _lost(step="NETSTRAT_STEP_RECVFROM"):
     from pynetstrat._core import ffi, lib
 
     error = ffi.new("struct netstrat_error *")
-    error.step = lib.NETSTRAT_STEP_RECVFROM
+    error.step = getattr(lib, step)
     return error
 
 

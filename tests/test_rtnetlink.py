@@ -954,6 +954,53 @@ def test_interfaces_that_come_and_go_during_dumps(net):
     support.run_threads(churn, dump)
 
 
+class Swapping:
+    """Two links of many exchange their names all the while, by way of a third name."""
+
+    def __init__(self, names: tuple[str, str]) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._swap, args=names)
+
+    def _swap(self, first: str, second: str) -> None:
+        indexes = socket.if_nametoindex(first), socket.if_nametoindex(second)
+        with support.Links() as links:
+            while not self._stop.is_set():
+                for index, name in zip((*indexes, indexes[0]), ("x", first, second), strict=True):
+                    links.rename(index, name)
+                indexes = indexes[::-1]
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def test_no_link_is_missing_in_dumps_while_links_exchange_names(net, rtnetlink):
+    """The first and the last of so many that a dump takes several datagrams."""
+    for number in range(40):
+        net.add_veth(f"v{number}", f"w{number}", up=False)
+    everything = [rtnetlink.dump_links, rtnetlink.dump_states]
+    with RtnetlinkSocket() as by_name, Swapping(("v0", "w39")):
+        by_name._native.by_name_only = True
+        everything += [by_name.dump_stats, lambda: by_name.dump_counters().names]
+        for _ in range(50):
+            for dump in everything:
+                assert len(set(dump())) == 81
+
+
+def test_a_dump_in_which_names_are_doubled_every_time_is_an_error(net, rtnetlink, monkeypatch):
+    for number in range(2):
+        net.add_veth(f"v{number}", f"w{number}", up=False)
+    module = sys.modules["pynetstrat._native.socket"]
+    monkeypatch.setattr(module, "decode", lambda name: "v0")
+    for dump in (rtnetlink.dump_states, rtnetlink.dump_links):
+        with pytest.raises(KernelError) as caught:
+            dump()
+        assert (caught.value.errno, caught.value.operation) == (errno.EAGAIN, "RTM_GETLINK")
+
+
 # ---- a queue that is too small ----
 
 

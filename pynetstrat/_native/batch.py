@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from errno import EMSGSIZE
+from errno import EMSGSIZE, ENOBUFS
 
 from .._core import ffi, lib
 from ..errors import InvalidInterfaceNameError, InvalidNetworkError
@@ -46,7 +46,7 @@ _BITS = {
 }
 
 _SETTINGS = ffi.typeof("struct netstrat_link_settings *")
-_REQUEST = lib.NETSTRAT_STEP_REQUEST
+_REQUEST, _RECVFROM = lib.NETSTRAT_STEP_REQUEST, lib.NETSTRAT_STEP_RECVFROM
 _TYPICAL = 256  # bytes of a message
 _LARGEST = 1 << 20  # no one message takes as much
 
@@ -216,12 +216,16 @@ class Encoded:
 
     Parameters:
         find: the index of a link by its name.
+
+    Attributes:
+        broken: the number of the first message without an ack, once the exchange has failed there.
     """
 
     def __init__(
         self, messages: Sequence[Message], find: Callable[[Any], int] | None = None
     ) -> None:
         self.messages = messages
+        self.broken: int | None = None
         self.namespaces: dict[int, Namespace] = {}
         self._size = _TYPICAL * (len(messages) + 1)
         self._data = new("unsigned char[]", self._size)
@@ -255,23 +259,29 @@ class Encoded:
         self.batch.size = self._size
 
     def outcomes(self, code: int, results: list[int], error: Any) -> list[Any]:
-        """What came of each message: None, its KernelError, or PENDING.
+        """The result of each message: None, its KernelError, or PENDING.
+
+        What broke the exchange (a timeout, say) stands at the first message without an ack, and
+        `broken` is the number of that message.
 
         Parameters:
             code, error: what netstrat_execute returned and filled in.
         """
         outcomes: list[Any] = []
-        first = True  # of the failures: the one that `error` describes
+        described = error.step == _REQUEST  # `error` describes the first message that was refused
         for message, result in zip(self.messages, results, strict=True):
             if result == 0:
                 outcomes.append(None)
             elif result == lib.NETSTRAT_PENDING:
                 outcomes.append(PENDING)
             else:
-                words = error_words(error) if first and error.step == _REQUEST else ""
+                words = error_words(error) if described else ""
                 outcomes.append(kernel_error(-result, _REQUEST, message.type, message.name, words))
-                first = False
-        if first:  # the exchange itself broke
-            at = outcomes.index(PENDING)
-            outcomes[at] = kernel_error(-code, error.step, 0, self.messages[at].name)
+                described = False
+        if PENDING in outcomes:
+            # After a refusal the core reports that acks were lost by leaving their results pending.
+            lost = error.step == _REQUEST
+            errno, step = (ENOBUFS, _RECVFROM) if lost else (-code, error.step)
+            self.broken = outcomes.index(PENDING)
+            outcomes[self.broken] = kernel_error(errno, step, 0, self.messages[self.broken].name)
         return outcomes

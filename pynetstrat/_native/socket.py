@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EAFNOSUPPORT, EBADMSG, EEXIST, EINVAL, EMSGSIZE, ENODEV, EOPNOTSUPP
+from errno import EAFNOSUPPORT, EAGAIN, EBADMSG, EEXIST, EINVAL, EMSGSIZE, ENODEV, EOPNOTSUPP
 from functools import partial
 from time import monotonic
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CHANGES = 256  # more than a socket's default queue holds
 _KNOWN = 1024  # entries of the cache of names at first: a power of two
 
+_MOST_DUMPS = 16  # as often as netstrat_dump repeats an inconsistent one
 _IFF_UP, _IFF_RUNNING = 1, 0x40  # linux/if.h
 _RTM_GETLINK, _RTM_GETADDR, _RTM_GETROUTE, _RTM_GETNSID = 18, 22, 26, 90  # linux/rtnetlink.h
 
@@ -248,27 +249,51 @@ class Socket:
         """netstrat_dump_copy."""
         self._call(lib.netstrat_dump_copy, batch, copy, size, used)
 
+    def _until_distinct(self, dump: Callable[[], tuple[Result, int, int]]) -> Result:
+        """Returns what `dump` returns, once each of its links has a name of its own.
+
+        The kernel does not mark a dump as inconsistent in which links exchange names. Where one
+        link is dumped before the exchange and another after it, both have the same name, and the
+        other name is missing.
+
+        Parameters:
+            dump: returns the result, how many links it has, and how many different names.
+        """
+        for _ in range(_MOST_DUMPS):
+            result, links, names = dump()
+            if links == names:
+                return result
+        raise kernel_error(EAGAIN, lib.NETSTRAT_STEP_REQUEST, _RTM_GETLINK)
+
     def dump_links(self) -> list[tuple[Any, ...]]:
         """The fields of `Link` for each link."""
+        return self._until_distinct(self._dump_links)
+
+    def _dump_links(self) -> tuple[list[tuple[Any, ...]], int, int]:
         link = ffi.new("struct netstrat_link *")
         found = []
         for message in self._dump(lib.netstrat_batch_dump_links, 0):
             if lib.netstrat_link_decode(message, link) < 0:
                 raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETLINK)
             found.append(link_fields(link))
-        return found
+        return found, len(found), len({fields[1] for fields in found})
 
     def dump_states(self) -> dict[str, tuple[int, bool]]:
-        """The index of each link, and whether it is up, by name: half the price of all fields."""
+        """The index of each link and whether it is up, by name. Faster than `dump_links`."""
+        return self._until_distinct(self._dump_states)
+
+    def _dump_states(self) -> tuple[dict[str, tuple[int, bool]], int, int]:
         index, flags = ffi.new("int32_t *"), ffi.new("uint32_t *")
         name = ffi.new("struct netstrat_link_name *")
         found = {}
+        count = 0
         for message in self._dump(lib.netstrat_batch_dump_links, 0):
             code = lib.netstrat_link_flags_decode(message, index, flags)
             if code < 0 or lib.netstrat_link_name_decode(message, name) < 0:
                 raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETLINK)
             found[decode(name.name)] = index[0], bool(flags[0] & _IFF_UP)
-        return found
+            count += 1
+        return found, count, len(found)
 
     # ---- addresses, routes, namespaces ----
 
@@ -357,10 +382,7 @@ class Socket:
     # ---- batches ----
 
     def execute(self, encoded: Encoded) -> list[Any]:
-        """netstrat_execute: for each message None, its KernelError, or `pending`.
-
-        What broke the exchange itself (a timeout, lost acks) stands where the first ack is missing.
-        """
+        """netstrat_execute: the results as `Encoded.outcomes` returns them."""
         count = encoded.batch.count
         results = new("int[]", count + 1)
         error = self._error
@@ -372,6 +394,8 @@ class Socket:
             fail(code, error)
         raise_interrupt()
         outcomes = encoded.outcomes(code, ffi.unpack(results, count), error)
+        if not any(outcomes):  # everything is done, and the groups could not be joined again
+            fail(code, error)
         for message, outcome in zip(encoded.messages, outcomes, strict=True):
             if isinstance(outcome, KernelError) and outcome.errno == EEXIST and message.gives:
                 find = partial(self._find_taken, message, encoded)
@@ -514,13 +538,17 @@ class Socket:
 
     def dump_stats_by_name(self) -> tuple[tuple[str, ...], Rows]:
         """The names and counters of every interface, both from the same messages."""
+        return self._until_distinct(self._dump_stats_by_name)
+
+    def _dump_stats_by_name(self) -> tuple[tuple[tuple[str, ...], Rows], int, int]:
         while True:
             room = self._room
             links = new("struct netstrat_link_name[]", room)
             counters = new("struct netstrat_counters[]", room)
             count = self._call(lib.netstrat_counters_dump_by_name, links, counters, room)
             if not self._grow(count):
-                return named_rows(links, counters, count)
+                names, rows = named_rows(links, counters, count)
+                return (names, rows), count, len(set(names))
 
 
 def link_fields(link: Any) -> tuple[Any, ...]:
