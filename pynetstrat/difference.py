@@ -8,14 +8,43 @@ from .wiring import wanted_addresses, wanted_routes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .links import Address, Link
     from .network import Network
-    from .rtnetlink import RtnetlinkSocket
+    from .wiring import Session
 
 _DEFAULT = "0.0.0.0/0", "::/0"
 _DISABLED = 0  # BR_STATE_DISABLED, linux/if_bridge.h
+
+
+# The routes of a namespace by their destination, each with its type.
+Routes = dict[str, list[tuple[str, Route]]]
+
+
+class Found:
+    """What a container's namespace contains, dumped once for every network that is checked.
+
+    Parameters:
+        session: the call's.
+        networks: the container's networks of built-in strategies: a route of one is no difference
+            of another.
+    """
+
+    def __init__(self, session: Session, networks: Iterable[Network]) -> None:
+        container = session.container
+        self.addresses: dict[int, list[Address]] = {}
+        for address in container.dump_addresses():
+            self.addresses.setdefault(address.ifindex, []).append(address)
+        self.routes = by_destination(container.dump_all_routes())
+        self.requested: dict[str, list[Route]] = {}
+        for network in networks:
+            for route in (
+                *wanted_routes(network, 0),
+                *subnet_routes(wanted_addresses(network, 0)),
+            ):
+                normal = normal_route(route)
+                self.requested.setdefault(normal.destination, []).append(normal)
 
 
 # ---- links ----
@@ -61,19 +90,12 @@ def check_port(link: Link, network: Network, bridge: Link | None) -> list[str]:
 
 
 def check_container_link(
-    container: RtnetlinkSocket,
-    network: Network,
-    link: Link,
-    *,
-    mac: str = "",
-    mtu: int = 0,
-    others: Iterable[Network] = (),
+    session: Session, network: Network, link: Link, *, mac: str = "", mtu: int = 0
 ) -> list[str]:
     """The differences of a container's interface from its network.
 
     Parameters:
         mac, mtu: what the strategy has chosen where the network leaves it open; "" and 0: any.
-        others: the container's other networks, whose routes belong there, too.
     """
     found = check_settings(
         link,
@@ -83,16 +105,12 @@ def check_container_link(
     )
     if link.master is not None:
         found.append(_has_master(link))
+    there = session.found or Found(session, [])
     wanted = wanted_addresses(network, link.index)
-    present, differences = check_addresses(container, link.index, wanted)
+    present, differences = check_addresses(there.addresses.get(link.index, ()), wanted)
     found += differences
-    allowed = [
-        route
-        for other in others
-        for route in (*wanted_routes(other, 0), *subnet_routes(wanted_addresses(other, 0)))
-    ]
     routes = wanted_routes(network, link.index)
-    found += check_routes(container.dump_all_routes(), routes, subnet_routes(present), allowed)
+    found += check_routes(there.routes, routes, subnet_routes(present), there.requested)
     return [f"{link.name}: {difference}" for difference in found]
 
 
@@ -104,28 +122,28 @@ def _has_master(link: Link) -> str:
 
 
 def check_addresses(
-    sock: RtnetlinkSocket, index: int, wanted: Sequence[Address]
+    there: Iterable[Address], wanted: Iterable[Address]
 ) -> tuple[list[Address], list[str]]:
     """Which of the requested addresses a link has, and the differences."""
-    found = {address.address: address for address in sock.dump_addresses(index)}
+    found = {address.address: address for address in there}
     present, differences = [], []
     for address in wanted:
         text = normal_prefix(address.address)
-        there = found.get(text)
-        if there is None:
+        known = found.get(text)
+        if known is None:
             differences.append(f"the address {text} is missing")
             continue
         present.append(address)
-        if there.peer:
-            differences.append(f"the address {text} has the peer {there.peer}")
-        elif there.dadfailed:
+        if known.peer:
+            differences.append(f"the address {text} has the peer {known.peer}")
+        elif known.dadfailed:
             differences.append(f"the address {text} is another host's, too (it is a duplicate)")
-        elif there.tentative:
+        elif known.tentative:
             differences.append(f"the address {text} is tentative")
-        elif ":" not in text and there.scope != address.scope:  # the kernel chooses IPv6's
-            differences.append(f"the address {text} has scope {there.scope}, not {address.scope}")
-        elif address.broadcast and there.broadcast != address.broadcast:
-            has = f"the broadcast address {there.broadcast or 'none'}"
+        elif ":" not in text and known.scope != address.scope:  # the kernel chooses IPv6's
+            differences.append(f"the address {text} has scope {known.scope}, not {address.scope}")
+        elif address.broadcast and known.broadcast != address.broadcast:
+            has = f"the broadcast address {known.broadcast or 'none'}"
             differences.append(f"the address {text} has {has}, not {address.broadcast}")
     return present, differences
 
@@ -145,28 +163,37 @@ def subnet_routes(addresses: Iterable[Address]) -> list[Route]:
     return routes
 
 
+def by_destination(routes: Iterable[tuple[str, Route]]) -> Routes:
+    """Sorts a dump of routes."""
+    found: Routes = {}
+    for kind, route in routes:
+        found.setdefault(route.destination, []).append((kind, route))
+    return found
+
+
 def check_routes(
-    there: Sequence[tuple[str, Route]],
+    there: Routes,
     wanted: Iterable[Route],
     subnets: Iterable[Route] = (),
-    allowed: Iterable[Route] = (),
+    allowed: Mapping[str, Sequence[Route]] | None = None,
 ) -> list[str]:
     """The differences of routes: missing ones, and others that can take their traffic.
 
     Parameters:
-        there: the routes of the namespace, each with its type.
+        there: the routes of the namespace.
         wanted: the requested routes.
         subnets: the routes that the kernel adds with the requested addresses, whatever source
             address they prefer.
-        allowed: routes of other networks, which may have precedence.
+        allowed: normal routes by destination that are no differences, though they may take
+            traffic.
     """
     requested = [normal_route(route) for route in wanted]
     own = [*requested, *map(normal_route, subnets)]
-    known = [*own, *map(normal_route, allowed)]
     differences = []
     for number, route in enumerate(own):
         with_source = number < len(requested)
-        same = [(kind, other) for kind, other in there if other.destination == route.destination]
+        same = there.get(route.destination, [])
+        known = [*own, *(allowed or {}).get(route.destination, ())]
         if not any(
             kind == "unicast" and _is_same(route, other, with_source) for kind, other in same
         ):
@@ -179,24 +206,25 @@ def check_routes(
                 differences.append(f"another route to {route.destination} is there: {what}")
     defaults = {route.destination for route in requested}
     for destination in {_DEFAULT[":" in route.destination] for route in own} - defaults:
-        differences += _check_no_default(there, destination)
+        differences += _check_no_default(there.get(destination, ()))
     return differences
 
 
-def _check_no_default(there: Sequence[tuple[str, Route]], destination: str) -> list[str]:
+def _check_no_default(defaults: Iterable[tuple[str, Route]]) -> list[str]:
     """Reports a default route that drops everything, for a network that has requested none.
 
     Other default routes are those of other networks, or the administrator's.
     """
     found = [
         (route.metric, kind != "unicast", kind, route)
-        for kind, route in there
-        if route.destination == destination and route.table == MAIN_TABLE
+        for kind, route in defaults
+        if route.table == MAIN_TABLE
     ]
     if not found:
         return []
     _, drops, kind, route = min(found, key=lambda row: row[:2])
-    return [f"a route to {destination} is there: {_describe(kind, route)}"] if drops else []
+    shown = f"a route to {route.destination} is there: {_describe(kind, route)}"
+    return [shown] if drops else []
 
 
 def _missing(route: Route, same: Sequence[tuple[str, Route]], shows_all: bool) -> str:

@@ -6,10 +6,12 @@ from dataclasses import replace
 from functools import partial
 
 from ._native.addresses import normal_route, subnet_of
+from .difference import Found
 from .errors import InvalidNetworkError, KernelError, TeardownError, quote
 from .links import MAIN_TABLE
 from .netns import NetworkNamespace
 from .network import Network, check_types, copy_of
+from .rtnetlink import to_milliseconds
 from .strategy import (
     BuiltIn,
     Loopback,
@@ -19,7 +21,7 @@ from .strategy import (
     veth,
 )
 from .undo import add_note
-from .wiring import Session, open_session_if_alive, transaction, wanted_routes
+from .wiring import TIMEOUT, Session, open_session_if_alive, transaction, wanted_routes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     Step = tuple[NetworkStrategy, Network]
 
 
-def set_up_networks(networks: Iterable[Network], *, netns: Netns) -> list[Network]:
+def set_up_networks(
+    networks: Iterable[Network], *, netns: Netns, timeout: float = TIMEOUT
+) -> list[Network]:
     """Creates and initializes the networks of a container, in order, all or nothing.
 
     Everything is checked before the first message is sent. After an error the links, addresses and
@@ -41,6 +45,8 @@ def set_up_networks(networks: Iterable[Network], *, netns: Netns) -> list[Networ
         networks: what to set up. They are left alone, so that one configuration serves many
             containers.
         netns: the container's namespace.
+        timeout: seconds that the call may wait for the kernel, up to 86400. A rollback waits for
+            nothing, so the deadline holds for it as well.
 
     Returns:
         The networks as they were made, with generated names filled in: pass them to
@@ -50,27 +56,31 @@ def set_up_networks(networks: Iterable[Network], *, netns: Netns) -> list[Networ
         InvalidNetworkError: a field is invalid, or two networks request the same name or route.
         UnknownStrategyError, StrategyLoadError: no strategy of that type can be used.
         KernelError: the kernel refuses.
+        ValueError, TypeError: `timeout` is out of range, or not a number.
         TypeError: a third-party strategy's `create` returned something other than a Network or
             None.
         Whatever a third-party strategy raises.
     """
-    return set_up(networks, netns)
+    return set_up(networks, netns, timeout=timeout)
 
 
 def set_up(
     networks: Iterable[Network],
     netns: Netns,
     finish: Callable[[list[Network]], None] | None = None,
+    *,
+    timeout: float = TIMEOUT,
 ) -> list[Network]:
     """Does what `set_up_networks` does, with a last step that can still fail.
 
     Parameters:
-        networks, netns: as in `set_up_networks`.
+        networks, netns, timeout: as in `set_up_networks`.
         finish: is called with the networks as they were made. If it raises, everything is undone.
     """
+    to_milliseconds(timeout)  # raises for an invalid one
     steps = _plan(networks)
     with (
-        Session(NetworkNamespace.open(netns)) as session,
+        Session(NetworkNamespace.open(netns), timeout) as session,
         transaction(session),
         transaction(session),
     ):
@@ -94,7 +104,9 @@ def set_up(
         return [network for _, network in made]
 
 
-def tear_down_networks(networks: Iterable[Network], *, netns: Netns | None = None) -> None:
+def tear_down_networks(
+    networks: Iterable[Network], *, netns: Netns | None = None, timeout: float = TIMEOUT
+) -> None:
     """Destroys the networks of a container, the last one first.
 
     It is idempotent, and works when the container's namespace has ended.
@@ -102,12 +114,14 @@ def tear_down_networks(networks: Iterable[Network], *, netns: Netns | None = Non
     Parameters:
         networks: as `set_up_networks` returned them, or with their owner.
         netns: the container's namespace; None: unknown.
+        timeout: seconds that the call may wait for the kernel, as in `set_up_networks`.
 
     Raises:
         TeardownError: everything that failed; the other networks have been torn down.
     """
+    to_milliseconds(timeout)
     errors: list[Exception] = []
-    with open_session_if_alive(netns) as session:
+    with open_session_if_alive(netns, timeout) as session:
         for network in reversed(list(networks)):
             try:
                 strategy = get_strategy(network.type)
@@ -122,14 +136,22 @@ def tear_down_networks(networks: Iterable[Network], *, netns: Netns | None = Non
         raise TeardownError(errors)
 
 
-def check_networks(networks: Iterable[Network], *, netns: Netns) -> list[str]:
-    """What differs from what was asked for, one sentence each; empty: nothing.
+def check_networks(
+    networks: Iterable[Network], *, netns: Netns, timeout: float = TIMEOUT
+) -> list[str]:
+    """Lists what differs from the networks as they were requested, one sentence each.
+
+    Parameters:
+        networks, netns, timeout: as in `set_up_networks`.
 
     Raises: as `set_up_networks`, for what is not valid or can't be read.
     """
+    to_milliseconds(timeout)
     steps = _plan(networks)
-    with Session(NetworkNamespace.open(netns)) as session:
-        session.networks = [network for strategy, network in steps if _adds_routes(strategy)]
+    with Session(NetworkNamespace.open(netns), timeout) as session:
+        session.found = Found(
+            session, [network for strategy, network in steps if _adds_routes(strategy)]
+        )
         return [
             difference
             for strategy, network in steps

@@ -361,6 +361,11 @@ class RtnetlinkSocket(Guarded):
         """
         self._turn(lambda native, _: native.share_deadline(until), "deadline")
 
+    def set_timeout(self, timeout: float) -> None:
+        """Sets the timeout of later calls, as in the constructor. Not public."""
+        milliseconds = to_milliseconds(timeout)
+        self._turn(lambda native, _: native.set_timeout(milliseconds), "timeout")
+
     # ---- within a turn ----
 
     def _read(self, native: Socket, name: Name) -> list[int]:

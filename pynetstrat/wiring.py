@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .arguments import Netns
+    from .difference import Found
     from .links import Link
     from .network import Network
 
@@ -38,21 +39,23 @@ class Session:
 
     Parameters:
         namespace: the container's; the session closes it. None: it is unknown, or has ended.
+        timeout: seconds that the call may wait for the kernel.
 
     Attributes:
         namespace: the same.
         undo_stack: what reverses the changes made so far.
         created: the names of the links in the container that the undo stack deletes: what is done
             to such a link needs no undo step of its own.
-        networks: the networks of built-in strategies that the call checks.
+        found: what the call has found in the container, for checks.
     """
 
-    def __init__(self, namespace: NetworkNamespace | None) -> None:
+    def __init__(self, namespace: NetworkNamespace | None, timeout: float = TIMEOUT) -> None:
         self.namespace = namespace
+        self._timeout = self._patience = timeout
         self.undo_stack = UndoStack()
         self.created: set[str] = set()
-        self.networks: list[Network] = []
-        self._until = monotonic() + TIMEOUT
+        self.found: Found | None = None
+        self._until = monotonic() + timeout
         self._host: RtnetlinkSocket | None = None
         self._container: RtnetlinkSocket | None = None
         self._links: dict[str, tuple[int, bool]] = {}
@@ -71,7 +74,7 @@ class Session:
     def host(self) -> RtnetlinkSocket:
         """The socket in the host namespace, which is the caller's."""
         if self._host is None:
-            self._host = RtnetlinkSocket(timeout=TIMEOUT)
+            self._host = RtnetlinkSocket(timeout=self._patience)
             self._host.share_deadline(self._until)
         return self._host
 
@@ -79,7 +82,7 @@ class Session:
     def container(self) -> RtnetlinkSocket:
         """The socket in the container's namespace."""
         if self._container is None:
-            self._container = RtnetlinkSocket(self.container_namespace, timeout=TIMEOUT)
+            self._container = RtnetlinkSocket(self.container_namespace, timeout=self._patience)
             self._container.share_deadline(self._until)
         return self._container
 
@@ -126,13 +129,23 @@ class Session:
     def roll_back(self, error: BaseException, kept: int = 0) -> None:
         """Runs the undo steps above the first `kept`, because of `error`.
 
-        The rollback has as much time as the call had.
+        The deadline of the call may have passed, so a rollback waits for nothing: the kernel has
+        answered a request when send() returns. A signal, or the lock of a file, can take as much
+        time of the rollback as the call had.
         """
-        self._until = monotonic() + TIMEOUT
+        until, self._until = self._until, monotonic() + self._timeout
+        self._set_patience(0)
+        try:
+            self.undo_stack.roll_back(error, kept, self._until)
+        finally:
+            self._until = until
+            self._set_patience(self._timeout)
+
+    def _set_patience(self, timeout: float) -> None:
+        self._patience = timeout
         for sock in (self._host, self._container):
             if sock is not None:
-                sock.share_deadline(self._until)
-        self.undo_stack.roll_back(error, kept, self._until)
+                sock.set_timeout(timeout)
 
     def close(self) -> None:
         """Closes the sockets and the handles of namespaces."""
@@ -193,21 +206,21 @@ def open_session(nspid: int | None, netns: Netns | None, type: str) -> Session:
     raise InvalidNetworkError("netns", None, reason)
 
 
-def open_session_if_alive(netns: Netns | None) -> Session:
+def open_session_if_alive(netns: Netns | None, timeout: float = TIMEOUT) -> Session:
     """The session of a call that works without the container's namespace, too.
 
     Its `namespace` is None where `netns` is, or where that namespace has ended.
     """
     if netns is None:
-        return Session(None)
+        return Session(None, timeout)
     try:
-        return Session(NetworkNamespace.open(netns))
+        return Session(NetworkNamespace.open(netns), timeout)
     except KernelError as error:
         # Of a descriptor EINVAL says that it is something else.
         is_path = isinstance(netns, (str, bytes, os.PathLike))
         if error.errno not in _GONE or (error.errno == EINVAL and not is_path):
             raise
-        return Session(None)
+        return Session(None, timeout)
 
 
 def open_socket(netns: Netns | None = None) -> RtnetlinkSocket:

@@ -159,6 +159,11 @@ class Socket:
             sock.deadline_ms = self._until
             sock.shared_deadline = 1
 
+    def set_timeout(self, milliseconds: int) -> None:
+        """Sets the timeout of later calls; 0 reads what the kernel has answered and never waits."""
+        for sock in self._buffers:
+            sock.timeout_ms = milliseconds
+
     def _open_changer(self) -> Any:
         """Opens the second socket, for changes, in the namespace of the first.
 

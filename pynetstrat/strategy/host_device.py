@@ -160,12 +160,7 @@ class HostDevice(BuiltIn):
             return [f"{network.host_interface_name}: not in the container"]
         wanted = network.name or network.host_interface_name
         differences = check_container_link(
-            session.container,
-            network,
-            device.link,
-            mac=record.mac,
-            mtu=record.mtu,
-            others=[other for other in session.networks if other is not network],
+            session, network, device.link, mac=record.mac, mtu=record.mtu
         )
         if "%d" not in wanted and device.link.name != wanted:
             differences.insert(0, f"{device.link.name}: the name should be {wanted}")

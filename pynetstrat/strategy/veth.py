@@ -19,6 +19,7 @@ from .._native.addresses import normal_prefix, normal_route
 from .._native.batch import Pending
 from ..batch import Batch, BatchError
 from ..difference import (
+    by_destination,
     check_addresses,
     check_container_link,
     check_port,
@@ -259,12 +260,11 @@ class Veth(BuiltIn):
         if end is None:
             return [*differences, f"{network.name}: missing"]
         return differences + check_container_link(
-            session.container,
+            session,
             network,
             end,
             mac=_container_mac(network) or "",
             mtu=host_end.mtu if host_end is not None else 0,
-            others=[other for other in session.networks if other is not network],
         )
 
 
@@ -665,9 +665,9 @@ def _check_host_side(host: RtnetlinkSocket, network: Network, link: Link) -> lis
     """The differences of the addresses and routes that _add_host_side() adds."""
     gateways = [gateway for gateway in (network.gateway, network.ipv6_gateway) if gateway]
     addresses = [Address(link.index, f"{bare}/{whole_length(bare)}") for bare in gateways]
-    _, found = check_addresses(host, link.index, addresses)
+    _, found = check_addresses(host.dump_addresses(link.index), addresses)
     routes = _host_routes(network, link.index)
-    return found + check_routes(host.dump_all_routes(link.index), routes)
+    return found + check_routes(by_destination(host.dump_all_routes(link.index)), routes)
 
 
 def _is_pair(session: Session, host_end: Link, container_end: Link) -> bool:

@@ -104,7 +104,7 @@ def of_strategies() -> None:
 def of_networks(netns: Netns) -> None:
     routes: Sequence[Route] = [Route("default", gateway="192.0.2.1", metric=1, onlink=True)]
     eth0 = Network("veth", name="eth0", bridge="br0", routes=routes, owner="me")
-    made: list[Network] = set_up_networks([Network("loopback"), eth0], netns=netns)
+    made: list[Network] = set_up_networks([Network("loopback"), eth0], netns=netns, timeout=5.0)
     different: list[str] = check_networks(made, netns=netns)
     tear_down_networks(made, netns=netns)
     tear_down_networks(iter(made))
