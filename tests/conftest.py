@@ -41,6 +41,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")
     try:
         sandbox.enter()
+        # Records of devices, names of namespaces: nothing of the tests stays on the machine.
+        support.mount("tmpfs", Path("/run"), "tmpfs")
     except KernelError as error:
         pytest.exit(f"the tests need namespaces of their own: {error}", returncode=1)
 

@@ -423,3 +423,77 @@ def test_after_any_request_of_destroy_that_fails_the_next_destroy_completes(
         if faults.count <= target:
             break
     assert target > 5
+
+
+# ---- physical devices ----
+
+
+@pytest.fixture
+def nic(home, monkeypatch):
+    """d0 as a physical device: virtual ones have no parent device, and this machine no other.
+
+    An ifb passes for one: it is shown without a kind, with a parent device.
+    """
+    add_device("ifb")
+    change("link", "set", "d0", "up", "alias", "uplink")
+    real_get, real_find = RtnetlinkSocket.get_device, RtnetlinkSocket.find_devices
+    parent = ("pci", "0000:00:1f.6")
+
+    def get_device(sock, link):
+        found = real_get(sock, link)
+        if found is not None and found.link.kind == "ifb":
+            found.link.kind = ""
+            found.parent_bus, found.parent_device = parent
+        return found
+
+    def find_devices(sock, wanted):
+        def shown(kind, link, nsid, bus, device):
+            if kind == "ifb":
+                kind, (bus, device) = "", parent
+            return wanted(kind, link, nsid, bus, device)
+
+        return real_find(sock, shown)
+
+    monkeypatch.setattr(RtnetlinkSocket, "get_device", get_device)
+    monkeypatch.setattr(RtnetlinkSocket, "find_devices", find_devices)
+
+
+def test_a_physical_device_is_found_by_its_parent_device_at_any_index(home, container, nic):
+    before = home.get_link("d0")
+    made = strategy.create(device(name="eth0"), netns=container)
+    assert (made.device["parent_bus"], made.device["parent_device"]) == ("pci", "0000:00:1f.6")
+    with NetworkNamespace.create() as third, RtnetlinkSocket(container) as sock:
+        sock.execute(Batch().set_link("eth0", netns=third))
+        with pytest.raises(KernelError, match="in another namespace"):
+            strategy.destroy(made, netns=container)
+        with RtnetlinkSocket(third) as other:
+            move = Batch().set_link("eth0", netns=container, new_name="x", new_index=99)
+            other.execute(move)
+    change("link", "add", "eth0", "type", "veth", netns=container)
+    strategy.destroy(made, netns=container)
+    assert replace(home.get_link("d0"), running=before.running) == before
+    assert "eth0" in names(container)
+
+
+def test_after_the_end_of_the_namespace_a_physical_device_is_named_and_set_up_again(
+    home, container, nic
+):
+    before = home.get_link("d0")
+    made = strategy.create(device(name="eth0"), netns=container)
+    # As the kernel does where a namespace ends (default_device_exit_net, net/core/dev.c).
+    with RtnetlinkSocket(container) as sock, NetworkNamespace.current() as own:
+        sock.execute(Batch().set_link("eth0", netns=own, new_name="dev7"))
+    strategy.destroy(replace(made, device=None, name="eth0"))
+    after = home.get_link("d0")
+    assert replace(after, running=before.running, index=before.index) == before
+    assert not list(RECORDS.iterdir())
+
+
+def test_another_port_of_the_same_hardware_is_not_the_device(home, container, nic, monkeypatch):
+    made = strategy.create(device(name="eth0"), netns=container)
+    other = {**made.device, "permanent_mac": "02:00:00:00:00:01"}
+    for file in RECORDS.iterdir():
+        file.unlink()
+    with pytest.raises(KernelError, match="in another namespace"):
+        strategy.destroy(replace(made, device=other), netns=container)
+    assert "eth0" in names(container)

@@ -7,7 +7,7 @@ from struct import pack
 
 from .._core import ffi, lib
 from ..errors import KernelError
-from . import encode_name, kernel_error
+from . import decode, encode_name, kernel_error
 from .batch import NEWLINK, Message
 from .rows import new
 from .socket import Socket, link_fields, new_request
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 # linux/rtnetlink.h, linux/if_link.h, linux/netlink.h
 _GETLINK, _NEWLINKPROP, _DELLINKPROP = 18, 108, 109
-_IFLA_EXT_MASK, _IFLA_XDP, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 29, 43, 52, 53
-_IFLA_XDP_FD, _SKIP_STATS, _NESTED = 1, 8, 0x8000
+_IFLA_XDP, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 43, 52, 53
+_IFLA_XDP_FD, _NESTED = 1, 0x8000
 _REQUEST, _ACK, _EXCL, _CREATE = 1, 4, 0x200, 0x400
 
 _MOST = 16 << 20  # bytes of a dump: more than 10,000 links
-_IFF_UP = 1
 
 
 def _begin(batch: Any, type: int, flags: int, index: int, link_flags: int, change: int) -> None:
@@ -36,16 +35,10 @@ def _begin(batch: Any, type: int, flags: int, index: int, link_flags: int, chang
 # ---- questions ----
 
 
-def _ask(batch: Any, index: int) -> int:
-    _begin(batch, _GETLINK, _REQUEST, index, 0, 0)
-    lib.netstrat_batch_put_u32(batch, _IFLA_EXT_MASK, _SKIP_STATS)
-    return lib.netstrat_batch_finish(batch)  # type: ignore[no-any-return]
-
-
 def get_device(sock: Socket, link: object) -> tuple[Any, ...] | None:
     """The fields of `Link`, the flags, the parent's bus and name; None if the link is missing."""
     if isinstance(link, int):
-        batch, _memory = new_request(_ask, link)
+        batch, _memory = new_request(lib.netstrat_batch_get_link_index, link)
     else:
         batch, _memory = new_request(lib.netstrat_batch_get_link, encode_name(link))
     answer = ffi.new("struct netstrat_message *")
@@ -98,7 +91,7 @@ def find_devices(sock: Socket, wanted: Callable[..., bool]) -> list[int]:
     found = []
     while lib.netstrat_message_next(rest, message) > 0:
         if lib.netstrat_link_decode(message, link) == 0 and wanted(
-            ffi.string(link.kind).decode(),
+            decode(link.kind),
             link.peer,
             link.peer_nsid,
             _text(link.parent_bus),
