@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from errno import EOPNOTSUPP, EPERM
 
 from ._native import link_set_up
@@ -112,7 +112,28 @@ def try_all() -> str:
     findings.append(_sysfs())
     findings.append(_names())
     findings += _in_fresh_namespaces()
-    return json.dumps([asdict(finding) for finding in findings])
+    return json.dumps([asdict(finding) for finding in _advise(findings)])
+
+
+_AS_ROOT = "in a network namespace of your own: pynetstrat run --root COMMAND"
+
+
+def _advise(findings: list[Finding]) -> list[Finding]:
+    """The findings, with the remedy of a caller who may make user namespaces and no others."""
+    allowed = {finding.name for finding in findings if finding.allowed}
+    if "user namespaces" not in allowed or "network namespaces" in allowed:
+        return findings
+    advised = []
+    for finding in findings:
+        remedy = finding.remedy
+        if finding.name in ("CAP_NET_ADMIN", "CAP_SYS_ADMIN") and not finding.allowed:
+            remedy = f"{remedy}; or {_AS_ROOT}"
+        elif finding.name == "/sys" and not finding.allowed:
+            remedy = f"run as root, or {_AS_ROOT}"
+        elif finding.name == "network namespaces" and finding.detail.startswith("unshare"):
+            remedy = f"run as root, or {_AS_ROOT}"  # what `obstacle` suggests is allowed already
+        advised.append(replace(finding, remedy=remedy))
+    return advised
 
 
 def _try(name: str, act: Callable[[], str]) -> Finding:
@@ -174,7 +195,7 @@ def _sysfs() -> Finding:
     if shows_own_namespace():
         return Finding("/sys", True, "shows this network namespace")
     detail = "is not known to show this network namespace: counters come from rtnetlink"
-    remedy = "mount a sysfs here (mount -t sysfs sysfs /sys, or pynetstrat run)"
+    remedy = "mount a sysfs: mount -t sysfs sysfs /sys, or pynetstrat run COMMAND"
     return Finding("/sys", False, detail, remedy)
 
 
@@ -183,9 +204,11 @@ def _names() -> Finding:
     folder = next(path for path in ("/run/netns", "/run", "/") if os.path.isdir(path))  # noqa: PTH112
     if not may_mount():
         detail = "no CAP_SYS_ADMIN over the mount namespace"
-        return Finding(name, False, detail, "run as root, or in a mount namespace of your own")
+        remedy = "run as root, or as root of a user namespace (pynetstrat run --root COMMAND)"
+        return Finding(name, False, detail, f"{remedy} that mounts a tmpfs at /run first")
     if not os.access(folder, os.W_OK):
-        return Finding(name, False, f"{folder} is not to be written to", f"mount {folder} writable")
+        remedy = "mount it writable, or a tmpfs over it: mount -t tmpfs tmpfs /run"
+        return Finding(name, False, f"{folder} is not writable", remedy)
     return Finding(name, True, f"in {folder}")
 
 

@@ -17,7 +17,7 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
 MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 1 << 12, 1 << 14, 1 << 18, 1 << 19  # linux/mount.h
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
 
 PROC = Path("/proc")
 
@@ -92,10 +92,19 @@ def separate_mounts(propagation: int) -> None:
 def mount_sysfs(path: str = "/sys") -> None:
     """Mounts a sysfs of the current network namespace over `path`.
 
+    It is read-only where the kernel allows no other, since the process's /sys is: in a user
+    namespace a new mount may not allow more (mount_too_revealing, fs/namespace.c).
+
     Raises:
         KernelError: it is refused, as in a container that masks parts of /sys.
     """
-    mount("sysfs", path, "sysfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    try:
+        mount("sysfs", path, "sysfs", flags)
+    except KernelError as error:
+        if error.errno != EPERM:
+            raise
+        mount("sysfs", path, "sysfs", flags | _MS_RDONLY)
 
 
 def may_mount() -> bool:
@@ -157,7 +166,7 @@ def obstacle(error: int) -> str:
         if in_seccomp_filter():
             found.append(
                 "a seccomp filter is in force: in Docker --security-opt seccomp=unconfined, "
-                "--cap-add SYS_ADMIN or --privileged"
+                "or --cap-add SYS_ADMIN --cap-add NET_ADMIN, or --privileged"
             )
     if error in (EINVAL, ENOSYS) and not (PROC / "self" / "ns" / "user").exists():
         found.append("this kernel has no user namespaces (CONFIG_USER_NS): run as root")

@@ -56,11 +56,45 @@ def test_a_user_without_capabilities_is_told_which_are_missing():
     for name in ("CAP_NET_ADMIN", "CAP_SYS_ADMIN"):
         assert not findings[name].allowed
         assert name in findings[name].remedy
+        assert findings[name].remedy.endswith("pynetstrat run --root COMMAND")
     assert not findings["named namespaces"].allowed
+    assert "pynetstrat run --root COMMAND" in findings["named namespaces"].remedy
     assert not findings["network namespaces"].allowed
+    assert findings["network namespaces"].remedy == (
+        "run as root, or in a network namespace of your own: pynetstrat run --root COMMAND"
+    )
     assert findings["user namespaces"].allowed
     assert findings["mounting sysfs"].allowed  # within those
     assert findings["links of kind veth"].allowed
+
+
+def test_what_a_user_is_advised_to_do_works():
+    """`run --root` has what `diagnose` says that the user misses."""
+    command = [sys.executable, "-W", "error", "-m", "pynetstrat", "run", "--root", "--"]
+    done = support.run_as_user([*command, *COMMAND, "--json"])
+    findings = by_name(Finding(**row) for row in json.loads(done.stdout))
+    for name in ("CAP_NET_ADMIN", "CAP_SYS_ADMIN", "/sys", "network namespaces"):
+        assert findings[name].allowed, findings[name]
+
+
+_DROP = """
+import ctypes, os, sys
+for capability in map(int, sys.argv[1].split()):
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_root_needs_net_admin_beside_sys_admin_for_a_namespace_with_lo_up():
+    """As in Docker with --cap-add SYS_ADMIN alone."""
+    done = support.python(_DROP, str(support.CAP_NET_ADMIN), *COMMAND, "--json")
+    found = by_name(Finding(**row) for row in json.loads(done.stdout))["network namespaces"]
+    assert not found.allowed
+    assert "--cap-add=NET_ADMIN" in found.remedy
+    run = [sys.executable, "-m", "pynetstrat", "run", "true"]
+    done = support.python(_DROP, str(support.CAP_NET_ADMIN), *run)
+    assert done.returncode == 1
+    assert "--cap-add=NET_ADMIN" in done.stderr
 
 
 def test_where_user_namespaces_are_used_up_the_setting_is_named():
@@ -123,6 +157,7 @@ def test_a_seccomp_filter_is_named_by_diagnose_run_and_demo():
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("pynetstrat: unshare: Operation not permitted; ")
         assert "seccomp=unconfined" in done.stderr
+        assert "--cap-add SYS_ADMIN --cap-add NET_ADMIN" in done.stderr
         assert done.stderr.count("\n") == 1
 
 

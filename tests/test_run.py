@@ -73,6 +73,20 @@ def test_mounts_below_sys_stay_visible(net, caller):
     assert caller("--", "ls", "/sys/fs/cgroup") == "mark\n"
 
 
+READ_ONLY = """
+system.unshare(system.CLONE_NEWNS)
+system.separate_mounts(system.MS_PRIVATE)
+# MS_REMOUNT; read-only, nosuid, nodev, noexec
+system.mount("none", "/sys", None, 32 | system.MS_BIND | 15)
+"""
+
+
+def test_where_sys_is_read_only_a_command_has_a_sysfs_of_its_own_all_the_same(net):
+    """As in Docker, where /sys is read-only: the kernel allows a user no other one."""
+    net.add_veth("v0", "w0")
+    assert succeed_as_user("ls", "/sys/class/net", prepare=READ_ONLY) == "lo\n"
+
+
 def test_root_stays_in_its_user_namespace():
     own = os.readlink("/proc/self/ns/user")  # noqa: PTH115
     assert succeed("readlink", "/proc/self/ns/user") == f"{own}\n"

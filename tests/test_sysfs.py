@@ -723,19 +723,19 @@ def test_files_are_read_where_all_links_agree_with_rtnetlink(net, new_namespace)
     assert len(sysfs._agreeing) == 1
 
 
-def add_twin(netns, peer, carried):
+def add_twin(netns, host, peer, carried):
     """eth0 with the same index and MAC in every namespace, which has sent frames of 100 bytes.
 
     Parameters:
-        peer: the index of its peer.
+        host: the namespace of its peer.
+        peer: the peer's index.
         carried: how many frames.
     """
-    mac, peer_mac = "02:42:ac:11:00:02", "02:00:00:00:00:01"
-    options = {"mac": mac, "peer_mac": peer_mac, "index": 7, "peer_index": peer, "mtu": 1000}
-    with support.inside(netns), RtnetlinkSocket() as links:
-        links.execute(Batch().add_veth("eth0", "w0", **options))  # too small an MTU for IPv6
-        for name in ("w0", "eth0"):
-            links.link_set_up(name)
+    options = {"mac": "02:42:ac:11:00:02", "index": 7, "peer_index": peer, "mtu": 1000}
+    with support.inside(netns), RtnetlinkSocket() as links, RtnetlinkSocket(host) as there:
+        links.execute(Batch().add_veth("eth0", f"w{peer}", netns=host, **options))
+        there.link_set_up(f"w{peer}")
+        links.link_set_up("eth0")  # which has no IPv6: too small an MTU
         support.send_frames("eth0", carried, 100)
 
 
@@ -751,10 +751,11 @@ def sent(frames):
 )
 def test_the_counters_of_a_twin_are_never_given(net, new_namespace, peers, carried):
     """Two containers with one address: the MAC is made from it. The index is the first free one."""
-    mine = new_namespace()
+    mine, hosts = new_namespace(), [new_namespace(), new_namespace()]
     with NetworkNamespace.current() as other:
-        for netns, peer, count in zip((other.fileno(), mine), peers, carried, strict=True):
-            add_twin(netns, peer, count)
+        twins = zip((other.fileno(), mine), hosts, peers, carried, strict=True)
+        for netns, host, peer, count in twins:
+            add_twin(netns, host, peer, count)
     with support.inside(mine), support.without(support.CAP_SYS_ADMIN):
         for _ in range(2):
             assert one_shot("eth0", perspective="host") == sent(carried[1])
@@ -769,8 +770,8 @@ def test_links_that_agree_once_do_not_make_other_counters_believed(net, new_name
     """A twin that differs in nothing at first, up to its counters, and then does."""
     mine = new_namespace()
     with NetworkNamespace.current() as other:
-        add_twin(other.fileno(), 8, 3)
-    add_twin(mine, 8, 3)
+        add_twin(other.fileno(), new_namespace(), 8, 3)
+    add_twin(mine, new_namespace(), 8, 3)
     with support.inside(mine), support.without(support.CAP_SYS_ADMIN):
         assert one_shot("eth0", perspective="host") == sent(3)
         held("eth0")  # nothing tells

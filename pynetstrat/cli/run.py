@@ -44,8 +44,13 @@ The command is executed in place: signals and the exit status are the command's
 own, in which mounts such as /sys/fs/cgroup stay visible; where that is refused
 the command runs all the same, after a warning that /sys shows the caller's
 network. With --netns NAME the files of /etc/netns/NAME are mounted over those
-of /etc, as by "ip netns exec". Without root it has the caller's own user and group, and no
-capabilities. Descriptors above 2 are closed.
+of /etc, as by "ip netns exec". Descriptors above 2 are closed.
+
+An ordinary user's command has that user and group, and no capabilities; with
+--root it is user 0 of a user namespace, and may change links, addresses and
+routes in a fresh network namespace. Root of a container needs CAP_SYS_ADMIN and
+CAP_NET_ADMIN (Docker: --cap-add SYS_ADMIN --cap-add NET_ADMIN), or permission to
+make user namespaces.
 
 This is not a sandbox: files, and sockets with a path, stay reachable."""
 
