@@ -83,8 +83,11 @@ def run(_descriptors: None) -> Iterator[None]:
 
 @pytest.fixture
 def host(net: support.Links) -> Iterator[RtnetlinkSocket]:
-    """A socket in that namespace: the host's, where there are containers."""
-    with RtnetlinkSocket() as sock:
+    """A socket in that namespace: the host's, where there are containers.
+
+    Its timeout is longer than the default: a thousand links may take 5 s on a busy machine.
+    """
+    with RtnetlinkSocket(timeout=60) as sock:
         yield sock
 
 
