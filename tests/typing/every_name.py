@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -108,7 +108,11 @@ def of_networks(netns: Netns) -> None:
     different: list[str] = check_networks(made, netns=netns)
     tear_down_networks(made, netns=netns)
     tear_down_networks(iter(made))
-    print(different)
+    given: dict[str, object] = made[0].to_dict()
+    again: Network = Network.from_dict(given)
+    record: Mapping[str, object] | None = again.device
+    trusted = Network("host-device", options={"trust_container": True}, device=record)
+    print(different, trusted.options)
 
 
 def of_namespaces() -> None:
