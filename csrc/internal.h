@@ -164,7 +164,8 @@ static inline int netstrat_rest_read(const struct netstrat_rest *rest, void *to,
 {
     if (rest->at + size > rest->end)
         return -EBADMSG;
-    memcpy(to, rest->data + rest->at, size);
+    if (size > 0) /* memcpy() must not get a pointer beyond an object, even for no bytes */
+        memcpy(to, rest->data + rest->at, size);
     return 0;
 }
 
