@@ -13,7 +13,7 @@
 /* ---- text ---- */
 
 /* Decimal digits, 1 to 3 of them without a zero in front: a prefix length. */
-static int parse_length(const char *text, unsigned most, uint8_t *length)
+static int address_parse_length(const char *text, unsigned most, uint8_t *length)
 {
     unsigned value = 0;
     size_t i;
@@ -45,7 +45,8 @@ int netstrat_prefix_parse(const char *text, struct netstrat_prefix *prefix)
     if (inet_pton(read.family, address, read.bytes) != 1)
         return -EINVAL;
     if (text[length] == '/' &&
-        parse_length(text + length + 1, netstrat_address_bits(read.family), &read.length) < 0)
+        address_parse_length(text + length + 1, netstrat_address_bits(read.family), &read.length) <
+            0)
         return -EINVAL;
     *prefix = read;
     return 0;
@@ -71,14 +72,14 @@ void netstrat_prefix_format(const struct netstrat_prefix *prefix, int length,
 
 /* ---- requests ---- */
 
-static void put_bytes(struct netstrat_batch *batch, uint16_t type,
-                      const struct netstrat_prefix *prefix)
+static void address_put_bytes(struct netstrat_batch *batch, uint16_t type,
+                              const struct netstrat_prefix *prefix)
 {
     netstrat_batch_put(batch, type, prefix->bytes, netstrat_address_bits(prefix->family) / 8);
 }
 
 /* An address that no message can carry is refused. */
-static int is_valid_address(const struct netstrat_address *address)
+static int address_is_valid_address(const struct netstrat_address *address)
 {
     uint8_t family = address->local.family;
     unsigned whole = netstrat_address_bits(family);
@@ -90,8 +91,8 @@ static int is_valid_address(const struct netstrat_address *address)
            (address->broadcast.family == 0 || address->broadcast.family == family);
 }
 
-static void begin_address(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
-                          const struct netstrat_address *address)
+static void address_begin_address(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
+                                  const struct netstrat_address *address)
 {
     const struct netstrat_prefix *peer = address->peer.family ? &address->peer : &address->local;
     struct ifaddrmsg fixed;
@@ -104,14 +105,14 @@ static void begin_address(struct netstrat_batch *batch, uint16_t type, uint16_t 
     fixed.ifa_index = (uint32_t)address->index;
     netstrat_batch_begin(batch, type, flags);
     netstrat_batch_append(batch, &fixed, sizeof fixed);
-    if (!is_valid_address(address))
+    if (!address_is_valid_address(address))
         netstrat_batch_refuse(batch, -EINVAL);
     /* IFA_ADDRESS is the subnet's or the peer's, IFA_LOCAL the own one (linux/if_addr.h). */
-    put_bytes(batch, IFA_LOCAL, &address->local);
-    put_bytes(batch, IFA_ADDRESS, peer);
+    address_put_bytes(batch, IFA_LOCAL, &address->local);
+    address_put_bytes(batch, IFA_ADDRESS, peer);
 }
 
-static void put_label(struct netstrat_batch *batch, const char label[NETSTRAT_NAME_SIZE])
+static void address_put_label(struct netstrat_batch *batch, const char label[NETSTRAT_NAME_SIZE])
 {
     if (!memchr(label, '\0', NETSTRAT_NAME_SIZE))
         netstrat_batch_refuse(batch, -EINVAL);
@@ -120,7 +121,8 @@ static void put_label(struct netstrat_batch *batch, const char label[NETSTRAT_NA
 }
 
 /* The kernel refuses an address that is valid for 0 s, so 0 can stand for ever. */
-static void put_lifetimes(struct netstrat_batch *batch, const struct netstrat_address *address)
+static void address_put_lifetimes(struct netstrat_batch *batch,
+                                  const struct netstrat_address *address)
 {
     struct ifa_cacheinfo lifetimes;
 
@@ -137,23 +139,24 @@ int netstrat_batch_add_address(struct netstrat_batch *batch, const struct netstr
 {
     const uint16_t create = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
 
-    begin_address(batch, RTM_NEWADDR, create | (replace ? NLM_F_REPLACE : NLM_F_EXCL), address);
+    address_begin_address(batch, RTM_NEWADDR, create | (replace ? NLM_F_REPLACE : NLM_F_EXCL),
+                          address);
     if (address->broadcast.family != 0)
-        put_bytes(batch, IFA_BROADCAST, &address->broadcast);
-    put_label(batch, address->label);
+        address_put_bytes(batch, IFA_BROADCAST, &address->broadcast);
+    address_put_label(batch, address->label);
     netstrat_batch_put_u32(batch, NETSTRAT_IFA_FLAGS, address->flags);
     if (address->metric != 0)
         netstrat_batch_put_u32(batch, NETSTRAT_IFA_RT_PRIORITY, address->metric);
     if (address->protocol != 0)
         netstrat_batch_put_u8(batch, NETSTRAT_IFA_PROTO, address->protocol);
-    put_lifetimes(batch, address);
+    address_put_lifetimes(batch, address);
     return netstrat_batch_finish(batch);
 }
 
 int netstrat_batch_delete_address(struct netstrat_batch *batch,
                                   const struct netstrat_address *address)
 {
-    begin_address(batch, RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK, address);
+    address_begin_address(batch, RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK, address);
     return netstrat_batch_finish(batch);
 }
 
@@ -186,20 +189,22 @@ int netstrat_prefix_decode(const struct netstrat_rest *value, uint8_t family, ui
     return 0;
 }
 
-static int decode_lifetimes(const struct netstrat_rest *value, struct netstrat_address *address)
+static int address_decode_lifetimes(const struct netstrat_rest *value,
+                                    struct netstrat_address *address)
 {
     struct ifa_cacheinfo lifetimes;
 
     if (netstrat_rest_read(value, &lifetimes, sizeof lifetimes) < 0)
         return -EBADMSG;
     address->preferred = lifetimes.ifa_prefered;
-    /* Less than a second is left. 0 would mean for ever where the struct is used to add it again. */
+    /* Less than a second is left; 0 would mean for ever if the struct is used to add it again. */
     address->valid = lifetimes.ifa_valid == 0 ? 1 : lifetimes.ifa_valid;
     return 0;
 }
 
-static int decode_address_attribute(const struct netstrat_attribute *attribute,
-                                    const struct ifaddrmsg *fixed, struct netstrat_address *address)
+static int address_decode_address_attribute(const struct netstrat_attribute *attribute,
+                                            const struct ifaddrmsg *fixed,
+                                            struct netstrat_address *address)
 {
     const struct netstrat_rest *value = &attribute->value;
     uint8_t family = fixed->ifa_family;
@@ -221,7 +226,7 @@ static int decode_address_attribute(const struct netstrat_attribute *attribute,
     case NETSTRAT_IFA_PROTO:
         return netstrat_rest_read(value, &address->protocol, sizeof address->protocol);
     case IFA_CACHEINFO:
-        return decode_lifetimes(value, address);
+        return address_decode_lifetimes(value, address);
     default:
         return 0;
     }
@@ -249,7 +254,7 @@ int netstrat_address_decode(const struct netstrat_message *message,
     read.scope = fixed.ifa_scope;
     read.valid = read.preferred = UINT32_MAX;
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
-        more = decode_address_attribute(&attribute, &fixed, &read);
+        more = address_decode_address_attribute(&attribute, &fixed, &read);
         if (more < 0)
             break;
     }

@@ -2,7 +2,7 @@
 /*
  * Messages under construction.
  *
- * Encoders read as straight lines: the room is checked in one place, take(), and after the first
+ * Encoders read as straight lines: the room is checked in one place, batch_take(); after the first
  * part that does not fit the batch holds that failure until finish(), which takes the message back.
  */
 #include "internal.h"
@@ -23,7 +23,7 @@ void netstrat_batch_init(struct netstrat_batch *batch, void *buffer, size_t size
 }
 
 /* Where the next `size` bytes go, their padding zeroed; NULL after the first that do not fit. */
-static unsigned char *take(struct netstrat_batch *batch, size_t size)
+static unsigned char *batch_take(struct netstrat_batch *batch, size_t size)
 {
     size_t aligned = netstrat_align(size);
     unsigned char *at;
@@ -41,7 +41,7 @@ static unsigned char *take(struct netstrat_batch *batch, size_t size)
 
 void netstrat_batch_append(struct netstrat_batch *batch, const void *data, size_t size)
 {
-    unsigned char *at = take(batch, size);
+    unsigned char *at = batch_take(batch, size);
 
     if (at && size > 0)
         memcpy(at, data, size);
@@ -57,13 +57,13 @@ void netstrat_batch_begin(struct netstrat_batch *batch, uint16_t type, uint16_t 
     memset(&header, 0, sizeof header); /* length and sequence number come later */
     header.nlmsg_type = type;
     header.nlmsg_flags = flags;
-    at = take(batch, sizeof header);
+    at = batch_take(batch, sizeof header);
     if (at)
         memcpy(at, &header, sizeof header);
 }
 
 /* The header of an attribute and `size` bytes of its value, which are left to the caller. */
-static unsigned char *put_header(struct netstrat_batch *batch, uint16_t type, size_t size)
+static unsigned char *batch_put_header(struct netstrat_batch *batch, uint16_t type, size_t size)
 {
     struct rtattr head;
     unsigned char *at;
@@ -72,7 +72,7 @@ static unsigned char *put_header(struct netstrat_batch *batch, uint16_t type, si
         netstrat_batch_refuse(batch, -EMSGSIZE);
         return NULL;
     }
-    at = take(batch, sizeof head + size);
+    at = batch_take(batch, sizeof head + size);
     if (!at)
         return NULL;
     head.rta_len = (unsigned short)(sizeof head + size);
@@ -84,7 +84,7 @@ static unsigned char *put_header(struct netstrat_batch *batch, uint16_t type, si
 void netstrat_batch_put(struct netstrat_batch *batch, uint16_t type, const void *value, size_t size)
 {
     /*@ split size; */
-    unsigned char *at = put_header(batch, type, size);
+    unsigned char *at = batch_put_header(batch, type, size);
 
     if (at && size > 0)
         memcpy(at, value, size);
@@ -107,7 +107,7 @@ void netstrat_batch_put_u32(struct netstrat_batch *batch, uint16_t type, uint32_
 
 size_t netstrat_batch_nest(struct netstrat_batch *batch, uint16_t type)
 {
-    (void)put_header(batch, type | NLA_F_NESTED, 0);
+    (void)batch_put_header(batch, type | NLA_F_NESTED, 0);
     return batch->code == 0 ? batch->used - sizeof(struct rtattr) : 0;
 }
 
@@ -147,7 +147,7 @@ int netstrat_batch_finish(struct netstrat_batch *batch)
 }
 
 /* May netstrat_execute send this message, with `left` bytes to the end of the batch? */
-static int is_sendable(const struct nlmsghdr *header, size_t left)
+static int batch_is_sendable(const struct nlmsghdr *header, size_t left)
 {
     const uint16_t wanted = NLM_F_REQUEST | NLM_F_ACK;
 
@@ -168,7 +168,7 @@ int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item)
         struct nlmsghdr header;
 
         if (netstrat_rest_read(&rest, &header, sizeof header) < 0 ||
-            !is_sendable(&header, rest.end - rest.at))
+            !batch_is_sendable(&header, rest.end - rest.at))
             break;
         netstrat_rest_skip(&rest, header.nlmsg_len);
     }

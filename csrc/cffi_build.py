@@ -10,6 +10,7 @@ SOURCES = (HERE / "sources").read_text().split()
 
 _declarations = (HERE / "netstrat.h").read_text()
 _declarations = _declarations.split("/* cffi: begin */")[1].split("/* cffi: end */")[0]
+_declarations = _declarations.replace("NETSTRAT_API ", "")
 
 ffibuilder = FFI()
 ffibuilder.cdef(_declarations)

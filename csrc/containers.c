@@ -18,10 +18,10 @@
 
 /* How often a dump is repeated where the links change all the while: a container that sees to that
  * must not keep everybody waiting for its numbers. */
-enum { MOST_RESTLESS = 3 };
+enum { CONTAINERS_MOST_RESTLESS = 3 };
 
 /* The ends of a dump, in the caller's arrays; those that do not fit are only counted. */
-struct ends {
+struct containers_ends {
     int32_t nsid;
     int32_t own;
     int32_t *indexes;
@@ -31,8 +31,8 @@ struct ends {
     size_t count;
 };
 
-static int decode_both(const struct netstrat_message *message, int32_t nsid, int32_t own,
-                       struct netstrat_end *end, struct netstrat_counters *counters)
+static int containers_decode_both(const struct netstrat_message *message, int32_t nsid, int32_t own,
+                                  struct netstrat_end *end, struct netstrat_counters *counters)
 {
     int32_t index;
     int code = netstrat_end_decode(message, nsid, own, end);
@@ -43,9 +43,9 @@ static int decode_both(const struct netstrat_message *message, int32_t nsid, int
     return code < 0 ? code : 1;
 }
 
-static int add_end(const struct netstrat_message *message, void *context)
+static int containers_add_end(const struct netstrat_message *message, void *context)
 {
-    struct ends *to = (struct ends *)context;
+    struct containers_ends *to = (struct containers_ends *)context;
     struct netstrat_counters counters;
     struct netstrat_end end;
     int code;
@@ -54,7 +54,7 @@ static int add_end(const struct netstrat_message *message, void *context)
         to->count = 0;
         return 0;
     }
-    code = decode_both(message, to->nsid, to->own, &end, &counters);
+    code = containers_decode_both(message, to->nsid, to->own, &end, &counters);
     if (code <= 0)
         return code;
     if (to->count >= INT32_MAX)
@@ -73,7 +73,7 @@ int netstrat_ends_dump(struct netstrat_socket *sock, int32_t nsid, int32_t own, 
                        struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
-    struct ends to = {nsid, own, indexes, ends, counters, room, 0};
+    struct containers_ends to = {nsid, own, indexes, ends, counters, room, 0};
     struct netstrat_batch batch;
     int code;
 
@@ -82,7 +82,8 @@ int netstrat_ends_dump(struct netstrat_socket *sock, int32_t nsid, int32_t own, 
         (void)netstrat_batch_dump_links(&batch, 1);
     else
         (void)netstrat_batch_dump_links_at(&batch, nsid);
-    code = netstrat_dump_restless(sock, &batch, MOST_RESTLESS, add_end, &to, error);
+    code = netstrat_dump_restless(sock, &batch, CONTAINERS_MOST_RESTLESS, containers_add_end, &to,
+                                  error);
     return code < 0 ? code : (int)to.count;
 }
 
@@ -104,7 +105,7 @@ int netstrat_end_get(struct netstrat_socket *sock, int32_t nsid, int32_t own, in
     code = netstrat_query(sock, &batch, 1, &answer, error);
     if (code < 0)
         return code;
-    code = decode_both(&answer, nsid, own, &read, &values);
+    code = containers_decode_both(&answer, nsid, own, &read, &values);
     if (code < 0 || (code > 0 && read.index != index))
         return netstrat_fail_request(error, -EBADMSG, RTM_GETLINK);
     if (code > 0) {
@@ -115,15 +116,15 @@ int netstrat_end_get(struct netstrat_socket *sock, int32_t nsid, int32_t own, in
 }
 
 /* The pairs of a dump, as the ends above. */
-struct pairs {
+struct containers_pairs {
     struct netstrat_pair *pairs;
     size_t room;
     size_t count;
 };
 
-static int add_pair(const struct netstrat_message *message, void *context)
+static int containers_add_pair(const struct netstrat_message *message, void *context)
 {
-    struct pairs *to = (struct pairs *)context;
+    struct containers_pairs *to = (struct containers_pairs *)context;
     struct netstrat_link link;
     int code;
 
@@ -151,19 +152,19 @@ int netstrat_pairs_dump(struct netstrat_socket *sock, struct netstrat_pair *pair
                         struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
-    struct pairs to = {pairs, room, 0};
+    struct containers_pairs to = {pairs, room, 0};
     struct netstrat_batch batch;
     int code;
 
     netstrat_batch_init(&batch, request, sizeof request);
     (void)netstrat_batch_dump_links(&batch, 0); /* it fits */
-    code = netstrat_dump(sock, &batch, add_pair, &to, error);
+    code = netstrat_dump(sock, &batch, containers_add_pair, &to, error);
     return code < 0 ? code : (int)to.count;
 }
 
 /* ---- whose counters are which ---- */
 
-static void swap_sides(struct netstrat_counters *counters)
+static void containers_swap_sides(struct netstrat_counters *counters)
 {
     const struct netstrat_counters other = *counters;
 
@@ -178,7 +179,7 @@ static void swap_sides(struct netstrat_counters *counters)
 }
 
 /* Where `index` stands, looked for once around from `from` on; `count` where it does not. */
-static size_t find(const int32_t *indexes, size_t count, size_t from, int32_t index)
+static size_t containers_find(const int32_t *indexes, size_t count, size_t from, int32_t index)
 {
     size_t at;
 
@@ -199,14 +200,14 @@ size_t netstrat_counters_pick(const int32_t *indexes, const struct netstrat_coun
 
     for (i = 0; i < source_count; i++) {
         const struct netstrat_source *source = &sources[i];
-        size_t next = find(indexes, count, at, source->index);
+        size_t next = containers_find(indexes, count, at, source->index);
 
         if (next == count)
             continue;
         at = next; /* the next source has the same link, or one behind it */
         rows[source->row] = counters[at];
         if (source->swapped)
-            swap_sides(&rows[source->row]);
+            containers_swap_sides(&rows[source->row]);
         found++;
     }
     return found;
@@ -214,7 +215,7 @@ size_t netstrat_counters_pick(const int32_t *indexes, const struct netstrat_coun
 
 /* ---- what changes ---- */
 
-static void note_number(struct netstrat_notes *notes, int32_t number)
+static void containers_note_number(struct netstrat_notes *notes, int32_t number)
 {
     uint32_t i;
 
@@ -227,7 +228,8 @@ static void note_number(struct netstrat_notes *notes, int32_t number)
         notes->count = notes->room + 1;
 }
 
-static void note_link(struct netstrat_notes *notes, const struct netstrat_message *message)
+static void containers_note_link(struct netstrat_notes *notes,
+                                 const struct netstrat_message *message)
 {
     const int32_t nsid = notes->sock->datagram_nsid;
     struct netstrat_link_name name;
@@ -236,17 +238,17 @@ static void note_link(struct netstrat_notes *notes, const struct netstrat_messag
         return;
     if (notes->what == NETSTRAT_NOTE_NAMESPACES) {
         if (nsid >= 0)
-            note_number(notes, nsid);
+            containers_note_number(notes, nsid);
     } else if (netstrat_link_name_decode(message, &name) < 0) {
         notes->count = notes->room + 1;
     } else if (name.name[0] == '\0') {
-        note_number(notes, name.index);
+        containers_note_number(notes, name.index);
     } else {
         notes->changed = 1;
     }
 }
 
-static void note(const struct netstrat_message *message, void *context)
+static void containers_note(const struct netstrat_message *message, void *context)
 {
     struct netstrat_notes *notes = (struct netstrat_notes *)context;
     int32_t nsid;
@@ -254,9 +256,9 @@ static void note(const struct netstrat_message *message, void *context)
     if (!message)
         notes->count = notes->room + 1;
     else if (notes->what != NETSTRAT_NOTE_ENDED)
-        note_link(notes, message);
+        containers_note_link(notes, message);
     else if (message->type == NETSTRAT_RTM_DELNSID && netstrat_nsid_decode(message, &nsid) == 0)
-        note_number(notes, nsid);
+        containers_note_number(notes, nsid);
 }
 
 int netstrat_notes_start(struct netstrat_notes *notes, uint32_t what, struct netstrat_socket *sock,
@@ -274,7 +276,7 @@ int netstrat_notes_start(struct netstrat_notes *notes, uint32_t what, struct net
     notes->what = what;
     notes->changed = 0;
     notes->count = 0;
-    sock->notified = note;
+    sock->notified = containers_note;
     sock->notified_context = notes;
     return 0;
 }

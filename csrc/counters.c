@@ -8,7 +8,7 @@
 #include <linux/rtnetlink.h>
 
 /* struct if_stats_msg, linux/if_link.h, 4.7 */
-struct stats_header {
+struct counters_stats_header {
     uint8_t family;
     uint8_t pad1;
     uint16_t pad2;
@@ -16,9 +16,9 @@ struct stats_header {
     uint32_t filter;
 };
 
-static int put_request(struct netstrat_batch *batch, uint16_t flags, int32_t index)
+static int counters_put_request(struct netstrat_batch *batch, uint16_t flags, int32_t index)
 {
-    struct stats_header header;
+    struct counters_stats_header header;
 
     memset(&header, 0, sizeof header);
     header.index = (uint32_t)index;
@@ -30,17 +30,18 @@ static int put_request(struct netstrat_batch *batch, uint16_t flags, int32_t ind
 
 int netstrat_batch_get_counters(struct netstrat_batch *batch, int32_t index)
 {
-    return put_request(batch, NLM_F_REQUEST, index);
+    return counters_put_request(batch, NLM_F_REQUEST, index);
 }
 
 int netstrat_batch_dump_counters(struct netstrat_batch *batch)
 {
-    return put_request(batch, NLM_F_REQUEST | NLM_F_DUMP, 0);
+    return counters_put_request(batch, NLM_F_REQUEST | NLM_F_DUMP, 0);
 }
 
 /* The eight counters are the first eight fields of struct rtnl_link_stats64 (linux/if_link.h),
  * which has grown at its end. */
-static int decode_fields(const struct netstrat_rest *value, struct netstrat_counters *counters)
+static int counters_decode_fields(const struct netstrat_rest *value,
+                                  struct netstrat_counters *counters)
 {
     uint64_t field[8];
 
@@ -59,11 +60,11 @@ static int decode_fields(const struct netstrat_rest *value, struct netstrat_coun
 
 /* Where the index of the link stands, how long the fixed part is, and the attribute with the
  * counters. */
-static int find_parts(uint16_t type, size_t *index_at, size_t *fixed, uint16_t *attribute)
+static int counters_find_parts(uint16_t type, size_t *index_at, size_t *fixed, uint16_t *attribute)
 {
     if (type == NETSTRAT_RTM_NEWSTATS) {
-        *index_at = offsetof(struct stats_header, index);
-        *fixed = sizeof(struct stats_header);
+        *index_at = offsetof(struct counters_stats_header, index);
+        *fixed = sizeof(struct counters_stats_header);
         *attribute = NETSTRAT_IFLA_STATS_LINK_64;
     } else if (type == RTM_NEWLINK) {
         *index_at = offsetof(struct ifinfomsg, ifi_index);
@@ -83,7 +84,7 @@ int netstrat_counters_decode(const struct netstrat_message *message, int32_t *in
     size_t index_at, fixed;
     uint16_t wanted;
     int32_t read;
-    int more = find_parts(message->type, &index_at, &fixed, &wanted);
+    int more = counters_find_parts(message->type, &index_at, &fixed, &wanted);
 
     if (more < 0 || rest.missing > 0 || rest.at + fixed > rest.end)
         return -EBADMSG;
@@ -93,7 +94,7 @@ int netstrat_counters_decode(const struct netstrat_message *message, int32_t *in
     rest.at += fixed;
     while ((more = netstrat_attribute_take(&rest, &attribute)) > 0) {
         if (attribute.type == wanted) {
-            if (decode_fields(&attribute.value, counters) < 0)
+            if (counters_decode_fields(&attribute.value, counters) < 0)
                 return -EBADMSG;
             *index = read;
             return 0;

@@ -12,58 +12,58 @@
 /* ---- the table ---- */
 
 /* The hints; their texts are below, in the same order. */
-enum hint {
-    NO_HINT,
-    ANY_NAME_RULE,
-    LINK_NAME_RULE,
-    COUNTER_NAME_RULE,
-    NOT_A_NUMBER,
-    TOO_LARGE,
-    AF_NETLINK_REFUSED,
-    DESCRIPTORS_SHORT,
-    FILES_SHORT,
-    NET_ADMIN,
-    LINK_MISSING,
-    TIMED_OUT,
-    LINKS_UNSETTLED,
-    REPLIES_LOST,
-    BUFFER_SHORT,
-    REQUEST_FORBIDDEN,
-    BATCH_MALFORMED,
-    SETNS_ADMIN,
-    NOT_A_NETNS,
-    PROCESS_ENDED,
-    NO_NETNS,
-    NETNS_FORBIDDEN,
-    FILE_FORBIDDEN,
-    NO_SYSFS,
-    NOT_A_FILE,
-    SYMBOLIC_LINK,
-    MOUNT_ADMIN,
-    NO_PROC,
-    OTHER_PLACE,
-    NEW_NETNS_ADMIN,
-    NAME_MOUNT_ADMIN,
-    GATEWAY_UNREACHABLE,
-    LINK_DOWN,
-    ADDRESS_THERE,
-    ROUTE_THERE,
-    NAME_TAKEN,
-    NO_THREAD,
-    IPV6_DISABLED,
-    BRIDGE_FULL,
-    NO_SUCH_KIND,
-    NO_GETSTATS,
-    MESSAGE_UNSUPPORTED,
-    THREADS_SHORT,
-    NAMESPACES_SHORT,
-    NO_DETACHED_MOUNTS,
-    NO_PARENT_DIRECTORY
+enum error_hint {
+    HINT_NONE,
+    HINT_ANY_NAME_RULE,
+    HINT_LINK_NAME_RULE,
+    HINT_COUNTER_NAME_RULE,
+    HINT_NOT_A_NUMBER,
+    HINT_TOO_LARGE,
+    HINT_AF_NETLINK_REFUSED,
+    HINT_DESCRIPTORS_SHORT,
+    HINT_FILES_SHORT,
+    HINT_NET_ADMIN,
+    HINT_LINK_MISSING,
+    HINT_TIMED_OUT,
+    HINT_LINKS_UNSETTLED,
+    HINT_REPLIES_LOST,
+    HINT_BUFFER_SHORT,
+    HINT_REQUEST_FORBIDDEN,
+    HINT_BATCH_MALFORMED,
+    HINT_SETNS_ADMIN,
+    HINT_NOT_A_NETNS,
+    HINT_PROCESS_ENDED,
+    HINT_NO_NETNS,
+    HINT_NETNS_FORBIDDEN,
+    HINT_FILE_FORBIDDEN,
+    HINT_NO_SYSFS,
+    HINT_NOT_A_FILE,
+    HINT_SYMBOLIC_LINK,
+    HINT_MOUNT_ADMIN,
+    HINT_NO_PROC,
+    HINT_OTHER_PLACE,
+    HINT_NEW_NETNS_ADMIN,
+    HINT_NAME_MOUNT_ADMIN,
+    HINT_GATEWAY_UNREACHABLE,
+    HINT_LINK_DOWN,
+    HINT_ADDRESS_THERE,
+    HINT_ROUTE_THERE,
+    HINT_NAME_TAKEN,
+    HINT_NO_THREAD,
+    HINT_IPV6_DISABLED,
+    HINT_BRIDGE_FULL,
+    HINT_NO_SUCH_KIND,
+    HINT_NO_GETSTATS,
+    HINT_MESSAGE_UNSUPPORTED,
+    HINT_THREADS_SHORT,
+    HINT_NAMESPACES_SHORT,
+    HINT_NO_DETACHED_MOUNTS,
+    HINT_NO_PARENT_DIRECTORY
 };
 
 /* One behind the other, each with its NUL: an array of pointers would need relocating, and so be
  * writable data. */
-static const char hints[] =
+static const char error_hints[] =
     /* NO_HINT */
     "\0"
     /* ANY_NAME_RULE */
@@ -170,16 +170,16 @@ static const char hints[] =
     /* NO_PARENT_DIRECTORY */
     "its parent directory does not exist";
 
-static const char *hint_text(uint8_t hint)
+static const char *error_hint_text(uint8_t hint)
 {
-    const char *text = hints;
+    const char *text = error_hints;
 
     for (; hint > 0; hint--)
         text += strlen(text) + 1;
     return text;
 }
 
-struct row {
+struct error_row {
     uint8_t step;
     uint8_t request; /* 0: any */
     uint8_t code;    /* 0: any */
@@ -188,127 +188,130 @@ struct row {
 };
 
 /* The first row that fits counts. */
-static const struct row table[] = {
-    {NETSTRAT_STEP_NAME, 0, EINVAL, NETSTRAT_KIND_INVALID_NAME, ANY_NAME_RULE},
-    {NETSTRAT_STEP_LINK_NAME, 0, EINVAL, NETSTRAT_KIND_INVALID_NAME, LINK_NAME_RULE},
-    {NETSTRAT_STEP_FILE, 0, EINVAL, NETSTRAT_KIND_INVALID_COUNTER, COUNTER_NAME_RULE},
-    {NETSTRAT_STEP_PARSE, 0, EBADMSG, NETSTRAT_KIND_PARSE, NOT_A_NUMBER},
-    {NETSTRAT_STEP_PARSE, 0, ERANGE, NETSTRAT_KIND_PARSE, TOO_LARGE},
+static const struct error_row error_table[] = {
+    {NETSTRAT_STEP_NAME, 0, EINVAL, NETSTRAT_KIND_INVALID_NAME, HINT_ANY_NAME_RULE},
+    {NETSTRAT_STEP_LINK_NAME, 0, EINVAL, NETSTRAT_KIND_INVALID_NAME, HINT_LINK_NAME_RULE},
+    {NETSTRAT_STEP_FILE, 0, EINVAL, NETSTRAT_KIND_INVALID_COUNTER, HINT_COUNTER_NAME_RULE},
+    {NETSTRAT_STEP_PARSE, 0, EBADMSG, NETSTRAT_KIND_PARSE, HINT_NOT_A_NUMBER},
+    {NETSTRAT_STEP_PARSE, 0, ERANGE, NETSTRAT_KIND_PARSE, HINT_TOO_LARGE},
 
     /* What socket(2) fails with for want of memory or descriptors says nothing about AF_NETLINK. */
-    {NETSTRAT_STEP_SOCKET, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
-    {NETSTRAT_STEP_SOCKET, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
-    {NETSTRAT_STEP_SOCKET, 0, ENOMEM, NETSTRAT_KIND_OTHER, NO_HINT},
-    {NETSTRAT_STEP_SOCKET, 0, ENOBUFS, NETSTRAT_KIND_OTHER, NO_HINT},
-    {NETSTRAT_STEP_SOCKET, 0, 0, NETSTRAT_KIND_UNAVAILABLE, AF_NETLINK_REFUSED},
+    {NETSTRAT_STEP_SOCKET, 0, EMFILE, NETSTRAT_KIND_OTHER, HINT_DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_SOCKET, 0, ENFILE, NETSTRAT_KIND_OTHER, HINT_FILES_SHORT},
+    {NETSTRAT_STEP_SOCKET, 0, ENOMEM, NETSTRAT_KIND_OTHER, HINT_NONE},
+    {NETSTRAT_STEP_SOCKET, 0, ENOBUFS, NETSTRAT_KIND_OTHER, HINT_NONE},
+    {NETSTRAT_STEP_SOCKET, 0, 0, NETSTRAT_KIND_UNAVAILABLE, HINT_AF_NETLINK_REFUSED},
 
-    {NETSTRAT_STEP_REQUEST, RTM_GETLINK, EACCES, NETSTRAT_KIND_PERMISSION, NET_ADMIN},
-    {NETSTRAT_STEP_REQUEST, RTM_GETLINK, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_REQUEST, RTM_GETLINK, EACCES, NETSTRAT_KIND_PERMISSION, HINT_NET_ADMIN},
+    {NETSTRAT_STEP_REQUEST, RTM_GETLINK, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
     {NETSTRAT_STEP_REQUEST, NETSTRAT_RTM_GETSTATS, EPERM, NETSTRAT_KIND_PERMISSION,
-     REQUEST_FORBIDDEN},
-    {NETSTRAT_STEP_REQUEST, RTM_GETADDR, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
-    {NETSTRAT_STEP_REQUEST, RTM_GETROUTE, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
-    {NETSTRAT_STEP_REQUEST, 0, EPERM, NETSTRAT_KIND_PERMISSION, NET_ADMIN},
-    {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, EEXIST, NETSTRAT_KIND_OTHER, NAME_TAKEN},
-    {NETSTRAT_STEP_REQUEST, RTM_NEWADDR, EEXIST, NETSTRAT_KIND_OTHER, ADDRESS_THERE},
-    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, EEXIST, NETSTRAT_KIND_OTHER, ROUTE_THERE},
-    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, ENETUNREACH, NETSTRAT_KIND_OTHER, GATEWAY_UNREACHABLE},
-    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, EHOSTUNREACH, NETSTRAT_KIND_OTHER, GATEWAY_UNREACHABLE},
-    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, ENETDOWN, NETSTRAT_KIND_OTHER, LINK_DOWN},
-    {NETSTRAT_STEP_REQUEST, RTM_NEWADDR, EACCES, NETSTRAT_KIND_OTHER, IPV6_DISABLED},
-    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, EACCES, NETSTRAT_KIND_OTHER, IPV6_DISABLED},
-    {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, EXFULL, NETSTRAT_KIND_OTHER, BRIDGE_FULL},
-    {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, EOPNOTSUPP, NETSTRAT_KIND_OTHER, NO_SUCH_KIND},
-    {NETSTRAT_STEP_REQUEST, NETSTRAT_RTM_GETSTATS, EOPNOTSUPP, NETSTRAT_KIND_OTHER, NO_GETSTATS},
-    {NETSTRAT_STEP_REQUEST, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
-    {NETSTRAT_STEP_REQUEST, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, LINK_MISSING},
-    {NETSTRAT_STEP_REQUEST, 0, EAGAIN, NETSTRAT_KIND_OTHER, LINKS_UNSETTLED},
-    {NETSTRAT_STEP_BATCH, 0, EINVAL, NETSTRAT_KIND_OTHER, BATCH_MALFORMED},
-    {NETSTRAT_STEP_SEND, 0, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
-    {NETSTRAT_STEP_SEND, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
-    {NETSTRAT_STEP_SEND, 0, EOPNOTSUPP, NETSTRAT_KIND_OTHER, MESSAGE_UNSUPPORTED},
-    {NETSTRAT_STEP_RECVFROM, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, TIMED_OUT},
-    {NETSTRAT_STEP_POLL, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, TIMED_OUT},
-    {NETSTRAT_STEP_SEND, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, TIMED_OUT},
-    {NETSTRAT_STEP_RECVFROM, 0, ENOBUFS, NETSTRAT_KIND_OTHER, REPLIES_LOST},
-    {NETSTRAT_STEP_RECVFROM, 0, EMSGSIZE, NETSTRAT_KIND_OTHER, BUFFER_SHORT},
-    {NETSTRAT_STEP_RECVFROM, 0, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
-    {NETSTRAT_STEP_RECVFROM, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+     HINT_REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_REQUEST, RTM_GETADDR, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_REQUEST, RTM_GETROUTE, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_REQUEST, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_NET_ADMIN},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, EEXIST, NETSTRAT_KIND_OTHER, HINT_NAME_TAKEN},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWADDR, EEXIST, NETSTRAT_KIND_OTHER, HINT_ADDRESS_THERE},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, EEXIST, NETSTRAT_KIND_OTHER, HINT_ROUTE_THERE},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, ENETUNREACH, NETSTRAT_KIND_OTHER,
+     HINT_GATEWAY_UNREACHABLE},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, EHOSTUNREACH, NETSTRAT_KIND_OTHER,
+     HINT_GATEWAY_UNREACHABLE},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, ENETDOWN, NETSTRAT_KIND_OTHER, HINT_LINK_DOWN},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWADDR, EACCES, NETSTRAT_KIND_OTHER, HINT_IPV6_DISABLED},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWROUTE, EACCES, NETSTRAT_KIND_OTHER, HINT_IPV6_DISABLED},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, EXFULL, NETSTRAT_KIND_OTHER, HINT_BRIDGE_FULL},
+    {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, EOPNOTSUPP, NETSTRAT_KIND_OTHER, HINT_NO_SUCH_KIND},
+    {NETSTRAT_STEP_REQUEST, NETSTRAT_RTM_GETSTATS, EOPNOTSUPP, NETSTRAT_KIND_OTHER,
+     HINT_NO_GETSTATS},
+    {NETSTRAT_STEP_REQUEST, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_REQUEST, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, HINT_LINK_MISSING},
+    {NETSTRAT_STEP_REQUEST, 0, EAGAIN, NETSTRAT_KIND_OTHER, HINT_LINKS_UNSETTLED},
+    {NETSTRAT_STEP_BATCH, 0, EINVAL, NETSTRAT_KIND_OTHER, HINT_BATCH_MALFORMED},
+    {NETSTRAT_STEP_SEND, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_SEND, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_SEND, 0, EOPNOTSUPP, NETSTRAT_KIND_OTHER, HINT_MESSAGE_UNSUPPORTED},
+    {NETSTRAT_STEP_RECVFROM, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, HINT_TIMED_OUT},
+    {NETSTRAT_STEP_POLL, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, HINT_TIMED_OUT},
+    {NETSTRAT_STEP_SEND, 0, ETIMEDOUT, NETSTRAT_KIND_OTHER, HINT_TIMED_OUT},
+    {NETSTRAT_STEP_RECVFROM, 0, ENOBUFS, NETSTRAT_KIND_OTHER, HINT_REPLIES_LOST},
+    {NETSTRAT_STEP_RECVFROM, 0, EMSGSIZE, NETSTRAT_KIND_OTHER, HINT_BUFFER_SHORT},
+    {NETSTRAT_STEP_RECVFROM, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_RECVFROM, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
 
-    {NETSTRAT_STEP_SETNS, 0, EPERM, NETSTRAT_KIND_PERMISSION, SETNS_ADMIN},
-    {NETSTRAT_STEP_SETNS, 0, EINVAL, NETSTRAT_KIND_OTHER, NOT_A_NETNS},
-    {NETSTRAT_STEP_SETNS, 0, ESRCH, NETSTRAT_KIND_OTHER, PROCESS_ENDED},
-    {NETSTRAT_STEP_OPEN_NETNS, 0, ENOENT, NETSTRAT_KIND_OTHER, NO_NETNS},
-    {NETSTRAT_STEP_OPEN_NETNS, 0, EPERM, NETSTRAT_KIND_PERMISSION, NETNS_FORBIDDEN},
-    {NETSTRAT_STEP_OPEN_NETNS, 0, EACCES, NETSTRAT_KIND_PERMISSION, NETNS_FORBIDDEN},
-    {NETSTRAT_STEP_OPEN_NETNS, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
-    {NETSTRAT_STEP_OPEN_NETNS, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
-    {NETSTRAT_STEP_PTHREAD_CREATE, 0, EAGAIN, NETSTRAT_KIND_OTHER, THREADS_SHORT},
+    {NETSTRAT_STEP_SETNS, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_SETNS_ADMIN},
+    {NETSTRAT_STEP_SETNS, 0, EINVAL, NETSTRAT_KIND_OTHER, HINT_NOT_A_NETNS},
+    {NETSTRAT_STEP_SETNS, 0, ESRCH, NETSTRAT_KIND_OTHER, HINT_PROCESS_ENDED},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, ENOENT, NETSTRAT_KIND_OTHER, HINT_NO_NETNS},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_NETNS_FORBIDDEN},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_NETNS_FORBIDDEN},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, EMFILE, NETSTRAT_KIND_OTHER, HINT_DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, ENFILE, NETSTRAT_KIND_OTHER, HINT_FILES_SHORT},
+    {NETSTRAT_STEP_PTHREAD_CREATE, 0, EAGAIN, NETSTRAT_KIND_OTHER, HINT_THREADS_SHORT},
 
-    {NETSTRAT_STEP_OPEN, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, NO_HINT},
-    {NETSTRAT_STEP_OPENAT, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, NO_HINT},
-    {NETSTRAT_STEP_READ, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, NO_HINT},
-    {NETSTRAT_STEP_PREAD, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, NO_HINT},
-    {NETSTRAT_STEP_OPENAT, 0, ENOENT, NETSTRAT_KIND_COUNTER_NOT_FOUND, NO_HINT},
-    {NETSTRAT_STEP_OPEN, 0, ENOENT, NETSTRAT_KIND_OTHER, NO_SYSFS},
-    {NETSTRAT_STEP_OPENAT, 0, EINVAL, NETSTRAT_KIND_OTHER, NOT_A_FILE},
-    {NETSTRAT_STEP_OPENAT, 0, ELOOP, NETSTRAT_KIND_OTHER, SYMBOLIC_LINK},
-    {NETSTRAT_STEP_OPEN, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
-    {NETSTRAT_STEP_OPENAT, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
-    {NETSTRAT_STEP_OPEN, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
-    {NETSTRAT_STEP_OPENAT, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
-    {NETSTRAT_STEP_OPEN, 0, EPERM, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
-    {NETSTRAT_STEP_OPEN, 0, EACCES, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
-    {NETSTRAT_STEP_OPENAT, 0, EPERM, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
-    {NETSTRAT_STEP_OPENAT, 0, EACCES, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
-    {NETSTRAT_STEP_READ, 0, EPERM, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
-    {NETSTRAT_STEP_READ, 0, EACCES, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
-    {NETSTRAT_STEP_PREAD, 0, EPERM, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
-    {NETSTRAT_STEP_PREAD, 0, EACCES, NETSTRAT_KIND_PERMISSION, FILE_FORBIDDEN},
-    {NETSTRAT_STEP_STAT, 0, ENOENT, NETSTRAT_KIND_OTHER, NO_PROC},
-    {NETSTRAT_STEP_STAT, 0, ESTALE, NETSTRAT_KIND_OTHER, OTHER_PLACE},
-    {NETSTRAT_STEP_FSOPEN, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
-    {NETSTRAT_STEP_FSOPEN, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
-    {NETSTRAT_STEP_FSOPEN, 0, ENOSYS, NETSTRAT_KIND_OTHER, NO_DETACHED_MOUNTS},
-    {NETSTRAT_STEP_FSOPEN, 0, EPERM, NETSTRAT_KIND_PERMISSION, MOUNT_ADMIN},
-    {NETSTRAT_STEP_FSCONFIG, 0, ENOSYS, NETSTRAT_KIND_OTHER, NO_DETACHED_MOUNTS},
-    {NETSTRAT_STEP_FSCONFIG, 0, EPERM, NETSTRAT_KIND_PERMISSION, MOUNT_ADMIN},
-    {NETSTRAT_STEP_FSMOUNT, 0, EMFILE, NETSTRAT_KIND_OTHER, DESCRIPTORS_SHORT},
-    {NETSTRAT_STEP_FSMOUNT, 0, ENFILE, NETSTRAT_KIND_OTHER, FILES_SHORT},
-    {NETSTRAT_STEP_FSMOUNT, 0, ENOSYS, NETSTRAT_KIND_OTHER, NO_DETACHED_MOUNTS},
-    {NETSTRAT_STEP_FSMOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, MOUNT_ADMIN},
+    {NETSTRAT_STEP_OPEN, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, HINT_NONE},
+    {NETSTRAT_STEP_OPENAT, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, HINT_NONE},
+    {NETSTRAT_STEP_READ, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, HINT_NONE},
+    {NETSTRAT_STEP_PREAD, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, HINT_NONE},
+    {NETSTRAT_STEP_OPENAT, 0, ENOENT, NETSTRAT_KIND_COUNTER_NOT_FOUND, HINT_NONE},
+    {NETSTRAT_STEP_OPEN, 0, ENOENT, NETSTRAT_KIND_OTHER, HINT_NO_SYSFS},
+    {NETSTRAT_STEP_OPENAT, 0, EINVAL, NETSTRAT_KIND_OTHER, HINT_NOT_A_FILE},
+    {NETSTRAT_STEP_OPENAT, 0, ELOOP, NETSTRAT_KIND_OTHER, HINT_SYMBOLIC_LINK},
+    {NETSTRAT_STEP_OPEN, 0, EMFILE, NETSTRAT_KIND_OTHER, HINT_DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_OPENAT, 0, EMFILE, NETSTRAT_KIND_OTHER, HINT_DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_OPEN, 0, ENFILE, NETSTRAT_KIND_OTHER, HINT_FILES_SHORT},
+    {NETSTRAT_STEP_OPENAT, 0, ENFILE, NETSTRAT_KIND_OTHER, HINT_FILES_SHORT},
+    {NETSTRAT_STEP_OPEN, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_FILE_FORBIDDEN},
+    {NETSTRAT_STEP_OPEN, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_FILE_FORBIDDEN},
+    {NETSTRAT_STEP_OPENAT, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_FILE_FORBIDDEN},
+    {NETSTRAT_STEP_OPENAT, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_FILE_FORBIDDEN},
+    {NETSTRAT_STEP_READ, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_FILE_FORBIDDEN},
+    {NETSTRAT_STEP_READ, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_FILE_FORBIDDEN},
+    {NETSTRAT_STEP_PREAD, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_FILE_FORBIDDEN},
+    {NETSTRAT_STEP_PREAD, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_FILE_FORBIDDEN},
+    {NETSTRAT_STEP_STAT, 0, ENOENT, NETSTRAT_KIND_OTHER, HINT_NO_PROC},
+    {NETSTRAT_STEP_STAT, 0, ESTALE, NETSTRAT_KIND_OTHER, HINT_OTHER_PLACE},
+    {NETSTRAT_STEP_FSOPEN, 0, EMFILE, NETSTRAT_KIND_OTHER, HINT_DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_FSOPEN, 0, ENFILE, NETSTRAT_KIND_OTHER, HINT_FILES_SHORT},
+    {NETSTRAT_STEP_FSOPEN, 0, ENOSYS, NETSTRAT_KIND_OTHER, HINT_NO_DETACHED_MOUNTS},
+    {NETSTRAT_STEP_FSOPEN, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_MOUNT_ADMIN},
+    {NETSTRAT_STEP_FSCONFIG, 0, ENOSYS, NETSTRAT_KIND_OTHER, HINT_NO_DETACHED_MOUNTS},
+    {NETSTRAT_STEP_FSCONFIG, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_MOUNT_ADMIN},
+    {NETSTRAT_STEP_FSMOUNT, 0, EMFILE, NETSTRAT_KIND_OTHER, HINT_DESCRIPTORS_SHORT},
+    {NETSTRAT_STEP_FSMOUNT, 0, ENFILE, NETSTRAT_KIND_OTHER, HINT_FILES_SHORT},
+    {NETSTRAT_STEP_FSMOUNT, 0, ENOSYS, NETSTRAT_KIND_OTHER, HINT_NO_DETACHED_MOUNTS},
+    {NETSTRAT_STEP_FSMOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_MOUNT_ADMIN},
 
-    {NETSTRAT_STEP_PTHREAD_CREATE, 0, EINVAL, NETSTRAT_KIND_OTHER, NO_THREAD},
-    {NETSTRAT_STEP_UNSHARE, 0, EPERM, NETSTRAT_KIND_PERMISSION, NEW_NETNS_ADMIN},
-    {NETSTRAT_STEP_UNSHARE, 0, ENOSPC, NETSTRAT_KIND_OTHER, NAMESPACES_SHORT},
-    {NETSTRAT_STEP_MKDIR, 0, ENOENT, NETSTRAT_KIND_OTHER, NO_PARENT_DIRECTORY},
-    {NETSTRAT_STEP_MOUNT, 0, ENOENT, NETSTRAT_KIND_OTHER, NO_PROC},
-    {NETSTRAT_STEP_MKDIR, 0, EPERM, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
-    {NETSTRAT_STEP_MKDIR, 0, EACCES, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
-    {NETSTRAT_STEP_MOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
-    {NETSTRAT_STEP_UMOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
-    {NETSTRAT_STEP_UNLINK, 0, EPERM, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
-    {NETSTRAT_STEP_UNLINK, 0, EACCES, NETSTRAT_KIND_PERMISSION, NAME_MOUNT_ADMIN},
-    {NETSTRAT_STEP_OPEN_NETNS, 0, EEXIST, NETSTRAT_KIND_OTHER, NAME_TAKEN},
+    {NETSTRAT_STEP_PTHREAD_CREATE, 0, EINVAL, NETSTRAT_KIND_OTHER, HINT_NO_THREAD},
+    {NETSTRAT_STEP_UNSHARE, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_NEW_NETNS_ADMIN},
+    {NETSTRAT_STEP_UNSHARE, 0, ENOSPC, NETSTRAT_KIND_OTHER, HINT_NAMESPACES_SHORT},
+    {NETSTRAT_STEP_MKDIR, 0, ENOENT, NETSTRAT_KIND_OTHER, HINT_NO_PARENT_DIRECTORY},
+    {NETSTRAT_STEP_MOUNT, 0, ENOENT, NETSTRAT_KIND_OTHER, HINT_NO_PROC},
+    {NETSTRAT_STEP_MKDIR, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_MKDIR, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_MOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_UMOUNT, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_UNLINK, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_UNLINK, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_NAME_MOUNT_ADMIN},
+    {NETSTRAT_STEP_OPEN_NETNS, 0, EEXIST, NETSTRAT_KIND_OTHER, HINT_NAME_TAKEN},
 
     /* Whatever else is refused. */
-    {NETSTRAT_STEP_SETSOCKOPT, 0, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
-    {NETSTRAT_STEP_BIND, 0, EPERM, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
-    {NETSTRAT_STEP_SETSOCKOPT, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
-    {NETSTRAT_STEP_BIND, 0, EACCES, NETSTRAT_KIND_PERMISSION, REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_SETSOCKOPT, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_BIND, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_SETSOCKOPT, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
+    {NETSTRAT_STEP_BIND, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
 };
 
-enum { ROWS = sizeof table / sizeof *table };
+enum { ERROR_ROWS = sizeof error_table / sizeof *error_table };
 
 int netstrat_failure_get(uint32_t number, struct netstrat_failure *failure)
 {
-    if (number >= ROWS)
+    if (number >= ERROR_ROWS)
         return 0;
-    failure->step = table[number].step;
-    failure->request = table[number].request;
-    failure->code = table[number].code;
-    failure->kind = table[number].kind;
-    failure->hint = hint_text(table[number].hint);
+    failure->step = error_table[number].step;
+    failure->request = error_table[number].request;
+    failure->code = error_table[number].code;
+    failure->kind = error_table[number].kind;
+    failure->hint = error_hint_text(error_table[number].hint);
     return 1;
 }
 
@@ -317,8 +320,8 @@ int netstrat_failure_find(uint32_t step, uint32_t request, int code,
 {
     uint32_t number;
 
-    for (number = 0; number < ROWS; number++) {
-        const struct row *row = &table[number];
+    for (number = 0; number < ERROR_ROWS; number++) {
+        const struct error_row *row = &error_table[number];
 
         if (row->step == step && (row->request == 0 || row->request == request) &&
             (row->code == 0 || -(int)row->code == code))
@@ -333,7 +336,7 @@ int netstrat_failure_find(uint32_t step, uint32_t request, int code,
 /* ---- names ---- */
 
 /* Arrays of arrays: pointers would need relocating, and so be writable data. */
-static const char step_names[NETSTRAT_STEPS][16] = {
+static const char error_step_names[NETSTRAT_STEPS][16] = {
     "nothing",
     "name",
     "link name",
@@ -371,13 +374,14 @@ static const char step_names[NETSTRAT_STEPS][16] = {
 
 const char *netstrat_step_name(uint32_t step)
 {
-    return step < NETSTRAT_STEPS && step_names[step][0] != '\0' ? step_names[step] : NULL;
+    return step < NETSTRAT_STEPS && error_step_names[step][0] != '\0' ? error_step_names[step]
+                                                                      : NULL;
 }
 
 static const struct {
     uint8_t type;
     char name[20];
-} request_names[] = {
+} error_request_names[] = {
     {16, "RTM_NEWLINK"},      {17, "RTM_DELLINK"},     {18, "RTM_GETLINK"},
     {19, "RTM_SETLINK"},      {20, "RTM_NEWADDR"},     {21, "RTM_DELADDR"},
     {22, "RTM_GETADDR"},      {24, "RTM_NEWROUTE"},    {25, "RTM_DELROUTE"},
@@ -394,22 +398,22 @@ const char *netstrat_request_name(uint32_t request)
 {
     size_t i;
 
-    for (i = 0; i < sizeof request_names / sizeof *request_names; i++)
-        if (request_names[i].type == request)
-            return request_names[i].name;
+    for (i = 0; i < sizeof error_request_names / sizeof *error_request_names; i++)
+        if (error_request_names[i].type == request)
+            return error_request_names[i].name;
     return NULL;
 }
 
 /* ---- the sentence ---- */
 
 /* A text that is written as far as it fits, and measured beyond. */
-struct sentence {
+struct error_sentence {
     char *text;
     size_t room; /* without its NUL */
     size_t length;
 };
 
-static void add_bytes(struct sentence *to, const char *bytes, size_t length)
+static void error_add_bytes(struct error_sentence *to, const char *bytes, size_t length)
 {
     size_t i;
 
@@ -418,12 +422,12 @@ static void add_bytes(struct sentence *to, const char *bytes, size_t length)
             to->text[to->length] = bytes[i];
 }
 
-static void add(struct sentence *to, const char *text)
+static void error_add(struct error_sentence *to, const char *text)
 {
-    add_bytes(to, text, strlen(text));
+    error_add_bytes(to, text, strlen(text));
 }
 
-static void add_number(struct sentence *to, uint32_t number)
+static void error_add_number(struct error_sentence *to, uint32_t number)
 {
     char digits[10];
     size_t at = sizeof digits;
@@ -431,93 +435,93 @@ static void add_number(struct sentence *to, uint32_t number)
     do
         digits[--at] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    add_bytes(to, digits + at, sizeof digits - at);
+    error_add_bytes(to, digits + at, sizeof digits - at);
 }
 
 /* Bytes from elsewhere: what is not printable ASCII becomes a question mark, fit for a terminal. */
-static void add_foreign(struct sentence *to, const char *bytes, size_t length)
+static void error_add_foreign(struct error_sentence *to, const char *bytes, size_t length)
 {
     size_t i;
 
     for (i = 0; i < length; i++)
-        add_bytes(to, bytes[i] >= ' ' && bytes[i] <= '~' ? &bytes[i] : "?", 1);
+        error_add_bytes(to, bytes[i] >= ' ' && bytes[i] <= '~' ? &bytes[i] : "?", 1);
 }
 
 /* `interface "NAME": `, if a name is given. */
-static void add_interface(struct sentence *to, const char *name)
+static void error_add_interface(struct error_sentence *to, const char *name)
 {
     if (name && *name) {
-        add(to, "interface \"");
-        add_foreign(to, name, strlen(name));
-        add(to, "\": ");
+        error_add(to, "interface \"");
+        error_add_foreign(to, name, strlen(name));
+        error_add(to, "\": ");
     }
 }
 
 /* Where `name` itself is invalid. */
-static void describe_name(struct sentence *to, const char *name, const char *hint)
+static void error_describe_name(struct error_sentence *to, const char *name, const char *hint)
 {
-    add(to, "invalid interface name \"");
-    add_foreign(to, name, name ? strlen(name) : 0);
-    add(to, "\": ");
-    add(to, hint);
+    error_add(to, "invalid interface name \"");
+    error_add_foreign(to, name, name ? strlen(name) : 0);
+    error_add(to, "\": ");
+    error_add(to, hint);
 }
 
 /* Where `text` is an invalid name of a counter, or not a counter. */
-static void describe_counter(struct sentence *to, const char *name,
-                             const struct netstrat_error *error, const char *hint)
+static void error_describe_counter(struct error_sentence *to, const char *name,
+                                   const struct netstrat_error *error, const char *hint)
 {
     const int is_name = error->step == NETSTRAT_STEP_FILE;
 
-    add_interface(to, name);
-    add(to, is_name ? "invalid counter name \"" : "parse: \"");
-    add_foreign(to, error->text, error->text_length);
-    add(to, is_name ? "\": " : "\" ");
-    add(to, hint);
+    error_add_interface(to, name);
+    error_add(to, is_name ? "invalid counter name \"" : "parse: \"");
+    error_add_foreign(to, error->text, error->text_length);
+    error_add(to, is_name ? "\": " : "\" ");
+    error_add(to, hint);
 }
 
-static void describe_call(struct sentence *to, const char *name, const struct netstrat_error *error,
-                          const char *hint)
+static void error_describe_call(struct error_sentence *to, const char *name,
+                                const struct netstrat_error *error, const char *hint)
 {
     const char *step = error->step == NETSTRAT_STEP_REQUEST ? netstrat_request_name(error->request)
                                                             : netstrat_step_name(error->step);
 
-    add_interface(to, name);
+    error_add_interface(to, name);
     if (step) {
-        add(to, step);
+        error_add(to, step);
     } else {
-        add(to, "message type ");
-        add_number(to, error->request);
+        error_add(to, "message type ");
+        error_add_number(to, error->request);
     }
-    add(to, ": ");
-    add(to, strerror(-error->code));
+    error_add(to, ": ");
+    error_add(to, strerror(-error->code));
     if (error->text_length > 0) {
-        add(to, " (the kernel says: ");
-        add_foreign(to, error->text, error->text_length);
-        add(to, ")");
+        error_add(to, " (the kernel says: ");
+        error_add_foreign(to, error->text, error->text_length);
+        error_add(to, ")");
     }
     if (*hint) {
-        add(to, "; ");
-        add(to, hint);
+        error_add(to, "; ");
+        error_add(to, hint);
     }
 }
 
 size_t netstrat_error_describe(const struct netstrat_error *error, const char *name, char *text,
                                size_t size)
 {
-    struct sentence to = {text, size > 0 ? size - 1 : 0, 0};
+    struct error_sentence to = {text, size > 0 ? size - 1 : 0, 0};
     struct netstrat_failure failure;
 
     (void)netstrat_failure_find(error->step, error->request, error->code, &failure);
     switch (failure.kind) {
     case NETSTRAT_KIND_INVALID_NAME:
-        describe_name(&to, name, failure.hint);
+        error_describe_name(&to, name, failure.hint);
         break;
     case NETSTRAT_KIND_INVALID_COUNTER:
     case NETSTRAT_KIND_PARSE:
-        describe_counter(&to, name, error, failure.hint);
+        error_describe_counter(&to, name, error, failure.hint);
         break;
     default:
-        describe_call(&to, name, error, failure.hint);
+        error_describe_call(&to, name, error, failure.hint);
         break;
     }
     if (size > 0)

@@ -19,7 +19,7 @@
 #include <linux/rtnetlink.h>
 
 /* A batch, or the part of one that is sent at once, and how far its replies have been read. */
-struct exchange {
+struct exchange_state {
     struct netstrat_socket *sock;
     unsigned char *data; /* the messages */
     size_t size;
@@ -34,10 +34,10 @@ struct exchange {
 
 /* The smallest buffer for replies: the header of an ack, its errno, and the header of the request
  * that it answers. */
-enum { ACK_SIZE = 2 * NETSTRAT_MESSAGE_HEADER + 4 };
+enum { EXCHANGE_ACK_SIZE = 2 * NETSTRAT_MESSAGE_HEADER + 4 };
 
 /* The header of the message at `at`. */
-static struct nlmsghdr header_at(const unsigned char *at)
+static struct nlmsghdr exchange_header_at(const unsigned char *at)
 {
     struct nlmsghdr header;
 
@@ -46,20 +46,20 @@ static struct nlmsghdr header_at(const unsigned char *at)
 }
 
 /* Does this message ask for something? GET is the third of each four types (rtnetlink.h). */
-static int is_get(const struct nlmsghdr *header)
+static int exchange_is_get(const struct nlmsghdr *header)
 {
     return header->nlmsg_type >= RTM_BASE && (header->nlmsg_type & 3) == 2;
 }
 
 /* Begins a call that sends something, with room for replies and without the rest of an earlier
  * call in the queue. On failure the call has ended and nothing has been sent. */
-static int begin_call(struct netstrat_socket *sock, struct netstrat_error *error)
+static int exchange_begin_call(struct netstrat_socket *sock, struct netstrat_error *error)
 {
     int code = netstrat_call_begin(sock, NETSTRAT_STEP_BATCH, error);
 
     if (code < 0)
         return code;
-    if (sock->buffer_size < ACK_SIZE) {
+    if (sock->buffer_size < EXCHANGE_ACK_SIZE) {
         sock->needed = NETSTRAT_BUFFER_SIZE;
         return netstrat_call_end(sock, netstrat_fail(error, -EMSGSIZE, NETSTRAT_STEP_BATCH));
     }
@@ -71,11 +71,11 @@ static int begin_call(struct netstrat_socket *sock, struct netstrat_error *error
                     : 0;
 }
 
-enum request { QUERY, DUMP, ANY };
+enum exchange_request { EXCHANGE_QUERY, EXCHANGE_DUMP, EXCHANGE_ANY };
 
 /* Begins a call that sends one request. On failure the call has ended and nothing has been sent. */
-static int exchange_init(struct exchange *exchange, struct netstrat_socket *sock,
-                         const struct netstrat_batch *batch, enum request wanted,
+static int exchange_init(struct exchange_state *exchange, struct netstrat_socket *sock,
+                         const struct netstrat_batch *batch, enum exchange_request wanted,
                          struct netstrat_error *error)
 {
     struct nlmsghdr header;
@@ -89,31 +89,33 @@ static int exchange_init(struct exchange *exchange, struct netstrat_socket *sock
      * one complete request. */
     if (batch->count != 1 || batch->used < sizeof header)
         return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_BATCH);
-    header = header_at(batch->data);
-    if (wanted == ANY) /* no change on a socket that has joined a group: its ack may be lost */
-        is_right = sock->groups == 0 || is_get(&header);
+    header = exchange_header_at(batch->data);
+    if (wanted ==
+        EXCHANGE_ANY) /* no change on a socket that has joined a group: its ack may be lost */
+        is_right = sock->groups == 0 || exchange_is_get(&header);
     else
-        is_right = is_get(&header) && ((header.nlmsg_flags & NLM_F_DUMP) != 0) == (wanted == DUMP);
+        is_right = exchange_is_get(&header) &&
+                   ((header.nlmsg_flags & NLM_F_DUMP) != 0) == (wanted == EXCHANGE_DUMP);
     if (header.nlmsg_len != batch->used || !(header.nlmsg_flags & NLM_F_REQUEST) || !is_right)
         return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_BATCH);
     /* Whoever reads the replies himself reads all that is queued, in order. */
-    return wanted == ANY ? netstrat_call_begin(sock, NETSTRAT_STEP_BATCH, error)
-                         : begin_call(sock, error);
+    return wanted == EXCHANGE_ANY ? netstrat_call_begin(sock, NETSTRAT_STEP_BATCH, error)
+                                  : exchange_begin_call(sock, error);
 }
 
 /* The type of message `item`, for the error that reports its refusal. */
-static uint32_t type_of(const struct exchange *exchange, uint32_t item)
+static uint32_t exchange_type_of(const struct exchange_state *exchange, uint32_t item)
 {
     const unsigned char *at = exchange->data;
 
     while (item-- > 0)
-        at += header_at(at).nlmsg_len;
-    return header_at(at).nlmsg_type;
+        at += exchange_header_at(at).nlmsg_len;
+    return exchange_header_at(at).nlmsg_type;
 }
 
 /* Gives the messages successive sequence numbers. None is 0, which is that of most
  * notifications. */
-static void number(struct exchange *exchange)
+static void exchange_number(struct exchange_state *exchange)
 {
     struct netstrat_socket *sock = exchange->sock;
     unsigned char *at = exchange->data;
@@ -123,7 +125,7 @@ static void number(struct exchange *exchange)
         sock->sequence = 0;
     exchange->first = sock->sequence + 1;
     for (i = 0; i < exchange->count; i++) {
-        struct nlmsghdr header = header_at(at);
+        struct nlmsghdr header = exchange_header_at(at);
 
         header.nlmsg_seq = ++sock->sequence;
         memcpy(at, &header, sizeof header);
@@ -131,9 +133,9 @@ static void number(struct exchange *exchange)
     }
 }
 
-static int start(struct exchange *exchange, struct netstrat_error *error)
+static int exchange_start(struct exchange_state *exchange, struct netstrat_error *error)
 {
-    number(exchange);
+    exchange_number(exchange);
     memset(&exchange->datagram, 0, sizeof exchange->datagram);
     exchange->cut = 0;
     exchange->received = 0;
@@ -151,7 +153,8 @@ static int start(struct exchange *exchange, struct netstrat_error *error)
     }
 }
 
-static int is_reply(const struct exchange *exchange, const struct netstrat_message *message)
+static int exchange_is_reply(const struct exchange_state *exchange,
+                             const struct netstrat_message *message)
 {
     const struct netstrat_socket *sock = exchange->sock;
 
@@ -161,12 +164,13 @@ static int is_reply(const struct exchange *exchange, const struct netstrat_messa
 
 /* The next reply in the datagram: 1; 0: it holds no more of them; -EBADMSG. All else goes to
  * `notified`. */
-static int next_in_datagram(struct exchange *exchange, struct netstrat_message *message)
+static int exchange_next_in_datagram(struct exchange_state *exchange,
+                                     struct netstrat_message *message)
 {
     int code;
 
     while ((code = netstrat_message_next(&exchange->datagram, message)) > 0) {
-        if (is_reply(exchange, message)) {
+        if (exchange_is_reply(exchange, message)) {
             if (message->payload.missing == exchange->datagram.missing)
                 exchange->cut = 0; /* nothing but the reply was */
             return 1;
@@ -186,13 +190,13 @@ static int next_in_datagram(struct exchange *exchange, struct netstrat_message *
  * without the reply. It would be there: acks and answers come before send() returns, and a dump
  * goes on with each datagram that is taken.
  */
-static int next_reply(struct exchange *exchange, struct netstrat_message *message,
-                      struct netstrat_error *error)
+static int exchange_next_reply(struct exchange_state *exchange, struct netstrat_message *message,
+                               struct netstrat_error *error)
 {
     struct netstrat_socket *sock = exchange->sock;
 
     for (;;) {
-        int code = next_in_datagram(exchange, message);
+        int code = exchange_next_in_datagram(exchange, message);
 
         if (code > 0)
             return 0;
@@ -224,8 +228,9 @@ static int next_reply(struct exchange *exchange, struct netstrat_message *messag
 
 /* Reads the kernel's verdict on one message: *verdict is 0 or its errno, which goes into
  * `error`, if that is not NULL. */
-static int take_verdict(const struct exchange *exchange, const struct netstrat_message *message,
-                        int *verdict, struct netstrat_error *error)
+static int exchange_take_verdict(const struct exchange_state *exchange,
+                                 const struct netstrat_message *message, int *verdict,
+                                 struct netstrat_error *error)
 {
     uint32_t item = message->sequence - exchange->first;
     int malformed = netstrat_ack_decode(message, verdict, NULL);
@@ -233,7 +238,7 @@ static int take_verdict(const struct exchange *exchange, const struct netstrat_m
     if (malformed < 0)
         return netstrat_fail(error, malformed, NETSTRAT_STEP_RECVFROM);
     if (*verdict < 0 && error) {
-        (void)netstrat_fail_request(error, *verdict, type_of(exchange, item));
+        (void)netstrat_fail_request(error, *verdict, exchange_type_of(exchange, item));
         error->item = item;
         (void)netstrat_ack_decode(message, verdict, error); /* and the kernel's words */
     }
@@ -249,24 +254,25 @@ static int take_verdict(const struct exchange *exchange, const struct netstrat_m
  * NLM_F_ECHO) is answered by descriptions of links besides, of both ends of a veth pair for
  * instance.
  */
-enum { ACK_COST = 1400, ANSWER_COST = 2 * 4608 };
+enum { EXCHANGE_ACK_COST = 1400, EXCHANGE_ANSWER_COST = 2 * 4608 };
 /* The smallest SO_SNDBUF that the kernel lets a socket have, less what it reserves of it. */
-enum { SMALLEST_SEND_BUFFER = 4608 - 32 };
+enum { EXCHANGE_SMALLEST_SEND_BUFFER = 4608 - 32 };
 
-static int is_answered(const struct nlmsghdr *header)
+static int exchange_is_answered(const struct nlmsghdr *header)
 {
-    return is_get(header) || (header->nlmsg_flags & NLM_F_ECHO);
+    return exchange_is_get(header) || (header->nlmsg_flags & NLM_F_ECHO);
 }
 
-static size_t cost(const struct nlmsghdr *header)
+static size_t exchange_cost(const struct nlmsghdr *header)
 {
-    return ACK_COST + 2 * (size_t)header->nlmsg_len + (is_answered(header) ? ANSWER_COST : 0);
+    return EXCHANGE_ACK_COST + 2 * (size_t)header->nlmsg_len +
+           (exchange_is_answered(header) ? EXCHANGE_ANSWER_COST : 0);
 }
 
 /* Reads how much of its queue a part of a batch may use (SO_RCVBUF), or how long a send may be
  * (SO_SNDBUF): three quarters of what the socket has. */
-static int read_limit(const struct netstrat_socket *sock, int option, size_t *limit,
-                      struct netstrat_error *error)
+static int exchange_read_limit(const struct netstrat_socket *sock, int option, size_t *limit,
+                               struct netstrat_error *error)
 {
     int value = 0;
     socklen_t size = sizeof value;
@@ -279,7 +285,8 @@ static int read_limit(const struct netstrat_socket *sock, int option, size_t *li
 
 /* Chooses how many of the `left` messages from exchange->data on are sent at once: at least one. An
  * answered message is sent alone, since what describes a link may have any size. */
-static void choose_part(struct exchange *exchange, uint32_t left, size_t queue, size_t send_buffer)
+static void exchange_choose_part(struct exchange_state *exchange, uint32_t left, size_t queue,
+                                 size_t send_buffer)
 {
     size_t used = 0;
     int alone = 0;
@@ -287,10 +294,10 @@ static void choose_part(struct exchange *exchange, uint32_t left, size_t queue, 
     exchange->size = 0;
     exchange->count = 0;
     while (exchange->count < left) {
-        const struct nlmsghdr header = header_at(exchange->data + exchange->size);
+        const struct nlmsghdr header = exchange_header_at(exchange->data + exchange->size);
 
-        used += cost(&header);
-        alone |= is_answered(&header);
+        used += exchange_cost(&header);
+        alone |= exchange_is_answered(&header);
         if (exchange->count > 0 &&
             (alone || used > queue || exchange->size + header.nlmsg_len > send_buffer))
             break;
@@ -304,12 +311,12 @@ static void choose_part(struct exchange *exchange, uint32_t left, size_t queue, 
  * or what broke the exchange. *first becomes the number of the first message known to have failed,
  * or that of all messages if none has; with `record` its failure goes into `error`.
  */
-static int execute_part(struct exchange *exchange, int *results, int record, uint32_t *first,
-                        struct netstrat_error *error)
+static int exchange_execute_part(struct exchange_state *exchange, int *results, int record,
+                                 uint32_t *first, struct netstrat_error *error)
 {
     struct netstrat_error broken;
     uint32_t pending = exchange->count;
-    int code = start(exchange, error);
+    int code = exchange_start(exchange, error);
 
     *first = exchange->count;
     if (code < 0)
@@ -319,7 +326,7 @@ static int execute_part(struct exchange *exchange, int *results, int record, uin
         uint32_t item;
         int verdict;
 
-        code = next_reply(exchange, &message, &broken);
+        code = exchange_next_reply(exchange, &message, &broken);
         if (code == -ENOBUFS) /* the acks that did arrive have been read */
             return 1;
         if (code < 0)
@@ -330,7 +337,8 @@ static int execute_part(struct exchange *exchange, int *results, int record, uin
             netstrat_socket_notify(exchange->sock, message.payload.missing > 0 ? NULL : &message);
             continue;
         }
-        code = take_verdict(exchange, &message, &verdict, item < *first && record ? error : NULL);
+        code = exchange_take_verdict(exchange, &message, &verdict,
+                                     item < *first && record ? error : NULL);
         if (code < 0) {
             (void)netstrat_fail(&broken, code, NETSTRAT_STEP_RECVFROM);
             break;
@@ -347,15 +355,16 @@ static int execute_part(struct exchange *exchange, int *results, int record, uin
 }
 
 /* Refuses a batch with a message whose answer and ack do not fit the queue, before any is sent. */
-static int check_room(const struct exchange *exchange, size_t queue, struct netstrat_error *error)
+static int exchange_check_room(const struct exchange_state *exchange, size_t queue,
+                               struct netstrat_error *error)
 {
     const unsigned char *at = exchange->data;
     uint32_t item;
 
     for (item = 0; item < exchange->count; item++) {
-        const struct nlmsghdr header = header_at(at);
+        const struct nlmsghdr header = exchange_header_at(at);
 
-        if (is_answered(&header) && cost(&header) > queue)
+        if (exchange_is_answered(&header) && exchange_cost(&header) > queue)
             return netstrat_fail_item(error, -ENOBUFS, NETSTRAT_STEP_BATCH, item);
         at += header.nlmsg_len;
     }
@@ -363,26 +372,27 @@ static int check_room(const struct exchange *exchange, size_t queue, struct nets
 }
 
 /* Executes a batch that has been checked, on a socket that is in no group. */
-static int execute_all(struct exchange *exchange, int *results, struct netstrat_error *error)
+static int exchange_execute_all(struct exchange_state *exchange, int *results,
+                                struct netstrat_error *error)
 {
-    const struct nlmsghdr header = header_at(exchange->data);
+    const struct nlmsghdr header = exchange_header_at(exchange->data);
     const uint32_t count = exchange->count;
     size_t queue = SIZE_MAX, send_buffer = SIZE_MAX;
     uint32_t done, item = 0;
     int failed = 0, lost = 0, code = 0;
 
     /* Any queue has room for the ack of one message. */
-    if (count > 1 || is_answered(&header))
-        code = read_limit(exchange->sock, SO_RCVBUF, &queue, error);
-    if (code == 0 && exchange->size > SMALLEST_SEND_BUFFER)
-        code = read_limit(exchange->sock, SO_SNDBUF, &send_buffer, error);
+    if (count > 1 || exchange_is_answered(&header))
+        code = exchange_read_limit(exchange->sock, SO_RCVBUF, &queue, error);
+    if (code == 0 && exchange->size > EXCHANGE_SMALLEST_SEND_BUFFER)
+        code = exchange_read_limit(exchange->sock, SO_SNDBUF, &send_buffer, error);
     if (code == 0)
-        code = check_room(exchange, queue, error);
+        code = exchange_check_room(exchange, queue, error);
     if (code < 0)
         return code;
     for (done = 0; done < count; done += exchange->count) {
-        choose_part(exchange, count - done, queue, send_buffer);
-        code = execute_part(exchange, results + done, failed == 0, &item, error);
+        exchange_choose_part(exchange, count - done, queue, send_buffer);
+        code = exchange_execute_part(exchange, results + done, failed == 0, &item, error);
         if (code < 0)
             return code;
         lost |= code;
@@ -399,19 +409,19 @@ static int execute_all(struct exchange *exchange, int *results, struct netstrat_
 }
 
 /* Executes it on any socket: outside of the groups that the socket has joined. */
-static int execute_outside_groups(struct exchange *exchange, int *results,
-                                  struct netstrat_error *error)
+static int exchange_execute_outside_groups(struct exchange_state *exchange, int *results,
+                                           struct netstrat_error *error)
 {
     struct netstrat_socket *sock = exchange->sock;
     int code, joined;
 
     if (sock->groups == 0)
-        return execute_all(exchange, results, error);
+        return exchange_execute_all(exchange, results, error);
     code = netstrat_socket_set_groups(sock, 0, error);
     if (code == 0) {
         code = netstrat_socket_drain(sock); /* or what is queued displaces acks */
         code = code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM)
-                        : execute_all(exchange, results, error);
+                        : exchange_execute_all(exchange, results, error);
     }
     joined = netstrat_socket_set_groups(sock, 1, code < 0 ? NULL : error);
     netstrat_socket_notify(sock, NULL); /* notifications were missed meanwhile */
@@ -421,7 +431,7 @@ static int execute_outside_groups(struct exchange *exchange, int *results,
 int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch, int *results,
                      struct netstrat_error *error)
 {
-    struct exchange exchange;
+    struct exchange_state exchange;
     uint32_t item = 0, i;
     int code;
 
@@ -435,24 +445,24 @@ int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch,
     exchange.count = batch->count;
     for (i = 0; i < batch->count; i++)
         results[i] = NETSTRAT_PENDING;
-    code = begin_call(sock, error);
+    code = exchange_begin_call(sock, error);
     if (code < 0)
         return code;
-    return netstrat_call_end(sock, execute_outside_groups(&exchange, results, error));
+    return netstrat_call_end(sock, exchange_execute_outside_groups(&exchange, results, error));
 }
 
 /* ---- a query and its answer ---- */
 
 /* One try of netstrat_query. */
-static int ask(struct exchange *exchange, int whole, struct netstrat_message *answer,
-               struct netstrat_error *error)
+static int exchange_ask(struct exchange_state *exchange, int whole, struct netstrat_message *answer,
+                        struct netstrat_error *error)
 {
     int refusal;
-    int code = start(exchange, error);
+    int code = exchange_start(exchange, error);
 
     if (code < 0)
         return code;
-    code = next_reply(exchange, answer, error);
+    code = exchange_next_reply(exchange, answer, error);
     exchange->sock->unfinished = code < 0;
     if (code < 0)
         return code;
@@ -462,7 +472,7 @@ static int ask(struct exchange *exchange, int whole, struct netstrat_message *an
         exchange->sock->needed = exchange->datagram_size;
         return netstrat_fail(error, -EMSGSIZE, NETSTRAT_STEP_RECVFROM);
     }
-    code = take_verdict(exchange, answer, &refusal, error);
+    code = exchange_take_verdict(exchange, answer, &refusal, error);
     if (code < 0)
         return code;
     /* A bare ack is not an answer. */
@@ -470,7 +480,7 @@ static int ask(struct exchange *exchange, int whole, struct netstrat_message *an
 }
 
 /* After a try that may be repeated: the queue is emptied, and there has to be time for another. */
-static int prepare_retry(struct exchange *exchange, struct netstrat_error *error)
+static int exchange_prepare_retry(struct exchange_state *exchange, struct netstrat_error *error)
 {
     int code = netstrat_socket_drain(exchange->sock);
 
@@ -483,18 +493,18 @@ int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch, i
                    struct netstrat_message *answer, struct netstrat_error *error)
 {
     struct netstrat_message read;
-    struct exchange exchange;
-    int tries, code = exchange_init(&exchange, sock, batch, QUERY, error);
+    struct exchange_state exchange;
+    int tries, code = exchange_init(&exchange, sock, batch, EXCHANGE_QUERY, error);
 
     if (code < 0)
         return code;
     for (tries = 0; tries < NETSTRAT_MAX_TRIES; tries++) {
         int prepared;
 
-        code = ask(&exchange, whole, &read, error);
+        code = exchange_ask(&exchange, whole, &read, error);
         if (code != -ENOBUFS)
             break;
-        prepared = prepare_retry(&exchange, error);
+        prepared = exchange_prepare_retry(&exchange, error);
         if (prepared < 0)
             return netstrat_call_end(sock, prepared);
     }
@@ -506,22 +516,22 @@ int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch, i
 int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
                   struct netstrat_error *error)
 {
-    struct exchange exchange;
-    int code = exchange_init(&exchange, sock, batch, ANY, error);
+    struct exchange_state exchange;
+    int code = exchange_init(&exchange, sock, batch, EXCHANGE_ANY, error);
 
-    return code < 0 ? code : netstrat_call_end(sock, start(&exchange, error));
+    return code < 0 ? code : netstrat_call_end(sock, exchange_start(&exchange, error));
 }
 
 /* ---- dumps ---- */
 
-struct receiver {
+struct exchange_receiver {
     int (*each)(const struct netstrat_message *message, void *context);
     void *context;
     int verdict; /* not 0: what `each` returned to end the dump */
 };
 
 /* Hands a message, or NULL for a new try, to the callback. Returns 1 if that ends the dump. */
-static int hand_over(struct receiver *to, const struct netstrat_message *message)
+static int exchange_hand_over(struct exchange_receiver *to, const struct netstrat_message *message)
 {
     to->verdict = to->each(message, to->context);
     return to->verdict != 0;
@@ -529,22 +539,23 @@ static int hand_over(struct receiver *to, const struct netstrat_message *message
 
 /* One try of netstrat_dump. Returns 0 (also if the callback ended the dump), 1 if the kernel marked
  * the dump as inconsistent, or a failure. */
-static int dump_once(struct exchange *exchange, struct receiver *to, struct netstrat_error *error)
+static int exchange_dump_once(struct exchange_state *exchange, struct exchange_receiver *to,
+                              struct netstrat_error *error)
 {
     struct netstrat_message message;
     int inconsistent = 0;
     int refusal;
-    int code = start(exchange, error);
+    int code = exchange_start(exchange, error);
 
     while (code == 0) {
         exchange->sock->unfinished = 1;
-        code = next_reply(exchange, &message, error);
+        code = exchange_next_reply(exchange, &message, error);
         if (code < 0)
             break;
         if (message.flags & NETSTRAT_NLM_F_DUMP_INTR)
             inconsistent = 1;
         if (message.type == NLMSG_DONE || message.type == NLMSG_ERROR) {
-            code = take_verdict(exchange, &message, &refusal, error);
+            code = exchange_take_verdict(exchange, &message, &refusal, error);
             if (code < 0)
                 break;
             if (message.type == NLMSG_DONE)
@@ -557,7 +568,7 @@ static int dump_once(struct exchange *exchange, struct receiver *to, struct nets
             exchange->sock->needed = exchange->datagram_size;
             return netstrat_fail(error, -EMSGSIZE, NETSTRAT_STEP_RECVFROM);
         }
-        if (hand_over(to, &message))
+        if (exchange_hand_over(to, &message))
             break;
     }
     return code;
@@ -565,8 +576,8 @@ static int dump_once(struct exchange *exchange, struct receiver *to, struct nets
 
 /* All tries. Returns 0, a failure (-EAGAIN after the last try), or 1 once `most` of them were
  * inconsistent, each complete by itself. */
-static int dump_until_settled(struct exchange *exchange, int most, struct receiver *to,
-                              struct netstrat_error *error)
+static int exchange_dump_until_settled(struct exchange_state *exchange, int most,
+                                       struct exchange_receiver *to, struct netstrat_error *error)
 {
     int tries, inconsistent = 0;
 
@@ -574,8 +585,8 @@ static int dump_until_settled(struct exchange *exchange, int most, struct receiv
         int code = 0;
         int prepared;
 
-        if (!hand_over(to, NULL))
-            code = dump_once(exchange, to, error);
+        if (!exchange_hand_over(to, NULL))
+            code = exchange_dump_once(exchange, to, error);
         if (to->verdict < 0)
             code = netstrat_fail(error, to->verdict, NETSTRAT_STEP_RECVFROM);
         /* EBUSY is the kernel's: a dump of an earlier call, which had no time to drain it. */
@@ -587,24 +598,24 @@ static int dump_until_settled(struct exchange *exchange, int most, struct receiv
         }
         if (code == 1 && ++inconsistent == most)
             return 1;
-        prepared = prepare_retry(exchange, error);
+        prepared = exchange_prepare_retry(exchange, error);
         if (prepared < 0)
             return prepared;
     }
-    return netstrat_fail_request(error, -EAGAIN, type_of(exchange, 0));
+    return netstrat_fail_request(error, -EAGAIN, exchange_type_of(exchange, 0));
 }
 
 int netstrat_dump_restless(struct netstrat_socket *sock, struct netstrat_batch *batch, int most,
                            int (*each)(const struct netstrat_message *message, void *context),
                            void *context, struct netstrat_error *error)
 {
-    struct receiver to = {each, context, 0};
-    struct exchange exchange;
-    int code = exchange_init(&exchange, sock, batch, DUMP, error);
+    struct exchange_receiver to = {each, context, 0};
+    struct exchange_state exchange;
+    int code = exchange_init(&exchange, sock, batch, EXCHANGE_DUMP, error);
 
     if (code < 0)
         return code;
-    return netstrat_call_end(sock, dump_until_settled(&exchange, most, &to, error));
+    return netstrat_call_end(sock, exchange_dump_until_settled(&exchange, most, &to, error));
 }
 
 int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
@@ -615,15 +626,15 @@ int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
 }
 
 /* Where netstrat_dump_copy puts the messages. */
-struct copy {
+struct exchange_copy {
     unsigned char *to;
     size_t size;
     size_t used;
 };
 
-static int copy_message(const struct netstrat_message *message, void *context)
+static int exchange_copy_message(const struct netstrat_message *message, void *context)
 {
-    struct copy *copy = (struct copy *)context;
+    struct exchange_copy *copy = (struct exchange_copy *)context;
     size_t from, length;
 
     if (!message) {
@@ -646,13 +657,13 @@ static int copy_message(const struct netstrat_message *message, void *context)
 int netstrat_dump_copy(struct netstrat_socket *sock, struct netstrat_batch *batch, void *buffer,
                        size_t size, size_t *used, struct netstrat_error *error)
 {
-    struct copy copy;
+    struct exchange_copy copy;
     int code;
 
     copy.to = (unsigned char *)buffer;
     copy.size = size;
     copy.used = 0;
-    code = netstrat_dump(sock, batch, copy_message, &copy, error);
+    code = netstrat_dump(sock, batch, exchange_copy_message, &copy, error);
     if (code == 0)
         *used = copy.used;
     return code;

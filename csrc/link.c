@@ -15,8 +15,9 @@
  * The header and the fixed part. A link goes by its index or, where that is 0, by its name: the
  * kernel then finds it itself, and no look-up comes before.
  */
-static void begin_request(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
-                          int32_t index, const char *name, uint32_t link_flags, uint32_t change)
+static void link_begin_request(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
+                               int32_t index, const char *name, uint32_t link_flags,
+                               uint32_t change)
 {
     int kind = index == 0 ? netstrat_name_check(name) : 0;
     struct ifinfomsg info;
@@ -38,20 +39,20 @@ static void begin_request(struct netstrat_batch *batch, uint16_t type, uint16_t 
 int netstrat_batch_set_link_flags(struct netstrat_batch *batch, const char *name, uint32_t flags,
                                   uint32_t change)
 {
-    begin_request(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 0, name, flags, change);
+    link_begin_request(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 0, name, flags, change);
     return netstrat_batch_finish(batch);
 }
 
 int netstrat_batch_get_link(struct netstrat_batch *batch, const char *name)
 {
-    begin_request(batch, RTM_GETLINK, NLM_F_REQUEST, 0, name, 0, 0);
+    link_begin_request(batch, RTM_GETLINK, NLM_F_REQUEST, 0, name, 0, 0);
     return netstrat_batch_finish(batch);
 }
 
 int netstrat_batch_get_link_index(struct netstrat_batch *batch, int32_t index)
 {
     /* Index 0 would be a request without a link. */
-    begin_request(batch, RTM_GETLINK, NLM_F_REQUEST, index > 0 ? index : -1, "", 0, 0);
+    link_begin_request(batch, RTM_GETLINK, NLM_F_REQUEST, index > 0 ? index : -1, "", 0, 0);
     return netstrat_batch_finish(batch);
 }
 
@@ -71,7 +72,7 @@ int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters)
 }
 
 /* A link of another namespace, or all of them. An index beside NLM_F_DUMP means nothing. */
-static int ask_at(struct netstrat_batch *batch, uint16_t flags, int32_t nsid, int32_t index)
+static int link_ask_at(struct netstrat_batch *batch, uint16_t flags, int32_t nsid, int32_t index)
 {
     struct ifinfomsg info;
 
@@ -89,21 +90,21 @@ static int ask_at(struct netstrat_batch *batch, uint16_t flags, int32_t nsid, in
 
 int netstrat_batch_get_link_at(struct netstrat_batch *batch, int32_t nsid, int32_t index)
 {
-    return ask_at(batch, NLM_F_REQUEST, nsid, index);
+    return link_ask_at(batch, NLM_F_REQUEST, nsid, index);
 }
 
 int netstrat_batch_dump_links_at(struct netstrat_batch *batch, int32_t nsid)
 {
-    return ask_at(batch, NLM_F_REQUEST | NLM_F_DUMP, nsid, 0);
+    return link_ask_at(batch, NLM_F_REQUEST | NLM_F_DUMP, nsid, 0);
 }
 
-static int has(const struct netstrat_link_settings *settings, uint32_t field)
+static int link_has(const struct netstrat_link_settings *settings, uint32_t field)
 {
     return (settings->set & field) != 0;
 }
 
 /* The name that a link gets. A link that is renamed goes by its index, so IFLA_IFNAME is free. */
-static void put_name(struct netstrat_batch *batch, const char name[NETSTRAT_NAME_SIZE])
+static void link_put_name(struct netstrat_batch *batch, const char name[NETSTRAT_NAME_SIZE])
 {
     if (!memchr(name, '\0', NETSTRAT_NAME_SIZE) || netstrat_name_check(name) != 0)
         netstrat_batch_refuse(batch, -EINVAL);
@@ -112,32 +113,32 @@ static void put_name(struct netstrat_batch *batch, const char name[NETSTRAT_NAME
 }
 
 /* The settings that are attributes of their own. */
-static void put_settings(struct netstrat_batch *batch,
-                         const struct netstrat_link_settings *settings)
+static void link_put_settings(struct netstrat_batch *batch,
+                              const struct netstrat_link_settings *settings)
 {
-    if (has(settings, NETSTRAT_LINK_NAME))
-        put_name(batch, settings->name);
-    if (has(settings, NETSTRAT_LINK_NETNS))
+    if (link_has(settings, NETSTRAT_LINK_NAME))
+        link_put_name(batch, settings->name);
+    if (link_has(settings, NETSTRAT_LINK_NETNS))
         netstrat_batch_put_u32(batch, IFLA_NET_NS_FD, (uint32_t)settings->netns);
-    if (has(settings, NETSTRAT_LINK_MTU))
+    if (link_has(settings, NETSTRAT_LINK_MTU))
         netstrat_batch_put_u32(batch, IFLA_MTU, settings->mtu);
-    if (has(settings, NETSTRAT_LINK_TXQUEUELEN))
+    if (link_has(settings, NETSTRAT_LINK_TXQUEUELEN))
         netstrat_batch_put_u32(batch, IFLA_TXQLEN, settings->txqueuelen);
-    if (has(settings, NETSTRAT_LINK_MASTER))
+    if (link_has(settings, NETSTRAT_LINK_MASTER))
         netstrat_batch_put_u32(batch, IFLA_MASTER, (uint32_t)settings->master);
-    if (has(settings, NETSTRAT_LINK_GROUP))
+    if (link_has(settings, NETSTRAT_LINK_GROUP))
         netstrat_batch_put_u32(batch, IFLA_GROUP, settings->group);
-    if (has(settings, NETSTRAT_LINK_QUEUES)) {
+    if (link_has(settings, NETSTRAT_LINK_QUEUES)) {
         netstrat_batch_put_u32(batch, IFLA_NUM_TX_QUEUES, settings->queues);
         netstrat_batch_put_u32(batch, IFLA_NUM_RX_QUEUES, settings->queues);
     }
-    if (has(settings, NETSTRAT_LINK_MAC)) {
+    if (link_has(settings, NETSTRAT_LINK_MAC)) {
         if (settings->mac_length == 0 || settings->mac_length > sizeof settings->mac)
             netstrat_batch_refuse(batch, -EINVAL);
         else
             netstrat_batch_put(batch, IFLA_ADDRESS, settings->mac, settings->mac_length);
     }
-    if (has(settings, NETSTRAT_LINK_ALIAS)) {
+    if (link_has(settings, NETSTRAT_LINK_ALIAS)) {
         size_t length = strnlen(settings->alias, sizeof settings->alias);
 
         if (length == sizeof settings->alias)
@@ -148,35 +149,35 @@ static void put_settings(struct netstrat_batch *batch,
 }
 
 /* IFF_UP, as the settings have it. */
-static uint32_t up_flags(const struct netstrat_link_settings *settings)
+static uint32_t link_up_flags(const struct netstrat_link_settings *settings)
 {
-    return has(settings, NETSTRAT_LINK_UP) && settings->up ? IFF_UP : 0;
+    return link_has(settings, NETSTRAT_LINK_UP) && settings->up ? IFF_UP : 0;
 }
 
-static uint32_t up_change(const struct netstrat_link_settings *settings)
+static uint32_t link_up_change(const struct netstrat_link_settings *settings)
 {
-    return has(settings, NETSTRAT_LINK_UP) ? IFF_UP : 0;
+    return link_has(settings, NETSTRAT_LINK_UP) ? IFF_UP : 0;
 }
 
 /* Begins RTM_NEWLINK for a link that must not be there yet, up to the data of its kind; what
  * end_creation takes. */
-static size_t begin_creation(struct netstrat_batch *batch, const char *kind,
-                             const struct netstrat_link_settings *settings, int32_t parent)
+static size_t link_begin_creation(struct netstrat_batch *batch, const char *kind,
+                                  const struct netstrat_link_settings *settings, int32_t parent)
 {
     struct ifinfomsg info;
     size_t nest;
 
     memset(&info, 0, sizeof info);
-    info.ifi_index = has(settings, NETSTRAT_LINK_INDEX) ? settings->index : 0;
-    info.ifi_flags = up_flags(settings);
-    info.ifi_change = up_change(settings);
+    info.ifi_index = link_has(settings, NETSTRAT_LINK_INDEX) ? settings->index : 0;
+    info.ifi_flags = link_up_flags(settings);
+    info.ifi_change = link_up_change(settings);
     netstrat_batch_begin(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
     netstrat_batch_append(batch, &info, sizeof info);
     /* Hairpin is a port's, which the link is not yet; an alias the kernel takes without setting
      * it. */
-    if (has(settings, NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_ALIAS))
+    if (link_has(settings, NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_ALIAS))
         netstrat_batch_refuse(batch, -EINVAL);
-    put_settings(batch, settings);
+    link_put_settings(batch, settings);
     if (parent != 0)
         netstrat_batch_put_u32(batch, IFLA_LINK, (uint32_t)parent);
     nest = netstrat_batch_nest(batch, IFLA_LINKINFO);
@@ -184,7 +185,7 @@ static size_t begin_creation(struct netstrat_batch *batch, const char *kind,
     return nest;
 }
 
-static int end_creation(struct netstrat_batch *batch, size_t nest)
+static int link_end_creation(struct netstrat_batch *batch, size_t nest)
 {
     netstrat_batch_nest_end(batch, nest);
     return netstrat_batch_finish(batch);
@@ -193,20 +194,20 @@ static int end_creation(struct netstrat_batch *batch, size_t nest)
 int netstrat_batch_add_link(struct netstrat_batch *batch, const char *kind,
                             const struct netstrat_link_settings *settings)
 {
-    return end_creation(batch, begin_creation(batch, kind, settings, 0));
+    return link_end_creation(batch, link_begin_creation(batch, kind, settings, 0));
 }
 
 int netstrat_batch_add_macvlan(struct netstrat_batch *batch, int32_t parent, uint32_t mode,
                                const struct netstrat_link_settings *settings)
 {
-    size_t nest = begin_creation(batch, "macvlan", settings, parent);
+    size_t nest = link_begin_creation(batch, "macvlan", settings, parent);
     size_t data = netstrat_batch_nest(batch, IFLA_INFO_DATA);
 
     if (parent <= 0)
         netstrat_batch_refuse(batch, -EINVAL);
     netstrat_batch_put_u32(batch, IFLA_MACVLAN_MODE, mode);
     netstrat_batch_nest_end(batch, data);
-    return end_creation(batch, nest);
+    return link_end_creation(batch, nest);
 }
 
 int netstrat_batch_add_veth(struct netstrat_batch *batch, const struct netstrat_link_settings *own,
@@ -216,25 +217,25 @@ int netstrat_batch_add_veth(struct netstrat_batch *batch, const struct netstrat_
      * unless the own one comes with it. */
     const uint32_t refused = NETSTRAT_LINK_UP | NETSTRAT_LINK_MASTER | NETSTRAT_LINK_ALIAS |
                              NETSTRAT_LINK_HAIRPIN |
-                             (has(own, NETSTRAT_LINK_INDEX) ? 0 : NETSTRAT_LINK_INDEX);
-    size_t nest = begin_creation(batch, "veth", own, 0);
+                             (link_has(own, NETSTRAT_LINK_INDEX) ? 0 : NETSTRAT_LINK_INDEX);
+    size_t nest = link_begin_creation(batch, "veth", own, 0);
     size_t data = netstrat_batch_nest(batch, IFLA_INFO_DATA);
     size_t end = netstrat_batch_nest(batch, NETSTRAT_VETH_INFO_PEER);
     struct ifinfomsg info;
 
     memset(&info, 0, sizeof info);
-    info.ifi_index = has(peer, NETSTRAT_LINK_INDEX) ? peer->index : 0;
-    if (has(peer, refused))
+    info.ifi_index = link_has(peer, NETSTRAT_LINK_INDEX) ? peer->index : 0;
+    if (link_has(peer, refused))
         netstrat_batch_refuse(batch, -EINVAL);
     netstrat_batch_append(batch, &info, sizeof info);
-    put_settings(batch, peer);
+    link_put_settings(batch, peer);
     netstrat_batch_nest_end(batch, end);
     netstrat_batch_nest_end(batch, data);
-    return end_creation(batch, nest);
+    return link_end_creation(batch, nest);
 }
 
 /* The hairpin mode of a port of a bridge, which is its master's data. */
-static void put_hairpin(struct netstrat_batch *batch, uint32_t hairpin)
+static void link_put_hairpin(struct netstrat_batch *batch, uint32_t hairpin)
 {
     size_t nest = netstrat_batch_nest(batch, IFLA_LINKINFO);
     size_t data;
@@ -249,29 +250,29 @@ static void put_hairpin(struct netstrat_batch *batch, uint32_t hairpin)
 int netstrat_batch_set_link(struct netstrat_batch *batch, int32_t index, const char *name,
                             const struct netstrat_link_settings *settings)
 {
-    begin_request(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, index, name, up_flags(settings),
-                  up_change(settings));
+    link_begin_request(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, index, name,
+                       link_up_flags(settings), link_up_change(settings));
     /* By name: it would be looked for by the new name; and before Linux 5.18 a name that is not
      * there with a group changes all links of that group (rtnl_group_changelink). */
-    if (index == 0 && has(settings, NETSTRAT_LINK_NAME | NETSTRAT_LINK_GROUP))
+    if (index == 0 && link_has(settings, NETSTRAT_LINK_NAME | NETSTRAT_LINK_GROUP))
         netstrat_batch_refuse(batch, -EINVAL);
     /* The kernel takes a new index without a new namespace, and leaves the index as it is. */
-    if (has(settings, NETSTRAT_LINK_INDEX) && !has(settings, NETSTRAT_LINK_NETNS))
+    if (link_has(settings, NETSTRAT_LINK_INDEX) && !link_has(settings, NETSTRAT_LINK_NETNS))
         netstrat_batch_refuse(batch, -EINVAL);
     /* And so with queues: these are allocated with the link. */
-    if (has(settings, NETSTRAT_LINK_QUEUES))
+    if (link_has(settings, NETSTRAT_LINK_QUEUES))
         netstrat_batch_refuse(batch, -EINVAL);
-    put_settings(batch, settings);
-    if (has(settings, NETSTRAT_LINK_INDEX))
+    link_put_settings(batch, settings);
+    if (link_has(settings, NETSTRAT_LINK_INDEX))
         netstrat_batch_put_u32(batch, NETSTRAT_IFLA_NEW_IFINDEX, (uint32_t)settings->index);
-    if (has(settings, NETSTRAT_LINK_HAIRPIN))
-        put_hairpin(batch, settings->hairpin);
+    if (link_has(settings, NETSTRAT_LINK_HAIRPIN))
+        link_put_hairpin(batch, settings->hairpin);
     return netstrat_batch_finish(batch);
 }
 
 int netstrat_batch_delete_link(struct netstrat_batch *batch, int32_t index, const char *name)
 {
-    begin_request(batch, RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, index, name, 0, 0);
+    link_begin_request(batch, RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, index, name, 0, 0);
     return netstrat_batch_finish(batch);
 }
 
@@ -289,8 +290,8 @@ int netstrat_batch_delete_link_group(struct netstrat_batch *batch, uint32_t grou
 /* ---- answers ---- */
 
 /* Takes the fixed part off the payload. */
-static int take_info(struct netstrat_rest *rest, const struct netstrat_message *message,
-                     struct ifinfomsg *info)
+static int link_take_info(struct netstrat_rest *rest, const struct netstrat_message *message,
+                          struct ifinfomsg *info)
 {
     *rest = message->payload;
     if ((message->type != RTM_NEWLINK && message->type != RTM_DELLINK) ||
@@ -304,7 +305,7 @@ int netstrat_link_flags_decode(const struct netstrat_message *message, int32_t *
 {
     struct netstrat_rest rest;
     struct ifinfomsg info;
-    int code = take_info(&rest, message, &info);
+    int code = link_take_info(&rest, message, &info);
 
     if (code < 0)
         return code;
@@ -320,7 +321,7 @@ int netstrat_link_name_decode(const struct netstrat_message *message,
     struct netstrat_attribute attribute;
     struct netstrat_rest rest;
     struct ifinfomsg info;
-    int code = take_info(&rest, message, &info);
+    int code = link_take_info(&rest, message, &info);
 
     if (code < 0 || rest.missing > 0)
         return -EBADMSG;
@@ -341,40 +342,40 @@ int netstrat_link_name_decode(const struct netstrat_message *message,
     return 0;
 }
 
-static void decode_port_byte(const struct netstrat_rest *value, int32_t *byte)
+static void link_decode_port_byte(const struct netstrat_rest *value, int32_t *byte)
 {
     if (value->at < value->end)
         *byte = value->data[value->at];
 }
 
-static void decode_port_flag(const struct netstrat_rest *value, int32_t *flag)
+static void link_decode_port_flag(const struct netstrat_rest *value, int32_t *flag)
 {
-    decode_port_byte(value, flag);
+    link_decode_port_byte(value, flag);
     if (*flag > 0)
         *flag = 1;
 }
 
 /* IFLA_INFO_SLAVE_DATA of a port of a bridge. */
-static int decode_port(struct netstrat_rest rest, struct netstrat_link *link)
+static int link_decode_port(struct netstrat_rest rest, struct netstrat_link *link)
 {
     struct netstrat_attribute attribute;
     int more;
 
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
         if (attribute.type == IFLA_BRPORT_MODE)
-            decode_port_flag(&attribute.value, &link->hairpin);
+            link_decode_port_flag(&attribute.value, &link->hairpin);
         else if (attribute.type == NETSTRAT_IFLA_BRPORT_ISOLATED)
-            decode_port_flag(&attribute.value, &link->isolated);
+            link_decode_port_flag(&attribute.value, &link->isolated);
         else if (attribute.type == NETSTRAT_IFLA_BRPORT_LEARNING)
-            decode_port_flag(&attribute.value, &link->learning);
+            link_decode_port_flag(&attribute.value, &link->learning);
         else if (attribute.type == IFLA_BRPORT_STATE)
-            decode_port_byte(&attribute.value, &link->port_state);
+            link_decode_port_byte(&attribute.value, &link->port_state);
     }
     return more;
 }
 
 /* IFLA_INFO_DATA of a bridge. */
-static int decode_bridge(struct netstrat_rest rest, struct netstrat_link *link)
+static int link_decode_bridge(struct netstrat_rest rest, struct netstrat_link *link)
 {
     struct netstrat_attribute attribute;
     int more;
@@ -388,7 +389,7 @@ static int decode_bridge(struct netstrat_rest rest, struct netstrat_link *link)
 }
 
 /* IFLA_LINKINFO: the kind of the link, and what its master holds of it. */
-static int decode_kinds(struct netstrat_rest rest, struct netstrat_link *link)
+static int link_decode_kinds(struct netstrat_rest rest, struct netstrat_link *link)
 {
     char master[NETSTRAT_KIND_SIZE] = "";
     struct netstrat_attribute attribute;
@@ -398,19 +399,19 @@ static int decode_kinds(struct netstrat_rest rest, struct netstrat_link *link)
         if (attribute.type == IFLA_INFO_KIND)
             more = netstrat_text_decode(&attribute.value, link->kind, sizeof link->kind);
         else if (attribute.type == IFLA_INFO_DATA && strcmp(link->kind, "bridge") == 0)
-            more = decode_bridge(attribute.value, link);
+            more = link_decode_bridge(attribute.value, link);
         else if (attribute.type == NETSTRAT_IFLA_INFO_SLAVE_KIND)
             more = netstrat_text_decode(&attribute.value, master, sizeof master);
         else if (attribute.type == NETSTRAT_IFLA_INFO_SLAVE_DATA && strcmp(master, "bridge") == 0)
-            more = decode_port(attribute.value, link);
+            more = link_decode_port(attribute.value, link);
         if (more < 0)
             break;
     }
     return more;
 }
 
-static int decode_mac(const struct netstrat_rest *value, unsigned char mac[NETSTRAT_MAC_SIZE],
-                      uint32_t *length)
+static int link_decode_mac(const struct netstrat_rest *value, unsigned char mac[NETSTRAT_MAC_SIZE],
+                           uint32_t *length)
 {
     uint32_t i;
 
@@ -423,8 +424,8 @@ static int decode_mac(const struct netstrat_rest *value, unsigned char mac[NETST
     return 0;
 }
 
-static int decode_link_attribute(const struct netstrat_attribute *attribute,
-                                 struct netstrat_link *link)
+static int link_decode_link_attribute(const struct netstrat_attribute *attribute,
+                                      struct netstrat_link *link)
 {
     const struct netstrat_rest *value = &attribute->value;
 
@@ -446,13 +447,13 @@ static int decode_link_attribute(const struct netstrat_attribute *attribute,
     case NETSTRAT_IFLA_TARGET_NETNSID:
         return netstrat_u32_decode(value, &link->nsid);
     case IFLA_ADDRESS:
-        return decode_mac(value, link->mac, &link->mac_length);
+        return link_decode_mac(value, link->mac, &link->mac_length);
     case NETSTRAT_IFLA_PERM_ADDRESS:
-        return decode_mac(value, link->permanent_mac, &link->permanent_mac_length);
+        return link_decode_mac(value, link->permanent_mac, &link->permanent_mac_length);
     case IFLA_IFALIAS:
         return netstrat_text_decode(value, link->alias, sizeof link->alias);
     case IFLA_LINKINFO:
-        return decode_kinds(*value, link);
+        return link_decode_kinds(*value, link);
     case NETSTRAT_IFLA_PROP_LIST:
         link->altnames = *value;
         return 0;
@@ -475,7 +476,7 @@ int netstrat_link_decode(const struct netstrat_message *message, struct netstrat
     struct netstrat_link read;
     struct netstrat_rest rest;
     struct ifinfomsg info;
-    int more = take_info(&rest, message, &info);
+    int more = link_take_info(&rest, message, &info);
 
     if (more < 0 || rest.missing > 0)
         return -EBADMSG;
@@ -488,9 +489,9 @@ int netstrat_link_decode(const struct netstrat_message *message, struct netstrat
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
         /* What a bridge says of its port (br_fill_ifinfo, net/bridge/br_netlink.c). */
         if (attribute.type == IFLA_PROTINFO && info.ifi_family == AF_BRIDGE)
-            more = decode_port(attribute.value, &read);
+            more = link_decode_port(attribute.value, &read);
         else
-            more = decode_link_attribute(&attribute, &read);
+            more = link_decode_link_attribute(&attribute, &read);
         if (more < 0)
             break;
     }

@@ -47,7 +47,7 @@ int netstrat_attribute_next(struct netstrat_rest *rest, struct netstrat_attribut
 }
 
 /* The length of the text that `rest` begins with: up to a NUL, the end, or `most` bytes. */
-static size_t text_length(const struct netstrat_rest *rest, size_t most)
+static size_t message_text_length(const struct netstrat_rest *rest, size_t most)
 {
     size_t length = 0;
 
@@ -58,7 +58,7 @@ static size_t text_length(const struct netstrat_rest *rest, size_t most)
 
 int netstrat_text_decode(const struct netstrat_rest *value, char *to, size_t size)
 {
-    size_t length = text_length(value, size);
+    size_t length = message_text_length(value, size);
 
     if (length == 0 || length == size || value->at + length == value->end)
         return -EBADMSG;
@@ -112,14 +112,14 @@ int netstrat_attribute_bytes(const struct netstrat_attribute *attribute, void *t
 
 /* Takes the kernel's words from the attributes of an ack. They are a courtesy: where they are
  * malformed or cut off, the errno before them stands. */
-static void decode_words(struct netstrat_rest rest, struct netstrat_error *error)
+static void message_decode_words(struct netstrat_rest rest, struct netstrat_error *error)
 {
     struct netstrat_attribute attribute;
 
     while (netstrat_attribute_next(&rest, &attribute) > 0) {
         if (attribute.type == NETSTRAT_NLMSGERR_ATTR_MSG) {
             netstrat_set_text(error, attribute.value.data + attribute.value.at,
-                              text_length(&attribute.value, NETSTRAT_TEXT_SIZE - 1));
+                              message_text_length(&attribute.value, NETSTRAT_TEXT_SIZE - 1));
             return;
         }
     }
@@ -153,7 +153,7 @@ int netstrat_ack_decode(const struct netstrat_message *message, int *verdict,
     if (error) {
         netstrat_set_text(error, "", 0);
         if (message->flags & NETSTRAT_NLM_F_ACK_TLVS)
-            decode_words(rest, error);
+            message_decode_words(rest, error);
     }
     *verdict = (int)value;
     return 0;

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 /* dev_valid_name(), net/core/dev.c, of a name of 1 to 15 bytes. A `%d` is for the kernel to see. */
-static int is_link_name(const char *name)
+static int name_is_link_name(const char *name)
 {
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return 0;
@@ -24,5 +24,5 @@ int netstrat_name_check(const char *name)
 
     if (length == 0 || length == NETSTRAT_ALT_NAME_SIZE)
         return -EINVAL;
-    return !(length < NETSTRAT_NAME_SIZE && is_link_name(name));
+    return !(length < NETSTRAT_NAME_SIZE && name_is_link_name(name));
 }

@@ -34,12 +34,12 @@
 #define SO_NETNS_COOKIE 71 /* asm-generic/socket.h, 5.14 */
 #endif
 
-static const char own_netns[] = "/proc/thread-self/ns/net";
+static const char netns_own_netns[] = "/proc/thread-self/ns/net";
 
 /* What to do in a namespace, and what came of it. */
-struct visit {
+struct netns_visit {
     int netns;
-    int (*work)(struct visit *visit);
+    int (*work)(struct netns_visit *visit);
     struct netstrat_socket sock;
     unsigned char *buffer;
     size_t size;
@@ -53,9 +53,9 @@ int netstrat_netns_enter(int fd, struct netstrat_error *error)
     return setns(fd, CLONE_NEWNET) < 0 ? netstrat_fail(error, -errno, NETSTRAT_STEP_SETNS) : 0;
 }
 
-static void *do_work(void *argument)
+static void *netns_do_work(void *argument)
 {
-    struct visit *visit = (struct visit *)argument;
+    struct netns_visit *visit = (struct netns_visit *)argument;
 
     visit->code = visit->work(visit);
     return NULL;
@@ -63,10 +63,10 @@ static void *do_work(void *argument)
 
 /* What the helper thread needs of its stack, thread-local storage apart. The default follows
  * RLIMIT_STACK: megabytes, which mlockall() would fault in and RLIMIT_AS might refuse. */
-enum { STACK_SIZE = 64 * 1024 };
+enum { NETNS_STACK_SIZE = 64 * 1024 };
 
 /* Adds the size of one object's thread-local storage. */
-static int add_tls_size(struct dl_phdr_info *object, size_t size, void *total)
+static int netns_add_tls_size(struct dl_phdr_info *object, size_t size, void *total)
 {
     size_t header;
 
@@ -80,15 +80,15 @@ static int add_tls_size(struct dl_phdr_info *object, size_t size, void *total)
 
 /* The size of the helper thread's stack. glibc takes the thread-local storage of the program and
  * its libraries from it. */
-static size_t stack_size(void)
+static size_t netns_stack_size(void)
 {
-    size_t minimum = STACK_SIZE, tls = 0;
+    size_t minimum = NETNS_STACK_SIZE, tls = 0;
 
 #ifdef PTHREAD_STACK_MIN /* a call of sysconf() since glibc 2.34 */
-    if (PTHREAD_STACK_MIN > STACK_SIZE)
+    if (PTHREAD_STACK_MIN > NETNS_STACK_SIZE)
         minimum = (size_t)PTHREAD_STACK_MIN;
 #endif
-    (void)dl_iterate_phdr(add_tls_size, &tls);
+    (void)dl_iterate_phdr(netns_add_tls_size, &tls);
     return minimum + tls / 4096 * 4096;
 }
 
@@ -97,13 +97,13 @@ static size_t stack_size(void)
  * for it. The kernel would choose another CPU, where the thread may have to wait for whatever runs
  * there. Where one of the two attributes is refused the thread starts without any.
  */
-static int start_thread(pthread_t *thread, struct visit *visit)
+static int netns_start_thread(pthread_t *thread, struct netns_visit *visit)
 {
     pthread_attr_t attributes;
     int failed = pthread_attr_init(&attributes);
 
     if (!failed) {
-        failed = pthread_attr_setstacksize(&attributes, stack_size());
+        failed = pthread_attr_setstacksize(&attributes, netns_stack_size());
 #ifdef __GLIBC__
         const int cpu = sched_getcpu();
 
@@ -116,16 +116,16 @@ static int start_thread(pthread_t *thread, struct visit *visit)
         }
 #endif
         if (!failed)
-            failed = pthread_create(thread, &attributes, do_work, visit);
+            failed = pthread_create(thread, &attributes, netns_do_work, visit);
         (void)pthread_attr_destroy(&attributes);
         if (!failed || failed == EAGAIN) /* EAGAIN: no resources for another thread */
             return failed;
     }
-    return pthread_create(thread, NULL, do_work, visit);
+    return pthread_create(thread, NULL, netns_do_work, visit);
 }
 
 /* Whether the children of this thread belong to another pid namespace than the thread itself. */
-static int has_other_pid_namespace(void)
+static int netns_has_other_pid_namespace(void)
 {
     static const char children[] = "/proc/thread-self/ns/pid_for_children"; /* Linux 4.12 */
     struct stat own, theirs;
@@ -138,7 +138,7 @@ static int has_other_pid_namespace(void)
 }
 
 /* Does the visit's work in a thread of its own. */
-static int make_visit(struct visit *visit, struct netstrat_error *error)
+static int netns_make_visit(struct netns_visit *visit, struct netstrat_error *error)
 {
     sigset_t all, before;
     pthread_t thread;
@@ -152,13 +152,13 @@ static int make_visit(struct visit *visit, struct netstrat_error *error)
         return netstrat_fail(error, -failed, NETSTRAT_STEP_PTHREAD_SIGMASK);
     /* pthread_join() would be a place for the caller to be cancelled, with `visit` still in use. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    failed = start_thread(&thread, visit);
+    failed = netns_start_thread(&thread, visit);
     if (!failed)
         (void)pthread_join(thread, NULL); /* cannot fail: the thread is ours, and joined once */
     (void)pthread_setcancelstate(cancel, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 
-    if (failed == EAGAIN && has_other_pid_namespace())
+    if (failed == EAGAIN && netns_has_other_pid_namespace())
         failed = EINVAL; /* the kernel's answer, which musl reports as EAGAIN */
     if (failed)
         return netstrat_fail(error, -failed, NETSTRAT_STEP_PTHREAD_CREATE);
@@ -167,7 +167,7 @@ static int make_visit(struct visit *visit, struct netstrat_error *error)
     return visit->code;
 }
 
-static int open_socket(struct visit *visit)
+static int netns_open_socket(struct netns_visit *visit)
 {
     int code = netstrat_netns_enter(visit->netns, &visit->error);
 
@@ -179,7 +179,7 @@ static int open_socket(struct visit *visit)
 int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t size, int netns,
                             struct netstrat_error *error)
 {
-    struct visit visit;
+    struct netns_visit visit;
     int code;
 
     memset(sock, 0, sizeof *sock); /* safe to close after a failure */
@@ -187,17 +187,18 @@ int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t s
     memset(&visit, 0,
            sizeof visit); /* the analysers think that pthread_create() may fail with < 0 */
     visit.netns = netns;
-    visit.work = open_socket;
+    visit.work = netns_open_socket;
     visit.buffer = (unsigned char *)buffer;
     visit.size = size;
-    code = make_visit(&visit, error);
+    code = netns_make_visit(&visit, error);
     if (code == 0)
         *sock = visit.sock;
     return code;
 }
 
 /* Are the two sockets known to be in the same namespace? */
-static int are_together(const struct netstrat_socket *sock, const struct netstrat_socket *other)
+static int netns_are_together(const struct netstrat_socket *sock,
+                              const struct netstrat_socket *other)
 {
     uint64_t own, others;
 
@@ -210,7 +211,7 @@ int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer, size
 {
     int netns, code = netstrat_socket_open(sock, buffer, size, error);
 
-    if (code < 0 || are_together(sock, other))
+    if (code < 0 || netns_are_together(sock, other))
         return code;
     netstrat_socket_close(sock);
     netns = ioctl(other->fd, NETSTRAT_SIOCGSKNS);
@@ -221,7 +222,7 @@ int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer, size
     return code;
 }
 
-static int mount_sysfs(struct visit *visit)
+static int netns_mount_sysfs(struct netns_visit *visit)
 {
     int code = netstrat_netns_enter(visit->netns, &visit->error);
 
@@ -230,11 +231,11 @@ static int mount_sysfs(struct visit *visit)
 
 int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error)
 {
-    struct visit visit;
+    struct netns_visit visit;
 
     visit.netns = netns;
-    visit.work = mount_sysfs;
-    return make_visit(&visit, error);
+    visit.work = netns_mount_sysfs;
+    return netns_make_visit(&visit, error);
 }
 
 int netstrat_netns_open(const char *path, struct netstrat_error *error)
@@ -245,19 +246,19 @@ int netstrat_netns_open(const char *path, struct netstrat_error *error)
     return fd < 0 ? netstrat_fail(error, -errno, NETSTRAT_STEP_OPEN_NETNS) : fd;
 }
 
-static int create(struct visit *visit)
+static int netns_create(struct netns_visit *visit)
 {
     if (unshare(CLONE_NEWNET) < 0)
         return netstrat_fail(&visit->error, -errno, NETSTRAT_STEP_UNSHARE);
-    return netstrat_netns_open(own_netns, &visit->error);
+    return netstrat_netns_open(netns_own_netns, &visit->error);
 }
 
 int netstrat_netns_create(struct netstrat_error *error)
 {
-    struct visit visit;
+    struct netns_visit visit;
 
-    visit.work = create;
-    return make_visit(&visit, error);
+    visit.work = netns_create;
+    return netns_make_visit(&visit, error);
 }
 
 int netstrat_netns_is(int fd)
@@ -280,22 +281,22 @@ int netstrat_netns_cookie(const struct netstrat_socket *sock, uint64_t *cookie,
 /* ---- names ---- */
 
 enum {
-    LOCK_TRIES = 5000, /* of a millisecond each */
-    PATH_SIZE = 40
+    NETNS_LOCK_TRIES = 5000, /* of a millisecond each */
+    NETNS_PATH_SIZE = 40
 };
 
 /*
  * Locks the directory as iproute2 does. Returns a descriptor to close, or -errno. Any user who can
  * open the directory can keep the lock, so after five seconds the caller goes on without it.
  */
-static int lock_directory(const char *directory)
+static int netns_lock_directory(const char *directory)
 {
     const struct timespec pause = {0, 1000000};
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), tries;
 
     if (fd < 0)
         return -errno;
-    for (tries = 0; tries < LOCK_TRIES; tries++) {
+    for (tries = 0; tries < NETNS_LOCK_TRIES; tries++) {
         if (flock(fd, LOCK_EX | LOCK_NB) == 0 || (errno != EWOULDBLOCK && errno != EINTR))
             break;
         (void)nanosleep(&pause, NULL);
@@ -304,7 +305,7 @@ static int lock_directory(const char *directory)
 }
 
 /* Makes the directory a shared mount. -EINVAL: it is not a mount. */
-static int share_directory(const char *directory)
+static int netns_share_directory(const char *directory)
 {
     return mount("", directory, "none", MS_SHARED | MS_REC, NULL) < 0 ? -errno : 0;
 }
@@ -314,20 +315,20 @@ static int share_directory(const char *directory)
  * is made or deleted in one mount namespace is then made or deleted in the others. Each bind mount
  * onto itself doubles the mounts where the parent is shared, so the directory is locked meanwhile.
  */
-static int prepare_directory(const char *directory, struct netstrat_error *error)
+static int netns_prepare_directory(const char *directory, struct netstrat_error *error)
 {
     int lock, code;
 
     if (mkdir(directory, 0755) < 0 && errno != EEXIST)
         return netstrat_fail(error, -errno, NETSTRAT_STEP_MKDIR);
-    code = share_directory(directory);
+    code = netns_share_directory(directory);
     if (code == -EINVAL) {
-        lock = lock_directory(directory);
-        code = share_directory(directory); /* another process may have made the mount */
+        lock = netns_lock_directory(directory);
+        code = netns_share_directory(directory); /* another process may have made the mount */
         if (code == -EINVAL) {
             code = mount(directory, directory, "none", MS_BIND | MS_REC, NULL) < 0
                        ? -errno
-                       : share_directory(directory);
+                       : netns_share_directory(directory);
         }
         if (lock >= 0)
             (void)close(lock); /* which unlocks it */
@@ -337,7 +338,7 @@ static int prepare_directory(const char *directory, struct netstrat_error *error
 
 /* The path by which the calling thread reaches one of its descriptors. /proc/self/fd would be that
  * of the process's first thread, which may have other descriptors, or have ended. */
-static void descriptor_path(int fd, char path[PATH_SIZE])
+static void netns_descriptor_path(int fd, char path[NETNS_PATH_SIZE])
 {
     static const char prefix[] = "/proc/thread-self/fd/";
     char digits[12];
@@ -355,12 +356,12 @@ static void descriptor_path(int fd, char path[PATH_SIZE])
 int netstrat_netns_bind(int fd, const char *directory, const char *path,
                         struct netstrat_error *error)
 {
-    char source[PATH_SIZE];
+    char source[NETNS_PATH_SIZE];
     int file, code;
 
     if (!netstrat_netns_is(fd)) /* any file can be bound to another */
         return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_MOUNT);
-    code = prepare_directory(directory, error);
+    code = netns_prepare_directory(directory, error);
     if (code < 0)
         return code;
     file = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC,
@@ -368,7 +369,7 @@ int netstrat_netns_bind(int fd, const char *directory, const char *path,
     if (file < 0)
         return netstrat_fail(error, -errno, NETSTRAT_STEP_OPEN_NETNS);
     (void)close(file);
-    descriptor_path(fd, source);
+    netns_descriptor_path(fd, source);
     if (mount(source, path, "none", MS_BIND, NULL) == 0)
         return 0;
     code = netstrat_fail(error, -errno, NETSTRAT_STEP_MOUNT);

@@ -45,6 +45,12 @@
 #endif
 /* clang-format on */
 
+/* Before each function. Define it to export the functions (with -fvisibility=hidden), or, in a
+ * program of one unit that includes netstrat.c, as `static __attribute__((unused))`. */
+#ifndef NETSTRAT_API
+#define NETSTRAT_API
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -135,21 +141,21 @@ struct netstrat_failure {
 };
 
 /*
- * Finds the row for a failure: `step`, `request` and `code` are those of a struct netstrat_error, so
- * `code` is negative, although the `code` of a row is positive. Returns 1 if the table has one, 0 if
- * not (`failure` then holds NETSTRAT_KIND_OTHER and an empty hint).
+ * Finds the row for a failure: `step`, `request` and `code` are those of a struct netstrat_error,
+ * so `code` is negative, although the `code` of a row is positive. Returns 1 if the table has one,
+ * 0 if not (`failure` then holds NETSTRAT_KIND_OTHER and an empty hint).
  */
-int netstrat_failure_find(uint32_t step, uint32_t request, int code,
-                          struct netstrat_failure *failure);
+NETSTRAT_API int netstrat_failure_find(uint32_t step, uint32_t request, int code,
+                                       struct netstrat_failure *failure);
 
 /* Row `number` (from 0) of the table: 1, or 0 after the last one. */
-int netstrat_failure_get(uint32_t number, struct netstrat_failure *failure);
+NETSTRAT_API int netstrat_failure_get(uint32_t number, struct netstrat_failure *failure);
 
 /* The name of a step ("sendto" is "send", as the code has it), NULL for NETSTRAT_STEP_REQUEST
  * and for numbers that are not a step; and of a message's type ("RTM_NEWLINK"), NULL for one
  * without a name here. */
-const char *netstrat_step_name(uint32_t step);
-const char *netstrat_request_name(uint32_t request);
+NETSTRAT_API const char *netstrat_step_name(uint32_t step);
+NETSTRAT_API const char *netstrat_request_name(uint32_t request);
 
 /*
  * Writes the sentence for a failure: the interface `name` (NULL or "": none), the step, the cause,
@@ -157,8 +163,8 @@ const char *netstrat_request_name(uint32_t request);
  * `size` bytes, NUL included. Returns the length of the whole sentence, so that a value of `size`
  * or more says that it was cut short. Uses strerror().
  */
-size_t netstrat_error_describe(const struct netstrat_error *error, const char *name, char *text,
-                               size_t size);
+NETSTRAT_API size_t netstrat_error_describe(const struct netstrat_error *error, const char *name,
+                                            char *text, size_t size);
 
 /* ---- names: name.c ---- */
 
@@ -170,7 +176,7 @@ size_t netstrat_error_describe(const struct netstrat_error *error, const char *n
  * Only a name for which it returns 0 may become part of a path: an alternative name can be
  * "../../etc". sysfs does not show alternative names.
  */
-int netstrat_name_check(const char *name);
+NETSTRAT_API int netstrat_name_check(const char *name);
 
 /* ---- messages under construction: batch.c ---- */
 
@@ -203,29 +209,32 @@ struct netstrat_batch {
     int code;       /* of the message under construction: 0, or the first failure */
 };
 
-void netstrat_batch_init(struct netstrat_batch *batch, void *buffer, size_t size);
+NETSTRAT_API void netstrat_batch_init(struct netstrat_batch *batch, void *buffer, size_t size);
 
-void netstrat_batch_begin(struct netstrat_batch *batch, uint16_t type, uint16_t flags);
+NETSTRAT_API void netstrat_batch_begin(struct netstrat_batch *batch, uint16_t type, uint16_t flags);
 /* The fixed part of a message (struct ifinfomsg and its like), or the body of an attribute. */
-void netstrat_batch_append(struct netstrat_batch *batch, const void *data, size_t size);
-void netstrat_batch_put(struct netstrat_batch *batch, uint16_t type, const void *value,
-                        size_t size);
-void netstrat_batch_put_string(struct netstrat_batch *batch, uint16_t type, const char *value);
-void netstrat_batch_put_u8(struct netstrat_batch *batch, uint16_t type, uint8_t value);
-void netstrat_batch_put_u32(struct netstrat_batch *batch, uint16_t type, uint32_t value);
+NETSTRAT_API void netstrat_batch_append(struct netstrat_batch *batch, const void *data,
+                                        size_t size);
+NETSTRAT_API void netstrat_batch_put(struct netstrat_batch *batch, uint16_t type, const void *value,
+                                     size_t size);
+NETSTRAT_API void netstrat_batch_put_string(struct netstrat_batch *batch, uint16_t type,
+                                            const char *value);
+NETSTRAT_API void netstrat_batch_put_u8(struct netstrat_batch *batch, uint16_t type, uint8_t value);
+NETSTRAT_API void netstrat_batch_put_u32(struct netstrat_batch *batch, uint16_t type,
+                                         uint32_t value);
 /* Opens an attribute that holds others; gives what netstrat_batch_nest_end takes. */
-size_t netstrat_batch_nest(struct netstrat_batch *batch, uint16_t type);
-void netstrat_batch_nest_end(struct netstrat_batch *batch, size_t nest);
+NETSTRAT_API size_t netstrat_batch_nest(struct netstrat_batch *batch, uint16_t type);
+NETSTRAT_API void netstrat_batch_nest_end(struct netstrat_batch *batch, size_t nest);
 /* Ends the message under construction with this failure, unless it has one already. */
-void netstrat_batch_refuse(struct netstrat_batch *batch, int code);
-int netstrat_batch_finish(struct netstrat_batch *batch);
+NETSTRAT_API void netstrat_batch_refuse(struct netstrat_batch *batch, int code);
+NETSTRAT_API int netstrat_batch_finish(struct netstrat_batch *batch);
 
 /*
  * Is this what netstrat_execute can send? 0, or -EINVAL with *item the number of the first message
  * that is not: its length does not fit, it is not padded to four bytes, or it does not ask for an
  * ack (NLM_F_REQUEST and NLM_F_ACK). `count` has to be the number of messages.
  */
-int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item);
+NETSTRAT_API int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item);
 
 /* ---- messages taken apart: message.c ---- */
 
@@ -257,15 +266,17 @@ struct netstrat_attribute {
  * it is; 0: the end; -EBADMSG: its length does not fit. At most one message of a datagram is cut
  * off: the last one that is there.
  */
-int netstrat_message_next(struct netstrat_rest *rest, struct netstrat_message *message);
-int netstrat_attribute_next(struct netstrat_rest *rest, struct netstrat_attribute *attribute);
+NETSTRAT_API int netstrat_message_next(struct netstrat_rest *rest,
+                                       struct netstrat_message *message);
+NETSTRAT_API int netstrat_attribute_next(struct netstrat_rest *rest,
+                                         struct netstrat_attribute *attribute);
 
 /*
  * The fixed part of a message (struct ifinfomsg and its like), copied to `fixed`, and the
  * attributes after it. Returns 0, or -EBADMSG if the payload is shorter.
  */
-int netstrat_message_body(const struct netstrat_message *message, void *fixed, size_t size,
-                          struct netstrat_rest *attributes);
+NETSTRAT_API int netstrat_message_body(const struct netstrat_message *message, void *fixed,
+                                       size_t size, struct netstrat_rest *attributes);
 
 /*
  * The value of an attribute: a number in the byte order of the machine; a text, which is copied
@@ -273,20 +284,22 @@ int netstrat_message_body(const struct netstrat_message *message, void *fixed, s
  * shorter than that, or if the text is empty, has no NUL or does not fit. An attribute that holds
  * others is read by netstrat_attribute_next on a copy of attribute->value.
  */
-int netstrat_attribute_u8(const struct netstrat_attribute *attribute, uint8_t *to);
-int netstrat_attribute_u16(const struct netstrat_attribute *attribute, uint16_t *to);
-int netstrat_attribute_u32(const struct netstrat_attribute *attribute, uint32_t *to);
-int netstrat_attribute_u64(const struct netstrat_attribute *attribute, uint64_t *to);
-int netstrat_attribute_string(const struct netstrat_attribute *attribute, char *to, size_t size);
-int netstrat_attribute_bytes(const struct netstrat_attribute *attribute, void *to, size_t size);
+NETSTRAT_API int netstrat_attribute_u8(const struct netstrat_attribute *attribute, uint8_t *to);
+NETSTRAT_API int netstrat_attribute_u16(const struct netstrat_attribute *attribute, uint16_t *to);
+NETSTRAT_API int netstrat_attribute_u32(const struct netstrat_attribute *attribute, uint32_t *to);
+NETSTRAT_API int netstrat_attribute_u64(const struct netstrat_attribute *attribute, uint64_t *to);
+NETSTRAT_API int netstrat_attribute_string(const struct netstrat_attribute *attribute, char *to,
+                                           size_t size);
+NETSTRAT_API int netstrat_attribute_bytes(const struct netstrat_attribute *attribute, void *to,
+                                          size_t size);
 
 /*
  * Reads NLMSG_ERROR or NLMSG_DONE: *verdict is 0 or the kernel's -errno. `error` takes the kernel's
  * words, if there are any (text_length is 0 otherwise); its other fields stay as they are.
  * -EBADMSG: malformed. The verdict of an ack that was cut off is read as well.
  */
-int netstrat_ack_decode(const struct netstrat_message *message, int *verdict,
-                        struct netstrat_error *error);
+NETSTRAT_API int netstrat_ack_decode(const struct netstrat_message *message, int *verdict,
+                                     struct netstrat_error *error);
 
 /* ---- links: link.c ---- */
 
@@ -341,22 +354,23 @@ struct netstrat_link {
 };
 
 /* Sets the flags of the mask `change` to those in `flags`, for the link `name` (RTM_NEWLINK). */
-int netstrat_batch_set_link_flags(struct netstrat_batch *batch, const char *name, uint32_t flags,
-                                  uint32_t change);
+NETSTRAT_API int netstrat_batch_set_link_flags(struct netstrat_batch *batch, const char *name,
+                                               uint32_t flags, uint32_t change);
 
 /* Asks for one link by its name or alternative name, or by its index (RTM_GETLINK); the answer has
  * its counters too. */
-int netstrat_batch_get_link(struct netstrat_batch *batch, const char *name);
-int netstrat_batch_get_link_index(struct netstrat_batch *batch, int32_t index);
+NETSTRAT_API int netstrat_batch_get_link(struct netstrat_batch *batch, const char *name);
+NETSTRAT_API int netstrat_batch_get_link_index(struct netstrat_batch *batch, int32_t index);
 
 /* Asks for every link; with their counters, if `counters` is not 0. */
-int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters);
+NETSTRAT_API int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters);
 
 /* One link, and every link, of the namespace that the socket's knows as `nsid`, which is neither
  * entered nor kept alive by that (IFLA_TARGET_NETNSID, Linux 4.15); with their counters. Older
  * kernels ignore the id: see link->nsid. Needs CAP_NET_ADMIN there. */
-int netstrat_batch_get_link_at(struct netstrat_batch *batch, int32_t nsid, int32_t index);
-int netstrat_batch_dump_links_at(struct netstrat_batch *batch, int32_t nsid);
+NETSTRAT_API int netstrat_batch_get_link_at(struct netstrat_batch *batch, int32_t nsid,
+                                            int32_t index);
+NETSTRAT_API int netstrat_batch_dump_links_at(struct netstrat_batch *batch, int32_t nsid);
 
 /* What to make of a link, or to set in one; fields whose bit is not in `set` are left alone. */
 enum {
@@ -398,12 +412,14 @@ struct netstrat_link_settings {
  * kernel does not do for the peer (up, master) or only together with the same of `own` (index).
  * EEXIST where a name is taken.
  */
-int netstrat_batch_add_link(struct netstrat_batch *batch, const char *kind,
-                            const struct netstrat_link_settings *settings);
-int netstrat_batch_add_macvlan(struct netstrat_batch *batch, int32_t parent, uint32_t mode,
-                               const struct netstrat_link_settings *settings);
-int netstrat_batch_add_veth(struct netstrat_batch *batch, const struct netstrat_link_settings *own,
-                            const struct netstrat_link_settings *peer);
+NETSTRAT_API int netstrat_batch_add_link(struct netstrat_batch *batch, const char *kind,
+                                         const struct netstrat_link_settings *settings);
+NETSTRAT_API int netstrat_batch_add_macvlan(struct netstrat_batch *batch, int32_t parent,
+                                            uint32_t mode,
+                                            const struct netstrat_link_settings *settings);
+NETSTRAT_API int netstrat_batch_add_veth(struct netstrat_batch *batch,
+                                         const struct netstrat_link_settings *own,
+                                         const struct netstrat_link_settings *peer);
 
 /*
  * Change a link, delete it. It goes by its `index`, or where that is 0 by its `name`; a new name, a
@@ -412,25 +428,29 @@ int netstrat_batch_add_veth(struct netstrat_batch *batch, const struct netstrat_
  * MAC, MTU, group, name, alias, up, master, queue length; it stops at the first part that fails and
  * keeps what it did.
  */
-int netstrat_batch_set_link(struct netstrat_batch *batch, int32_t index, const char *name,
-                            const struct netstrat_link_settings *settings);
-int netstrat_batch_delete_link(struct netstrat_batch *batch, int32_t index, const char *name);
+NETSTRAT_API int netstrat_batch_set_link(struct netstrat_batch *batch, int32_t index,
+                                         const char *name,
+                                         const struct netstrat_link_settings *settings);
+NETSTRAT_API int netstrat_batch_delete_link(struct netstrat_batch *batch, int32_t index,
+                                            const char *name);
 
 /* Deletes every link of a group, or none of them where one can't be deleted. */
-int netstrat_batch_delete_link_group(struct netstrat_batch *batch, uint32_t group);
+NETSTRAT_API int netstrat_batch_delete_link_group(struct netstrat_batch *batch, uint32_t group);
 
 /* Read RTM_NEWLINK: the whole of it (of a bridge's own family what that says of a port: without
  * kind, alias and the like); its index and name, as RTM_DELLINK has them too (a link
  * that is gone has an empty name); and what stands at its very beginning, which serves for a
  * message that was cut off. -EBADMSG: malformed, cut off, or another type of message. */
-int netstrat_link_decode(const struct netstrat_message *message, struct netstrat_link *link);
-int netstrat_link_name_decode(const struct netstrat_message *message,
-                              struct netstrat_link_name *name);
-int netstrat_link_flags_decode(const struct netstrat_message *message, int32_t *index,
-                               uint32_t *flags);
+NETSTRAT_API int netstrat_link_decode(const struct netstrat_message *message,
+                                      struct netstrat_link *link);
+NETSTRAT_API int netstrat_link_name_decode(const struct netstrat_message *message,
+                                           struct netstrat_link_name *name);
+NETSTRAT_API int netstrat_link_flags_decode(const struct netstrat_message *message, int32_t *index,
+                                            uint32_t *flags);
 
 /* The next alternative name of a link: 1 and its bytes in `name` (NUL-terminated); 0: the end. */
-int netstrat_altname_next(struct netstrat_rest *altnames, char name[NETSTRAT_ALT_NAME_SIZE]);
+NETSTRAT_API int netstrat_altname_next(struct netstrat_rest *altnames,
+                                       char name[NETSTRAT_ALT_NAME_SIZE]);
 
 /* A link of a container, as far as it matters whose counters are which. */
 struct netstrat_end {
@@ -445,8 +465,8 @@ struct netstrat_end {
 
 /* Reads RTM_NEWLINK of the namespace `nsid` as such: 1; 0: it is a loopback. -EBADMSG: malformed,
  * or about another namespace. See netstrat_ends_dump for `own`. */
-int netstrat_end_decode(const struct netstrat_message *message, int32_t nsid, int32_t own,
-                        struct netstrat_end *end);
+NETSTRAT_API int netstrat_end_decode(const struct netstrat_message *message, int32_t nsid,
+                                     int32_t own, struct netstrat_end *end);
 
 /* ---- counters: counters.c ---- */
 
@@ -463,13 +483,13 @@ struct netstrat_counters {
 };
 
 /* Ask for the counters of one link by its index, and of every link (RTM_GETSTATS, Linux 4.7). */
-int netstrat_batch_get_counters(struct netstrat_batch *batch, int32_t index);
-int netstrat_batch_dump_counters(struct netstrat_batch *batch);
+NETSTRAT_API int netstrat_batch_get_counters(struct netstrat_batch *batch, int32_t index);
+NETSTRAT_API int netstrat_batch_dump_counters(struct netstrat_batch *batch);
 
 /* Reads RTM_NEWSTATS, or the counters in RTM_NEWLINK, and whose they are. -EBADMSG: malformed or
  * another type; -ENODATA: without the counters. */
-int netstrat_counters_decode(const struct netstrat_message *message, int32_t *index,
-                             struct netstrat_counters *counters);
+NETSTRAT_API int netstrat_counters_decode(const struct netstrat_message *message, int32_t *index,
+                                          struct netstrat_counters *counters);
 
 /* ---- addresses: address.c ---- */
 
@@ -483,9 +503,9 @@ struct netstrat_prefix {
 /* Text to bytes and back: "192.0.2.1/24", "2001:db8::1/64". Without a slash the length is that
  * of the whole address. -EINVAL: anything else. The text is of NETSTRAT_PREFIX_SIZE bytes at
  * most, its NUL included; with `length` 0 it is written without the prefix length. */
-int netstrat_prefix_parse(const char *text, struct netstrat_prefix *prefix);
-void netstrat_prefix_format(const struct netstrat_prefix *prefix, int length,
-                            char text[NETSTRAT_PREFIX_SIZE]);
+NETSTRAT_API int netstrat_prefix_parse(const char *text, struct netstrat_prefix *prefix);
+NETSTRAT_API void netstrat_prefix_format(const struct netstrat_prefix *prefix, int length,
+                                         char text[NETSTRAT_PREFIX_SIZE]);
 
 /* An address of a link. Zeros are valid for everything but `index` and `local`. */
 struct netstrat_address {
@@ -495,8 +515,8 @@ struct netstrat_address {
     struct netstrat_prefix broadcast; /* family 0: none */
     uint32_t flags;                   /* IFA_F_PERMANENT and its like, linux/if_addr.h */
     uint32_t metric;                  /* of the route to its subnet; 0: the default */
-    /* Lifetimes in seconds; UINT32_MAX means for ever. `valid` 0 means for ever as well, and so does
-     * `preferred` 0 if both are 0. */
+    /* Lifetimes in seconds; UINT32_MAX means for ever. `valid` 0 means for ever as well, and so
+     * does `preferred` 0 if both are 0. */
     uint32_t valid, preferred;
     uint8_t scope;                  /* RT_SCOPE_ of linux/rtnetlink.h */
     uint8_t protocol;               /* IFAPROT_ of linux/if_addr.h, Linux 5.18; 0: none */
@@ -505,18 +525,18 @@ struct netstrat_address {
 
 /* Add an address (with `replace`: also where it is there already, whose settings change then)
  * and delete one, which goes by index, address and length. */
-int netstrat_batch_add_address(struct netstrat_batch *batch, const struct netstrat_address *address,
-                               int replace);
-int netstrat_batch_delete_address(struct netstrat_batch *batch,
-                                  const struct netstrat_address *address);
+NETSTRAT_API int netstrat_batch_add_address(struct netstrat_batch *batch,
+                                            const struct netstrat_address *address, int replace);
+NETSTRAT_API int netstrat_batch_delete_address(struct netstrat_batch *batch,
+                                               const struct netstrat_address *address);
 
 /* Asks for every address; of the link `index` alone, if that is not 0 and the socket has
  * netstrat_socket_set_strict. */
-int netstrat_batch_dump_addresses(struct netstrat_batch *batch, int32_t index);
+NETSTRAT_API int netstrat_batch_dump_addresses(struct netstrat_batch *batch, int32_t index);
 
 /* Reads RTM_NEWADDR or RTM_DELADDR. -EBADMSG: malformed; -EAFNOSUPPORT: of another family. */
-int netstrat_address_decode(const struct netstrat_message *message,
-                            struct netstrat_address *address);
+NETSTRAT_API int netstrat_address_decode(const struct netstrat_message *message,
+                                         struct netstrat_address *address);
 
 /* ---- routes: route.c ---- */
 
@@ -537,26 +557,29 @@ struct netstrat_route {
 };
 
 /* Add a route, which must not be there yet (destination, tos, metric and table), and delete one. */
-int netstrat_batch_add_route(struct netstrat_batch *batch, const struct netstrat_route *route);
-int netstrat_batch_delete_route(struct netstrat_batch *batch, const struct netstrat_route *route);
+NETSTRAT_API int netstrat_batch_add_route(struct netstrat_batch *batch,
+                                          const struct netstrat_route *route);
+NETSTRAT_API int netstrat_batch_delete_route(struct netstrat_batch *batch,
+                                             const struct netstrat_route *route);
 /* Asks for every route; only for those that use the link `index`, if that is not 0 and the socket
  * has netstrat_socket_set_strict (-ENODEV where the link does not exist). */
-int netstrat_batch_dump_routes(struct netstrat_batch *batch, int32_t index);
+NETSTRAT_API int netstrat_batch_dump_routes(struct netstrat_batch *batch, int32_t index);
 
 /* Reads RTM_NEWROUTE or RTM_DELROUTE; errors as for addresses. */
-int netstrat_route_decode(const struct netstrat_message *message, struct netstrat_route *route);
+NETSTRAT_API int netstrat_route_decode(const struct netstrat_message *message,
+                                       struct netstrat_route *route);
 
 /* ---- ids of namespaces: nsid.c ---- */
 
 /* Asks for the id by which the socket's namespace knows another, `netns` being a descriptor
  * (RTM_GETNSID, Linux 4.0); the answer holds it, -1 where there is none. */
-int netstrat_batch_get_nsid(struct netstrat_batch *batch, int netns);
+NETSTRAT_API int netstrat_batch_get_nsid(struct netstrat_batch *batch, int netns);
 
 /* Gives it one, of the kernel's choice (RTM_NEWNSID). -EEXIST: it has one. */
-int netstrat_batch_add_nsid(struct netstrat_batch *batch, int netns);
+NETSTRAT_API int netstrat_batch_add_nsid(struct netstrat_batch *batch, int netns);
 
 /* Reads RTM_NEWNSID or RTM_DELNSID. -EBADMSG: malformed or another type. */
-int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid);
+NETSTRAT_API int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid);
 
 /* ---- one rtnetlink socket: socket.c ---- */
 
@@ -612,12 +635,12 @@ struct netstrat_socket {
  *
  * A child process must not use its parent's sockets: the two would take each other's replies.
  */
-int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size,
-                         struct netstrat_error *error);
+NETSTRAT_API int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size,
+                                      struct netstrat_error *error);
 
 /* Closes the socket. Does nothing to one that is closed, was never opened (NETSTRAT_SOCKET_INIT)
  * or failed to open. A callback may close its socket: the call under way then ends with -EBADF. */
-void netstrat_socket_close(struct netstrat_socket *sock);
+NETSTRAT_API void netstrat_socket_close(struct netstrat_socket *sock);
 
 /*
  * Joins a multicast group (RTNLGRP_LINK and the others of linux/rtnetlink.h). From then on
@@ -630,26 +653,28 @@ void netstrat_socket_close(struct netstrat_socket *sock);
  *
  * -EINVAL with NETSTRAT_STEP_SETSOCKOPT if the group does not exist.
  */
-int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group,
-                         struct netstrat_error *error);
+NETSTRAT_API int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group,
+                                      struct netstrat_error *error);
 
 /* From now on the socket also gets the notifications of every namespace that has an id here and
  * over which it has CAP_NET_BROADCAST, keeping none alive; sock->datagram_nsid says whose one is
  * while `notified` has it (NETLINK_LISTEN_ALL_NSID, Linux 4.2). */
-int netstrat_socket_hear_all(struct netstrat_socket *sock, struct netstrat_error *error);
+NETSTRAT_API int netstrat_socket_hear_all(struct netstrat_socket *sock,
+                                          struct netstrat_error *error);
 
 /* Calls `notified` with the notifications that are queued, without waiting for more. */
-int netstrat_socket_hear(struct netstrat_socket *sock, struct netstrat_error *error);
+NETSTRAT_API int netstrat_socket_hear(struct netstrat_socket *sock, struct netstrat_error *error);
 
 /* Asks the kernel to filter dumps as their requests say (NETLINK_GET_STRICT_CHK, Linux 4.20).
  * Where it is refused, dumps give everything: the caller filters in any case. */
-int netstrat_socket_set_strict(struct netstrat_socket *sock, struct netstrat_error *error);
+NETSTRAT_API int netstrat_socket_set_strict(struct netstrat_socket *sock,
+                                            struct netstrat_error *error);
 
 /* Has the receive queue hold this many bytes (SO_RCVBUFFORCE, which takes CAP_NET_ADMIN in the
  * first user namespace), or twice /proc/sys/net/core/rmem_max (SO_RCVBUF). A notification of a link
  * takes about 4,600 of them. */
-int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t size,
-                                       struct netstrat_error *error);
+NETSTRAT_API int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t size,
+                                                    struct netstrat_error *error);
 
 /*
  * Takes one datagram of the kernel's from the queue without waiting. It lies in sock->buffer until
@@ -657,8 +682,9 @@ int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t si
  * is empty. -ENOBUFS if notifications were lost. Further losses are then silent until the queue has
  * been found empty (-EAGAIN): only a dump that starts after that is complete.
  */
-int netstrat_socket_receive(struct netstrat_socket *sock, struct netstrat_rest *datagram,
-                            struct netstrat_error *error);
+NETSTRAT_API int netstrat_socket_receive(struct netstrat_socket *sock,
+                                         struct netstrat_rest *datagram,
+                                         struct netstrat_error *error);
 
 /* ---- exchanges on a socket: exchange.c ---- */
 
@@ -680,8 +706,8 @@ int netstrat_socket_receive(struct netstrat_socket *sock, struct netstrat_rest *
  * Returns 0 if all messages succeeded; the -errno of the first message that failed, with
  * error->item its number; or what broke the exchange itself: -ETIMEDOUT, for one.
  */
-int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch, int *results,
-                     struct netstrat_error *error);
+NETSTRAT_API int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch,
+                                  int *results, struct netstrat_error *error);
 
 /*
  * Sends a batch of one query (a GET without NLM_F_DUMP) and waits for its answer, which stays in
@@ -690,8 +716,9 @@ int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch,
  * instead (answer->payload.missing). -EINVAL with NETSTRAT_STEP_BATCH, before anything is sent, if
  * the batch is anything else than one query.
  */
-int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch, int whole,
-                   struct netstrat_message *answer, struct netstrat_error *error);
+NETSTRAT_API int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch,
+                                int whole, struct netstrat_message *answer,
+                                struct netstrat_error *error);
 
 /*
  * Sends a batch of one dump request (a GET with NLM_F_DUMP) and calls `each` with every message of
@@ -707,23 +734,24 @@ int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch, i
  * socket that has joined a group misses no change: what changes during the dump is notified, or
  * `notified` is called with NULL.
  */
-int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
-                  int (*each)(const struct netstrat_message *message, void *context), void *context,
-                  struct netstrat_error *error);
+NETSTRAT_API int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
+                               int (*each)(const struct netstrat_message *message, void *context),
+                               void *context, struct netstrat_error *error);
 
 /*
  * Makes a dump as netstrat_dump does and copies all messages of the reply into `buffer`, one after
  * the other, to be read with netstrat_message_next. Returns 0 and their size in *used. If that is
  * more than `size`, only the messages that fit are written: call it again with more room.
  */
-int netstrat_dump_copy(struct netstrat_socket *sock, struct netstrat_batch *batch, void *buffer,
-                       size_t size, size_t *used, struct netstrat_error *error);
+NETSTRAT_API int netstrat_dump_copy(struct netstrat_socket *sock, struct netstrat_batch *batch,
+                                    void *buffer, size_t size, size_t *used,
+                                    struct netstrat_error *error);
 
 /* Sends a batch of one request and does not wait: for callers who read every datagram themselves,
  * with netstrat_socket_receive. Its replies have the sequence number sock->sequence. -EINVAL with
  * NETSTRAT_STEP_BATCH for a change on a socket that has joined a group. */
-int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
-                  struct netstrat_error *error);
+NETSTRAT_API int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
+                               struct netstrat_error *error);
 
 /* ---- whole operations: operations.c ---- */
 
@@ -732,25 +760,28 @@ int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
  * CAP_NET_ADMIN (-EPERM), the link's state is looked up: it is a success if it is so already.
  * -ENODEV: no such link.
  */
-int netstrat_link_set_up(struct netstrat_socket *sock, const char *name,
-                         struct netstrat_error *error);
-int netstrat_link_set_down(struct netstrat_socket *sock, const char *name,
-                           struct netstrat_error *error);
+NETSTRAT_API int netstrat_link_set_up(struct netstrat_socket *sock, const char *name,
+                                      struct netstrat_error *error);
+NETSTRAT_API int netstrat_link_set_down(struct netstrat_socket *sock, const char *name,
+                                        struct netstrat_error *error);
 
 /* The same with a socket opened for the purpose, in the calling thread's namespace. */
-int netstrat_link_set_up_once(const char *name, struct netstrat_error *error);
-int netstrat_link_set_down_once(const char *name, struct netstrat_error *error);
+NETSTRAT_API int netstrat_link_set_up_once(const char *name, struct netstrat_error *error);
+NETSTRAT_API int netstrat_link_set_down_once(const char *name, struct netstrat_error *error);
 
 /* 1 if the link is up (IFF_UP), 0 if it is down. */
-int netstrat_link_is_up(struct netstrat_socket *sock, const char *name,
-                        struct netstrat_error *error);
+NETSTRAT_API int netstrat_link_is_up(struct netstrat_socket *sock, const char *name,
+                                     struct netstrat_error *error);
 
 /* One link by its name or alternative name, or by its index; `counters` may be NULL. link->altnames
  * points into sock->buffer, which the next call overwrites. -ENODEV: no such link. */
-int netstrat_link_get(struct netstrat_socket *sock, const char *name, struct netstrat_link *link,
-                      struct netstrat_counters *counters, struct netstrat_error *error);
-int netstrat_link_get_index(struct netstrat_socket *sock, int32_t index, struct netstrat_link *link,
-                            struct netstrat_counters *counters, struct netstrat_error *error);
+NETSTRAT_API int netstrat_link_get(struct netstrat_socket *sock, const char *name,
+                                   struct netstrat_link *link, struct netstrat_counters *counters,
+                                   struct netstrat_error *error);
+NETSTRAT_API int netstrat_link_get_index(struct netstrat_socket *sock, int32_t index,
+                                         struct netstrat_link *link,
+                                         struct netstrat_counters *counters,
+                                         struct netstrat_error *error);
 
 /*
  * Links that appear, change or go, as they are noted on the way by the calls on a socket. The
@@ -770,31 +801,34 @@ struct netstrat_watch {
 /* Joins RTNLGRP_LINK and notes changes in `watch` from now on. The caller sets its two arrays
  * (`changes`, `known`) and their sizes (`room`, `known_size`) before, and may replace them between
  * calls, a new `known` being zeroed. */
-int netstrat_watch_start(struct netstrat_watch *watch, struct netstrat_socket *sock,
-                         struct netstrat_error *error);
+NETSTRAT_API int netstrat_watch_start(struct netstrat_watch *watch, struct netstrat_socket *sock,
+                                      struct netstrat_error *error);
 
 /*
  * The counters of a link by its name or alternative name, by rtnetlink, on every kernel and with
  * every size of buffer that a socket can have.
  *
  * `watch` and `found` are NULL, or make repeated calls for one link cheaper: `watch` was started on
- * this socket and serves no other link; `found` is zeroed before the first call and holds the link's
- * index and name after it. As long as no link changes, each call is then one RTM_GETSTATS by index,
- * several times as fast as a request by name. The function reads and clears watch->count.
+ * this socket and serves no other link; `found` is zeroed before the first call and holds the index
+ * and the name of the link after it. As long as no link changes, each call is then one RTM_GETSTATS
+ * by index, several times as fast as a request by name. The function reads and clears watch->count.
  *
  * netstrat_counters_read_once opens a socket for one call, in the calling thread's namespace.
  */
-int netstrat_counters_read(struct netstrat_socket *sock, struct netstrat_watch *watch,
-                           const char *name, struct netstrat_link_name *found,
-                           struct netstrat_counters *counters, struct netstrat_error *error);
-int netstrat_counters_read_once(const char *name, struct netstrat_counters *counters,
-                                struct netstrat_error *error);
+NETSTRAT_API int netstrat_counters_read(struct netstrat_socket *sock, struct netstrat_watch *watch,
+                                        const char *name, struct netstrat_link_name *found,
+                                        struct netstrat_counters *counters,
+                                        struct netstrat_error *error);
+NETSTRAT_API int netstrat_counters_read_once(const char *name, struct netstrat_counters *counters,
+                                             struct netstrat_error *error);
 
 /* The index and name of a link, by its name or alternative name, and its counters. `watch` may
  * be NULL; otherwise it learns the name. */
-int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_watch *watch,
-                                  const char *name, struct netstrat_link_name *found,
-                                  struct netstrat_counters *counters, struct netstrat_error *error);
+NETSTRAT_API int netstrat_counters_get_by_name(struct netstrat_socket *sock,
+                                               struct netstrat_watch *watch, const char *name,
+                                               struct netstrat_link_name *found,
+                                               struct netstrat_counters *counters,
+                                               struct netstrat_error *error);
 
 /*
  * The counters of the link `index`, by the cheapest exchange there is (RTM_GETSTATS, Linux 4.7).
@@ -802,9 +836,10 @@ int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_
  * all that is known of the link is true of these counters. -ENODEV: no such link. -EOPNOTSUPP: the
  * kernel is older, or an emulator stands in between: netstrat_counters_get_by_name is the way.
  */
-int netstrat_counters_get(struct netstrat_socket *sock, const struct netstrat_watch *watch,
-                          int32_t index, struct netstrat_counters *counters,
-                          struct netstrat_error *error);
+NETSTRAT_API int netstrat_counters_get(struct netstrat_socket *sock,
+                                       const struct netstrat_watch *watch, int32_t index,
+                                       struct netstrat_counters *counters,
+                                       struct netstrat_error *error);
 
 /*
  * Dump the names of all links; the counters of all links by index (-EOPNOTSUPP as above); and both
@@ -816,15 +851,17 @@ int netstrat_counters_get(struct netstrat_socket *sock, const struct netstrat_wa
  * then have the same name, and another name is missing. A caller who finds links by name and hears
  * no notifications repeats a dump with a doubled name.
  */
-int netstrat_link_names_dump(struct netstrat_socket *sock, struct netstrat_watch *watch,
-                             struct netstrat_link_name *names, size_t room,
-                             struct netstrat_error *error);
-int netstrat_counters_dump(struct netstrat_socket *sock, int32_t *indexes,
-                           struct netstrat_counters *counters, size_t room,
-                           struct netstrat_error *error);
-int netstrat_counters_dump_by_name(struct netstrat_socket *sock, struct netstrat_link_name *names,
-                                   struct netstrat_counters *counters, size_t room,
-                                   struct netstrat_error *error);
+NETSTRAT_API int netstrat_link_names_dump(struct netstrat_socket *sock,
+                                          struct netstrat_watch *watch,
+                                          struct netstrat_link_name *names, size_t room,
+                                          struct netstrat_error *error);
+NETSTRAT_API int netstrat_counters_dump(struct netstrat_socket *sock, int32_t *indexes,
+                                        struct netstrat_counters *counters, size_t room,
+                                        struct netstrat_error *error);
+NETSTRAT_API int netstrat_counters_dump_by_name(struct netstrat_socket *sock,
+                                                struct netstrat_link_name *names,
+                                                struct netstrat_counters *counters, size_t room,
+                                                struct netstrat_error *error);
 
 /* ---- the counters of many namespaces: containers.c ---- */
 
@@ -840,14 +877,15 @@ int netstrat_counters_dump_by_name(struct netstrat_socket *sock, struct netstrat
  * A link with so many alternative names that it takes more than 32 KiB does not fit the dump of
  * another namespace, which then ends before it as if that were all. netstrat_end_get gets it.
  */
-int netstrat_ends_dump(struct netstrat_socket *sock, int32_t nsid, int32_t own, int32_t *indexes,
-                       struct netstrat_end *ends, struct netstrat_counters *counters, size_t room,
-                       struct netstrat_error *error);
+NETSTRAT_API int netstrat_ends_dump(struct netstrat_socket *sock, int32_t nsid, int32_t own,
+                                    int32_t *indexes, struct netstrat_end *ends,
+                                    struct netstrat_counters *counters, size_t room,
+                                    struct netstrat_error *error);
 
 /* The same of the link `index` alone, however many names it has. */
-int netstrat_end_get(struct netstrat_socket *sock, int32_t nsid, int32_t own, int32_t index,
-                     struct netstrat_end *end, struct netstrat_counters *counters,
-                     struct netstrat_error *error);
+NETSTRAT_API int netstrat_end_get(struct netstrat_socket *sock, int32_t nsid, int32_t own,
+                                  int32_t index, struct netstrat_end *end,
+                                  struct netstrat_counters *counters, struct netstrat_error *error);
 
 /* Whose other end a link of the socket's namespace is. */
 struct netstrat_pair {
@@ -857,8 +895,8 @@ struct netstrat_pair {
 };
 
 /* The veth pairs between the socket's namespace and others; counted as by netstrat_ends_dump. */
-int netstrat_pairs_dump(struct netstrat_socket *sock, struct netstrat_pair *pairs, size_t room,
-                        struct netstrat_error *error);
+NETSTRAT_API int netstrat_pairs_dump(struct netstrat_socket *sock, struct netstrat_pair *pairs,
+                                     size_t room, struct netstrat_error *error);
 
 /* A row of a table, and the link whose counters go there. */
 struct netstrat_source {
@@ -872,9 +910,10 @@ struct netstrat_source {
  * Quickest where the sources are in the order of the dump. Returns how many sources there are
  * counters of; the rows of the others stay as they are.
  */
-size_t netstrat_counters_pick(const int32_t *indexes, const struct netstrat_counters *counters,
-                              size_t count, const struct netstrat_source *sources,
-                              size_t source_count, struct netstrat_counters *rows);
+NETSTRAT_API size_t netstrat_counters_pick(const int32_t *indexes,
+                                           const struct netstrat_counters *counters, size_t count,
+                                           const struct netstrat_source *sources,
+                                           size_t source_count, struct netstrat_counters *rows);
 
 /* What a socket notes of its notifications. */
 enum netstrat_note {
@@ -896,8 +935,8 @@ struct netstrat_notes {
 
 /* Joins the group that it takes, and notes what comes from now on; `numbers` and `room` are the
  * caller's. The socket and `notes` have to stay where they are. */
-int netstrat_notes_start(struct netstrat_notes *notes, uint32_t what, struct netstrat_socket *sock,
-                         struct netstrat_error *error);
+NETSTRAT_API int netstrat_notes_start(struct netstrat_notes *notes, uint32_t what,
+                                      struct netstrat_socket *sock, struct netstrat_error *error);
 
 /* ---- other network namespaces: netns.c, the only file that needs pthread ---- */
 
@@ -912,9 +951,9 @@ int netstrat_notes_start(struct netstrat_notes *notes, uint32_t what, struct net
  * namespace, after unshare(CLONE_NEWPID) or setns(). The kernel then allows the caller no new
  * thread; its children may have threads.
  */
-int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t size, int netns,
-                            struct netstrat_error *error);
-int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error);
+NETSTRAT_API int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t size,
+                                         int netns, struct netstrat_error *error);
+NETSTRAT_API int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error);
 
 /*
  * Opens a socket in the network namespace of another one, in whatever namespace the calling thread
@@ -923,24 +962,25 @@ int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error);
  * namespace to find it (Linux 4.9), and what netstrat_socket_open_at needs to enter it. -EPERM with
  * NETSTRAT_STEP_OPEN_NETNS if CAP_NET_ADMIN is missing.
  */
-int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer, size_t size,
-                                const struct netstrat_socket *other, struct netstrat_error *error);
+NETSTRAT_API int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer,
+                                             size_t size, const struct netstrat_socket *other,
+                                             struct netstrat_error *error);
 
 /* Opens the path of a network namespace: a descriptor, close-on-exec, for the functions above. */
-int netstrat_netns_open(const char *path, struct netstrat_error *error);
+NETSTRAT_API int netstrat_netns_open(const char *path, struct netstrat_error *error);
 
 /* The id of a namespace that is used once only (SO_NETNS_COOKIE, Linux 5.14), from a socket
  * opened in it. */
-int netstrat_netns_cookie(const struct netstrat_socket *sock, uint64_t *cookie,
-                          struct netstrat_error *error);
+NETSTRAT_API int netstrat_netns_cookie(const struct netstrat_socket *sock, uint64_t *cookie,
+                                       struct netstrat_error *error);
 
 /* 1 if the descriptor is that of a network namespace, 0 if it is not (NS_GET_NSTYPE, Linux
  * 4.11). */
-int netstrat_netns_is(int fd);
+NETSTRAT_API int netstrat_netns_is(int fd);
 
 /* Makes a network namespace, in a short-lived thread as above. Returns a descriptor, which is all
  * that keeps the namespace alive. Needs CAP_SYS_ADMIN in the caller's user namespace. */
-int netstrat_netns_create(struct netstrat_error *error);
+NETSTRAT_API int netstrat_netns_create(struct netstrat_error *error);
 
 /*
  * Names the namespace that is open as `fd` in the calling thread, as `ip netns add` does: makes the
@@ -952,20 +992,21 @@ int netstrat_netns_create(struct netstrat_error *error);
  * netstrat_netns_unbind deletes a name, and likewise a file or symbolic link on which nothing is
  * mounted.
  */
-int netstrat_netns_bind(int fd, const char *directory, const char *path,
-                        struct netstrat_error *error);
-int netstrat_netns_unbind(const char *path, struct netstrat_error *error);
+NETSTRAT_API int netstrat_netns_bind(int fd, const char *directory, const char *path,
+                                     struct netstrat_error *error);
+NETSTRAT_API int netstrat_netns_unbind(const char *path, struct netstrat_error *error);
 
 /* Moves the calling thread, and no other, into the namespace. */
-int netstrat_netns_enter(int fd, struct netstrat_error *error);
+NETSTRAT_API int netstrat_netns_enter(int fd, struct netstrat_error *error);
 
 /* Moves the calling thread, and no other, into a mount namespace of its own, as `ip netns exec`
  * does: mounts made there stay there, and mounts made outside still appear in it. The thread then
  * has a working directory and a umask of its own. */
-int netstrat_mounts_separate(struct netstrat_error *error);
+NETSTRAT_API int netstrat_mounts_separate(struct netstrat_error *error);
 
 /* Mounts the file or directory `source` on `target`, which must exist (MS_BIND). */
-int netstrat_mounts_bind(const char *source, const char *target, struct netstrat_error *error);
+NETSTRAT_API int netstrat_mounts_bind(const char *source, const char *target,
+                                      struct netstrat_error *error);
 
 /* ---- counters from files: sysfs.c, which needs no other file than name.c ---- */
 
@@ -973,10 +1014,10 @@ int netstrat_mounts_bind(const char *source, const char *target, struct netstrat
  * A counter's text: decimal digits, white space around them allowed. -EBADMSG: it is anything else;
  * -ERANGE: more than 64 bits.
  */
-int netstrat_parse_counter(const char *text, size_t length, uint64_t *value);
+NETSTRAT_API int netstrat_parse_counter(const char *text, size_t length, uint64_t *value);
 
 /* The file name of the counter `item`, an index into struct netstrat_counters; NULL above 7. */
-const char *netstrat_counter_name(uint32_t item);
+NETSTRAT_API const char *netstrat_counter_name(uint32_t item);
 
 /*
  * Which network namespace the calling thread is in, and which tree of sysfs a directory belongs to.
@@ -1001,8 +1042,9 @@ struct netstrat_sysfs_place {
 
 /* The place of that directory and of the calling thread. -ENOENT with NETSTRAT_STEP_STAT: there
  * is no /proc; with NETSTRAT_STEP_OPEN: there is no such root. */
-int netstrat_sysfs_place_get(int at, const char *root, struct netstrat_sysfs_place *place,
-                             struct netstrat_error *error);
+NETSTRAT_API int netstrat_sysfs_place_get(int at, const char *root,
+                                          struct netstrat_sysfs_place *place,
+                                          struct netstrat_error *error);
 
 /*
  * Mounts the sysfs of the calling thread's network namespace where nobody sees it, and gives a
@@ -1010,7 +1052,7 @@ int netstrat_sysfs_place_get(int at, const char *root, struct netstrat_sysfs_pla
  * equals that of /sys/class/net exactly where /sys shows the caller's namespace. Linux 5.2; needs
  * CAP_SYS_ADMIN over the mount namespace and over the network namespace.
  */
-int netstrat_sysfs_mount(struct netstrat_error *error);
+NETSTRAT_API int netstrat_sysfs_mount(struct netstrat_error *error);
 
 /*
  * NAME/statistics/FILE beneath the root, one counter or all eight. With `place`, which may be NULL,
@@ -1022,30 +1064,34 @@ int netstrat_sysfs_mount(struct netstrat_error *error);
  * counter's place. -EBADMSG or -ERANGE with NETSTRAT_STEP_PARSE: the text, in error->text, is not a
  * counter.
  */
-int netstrat_sysfs_read_counter(int at, const char *root, const char *name, const char *file,
-                                const struct netstrat_sysfs_place *place, uint64_t *value,
-                                struct netstrat_error *error);
-int netstrat_sysfs_read(int at, const char *root, const char *name,
-                        const struct netstrat_sysfs_place *place,
-                        struct netstrat_counters *counters, struct netstrat_error *error);
+NETSTRAT_API int netstrat_sysfs_read_counter(int at, const char *root, const char *name,
+                                             const char *file,
+                                             const struct netstrat_sysfs_place *place,
+                                             uint64_t *value, struct netstrat_error *error);
+NETSTRAT_API int netstrat_sysfs_read(int at, const char *root, const char *name,
+                                     const struct netstrat_sysfs_place *place,
+                                     struct netstrat_counters *counters,
+                                     struct netstrat_error *error);
 
 /* The eight files held open. They follow the interface when it is renamed, and also into another
  * network namespace: compare netstrat_sysfs_place_get where that matters, or open the reader anew.
- * -ENODEV once the interface or its namespace is gone. Reading takes no kernel lock that other network operations hold
- * for long. */
+ * -ENODEV once the interface or its namespace is gone. Reading takes no kernel lock that other
+ * network operations hold for long. */
 struct netstrat_sysfs_reader {
     int is_open; /* 1 after netstrat_sysfs_reader_open, until it is closed */
     int fds[NETSTRAT_COUNTERS];
 };
 
-int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at, const char *root,
-                               const char *name, const struct netstrat_sysfs_place *place,
-                               struct netstrat_error *error);
-int netstrat_sysfs_reader_read(const struct netstrat_sysfs_reader *reader,
-                               struct netstrat_counters *counters, struct netstrat_error *error);
+NETSTRAT_API int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at,
+                                            const char *root, const char *name,
+                                            const struct netstrat_sysfs_place *place,
+                                            struct netstrat_error *error);
+NETSTRAT_API int netstrat_sysfs_reader_read(const struct netstrat_sysfs_reader *reader,
+                                            struct netstrat_counters *counters,
+                                            struct netstrat_error *error);
 /* Closes the files. Does nothing to a reader that is closed, was never opened
  * (NETSTRAT_SYSFS_READER_INIT) or failed to open. */
-void netstrat_sysfs_reader_close(struct netstrat_sysfs_reader *reader);
+NETSTRAT_API void netstrat_sysfs_reader_close(struct netstrat_sysfs_reader *reader);
 
 /* cffi: end */
 

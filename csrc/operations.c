@@ -7,20 +7,22 @@
 
 #include <linux/rtnetlink.h>
 
-enum { ONCE_BUFFER = 4096 }; /* for replies to the operations with a socket of their own */
+enum {
+    OPERATIONS_ONCE_BUFFER = 4096
+}; /* for replies to the operations with a socket of their own */
 
 /* ---- flags ---- */
 
 /* Reports a failure to encode. Only a name can be wrong: the buffers here have room. */
-static int refuse_name(struct netstrat_error *error, int code)
+static int operations_refuse_name(struct netstrat_error *error, int code)
 {
     return netstrat_fail(error, code, NETSTRAT_STEP_NAME);
 }
 
 /* The index and the flags of a link, for which the beginning of the answer is enough: a link with
  * many alternative names does not fit every buffer. */
-static int get_flags(struct netstrat_socket *sock, const char *name, int32_t *index,
-                     uint32_t *flags, struct netstrat_error *error)
+static int operations_get_flags(struct netstrat_socket *sock, const char *name, int32_t *index,
+                                uint32_t *flags, struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
     struct netstrat_message answer;
@@ -30,7 +32,7 @@ static int get_flags(struct netstrat_socket *sock, const char *name, int32_t *in
     netstrat_batch_init(&batch, request, sizeof request);
     code = netstrat_batch_get_link(&batch, name);
     if (code < 0)
-        return refuse_name(error, code);
+        return operations_refuse_name(error, code);
     code = netstrat_query(sock, &batch, 0, &answer, error);
     if (code < 0)
         return code;
@@ -38,8 +40,8 @@ static int get_flags(struct netstrat_socket *sock, const char *name, int32_t *in
     return code < 0 ? netstrat_fail_request(error, code, RTM_GETLINK) : 0;
 }
 
-static int try_set_flags(struct netstrat_socket *sock, const char *name, uint32_t flags,
-                         uint32_t change, struct netstrat_error *error)
+static int operations_try_set_flags(struct netstrat_socket *sock, const char *name, uint32_t flags,
+                                    uint32_t change, struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
     struct netstrat_batch batch;
@@ -52,7 +54,7 @@ static int try_set_flags(struct netstrat_socket *sock, const char *name, uint32_
     netstrat_batch_init(&batch, request, sizeof request);
     code = netstrat_batch_set_link_flags(&batch, name, flags, change);
     if (code < 0)
-        return refuse_name(error, code);
+        return operations_refuse_name(error, code);
     do /* where the ack was lost, asking again does no harm */
         code = netstrat_execute(sock, &batch, &result, error);
     while (code == -ENOBUFS && result == NETSTRAT_PENDING && ++tries < NETSTRAT_MAX_TRIES);
@@ -61,7 +63,7 @@ static int try_set_flags(struct netstrat_socket *sock, const char *name, uint32_
      * brought up by somebody else needs no right to find it so, nor to learn that a link does not
      * exist. */
     if (code == -EPERM && result == -EPERM) {
-        int looked = get_flags(sock, name, &index, &found, NULL);
+        int looked = operations_get_flags(sock, name, &index, &found, NULL);
 
         if (looked == 0 && (found & change) == flags)
             return 0;
@@ -72,7 +74,7 @@ static int try_set_flags(struct netstrat_socket *sock, const char *name, uint32_
 }
 
 /* Begins several exchanges with one deadline. Returns what shared_deadline has to be after them. */
-static int begin_together(struct netstrat_socket *sock, struct netstrat_error *error)
+static int operations_begin_together(struct netstrat_socket *sock, struct netstrat_error *error)
 {
     const int shared = sock->shared_deadline;
 
@@ -84,15 +86,15 @@ static int begin_together(struct netstrat_socket *sock, struct netstrat_error *e
     return shared != 0;
 }
 
-static int set_flags(struct netstrat_socket *sock, const char *name, uint32_t flags,
-                     uint32_t change, struct netstrat_error *error)
+static int operations_set_flags(struct netstrat_socket *sock, const char *name, uint32_t flags,
+                                uint32_t change, struct netstrat_error *error)
 {
-    const int shared = begin_together(sock, error);
+    const int shared = operations_begin_together(sock, error);
     int code;
 
     if (shared < 0)
         return shared;
-    code = try_set_flags(sock, name, flags, change, error);
+    code = operations_try_set_flags(sock, name, flags, change, error);
     sock->shared_deadline = shared;
     return code;
 }
@@ -100,13 +102,13 @@ static int set_flags(struct netstrat_socket *sock, const char *name, uint32_t fl
 int netstrat_link_set_up(struct netstrat_socket *sock, const char *name,
                          struct netstrat_error *error)
 {
-    return set_flags(sock, name, IFF_UP, IFF_UP, error);
+    return operations_set_flags(sock, name, IFF_UP, IFF_UP, error);
 }
 
 int netstrat_link_set_down(struct netstrat_socket *sock, const char *name,
                            struct netstrat_error *error)
 {
-    return set_flags(sock, name, 0, IFF_UP, error);
+    return operations_set_flags(sock, name, 0, IFF_UP, error);
 }
 
 int netstrat_link_is_up(struct netstrat_socket *sock, const char *name,
@@ -114,63 +116,64 @@ int netstrat_link_is_up(struct netstrat_socket *sock, const char *name,
 {
     uint32_t flags;
     int32_t index;
-    int code = get_flags(sock, name, &index, &flags, error);
+    int code = operations_get_flags(sock, name, &index, &flags, error);
 
     return code < 0 ? code : (flags & IFF_UP) != 0;
 }
 
-static int set_flags_once(const char *name, uint32_t flags, uint32_t change,
-                          struct netstrat_error *error)
+static int operations_set_flags_once(const char *name, uint32_t flags, uint32_t change,
+                                     struct netstrat_error *error)
 {
-    unsigned char buffer[ONCE_BUFFER];
+    unsigned char buffer[OPERATIONS_ONCE_BUFFER];
     struct netstrat_socket sock;
     int code = netstrat_name_check(name); /* before the first system call */
 
     if (code < 0)
-        return refuse_name(error, code);
+        return operations_refuse_name(error, code);
     code = netstrat_socket_open(&sock, buffer, sizeof buffer, error);
     if (code < 0)
         return code;
-    code = set_flags(&sock, name, flags, change, error);
+    code = operations_set_flags(&sock, name, flags, change, error);
     netstrat_socket_close(&sock);
     return code;
 }
 
 int netstrat_link_set_up_once(const char *name, struct netstrat_error *error)
 {
-    return set_flags_once(name, IFF_UP, IFF_UP, error);
+    return operations_set_flags_once(name, IFF_UP, IFF_UP, error);
 }
 
 int netstrat_link_set_down_once(const char *name, struct netstrat_error *error)
 {
-    return set_flags_once(name, 0, IFF_UP, error);
+    return operations_set_flags_once(name, 0, IFF_UP, error);
 }
 
 /* ---- what is watched ---- */
 
 /* The entry of the cache for a link, NULL where there is no cache. Links that share an entry
  * push each other out, which costs room and nothing else. */
-static struct netstrat_link_name *known_entry(const struct netstrat_watch *watch, int32_t index)
+static struct netstrat_link_name *operations_known_entry(const struct netstrat_watch *watch,
+                                                         int32_t index)
 {
     return watch->known_size > 0 ? &watch->known[(uint32_t)index & (watch->known_size - 1)] : NULL;
 }
 
 /* Remembers a name that the caller gets. */
-static void learn(struct netstrat_watch *watch, const struct netstrat_link_name *name)
+static void operations_learn(struct netstrat_watch *watch, const struct netstrat_link_name *name)
 {
-    struct netstrat_link_name *entry = watch ? known_entry(watch, name->index) : NULL;
+    struct netstrat_link_name *entry = watch ? operations_known_entry(watch, name->index) : NULL;
 
     if (entry)
         *entry = *name;
 }
 
-static void forget(struct netstrat_watch *watch)
+static void operations_forget(struct netstrat_watch *watch)
 {
     if (watch->known && watch->known_size > 0)
         memset(watch->known, 0, watch->known_size * sizeof *watch->known);
 }
 
-static void note_change(const struct netstrat_message *message, void *context)
+static void operations_note_change(const struct netstrat_message *message, void *context)
 {
     struct netstrat_watch *watch = (struct netstrat_watch *)context;
     struct netstrat_link_name name;
@@ -180,18 +183,18 @@ static void note_change(const struct netstrat_message *message, void *context)
         return;
     if (!message || netstrat_link_name_decode(message, &name) < 0) {
         watch->count = watch->room + 1;
-        forget(watch);
+        operations_forget(watch);
         return;
     }
-    known = known_entry(watch, name.index);
+    known = operations_known_entry(watch, name.index);
     if (known && known->index == name.index && strcmp(known->name, name.name) == 0)
         return; /* nothing new */
     if (watch->count >= watch->room) {
         watch->count = watch->room + 1;
-        forget(watch);
+        operations_forget(watch);
         return;
     }
-    learn(watch, &name);
+    operations_learn(watch, &name);
     watch->changes[watch->count++] = name;
 }
 
@@ -203,8 +206,8 @@ int netstrat_watch_start(struct netstrat_watch *watch, struct netstrat_socket *s
     if (code < 0)
         return code;
     watch->count = 0;
-    forget(watch);
-    sock->notified = note_change;
+    operations_forget(watch);
+    sock->notified = operations_note_change;
     sock->notified_context = watch;
     return 0;
 }
@@ -212,8 +215,8 @@ int netstrat_watch_start(struct netstrat_watch *watch, struct netstrat_socket *s
 /* ---- one link ---- */
 
 /* Asks for a link by its name. */
-static int query_link(struct netstrat_socket *sock, const char *name,
-                      struct netstrat_message *answer, struct netstrat_error *error)
+static int operations_query_link(struct netstrat_socket *sock, const char *name,
+                                 struct netstrat_message *answer, struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
     struct netstrat_batch batch;
@@ -222,12 +225,12 @@ static int query_link(struct netstrat_socket *sock, const char *name,
     netstrat_batch_init(&batch, request, sizeof request);
     code = netstrat_batch_get_link(&batch, name);
     if (code < 0)
-        return refuse_name(error, code);
+        return operations_refuse_name(error, code);
     return netstrat_query(sock, &batch, 1, answer, error);
 }
 
-static int decode_link(const struct netstrat_message *answer, struct netstrat_link *link,
-                       struct netstrat_counters *counters, struct netstrat_error *error)
+static int operations_decode_link(const struct netstrat_message *answer, struct netstrat_link *link,
+                                  struct netstrat_counters *counters, struct netstrat_error *error)
 {
     struct netstrat_counters values;
     struct netstrat_link read;
@@ -248,9 +251,9 @@ int netstrat_link_get(struct netstrat_socket *sock, const char *name, struct net
                       struct netstrat_counters *counters, struct netstrat_error *error)
 {
     struct netstrat_message answer;
-    int code = query_link(sock, name, &answer, error);
+    int code = operations_query_link(sock, name, &answer, error);
 
-    return code < 0 ? code : decode_link(&answer, link, counters, error);
+    return code < 0 ? code : operations_decode_link(&answer, link, counters, error);
 }
 
 int netstrat_link_get_index(struct netstrat_socket *sock, int32_t index, struct netstrat_link *link,
@@ -266,7 +269,7 @@ int netstrat_link_get_index(struct netstrat_socket *sock, int32_t index, struct 
     if (code < 0) /* no link has an index of 0 or less */
         return netstrat_fail_request(error, -ENODEV, RTM_GETLINK);
     code = netstrat_query(sock, &batch, 1, &answer, error);
-    return code < 0 ? code : decode_link(&answer, link, counters, error);
+    return code < 0 ? code : operations_decode_link(&answer, link, counters, error);
 }
 
 int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_watch *watch,
@@ -277,7 +280,7 @@ int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_
     struct netstrat_link_name read;
     struct netstrat_message answer;
     int32_t index;
-    int code = query_link(sock, name, &answer, error);
+    int code = operations_query_link(sock, name, &answer, error);
 
     if (code < 0)
         return code;
@@ -286,7 +289,7 @@ int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_
         code = netstrat_counters_decode(&answer, &index, &values);
     if (code < 0)
         return netstrat_fail_request(error, code, RTM_GETLINK);
-    learn(watch, &read);
+    operations_learn(watch, &read);
     *found = read;
     *counters = values;
     return 0;
@@ -321,8 +324,8 @@ int netstrat_counters_get(struct netstrat_socket *sock, const struct netstrat_wa
 
 /* The counters of a link whose answer does not fit the buffer, by its index. They count if the name
  * is that of this index before and after. */
-static int read_large(struct netstrat_socket *sock, const char *name,
-                      struct netstrat_counters *counters, struct netstrat_error *error)
+static int operations_read_large(struct netstrat_socket *sock, const char *name,
+                                 struct netstrat_counters *counters, struct netstrat_error *error)
 {
     int tries;
 
@@ -330,7 +333,7 @@ static int read_large(struct netstrat_socket *sock, const char *name,
         struct netstrat_counters read;
         int32_t index, again;
         uint32_t flags;
-        int code = get_flags(sock, name, &index, &flags, error);
+        int code = operations_get_flags(sock, name, &index, &flags, error);
         int result;
 
         if (code < 0)
@@ -338,7 +341,7 @@ static int read_large(struct netstrat_socket *sock, const char *name,
         result = netstrat_counters_get(sock, NULL, index, &read, error);
         if (result < 0 && result != -ENODEV)
             return result;
-        code = get_flags(sock, name, &again, &flags, error);
+        code = operations_get_flags(sock, name, &again, &flags, error);
         if (code < 0)
             return code;
         if (result == 0 && again == index) {
@@ -349,9 +352,9 @@ static int read_large(struct netstrat_socket *sock, const char *name,
     return netstrat_fail_request(error, -EAGAIN, NETSTRAT_RTM_GETSTATS);
 }
 
-static int try_read(struct netstrat_socket *sock, struct netstrat_watch *watch, const char *name,
-                    struct netstrat_link_name *found, struct netstrat_counters *counters,
-                    struct netstrat_error *error)
+static int operations_try_read(struct netstrat_socket *sock, struct netstrat_watch *watch,
+                               const char *name, struct netstrat_link_name *found,
+                               struct netstrat_counters *counters, struct netstrat_error *error)
 {
     struct netstrat_link_name link;
     struct netstrat_counters read;
@@ -370,7 +373,7 @@ static int try_read(struct netstrat_socket *sock, struct netstrat_watch *watch, 
         watch->count = 0; /* what was noted up to now is older than the answer */
     code = netstrat_counters_get_by_name(sock, watch, name, &link, &read, error);
     if (code == -EMSGSIZE)
-        return read_large(sock, name, counters, error);
+        return operations_read_large(sock, name, counters, error);
     if (code < 0)
         return code;
     if (found)
@@ -383,12 +386,12 @@ int netstrat_counters_read(struct netstrat_socket *sock, struct netstrat_watch *
                            const char *name, struct netstrat_link_name *found,
                            struct netstrat_counters *counters, struct netstrat_error *error)
 {
-    const int shared = begin_together(sock, error);
+    const int shared = operations_begin_together(sock, error);
     int code;
 
     if (shared < 0)
         return shared;
-    code = try_read(sock, watch, name, found, counters, error);
+    code = operations_try_read(sock, watch, name, found, counters, error);
     sock->shared_deadline = shared;
     return code;
 }
@@ -396,12 +399,12 @@ int netstrat_counters_read(struct netstrat_socket *sock, struct netstrat_watch *
 int netstrat_counters_read_once(const char *name, struct netstrat_counters *counters,
                                 struct netstrat_error *error)
 {
-    unsigned char buffer[ONCE_BUFFER];
+    unsigned char buffer[OPERATIONS_ONCE_BUFFER];
     struct netstrat_socket sock;
     int code = netstrat_name_check(name); /* before the first system call */
 
     if (code < 0)
-        return refuse_name(error, code);
+        return operations_refuse_name(error, code);
     code = netstrat_socket_open(&sock, buffer, sizeof buffer, error);
     if (code < 0)
         return code;
@@ -414,7 +417,7 @@ int netstrat_counters_read_once(const char *name, struct netstrat_counters *coun
 
 /* The rows of a dump, in the caller's arrays, of which one or two are there; rows that do not
  * fit are only counted. */
-struct rows {
+struct operations_rows {
     struct netstrat_watch *watch;
     struct netstrat_link_name *names;
     int32_t *indexes;
@@ -423,9 +426,9 @@ struct rows {
     size_t count;
 };
 
-static int add_row(const struct netstrat_message *message, void *context)
+static int operations_add_row(const struct netstrat_message *message, void *context)
 {
-    struct rows *rows = (struct rows *)context;
+    struct operations_rows *rows = (struct operations_rows *)context;
     struct netstrat_link_name name;
     struct netstrat_counters counters;
     int32_t index = 0; /* the analysers do not see that netstrat_counters_decode() sets it */
@@ -454,14 +457,14 @@ static int add_row(const struct netstrat_message *message, void *context)
     }
     rows->count++;
     if (rows->names)
-        learn(rows->watch, &name);
+        operations_learn(rows->watch, &name);
     return 0;
 }
 
-static int dump_rows(struct netstrat_socket *sock, struct netstrat_batch *batch, struct rows *rows,
-                     struct netstrat_error *error)
+static int operations_dump_rows(struct netstrat_socket *sock, struct netstrat_batch *batch,
+                                struct operations_rows *rows, struct netstrat_error *error)
 {
-    int code = netstrat_dump(sock, batch, add_row, rows, error);
+    int code = netstrat_dump(sock, batch, operations_add_row, rows, error);
 
     return code < 0 ? code : (int)rows->count;
 }
@@ -472,11 +475,11 @@ int netstrat_link_names_dump(struct netstrat_socket *sock, struct netstrat_watch
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
     struct netstrat_batch batch;
-    struct rows rows = {watch, names, NULL, NULL, room, 0};
+    struct operations_rows rows = {watch, names, NULL, NULL, room, 0};
 
     netstrat_batch_init(&batch, request, sizeof request);
     (void)netstrat_batch_dump_links(&batch, 0); /* it fits */
-    return dump_rows(sock, &batch, &rows, error);
+    return operations_dump_rows(sock, &batch, &rows, error);
 }
 
 int netstrat_counters_dump(struct netstrat_socket *sock, int32_t *indexes,
@@ -485,11 +488,11 @@ int netstrat_counters_dump(struct netstrat_socket *sock, int32_t *indexes,
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
     struct netstrat_batch batch;
-    struct rows rows = {NULL, NULL, indexes, counters, room, 0};
+    struct operations_rows rows = {NULL, NULL, indexes, counters, room, 0};
 
     netstrat_batch_init(&batch, request, sizeof request);
     (void)netstrat_batch_dump_counters(&batch); /* it fits */
-    return dump_rows(sock, &batch, &rows, error);
+    return operations_dump_rows(sock, &batch, &rows, error);
 }
 
 int netstrat_counters_dump_by_name(struct netstrat_socket *sock, struct netstrat_link_name *names,
@@ -498,9 +501,9 @@ int netstrat_counters_dump_by_name(struct netstrat_socket *sock, struct netstrat
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
     struct netstrat_batch batch;
-    struct rows rows = {NULL, names, NULL, counters, room, 0};
+    struct operations_rows rows = {NULL, names, NULL, counters, room, 0};
 
     netstrat_batch_init(&batch, request, sizeof request);
     (void)netstrat_batch_dump_links(&batch, 1); /* it fits */
-    return dump_rows(sock, &batch, &rows, error);
+    return operations_dump_rows(sock, &batch, &rows, error);
 }

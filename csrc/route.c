@@ -9,24 +9,24 @@
 
 /* ---- requests ---- */
 
-static int is_prefix(const struct netstrat_prefix *prefix)
+static int route_is_prefix(const struct netstrat_prefix *prefix)
 {
     return (prefix->family == AF_INET || prefix->family == AF_INET6) &&
            prefix->length <= netstrat_address_bits(prefix->family);
 }
 
 /* A route that no message can carry is refused. */
-static int is_valid_route(const struct netstrat_route *route)
+static int route_is_valid_route(const struct netstrat_route *route)
 {
-    return is_prefix(&route->destination) &&
-           (route->gateway.family == 0 || is_prefix(&route->gateway)) &&
-           (route->source.family == 0 ||
-            (route->source.family == route->destination.family && is_prefix(&route->source))) &&
+    return route_is_prefix(&route->destination) &&
+           (route->gateway.family == 0 || route_is_prefix(&route->gateway)) &&
+           (route->source.family == 0 || (route->source.family == route->destination.family &&
+                                          route_is_prefix(&route->source))) &&
            route->index >= 0;
 }
 
 /* A gateway of the other family goes as struct rtvia: its family, then its bytes. */
-static void put_gateway(struct netstrat_batch *batch, const struct netstrat_route *route)
+static void route_put_gateway(struct netstrat_batch *batch, const struct netstrat_route *route)
 {
     const uint16_t family = route->gateway.family;
     size_t size = netstrat_address_bits(route->gateway.family) / 8;
@@ -42,7 +42,7 @@ static void put_gateway(struct netstrat_batch *batch, const struct netstrat_rout
 }
 
 /* The route with what zeros stand for where a route is added and where one is deleted. */
-static struct netstrat_route complete(const struct netstrat_route *route)
+static struct netstrat_route route_complete(const struct netstrat_route *route)
 {
     struct netstrat_route whole = *route;
 
@@ -53,8 +53,8 @@ static struct netstrat_route complete(const struct netstrat_route *route)
     return whole;
 }
 
-static int put_route(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
-                     const struct netstrat_route *route)
+static int route_put_route(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
+                           const struct netstrat_route *route)
 {
     size_t size = netstrat_address_bits(route->destination.family) / 8;
     struct rtmsg fixed;
@@ -69,11 +69,11 @@ static int put_route(struct netstrat_batch *batch, uint16_t type, uint16_t flags
     fixed.rtm_flags = route->flags;
     netstrat_batch_begin(batch, type, flags);
     netstrat_batch_append(batch, &fixed, sizeof fixed);
-    if (!is_valid_route(route))
+    if (!route_is_valid_route(route))
         netstrat_batch_refuse(batch, -EINVAL);
     if (route->destination.length > 0)
         netstrat_batch_put(batch, RTA_DST, route->destination.bytes, size);
-    put_gateway(batch, route);
+    route_put_gateway(batch, route);
     if (route->source.family != 0)
         netstrat_batch_put(batch, RTA_PREFSRC, route->source.bytes, size);
     if (route->index != 0)
@@ -87,20 +87,20 @@ static int put_route(struct netstrat_batch *batch, uint16_t type, uint16_t flags
 int netstrat_batch_add_route(struct netstrat_batch *batch, const struct netstrat_route *route)
 {
     const uint16_t create = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-    struct netstrat_route whole = complete(route);
+    struct netstrat_route whole = route_complete(route);
 
     if (whole.type == RTN_UNSPEC)
         whole.type = RTN_UNICAST;
     if (whole.protocol == RTPROT_UNSPEC)
         whole.protocol = RTPROT_BOOT; /* as `ip route add` has it */
-    return put_route(batch, RTM_NEWROUTE, create, &whole);
+    return route_put_route(batch, RTM_NEWROUTE, create, &whole);
 }
 
 int netstrat_batch_delete_route(struct netstrat_batch *batch, const struct netstrat_route *route)
 {
-    const struct netstrat_route whole = complete(route);
+    const struct netstrat_route whole = route_complete(route);
 
-    return put_route(batch, RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, &whole);
+    return route_put_route(batch, RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, &whole);
 }
 
 int netstrat_batch_dump_routes(struct netstrat_batch *batch, int32_t index)
@@ -120,7 +120,7 @@ int netstrat_batch_dump_routes(struct netstrat_batch *batch, int32_t index)
 /* ---- answers ---- */
 
 /* struct rtvia, linux/rtnetlink.h, 3.19: the gateway of a route may be of another family. */
-static int decode_via(const struct netstrat_rest *value, struct netstrat_route *route)
+static int route_decode_via(const struct netstrat_rest *value, struct netstrat_route *route)
 {
     struct netstrat_rest address = *value;
     uint16_t family;
@@ -134,8 +134,8 @@ static int decode_via(const struct netstrat_rest *value, struct netstrat_route *
                                   (uint8_t)netstrat_address_bits((uint8_t)family), &route->gateway);
 }
 
-static int decode_route_attribute(const struct netstrat_attribute *attribute,
-                                  const struct rtmsg *fixed, struct netstrat_route *route)
+static int route_decode_route_attribute(const struct netstrat_attribute *attribute,
+                                        const struct rtmsg *fixed, struct netstrat_route *route)
 {
     const struct netstrat_rest *value = &attribute->value;
     uint8_t family = fixed->rtm_family;
@@ -147,7 +147,7 @@ static int decode_route_attribute(const struct netstrat_attribute *attribute,
     case RTA_GATEWAY:
         return netstrat_prefix_decode(value, family, whole, &route->gateway);
     case NETSTRAT_RTA_VIA:
-        return decode_via(value, route);
+        return route_decode_via(value, route);
     case RTA_PREFSRC:
         return netstrat_prefix_decode(value, family, whole, &route->source);
     case RTA_OIF:
@@ -182,7 +182,7 @@ int netstrat_route_decode(const struct netstrat_message *message, struct netstra
     read.protocol = fixed.rtm_protocol;
     read.flags = fixed.rtm_flags;
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
-        more = decode_route_attribute(&attribute, &fixed, &read);
+        more = route_decode_route_attribute(&attribute, &fixed, &read);
         if (more < 0)
             break;
     }

@@ -25,9 +25,10 @@
 #endif
 
 enum {
-    HOOK_MS = 100,  /* the longest wait without asking whether to go on */
-    MAX_GROUP = 64, /* of struct netstrat_socket's `groups`; rtnetlink has fewer than 40 */
-    SPARE = 65536   /* datagrams that a call with a timeout of 0 takes at most: 2 GiB of a dump */
+    SOCKET_HOOK_MS = 100,  /* the longest wait without asking whether to go on */
+    SOCKET_MAX_GROUP = 64, /* of struct netstrat_socket's `groups`; rtnetlink has fewer than 40 */
+    SOCKET_SPARE =
+        65536 /* datagrams that a call with a timeout of 0 takes at most: 2 GiB of a dump */
 };
 
 int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size,
@@ -63,8 +64,8 @@ void netstrat_socket_close(struct netstrat_socket *sock)
 }
 
 /* Sets an option of netlink's. */
-static int set_option(const struct netstrat_socket *sock, int option, uint32_t value,
-                      struct netstrat_error *error)
+static int socket_set_option(const struct netstrat_socket *sock, int option, uint32_t value,
+                             struct netstrat_error *error)
 {
     if (setsockopt(sock->fd, SOL_NETLINK, option, &value, sizeof value) < 0)
         return netstrat_fail(error, -errno, NETSTRAT_STEP_SETSOCKOPT);
@@ -72,11 +73,11 @@ static int set_option(const struct netstrat_socket *sock, int option, uint32_t v
 }
 
 /* The same for a caller, who may be a callback of a call under way. */
-static int set_option_between_calls(const struct netstrat_socket *sock, int option, uint32_t value,
-                                    struct netstrat_error *error)
+static int socket_set_option_between_calls(const struct netstrat_socket *sock, int option,
+                                           uint32_t value, struct netstrat_error *error)
 {
     return sock->in_call ? netstrat_fail(error, -EBUSY, NETSTRAT_STEP_SETSOCKOPT)
-                         : set_option(sock, option, value, error);
+                         : socket_set_option(sock, option, value, error);
 }
 
 int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group, struct netstrat_error *error)
@@ -97,9 +98,9 @@ int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group, struct ne
             return netstrat_fail(error, -errno, NETSTRAT_STEP_GETSOCKNAME);
     }
     /* A group above the last would not fit `groups`; 0 is left to the kernel, which refuses it. */
-    if (group > MAX_GROUP)
+    if (group > SOCKET_MAX_GROUP)
         return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_SETSOCKOPT);
-    code = set_option_between_calls(sock, NETLINK_ADD_MEMBERSHIP, group, error);
+    code = socket_set_option_between_calls(sock, NETLINK_ADD_MEMBERSHIP, group, error);
     if (code < 0)
         return code;
     sock->port = own.nl_pid;
@@ -117,13 +118,13 @@ int netstrat_socket_set_groups(const struct netstrat_socket *sock, int joined,
 
     for (left = sock->groups; left > 0 && code == 0; left >>= 1, group++)
         if (left & 1)
-            code = set_option(sock, option, group, error);
+            code = socket_set_option(sock, option, group, error);
     return code;
 }
 
 int netstrat_socket_set_strict(struct netstrat_socket *sock, struct netstrat_error *error)
 {
-    return set_option_between_calls(sock, NETSTRAT_NETLINK_GET_STRICT_CHK, 1, error);
+    return socket_set_option_between_calls(sock, NETSTRAT_NETLINK_GET_STRICT_CHK, 1, error);
 }
 
 int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t size,
@@ -141,7 +142,7 @@ int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t si
 
 int netstrat_socket_hear_all(struct netstrat_socket *sock, struct netstrat_error *error)
 {
-    int code = set_option_between_calls(sock, NETSTRAT_NETLINK_LISTEN_ALL_NSID, 1, error);
+    int code = socket_set_option_between_calls(sock, NETSTRAT_NETLINK_LISTEN_ALL_NSID, 1, error);
 
     if (code == 0)
         sock->all_namespaces = 1;
@@ -158,7 +159,7 @@ int netstrat_call_begin(struct netstrat_socket *sock, enum netstrat_step step,
     sock->in_call = 1;
     if (!sock->shared_deadline)
         sock->deadline_ms = 0;
-    sock->spare = SPARE;
+    sock->spare = SOCKET_SPARE;
     return 0;
 }
 
@@ -170,7 +171,7 @@ int netstrat_call_end(struct netstrat_socket *sock, int code)
 
 /* Returns the milliseconds left, at least 1, or -ETIMEDOUT. The clock is first read when the call
  * has to wait: the kernel answers most requests before send() returns. */
-static int time_left(struct netstrat_socket *sock)
+static int socket_time_left(struct netstrat_socket *sock)
 {
     struct timespec now;
     int64_t now_ms, left;
@@ -195,7 +196,7 @@ int netstrat_call_go_on(struct netstrat_socket *sock)
 
     if (sock->timeout_ms <= 0)
         return sock->spare > 0 ? (sock->spare--, 0) : -ETIMEDOUT;
-    left = time_left(sock);
+    left = socket_time_left(sock);
     return left < 0 ? left : 0;
 }
 
@@ -209,15 +210,15 @@ int netstrat_call_resume(struct netstrat_socket *sock)
 int netstrat_socket_wait(struct netstrat_socket *sock)
 {
     struct pollfd wait;
-    int left = time_left(sock);
+    int left = socket_time_left(sock);
     int ready;
 
     if (left < 0)
         return left;
     /* A signal that comes just before poll() interrupts nothing, so the hook is asked now and
      * then. */
-    if (sock->interrupted && left > HOOK_MS)
-        left = HOOK_MS;
+    if (sock->interrupted && left > SOCKET_HOOK_MS)
+        left = SOCKET_HOOK_MS;
     wait.fd = sock->fd;
     wait.events = POLLIN;
     wait.revents = 0;
@@ -231,8 +232,8 @@ int netstrat_socket_wait(struct netstrat_socket *sock)
 
 /* recvfrom(), which also notes the namespace that the datagram is about. The kernel says it beside
  * the datagram: recvmsg() alone hears that, and costs more. */
-static ssize_t receive_of_all(struct netstrat_socket *sock, struct sockaddr_nl *sender,
-                              socklen_t *sender_size)
+static ssize_t socket_receive_of_all(struct netstrat_socket *sock, struct sockaddr_nl *sender,
+                                     socklen_t *sender_size)
 {
     union {
         struct cmsghdr first; /* for its alignment */
@@ -275,7 +276,7 @@ int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_rest *dat
 
         memset(&sender, 0, sizeof sender);
         if (sock->all_namespaces)
-            length = receive_of_all(sock, &sender, &sender_size);
+            length = socket_receive_of_all(sock, &sender, &sender_size);
         else
             length = recvfrom(sock->fd, sock->buffer, sock->buffer_size, MSG_DONTWAIT | MSG_TRUNC,
                               (struct sockaddr *)&sender, &sender_size);

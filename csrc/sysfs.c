@@ -62,14 +62,16 @@
 #define SYS_fsmount (FIRST_SYSCALL + 432)
 #endif
 
-enum { TEXT_SIZE = 4096 }; /* an attribute of sysfs is at most a page: filesystems/sysfs.rst */
+enum {
+    SYSFS_TEXT_SIZE = 4096
+}; /* an attribute of sysfs is at most a page: filesystems/sysfs.rst */
 
-static const char below_interface[] = "/statistics";
+static const char sysfs_below_interface[] = "/statistics";
 
 /* ---- text ---- */
 
 /* Takes the white space off both ends of the text from *start to *end. */
-static void trim(const char *text, size_t *start, size_t *end)
+static void sysfs_trim(const char *text, size_t *start, size_t *end)
 {
     while (*start < *end && netstrat_is_space(text[*start]))
         ++*start;
@@ -77,38 +79,38 @@ static void trim(const char *text, size_t *start, size_t *end)
         --*end;
 }
 
-static int is_digit(char c)
+static int sysfs_is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
-static int are_digits(const char *text, size_t at, size_t end)
+static int sysfs_are_digits(const char *text, size_t at, size_t end)
 {
     for (; at < end; at++)
-        if (!is_digit(text[at]))
+        if (!sysfs_is_digit(text[at]))
             return 0;
     return 1;
 }
 
 /* The digits of UINT64_MAX. */
-enum { MOST_DIGITS = 20 };
+enum { SYSFS_MOST_DIGITS = 20 };
 
 /* The number from `at` up to `end`, which begins with a zero only if it is of one digit. */
-static int convert(const char *text, size_t at, size_t end, uint64_t *value)
+static int sysfs_convert(const char *text, size_t at, size_t end, uint64_t *value)
 {
     /* strtoull() reads up to a NUL, which the caller's text need not have. One digit more than fits
      * 64 bits is enough for ERANGE. */
-    char digits[MOST_DIGITS + 1 + 1];
+    char digits[SYSFS_MOST_DIGITS + 1 + 1];
     unsigned long long converted;
     size_t count = 0;
     int saved = errno, is_large;
 
     for (; at < end && count < sizeof digits - 1; at++) {
-        if (!is_digit(text[at]))
+        if (!sysfs_is_digit(text[at]))
             return -EBADMSG;
         digits[count++] = text[at];
     }
-    if (!are_digits(text, at, end))
+    if (!sysfs_are_digits(text, at, end))
         return -EBADMSG;
     digits[count] = '\0';
     errno = 0;
@@ -126,27 +128,27 @@ int netstrat_parse_counter(const char *text, size_t length, uint64_t *value)
 {
     size_t start = 0;
 
-    trim(text, &start, &length);
+    sysfs_trim(text, &start, &length);
     if (start == length)
         return -EBADMSG;
     while (start + 1 < length && text[start] == '0')
         start++;
-    return convert(text, start, length, value);
+    return sysfs_convert(text, start, length, value);
 }
 
 /* An array of arrays: pointers would need relocating, and so be writable data. */
-static const char counter_names[NETSTRAT_COUNTERS][12] = {
+static const char sysfs_counter_names[NETSTRAT_COUNTERS][12] = {
     "rx_bytes", "rx_packets", "rx_errors", "rx_dropped",
     "tx_bytes", "tx_packets", "tx_errors", "tx_dropped",
 };
 
 const char *netstrat_counter_name(uint32_t item)
 {
-    return item < NETSTRAT_COUNTERS ? counter_names[item] : NULL;
+    return item < NETSTRAT_COUNTERS ? sysfs_counter_names[item] : NULL;
 }
 
 /* The same field of the struct, which is eight uint64_t in the order of the names. */
-static void set_counter(struct netstrat_counters *counters, uint32_t item, uint64_t value)
+static void sysfs_set_counter(struct netstrat_counters *counters, uint32_t item, uint64_t value)
 {
     memcpy((unsigned char *)counters + item * sizeof value, &value, sizeof value);
 }
@@ -154,7 +156,7 @@ static void set_counter(struct netstrat_counters *counters, uint32_t item, uint6
 /* ---- whose files they are ---- */
 
 /* A handle of a directory, with which nothing can be read: it needs no permission to. */
-static int open_directory(int at, const char *path)
+static int sysfs_open_directory(int at, const char *path)
 {
     int fd;
 
@@ -165,8 +167,8 @@ static int open_directory(int at, const char *path)
 }
 
 /* The tree that an open directory belongs to: by one statx(), or without the mount by fstat(). */
-static int find_tree(int directory, struct netstrat_sysfs_place *place,
-                     struct netstrat_error *error)
+static int sysfs_find_tree(int directory, struct netstrat_sysfs_place *place,
+                           struct netstrat_error *error)
 {
     struct stat status;
 #ifdef SYS_statx
@@ -192,12 +194,12 @@ static int find_tree(int directory, struct netstrat_sysfs_place *place,
 }
 
 /* The place of an open directory and of the calling thread. */
-static int find_place(int directory, struct netstrat_sysfs_place *place,
-                      struct netstrat_error *error)
+static int sysfs_find_place(int directory, struct netstrat_sysfs_place *place,
+                            struct netstrat_error *error)
 {
     struct netstrat_sysfs_place found = {0, 0, 0, 0}; /* the mount may stay so: not known */
     struct stat netns;
-    int code = find_tree(directory, &found, error);
+    int code = sysfs_find_tree(directory, &found, error);
 
     if (code < 0)
         return code;
@@ -212,12 +214,12 @@ static int find_place(int directory, struct netstrat_sysfs_place *place,
 int netstrat_sysfs_place_get(int at, const char *root, struct netstrat_sysfs_place *place,
                              struct netstrat_error *error)
 {
-    int directory = open_directory(at, root);
+    int directory = sysfs_open_directory(at, root);
     int code;
 
     if (directory < 0)
         return netstrat_fail(error, directory, NETSTRAT_STEP_OPEN);
-    code = find_place(directory, place, error);
+    code = sysfs_find_place(directory, place, error);
     (void)close(directory);
     return code;
 }
@@ -246,7 +248,7 @@ int netstrat_sysfs_mount(struct netstrat_error *error)
 /* ---- the directory of an interface's counters ---- */
 
 /* ROOT/NAME/statistics, open. */
-struct statistics {
+struct sysfs_statistics {
     int at;
     const char *root;
     const char *name;
@@ -255,7 +257,7 @@ struct statistics {
 };
 
 /* Opens ROOT/NAME/statistics. -ENODEV: there is such a root, but no such interface. */
-static int open_beneath(int at, const char *root, const char *name)
+static int sysfs_open_beneath(int at, const char *root, const char *name)
 {
     char path[PATH_MAX];
     size_t root_length = strlen(root);
@@ -264,14 +266,15 @@ static int open_beneath(int at, const char *root, const char *name)
 
     if (root_length == 0)
         return -ENOENT; /* as openat() has it; "/NAME" would be a path of its own */
-    if (root_length + 1 + name_length + sizeof below_interface > sizeof path)
+    if (root_length + 1 + name_length + sizeof sysfs_below_interface > sizeof path)
         return -ENAMETOOLONG;
     memcpy(path, root, root_length); /* NOLINT(bugprone-not-null-terminated-result): more follows */
     path[root_length] = '/';
     memcpy(path + root_length + 1, name, name_length);
-    memcpy(path + root_length + 1 + name_length, below_interface, sizeof below_interface);
+    memcpy(path + root_length + 1 + name_length, sysfs_below_interface,
+           sizeof sysfs_below_interface);
 
-    fd = open_directory(at, path);
+    fd = sysfs_open_directory(at, path);
     /* No such interface, or no such root? ENOTDIR: a file among the interfaces, as
      * /sys/class/net/bonding_masters. */
     path[root_length + 1] = '\0'; /* ROOT/, which is there only as a directory */
@@ -280,12 +283,13 @@ static int open_beneath(int at, const char *root, const char *name)
     return fd;
 }
 
-static int check_place(const struct statistics *statistics,
-                       const struct netstrat_sysfs_place *wanted, struct netstrat_error *error)
+static int sysfs_check_place(const struct sysfs_statistics *statistics,
+                             const struct netstrat_sysfs_place *wanted,
+                             struct netstrat_error *error)
 {
     struct netstrat_sysfs_place found = {0, 0, 0, 0}; /* for the analysers, as `value` below */
     int code = statistics->fd >= 0
-                   ? find_place(statistics->fd, &found, error)
+                   ? sysfs_find_place(statistics->fd, &found, error)
                    : netstrat_sysfs_place_get(statistics->at, statistics->root, &found, error);
 
     if (code < 0)
@@ -296,23 +300,23 @@ static int check_place(const struct statistics *statistics,
     return 0;
 }
 
-static int open_statistics(struct statistics *statistics, int at, const char *root,
-                           const char *name, const struct netstrat_sysfs_place *place,
-                           struct netstrat_error *error)
+static int sysfs_open_statistics(struct sysfs_statistics *statistics, int at, const char *root,
+                                 const char *name, const struct netstrat_sysfs_place *place,
+                                 struct netstrat_error *error)
 {
     struct statfs kind;
     int fd;
 
     if (netstrat_name_check(name) != 0)
         return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_LINK_NAME);
-    fd = open_beneath(at, root, name);
+    fd = sysfs_open_beneath(at, root, name);
     statistics->at = at;
     statistics->root = root;
     statistics->name = name;
     statistics->fd = fd;
     /* That an interface is not there is true in the right place only, as its counters are. */
     if (place && (fd >= 0 || fd == -ENODEV)) {
-        int code = check_place(statistics, place, error);
+        int code = sysfs_check_place(statistics, place, error);
 
         if (code < 0) {
             if (fd >= 0)
@@ -332,15 +336,15 @@ static int open_statistics(struct statistics *statistics, int at, const char *ro
  * removes the files one by one, in a directory that can be opened meanwhile (create_files and
  * remove_files, fs/sysfs/group.c); but in the end every interface has the eight.
  */
-static int is_gone(const struct statistics *statistics, const char *file)
+static int sysfs_is_gone(const struct sysfs_statistics *statistics, const char *file)
 {
     uint32_t item;
     int again;
 
     for (item = 0; statistics->is_sysfs && item < NETSTRAT_COUNTERS; item++)
-        if (strcmp(file, counter_names[item]) == 0)
+        if (strcmp(file, sysfs_counter_names[item]) == 0)
             return 1;
-    again = open_beneath(statistics->at, statistics->root, statistics->name);
+    again = sysfs_open_beneath(statistics->at, statistics->root, statistics->name);
     if (again >= 0)
         (void)close(again);
     return again == -ENODEV;
@@ -353,8 +357,8 @@ static int is_gone(const struct statistics *statistics, const char *file)
  * secret, which an error would quote, or a FIFO, whose bytes are another's. The kernel's own files
  * need no look.
  */
-static int open_counter(const struct statistics *statistics, const char *file, uint32_t item,
-                        struct netstrat_error *error)
+static int sysfs_open_counter(const struct sysfs_statistics *statistics, const char *file,
+                              uint32_t item, struct netstrat_error *error)
 {
     struct stat status;
     int fd, code;
@@ -365,7 +369,7 @@ static int open_counter(const struct statistics *statistics, const char *file, u
     while (fd < 0 && errno == EINTR);
     if (fd < 0) {
         code = -errno;
-        if (code == -ENOENT && is_gone(statistics, file))
+        if (code == -ENOENT && sysfs_is_gone(statistics, file))
             code = -ENODEV;
         if (code == -ENXIO) /* a socket, or a device without its driver */
             code = -EINVAL;
@@ -384,7 +388,7 @@ static int open_counter(const struct statistics *statistics, const char *file, u
 }
 
 /* Files held open are read from their beginning each time. */
-static ssize_t read_some(int fd, char *text, size_t size, size_t offset, int held)
+static ssize_t sysfs_read_some(int fd, char *text, size_t size, size_t offset, int held)
 {
     ssize_t count;
 
@@ -396,15 +400,15 @@ static ssize_t read_some(int fd, char *text, size_t size, size_t offset, int hel
 
 /* Reads a whole counter file. The kernel ends a counter with a newline, and there one system call
  * is enough; a file without one is read on to its end. */
-static int read_counter(int fd, int held, uint32_t item, uint64_t *value,
-                        struct netstrat_error *error)
+static int sysfs_read_counter(int fd, int held, uint32_t item, uint64_t *value,
+                              struct netstrat_error *error)
 {
-    char text[TEXT_SIZE];
+    char text[SYSFS_TEXT_SIZE];
     size_t start = 0, length = 0;
     int code;
 
     for (;;) {
-        ssize_t count = read_some(fd, text + length, sizeof text - length, length, held);
+        ssize_t count = sysfs_read_some(fd, text + length, sizeof text - length, length, held);
 
         if (count < 0) {
             /* The device is gone. EINVAL is how some kernels say so (net/core/net-sysfs.c). */
@@ -419,7 +423,7 @@ static int read_counter(int fd, int held, uint32_t item, uint64_t *value,
     code = length == sizeof text ? -EBADMSG : netstrat_parse_counter(text, length, value);
     if (code < 0) {
         (void)netstrat_fail_item(error, code, NETSTRAT_STEP_PARSE, item);
-        trim(text, &start, &length);
+        sysfs_trim(text, &start, &length);
         netstrat_set_text(error, text + start, length - start);
     }
     return code;
@@ -427,15 +431,15 @@ static int read_counter(int fd, int held, uint32_t item, uint64_t *value,
 
 /* ---- one shot ---- */
 
-static int open_and_read(const struct statistics *statistics, const char *file, uint32_t item,
-                         uint64_t *value, struct netstrat_error *error)
+static int sysfs_open_and_read(const struct sysfs_statistics *statistics, const char *file,
+                               uint32_t item, uint64_t *value, struct netstrat_error *error)
 {
-    int fd = open_counter(statistics, file, item, error);
+    int fd = sysfs_open_counter(statistics, file, item, error);
     int code;
 
     if (fd < 0)
         return fd;
-    code = read_counter(fd, 0, item, value, error);
+    code = sysfs_read_counter(fd, 0, item, value, error);
     (void)close(fd);
     return code;
 }
@@ -444,7 +448,7 @@ int netstrat_sysfs_read_counter(int at, const char *root, const char *name, cons
                                 const struct netstrat_sysfs_place *place, uint64_t *value,
                                 struct netstrat_error *error)
 {
-    struct statistics statistics;
+    struct sysfs_statistics statistics;
     int code;
 
     /* One step down, and no further. */
@@ -453,10 +457,10 @@ int netstrat_sysfs_read_counter(int at, const char *root, const char *name, cons
         netstrat_set_text(error, file, strlen(file));
         return -EINVAL;
     }
-    code = open_statistics(&statistics, at, root, name, place, error);
+    code = sysfs_open_statistics(&statistics, at, root, name, place, error);
     if (code < 0)
         return code;
-    code = open_and_read(&statistics, file, 0, value, error);
+    code = sysfs_open_and_read(&statistics, file, 0, value, error);
     (void)close(statistics.fd);
     return code;
 }
@@ -465,19 +469,19 @@ int netstrat_sysfs_read(int at, const char *root, const char *name,
                         const struct netstrat_sysfs_place *place,
                         struct netstrat_counters *counters, struct netstrat_error *error)
 {
-    struct statistics statistics;
+    struct sysfs_statistics statistics;
     struct netstrat_counters read;
     uint32_t item;
-    int code = open_statistics(&statistics, at, root, name, place, error);
+    int code = sysfs_open_statistics(&statistics, at, root, name, place, error);
 
     if (code < 0)
         return code;
     for (item = 0; code == 0 && item < NETSTRAT_COUNTERS; item++) {
         uint64_t value;
 
-        code = open_and_read(&statistics, counter_names[item], item, &value, error);
+        code = sysfs_open_and_read(&statistics, sysfs_counter_names[item], item, &value, error);
         if (code == 0)
-            set_counter(&read, item, value);
+            sysfs_set_counter(&read, item, value);
     }
     (void)close(statistics.fd);
     if (code < 0)
@@ -492,18 +496,19 @@ int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at, con
                                const char *name, const struct netstrat_sysfs_place *place,
                                struct netstrat_error *error)
 {
-    struct statistics statistics;
+    struct sysfs_statistics statistics;
     uint32_t item;
     int code;
 
     reader->is_open = 0; /* nothing to close, whatever the caller's memory holds */
     netstrat_sysfs_reader_close(reader);
-    code = open_statistics(&statistics, at, root, name, place, error);
+    code = sysfs_open_statistics(&statistics, at, root, name, place, error);
     if (code < 0)
         return code;
     reader->is_open = 1;
     for (item = 0; code >= 0 && item < NETSTRAT_COUNTERS; item++)
-        code = reader->fds[item] = open_counter(&statistics, counter_names[item], item, error);
+        code = reader->fds[item] = sysfs_open_counter(&statistics, sysfs_counter_names[item], item,
+                                                      error);
     (void)close(statistics.fd);
     if (code < 0) { /* the last of `fds` is the error then, which is not closed */
         netstrat_sysfs_reader_close(reader);
@@ -520,11 +525,11 @@ int netstrat_sysfs_reader_read(const struct netstrat_sysfs_reader *reader,
 
     for (item = 0; item < NETSTRAT_COUNTERS; item++) {
         uint64_t value = 0; /* the analysers take it that errno might be 0 after a failure */
-        int code = read_counter(reader->fds[item], 1, item, &value, error);
+        int code = sysfs_read_counter(reader->fds[item], 1, item, &value, error);
 
         if (code < 0)
             return code;
-        set_counter(&read, item, value);
+        sysfs_set_counter(&read, item, value);
     }
     *counters = read;
     return 0;

@@ -123,6 +123,44 @@ def test_all_sources_compile_as_one_unit(tmp_path, compiler):
     run(*compiler.split(), *warnings, "-c", unit, "-o", tmp_path / "unit.o")
 
 
+def test_the_two_files_are_part_of_a_program_of_one_unit(tmp_path):
+    """The whole core is private to the unit: it exports main() and nothing else."""
+    run(CSRC / "amalgamate.sh", tmp_path)
+    unit = tmp_path / "unit.c"
+    unit.write_text(
+        "#define NETSTRAT_API static __attribute__((unused))\n"
+        f'#include "netstrat.c"\n#define EMBEDDED\n#include "{PROGRAM}"\n'
+    )
+    run(
+        "gcc",
+        "-std=c11",
+        f"-I{tmp_path}",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-c",
+        unit,
+        "-o",
+        tmp_path / "unit.o",
+    )
+    exported = run(
+        "nm", "--defined-only", "--extern-only", "--format=just-symbols", tmp_path / "unit.o"
+    )
+    assert exported.split() == ["main"]
+
+
+def test_file_level_names_of_the_core_begin_with_the_name_of_their_file(tmp_path):
+    """So that they clash with none of a program that is one unit with the core."""
+    for source in SOURCES:
+        run("gcc", "-std=c11", "-O0", "-c", CSRC / source, "-o", tmp_path / "one.o")
+        symbols = run("nm", "--defined-only", tmp_path / "one.o").splitlines()
+        names = [line.split()[1:] for line in symbols]
+        # A name with a dot is local to a function.
+        private = [name for kind, name in names if kind in "trdb" and "." not in name]
+        prefixes = (source.removesuffix(".c") + "_", "netstrat_")
+        assert [name for name in private if not name.startswith(prefixes)] == []
+
+
 def test_a_unit_that_has_read_the_systems_headers_already_is_told_what_to_do(tmp_path):
     unit = tmp_path / "unit.c"
     unit.write_text(f'#include <stdio.h>\n#include "{CSRC / "name.c"}"\n')

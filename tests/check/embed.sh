@@ -40,8 +40,8 @@ runs() {
 echo "== as a library"
 csrc/build-lib.sh "$out/lib"
 nm -D --defined-only "$out/lib/libnetstrat.so" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | LC_ALL=C sort >"$out/exported"
-# A declaration begins in the first column; its name is what stands before the parenthesis.
-sed -n 's/^[a-z].*[ *]\(netstrat_[a-z0-9_]*\)(.*/\1/p' csrc/netstrat.h | LC_ALL=C sort >"$out/declared"
+# The name of a function is what stands before the parenthesis.
+sed -n 's/^NETSTRAT_API .*[ *]\(netstrat_[a-z0-9_]*\)(.*/\1/p' csrc/netstrat.h | LC_ALL=C sort >"$out/declared"
 [ -s "$out/declared" ] || fail "no declarations found in netstrat.h"
 diff "$out/declared" "$out/exported" || fail "what the library exports is not what its header declares"
 readelf -d "$out/lib/libnetstrat.so" | grep -q 'soname: \[libnetstrat.so.[0-9]*\.[0-9]*\]' || fail "no soname"

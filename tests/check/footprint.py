@@ -63,11 +63,11 @@ def is_allowed(file: str, symbol: str) -> bool:
 # Calls through a pointer, which no relocation shows: netstrat_dump's `each`, the notifications that
 # are watched, a visit's work. Compilers put the caller into its own caller, so that one stands here
 # too.
-ROWS = [("operations", "add_row"), ("exchange", "copy_message")]
-WATCHED = [("operations", "note_change")]
-WORK = [("netns", "open_socket"), ("netns", "mount_sysfs")]
+ROWS = [("operations", "operations_add_row"), ("exchange", "exchange_copy_message")]
+WATCHED = [("operations", "operations_note_change")]
+WORK = [("netns", "netns_open_socket"), ("netns", "netns_mount_sysfs")]
 INDIRECT = {
-    ("exchange", "dump_once"): ROWS,
+    ("exchange", "exchange_dump_once"): ROWS,
     ("exchange", "netstrat_dump"): ROWS,
     ("socket", "netstrat_socket_notify"): WATCHED,
     ("socket", "netstrat_socket_drain"): WATCHED,

@@ -170,7 +170,7 @@ MUTANTS = [
     (
         "counters.c",
         "*fixed = sizeof(struct ifinfomsg);",
-        "*fixed = sizeof(struct stats_header);",
+        "*fixed = sizeof(struct counters_stats_header);",
         "the fixed part of RTM_NEWLINK",
     ),
     # socket.c
@@ -183,7 +183,7 @@ MUTANTS = [
         "0",
         "the signal hook",
     ),
-    ("socket.c", "left = HOOK_MS;", ";", "a signal just before the wait"),
+    ("socket.c", "left = SOCKET_HOOK_MS;", ";", "a signal just before the wait"),
     ("socket.c", "sock->deadline_ms > now_ms ?", "1 ?", "deadlines"),
     ("socket.c", "    if (!sock->shared_deadline)\n", "", "a shared deadline goes on"),
     (
@@ -227,7 +227,12 @@ MUTANTS = [
         "receiving has its own time",
     ),
     # exchange.c
-    ("exchange.c", "code < 0 ? code : start(&exchange, error);", "code;", "a request is sent"),
+    (
+        "exchange.c",
+        "code < 0 ? code : exchange_start(&exchange, error);",
+        "code;",
+        "a request is sent",
+    ),
     (
         "exchange.c",
         "message->sequence - exchange->first < exchange->count",
@@ -325,7 +330,12 @@ MUTANTS = [
         "0",
         "no message has the number 0",
     ),
-    ("exchange.c", "type_of(exchange, item));", "16);", "a refused request under its own name"),
+    (
+        "exchange.c",
+        "exchange_type_of(exchange, item));",
+        "16);",
+        "a refused request under its own name",
+    ),
     (
         "exchange.c",
         "    if (code == 0)\n        *answer = read;",
@@ -355,7 +365,18 @@ MUTANTS = [
         "an ack that was lost is asked for again",
     ),
     ("operations.c", "    sock->shared_deadline = 1;\n", "", "one deadline for all tries"),
-    ("operations.c", "sock->shared_deadline = shared;", ";", "the caller's choice of deadlines"),
+    (
+        "operations.c",
+        "flags, change, error);\n    sock->shared_deadline = shared;",
+        "flags, change, error);",
+        "the caller's choice of deadlines",
+    ),
+    (
+        "operations.c",
+        "found, counters, error);\n    sock->shared_deadline = shared;",
+        "found, counters, error);",
+        "the caller's choice of deadlines, after counters",
+    ),
     (
         "operations.c",
         "found->index > 0 && strcmp(found->name, name) == 0",
@@ -376,8 +397,8 @@ MUTANTS = [
     ),
     (
         "operations.c",
-        "    if (code == -EMSGSIZE)\n        return read_large",
-        "    if (0)\n        return read_large",
+        "    if (code == -EMSGSIZE)\n        return operations_read_large",
+        "    if (0)\n        return operations_read_large",
         "an answer that does not fit",
     ),
     ("operations.c", "answered != index", "0", "the counters of the link that was asked for"),
@@ -394,18 +415,28 @@ MUTANTS = [
     (
         "operations.c",
         "netstrat_link_name_decode(message, &name) < 0) {\n"
-        "        watch->count = watch->room + 1;\n        forget(watch);",
+        "        watch->count = watch->room + 1;\n        operations_forget(watch);",
         "netstrat_link_name_decode(message, &name) < 0) {\n        watch->count = watch->room + 1;",
         "after a loss nothing is known",
     ),
     (
         "operations.c",
-        "    watch->count = 0;\n    forget(watch);",
+        "    watch->count = 0;\n    operations_forget(watch);",
         "    watch->count = 0;",
         "a watch begins with nothing known",
     ),
-    ("operations.c", "    learn(watch, &read);", "", "what is asked for by name is known"),
-    ("operations.c", "        learn(rows->watch, &name);", "        ;", "what is dumped is known"),
+    (
+        "operations.c",
+        "    operations_learn(watch, &read);",
+        "",
+        "what is asked for by name is known",
+    ),
+    (
+        "operations.c",
+        "        operations_learn(rows->watch, &name);",
+        "        ;",
+        "what is dumped is known",
+    ),
     # netns.c
     (
         "netns.c",
@@ -444,10 +475,10 @@ MUTANTS = [
     ("sysfs.c", "c >= '0' && ", "(c >= '0' || c == ' ') && ", "inner white space"),
     ("sysfs.c", "c >= '0' && ", "(c >= '0' || c == '\\0') && ", "an inner NUL"),
     ("sysfs.c", " && c <= '9'", "", "text after a counter"),
-    ("sysfs.c", "if (!are_digits(text, at, end))", "if (0)", "text after 21 digits"),
+    ("sysfs.c", "if (!sysfs_are_digits(text, at, end))", "if (0)", "text after 21 digits"),
     ("sysfs.c", "while (start + 1 < length && text[start] == '0')", "while (0)", "leading zeros"),
     ("sysfs.c", " && count < sizeof digits - 1;", ";", "more digits than are copied"),
-    ("sysfs.c", "MOST_DIGITS + 1 + 1]", "MOST_DIGITS + 1]", "21 digits"),
+    ("sysfs.c", "SYSFS_MOST_DIGITS + 1 + 1]", "SYSFS_MOST_DIGITS + 1]", "21 digits"),
     ("sysfs.c", "is_large = errno == ERANGE;", "is_large = 0;", "2 to the 64th"),
     ("sysfs.c", "    errno = 0;\n    converted", "    converted", "an errno from before"),
     ("sysfs.c", "    errno = saved;\n", "", "errno stays as it was"),
@@ -462,8 +493,8 @@ MUTANTS = [
     ),
     (
         "sysfs.c",
-        "    code = read_counter(fd, 0, item, value, error);\n    (void)close(fd);",
-        "    code = read_counter(fd, 0, item, value, error);",
+        "    code = sysfs_read_counter(fd, 0, item, value, error);\n    (void)close(fd);",
+        "    code = sysfs_read_counter(fd, 0, item, value, error);",
         "counter files are closed",
     ),
     ("sysfs.c", "count == 0 || length", "length", "a file without a newline"),
@@ -538,14 +569,14 @@ MUTANTS = [
     ),
     (
         "link.c",
-        "has(settings, NETSTRAT_LINK_UP) && settings->up ?",
+        "link_has(settings, NETSTRAT_LINK_UP) && settings->up ?",
         "settings->up ?",
         "up is left alone",
     ),
     (
         "link.c",
-        "has(settings, NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_ALIAS)",
-        "has(settings, NETSTRAT_LINK_HAIRPIN)",
+        "link_has(settings, NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_ALIAS)",
+        "link_has(settings, NETSTRAT_LINK_HAIRPIN)",
         "an alias at creation",
     ),
     (
@@ -563,20 +594,20 @@ MUTANTS = [
     ),
     (
         "link.c",
-        "(has(own, NETSTRAT_LINK_INDEX) ? 0 : NETSTRAT_LINK_INDEX)",
+        "(link_has(own, NETSTRAT_LINK_INDEX) ? 0 : NETSTRAT_LINK_INDEX)",
         "0",
         "a peer's index needs the own one",
     ),
     (
         "link.c",
-        "    put_settings(batch, peer);\n",
-        "    put_settings(batch, own);\n",
+        "    link_put_settings(batch, peer);\n",
+        "    link_put_settings(batch, own);\n",
         "each end has its own settings",
     ),
     ("link.c", "settings->hairpin);\n    return", "1);\n    return", "hairpin off"),
     (
         "link.c",
-        "index == 0 && has(settings, NETSTRAT_LINK_NAME | NETSTRAT_LINK_GROUP)",
+        "index == 0 && link_has(settings, NETSTRAT_LINK_NAME | NETSTRAT_LINK_GROUP)",
         "0",
         "a rename needs the index",
     ),
@@ -588,13 +619,13 @@ MUTANTS = [
     ),
     (
         "link.c",
-        "has(settings, NETSTRAT_LINK_INDEX) && !has(settings, NETSTRAT_LINK_NETNS)",
+        "link_has(settings, NETSTRAT_LINK_INDEX) && !link_has(settings, NETSTRAT_LINK_NETNS)",
         "0",
         "a new index needs a namespace",
     ),
     (
         "link.c",
-        "if (has(settings, NETSTRAT_LINK_QUEUES))\n",
+        "if (link_has(settings, NETSTRAT_LINK_QUEUES))\n",
         "if (0)\n",
         "queues of a link that is there already",
     ),
@@ -644,8 +675,8 @@ MUTANTS = [
     ("address.c", "address->valid == 0 ? UINT32_MAX : ", "", "valid 0 is for ever"),
     (
         "address.c",
-        "address->valid == 0 && address->preferred == 0 ? UINT32_MAX : ",
-        "",
+        "address->valid == 0 && address->preferred == 0 ? UINT32_MAX",
+        "0 ? UINT32_MAX",
         "preferred 0 is for ever where valid is 0",
     ),
     ("address.c", "lifetimes.ifa_valid == 0 ? 1 : ", "", "the last second is not for ever"),
@@ -695,8 +726,8 @@ MUTANTS = [
     ),
     (
         "route.c",
-        "route->source.family == route->destination.family && ",
-        "",
+        "route->source.family == route->destination.family &&",
+        "1 &&",
         "a source is of the family",
     ),
     ("route.c", "           route->index >= 0;", "           1;", "an index is not negative"),
@@ -764,7 +795,6 @@ MUTANTS = [
     ("link.c", "link.flags & IFF_LOOPBACK", "0", "lo is left out"),
     ("link.c", "own >= 0 && link.peer_nsid == own", "1", "a peer that is elsewhere"),
     ("link.c", "own >= 0 && link", "link", "a peer in the same namespace"),
-    ("link.c", ' && strcmp(link.kind, "veth") == 0 ?', " ?", "a parent is not a peer"),
     (
         "containers.c",
         "    if (to->count < to->room) {\n        to->indexes",
@@ -811,8 +841,8 @@ MUTANTS = [
     ),
     (
         "containers.c",
-        "        notes->count = notes->room + 1;\n}\n\nstatic void note_link",
-        "        ;\n}\n\nstatic void note_link",
+        "        notes->count = notes->room + 1;\n}\n\nstatic void containers_note_link",
+        "        ;\n}\n\nstatic void containers_note_link",
         "lost for want of room",
     ),
     (

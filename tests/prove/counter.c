@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* proves: netstrat_parse_counter convert are_digits is_digit trim */
-/* apart: convert:100 */
+/* proves: netstrat_parse_counter sysfs_convert sysfs_are_digits sysfs_is_digit sysfs_trim */
+/* apart: sysfs_convert:100 */
 #include "prove.h"
 
 /* What sysfs.c needs beside, of which Frama-C's libc has nothing. None of it is reached here. */
