@@ -512,19 +512,14 @@ class HostContainers(ContainerCounters):
         self._heed_ended(native)
         return key in self._who
 
-    def find_nsid(self, netns: Netns) -> int | None:
-        """The nsid of a namespace that is not counted; None if it has none, or has ended."""
+    def find_nsids(self, paths: list[str]) -> set[int]:
+        """The nsids of the namespaces at these paths, as far as they have one and can be opened."""
 
-        def work(native: Containers, _: object) -> int | None:
-            try:
-                return native.get_nsid(netns)
-            except KernelError as error:
-                if error.errno in _SHORT:
-                    raise
-                return None
+        def work(native: Containers, _: object) -> set[int]:
+            return native.together(lambda: set(native.find_nsids(paths)))
 
-        nsid: int | None = self._turn(work, "RTM_GETNSID")
-        return nsid
+        nsids: set[int] = self._turn(work, "RTM_GETNSID")
+        return nsids
 
 
 def _identity(namespace: Namespace) -> tuple[int, int, int | None]:

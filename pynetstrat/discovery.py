@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -9,11 +10,11 @@ from errno import EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, ESRCH
 from io import FileIO
 
 from ._native import netns as native
+from ._native.containers import Pairs
 from .containers import HostContainers
 from .errors import KernelError, NetstratError, PermissionDeniedError, escape
 from .guard import Guarded
 from .netns import NetworkNamespace
-from .rtnetlink import RtnetlinkSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _OWN = "/proc/thread-self/ns/net"
 _CGROUP_SIZE = 65536  # what is read of a cgroup file: 16 lines with a path of 4,096 bytes
 _LOOKED_AT = 4  # processes of a namespace, for the id of a container: each takes 15 us
+_TIMEOUT_MS = 5000  # of the one dump of discover()
 _PATIENCE = 8  # refreshes between two attempts at what failed before
 _SHORT = (EMFILE, ENFILE, ENOMEM)  # of descriptors or memory: says nothing about the file
 
@@ -142,16 +144,11 @@ def discover(*, limit: int = 10_000) -> Discovery:
 
 def _strangers(containers: Iterable[Container]) -> list[int]:
     """The nsids of the namespaces that the caller's veth pairs lead to, but for these."""
-    with RtnetlinkSocket() as host:
-        pairs = (link for link in host.dump_links().values() if link.kind == "veth")
-        nsids = {link.link_nsid for link in pairs} - {None}
-        for container in containers if nsids else ():
-            try:
-                nsids.discard(host.get_nsid(container.netns))
-            except KernelError as error:
-                if error.errno in _SHORT:
-                    raise
-        return sorted(nsid for nsid in nsids if nsid is not None)
+    with contextlib.closing(Pairs(None, _TIMEOUT_MS)) as pairs:
+        nsids = {nsid for nsid, _ in pairs.dump_pairs()}
+        if nsids:
+            nsids.difference_update(pairs.find_nsids(container.netns for container in containers))
+        return sorted(nsids)
 
 
 def _stranger(nsid: int) -> Container:
@@ -272,9 +269,13 @@ class HostCounters(Guarded):
         if scan.trouble is not None:
             folder = Container(native.RUN_NETNS, native.RUN_NETNS, 0)
             refused[folder] = scan.trouble
-        for link, (container, pid, pids) in found.items():
-            if self._keep(counters, link, container):
-                self._known[link] = container, pid, pids
+        for link, entry in found.items():
+            container, pid, _ = entry
+            known = self._known.get(link)
+            if known is not None and (
+                known[0] is container or _rename(counters, known[0], container)
+            ):
+                self._known[link] = entry
                 continue
             error = self._add(counters, link, container, pid)
             if error is not None:
@@ -297,16 +298,6 @@ class HostCounters(Guarded):
             if link in self._known and self._known[link][0] == ended:
                 del self._known[link]
             counters.discard(ended)
-
-    def _keep(self, counters: HostContainers, link: str, container: Container) -> bool:
-        """Goes on counting a container that is known, also under another label or path."""
-        known = self._known.get(link)
-        if known is None:
-            return False
-        if known[0] == container:
-            return True
-        counters.discard(container)  # which an interrupted refresh may have left
-        return counters.rename(known[0], container)
 
     def _add(
         self, counters: HostContainers, link: str, container: Container, pid: str
@@ -342,7 +333,7 @@ class HostCounters(Guarded):
         """Adds what only the host's veth pairs lead to; returns it, and how many were left out."""
         nsids = counters.strangers()
         if nsids:
-            shown = {counters.find_nsid(container.netns) for container in refused}
+            shown = counters.find_nsids([container.netns for container in refused])
             nsids = [nsid for nsid in nsids if nsid not in shown]
         added = []
         for nsid in nsids[: max(room, 0)]:
@@ -370,6 +361,12 @@ class HostCounters(Guarded):
     def _is_due(self, inode: int) -> bool:
         """Whether to try again what failed before; not all of them at once."""
         return (self._refreshes + inode) % _PATIENCE == 0
+
+
+def _rename(counters: HostContainers, old: Container, new: Container) -> bool:
+    """Goes on counting a container under another label or path."""
+    counters.discard(new)  # which an interrupted refresh may have left
+    return counters.rename(old, new)
 
 
 def _check(limit: int) -> int:
@@ -419,15 +416,16 @@ class _Space:
         name: its name in /run/netns, or "".
         pids: its first processes, as paths below /proc: PID, or PID/task/TID where the main thread
             has ended.
-        source: the process that its label came from in an earlier pass, in the same form, once it
-            has been met again; before that "".
+        wanted: the process that its label came from in an earlier pass, as PID, or "".
+        source: this process in the form of `pids` once it has been met again, before that "".
     """
 
-    __slots__ = ("name", "pids", "source")
+    __slots__ = ("name", "pids", "source", "wanted")
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: str) -> None:
         self.name = ""
         self.pids: list[str] = []
+        self.wanted = wanted
         self.source = ""
 
 
@@ -503,7 +501,13 @@ class _Pass:
             except PermissionError:  # which is also the answer at the moment of a process's end
                 self.hidden += os.path.exists(f"/proc/{pid}")  # noqa: PTH110
                 continue
-            self._meet(pid, link)
+            space = self.spaces.get(link) or self._space(link)
+            if space is None:
+                continue
+            if len(space.pids) < _LOOKED_AT:
+                space.pids.append(pid)
+            if pid == space.wanted:
+                space.source = pid
         self._find_left_behind()
 
     def _find_threads(self, pid: str) -> None:
@@ -523,28 +527,29 @@ class _Pass:
                 if where == link:
                     self._meet(thread, link)
 
-    def _meet(self, process: str, link: str) -> None:
-        """Takes in the namespace of a process, or of a thread."""
+    def _meet(self, thread: str, link: str) -> None:
+        """Takes in the namespace of a thread, PID/task/TID."""
         space = self._space(link)
         if space is None:
             return
-        is_first = not space.pids or _pid(space.pids[-1]) != _pid(process)  # of its threads here
+        pid = _pid(thread)
+        is_first = not space.pids or _pid(space.pids[-1]) != pid  # of its threads here
         if is_first and len(space.pids) < _LOOKED_AT:
-            space.pids.append(process)
-        known = self._known.get(link)
-        if known is not None and not space.source and _pid(known[1]) == _pid(process):
-            space.source = process
+            space.pids.append(thread)
+        if pid == space.wanted and not space.source:
+            space.source = thread
 
     def _space(self, link: str) -> _Space | None:
         """That of a link. None: it is the host's own, or one too many."""
         space = self.spaces.get(link)
         if space is None and link != self._own:
-            if link not in self._known:
+            known = self._known.get(link)
+            if known is None:
                 if self._room <= 0:
                     self.omitted.add(link)
                     return None
                 self._room -= 1
-            space = self.spaces[link] = _Space()
+            space = self.spaces[link] = _Space(_pid(known[1]) if known is not None else "")
         return space
 
     def describe(
@@ -552,17 +557,19 @@ class _Pass:
     ) -> tuple[Container, str, list[str]]:
         """What is to be known of a namespace that was found."""
         space, inode = self.spaces[link], int(link[5:-1])
-        container, _, pids = self._known.get(link, (None, "", []))
+        known = self._known.get(link)
         label, pid = "", space.source
-        if container is not None and pid:
-            label = container.label
-        elif container is None or _pid(self._known[link][1]) or pids != space.pids or is_due(inode):
+        if known is not None and pid:
+            label = known[0].label
+        elif known is None or known[1] or known[2] != space.pids or is_due(inode):
             label, pid = self._find_label(link)
         label = label or (_shown(space.name) if space.name else str(inode))
         if space.name:
             path = f"{native.RUN_NETNS}/{space.name}"
         else:
             path = f"/proc/{pid or space.pids[0]}/ns/net"
+        if known is not None and (known[0].label, known[0].netns) == (label, path):
+            return known[0], pid, space.pids
         return Container(label, path, inode), pid, space.pids
 
     def _find_label(self, link: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from errno import EEXIST, EINVAL, EMSGSIZE, ENODEV, ENOPROTOOPT, EPERM
+from io import FileIO
 
 from .._core import ffi, lib
 from ..errors import KernelError, PermissionDeniedError
@@ -23,6 +24,7 @@ from .socket import Socket, new_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from .rows import Rows
@@ -181,7 +183,47 @@ class _Notes:
         self._notes.count = self._notes.changed = 0
 
 
-class Containers(Socket):
+class Pairs(Socket):
+    """A socket that asks where the veth pairs of its namespace lead."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, netns: object, timeout_ms: int) -> None:
+        self._pairs = 64  # room for them
+        super().__init__(netns, timeout_ms)
+
+    def dump_pairs(self) -> list[tuple[int, int]]:
+        """netstrat_pairs_dump: of each pair the id of the other end's namespace, and its index."""
+        while True:
+            pairs = new("struct netstrat_pair[]", self._pairs)
+            count = self._call(lib.netstrat_pairs_dump, pairs, self._pairs)
+            if count <= self._pairs:
+                numbers = ffi.unpack(ffi.cast("int32_t *", pairs), 3 * count)
+                return list(zip(numbers[2::3], numbers[1::3], strict=True))
+            self._pairs = count + count // 8
+
+    def find_nsids(self, paths: Iterable[str]) -> Iterator[int]:
+        """The nsids of these namespaces, but for those that have none, or have ended."""
+        batch, memory = new_request(lib.netstrat_batch_get_nsid, 0)
+        answer = ffi.new("struct netstrat_message *")
+        nsid = ffi.new("int32_t *")
+        for path in paths:
+            try:
+                with FileIO(path) as file:
+                    lib.netstrat_batch_init(batch, memory, len(memory))
+                    lib.netstrat_batch_get_nsid(batch, file.fileno())
+                    code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+            if code == -EINVAL:  # no namespace
+                continue
+            if code < 0:
+                fail(code, self._error, filename=path)
+            if lib.netstrat_nsid_decode(answer, nsid) == 0 and nsid[0] >= 0:
+                yield nsid[0]
+
+
+class Containers(Pairs):
     """The sockets, opened in the namespace `netns` of the host (None: the calling thread's).
 
     Attributes:
@@ -196,7 +238,6 @@ class Containers(Socket):
 
     def __init__(self, netns: object, timeout_ms: int) -> None:
         self._watchers: list[Any] = []
-        self._pairs = 64  # room for them
         home: Any
         if netns is None:
             super().__init__(None, timeout_ms)
@@ -328,13 +369,3 @@ class Containers(Socket):
         if count == ends.count:
             return ends
         return Ends(block, count, max(ends.omitted - (count - ends.count), 0))
-
-    def dump_pairs(self) -> list[tuple[int, int]]:
-        """netstrat_pairs_dump: of each pair the id of the other end's namespace, and its index."""
-        while True:
-            pairs = new("struct netstrat_pair[]", self._pairs)
-            count = self._call(lib.netstrat_pairs_dump, pairs, self._pairs)
-            if count <= self._pairs:
-                numbers = ffi.unpack(ffi.cast("int32_t *", pairs), 3 * count)
-                return list(zip(numbers[2::3], numbers[1::3], strict=True))
-            self._pairs = count + count // 8
