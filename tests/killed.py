@@ -1,0 +1,187 @@
+"""A call in a child process that is killed before or after one of its system calls (ptrace(2))."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from support import wait_until
+from wired import add_bridge, names, quieten
+
+from pynetstrat import (
+    Batch,
+    Network,
+    NetworkNamespace,
+    RtnetlinkSocket,
+    check_networks,
+    set_up_networks,
+    tear_down_networks,
+)
+from pynetstrat.cli import main
+
+# sys/ptrace.h, linux/ptrace.h
+TRACEME, SYSCALL, SETOPTIONS, GET_SYSCALL_INFO = 0, 24, 0x4200, 0x420E
+O_TRACESYSGOOD, O_EXITKILL = 1, 1 << 20
+ENTRY = 1
+
+# By machine, the numbers of the system calls that change something: sendto, sendmsg, write, rename,
+# renameat, renameat2, mkdir, mkdirat, unlink, unlinkat.
+CHANGES = {
+    "x86_64": {44, 46, 1, 82, 264, 316, 83, 258, 87, 263},
+    "aarch64": {206, 211, 64, 38, 276, 34, 35},
+}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+
+
+def _ptrace(request: int, pid: int, address: int = 0, data: object = None) -> None:
+    if _libc.ptrace(request, pid, address, data) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"ptrace: {os.strerror(error)}")
+
+
+def killed_at(work: Callable[[], object], stop: int, calls: set[int] | None) -> bool:
+    """Runs `work` in a forked child; whether it was killed, or ended first.
+
+    Parameters:
+        stop: it is killed before system call stop // 2 if that is even, otherwise after that.
+        calls: the numbers of the system calls that count; None: all.
+    """
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            _ptrace(TRACEME, 0)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSTOPPED(status), "ptrace is not allowed here"
+    _ptrace(SETOPTIONS, pid, 0, O_TRACESYSGOOD | O_EXITKILL)
+    count, counts, deliver = -1, False, 0
+    info = ctypes.create_string_buffer(88)
+    while True:
+        _ptrace(SYSCALL, pid, 0, deliver)
+        _, status = os.waitpid(pid, 0)
+        if not os.WIFSTOPPED(status):
+            assert os.waitstatus_to_exitcode(status) == 0
+            return False
+        deliver = os.WSTOPSIG(status)
+        if deliver != signal.SIGTRAP | 0x80:
+            continue
+        deliver = 0
+        _ptrace(GET_SYSCALL_INFO, pid, len(info), ctypes.addressof(info))
+        if info.raw[0] == ENTRY:
+            number = int.from_bytes(info.raw[24:32], "little" if _little else "big")
+            counts = calls is None or number in calls
+        if counts:
+            count += 1
+        if counts and count == stop:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return True
+
+
+_little = int.from_bytes(b"\1\0", "little") == ctypes.c_uint16.from_buffer_copy(b"\1\0").value
+
+
+# ---- what is killed ----
+
+_BRIDGED = {
+    "type": "veth",
+    "name": "eth0",
+    "bridge": "br0",
+    "address": "10.0.0.2/24",
+    "gateway": "10.0.0.1",
+    "ipv6_address": "fd00::2/64",
+    "owner": "c1",
+}
+NETWORKS = {
+    "bridged": [{"type": "loopback"}, _BRIDGED],
+    "point to point": [{**_BRIDGED, "bridge": "", "ipv6_gateway": "fd00::1"}],
+    "device": [
+        {
+            "type": "host-device",
+            "name": "net0",
+            "host_interface_name": "dev0",
+            "address": "10.1.0.2/24",
+            "owner": "c1",
+        }
+    ],
+}
+
+
+class Stage:
+    """The calling thread's namespace as host, a container, and a file of networks."""
+
+    def __init__(self, what: str, folder: Path) -> None:
+        quieten()
+        add_bridge(mac="02:00:00:00:00:77")
+        with RtnetlinkSocket() as host:
+            host.execute(Batch().add_veth("dev0", "far0").set_link("dev0", up=True))
+        self.container = NetworkNamespace.create()
+        quieten(self.container)
+        self.networks = [Network.from_dict(fields) for fields in NETWORKS[what]]
+        self.file = folder / "networks.json"
+        self.file.write_text(json.dumps(NETWORKS[what]))
+        # A bridge gets some routes only with its first port.
+        self.command("set-up")
+        self.command("tear-down")
+        self.before = self._look()
+
+    def _look(self) -> object:
+        with RtnetlinkSocket() as host:
+            links = host.dump_links()
+            routes = sorted(map(repr, host.dump_routes()))
+            return links.keys(), links["dev0"].up, host.dump_addresses(), routes
+
+    def expect_nothing_left(self) -> None:
+        """The host's links, addresses and routes are as before, and the container has `lo` alone.
+
+        A worker of the kernel's may still be at it.
+        """
+        wait_until(lambda: self._look() == self.before)
+        assert names(self.container) == {"lo"}
+
+    def command(self, action: str) -> None:
+        """pynetstrat network ACTION, in this process."""
+        netns = f"/proc/{os.getpid()}/fd/{self.container.fileno()}"
+        with Path(os.devnull).open("w") as null, contextlib.redirect_stdout(null):
+            assert main(["network", action, str(self.file), "--netns", netns]) == 0
+
+    def close(self) -> None:
+        self.container.close()
+
+
+def sweep(stage: Stage, action: str, calls: set[int] | None, first: int = 0) -> Iterator[int]:
+    """Kills a command at each stop; it has to be possible to clear what that left.
+
+    Gives the number of each stop.
+    """
+    for stop in range(first, 100_000):
+        made = []
+        if action == "tear-down":
+            made = set_up_networks(stage.networks, netns=stage.container)
+        struck = killed_at(lambda: stage.command(action), stop, calls)
+        if struck or action == "set-up":
+            tear_down_networks(stage.networks, netns=stage.container)
+        stage.expect_nothing_left()
+        made = set_up_networks(stage.networks, netns=stage.container)
+        found = check_networks(made, netns=stage.container)
+        assert found == [], f"{action} killed at stop {stop}"
+        tear_down_networks(made, netns=stage.container)
+        stage.expect_nothing_left()
+        if not struck:
+            return
+        yield stop
