@@ -14,7 +14,6 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,8 +89,8 @@ static int show_counters(struct netstrat_socket *sock)
         return complain("lo", &error);
     print_counters("sysfs", &counters);
 
-    /* By name, which every kernel since 2.6.35 answers; then by index, which is several times
-     * cheaper but not allowed everywhere. */
+    /* By name, which every kernel since 2.6.35 answers; by index, which is several times cheaper but
+     * not allowed everywhere; and by whatever works, in one call. */
     if (netstrat_counters_get_by_name(sock, NULL, "lo", &found, &counters, &error) < 0)
         return complain("lo", &error);
     print_counters("name", &counters);
@@ -102,6 +101,9 @@ static int show_counters(struct netstrat_socket *sock)
         printf("lo by index: refused here, so counters are read by name\n");
     else
         return complain("lo", &error);
+    if (netstrat_counters_read_once("lo", &counters, &error) < 0)
+        return complain("lo", &error);
+    print_counters("either", &counters);
     return 0;
 }
 
@@ -139,15 +141,15 @@ static int make_pair(struct netstrat_socket *sock)
 
     netstrat_batch_init(&batch, requests, sizeof requests);
     if (add_veth(&batch, "embed0", "embed1") < 0 ||
-        netstrat_batch_set_link_flags(&batch, "embed0", IFF_UP, IFF_UP) < 0) {
+        netstrat_batch_set_link_flags(&batch, "embed0", NETSTRAT_IFF_UP, NETSTRAT_IFF_UP) < 0) {
         fprintf(stderr, "embed: no room for the requests\n");
         return 1;
     }
     if (netstrat_execute(sock, &batch, results, &error) < 0 ||
         netstrat_link_get(sock, "embed0", &link, NULL, &error) < 0)
         return complain("embed0", &error);
-    printf("%s: %s, %s, mtu %u\n", link.name, link.kind, link.flags & IFF_UP ? "up" : "down",
-           (unsigned)link.mtu);
+    printf("%s: %s, %s, mtu %u\n", link.name, link.kind,
+           link.flags & NETSTRAT_IFF_UP ? "up" : "down", (unsigned)link.mtu);
     return 0;
 }
 

@@ -12,7 +12,6 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
 #endif
-#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,22 +74,17 @@ static void add_address(int32_t index, const char *text)
     memset(&address, 0, sizeof address);
     address.index = index;
     address.flags = IFA_F_NODAD; /* usable at once */
-    address.valid = address.preferred = UINT32_MAX;
     if (netstrat_prefix_parse(text, &address.local) == 0)
         (void)netstrat_batch_add_address(&batch, &address, 0);
 }
 
-static void add_default_route(const char *everywhere, const char *gateway)
+/* A gateway is enough: the rest may stay zero. */
+static void add_default_route(const char *gateway)
 {
     struct netstrat_route route;
 
     memset(&route, 0, sizeof route);
-    route.table = RT_TABLE_MAIN;
-    route.type = RTN_UNICAST;
-    route.protocol = RTPROT_STATIC;
-    route.index = CONTAINER_INDEX;
-    if (netstrat_prefix_parse(everywhere, &route.destination) == 0 &&
-        netstrat_prefix_parse(gateway, &route.gateway) == 0)
+    if (netstrat_prefix_parse(gateway, &route.gateway) == 0)
         (void)netstrat_batch_add_route(&batch, &route);
 }
 
@@ -149,9 +143,9 @@ static int set_up_container(struct netstrat_socket *container)
     up.set = NETSTRAT_LINK_UP;
     up.up = 1;
     (void)netstrat_batch_set_link(&batch, CONTAINER_INDEX, NULL, &up);
-    (void)netstrat_batch_set_link_flags(&batch, "lo", IFF_UP, IFF_UP);
-    add_default_route("0.0.0.0/0", "10.90.0.1");
-    add_default_route("::/0", "fd00:90::1");
+    (void)netstrat_batch_set_link_flags(&batch, "lo", NETSTRAT_IFF_UP, NETSTRAT_IFF_UP);
+    add_default_route("10.90.0.1");
+    add_default_route("fd00:90::1");
     return carry_out(container, 6, "the container's side");
 }
 
@@ -177,11 +171,11 @@ static int show(struct netstrat_socket *host, struct netstrat_socket *container)
     if (netstrat_link_get(host, host_name, &link, NULL, &error) < 0)
         return complain(host_name);
     printf("%s: %s, %s, port of a bridge: %s, %s\n", link.name, link.kind,
-           link.flags & IFF_UP ? "up" : "down", link.master ? "yes" : "no", link.alias);
+           link.flags & NETSTRAT_IFF_UP ? "up" : "down", link.master ? "yes" : "no", link.alias);
     if (netstrat_link_get(container, "eth0", &link, NULL, &error) < 0)
         return complain("eth0");
     printf("%s in the container: %s, %s\n", link.name, link.kind,
-           link.flags & IFF_UP ? "up" : "down");
+           link.flags & NETSTRAT_IFF_UP ? "up" : "down");
     (void)netstrat_batch_dump_addresses(&batch, 0);
     if (netstrat_dump(container, &batch, show_row, NULL, &error) < 0)
         return complain("the addresses");
