@@ -30,6 +30,8 @@ enum error_hint {
     HINT_BUFFER_SHORT,
     HINT_REQUEST_FORBIDDEN,
     HINT_BATCH_MALFORMED,
+    HINT_QUEUE_SHORT,
+    HINT_CALLED_BACK,
     HINT_SETNS_ADMIN,
     HINT_NOT_A_NETNS,
     HINT_PROCESS_ENDED,
@@ -101,7 +103,13 @@ static const char error_hints[] =
     /* REQUEST_FORBIDDEN */
     "a seccomp filter or a security module forbids it\0"
     /* BATCH_MALFORMED */
-    "the message is malformed, or it does not ask for an ack: nothing was sent\0"
+    "the message is malformed, or not what this call sends (a query, a dump, or messages that ask "
+    "for an ack): nothing was sent\0"
+    /* QUEUE_SHORT */
+    "the socket's receive queue is too small for the answer that the message asks for: set a "
+    "larger SO_RCVBUF\0"
+    /* CALLED_BACK */
+    "a callback called the socket that called it: use another socket there\0"
     /* SETNS_ADMIN */
     "entering a network namespace needs CAP_SYS_ADMIN in the user namespace that owns it and "
     "in the caller's own\0"
@@ -227,6 +235,9 @@ static const struct error_row error_table[] = {
     {NETSTRAT_STEP_REQUEST, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, HINT_LINK_MISSING},
     {NETSTRAT_STEP_REQUEST, 0, EAGAIN, NETSTRAT_KIND_OTHER, HINT_LINKS_UNSETTLED},
     {NETSTRAT_STEP_BATCH, 0, EINVAL, NETSTRAT_KIND_OTHER, HINT_BATCH_MALFORMED},
+    {NETSTRAT_STEP_BATCH, 0, ENOBUFS, NETSTRAT_KIND_OTHER, HINT_QUEUE_SHORT},
+    {NETSTRAT_STEP_BATCH, 0, EMSGSIZE, NETSTRAT_KIND_OTHER, HINT_BUFFER_SHORT},
+    {NETSTRAT_STEP_BATCH, 0, EBUSY, NETSTRAT_KIND_OTHER, HINT_CALLED_BACK},
     {NETSTRAT_STEP_SEND, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
     {NETSTRAT_STEP_SEND, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
     {NETSTRAT_STEP_SEND, 0, EOPNOTSUPP, NETSTRAT_KIND_OTHER, HINT_MESSAGE_UNSUPPORTED},

@@ -216,7 +216,7 @@ int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer, size
     netstrat_socket_close(sock);
     netns = ioctl(other->fd, NETSTRAT_SIOCGSKNS);
     if (netns < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_OPEN_NETNS);
+        return netstrat_fail(error, -errno, NETSTRAT_STEP_SETNS);
     code = netstrat_socket_open_at(sock, buffer, size, netns, error);
     (void)close(netns);
     return code;

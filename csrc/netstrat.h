@@ -956,11 +956,11 @@ NETSTRAT_API int netstrat_socket_open_at(struct netstrat_socket *sock, void *buf
 NETSTRAT_API int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error);
 
 /*
- * Opens a socket in the network namespace of another one, in whatever namespace the calling thread
- * is: a second socket for changes, where the first has joined a multicast group. Needs no
- * capability where the thread is in that namespace (Linux 5.14); otherwise CAP_NET_ADMIN over the
- * namespace to find it (Linux 4.9), and what netstrat_socket_open_at needs to enter it. -EPERM with
- * NETSTRAT_STEP_OPEN_NETNS if CAP_NET_ADMIN is missing.
+ * Opens a socket in the network namespace of another one, whatever namespace the calling thread is
+ * in: a second socket for changes, where the first has joined a multicast group. If the thread is in
+ * that namespace, no capability is needed (Linux 5.14). Otherwise it takes CAP_NET_ADMIN over the
+ * namespace to find it (Linux 4.9), and CAP_SYS_ADMIN to enter it, as for netstrat_socket_open_at:
+ * -EPERM with NETSTRAT_STEP_SETNS where one of them is missing.
  */
 NETSTRAT_API int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer,
                                              size_t size, const struct netstrat_socket *other,

@@ -821,6 +821,12 @@ static int run_batch_in_parts(void)
     return run_batch_of(BATCH);
 }
 
+static int run_open_beside(void)
+{
+    return close_socket(
+        netstrat_socket_open_beside(&output.sock, buffer, sizeof buffer, &sock, &error));
+}
+
 static int run_open_at(void)
 {
     int code = netstrat_socket_open_at(&output.sock, buffer, sizeof buffer, netns, &error);
@@ -990,6 +996,7 @@ static const struct {
     {"execute", run_batch, 0},
     {"execute in parts", run_batch_in_parts, 0},
     {"socket_open_at", run_open_at, 0},
+    {"socket_open_beside", run_open_beside, 0},
     {"sysfs_mount", run_mount, 0},
     {"sysfs_mount_at", run_mount_at, 0},
     {"netns_open", run_netns_open, 0},

@@ -149,6 +149,61 @@ static void test_a_socket_is_opened_in_another_namespace(void)
     use_and_close(own);
 }
 
+/* A second socket in the namespace of the first: the caller's, and another one. */
+static void test_a_socket_is_opened_beside_another(void)
+{
+    static unsigned char others[4096];
+    struct netstrat_socket other;
+    const ino_t own = own_namespace();
+    struct neighbour neighbour;
+
+    CHECK(netstrat_socket_open(&other, others, sizeof others, &error) == 0);
+    CHECK(netstrat_socket_open_beside(&sock, buffer, sizeof buffer, &other, &error) == 0);
+    CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
+    CHECK(is_up_here("lo") == 1);
+    CHECK(netstrat_link_set_down(&sock, "lo", &error) == 0);
+    netstrat_socket_close(&sock);
+    netstrat_socket_close(&other);
+
+    make_neighbour(&neighbour);
+    CHECK(open_path(&other, others, sizeof others, neighbour.path) == 0);
+    CHECK(netstrat_socket_open_beside(&sock, buffer, sizeof buffer, &other, &error) == 0);
+    CHECK(sock.fd != other.fd);
+    use_and_close(own);
+    end_neighbour(&neighbour);
+    netstrat_socket_close(&other);
+    CHECK(failed_with(&error,
+                      netstrat_socket_open_beside(&sock, buffer, sizeof buffer, &other, &error),
+                      -EBADF, NETSTRAT_STEP_SETNS));
+    netstrat_socket_close(&sock); /* it failed to open */
+}
+
+static void without_capabilities(void)
+{
+    static unsigned char others[4096];
+    struct netstrat_socket other;
+    struct neighbour neighbour;
+
+    make_neighbour(&neighbour);
+    CHECK(open_path(&other, others, sizeof others, neighbour.path) == 0);
+    drop_capabilities();
+    CHECK(failed_with(&error,
+                      netstrat_socket_open_beside(&sock, buffer, sizeof buffer, &other, &error),
+                      -EPERM, NETSTRAT_STEP_SETNS));
+    netstrat_socket_close(&sock);
+    netstrat_socket_close(&other);
+    CHECK(netstrat_socket_open(&other, others, sizeof others, &error) == 0);
+    CHECK(netstrat_socket_open_beside(&sock, buffer, sizeof buffer, &other, &error) == 0);
+    netstrat_socket_close(&sock);
+    netstrat_socket_close(&other);
+    end_neighbour(&neighbour);
+}
+
+static void test_a_socket_beside_another_needs_capabilities_only_in_another_namespace(void)
+{
+    in_child(without_capabilities);
+}
+
 static void test_a_path_is_opened_close_on_exec(void)
 {
     int fd = netstrat_netns_open("/proc/self/ns/net", &error);
@@ -709,6 +764,8 @@ int main(void)
     enter_sandbox(CLONE_NEWNS);
     before = count_descriptors();
     test_a_socket_is_opened_in_another_namespace();
+    test_a_socket_is_opened_beside_another();
+    test_a_socket_beside_another_needs_capabilities_only_in_another_namespace();
     test_a_path_is_opened_close_on_exec();
     test_what_is_not_a_namespace_is_not_entered();
     test_sysfs_is_mounted_of_another_namespace();
