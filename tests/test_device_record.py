@@ -76,7 +76,9 @@ def test_the_record_is_in_a_file_of_the_callers_alone_until_the_device_is_back(h
 def test_no_record_is_left_of_a_create_that_failed(home, container):
     add_device()
     bad = device(address="10.7.0.1/24", gateway="203.0.113.1")
-    refused(container, bad, KernelError)
+    with pytest.raises(KernelError, match="unreachable"):
+        strategy.create(bad, netns=container)
+    assert "d0" in names()
     assert not list(RECORDS.iterdir())
 
 
@@ -125,6 +127,16 @@ def test_set_up_prints_the_record_and_tear_down_reads_it(home, container, tmp_pa
         assert command(["network", "set-up", str(given), *options]) == 0
         assert command(["network", "tear-down", str(given), *options]) == 0  # by the file
     assert "d0" in names()
+
+
+def test_a_record_of_an_earlier_move_is_replaced(home, container):
+    add_device()
+    made = strategy.create(device(name="eth%d"), netns=container)
+    strategy.destroy(made, netns=container)
+    again = strategy.create(made, netns=container)
+    assert again.device != made.device
+    strategy.destroy(replace(again, device=None), netns=container)
+    assert not list(RECORDS.iterdir())
 
 
 # ---- what it must be ----
@@ -265,10 +277,11 @@ def test_destroy_with_a_record_works_without_the_folder(home, container):
 # ---- killed ----
 
 KILLED = """if True:
-    import os, signal, sys
+    import json, os, signal, sys
     from pynetstrat import HostDevice, Network, RtnetlinkSocket
     from pynetstrat.rtnetlink import RtnetlinkSocket
-    network = Network("host-device", host_interface_name="d0", name="eth0", owner="c1")
+    network = Network("host-device", host_interface_name="d0", name="eth0", owner="c1",
+                      options=json.loads(sys.argv[3]))
     target, real, count = int(sys.argv[2]), RtnetlinkSocket.execute, 0
     def execute(sock, batch):
         global count
@@ -285,20 +298,26 @@ KILLED = """if True:
 """
 
 
-def test_whenever_it_is_killed_tear_down_and_set_up_succeed_afterwards(full, container):
+@pytest.mark.parametrize("kind", ["veth", "ifb"])
+def test_whenever_it_is_killed_tear_down_and_set_up_succeed_afterwards(request, kind):
     """Before and after each batch of create and of destroy."""
+    full = request.getfixturevalue("full" if kind == "veth" else "home")
+    container = request.getfixturevalue("container")
+    options = {} if kind == "veth" else {"trust_container": True}
+    if kind == "ifb":
+        add_device("ifb")
     before = full.get_link("d0")
     for target in range(1, 100):
-        arguments = [str(container.fileno()), str(target)]
+        arguments = [str(container.fileno()), str(target), json.dumps(options)]
         done = support.python(KILLED, *arguments, pass_fds=[container.fileno()])
-        tear_down_networks([device(name="eth0")], netns=container)
+        tear_down_networks([device(name="eth0", options=options)], netns=container)
         assert replace(full.get_link("d0"), running=before.running) == before
         assert names(container) == {"lo"}
         assert not list(RECORDS.iterdir())
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
-        made = set_up_networks([device(name="eth0")], netns=container)
+        made = set_up_networks([device(name="eth0", options=options)], netns=container)
         tear_down_networks(made, netns=container)
     assert target > 10
 

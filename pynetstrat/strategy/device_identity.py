@@ -101,6 +101,16 @@ class Held:
         self.close()
 
 
+def random_name() -> str:
+    """A name for a device that is on its way back."""
+    return "pn" + os.urandom(6).hex()
+
+
+def is_random(name: str) -> bool:
+    """Whether a name has the form of a random one."""
+    return len(name) == 14 and name.startswith("pn")
+
+
 def is_device(session: Session, record: Record, held: Held | None, device: Device | None) -> bool:
     """Whether a link in the host namespace is proven to be the device of the record."""
     if device is None:
@@ -193,7 +203,12 @@ def _find_by_parent(session: Session, record: Record, alive: bool) -> Found:
 def _find_untied(session: Session, record: Record, alive: bool) -> Found:
     """By what the record says of it, which proves nothing in the container."""
     here = session.host.get_device(record.index)
-    if here is not None and here.link.kind == record.kind and here.link.name == record.name:
+    # A random name: a call was killed that brought it back.
+    if (
+        here is not None
+        and here.link.kind == record.kind
+        and (here.link.name == record.name or is_random(here.link.name))
+    ):
         return Found(Place.HOST, record.index)
     if alive:
         away = session.container.get_device(record.container_index)

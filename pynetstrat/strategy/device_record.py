@@ -162,7 +162,8 @@ class Store:
     Without the lock two tear-downs of one device, or a set-up and a tear-down, would meet halfway.
 
     Parameters:
-        until: the time of `time.monotonic()` until which the lock is waited for.
+        until: the time of `time.monotonic()` until which the lock is waited for; None: no lock is
+            taken, which is enough to read.
 
     Raises:
         PermissionDeniedError: the folder can't be written.
@@ -170,7 +171,7 @@ class Store:
             not free in time (ETIMEDOUT).
     """
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, until: float | None) -> None:
         self._fd = -1
         run = _open_folder(RUN, None, RUN)
         try:
@@ -178,7 +179,8 @@ class Store:
         finally:
             os.close(run)
         try:
-            self._lock(until)
+            if until is not None:
+                self._lock(until)
         except BaseException:
             self.close()
             raise
@@ -269,7 +271,7 @@ class Store:
             os.unlink(name, dir_fd=self._fd)
 
 
-def open_store(until: float) -> Store | None:
+def open_store(until: float | None) -> Store | None:
     """The store for a caller that can do without it; None if it can't be used."""
     try:
         return Store(until)

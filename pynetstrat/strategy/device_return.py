@@ -18,7 +18,7 @@ from ..batch import Batch, BatchError
 from ..errors import KernelError, quote
 from ..undo import add_note
 from ..wiring import execute_for, find_bridge
-from .device_identity import Found, Place, find_device, is_device
+from .device_identity import Found, Place, find_device, is_device, is_random, random_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,14 +42,6 @@ _PAIRS = ("veth", "netkit", "vxcan")
 def random_index() -> int:
     """An index that nobody can guess, far above those that the kernel gives."""
     return _RANDOM_INDEX | int.from_bytes(os.urandom(4), "little") >> 3
-
-
-def _random_name() -> str:
-    return "pn" + os.urandom(6).hex()
-
-
-def _is_random(name: str) -> bool:
-    return len(name) == 14 and name.startswith("pn")
 
 
 def check_names(session: Session, record: Record, where: str) -> None:
@@ -84,7 +76,7 @@ def bring_home(session: Session, record: Record, found: Found, held: Held | None
             return found.index
         if found.place is not Place.CONTAINER:
             break
-        name = _random_name()
+        name = random_name()
         refused = _move(session, record, found.index, name)
         device = session.host.get_device(name)
         if device is not None:
@@ -135,10 +127,14 @@ def _fits(record: Record, device: Device) -> bool:
 
 def _send_back(session: Session, device: Device) -> None:
     """Returns a link that is not the device to the container, or else deletes it."""
+    index = device.link.index
+    batch = Batch()
+    for name in device.link.altnames:  # one could be taken there by now
+        batch.messages.append(delete_altname(index, name))
     try:
-        session.host.execute(Batch().set_link(device.link.index, netns=session.container_namespace))
+        session.host.execute(batch.set_link(index, netns=session.container_namespace))
     except BatchError:
-        session.host.execute(Batch().delete_link(device.link.index))
+        session.host.execute(Batch().delete_link(index))
 
 
 # ---- in the host namespace ----
@@ -254,7 +250,7 @@ def _is_bare(session: Session, device: Device) -> bool:
     link = device.link
     if len(link.mac) != 17 or link.kind in ("macvlan", "macvtap"):
         return True  # not Ethernet; or one whose macvlans would stand on the link below it
-    probe = _random_name()
+    probe = random_name()
     try:
         session.host.execute(Batch().add_macvlan(probe, link.index, mode="passthru"))
     except BatchError as error:
@@ -275,7 +271,7 @@ def _has_links_of_the_host(session: Session, index: int) -> bool:
         return link == index and nsid < 0 and kind not in _PAIRS
 
     found = [session.host.get_device(one) for one in session.host.find_devices(stands)]
-    probes = [one for one in found if one is not None and _is_random(one.link.name)]
+    probes = [one for one in found if one is not None and is_random(one.link.name)]
     for probe in probes:
         session.host.execute(Batch().delete_link(probe.link.index))
     return len(found) > len(probes)

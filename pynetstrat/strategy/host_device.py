@@ -39,8 +39,6 @@ from .device_return import SETTABLE, bring_home, check_names, finish, random_ind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from .._native.addresses import RouteCopy
     from ..arguments import Netns
     from ..errors import NetstratError
@@ -114,6 +112,7 @@ class HostDevice(BuiltIn):
 
     def _create(self, session: Session, network: Network) -> Network:
         refuse_own(session, network.name or network.host_interface_name)
+        network = replace(network, device=None)  # of an earlier move
         with Store(session.until) as store:
             loan = _look(session, network, store)
             session.undo_stack.push(loan.undo, f"the move of {quote(loan.record.name)}")
@@ -140,7 +139,7 @@ class HostDevice(BuiltIn):
             self._destroy(session, network)
 
     def _destroy(self, session: Session, network: Network) -> None:
-        with _store_if_usable(session) as store:
+        with open_store(session.until) or nullcontext() as store:
             _destroy(session, network, store)
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
@@ -150,7 +149,7 @@ class HostDevice(BuiltIn):
             return self._check(session, network)
 
     def _check(self, session: Session, network: Network) -> list[str]:
-        with _store_if_usable(session) as store:
+        with open_store(None) or nullcontext() as store:
             record = _find_record(session, network, store)
         found = None if record is None else find_device(session, record, None)
         device = None
@@ -165,11 +164,6 @@ class HostDevice(BuiltIn):
         if "%d" not in wanted and device.link.name != wanted:
             differences.insert(0, f"{device.link.name}: the name should be {wanted}")
         return differences
-
-
-def _store_if_usable(session: Session) -> AbstractContextManager[Store | None]:
-    """The store, for a call that can do without it where it has the record."""
-    return open_store(session.until) or nullcontext()
 
 
 # ---- the loan of a device ----
@@ -496,7 +490,7 @@ def _destroy(session: Session, network: Network, store: Store | None) -> None:
 
 def _wait_for(session: Session, record: Record) -> Found:
     """Finds a device. A namespace that has just ended gives its devices up a moment later."""
-    until = monotonic() + _ENDING
+    until = min(session.until, monotonic() + _ENDING)
     while True:
         found = find_device(session, record, None)
         if (
