@@ -136,7 +136,8 @@ class Session:
         until, self._until = self._until, monotonic() + self._timeout
         self._set_patience(0)
         try:
-            self.undo_stack.roll_back(error, kept, self._until)
+            # Also after a call that had less time: so long the handlers of signals wait.
+            self.undo_stack.roll_back(error, kept, monotonic() + max(self._timeout, TIMEOUT))
         finally:
             self._until = until
             self._set_patience(self._timeout)

@@ -376,3 +376,12 @@ def test_an_id_that_no_mark_can_hold_is_refused(hook, container, length):
 def test_wrong_usage_is_explained_with_status_2(capsys, arguments):
     assert cli.main(["oci-hook", *arguments]) == 2
     assert "usage: pynetstrat " in capsys.readouterr().err
+
+
+def test_an_id_that_is_not_ascii_is_an_id_in_any_locale():
+    """The hook of a runtime often has no locale at all; an owner's tag is UTF-8 all the same."""
+    code = "import sys; from pynetstrat.cli import main; sys.exit(main(['oci-hook', 'poststop']))"
+    given = json.dumps({"id": "kä\u4e2d", "annotations": {"pynetstrat.networks": "[]"}})
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = support.python(code, input=given, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

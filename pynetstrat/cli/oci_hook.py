@@ -9,7 +9,6 @@ container's id: it works after the arguments of the hook were changed.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 
 from .. import NetworkNamespace, RtnetlinkSocket, set_up_networks, tear_down_networks
@@ -114,7 +113,9 @@ def _read_state(text: bytes) -> dict[str, Any]:
         state = json.loads(text)
         if not isinstance(state, dict):
             raise ValueError("an object is wanted")
-        if not isinstance(state.get("id"), str) or not os.fsencode(state["id"]):
+        if not isinstance(state.get("id"), str) or not state["id"].encode(
+            "utf-8", "surrogateescape"
+        ):
             raise ValueError("it has no id")
         if state.get("annotations") is None:
             state["annotations"] = {}

@@ -16,6 +16,8 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <stdio.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -43,6 +45,11 @@ enum call {
     RECVMSG,
     GETSOCKNAME,
     BIND,
+    WRITE,
+    FLOCK,
+    MKDIR,
+    RENAME,
+    UNLINK,
     CALLS,
     MESSAGE = CALLS,
     NOTIFICATION
@@ -303,4 +310,34 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 ssize_t getrandom(void *buffer, size_t size, unsigned int flags)
 {
     return fails(GETRANDOM) ? -1 : REAL(getrandom)(buffer, size, flags);
+}
+
+ssize_t write(int fd, const void *data, size_t size)
+{
+    return fails(WRITE) ? -1 : REAL(write)(fd, data, size);
+}
+
+int flock(int fd, int operation)
+{
+    return fails(FLOCK) ? -1 : REAL(flock)(fd, operation);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    return fails(MKDIR) ? -1 : REAL(mkdir)(path, mode);
+}
+
+int mkdirat(int folder, const char *path, mode_t mode)
+{
+    return fails(MKDIR) ? -1 : REAL(mkdirat)(folder, path, mode);
+}
+
+int renameat(int old_folder, const char *old, int new_folder, const char *new)
+{
+    return fails(RENAME) ? -1 : REAL(renameat)(old_folder, old, new_folder, new);
+}
+
+int unlinkat(int folder, const char *path, int flags)
+{
+    return fails(UNLINK) ? -1 : REAL(unlinkat)(folder, path, flags);
 }

@@ -47,7 +47,7 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat.cli import sandbox
-from pynetstrat.wiring import Wiring
+from pynetstrat.undo import UndoStack
 
 # By system call, in the order of faulty.c: the errnos that it may have (the manual pages, the
 # kernel's code).
@@ -70,22 +70,29 @@ CALLS = {
     "recvmsg": "EINTR ENOMEM",
     "getsockname": "ENOBUFS",
     "bind": "ENOMEM",
+    "write": "ENOSPC EIO",
+    "flock": "EINTR ENOLCK",
+    "mkdir": "EACCES ENOSPC",
+    "renameat": "EACCES ENOSPC",
+    "unlinkat": "EACCES EROFS",
 }
 MESSAGE = len(CALLS)
 # Nothing waits, since the kernel answers at once, no batch is so long that its queue matters, and
 # nothing hears notifications. Which of the two Python takes for os.stat() and os.fstat() depends on
 # how it was built.
-RARE = {"poll", "getsockopt", "fstat", "stat", "recvmsg", "getsockname", "bind"}
+RARE = {"poll", "getsockopt", "fstat", "stat", "recvmsg", "getsockname", "bind", "mkdir"}
 # By strace's names: what stands in faulty.c, and what is the memory's, the threads' and the clock's
-# own (short of memory, Python itself raises MemoryError).
+# own (short of memory, Python itself raises MemoryError); and what reads files, some of them of a
+# sysfs that is mounted for that.
 STRACED = (
     "socket setsockopt getsockopt sendto recvfrom poll openat close fcntl fstat newfstatat ioctl "
-    "setns clone3 clone getrandom"
+    "setns clone3 clone getrandom write flock mkdir mkdirat renameat unlinkat"
 )
 BESIDE = (
     "brk mmap munmap mprotect madvise futex rt_sigprocmask set_robust_list rseq exit exit_group "
     "sched_setaffinity getcpu "
-    "clock_gettime gettid getpid sched_yield restart_syscall"
+    "clock_gettime gettid getpid sched_yield restart_syscall geteuid "
+    "read pread64 lseek fsopen fsconfig fsmount"
 )
 # How a message may be answered.
 KINDS = {
@@ -470,15 +477,15 @@ def try_undoing() -> None:
     stage = Stage()
     asked = networks(BRIDGE, refused=True)
     first: list[int] = []
-    extend = Wiring.extend
+    roll_back = UndoStack.roll_back
 
-    def begin(self: Wiring) -> None:
+    def begin(self: UndoStack, *arguments: Any) -> None:
         first[:] = first or count()
-        extend(self)
+        roll_back(self, *arguments)
 
-    Wiring.extend = begin  # type: ignore[method-assign]
+    UndoStack.roll_back = begin  # type: ignore[method-assign]
     counts, types = measure(partial(stage.set_up, asked))
-    Wiring.extend = extend  # type: ignore[method-assign]
+    UndoStack.roll_back = roll_back  # type: ignore[method-assign]
     stage.close()
     stage = Stage()
     for fault in faults(counts, types, first):
