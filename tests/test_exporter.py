@@ -167,6 +167,15 @@ def fail(*arguments: str) -> subprocess.CompletedProcess[str]:
 # ---- what it serves ----
 
 
+def test_no_routed_leaves_out_bridges(blue):
+    with support.inside(blue.fileno()), support.Links() as links:
+        links.add_bridge("br0")
+    for options, shown in (((), {"br0", "eth0"}), (("--no-routed",), {"eth0"})):
+        with running("--container", "^test-", *options) as started:
+            found = {key[2] for key in started.scrape() if key[0] == RECEIVED}
+        assert found == shown
+
+
 def test_it_serves_the_traffic_of_a_container(exporter, blue):
     inode = str(blue.id[1])
     values = exporter.scrape()

@@ -30,6 +30,7 @@ from pynetstrat import (
     RtnetlinkSocket,
 )
 from pynetstrat._native import containers as native
+from pynetstrat.cli import uncounted
 from pynetstrat.prometheus import ContainerCollector
 
 # As cAdvisor names them, and the fields that they are.
@@ -287,6 +288,16 @@ def test_interfaces_beyond_the_limit_are_counted(collector, make, monkeypatch):
     rows, values = scrape(collector)
     assert values["pynetstrat_interfaces_omitted"] == 9 - len(rows) == 5
     assert [key.label for key in collector.omitted] == ["test-a"]
+
+
+def test_what_is_left_out_is_reported_in_one_line():
+    few, many = Container("few", "/run/netns/few", 7), Container("many", "/run/netns/many", 8)
+    assert uncounted.reasons(Discovery((few, many), 0, 0), {}, {}) == {}
+    found = uncounted.reasons(Discovery((few, many), 0, 4), {}, {few: 2, many: 300})
+    assert uncounted.line(found.values()) == (
+        "not counted: namespaces beyond the limit: 4; "
+        "interfaces beyond the limit: 302, such as of many"
+    )
 
 
 def test_a_namespace_that_nothing_shows_is_in_the_scrape_and_counted(net, host, new_namespace):
