@@ -34,7 +34,8 @@ LIBC = {
     "socket": "socket setsockopt getsockname bind recvfrom recvmsg poll close clock_gettime",
     "exchange": "send getsockopt",
     "netns": "open close setns unshare mkdir mount umount2 unlink ioctl getsockopt sigfillset "
-    "pthread_create pthread_join pthread_sigmask pthread_setcancelstate "
+    "stat lstat flock nanosleep dl_iterate_phdr "
+    "pthread_create pthread_join pthread_sigmask pthread_setcancelstate pthread_attr_setstacksize "
     "sched_getcpu pthread_attr_init pthread_attr_setaffinity_np pthread_attr_destroy",
     "sysfs": "openat faccessat read pread close stat fstat fstatfs syscall strtoull",
 }
@@ -71,9 +72,9 @@ INDIRECT = {
     ("exchange", "netstrat_dump"): ROWS,
     ("socket", "netstrat_socket_notify"): WATCHED,
     ("socket", "netstrat_socket_drain"): WATCHED,
-    ("netns", "enter_and_work"): WORK,
+    ("netns", "netns_do_work"): WORK,
 }
-OWN_STACK = {("netns", "enter_and_work")}  # a thread's
+OWN_STACK = {("netns", "netns_do_work")}  # a thread's
 
 
 def plain(name: str) -> str:
@@ -219,8 +220,8 @@ def main() -> None:
     stack, way = deepest(objects, LOOPBACK, extra)
     others = [deepest(objects, (file,), extra)[0] for file in ALONE]
     print(f"{name}: the deepest stack: {' > '.join(way)}", file=sys.stderr)
-    if name == "armv7" and pure + kernel > 16 * 1024:
-        sys.exit(f"{name}: {pure + kernel} bytes of code for the loopback path, above 16 KiB")
+    if name == "armv7" and pure + kernel > 20 * 1024:
+        sys.exit(f"{name}: {pure + kernel} bytes of code for the loopback path, above 20 KiB")
     if stack > 8 * 1024:
         sys.exit(f"{name}: {stack} bytes of stack for the loopback path, more than 8 KiB")
     objects_size = sum(size[file] for file in OBJECTS)
