@@ -673,6 +673,51 @@ static void test_no_ack_is_lost_beside_the_echoes_that_were_asked_for(void)
     netstrat_socket_close(&sock);
 }
 
+static unsigned noted_links, noted_addresses;
+
+static void count_kinds(const struct netstrat_message *message, void *context)
+{
+    (void)context;
+    noted_links += message && message->type == RTM_NEWLINK;
+    noted_addresses += message && message->type == RTM_NEWADDR;
+}
+
+static void add_address(struct netstrat_socket *by, uint8_t last)
+{
+    unsigned char own[128];
+    struct netstrat_batch one;
+    struct ifaddrmsg address;
+    const uint32_t local = htonl(0xc0000200 + last); /* 192.0.2.0/24 */
+
+    memset(&address, 0, sizeof address);
+    address.ifa_family = AF_INET;
+    address.ifa_prefixlen = 32;
+    address.ifa_index = 1;
+    netstrat_batch_init(&one, own, sizeof own);
+    netstrat_batch_begin(&one, RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE);
+    netstrat_batch_append(&one, &address, sizeof address);
+    netstrat_batch_put(&one, IFA_LOCAL, &local, sizeof local);
+    CHECK(netstrat_batch_finish(&one) == 0 && send_one(by, &one) == 0);
+}
+
+static void test_a_socket_is_in_its_own_groups_again_after_a_change(void)
+{
+    open_socket();
+    open_other();
+    CHECK(netstrat_socket_join(&sock, RTNLGRP_IPV4_IFADDR, &error) == 0);
+    sock.notified = count_kinds;
+    noted_links = noted_addresses = 0;
+    add_address(&sock, 1);
+    CHECK(noted_addresses == 0); /* its own change, which it does not hear of */
+    add_address(&other, 2);
+    CHECK(netstrat_link_set_down(&other, "lo", NULL) == 0);
+    CHECK(netstrat_link_set_up(&other, "lo", NULL) == 0);
+    CHECK(netstrat_socket_hear(&sock, &error) == 0);
+    CHECK(noted_addresses == 1 && noted_links == 0);
+    netstrat_socket_close(&other);
+    netstrat_socket_close(&sock);
+}
+
 /* ---- calls that are refused before anything is sent ---- */
 
 static int count_message(const struct netstrat_message *message, void *context)
@@ -1302,6 +1347,7 @@ int main(void)
     } else {
         test_no_ack_is_lost_whatever_the_queue_holds();
         test_no_ack_is_lost_beside_the_echoes_that_were_asked_for();
+        test_a_socket_is_in_its_own_groups_again_after_a_change();
         test_a_query_a_dump_and_a_change_are_told_apart_before_they_are_sent();
         test_a_buffer_that_is_too_small_is_an_error_that_says_what_is_needed();
         test_a_callback_ends_a_dump_with_what_it_returns();
