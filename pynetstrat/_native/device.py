@@ -74,7 +74,8 @@ def find_devices(sock: Socket, wanted: Callable[..., bool]) -> list[int]:
     beyond it are not looked at, and none where links change during every attempt.
 
     Parameters:
-        wanted: is given kind, IFLA_LINK, IFLA_LINK_NETNSID (-1: none), parent bus and device.
+        wanted: is given the kind, IFLA_LINK, IFLA_LINK_NETNSID (-1: none), and the parent's bus
+            and name.
     """
     batch, _memory = new_request(lib.netstrat_batch_dump_links, 0)
     copy = new("unsigned char[]", _MOST)

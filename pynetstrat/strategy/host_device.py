@@ -503,7 +503,7 @@ def _wait_for(session: Session, record: Record) -> Found:
 
 
 def _unproven(session: Session, record: Record) -> KernelError:
-    kind = f"a {record.kind}" if record.kind else "a device without a parent device"
+    kind = f"a link of kind {record.kind}" if record.kind else "a link without a parent device"
     hint = (
         f"nothing proves that {kind} in {session!r} is the device that was moved there: it ends "
         f'with that namespace; options={{"{_TRUST}": True}} brings back what fits the record'
