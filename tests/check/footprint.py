@@ -68,7 +68,10 @@ ROWS = [("operations", "operations_add_row"), ("exchange", "exchange_copy_messag
 WATCHED = [("operations", "operations_note_change")]
 WORK = [("netns", "netns_open_socket"), ("netns", "netns_mount_sysfs")]
 INDIRECT = {
+    ("exchange", "exchange_hand_over"): ROWS,
     ("exchange", "exchange_dump_once"): ROWS,
+    ("exchange", "exchange_dump_until_settled"): ROWS,
+    ("exchange", "netstrat_dump_restless"): ROWS,
     ("exchange", "netstrat_dump"): ROWS,
     ("socket", "netstrat_socket_notify"): WATCHED,
     ("socket", "netstrat_socket_drain"): WATCHED,
