@@ -48,10 +48,10 @@ class RtnetlinkSocket(Guarded):
     them the host's ends of its veth pairs, whose names are not free before (EEXIST). To count in
     containers that must be able to end, take `SysfsReader(netns=...)`, or a socket a reading.
 
-    A change after the first `get_stats` or `dump_stats` opens a second socket in the same namespace:
-    the first then hears notifications, and those of the change could displace its ack. Where no
-    second one can be opened, the first leaves its multicast group for each change, and interface
-    names are looked up again afterwards.
+    A change after the first `get_stats` or `dump_stats` opens a second socket in the namespace: the
+    first then hears notifications, and those of the change could displace its ack. Where no second
+    one can be opened, the first leaves its multicast group for each change, and interface names are
+    looked up again afterwards.
 
     It is safe to share among threads, which take turns at it; a forked child must open one of its
     own. A context manager.
