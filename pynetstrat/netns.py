@@ -72,19 +72,22 @@ class NetworkNamespace:
         """
         path = _path(name) if name else ""
         descriptor = native.create()
-        if name:
-            try:
+        try:
+            if name:
                 native.bind(descriptor.fd, path)
-            except BaseException as error:
-                descriptor.close()
-                if isinstance(error, KernelError) and error.errno == EEXIST and _is_stale(path):
+            return cls(descriptor, path or "a new namespace", name)
+        except BaseException as error:
+            if isinstance(error, KernelError):
+                if error.errno == EEXIST and _is_stale(path):
                     error.hint = (
                         "no namespace is mounted on this file: it is stale, unless another process"
                         " is naming a namespace now; remove it with "
                         f"NetworkNamespace.delete({name!r})"
                     )
-                raise
-        return cls(descriptor, path or "a new namespace", name)
+            elif name and _is_at(path, descriptor.fd):  # a signal handler raised after the mount
+                native.unbind(path)
+            descriptor.close()
+            raise
 
     @classmethod
     def open(cls, netns: Netns) -> NetworkNamespace:
@@ -342,6 +345,14 @@ def _is_netns(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_at(path: str, fd: int) -> bool:
+    """Whether the path names the namespace of the descriptor."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))  # noqa: PTH116
+    except OSError:
+        return False
 
 
 def _is_stale(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import errno
 import gc
@@ -35,6 +36,7 @@ from pynetstrat import (
     get_network_interface_stats,
     link_set_up,
 )
+from pynetstrat._native import netns as native
 from pynetstrat.cli import sandbox
 
 
@@ -106,6 +108,25 @@ def test_a_name_that_is_taken_is_an_error_and_stays(named):
         assert descriptors() == before
         with NetworkNamespace.open(named) as still:
             assert still.id == first.id
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_ctrl_c_while_a_namespace_is_named_leaves_no_name_of_it(named, monkeypatch, taken):
+    """The signal's handler runs when the core has returned."""
+    bind = native.bind
+    if taken:
+        NetworkNamespace.create(named).close()
+
+    def interrupted(fd, path):
+        with contextlib.suppress(KernelError):
+            bind(fd, path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(native, "bind", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        NetworkNamespace.create(named)
+    assert NetworkNamespace.names() == ([named] if taken else [])
+    assert os.path.lexists(f"/run/netns/{named}") == taken
 
 
 @pytest.mark.parametrize("name", [".", "..", "a/b", "a\0b", "x" * 256, 7, b"bytes"])

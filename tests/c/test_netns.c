@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets and mounts of sysfs in other namespaces, while the callers' threads stay where they are;
  * and namespaces that are made, named and entered. */
-/* wrap: setns */
+/* wrap: setns mount */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 
@@ -365,6 +366,22 @@ static void enter_a_new_namespace(void)
     close(fd);
 }
 
+/* Whether the mount at `path` spreads to other mount namespaces. */
+static int is_shared(const char *path)
+{
+    char line[4096], wanted[128];
+    FILE *mounts = fopen("/proc/thread-self/mountinfo", "re");
+    int shared = 0;
+
+    snprintf(wanted, sizeof wanted, " %s ", path);
+    while (mounts && fgets(line, sizeof line, mounts))
+        if (strstr(line, wanted) != NULL)
+            shared = strstr(line, " shared:") != NULL;
+    if (mounts)
+        fclose(mounts);
+    return shared;
+}
+
 static void test_a_namespace_has_a_name_until_that_is_deleted(void)
 {
     char directory[] = "/tmp/netstrat-XXXXXX", names[64], path[80];
@@ -374,7 +391,8 @@ static void test_a_namespace_has_a_name_until_that_is_deleted(void)
     CHECK(mkdtemp(directory) != NULL);
     snprintf(names, sizeof names, "%s/netns", directory);
     snprintf(path, sizeof path, "%s/blue", names);
-    CHECK(netstrat_netns_bind(fd, names, path, &error) == 0);
+    CHECK(mount("", "/", "none", MS_PRIVATE | MS_REC, NULL) == 0);
+    CHECK(netstrat_netns_bind(fd, names, path, &error) == 0 && is_shared(names));
     CHECK(fstat(fd, &status) == 0);
     close(fd);
     fd = netstrat_netns_open(path, &error); /* the name alone keeps it */
@@ -500,19 +518,41 @@ static int count_mounts(const char *path)
     return count;
 }
 
-enum { NAMERS = 8, ATTEMPTS = 10 };
+enum { NAMERS = 8, ATTEMPTS = 4 };
 
-/* Names a namespace in the directory as soon as the parent lets it. */
-static void name_at_once(const char *directory, int number, int gate)
+/* How many of the children have found that the directory is not a mount; in memory that they share,
+ * NULL elsewhere. */
+static int *arrived;
+
+int __real_mount(const char *source, const char *target, const char *type, unsigned long flags,
+                 const void *data);
+int __wrap_mount(const char *source, const char *target, const char *type, unsigned long flags,
+                 const void *data);
+
+/* Lets the children go on once all of them have arrived: so all of them see a directory that is not
+ * a mount. */
+int __wrap_mount(const char *source, const char *target, const char *type, unsigned long flags,
+                 const void *data)
+{
+    int code = __real_mount(source, target, type, flags, data), saved = errno;
+
+    if (arrived && code < 0 && saved == EINVAL) {
+        __atomic_add_fetch(arrived, 1, __ATOMIC_RELAXED);
+        while (__atomic_load_n(arrived, __ATOMIC_RELAXED) < NAMERS)
+            sched_yield();
+    }
+    errno = saved;
+    return code;
+}
+
+static void name_at_once(const char *directory, int number)
 {
     struct netstrat_error problem;
-    char path[80], byte;
+    char path[80];
     int fd = netstrat_netns_create(&problem);
 
     snprintf(path, sizeof path, "%s/n%d", directory, number);
-    if (fd < 0 || read(gate, &byte, 1) != 0)
-        _exit(1);
-    _exit(netstrat_netns_bind(fd, directory, path, &problem) != 0);
+    _exit(fd < 0 || netstrat_netns_bind(fd, directory, path, &problem) != 0);
 }
 
 /* As at boot: the directory is missing, on a shared mount. */
@@ -523,34 +563,33 @@ static void name_in_many_processes(void)
     CHECK(mkdtemp(directory) != NULL);
     CHECK(mount("none", directory, "tmpfs", 0, NULL) == 0);
     CHECK(mount("", directory, "none", MS_SHARED, NULL) == 0);
+    arrived = (int *)mmap(NULL, sizeof *arrived, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                          -1, 0);
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         pid_t children[NAMERS];
-        int gate[2];
 
         snprintf(names, sizeof names, "%s/netns%d", directory, attempt);
-        CHECK(pipe2(gate, O_CLOEXEC) == 0);
+        __atomic_store_n(arrived, 0, __ATOMIC_RELAXED);
         fflush(stdout);
         for (int i = 0; i < NAMERS; i++) {
             children[i] = fork();
-            if (children[i] == 0) {
-                close(gate[1]);
-                name_at_once(names, i, gate[0]);
-            }
+            if (children[i] == 0)
+                name_at_once(names, i);
         }
-        close(gate[0]);
-        close(gate[1]); /* all of them read the end */
         for (int i = 0; i < NAMERS; i++) {
             int status = -1;
 
             CHECK(waitpid(children[i], &status, 0) == children[i] && status == 0);
         }
-        CHECK(count_mounts(names) == 1);
+        CHECK(count_mounts(names) == 1 && is_shared(names));
         for (int i = 0; i < NAMERS; i++) {
             snprintf(path, sizeof path, "%s/n%d", names, i);
             /* One in the directory's mount, one in that of the file system beneath it. */
             CHECK(count_mounts(path) == 2);
         }
     }
+    CHECK(munmap(arrived, sizeof *arrived) == 0);
+    arrived = NULL;
     CHECK(umount2(directory, MNT_DETACH) == 0 && rmdir(directory) == 0);
 }
 

@@ -976,13 +976,21 @@ MUTANTS = [
         "MNT_DETACH | UMOUNT_NOFOLLOW) > 0",
         "a name that is not there",
     ),
+    ("netns.c", ": share_directory(directory);", ": 0;", "names spread"),
     (
         "netns.c",
-        'MS_BIND | MS_REC, NULL) < 0 ||\n        mount("", directory, "none", '
-        "MS_SHARED | MS_REC, NULL) < 0)",
-        "MS_BIND | MS_REC, NULL) < 0)",
-        "names spread",
+        "code = share_directory(directory); /* another process may have made the mount */",
+        "code = -EINVAL;",
+        "one mount of the directory",
     ),
+    ("netns.c", '"/proc/thread-self/fd/"', '"/proc/self/fd/"', "the thread's own descriptors"),
+    (
+        "netns.c",
+        "pthread_attr_setstacksize(&attributes, stack_size())",
+        "stack_size() == 0",
+        "a small stack",
+    ),
+    ("netns.c", "p_type == PT_TLS)", "p_type == PT_NULL)", "thread-local storage on a small stack"),
     ("netns.c", "    while ((fd /= 10) > 0);", "    while (0);", "a descriptor of two digits"),
 ]
 
