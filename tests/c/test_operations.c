@@ -1263,6 +1263,21 @@ static void test_a_link_is_looked_up_by_its_index(void)
     netstrat_socket_close(&sock);
 }
 
+/* A batch may ask for something, too: each answer takes most of the queue here. */
+static void test_no_ack_is_lost_beside_large_answers(void)
+{
+    open_socket();
+    begin_batch();
+    for (int i = 0; i < 10; i++) {
+        netstrat_batch_begin(&batch, RTM_GETLINK, NLM_F_REQUEST | NLM_F_ACK);
+        append_info(&batch, 0);
+        netstrat_batch_put_string(&batch, IFLA_IFNAME, "many1");
+        CHECK(netstrat_batch_finish(&batch) == 0);
+    }
+    check_all(10, 0);
+    netstrat_socket_close(&sock);
+}
+
 static void test_a_dump_with_such_a_link_says_what_room_it_needs(void)
 {
     static struct netstrat_counters rows[LINKS];
@@ -1372,6 +1387,7 @@ int main(void)
         test_a_link_with_the_most_alternative_names_is_read();
         test_counters_are_read_by_index_as_long_as_no_link_changes();
         test_counters_are_read_whatever_the_number_of_alternative_names();
+        test_no_ack_is_lost_beside_large_answers();
         test_a_dump_with_such_a_link_says_what_room_it_needs();
         test_a_notification_that_does_not_fit_is_a_lost_change();
         test_lo_with_20_alternative_names_is_up_without_rights();
