@@ -11,8 +11,15 @@ from pathlib import Path
 
 import pytest
 import support
+from support import CAP_NET_ADMIN, CAP_SYS_ADMIN
 
-from pynetstrat import Batch, BatchError, InterfaceNotFoundError, RtnetlinkSocket
+from pynetstrat import (
+    Batch,
+    BatchError,
+    InterfaceNotFoundError,
+    PermissionDeniedError,
+    RtnetlinkSocket,
+)
 
 
 def groups() -> dict[int, int]:
@@ -178,6 +185,29 @@ def test_without_a_spare_descriptor_no_ack_is_lost_and_no_name_is_stale(net):
             assert len(rtnetlink.dump_links()) == 8 + 80
         rtnetlink.link_set_up("v2")
         assert rtnetlink.get_stats("v2") == support.view("v2", 2)
+
+
+def test_without_capabilities_a_link_that_is_up_is_found_so_after_counting(net, new_namespace):
+    """Also by a thread in another namespace, which must not enter the socket's."""
+    there = new_namespace()
+    net.set_up("lo")
+
+    def work():
+        with support.without(CAP_NET_ADMIN, CAP_SYS_ADMIN):
+            counting.link_set_up("lo")
+            with pytest.raises(PermissionDeniedError):
+                counting.link_set_down("lo")
+            assert counting.get_stats("lo").name == "lo"
+
+    def work_elsewhere():
+        with support.inside(there):
+            work()
+
+    with RtnetlinkSocket() as counting:
+        counting.get_stats("lo")
+        support.run_threads(work_elsewhere)
+        support.run_threads(work)
+        assert counting.link_is_up("lo")
 
 
 def test_changes_and_counters_from_many_threads(net, counting):

@@ -1559,6 +1559,11 @@ def socket_elsewhere():
     with RtnetlinkSocket("/proc/self/ns/net") as rtnetlink:
         rtnetlink.link_is_up("lo")
 
+def two_sockets():
+    with RtnetlinkSocket() as rtnetlink:
+        rtnetlink.get_stats("lo")
+        rtnetlink.link_set_up("lo")
+
 def reader():
     with SysfsReader("lo") as held:
         held.read()
@@ -1569,7 +1574,7 @@ with RtnetlinkSocket() as shared:
     shared.get_stats("lo")
     shared.link_set_up("lo")  # which opens the socket for changes
     for function in (
-        socket, socket_elsewhere, reader, link_set_up, shared.dump_stats,
+        socket, socket_elsewhere, two_sockets, reader, link_set_up, shared.dump_stats,
         lambda: get_network_interface_stats("lo"), lambda: shared.get_stats("lo"),
         lambda: shared.link_set_up("lo"), lambda: shared.link_is_up("lo"),
     ):
