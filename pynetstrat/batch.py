@@ -49,13 +49,12 @@ def _check(**arguments: object) -> None:
             check_bool(field, value)
 
 
-def _check_ethernet(mtu: int | None, **macs: str | None) -> None:
-    """Raises InvalidNetworkError for an MTU or MAC address that no Ethernet link can have."""
-    if mtu is not None:
-        check_integer("mtu", mtu, *_ETHERNET_MTU)
-    for field, mac in macs.items():
-        if mac is not None:
-            native.parse_ethernet_mac(mac, field)
+def _parse_mac(mac: object) -> bytes | None:
+    return None if mac is None else native.parse_mac(mac)
+
+
+def _parse_ethernet_mac(field: str, mac: object) -> bytes | None:
+    return None if mac is None else native.parse_ethernet_mac(mac, field)
 
 
 class BatchError(KernelError):
@@ -166,14 +165,15 @@ class Batch:
             raise InvalidNetworkError("peer_index", peer_index, reason)
         _check(index=index, peer_index=peer_index, txqueuelen=txqueuelen, master=master)
         _check(queues=queues, up=up)
-        _check_ethernet(mtu, mac=mac, peer_mac=peer_mac)
+        if mtu is not None:
+            check_integer("mtu", mtu, *_ETHERNET_MTU)
         own = native.new_settings(
             name=name,
             index=index,
             up=up or None,
             mtu=mtu,
             txqueuelen=txqueuelen,
-            mac=mac,
+            mac=_parse_ethernet_mac("mac", mac),
             master=master,
             queues=queues,
         )
@@ -182,7 +182,7 @@ class Batch:
             index=peer_index,
             mtu=mtu,
             txqueuelen=txqueuelen,
-            mac=peer_mac,
+            mac=_parse_ethernet_mac("peer_mac", peer_mac),
             queues=queues,
             moves=netns is not None,
         )
@@ -203,7 +203,9 @@ class Batch:
         self, name: Name, *, mac: str | None = None, mtu: int | None = None, up: bool = False
     ) -> Batch:
         """Makes a bridge. One with a `mac` keeps it, whatever its ports have."""
-        _check_ethernet(mtu, mac=mac)
+        if mtu is not None:
+            check_integer("mtu", mtu, *_ETHERNET_MTU)
+        _parse_ethernet_mac("mac", mac)
         return self.add_link(name, "bridge", mac=mac, mtu=mtu, up=up)
 
     def add_macvlan(
@@ -229,9 +231,9 @@ class Batch:
         if not isinstance(mode, str) or mode not in MACVLAN_MODES:
             raise InvalidNetworkError("mode", mode, "must be one of " + ", ".join(MACVLAN_MODES))
         _check(mtu=mtu, up=up)
-        _check_ethernet(None, mac=mac)
         moves = netns is not None
-        settings = native.new_settings(name=name, mac=mac, mtu=mtu, up=up or None, moves=moves)
+        parsed = _parse_ethernet_mac("mac", mac)
+        settings = native.new_settings(name=name, mac=parsed, mtu=mtu, up=up or None, moves=moves)
         parent, _ = native.new_target(link, by_index=True)
         arguments = (parent, MACVLAN_MODES[mode], settings)
         return self._append(
@@ -257,7 +259,7 @@ class Batch:
     ) -> Batch:
         """Makes a link of a kind that needs no more than that: "bridge", "ifb", "dummy" ..."""
         _check(mtu=mtu, up=up)
-        settings = native.new_settings(name=name, mac=mac, mtu=mtu, up=up or None)
+        settings = native.new_settings(name=name, mac=_parse_mac(mac), mtu=mtu, up=up or None)
         encoded = encode_text("kind", kind)
         if not encoded:
             reason = "must be the name of a kind of link, such as bridge"
@@ -315,7 +317,7 @@ class Batch:
             up=up,
             mtu=mtu,
             txqueuelen=txqueuelen,
-            mac=mac,
+            mac=_parse_mac(mac),
             master=master,
             hairpin=hairpin,
             alias=alias,

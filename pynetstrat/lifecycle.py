@@ -144,14 +144,14 @@ def check_networks(
     Parameters:
         networks, netns, timeout: as in `set_up_networks`.
 
-    Raises: as `set_up_networks`, for what is not valid or can't be read.
+    Raises: as `set_up_networks`.
     """
     to_milliseconds(timeout)
     steps = _plan(networks)
     with Session(NetworkNamespace.open(netns), timeout) as session:
-        session.found = Found(
-            session, [network for strategy, network in steps if _adds_routes(strategy)]
-        )
+        ours = [network for strategy, network in steps if _adds_routes(strategy)]
+        if ours:
+            session.found = Found(session, ours)
         return [
             difference
             for strategy, network in steps
@@ -229,11 +229,15 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
     for network in networks:
         if not isinstance(network, Network):
             raise TypeError(f"networks must be Network objects, not {network!r}")
-        check_types(network)
-        steps.append((get_strategy(network.type), _copy(network)))
+        if not isinstance(network.type, str) or not network.type.isprintable():
+            check_types(network)
+        strategy = get_strategy(network.type)
+        if not _adds_routes(strategy):  # whose validate() checks the types
+            check_types(network)
+        strategy.validate(network)
+        steps.append((strategy, _copy(network)))
     taken: dict[tuple[str, str], Network] = {}
     for strategy, network in steps:
-        strategy.validate(network)
         for field in ("name", "host_interface_name"):
             value = getattr(network, field)
             if not value and isinstance(strategy, host_device.HostDevice):

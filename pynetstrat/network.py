@@ -11,11 +11,8 @@ from ._native.addresses import (
     AF_INET,
     AF_INET6,
     check_route_types,
-    check_unicast,
-    is_broadcast,
-    is_same_address,
     new_route,
-    parse_prefix,
+    parse_unicast,
 )
 from ._native.batch import check_name, parse_ethernet_mac
 from ._native.values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
@@ -119,6 +116,7 @@ _TEXT_FIELDS = [each.name for each in fields(Network) if each.type == "str"]
 _NUMBER_FIELDS = [each.name for each in fields(Network) if each.type == "int"]
 _LARGEST = {"mtu": INT_MAX, "txqueuelen": INT_MAX, "metric": UINT_MAX}
 _get_values = attrgetter(*_FIELDS)
+_get_texts = attrgetter(*_TEXT_FIELDS)
 
 
 def _changed_fields(thing: Network | Route, plain: Network | Route) -> dict[str, Any]:
@@ -162,8 +160,9 @@ def invalid(network: Network, field: str, reason: str) -> InvalidNetworkError:
 def check_types(network: Network) -> None:
     """Raises InvalidNetworkError for a field whose type is wrong, or a number out of range."""
     try:
-        for field in _TEXT_FIELDS:
-            encode_text(field, getattr(network, field))
+        for field, value in zip(_TEXT_FIELDS, _get_texts(network), strict=True):
+            if type(value) is not str or not value.isascii() or "\0" in value:
+                encode_text(field, value)
         for field in _NUMBER_FIELDS:
             check_integer(field, getattr(network, field), 0, _LARGEST[field])
         check_bool("hairpin_mode", network.hairpin_mode)
@@ -232,34 +231,26 @@ def check_values(network: Network) -> None:
 
 def _check_addresses(network: Network, field: str, gateway_field: str, family: int) -> None:
     """Checks the address of one family, and its gateway."""
-    address = _parse(network, field, family)
-    gateway = _parse(network, gateway_field, family)
-    if address is not None and is_broadcast(address, address):
+    try:
+        text, gateway_text = getattr(network, field), getattr(network, gateway_field)
+        address = parse_unicast(text, field, family, length=True) if text else None
+        gateway = (
+            parse_unicast(gateway_text, gateway_field, family, length=False)
+            if gateway_text
+            else None
+        )
+    except InvalidNetworkError as error:
+        raise invalid(network, error.field, error.reason) from None
+    if address is not None and address.number == address.broadcast:
         raise invalid(network, field, "must not be the broadcast address of its subnet")
     if gateway is None:
         return
     if address is None:
         raise invalid(network, gateway_field, f"must come with an address of its family ({field})")
-    if is_same_address(address, gateway):
+    if gateway.number == address.number:
         raise invalid(network, gateway_field, f"must not be the container's own address ({field})")
-    if is_broadcast(address, gateway):
+    if gateway.number == address.broadcast:
         raise invalid(network, gateway_field, "must not be the broadcast address of the subnet")
-
-
-def _parse(network: Network, field: str, family: int) -> Any:
-    """A struct netstrat_prefix of a field; None if the field is empty."""
-    text = getattr(network, field)
-    if not text:
-        return None
-    try:
-        prefix = parse_prefix(text, field, length=not field.endswith("gateway"))
-        if prefix.family != family:
-            version = "IPv4" if family == AF_INET else "IPv6"
-            raise InvalidNetworkError(field, text, f"must be an {version} address")
-        check_unicast(prefix, field, text)
-    except InvalidNetworkError as error:
-        raise invalid(network, field, error.reason) from None
-    return prefix
 
 
 def _check_route(network: Network, route: Route, check: Callable[[Route], object]) -> None:

@@ -52,13 +52,13 @@ def _number(prefix: Any) -> int:
 
 
 def _host_bits(prefix: Any) -> int:
-    """A mask of the bits behind the prefix."""
+    """A mask of the bits that the prefix length leaves to hosts."""
     length: int = prefix.length
     return (1 << (32 if prefix.family == AF_INET else 128) - length) - 1
 
 
-def check_unicast(prefix: Any, field: str, text: object) -> None:
-    """Raises InvalidNetworkError unless an address can be that of one host on a network."""
+def check_unicast(prefix: Any, field: str, text: object) -> int:
+    """An address as an integer; InvalidNetworkError unless it can be that of one host."""
     number = _number(prefix)
     if prefix.family == AF_INET:
         multicast, loopback = number >> 28 == 0xE, number >> 24 == 127
@@ -73,23 +73,40 @@ def check_unicast(prefix: Any, field: str, text: object) -> None:
     elif prefix.family == AF_INET and number == _ALL_ONES:
         what = "the broadcast address"
     else:
-        return
+        return number
     raise InvalidNetworkError(field, text, f"must not be {what}")
 
 
-def is_broadcast(prefix: Any, address: Any) -> bool:
-    """Whether `address` is the broadcast address of the subnet `prefix`: IPv4, /30 or shorter."""
-    bits = _host_bits(prefix)
-    return (
-        prefix.family == AF_INET == address.family
-        and prefix.length <= 30
-        and _number(address) == _number(prefix) | bits
-    )
+class Unicast:
+    """An address that can be that of one host.
+
+    Attributes:
+        number: the address as an integer.
+        broadcast: the broadcast address of its subnet, for IPv4 and /30 or shorter; otherwise None.
+    """
+
+    __slots__ = ("broadcast", "number")
+
+    def __init__(self, number: int, broadcast: int | None) -> None:
+        self.number = number
+        self.broadcast = broadcast
 
 
-def is_same_address(prefix: Any, address: Any) -> bool:
-    """Whether two prefixes hold the same address, whatever their lengths."""
-    return prefix.family == address.family and _number(prefix) == _number(address)
+def parse_unicast(text: str, field: str, family: int, *, length: bool) -> Unicast:
+    """Parses the address of a host.
+
+    Parameters:
+        field: the field that InvalidNetworkError names.
+        family: AF_INET or AF_INET6.
+        length: whether a prefix length is required or refused.
+    """
+    prefix = parse_prefix(text, field, length=length)
+    if prefix.family != family:
+        version = "IPv4" if family == AF_INET else "IPv6"
+        raise InvalidNetworkError(field, text, f"must be an {version} address")
+    number = check_unicast(prefix, field, text)
+    has_broadcast = family == AF_INET and prefix.length <= 30
+    return Unicast(number, number | _host_bits(prefix) if has_broadcast else None)
 
 
 def format_prefix(prefix: Any, *, length: bool = True) -> str:
@@ -139,7 +156,7 @@ def new_address(index: int, address: Address) -> Any:
     if address.broadcast != "":
         broadcast = parse_prefix(address.broadcast, "broadcast", length=False)[0]
         if broadcast.family != AF_INET or local.family != AF_INET:
-            reason = "must be an IPv4 address, of an IPv4 address"
+            reason = "must be an IPv4 address that comes with an IPv4 address"
             raise InvalidNetworkError("broadcast", address.broadcast, reason)
         fields["broadcast"] = broadcast
     return ffi.new("struct netstrat_address *", fields)
@@ -188,7 +205,7 @@ def new_route(route: Route) -> Any:
         destination = ffi.new("struct netstrat_prefix *")[0]
         destination.family = AF_INET if gateway is None else gateway.family
     if _number(destination) & _host_bits(destination):
-        reason = "must not have bits set behind its prefix length"
+        reason = "must not have host bits set"
         raise InvalidNetworkError("destination", route.destination, reason)
     family = destination.family
     on_link = gateway is None and family == AF_INET
@@ -246,7 +263,7 @@ def route_fields(native: Any) -> dict[str, Any]:
 
 
 def normal_prefix(text: str) -> str:
-    """An address with its prefix length as the kernel has it: "2001:db8::/64"."""
+    """An address with its prefix length in the kernel's form: "2001:db8::/64"."""
     return format_prefix(parse_prefix(text, "address")[0])
 
 
@@ -261,7 +278,7 @@ def subnet_of(text: str) -> str:
 
 
 def normal_route(route: Route) -> Route:
-    """A route as the kernel has it."""
+    """A route in the form in which the kernel dumps it."""
     native = new_route(route)
     if not native.metric and native.destination.family == AF_INET6:
         native.metric = _IP6_RT_PRIO_USER

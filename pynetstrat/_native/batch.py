@@ -151,7 +151,7 @@ def new_settings(
     up: bool | None = None,
     mtu: int | None = None,
     txqueuelen: int | None = None,
-    mac: str | None = None,
+    mac: bytes | None = None,
     master: int | None = None,
     hairpin: bool | None = None,
     alias: str | None = None,
@@ -185,8 +185,8 @@ def new_settings(
             fields[field] = number
             bits |= _BITS[field]
     if mac is not None:
-        fields["mac"] = parsed = parse_mac(mac)
-        fields["mac_length"] = len(parsed)
+        fields["mac"] = mac
+        fields["mac_length"] = len(mac)
         bits |= _MAC
     if alias is not None:
         fields["alias"] = encode_text("alias", alias, lib.NETSTRAT_ALIAS_SIZE - 1)

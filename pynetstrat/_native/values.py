@@ -9,6 +9,8 @@ INT_MAX, UINT_MAX = 0x7FFFFFFF, 0xFFFFFFFF  # of int32_t and uint32_t
 
 def check_integer(field: str, value: object, least: int = 0, most: int = UINT_MAX) -> None:
     """Raises InvalidNetworkError unless `value` is an integer of this range; a bool is not one."""
+    if type(value) is int and least <= value <= most:  # first: this is on the way of each wiring
+        return
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         reason = f"must be an integer from {least} to {most}"
         raise InvalidNetworkError(field, value, reason)

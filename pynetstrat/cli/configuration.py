@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 
 def read_standard_input() -> bytes:
-    """All of standard input; nothing where that is closed."""
+    """All of standard input; empty if it is closed."""
     return sys.stdin.buffer.read() if sys.stdin is not None else b""
 
 
 def networks_from_json(text: str | bytes) -> list[Network]:
-    """The networks of a JSON document: a list of objects whose keys are the fields' names.
+    """Reads networks from a JSON document: a list of objects whose keys are the fields' names.
 
     Raises:
-        InvalidNetworkError: it is not JSON, not such a list, or has a field that there is not.
+        InvalidNetworkError: invalid JSON, not a list, or a field that is unknown or invalid.
     """
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidNetworkError("networks", _excerpt(text), f"not JSON: {error}") from None
     if not isinstance(found, list):
-        raise InvalidNetworkError("networks", _excerpt(text), "a list of networks is wanted")
+        raise InvalidNetworkError("networks", _excerpt(text), "must be a list of networks")
     return [Network.from_dict(item) for item in found]
 
 
 def networks_to_json(networks: Sequence[Network]) -> str:
-    """The networks as JSON, without the fields that have their default."""
+    """Networks as JSON, without the fields that have their default value."""
     return json.dumps([network.to_dict() for network in networks], indent=2)
 
 

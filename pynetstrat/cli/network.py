@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> str:
 def _set_up(networks: list[Network], netns: str) -> None:
     """Sets networks up and prints them; undoes all of it if they can't be printed.
 
-    The output says what was made, and tear-down may need it.
+    The output holds the generated names and device records, which tear-down may need.
     """
     if sys.stdout is None:
         raise EndError("standard output is closed, but set-up has to print the networks")

@@ -112,7 +112,7 @@ def _read_state(text: bytes) -> dict[str, Any]:
     try:
         state = json.loads(text)
         if not isinstance(state, dict):
-            raise ValueError("an object is wanted")
+            raise ValueError("must be an object")
         if not isinstance(state.get("id"), str) or not state["id"].encode(
             "utf-8", "surrogateescape"
         ):
