@@ -999,13 +999,15 @@ def test_what_is_hidden_is_counted_by_its_nsid(net, host, only, new_namespace):
         command = [sys.executable, "-c", SECRETIVE]
         secretive = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with secretive:
-        assert secretive.stdout.readline() == "ready\n"
-        only(secretive.pid)
-        with support.without(CAP_SYS_PTRACE):
-            found_ = host.refresh()
-            assert found_.hidden == len(found_.unseen) == 1
-            assert host.read() == {found_.unseen[0]: {"eth0": seen("eth0", 3)}}
-        secretive.kill()
+        try:
+            assert secretive.stdout.readline() == "ready\n"
+            only(secretive.pid)
+            with support.without(CAP_SYS_PTRACE):
+                found_ = host.refresh()
+                assert found_.hidden == len(found_.unseen) == 1
+                assert host.read() == {found_.unseen[0]: {"eth0": seen("eth0", 3)}}
+        finally:
+            secretive.kill()
 
 
 def test_what_nothing_shows_is_refused_where_it_may_not_be_read(net, host, new_namespace):
