@@ -129,6 +129,19 @@ def test_set_up_prints_the_record_and_tear_down_reads_it(home, container, tmp_pa
     assert "d0" in names()
 
 
+def test_two_host_namespaces_that_share_run_have_records_of_their_own(home, container):
+    add_device()
+    made = strategy.create(device(name="eth0"), netns=container)
+    with NetworkNamespace.create() as host, NetworkNamespace.create() as other:
+        change("link", "add", "d0", "type", "veth", "peer", "name", "pd0", netns=host)
+        host.call(strategy.create, device(name="eth0"), None, netns=other)
+        assert len(list(RECORDS.iterdir())) == 2
+        strategy.destroy(made, netns=container)
+        host.call(strategy.destroy, device(name="eth0"), netns=other)
+        assert "d0" in names(host)
+    assert not list(RECORDS.iterdir())
+
+
 def test_a_record_of_an_earlier_move_is_replaced(home, container):
     add_device()
     made = strategy.create(device(name="eth%d"), netns=container)
@@ -412,7 +425,7 @@ def test_a_lock_that_another_process_keeps_is_an_error_after_the_timeout(
 ):
     add_device()
     monkeypatch.setattr("pynetstrat.wiring.TIMEOUT", 0.1)
-    with device_record.Store(0):
+    with device_record.Store(0, 0):
         refused(container, device(), KernelError, "another process is moving a device")
     with RtnetlinkSocket() as sock:
         assert sock.get_link("d0")

@@ -162,6 +162,8 @@ class Store:
     Without the lock two tear-downs of one device, or a set-up and a tear-down, would meet halfway.
 
     Parameters:
+        host: the cookie of the host namespace. Host namespaces may share one /run, with the same
+            owners and names in each.
         until: the time of `time.monotonic()` until which the lock is waited for; None: no lock is
             taken, which is enough to read.
 
@@ -171,13 +173,14 @@ class Store:
             not free in time (ETIMEDOUT).
     """
 
-    def __init__(self, until: float | None) -> None:
+    def __init__(self, host: int, until: float | None) -> None:
+        self._host = host
         self._fd = -1
         run = _open_folder(RUN, None, RUN)
         try:
             self._fd = _open_folder(_FOLDER, run, f"{RUN}/{_FOLDER}")
         finally:
-            os.close(run)
+            _close(run)
         try:
             if until is not None:
                 self._lock(until)
@@ -201,7 +204,7 @@ class Store:
         """Gives the lock up. Closing twice does no harm."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            _close(fd)
 
     def __del__(self) -> None:
         self.close()
@@ -214,7 +217,7 @@ class Store:
 
     def write(self, network: Network, record: Record) -> None:
         """Writes the record of a network, in place of an older one."""
-        name = _file_name(network)
+        name = self._file_name(network)
         aside = f"{name}.new"
         text = json.dumps(record.to_dict()).encode()
         try:
@@ -225,10 +228,10 @@ class Store:
                 while text:
                     text = text[os.write(file, text) :]
             finally:
-                os.close(file)
+                _close(file)
             os.rename(aside, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         except OSError as error:
-            raise _failure(error, "write", _shown(network)) from error
+            raise _failure(error, "write", self._shown(network)) from error
 
     def read(self, network: Network) -> Record | None:
         """The record of a network; None if it has no file.
@@ -236,10 +239,10 @@ class Store:
         Raises:
             InvalidNetworkError: the file does not hold a record; the error names it.
         """
-        where = _shown(network)
+        where = self._shown(network)
         try:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-            file = os.open(_file_name(network), flags, dir_fd=self._fd)
+            file = os.open(self._file_name(network), flags, dir_fd=self._fd)
         except OSError as error:
             if error.errno == ENOENT:
                 return None
@@ -251,7 +254,7 @@ class Store:
         except ValueError:
             given = None
         finally:
-            os.close(file)
+            _close(file)
         if not isinstance(given, dict):
             reason = (
                 f"{where}: must be a record in JSON; delete the file, and move the device by hand"
@@ -262,35 +265,39 @@ class Store:
     def remove(self, network: Network) -> None:
         """Removes the record of a network. It may be missing."""
         try:
-            self._unlink(_file_name(network))
+            self._unlink(self._file_name(network))
         except OSError as error:
-            raise _failure(error, "unlink", _shown(network)) from error
+            raise _failure(error, "unlink", self._shown(network)) from error
+
+    def _file_name(self, network: Network) -> str:
+        """By owner and wanted name. The device is part of it: two may both ask for `eth%d`."""
+        record = network.device or {}
+        host, wanted = record.get("host", self._host), record.get("wanted", network.name)
+        key = "\0".join((str(host), network.owner, str(wanted), network.host_interface_name))
+        return f"{stable_hash(key.encode('utf-8', 'surrogateescape')):016x}"
+
+    def _shown(self, network: Network) -> str:
+        return f"{RUN}/{_FOLDER}/{self._file_name(network)}"
 
     def _unlink(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._fd)
 
 
-def open_store(until: float | None) -> Store | None:
+def open_store(host: int, until: float | None) -> Store | None:
     """The store for a caller that can do without it; None if it can't be used."""
     try:
-        return Store(until)
+        return Store(host, until)
     except KernelError as error:
         if error.errno == ETIMEDOUT:
             raise
         return None
 
 
-def _file_name(network: Network) -> str:
-    """By owner and wanted name. The device is part of it: two may both ask for `eth%d`."""
-    record = network.device
-    wanted = network.name if record is None else record.get("wanted", network.name)
-    key = "\0".join((network.owner, str(wanted), network.host_interface_name))
-    return f"{stable_hash(key.encode('utf-8', 'surrogateescape')):016x}"
-
-
-def _shown(network: Network) -> str:
-    return f"{RUN}/{_FOLDER}/{_file_name(network)}"
+def _close(fd: int) -> None:
+    """Closes a descriptor. Linux has closed it whatever close(2) returns."""
+    with contextlib.suppress(OSError):
+        os.close(fd)
 
 
 def _open_folder(name: str, at: int | None, shown: str) -> int:
@@ -305,7 +312,7 @@ def _open_folder(name: str, at: int | None, shown: str) -> int:
     try:
         _check_owner(os.fstat(fd), shown, stat.S_ISDIR, "a directory")
     except BaseException:
-        os.close(fd)
+        _close(fd)
         raise
     return fd
 

@@ -113,7 +113,7 @@ class HostDevice(BuiltIn):
     def _create(self, session: Session, network: Network) -> Network:
         refuse_own(session, network.name or network.host_interface_name)
         network = replace(network, device=None)  # of an earlier move
-        with Store(session.until) as store:
+        with Store(_host(session), session.until) as store:
             loan = _look(session, network, store)
             session.undo_stack.push(loan.undo, f"the move of {quote(loan.record.name)}")
             made = loan.move(store)
@@ -139,7 +139,7 @@ class HostDevice(BuiltIn):
             self._destroy(session, network)
 
     def _destroy(self, session: Session, network: Network) -> None:
-        with open_store(session.until) or nullcontext() as store:
+        with open_store(_host(session), session.until) or nullcontext() as store:
             _destroy(session, network, store)
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
@@ -149,7 +149,7 @@ class HostDevice(BuiltIn):
             return self._check(session, network)
 
     def _check(self, session: Session, network: Network) -> list[str]:
-        with open_store(None) or nullcontext() as store:
+        with open_store(_host(session), None) or nullcontext() as store:
             record = _find_record(session, network, store)
         found = None if record is None else find_device(session, record, None)
         device = None
@@ -164,6 +164,15 @@ class HostDevice(BuiltIn):
         if "%d" not in wanted and device.link.name != wanted:
             differences.insert(0, f"{device.link.name}: the name should be {wanted}")
         return differences
+
+
+def _host(session: Session) -> int:
+    return session.host_namespace.cookie or 0
+
+
+def _differ(cookie: int, other: int | None) -> bool:
+    """Whether two cookies are of two namespaces. 0 and None: the kernel gave none."""
+    return bool(cookie and other and cookie != other)
 
 
 # ---- the loan of a device ----
@@ -226,7 +235,7 @@ class _Loan:
         Raises:
             KernelError, TeardownError: what could not be undone.
         """
-        with Store(self.session.until) as store:
+        with Store(self.record.host, self.session.until) as store:
             if not self.refused:
                 self._undo()
             store.remove(self.network)
@@ -334,7 +343,7 @@ def _record(session: Session, network: Network, device: Device) -> Record:
     return Record(
         version=VERSION,
         boot_id=read_boot_id(),
-        host=session.host_namespace.cookie or 0,
+        host=_host(session),
         container=session.container_namespace.cookie or 0,
         owner=network.owner,
         wanted=network.name,
@@ -444,7 +453,7 @@ def _find_record(session: Session, network: Network, store: Store | None) -> Rec
         if kept is not None and kept != record:
             reason = "must be the record that create returned: the one that create wrote differs"
             raise InvalidNetworkError("device", record.name, reason, network.name)
-    if record is not None and record.host not in (0, session.host_namespace.cookie):
+    if record is not None and _differ(record.host, _host(session)):
         reason = "must be a record of the caller's network namespace"
         raise InvalidNetworkError("device", record.name, reason, network.name)
     return record
@@ -461,10 +470,7 @@ def _destroy(session: Session, network: Network, store: Store | None) -> None:
             "wrote, the device can't be told from other links"
         )
         raise InvalidNetworkError("device", None, reason, network.name)
-    if session.namespace is not None and record.container not in (
-        0,
-        session.container_namespace.cookie,
-    ):
+    if session.namespace is not None and _differ(record.container, session.namespace.cookie):
         reason = f"must be a record of the namespace {session!r}"
         raise InvalidNetworkError("device", record.name, reason, network.name)
     found = _wait_for(session, record)
