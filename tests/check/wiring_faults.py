@@ -349,7 +349,11 @@ def count() -> list[int]:
 
 
 def measure(work: Callable[[], object]) -> tuple[list[int], list[int]]:
-    """How many calls there are of each kind, and messages of which type."""
+    """How many calls there are of each kind, and messages of which type.
+
+    From the second time on: the first one makes the folder of records, and learns what stays as it
+    is (the boot id).
+    """
     with contextlib.suppress(NetstratError):
         NOTHING.strike(work)
     counts = count()
@@ -430,6 +434,7 @@ def try_set_up(bridge: str) -> None:
     where = f"set-up, bridge {'without' if free_bridge else 'with'} ports"
     stage = Stage(free_bridge)
     asked = networks(bridge)
+    stage.tear_down(stage.set_up(asked))
     counts, types = measure(partial(stage.set_up, asked))
     for call, number in zip(CALLS, counts, strict=False):
         if not number and call not in RARE:
@@ -477,6 +482,8 @@ def try_undoing() -> None:
     stage = Stage()
     asked = networks(BRIDGE, refused=True)
     first: list[int] = []
+    with contextlib.suppress(KernelError):
+        stage.set_up(asked)
     roll_back = UndoStack.roll_back
 
     def begin(self: UndoStack, *arguments: Any) -> None:
