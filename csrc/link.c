@@ -514,7 +514,7 @@ int netstrat_end_decode(const struct netstrat_message *message, int32_t nsid, in
         return -EBADMSG;
     if (link.flags & IFF_LOOPBACK)
         return 0;
-    if (strcmp(link.kind, "veth") != 0) /* a parent, say */
+    if (link.peer_nsid < 0 || strcmp(link.kind, "veth") != 0) /* a parent, say */
         link.peer_nsid = -1;
     end->index = link.index;
     end->peer_index = link.peer_nsid >= 0 ? link.peer : 0;

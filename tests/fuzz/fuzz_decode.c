@@ -52,6 +52,7 @@ static void read_value(const struct netstrat_attribute *attribute)
     HOLDS(size < 8 || memcmp(&u64, bytes, 8) == 0);
     HOLDS(netstrat_attribute_bytes(attribute, copy, size) == 0 && memcmp(copy, bytes, size) == 0);
     HOLDS(netstrat_attribute_bytes(attribute, copy, size + 1) == -EBADMSG);
+    HOLDS(netstrat_attribute_bytes(attribute, copy, SIZE_MAX) == -EBADMSG);
     memset(text, UNTOUCHED, sizeof text);
     if (netstrat_attribute_string(attribute, text, sizeof text) < 0)
         HOLDS(is_untouched(text, sizeof text));
@@ -68,6 +69,7 @@ static void read_body(const struct netstrat_message *message)
     size_t size = payload->end - payload->at;
     int result = netstrat_message_body(message, fixed, sizeof fixed, &attributes);
 
+    HOLDS(netstrat_message_body(message, fixed, SIZE_MAX, &attributes) == -EBADMSG);
     HOLDS(result == (size < sizeof fixed ? -EBADMSG : 0));
     if (result == 0)
         HOLDS(attributes.at == payload->at + sizeof fixed && attributes.end == payload->end &&
