@@ -248,9 +248,8 @@ class Store:
                 return None
             raise _failure(error, "open", where) from error
         try:
-            _check_owner(os.fstat(file), where, stat.S_ISREG, "a regular file")
-            with os.fdopen(file, "rb", closefd=False) as content:
-                given = json.loads(content.read(_MOST))
+            _check_owner(file, where, stat.S_ISREG, "a regular file")
+            given = json.loads(_read_whole(file, where))
         except ValueError:
             given = None
         finally:
@@ -294,6 +293,16 @@ def open_store(host: int, until: float | None) -> Store | None:
         return None
 
 
+def _read_whole(fd: int, shown: str) -> bytes:
+    text = b""
+    try:
+        while len(text) < _MOST and (part := os.read(fd, _MOST)):
+            text += part
+    except OSError as error:
+        raise _failure(error, "read", shown) from error
+    return text
+
+
 def _close(fd: int) -> None:
     """Closes a descriptor. Linux has closed it whatever close(2) returns."""
     with contextlib.suppress(OSError):
@@ -310,14 +319,19 @@ def _open_folder(name: str, at: int | None, shown: str) -> int:
     except OSError as error:
         raise _failure(error, "open", shown) from error
     try:
-        _check_owner(os.fstat(fd), shown, stat.S_ISDIR, "a directory")
+        _check_owner(fd, shown, stat.S_ISDIR, "a directory")
     except BaseException:
         _close(fd)
         raise
     return fd
 
 
-def _check_owner(found: os.stat_result, shown: str, is_kind: Any, kind: str) -> None:
+def _check_owner(fd: int, shown: str, is_kind: Any, kind: str) -> None:
+    """Raises KernelError unless a file is of a kind, and the caller's alone."""
+    try:
+        found = os.fstat(fd)
+    except OSError as error:
+        raise _failure(error, "fstat", shown) from error
     if not is_kind(found.st_mode):
         raise KernelError(EINVAL, "open", hint=f"it must be {kind}", filename=shown)
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
