@@ -8,7 +8,7 @@ import pickle
 import subprocess
 
 import pytest
-from wired import ip, quieten
+from wired import ip, quieten, wait_for_workers
 
 from pynetstrat import (
     Address,
@@ -65,6 +65,7 @@ def many(host, net):
             subprocess.run(["ip", *command.split()], check=True)
         bridge = host.get_link("br0").index
         host.execute(Batch().add_address(bridge, Address(bridge, "2001:db8::2/64", protocol=7)))
+        wait_for_workers()
         yield
 
 

@@ -19,7 +19,7 @@ import warnings
 import pytest
 import support
 import uvloop
-from wired import quieten, wait_for_carriers
+from wired import quieten, wait_for_workers
 
 import pynetstrat
 from pynetstrat import (
@@ -253,7 +253,7 @@ def test_of_a_link_that_is_down_four_changes_come_with_its_next_one(host, monito
     host.execute(Batch().add_veth("v0", "v1", master=bridge, up=up).set_link("v1", up=True))
     index = host.get_link("v0").index
     replay = Replay()
-    wait_for_carriers()
+    wait_for_workers()
     replay.heed(monitor.read())
     before = getattr(replay.links[index], field)
     assert support.run(["ip", "link", *CHANGES[field].split()]).returncode == 0
@@ -301,6 +301,7 @@ def test_addresses_come_and_go_in_the_kernel(host):
         host.execute(Batch().add_veth("v0", "v1", up=True))
         index = host.get_link("v0").index
         host.link_set_up("lo")
+        wait_for_workers()
         replay.heed(monitor.read())
         host.execute(Batch().add_address(index, "192.0.2.1/24"))
         host.execute(Batch().add_address(index, "2001:db8::1/64"))
@@ -384,7 +385,7 @@ def test_100000_changes_and_a_reader_that_is_stopped_for_a_second_end_in_the_ker
                     time.sleep(1)
                     while not lost(monitor) and not over.is_set():
                         time.sleep(0.01)
-            time.sleep(0.1)  # for the kernel's workers, which note carriers
+            wait_for_workers()
             replay.heed(monitor.read())
 
         with NetworkNamespace.current() as here:
@@ -437,7 +438,7 @@ def test_two_monitors_hear_the_same(host):
     with LinkMonitor() as one, LinkMonitor() as two:
         assert one.read() == two.read()
         host.execute(Batch().add_veth("v0", "v1", up=True))
-        wait_for_carriers()
+        wait_for_workers()
         first = one.read()
         assert first == two.read()
         assert len(first) >= 2

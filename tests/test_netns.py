@@ -68,11 +68,8 @@ def test_an_anonymous_namespace_ends_with_its_last_descriptor(net):
         namespace.close()
         assert "h0" in host.dump_links()
         twin.close()
-        for _ in range(1000):  # a kernel worker takes the links down
-            if "h0" not in host.dump_links():
-                break
-            time.sleep(0.01)
-        assert "h0" not in host.dump_links()
+        # A worker of the kernel's takes the links down.
+        support.wait_until(lambda: "h0" not in host.dump_links())
 
 
 def test_a_named_namespace_is_what_ip_netns_sees(named):
@@ -501,11 +498,8 @@ def test_no_thread_is_left_and_none_of_the_callers_has_moved(net):
             namespace.call(identity)
             namespace.run(["true"])
         assert threading.active_count() == 1
-        for _ in range(100):  # the kernel's end of a thread comes after Python's
-            if tasks() == before:
-                break
-            time.sleep(0.01)
-        assert tasks() == before
+        # The kernel's end of a thread comes after Python's.
+        support.wait_until(lambda: tasks() == before)
         for task in tasks():
             status = Path(f"/proc/self/task/{task}/ns/net").stat()
             assert (status.st_dev, status.st_ino) == here
@@ -999,8 +993,8 @@ def test_ctrl_c_ends_a_call_that_waits(net, interrupt):
     gate = threading.Event()
     with NetworkNamespace.create() as namespace:
         before = identity()
-        interrupt(0.2)
         with pytest.raises(KeyboardInterrupt):
+            interrupt(0.2)  # in here: it may come before the call
             namespace.call(gate.wait, 60)
         assert identity() == before
         gate.set()
@@ -1011,8 +1005,8 @@ def test_ctrl_c_ends_a_call_that_waits(net, interrupt):
 
 def test_ctrl_c_ends_a_run_and_its_child(net, interrupt):
     with NetworkNamespace.create() as namespace:
-        interrupt(0.3)
         with pytest.raises(KeyboardInterrupt):
+            interrupt(0.3)
             namespace.run(["sleep", "60"])
         with pytest.raises(ChildProcessError):
             os.waitpid(-1, os.WNOHANG)
@@ -1022,8 +1016,8 @@ def test_ctrl_c_while_a_child_is_started_leaves_none(net, interrupt):
     """The fork takes long because of a preexec_fn."""
     before = descriptors()
     with NetworkNamespace.create() as namespace:
-        interrupt(0.2)
         with pytest.raises(KeyboardInterrupt):
+            interrupt(0.2)
             namespace.popen(["sleep", "60"], preexec_fn=lambda: time.sleep(1), stdout=-1, stdin=-1)
         with pytest.raises(ChildProcessError):
             os.waitpid(-1, os.WNOHANG)

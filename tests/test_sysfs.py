@@ -10,7 +10,6 @@ import shutil
 import socket
 import sys
 import threading
-import time
 import warnings
 from pathlib import Path
 
@@ -660,11 +659,7 @@ def test_names_are_checked_where_sysfs_is_foreign(net, new_namespace, read):
 
 def wait_until_gone(path):
     """Until the kernel has ended the namespace whose links were there: in a worker of its own."""
-    for _ in range(1000):
-        if not Path(path).exists():
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"{path} is still there")
+    support.wait_until(lambda: not Path(path).exists())
 
 
 @pytest.mark.usefixtures("_nothing_known")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import support
 from support import python, wait_until
-from wired import add_bridge, containers, dumps, ip, names, quieten, veth
+from wired import add_bridge, containers, dumps, ip, names, quieten, veth, wait_for_workers
 
 from pynetstrat import (
     Batch,
@@ -226,6 +226,7 @@ def test_deleting_either_end_removes_both(host, bridge, blue, end):
 def test_a_name_that_is_taken_leaves_its_link_alias_group_and_flags(host, bridge, blue):
     host.execute(Batch().add_veth("h0", "other", up=True).set_link("h0", alias="pynetstrat:c1"))
     host.execute(Batch().set_group(host.get_link("h0").index, 7))
+    wait_for_workers()
     before = host.get_link("h0")
     with pytest.raises(KernelError, match='the name "h0" is taken'):
         Veth().create(veth(), netns=blue)
@@ -438,6 +439,7 @@ def test_an_untagged_pair_is_cleared_by_the_next_set_up(host, blue, untagged, fi
 
 def test_an_untagged_pair_of_another_owner_or_name_is_left_alone(host, blue, untagged):
     untagged(veth())
+    wait_for_workers()
     before = host.get_link("h0")
     others = [veth(owner="c2"), veth(owner=""), veth(name="eth1")]
     for other in others:
@@ -450,6 +452,7 @@ def test_an_untagged_pair_of_another_owner_or_name_is_left_alone(host, blue, unt
 
 def test_a_strangers_pair_without_a_tag_is_left_alone(host, bridge, blue):
     host.execute(Batch().add_veth("h0", "eth0", netns=blue))
+    wait_for_workers()
     before = host.get_link("h0")
     with pytest.raises(KernelError, match='the name "h0" is taken'):
         set_up_networks([veth()], netns=blue)

@@ -33,8 +33,37 @@ def _settled(entry: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def wait_for_workers(netns: NetworkNamespace | None = None) -> None:
+    """Waits until the kernel has done by itself what follows from the changes made so far.
+
+    Its link watch worker takes note of a carrier some time after a link was made or has gone up: it
+    sets the operational state, notifies, and lets routes come or go. Another worker ends the check
+    of new IPv6 addresses for duplicates. Until then two dumps may differ although nothing was
+    changed between them.
+    """
+
+    def is_done(entry: dict[str, Any]) -> bool:
+        state, has_carrier = entry["operstate"], "LOWER_UP" in entry["flags"]
+        kind = entry.get("linkinfo", {}).get("info_kind")
+        if kind in ("veth", "bridge", "macvlan"):
+            # A bridge has a carrier until its first port arrives, and nothing to announce.
+            final = ("UP",) if kind == "veth" else ("UP", "UNKNOWN")
+            if state not in final if has_carrier else state in ("UP", "UNKNOWN"):
+                return False
+        return not has_carrier or not any(
+            address.get("tentative") and not address.get("dadfailed")
+            for address in entry["addr_info"]
+        )
+
+    support.wait_until(lambda: all(map(is_done, ip("-details", "address", netns=netns))))
+
+
 def dumps(netns: NetworkNamespace | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Links, addresses and routes of a namespace, but for what the kernel does not give back."""
+    """Links, addresses and routes of a namespace, but for what the kernel does not give back.
+
+    They are those of a kernel that has nothing left to do, so that two of them can be compared.
+    """
+    wait_for_workers(netns)
     asked = {
         "links": ("link",),
         "addresses": ("address",),
@@ -72,23 +101,6 @@ def quieten(netns: NetworkNamespace | None = None) -> None:
         Path("/proc/sys/net/ipv6/conf/default/addr_gen_mode").write_text("1")
 
     write() if netns is None else netns.call(write)
-
-
-def wait_for_carriers(netns: NetworkNamespace | None = None) -> None:
-    """Waits until the kernel has announced the carrier of every veth, bridge and macvlan.
-
-    Its link watch worker does this some time after a link was made or has gone up: it sets the
-    operational state, notifies, and lets routes come or go. Until then two dumps may differ
-    although nothing was changed between them.
-    """
-
-    def is_announced(entry: dict[str, Any]) -> bool:
-        if entry.get("linkinfo", {}).get("info_kind") not in ("veth", "bridge", "macvlan"):
-            return True
-        state, has_carrier = entry["operstate"], "LOWER_UP" in entry["flags"]
-        return state == "UP" if has_carrier else state not in ("UP", "UNKNOWN")
-
-    support.wait_until(lambda: all(map(is_announced, ip("-details", "link", netns=netns))))
 
 
 def add_bridge(name: str = "br0", address: str = "10.0.0.1/24", mac: str | None = None) -> int:
