@@ -257,7 +257,7 @@ static int encode_other(struct netstrat_batch *batch, uint32_t number)
     case 1:
         return netstrat_batch_dump_addresses(batch, (int32_t)number);
     default:
-        return netstrat_batch_dump_routes(batch, (int32_t)number);
+        return netstrat_batch_dump_routes(batch, (int32_t)(number - 2)); /* 0 among others */
     }
 }
 
