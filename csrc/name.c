@@ -5,15 +5,17 @@
 #include <errno.h>
 
 /* dev_valid_name(), net/core/dev.c, of a name of 1 to 15 bytes. A `%d` is for the kernel to see. */
-static int name_is_link_name(const char *name)
+static int name_is_link_name(const char *name, size_t length)
 {
+    size_t i;
+
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return 0;
-    for (; *name != '\0'; name++)
+    for (i = 0; i < length; i++)
         /* The kernel's isspace() is that of Latin-1 and so takes a byte 0xa0 for a no-break space,
          * also within UTF-8 (lib/ctype.c). */
-        if (*name == '/' || *name == ':' || netstrat_is_space(*name) ||
-            (unsigned char)*name == 0xa0)
+        if (name[i] == '/' || name[i] == ':' || netstrat_is_space(name[i]) ||
+            (unsigned char)name[i] == 0xa0)
             return 0;
     return 1;
 }
@@ -24,5 +26,5 @@ int netstrat_name_check(const char *name)
 
     if (length == 0 || length == NETSTRAT_ALT_NAME_SIZE)
         return -EINVAL;
-    return !(length < NETSTRAT_NAME_SIZE && name_is_link_name(name));
+    return !(length < NETSTRAT_NAME_SIZE && name_is_link_name(name, length));
 }

@@ -5,9 +5,9 @@ Each entry: the file, what stands there once, what is put in its place, and what
 
 MUTANTS = [
     # name.c
-    ("name.c", "*name == '/' || ", "", "a link's name has no slash"),
-    ("name.c", "*name == ':' || ", "", "a link's name has no colon"),
-    ("name.c", "(unsigned char)*name == 0xa0", "0", "the kernel's no-break space"),
+    ("name.c", "name[i] == '/' || ", "", "a link's name has no slash"),
+    ("name.c", "name[i] == ':' || ", "", "a link's name has no colon"),
+    ("name.c", "(unsigned char)name[i] == 0xa0", "0", "the kernel's no-break space"),
     ("name.c", 'strcmp(name, ".") == 0 || ', "", 'a link\'s name is not "."'),
     ("name.c", "length == 0 || ", "", "a name is not empty"),
     ("name.c", "length < NETSTRAT_NAME_SIZE && ", "", "an alternative name"),
