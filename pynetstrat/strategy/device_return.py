@@ -22,6 +22,8 @@ from .device_identity import Found, Place, find_device, is_device, is_random, ra
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..links import Device
     from ..network import Network
     from ..wiring import Session
@@ -78,12 +80,14 @@ def bring_home(session: Session, record: Record, found: Found, held: Held | None
             break
         name = random_name()
         refused = _move(session, record, found.index, name)
-        device = session.host.get_device(name)
-        if device is not None:
-            if is_device(session, record, held, device) or (trusted and _fits(record, device)):
-                return device.link.index
-            _send_back(session, device)
-        elif refused is not None and refused.errno not in (EEXIST, EBUSY, ENODEV):
+        with _left_in_host(record, name):
+            device = session.host.get_device(name)
+            if device is not None:
+                if is_device(session, record, held, device) or (trusted and _fits(record, device)):
+                    return device.link.index
+                _send_back(session, device)
+        # EEXIST, EBUSY: a name or the index has just been taken; ENODEV: it has just moved.
+        if device is None and refused and refused.errno not in (EEXIST, EBUSY, ENODEV):
             refused.interface = record.name
             there = session.container.get_device(found.index)
             shown = quote(there.link.name) if there is not None else "moved"
@@ -96,6 +100,18 @@ def bring_home(session: Session, record: Record, found: Found, held: Held | None
     if refused is not None and refused.errno != ENODEV:
         hint = f"{hint} ({refused})"
     raise KernelError(EBUSY, "RTM_NEWLINK", record.name, hint=hint)
+
+
+@contextlib.contextmanager
+def _left_in_host(record: Record, name: str) -> Iterator[None]:
+    """Adds to an error that the device is in the host namespace, and under which name."""
+    try:
+        yield
+    except KernelError as error:
+        error.interface = error.interface or record.name
+        shown = f", as {quote(name)}" if name else ""
+        add_note(error, f"the device is in the host namespace{shown}: destroy again")
+        raise
 
 
 def _move(session: Session, record: Record, index: int, name: str) -> BatchError | None:
@@ -152,19 +168,14 @@ def finish(session: Session, record: Record, index: int, network: Network) -> No
             (EEXIST), or the kernel refuses. The device is then in the host namespace, and another
             call completes what is missing.
     """
-    device = session.host.get_device(index)
-    if device is None:
-        raise KernelError(ENODEV, "look", record.name, hint="it has just gone")
-    try:
+    with _left_in_host(record, ""):
+        device = session.host.get_device(index)
+        if device is None:
+            raise KernelError(ENODEV, "look", record.name, hint="it has just gone")
+    with _left_in_host(record, device.link.name):
         if not device.link.master:
             _evict(session, device)
         _reset(session, record, device, network)
-    except KernelError as error:
-        add_note(
-            error,
-            f"the device is in the host namespace, as {quote(device.link.name)}: destroy again",
-        )
-        raise
 
 
 def _reset(session: Session, record: Record, device: Device, network: Network) -> None:
