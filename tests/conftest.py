@@ -37,6 +37,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     # A shell starts what it puts in the background with SIGINT ignored, and children inherit that:
     # there would be no Ctrl-C to test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored
     # pytest names its folder in /tmp after the user, and in a user namespace that would be root.
     os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")
     try:
