@@ -871,7 +871,12 @@ MUTANTS = [
     ("link.c", "link.nsid != nsid", "0", "links of another namespace than was asked"),
     ("link.c", "link.flags & IFF_LOOPBACK", "0", "lo is left out"),
     ("link.c", "own >= 0 && link.peer_nsid == own", "1", "a peer that is elsewhere"),
-    ("link.c", 'if (strcmp(link.kind, "veth") != 0)', "if (0)", "a parent is no peer"),
+    (
+        "link.c",
+        'if (link.peer_nsid < 0 || strcmp(link.kind, "veth") != 0)',
+        "if (0)",
+        "a parent is no peer",
+    ),
     ("link.c", "end->peer_nsid = link.peer_nsid;", "end->peer_nsid = own;", "whose the peer is"),
     ("link.c", "end->master = link.master;", "end->master = 0;", "an end that is a port"),
     ("link.c", 'strcmp(link.kind, "bridge") == 0;', "0;", "an end that is a bridge"),
