@@ -50,9 +50,10 @@ def wait_for_workers(netns: NetworkNamespace | None = None) -> None:
             final = ("UP",) if kind == "veth" else ("UP", "UNKNOWN")
             if state not in final if has_carrier else state in ("UP", "UNKNOWN"):
                 return False
-        return not has_carrier or not any(
+        return not any(
             address.get("tentative") and not address.get("dadfailed")
             for address in entry["addr_info"]
+            if has_carrier or address.get("nodad")  # without either it stays so
         )
 
     support.wait_until(lambda: all(map(is_done, ip("-details", "address", netns=netns))))
