@@ -425,7 +425,7 @@ def test_a_lock_that_another_process_keeps_is_an_error_after_the_timeout(
 ):
     add_device()
     monkeypatch.setattr("pynetstrat.wiring.TIMEOUT", 0.1)
-    with device_record.Store(0, 0):
+    with device_record.Store((0, 0), 0):
         refused(container, device(), KernelError, "another process is moving a device")
     with RtnetlinkSocket() as sock:
         assert sock.get_link("d0")

@@ -162,8 +162,8 @@ class Store:
     Without the lock two tear-downs of one device, or a set-up and a tear-down, would meet halfway.
 
     Parameters:
-        host: the cookie of the host namespace. Host namespaces may share one /run, with the same
-            owners and names in each.
+        host: the device and inode of the host namespace. Host namespaces may share one /run, with
+            the same owners and names in each.
         until: the time of `time.monotonic()` until which the lock is waited for; None: no lock is
             taken, which is enough to read.
 
@@ -173,7 +173,7 @@ class Store:
             not free in time (ETIMEDOUT).
     """
 
-    def __init__(self, host: int, until: float | None) -> None:
+    def __init__(self, host: tuple[int, int], until: float | None) -> None:
         self._host = host
         self._fd = -1
         run = _open_folder(RUN, None, RUN)
@@ -270,9 +270,8 @@ class Store:
 
     def _file_name(self, network: Network) -> str:
         """By owner and wanted name. The device is part of it: two may both ask for `eth%d`."""
-        record = network.device or {}
-        host, wanted = record.get("host", self._host), record.get("wanted", network.name)
-        key = "\0".join((str(host), network.owner, str(wanted), network.host_interface_name))
+        wanted = (network.device or {}).get("wanted", network.name)
+        key = "\0".join((str(self._host), network.owner, str(wanted), network.host_interface_name))
         return f"{stable_hash(key.encode('utf-8', 'surrogateescape')):016x}"
 
     def _shown(self, network: Network) -> str:
@@ -283,7 +282,7 @@ class Store:
             os.unlink(name, dir_fd=self._fd)
 
 
-def open_store(host: int, until: float | None) -> Store | None:
+def open_store(host: tuple[int, int], until: float | None) -> Store | None:
     """The store for a caller that can do without it; None if it can't be used."""
     try:
         return Store(host, until)
