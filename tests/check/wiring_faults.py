@@ -596,6 +596,7 @@ def work(part: str) -> None:
     global faulty
     faulty = ctypes.CDLL(os.environ.pop("LD_PRELOAD"))
     sandbox.enter()
+    support.mount("tmpfs", Path("/run"), "tmpfs")  # records of devices
     PARTS[part]()
     for name, number in findings.tried.items():
         print(f"  {name:36} {number:5} faults")
@@ -606,6 +607,7 @@ def work(part: str) -> None:
 def main() -> None:
     if sys.argv[1:] == ["once"]:
         sandbox.enter()
+        support.mount("tmpfs", Path("/run"), "tmpfs")
         once()
         return
     if sys.argv[1:]:
