@@ -24,29 +24,12 @@ if TYPE_CHECKING:
 MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}  # linux/if_link.h
 
 
-# The values that the numeric arguments can have.
-_RANGES = {
-    "index": (1, INT_MAX),
-    "new_index": (1, INT_MAX),
-    "peer_index": (1, INT_MAX),
-    "master": (0, INT_MAX),
-    "mtu": (0, INT_MAX),
-    "txqueuelen": (0, UINT_MAX),
-    "queues": (1, 4096),  # rtnl_create_link, Linux net/core/rtnetlink.c
-    "group": (0, UINT_MAX),
-}
 _ETHERNET_MTU = (68, 65535)  # ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h
 
 
-def _check(**arguments: object) -> None:
-    """Raises InvalidNetworkError for an argument of the wrong type or range; None passes."""
-    for field, value in arguments.items():
-        if value is None:
-            continue
-        if field in _RANGES:
-            check_integer(field, value, *_RANGES[field])
-        else:
-            check_bool(field, value)
+def _if_true(up: bool) -> bool | None:
+    """None in place of False: a new link is down in any case."""
+    return None if up is False else up
 
 
 def _parse_mac(mac: object) -> bytes | None:
@@ -163,14 +146,14 @@ class Batch:
         if peer_index is not None and index is None:
             reason = "must come with index: the kernel takes it only together"
             raise InvalidNetworkError("peer_index", peer_index, reason)
-        _check(index=index, peer_index=peer_index, txqueuelen=txqueuelen, master=master)
-        _check(queues=queues, up=up)
+        if peer_index is not None:
+            check_integer("peer_index", peer_index, 1, INT_MAX)
         if mtu is not None:
             check_integer("mtu", mtu, *_ETHERNET_MTU)
         own = native.new_settings(
             name=name,
             index=index,
-            up=up or None,
+            up=_if_true(up),
             mtu=mtu,
             txqueuelen=txqueuelen,
             mac=_parse_ethernet_mac("mac", mac),
@@ -230,10 +213,11 @@ class Batch:
         """
         if not isinstance(mode, str) or mode not in MACVLAN_MODES:
             raise InvalidNetworkError("mode", mode, "must be one of " + ", ".join(MACVLAN_MODES))
-        _check(mtu=mtu, up=up)
         moves = netns is not None
         parsed = _parse_ethernet_mac("mac", mac)
-        settings = native.new_settings(name=name, mac=parsed, mtu=mtu, up=up or None, moves=moves)
+        settings = native.new_settings(
+            name=name, mac=parsed, mtu=mtu, up=None if up is False else up, moves=moves
+        )
         parent, _ = native.new_target(link, by_index=True)
         arguments = (parent, MACVLAN_MODES[mode], settings)
         return self._append(
@@ -258,8 +242,9 @@ class Batch:
         up: bool = False,
     ) -> Batch:
         """Makes a link of a kind that needs no more than that: "bridge", "ifb", "dummy" ..."""
-        _check(mtu=mtu, up=up)
-        settings = native.new_settings(name=name, mac=_parse_mac(mac), mtu=mtu, up=up or None)
+        settings = native.new_settings(
+            name=name, mac=_parse_mac(mac), mtu=mtu, up=None if up is False else up
+        )
         encoded = encode_text("kind", kind)
         if not encoded:
             reason = "must be the name of a kind of link, such as bridge"
@@ -308,8 +293,8 @@ class Batch:
         if new_index is not None and not moves:
             reason = "must come with netns: an index changes only with the namespace"
             raise InvalidNetworkError("new_index", new_index, reason)
-        _check(up=up, mtu=mtu, txqueuelen=txqueuelen, master=master, hairpin=hairpin)
-        _check(new_index=new_index)
+        if new_index is not None:
+            check_integer("new_index", new_index, 1, INT_MAX)
         given = new_name or (link if moves and not isinstance(link, int) else None)
         settings = native.new_settings(
             name=new_name,
@@ -345,8 +330,8 @@ class Batch:
 
     def set_group(self, index: int, group: int) -> Batch:
         """Puts a link into a group."""
-        check_integer("index", index, *_RANGES["index"])
-        check_integer("group", group, *_RANGES["group"])
+        check_integer("index", index, 1, INT_MAX)
+        check_integer("group", group, 0, UINT_MAX)
         settings = native.new_settings(group=group)
         target = native.new_target(index)
         return self._append(
@@ -389,7 +374,7 @@ class Batch:
             noprefixroute: no route to its subnet comes with it.
             replace: also where it is there already; its settings then change.
         """
-        check_integer("index", index, *_RANGES["index"])
+        check_integer("index", index, 1, INT_MAX)
         check_bool("nodad", nodad)
         check_bool("noprefixroute", noprefixroute)
         check_bool("replace", replace)
@@ -411,7 +396,7 @@ class Batch:
 
     def delete_address(self, index: int, address: str | Address) -> Batch:
         """Deletes an address of a link."""
-        check_integer("index", index, *_RANGES["index"])
+        check_integer("index", index, 1, INT_MAX)
         if not isinstance(address, Address):
             address = Address(index, address)
         encoded = new_address(index, address)

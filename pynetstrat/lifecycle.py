@@ -26,6 +26,7 @@ from .wiring import TIMEOUT, Session, open_session_if_alive, transaction, wanted
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import TypeGuard
 
     from .arguments import Netns
 
@@ -162,16 +163,17 @@ def check_networks(
 # ---- one network ----
 
 
-def _is_built_in(strategy: NetworkStrategy) -> bool:
-    """Whether the session's methods stand for the public ones.
+# Not their subclasses: a third-party subclass may have overridden the public methods.
+_BUILT_IN = frozenset({Loopback, veth.Veth, host_device.HostDevice})
 
-    A third-party subclass of a built-in strategy may have overridden the public ones.
-    """
-    return type(strategy).__module__.startswith(__package__ + ".strategy")
+
+def _is_built_in(strategy: NetworkStrategy) -> TypeGuard[BuiltIn]:
+    """Whether the session's methods stand for the public ones."""
+    return type(strategy) in _BUILT_IN
 
 
 def _create(session: Session, strategy: NetworkStrategy, network: Network) -> Network:
-    if isinstance(strategy, BuiltIn) and _is_built_in(strategy):
+    if _is_built_in(strategy):
         return strategy._create(session, network)
     handle = session.container_namespace
     given = strategy.create(network, netns=handle)
@@ -185,14 +187,14 @@ def _create(session: Session, strategy: NetworkStrategy, network: Network) -> Ne
 
 
 def _initialize(session: Session, strategy: NetworkStrategy, network: Network) -> None:
-    if isinstance(strategy, BuiltIn) and _is_built_in(strategy):
+    if _is_built_in(strategy):
         strategy._initialize(session, network)
     else:
         strategy.initialize(network, netns=session.container_namespace)
 
 
 def _destroy(session: Session, strategy: NetworkStrategy, network: Network) -> None:
-    if isinstance(strategy, BuiltIn) and _is_built_in(strategy):
+    if _is_built_in(strategy):
         strategy.validate(network)
         with transaction(session), transaction(session):
             strategy._destroy(session, network)
@@ -201,7 +203,7 @@ def _destroy(session: Session, strategy: NetworkStrategy, network: Network) -> N
 
 
 def _check(session: Session, strategy: NetworkStrategy, network: Network) -> list[str]:
-    if isinstance(strategy, BuiltIn) and _is_built_in(strategy):
+    if _is_built_in(strategy):
         strategy.validate(network)
         return strategy._check(session, network)
     return strategy.check(network, netns=session.container_namespace)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from dataclasses import field as dataclass_field
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, is_not
 
 from ._native.addresses import (
     AF_INET,
@@ -112,11 +113,12 @@ class Network:
 
 _FIELDS = tuple(each.name for each in fields(Network))
 _ROUTE_FIELDS = tuple(each.name for each in fields(Route))
-_TEXT_FIELDS = [each.name for each in fields(Network) if each.type == "str"]
-_NUMBER_FIELDS = [each.name for each in fields(Network) if each.type == "int"]
+_TEXT_FIELDS = tuple(each.name for each in fields(Network) if each.type == "str")
+_OTHER_FIELDS = tuple(each.name for each in fields(Network) if each.type != "str")
 _LARGEST = {"mtu": INT_MAX, "txqueuelen": INT_MAX, "metric": UINT_MAX}
 _get_values = attrgetter(*_FIELDS)
-_get_texts = attrgetter(*_TEXT_FIELDS)
+_get_texts, _get_others = attrgetter(*_TEXT_FIELDS), attrgetter(*_OTHER_FIELDS)
+_OTHER_DEFAULTS = _get_others(Network())
 
 
 def _changed_fields(thing: Network | Route, plain: Network | Route) -> dict[str, Any]:
@@ -159,27 +161,52 @@ def invalid(network: Network, field: str, reason: str) -> InvalidNetworkError:
 
 def check_types(network: Network) -> None:
     """Raises InvalidNetworkError for a field whose type is wrong, or a number out of range."""
+    if not _are_plain(_get_texts(network)):
+        for field in _TEXT_FIELDS:
+            _check_field(network, encode_text, field, getattr(network, field))
+    # Most fields have their default value, which needs no check.
+    values = _get_others(network)
+    for field in compress(_OTHER_FIELDS, map(is_not, values, _OTHER_DEFAULTS)):
+        value = getattr(network, field)
+        if field in _LARGEST:
+            _check_field(network, check_integer, field, value, 0, _LARGEST[field])
+        elif field == "hairpin_mode":
+            _check_field(network, check_bool, field, value)
+        elif field == "routes":
+            _check_routes(network)
+        elif field == "options":
+            is_mapping = type(value) is dict or isinstance(value, Mapping)
+            if not is_mapping or not all(isinstance(key, str) for key in value):
+                raise invalid(network, field, "must be a mapping with text as keys")
+        elif value is not None and not isinstance(value, Mapping):
+            raise invalid(network, field, "must be a record of host-device, or None")
+
+
+def _are_plain(texts: tuple[Any, ...]) -> bool:
+    """Whether every item is text without NUL, in ASCII: a quick test that most networks pass."""
     try:
-        for field, value in zip(_TEXT_FIELDS, _get_texts(network), strict=True):
-            if type(value) is not str or not value.isascii() or "\0" in value:
-                encode_text(field, value)
-        for field in _NUMBER_FIELDS:
-            check_integer(field, getattr(network, field), 0, _LARGEST[field])
-        check_bool("hairpin_mode", network.hairpin_mode)
+        joined = "".join(texts)
+    except TypeError:
+        return False
+    return joined.isascii() and "\0" not in joined
+
+
+def _check_field(
+    network: Network, check: Callable[..., object], field: str, *arguments: object
+) -> None:
+    try:
+        check(field, *arguments)
     except InvalidNetworkError as error:
-        raise invalid(network, error.field, error.reason) from None
+        raise invalid(network, field, error.reason) from None
+
+
+def _check_routes(network: Network) -> None:
     if isinstance(network.routes, (str, bytes)) or not isinstance(network.routes, Sequence):
         raise invalid(network, "routes", "must be a list of routes")
     for route in network.routes:
         if not isinstance(route, Route):
             raise InvalidNetworkError("routes", route, "must be a Route", network.name)
         _check_route(network, route, check_route_types)
-    if not isinstance(network.options, Mapping) or not all(
-        isinstance(key, str) for key in network.options
-    ):
-        raise invalid(network, "options", "must be a mapping with text as keys")
-    if network.device is not None and not isinstance(network.device, Mapping):
-        raise invalid(network, "device", "must be a record of host-device, or None")
 
 
 def check_options(network: Network, known: Collection[str] = ()) -> None:

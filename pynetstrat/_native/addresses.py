@@ -8,7 +8,7 @@ from sys import byteorder
 from .._core import ffi, lib
 from ..errors import InvalidNetworkError
 from . import decode
-from .values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
+from .values import INT_MAX, check_bool, check_integer, encode_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,22 +116,20 @@ def format_prefix(prefix: Any, *, length: bool = True) -> str:
     return decode(text)
 
 
-# The values that the fields of `Address` and `Route` can have.
-_ADDRESS_RANGES = (("scope", 0xFF), ("metric", UINT_MAX), ("flags", UINT_MAX), ("protocol", 0xFF))
-_ROUTE_RANGES = (("metric", 0, UINT_MAX), ("table", 1, UINT_MAX), ("ifindex", 0, INT_MAX))
-
-
 def new_address(index: int, address: Address) -> Any:
     """A struct netstrat_address.
 
     Raises:
         InvalidNetworkError: a field that no message can carry, or that the kernel would ignore.
     """
-    for field, most in _ADDRESS_RANGES:
-        check_integer(field, getattr(address, field), 0, most)
-    for field, least in (("valid", 1), ("preferred", 0)):  # to the core valid 0 is for ever
-        if getattr(address, field) is not None:
-            check_integer(field, getattr(address, field), least)
+    check_integer("scope", address.scope, 0, 0xFF)
+    check_integer("metric", address.metric)
+    check_integer("flags", address.flags)
+    check_integer("protocol", address.protocol, 0, 0xFF)
+    if address.valid is not None:
+        check_integer("valid", address.valid, 1)  # to the core 0 is for ever
+    if address.preferred is not None:
+        check_integer("preferred", address.preferred)
     local = parse_prefix(address.address, "address", length=True)[0]
     if not _number(local):
         raise InvalidNetworkError("address", address.address, "must not be the unspecified address")
@@ -184,8 +182,9 @@ def check_route_types(route: Route) -> None:
     for field in ("destination", "gateway", "source"):
         if not isinstance(getattr(route, field), str):
             raise InvalidNetworkError(field, getattr(route, field), "must be text")
-    for field, least, most in _ROUTE_RANGES:
-        check_integer(field, getattr(route, field), least, most)
+    check_integer("metric", route.metric)
+    check_integer("table", route.table, 1)
+    check_integer("ifindex", route.ifindex, 0, INT_MAX)
     if route.scope is not None:
         check_integer("scope", route.scope, 0, 0xFF)
     check_bool("onlink", route.onlink)

@@ -10,7 +10,7 @@ from ..errors import InvalidInterfaceNameError, InvalidNetworkError
 from . import Namespace, encode_name, error_words, invalid_name, kernel_error
 from .netns import settle
 from .rows import new
-from .values import encode_text
+from .values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,17 +33,17 @@ delete_route = lib.netstrat_batch_delete_route
 
 _NAME, _MAC = lib.NETSTRAT_LINK_NAME, lib.NETSTRAT_LINK_MAC
 _NETNS, _ALIAS = lib.NETSTRAT_LINK_NETNS, lib.NETSTRAT_LINK_ALIAS
-#: The bit of each setting that is a number.
-_BITS = {
-    "index": lib.NETSTRAT_LINK_INDEX,
-    "up": lib.NETSTRAT_LINK_UP,
-    "mtu": lib.NETSTRAT_LINK_MTU,
-    "txqueuelen": lib.NETSTRAT_LINK_TXQUEUELEN,
-    "master": lib.NETSTRAT_LINK_MASTER,
-    "hairpin": lib.NETSTRAT_LINK_HAIRPIN,
-    "group": lib.NETSTRAT_LINK_GROUP,
-    "queues": lib.NETSTRAT_LINK_QUEUES,
+#: Of each setting that is an integer its bit, its least and its largest value.
+_INTEGERS = {
+    "index": (lib.NETSTRAT_LINK_INDEX, 1, INT_MAX),
+    "mtu": (lib.NETSTRAT_LINK_MTU, 0, INT_MAX),
+    "txqueuelen": (lib.NETSTRAT_LINK_TXQUEUELEN, 0, UINT_MAX),
+    "master": (lib.NETSTRAT_LINK_MASTER, 0, INT_MAX),
+    "group": (lib.NETSTRAT_LINK_GROUP, 0, UINT_MAX),
+    # rtnl_create_link, Linux net/core/rtnetlink.c
+    "queues": (lib.NETSTRAT_LINK_QUEUES, 1, 4096),
 }
+_UP, _HAIRPIN = lib.NETSTRAT_LINK_UP, lib.NETSTRAT_LINK_HAIRPIN
 
 _SETTINGS = ffi.typeof("struct netstrat_link_settings *")
 _REQUEST, _RECVFROM = lib.NETSTRAT_STEP_REQUEST, lib.NETSTRAT_STEP_RECVFROM
@@ -159,11 +159,13 @@ def new_settings(
     queues: int | None = None,
     moves: bool = False,
 ) -> Any:
-    """A struct netstrat_link_settings of arguments that `Batch` has checked.
+    """A struct netstrat_link_settings. None leaves a setting alone.
 
     Parameters:
         moves: `netns` is filled in when the message is encoded.
-    The others are left alone where they are None.
+
+    Raises:
+        InvalidNetworkError: a value that no message can carry.
     """
     fields: dict[str, Any] = {}
     bits = 0
@@ -172,18 +174,26 @@ def new_settings(
         bits = _NAME
     numbers = {
         "index": index,
-        "up": up,
         "mtu": mtu,
         "txqueuelen": txqueuelen,
         "master": master,
-        "hairpin": hairpin,
         "group": group,
         "queues": queues,
     }
     for field, number in numbers.items():
         if number is not None:
+            bit, least, most = _INTEGERS[field]
+            check_integer(field, number, least, most)
             fields[field] = number
-            bits |= _BITS[field]
+            bits |= bit
+    if up is not None:
+        check_bool("up", up)
+        fields["up"] = up
+        bits |= _UP
+    if hairpin is not None:
+        check_bool("hairpin", hairpin)
+        fields["hairpin"] = hairpin
+        bits |= _HAIRPIN
     if mac is not None:
         fields["mac"] = mac
         fields["mac_length"] = len(mac)

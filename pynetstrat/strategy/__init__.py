@@ -68,8 +68,9 @@ class BuiltIn(NetworkStrategy):
     """The base of this package's strategies.
 
     `set_up_networks` and its like call these methods instead of the public ones, which each open a
-    session of their own. The network is valid by then. Each change pushes its undo step onto
-    `session.undo_stack` before it is made; the caller rolls back after an error.
+    session of their own. The network is valid by then, and a copy that `_create` may fill in. Each
+    change pushes its undo step onto `session.undo_stack` before it is made; the caller rolls back
+    after an error.
     """
 
     def _create(self, session: Session, network: Network) -> Network:

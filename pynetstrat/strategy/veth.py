@@ -125,28 +125,28 @@ class Veth(BuiltIn):
             transaction(session),
             transaction(session),
         ):
-            return self._create(session, network)
+            return self._create(session, copy_of(network))
 
     def _create(self, session: Session, network: Network) -> Network:
         refuse_own(session, network.name)
-        made = copy_of(network)
-        made.host_interface_name = _host_name(network, session)
+        digest = _hash(_whose(network, session), network.name)
+        if not network.host_interface_name:
+            network.host_interface_name = _generated_name(digest)
         bridge = find_bridge(session.host, network) if network.bridge else None
         if bridge is not None and network.ipv6_address and bridge.mtu < MIN_IPV6_MTU:
             reason = f"its MTU is {bridge.mtu}, and IPv6 needs {MIN_IPV6_MTU}: raise it"
             raise invalid(network, "bridge", reason)
-        whose = _whose(network, session)
-        mac = _host_mac(whose, network.name)
-        _register(session, made.host_interface_name, mac)
+        mac = _host_mac(digest)
+        _register(session, network.host_interface_name, mac)
         session.created.add(network.name)
-        _add_pair(session, made, whose, mac, bridge)
+        _add_pair(session, network, digest, mac, bridge)
         if bridge is None:
-            _finish_point_to_point(session.host, made, mac)
-            return made
+            _finish_point_to_point(session.host, network, mac)
+            return network
         if _is_free(bridge):
             session.undo_stack.push(partial(_restore_mac, session.host, bridge), bridge.name)
-        _finish_port(session.host, made, bridge)
-        return made
+        _finish_port(session.host, network, bridge)
+        return network
 
     def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
         """Deletes the pair; idempotent.
@@ -276,12 +276,13 @@ def _tag(network: Network) -> str:
 
 
 def _hash(whose: str, name: str) -> int:
+    """A number of 64 bits that stands for an interface of a container."""
     return stable_hash(f"{whose}\0{name}".encode("utf-8", "surrogateescape"))
 
 
-def _generated_name(whose: str, name: str) -> str:
+def _generated_name(digest: int) -> str:
     """A name of 15 bytes for the host end of an interface."""
-    return f"{_GENERATED}{_hash(whose, name) >> 20:011x}"
+    return f"{_GENERATED}{digest >> 20:011x}"
 
 
 def _whose(network: Network, session: Session) -> str:
@@ -292,8 +293,9 @@ def _whose(network: Network, session: Session) -> str:
 
 
 def _host_name(network: Network, session: Session) -> str:
-    whose = _whose(network, session)
-    return network.host_interface_name or _generated_name(whose, network.name)
+    if network.host_interface_name:
+        return network.host_interface_name
+    return _generated_name(_hash(_whose(network, session), network.name))
 
 
 def _known_host_name(network: Network) -> str:
@@ -301,22 +303,22 @@ def _known_host_name(network: Network) -> str:
     if network.host_interface_name:
         return network.host_interface_name
     if network.owner:
-        return _generated_name(network.owner, network.name)
+        return _generated_name(_hash(network.owner, network.name))
     reason = "needed where neither the owner nor the namespace is known: create returns it"
     raise invalid(network, "host_interface_name", reason)
 
 
-def _mac_prefix(whose: str, name: str) -> str:
+def _mac_prefix(digest: int) -> str:
     """How the MAC address of a host end begins: the same for every pair of one container's name.
 
     fe makes it higher than the addresses of other ports, so that no bridge takes it as its own.
     """
-    return bytes([_HOST_MAC, *_hash(whose, name).to_bytes(8, "big")[:3]]).hex(":")
+    return bytes([_HOST_MAC, *digest.to_bytes(8, "big")[:3]]).hex(":")
 
 
-def _host_mac(whose: str, name: str) -> str:
+def _host_mac(digest: int) -> str:
     """The MAC address of a new host end; its last bytes tell a pair from an earlier one."""
-    return f"{_mac_prefix(whose, name)}:{os.urandom(2).hex(':')}"
+    return f"{_mac_prefix(digest)}:{os.urandom(2).hex(':')}"
 
 
 def _container_mac(network: Network) -> str | None:
@@ -360,7 +362,7 @@ def _is_free(bridge: Link) -> bool:
 
 
 def _add_pair(
-    session: Session, network: Network, whose: str, mac: str, bridge: Link | None
+    session: Session, network: Network, digest: int, mac: str, bridge: Link | None
 ) -> None:
     # A bridge that has to keep its address gets the port only once the pair is known to exist.
     # A point-to-point link goes up once it ignores router advertisements.
@@ -380,17 +382,17 @@ def _add_pair(
     try:
         execute_for(session.host, batch, network.host_interface_name)
     except BatchError as error:
-        if error.errno != EEXIST or not _delete_left_over(session, network, whose, error):
+        if error.errno != EEXIST or not _delete_left_over(session, network, digest, error):
             raise
         execute_for(session.host, batch, network.host_interface_name)
 
 
-def _delete_left_over(session: Session, network: Network, whose: str, error: KernelError) -> bool:
+def _delete_left_over(session: Session, network: Network, digest: int, error: KernelError) -> bool:
     """Deletes the untagged pair that a killed create of this network left, if that is in the way.
 
     Otherwise the hint of `error` says what to do about a pair that carries the network's tag.
     """
-    prefix = _mac_prefix(whose, network.name)
+    prefix = _mac_prefix(digest)
     for link in session.host.dump_links().values():
         if link.kind != "veth" or not link.mac.startswith(prefix):
             continue
@@ -588,7 +590,7 @@ def _find_host_ends(session: Session, network: Network) -> list[Link]:
     host, tag = session.host, _tag(network)
     whose = _whose(network, session)
     name = _host_name(network, session) if whose else _known_host_name(network)
-    prefix = _mac_prefix(whose, network.name) if whose else f"{_HOST_MAC:02x}:"
+    prefix = _mac_prefix(_hash(whose, network.name)) if whose else f"{_HOST_MAC:02x}:"
     named = find_link(host, name)
     if named is not None and _is_veth(named, prefix) and named.alias == tag and network.owner:
         return [named]
