@@ -200,7 +200,7 @@ int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t s
 static int netns_are_together(const struct netstrat_socket *sock,
                               const struct netstrat_socket *other)
 {
-    uint64_t own, others;
+    uint64_t own = 0, others = 0; /* gcc does not see that they are set */
 
     return netstrat_netns_cookie(sock, &own, NULL) == 0 &&
            netstrat_netns_cookie(other, &others, NULL) == 0 && own == others;
@@ -317,13 +317,14 @@ static int netns_share_directory(const char *directory)
  */
 static int netns_prepare_directory(const char *directory, struct netstrat_error *error)
 {
-    int lock, code;
+    int code;
 
     if (mkdir(directory, 0755) < 0 && errno != EEXIST)
         return netstrat_fail(error, -errno, NETSTRAT_STEP_MKDIR);
     code = netns_share_directory(directory);
     if (code == -EINVAL) {
-        lock = netns_lock_directory(directory);
+        const int lock = netns_lock_directory(directory);
+
         code = netns_share_directory(directory); /* another process may have made the mount */
         if (code == -EINVAL) {
             code = mount(directory, directory, "none", MS_BIND | MS_REC, NULL) < 0

@@ -331,7 +331,7 @@ static int operations_read_large(struct netstrat_socket *sock, const char *name,
 
     for (tries = 0; tries < NETSTRAT_MAX_TRIES; tries++) {
         struct netstrat_counters read;
-        int32_t index, again;
+        int32_t index = 0, again = 0; /* the analysers do not see that they are set */
         uint32_t flags;
         int code = operations_get_flags(sock, name, &index, &flags, error);
         int result;

@@ -319,6 +319,29 @@ static void put_six(struct bytes *to)
     finish(to, at);
 }
 
+/* Valid for ever, but not preferred so long: a zero beside another lifetime. */
+static int encode_fading(struct netstrat_batch *batch)
+{
+    struct netstrat_address address = plain("192.0.2.1/24");
+
+    address.valid = 0;
+    address.preferred = 60;
+    return netstrat_batch_add_address(batch, &address, 0);
+}
+
+static void put_fading(struct bytes *to)
+{
+    const struct ifa_cacheinfo lifetimes = {60, UINT32_MAX, 0, 0};
+    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_EXCL, 0, 0);
+
+    put_fixed(to, AF_INET, 24, 0, 0, 7);
+    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
+    attribute(to, IFA_ADDRESS, "\xc0\0\2\1", 4);
+    put_u32(to, FLAGS, 0);
+    attribute(to, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
+    finish(to, at);
+}
+
 static int encode_ending(struct netstrat_batch *batch)
 {
     struct netstrat_address address = plain("192.0.2.1/24");
@@ -396,8 +419,8 @@ static void test_each_request_is_these_bytes(void)
 {
     static const struct encoder encoders[] = {
         {encode_plain, put_plain},   {encode_whole, put_whole},   {encode_six, put_six},
-        {encode_ending, put_ending}, {encode_zeroed, put_zeroed}, {encode_delete, put_delete},
-        {encode_dump, put_dump},
+        {encode_fading, put_fading}, {encode_ending, put_ending}, {encode_zeroed, put_zeroed},
+        {encode_delete, put_delete}, {encode_dump, put_dump},
     };
 
     for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++)

@@ -189,6 +189,7 @@ static void test_the_fixed_part_and_the_attributes_of_a_message_are_read(void)
     memset(&attributes, 0x5a, sizeof attributes);
     before = attributes;
     CHECK(netstrat_message_body(&message, larger, sizeof larger, &attributes) == -EBADMSG);
+    CHECK(netstrat_message_body(&message, larger, 17, &attributes) == -EBADMSG); /* 16 are there */
     CHECK(netstrat_message_body(&message, fixed, SIZE_MAX, &attributes) == -EBADMSG);
     CHECK(memcmp(&attributes, &before, sizeof before) == 0);
 }

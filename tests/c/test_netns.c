@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets and mounts of sysfs in other namespaces, while the callers' threads stay where they are;
  * and namespaces that are made, named and entered. */
-/* wrap: setns mount */
+/* wrap: setns mount flock pthread_create */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -593,7 +594,140 @@ static void name_in_many_processes(void)
     CHECK(umount2(directory, MNT_DETACH) == 0 && rmdir(directory) == 0);
 }
 
+/* A lock of the directory that another holds, and how often it was in the way; -1: none. */
+static int others_lock = -1, lock_refusals;
+
+int __real_flock(int fd, int operation);
+int __wrap_flock(int fd, int operation);
+
+/* The other lets go once it has been in the way. */
+int __wrap_flock(int fd, int operation)
+{
+    int code = __real_flock(fd, operation), saved = errno;
+
+    if (others_lock >= 0 && code < 0 && saved == EWOULDBLOCK) {
+        lock_refusals++;
+        close(others_lock);
+        others_lock = -1;
+    }
+    errno = saved;
+    return code;
+}
+
+static void test_a_locked_directory_of_names_is_waited_for(void)
+{
+    char directory[] = "/tmp/netstrat-XXXXXX", path[80];
+    int fd = netstrat_netns_create(&error);
+
+    CHECK(mkdtemp(directory) != NULL);
+    snprintf(path, sizeof path, "%s/blue", directory);
+    others_lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(others_lock >= 0 && flock(others_lock, LOCK_EX) == 0);
+    CHECK(netstrat_netns_bind(fd, directory, path, &error) == 0 && is_shared(directory));
+    CHECK(lock_refusals == 1 && others_lock == -1);
+    close(fd);
+    CHECK(netstrat_netns_unbind(path, &error) == 0);
+    CHECK(umount2(directory, MNT_DETACH) == 0 && rmdir(directory) == 0);
+}
+
+/* ---- mounts ---- */
+
+static void separate_mounts(void)
+{
+    char directory[] = "/tmp/netstrat-XXXXXX", inner[64], outer[64], from[64], to[64], text[8] = "";
+    int home = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC), separate, file;
+
+    CHECK(mkdtemp(directory) != NULL);
+    snprintf(inner, sizeof inner, "%s/inner", directory);
+    snprintf(outer, sizeof outer, "%s/outer", directory);
+    snprintf(from, sizeof from, "%s/from", directory);
+    snprintf(to, sizeof to, "%s/to", directory);
+    CHECK(mount("none", directory, "tmpfs", 0, NULL) == 0);
+    CHECK(mount("", directory, "none", MS_SHARED, NULL) == 0);
+    CHECK(mkdir(inner, 0700) == 0 && mkdir(outer, 0700) == 0);
+    write_file(from, "from");
+    write_file(to, "to");
+
+    CHECK(netstrat_mounts_separate(&error) == 0 && !is_shared(directory));
+    separate = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    CHECK(mount("none", inner, "tmpfs", 0, NULL) == 0 && count_mounts(inner) == 1);
+    CHECK(netstrat_mounts_bind(from, to, &error) == 0 && count_mounts(to) == 1);
+    file = open(to, O_RDONLY | O_CLOEXEC);
+    CHECK(read(file, text, sizeof text) == 4 && memcmp(text, "from", 4) == 0);
+    close(file);
+    CHECK(failed_with(&error, netstrat_mounts_bind(from, "/nowhere", &error), -ENOENT,
+                      NETSTRAT_STEP_MOUNT));
+
+    /* What is mounted here stays here; what is mounted there arrives here. */
+    CHECK(setns(home, CLONE_NEWNS) == 0 && is_shared(directory));
+    CHECK(count_mounts(inner) == 0 && count_mounts(to) == 0);
+    CHECK(mount("none", outer, "tmpfs", 0, NULL) == 0);
+    CHECK(setns(separate, CLONE_NEWNS) == 0 && count_mounts(outer) == 1);
+
+    CHECK(setns(home, CLONE_NEWNS) == 0);
+    close(home);
+    close(separate);
+    CHECK(umount2(directory, MNT_DETACH) == 0 && rmdir(directory) == 0);
+}
+
+/* A root that is not a mount has no spreading to change. */
+static void separate_mounts_in_a_changed_root(void)
+{
+    char directory[] = "/tmp/netstrat-XXXXXX";
+    int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    CHECK(mkdtemp(directory) != NULL && chroot(directory) == 0);
+    CHECK(failed_with(&error, netstrat_mounts_separate(&error), -EINVAL, NETSTRAT_STEP_MOUNT));
+    CHECK(fchdir(root) == 0 && chroot(".") == 0 && rmdir(directory) == 0);
+    close(root);
+}
+
+static void separate_mounts_without_rights(void)
+{
+    drop_capabilities();
+    CHECK(failed_with(&error, netstrat_mounts_separate(&error), -EPERM, NETSTRAT_STEP_UNSHARE));
+    CHECK(netstrat_mounts_separate(NULL) == -EPERM);
+    CHECK(failed_with(&error, netstrat_mounts_bind("/proc", "/tmp", &error), -EPERM,
+                      NETSTRAT_STEP_MOUNT));
+}
+
 /* ---- where no thread can be made ---- */
+
+/* Set: no thread is made, as for want of memory. musl says the same of everything. */
+static int threads_are_refused;
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument)
+{
+    return threads_are_refused ? EAGAIN
+                               : __real_pthread_create(thread, attributes, start, argument);
+}
+
+static void without_resources_for_a_thread(void)
+{
+    threads_are_refused = 1;
+    CHECK(
+        failed_with(&error, netstrat_netns_create(&error), -EAGAIN, NETSTRAT_STEP_PTHREAD_CREATE));
+    CHECK(mount("none", "/proc", "tmpfs", 0, NULL) == 0); /* nothing to ask about the cause */
+    CHECK(
+        failed_with(&error, netstrat_netns_create(&error), -EAGAIN, NETSTRAT_STEP_PTHREAD_CREATE));
+    CHECK(umount2("/proc", MNT_DETACH) == 0);
+}
+
+static void after_a_new_pid_namespace_where_the_cause_is_not_told(void)
+{
+    CHECK(unshare(CLONE_NEWPID) == 0);
+    threads_are_refused = 1;
+    CHECK(
+        failed_with(&error, netstrat_netns_create(&error), -EINVAL, NETSTRAT_STEP_PTHREAD_CREATE));
+    fflush(stdout);
+    _exit(checks_failed != 0); /* a leak sanitizer's exit handler would start a process here */
+}
 
 static void after_a_new_pid_namespace(void)
 {
@@ -817,9 +951,15 @@ int main(void)
         test_a_new_namespace_is_another_one_with_lo_down();
         test_a_namespace_has_a_name_until_that_is_deleted();
         test_the_name_is_that_of_the_threads_own_descriptor();
+        test_a_locked_directory_of_names_is_waited_for();
         in_child(name_in_many_processes);
     }
+    in_child(separate_mounts);
+    in_child(separate_mounts_in_a_changed_root);
+    in_child(separate_mounts_without_rights);
+    in_child(without_resources_for_a_thread);
     in_child(after_a_new_pid_namespace);
+    in_child(after_a_new_pid_namespace_where_the_cause_is_not_told);
     test_threads_do_not_disturb_each_other();
     test_no_signal_is_handled_in_the_helper_thread();
     test_the_helper_thread_stays_on_a_cpu_and_the_caller_goes_where_it_may();
