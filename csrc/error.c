@@ -172,7 +172,7 @@ static const char error_hints[] =
     "no thread can be created: check RLIMIT_NPROC (ulimit -u), the cgroup's pids.max, sysctl "
     "kernel.threads-max and the memory limits\0"
     /* NAMESPACES_SHORT */
-    "the limit of network namespaces is reached: sysctl user.max_net_namespaces\0"
+    "a limit of namespaces is reached: sysctl user.max_net_namespaces, user.max_mnt_namespaces\0"
     /* NO_DETACHED_MOUNTS */
     "mounting sysfs without a path needs Linux 5.2, and a seccomp filter may refuse it\0"
     /* NO_PARENT_DIRECTORY */

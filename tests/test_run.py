@@ -158,6 +158,34 @@ def test_a_named_namespace_has_its_files_of_etc_netns(net, run):
         support.unmount("/etc")
 
 
+_NO_MOUNT_NAMESPACE = """
+import subprocess, sys
+from pathlib import Path
+from pynetstrat import NetworkNamespace, system
+system.unshare(system.CLONE_NEWUSER | system.CLONE_NEWNS)
+system.map_ids(0, 0, 0, 0)
+system.separate_mounts(system.MS_PRIVATE)
+for folder in ("/run", "/etc"):
+    system.mount("tmpfs", folder, "tmpfs", 0)
+Path("/etc/netns/blue").mkdir(parents=True)
+Path("/etc/netns/blue/resolv.conf").write_text("the container's")
+Path("/etc/resolv.conf").write_text("the host's")
+NetworkNamespace.create("blue").close()
+Path("/proc/sys/user/max_mnt_namespaces").write_text("0")
+done = subprocess.run(sys.argv[1:])
+print(Path("/etc/resolv.conf").read_text())
+sys.exit(done.returncode)
+"""
+
+
+def test_without_a_mount_namespace_of_its_own_a_command_leaves_the_files_of_the_host_alone():
+    command = [*COMMAND, "--netns", "blue", "cat", "/etc/resolv.conf"]
+    done = support.python(_NO_MOUNT_NAMESPACE, *command)
+    assert (done.returncode, done.stdout) == (0, "the host'sthe host's\n")
+    assert "user.max_mnt_namespaces" in done.stderr
+    assert "/etc/netns/blue are not visible to the command" in done.stderr
+
+
 _JOIN = """
 set -e
 mkfifo "$1/ready"

@@ -106,8 +106,8 @@ def run(options: argparse.Namespace) -> str:
         link_set_up()
     else:
         name = _enter(where)
-    _mount_sysfs(is_fresh=where is None)
-    _bind_etc(name)
+    is_apart = _mount_sysfs(is_fresh=where is None)
+    _bind_etc(name, is_apart=is_apart)
     if where is not None and options.root:
         _become_root()
     _execute(options.words)
@@ -173,13 +173,16 @@ def _become_root() -> None:
 # ---- /sys ----
 
 
-def _mount_sysfs(*, is_fresh: bool) -> None:
+def _mount_sysfs(*, is_fresh: bool) -> bool:
+    """Mounts a /sys; returns whether the process has a mount namespace of its own."""
     kept = list(_mounts_below("/sys"))
+    is_apart = False
     try:
         if is_fresh:
             separate_mounts(MS_SLAVE)
         else:
             native.separate_mounts()
+        is_apart = True
         mount_sysfs()
     except KernelError as error:
         warn(f"/sys shows the network of the caller: {error}")
@@ -189,6 +192,7 @@ def _mount_sysfs(*, is_fresh: bool) -> None:
                 mount(f"/proc/self/fd/{descriptor}", path, None, MS_BIND | MS_REC)
     for _, descriptor in kept:
         os.close(descriptor)
+    return is_apart
 
 
 def _mounts_below(folder: str) -> Iterator[tuple[str, int]]:
@@ -210,10 +214,18 @@ def _mounts_below(folder: str) -> Iterator[tuple[str, int]]:
 # ---- /etc ----
 
 
-def _bind_etc(name: str) -> None:
-    """Mounts the files of /etc/netns/NAME over those of /etc, as `ip netns exec` does."""
+def _bind_etc(name: str, *, is_apart: bool) -> None:
+    """Mounts the files of /etc/netns/NAME over those of /etc, as `ip netns exec` does.
+
+    Parameters:
+        is_apart: whether the process has a mount namespace of its own. In that of the caller the
+            files would replace the host's.
+    """
     try:
-        failed = bind_etc(name, etc_files(name))
+        entries = etc_files(name)
+        if entries and not is_apart:
+            warn(f"the files of /etc/netns/{name} are not visible to the command")
+        failed = bind_etc(name, entries) if is_apart else []
     except KernelError as error:
         failed = [error]
     for failure in failed:
