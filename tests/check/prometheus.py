@@ -235,7 +235,7 @@ def test_prometheus_scrapes_the_exporter(host: Host) -> None:
 def test_every_metric_has_the_type_and_the_help_that_it_was_given(host: Host) -> None:
     metadata = {entry["metric"]: entry for entry in ask("targets/metadata", match_target="{}")}
     table = dict(re.findall(r"^\| `([a-z_]+)` \| (counter|gauge) \|", DOCUMENT, re.MULTILINE))
-    assert len(table) == 14
+    assert len(table) == 16
     for name, kind in table.items():
         assert metadata[name]["type"] == kind and metadata[name]["help"]
     assert set(table) == {n for n in metadata if n.startswith(("container_", "pynetstrat_"))}
