@@ -521,10 +521,14 @@ class _Pass:
         The main thread may have entered another namespace while a thread stayed. To look at every
         thread of every process would take too long.
         """
-        for link in [link for link in self._known if link not in self.spaces]:
-            _, _, path = self._known[link][0].netns.partition("/proc/")
-            for thread, where in _threads(path.partition("/")[0]) if path else ():
-                if where == link:
+        left: dict[str, set[str]] = {}  # the links, by process: each is searched once
+        for link, (container, *_) in self._known.items():
+            _, _, path = container.netns.partition("/proc/")
+            if path and link not in self.spaces:
+                left.setdefault(_pid(path), set()).add(link)
+        for pid, links in left.items():
+            for thread, link in _threads(pid):
+                if link in links:
                     self._meet(thread, link)
 
     def _meet(self, thread: str, link: str) -> None:
@@ -586,7 +590,7 @@ class _Pass:
 
 
 def _pid(process: str) -> str:
-    """The process of PID or PID/task/TID."""
+    """The process of PID, PID/task/TID or PID/ns/net."""
     return process.partition("/")[0]
 
 

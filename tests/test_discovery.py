@@ -895,6 +895,46 @@ def test_a_thread_of_a_process_that_was_never_seen_there_is_counted_by_its_nsid(
     assert host.read()[unseen] == {"eth0": seen("eth0", 3)}
 
 
+# Enters one namespace after the other, when told; each stays open.
+MOVER = """
+import ctypes, sys
+for namespace in sys.argv[1:]:
+    input()
+    assert ctypes.CDLL(None).setns(int(namespace), 0) == 0
+    print(flush=True)
+input()
+"""
+
+
+def test_a_process_that_has_left_many_namespaces_is_searched_once(
+    net, host, only, new_namespace, monkeypatch
+):
+    """Otherwise root of a container with many threads could make each refresh take seconds."""
+    first, *others = (new_namespace() for _ in range(4))
+    searched = []
+    with inside(first):
+        process = subprocess.Popen(
+            [sys.executable, "-c", MOVER, *map(str, others)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=others,
+        )
+    with process:
+        only(process.pid)
+        host.refresh()
+        for _ in others:
+            process.stdin.write("\n")
+            process.stdin.flush()
+            process.stdout.readline()
+            host.refresh()
+        threads = discovery._threads
+        monkeypatch.setattr(discovery, "_threads", lambda p: searched.append(p) or threads(p))
+        assert len(host.refresh().unseen) == 3
+        process.kill()
+    assert searched == [str(process.pid)]
+
+
 def test_a_container_that_only_a_descriptor_holds_is_counted_until_it_ends(net, host, only):
     netns = support.new_namespace()
     wire(net, netns, "v0", 3)
@@ -938,6 +978,24 @@ def test_a_namespace_that_nothing_shows_is_counted_by_its_nsid(net, host, new_na
         assert host.read() == {expected: {"eth0": seen("eth0", 3)}}
     assert discover() == pynetstrat.Discovery((expected,), 0, 0, (expected,))
     assert host.refused == {}
+
+
+def test_too_few_descriptors_for_the_nsids_are_an_error_of_the_kernel(
+    net, run, only, new_namespace
+):
+    only()
+    wire(net, new_namespace(), "v0", 3)
+    NetworkNamespace.create("blue").close()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Path("/dev/null").open() as lowest:
+        free = lowest.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, before[1]))
+    try:
+        with pytest.raises(KernelError) as caught:
+            discover()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert (caught.value.errno, caught.value.filename) == (EMFILE, "/run/netns/blue")
 
 
 def test_a_namespace_that_is_shown_later_is_counted_once(net, host, only, new_namespace):

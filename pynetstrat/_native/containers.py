@@ -12,13 +12,12 @@ Three of them, since what one of them must not miss, another can be flooded with
 from __future__ import annotations
 
 from contextlib import suppress
-from errno import EEXIST, EINVAL, EMSGSIZE, ENODEV, ENOPROTOOPT, EPERM
-from io import FileIO
+from errno import EEXIST, EINVAL, EMFILE, EMSGSIZE, ENFILE, ENODEV, ENOMEM, ENOPROTOOPT, EPERM
 
 from .._core import ffi, lib
 from ..errors import KernelError, PermissionDeniedError
 from . import Namespace, decode, fail, new_socket
-from .netns import identify, open_own, settle
+from .netns import identify, open_own, open_path, settle
 from .rows import new
 from .socket import Socket, new_request
 
@@ -209,14 +208,15 @@ class Pairs(Socket):
         nsid = ffi.new("int32_t *")
         for path in paths:
             try:
-                with FileIO(path) as file:
-                    lib.netstrat_batch_init(batch, memory, len(memory))
-                    lib.netstrat_batch_get_nsid(batch, file.fileno())
-                    code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                netns = open_path(path)
+            except KernelError as error:
+                if error.errno in (EMFILE, ENFILE, ENOMEM):
+                    raise
                 continue
-            if code == -EINVAL:  # no namespace
-                continue
+            lib.netstrat_batch_init(batch, memory, len(memory))
+            lib.netstrat_batch_get_nsid(batch, netns.fd)
+            code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
+            netns.close()
             if code < 0:
                 fail(code, self._error, filename=path)
             if lib.netstrat_nsid_decode(answer, nsid) == 0 and nsid[0] >= 0:
