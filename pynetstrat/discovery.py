@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from dataclasses import dataclass
-from errno import EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, ESRCH
+from errno import EMFILE, ENFILE, ENOENT, ENOMEM, ESRCH
 from io import FileIO
 
 from ._native import netns as native
@@ -650,7 +650,7 @@ def _is_netns(path: str) -> bool:
     What can't be opened counts as one: it is reported rather than lost.
     """
     try:
-        native.open_path(path).close()
-    except KernelError as error:
-        return error.errno not in (EINVAL, ENOENT)
-    return True
+        with FileIO(path) as file:
+            return native.is_netns(file.fileno())
+    except OSError as error:
+        return error.errno != ENOENT

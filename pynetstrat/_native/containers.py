@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from errno import EEXIST, EINVAL, EMFILE, EMSGSIZE, ENFILE, ENODEV, ENOMEM, ENOPROTOOPT, EPERM
+from io import FileIO
 
 from .._core import ffi, lib
 from ..errors import KernelError, PermissionDeniedError
-from . import Namespace, decode, fail, new_socket
-from .netns import identify, open_own, open_path, settle
+from . import Namespace, decode, fail, kernel_error, new_socket
+from .netns import identify, open_own, settle
 from .rows import new
 from .socket import Socket, new_request
 
@@ -188,7 +189,7 @@ class Pairs(Socket):
     __slots__ = ("_pairs",)
 
     def __init__(self, netns: object, timeout_ms: int) -> None:
-        self._pairs = 64  # room for them
+        self._pairs = 4096  # room for them: where it is too little, they are dumped once more
         super().__init__(netns, timeout_ms)
 
     def dump_pairs(self) -> list[tuple[int, int]]:
@@ -208,15 +209,17 @@ class Pairs(Socket):
         nsid = ffi.new("int32_t *")
         for path in paths:
             try:
-                netns = open_path(path)
-            except KernelError as error:
+                with FileIO(path) as file:
+                    lib.netstrat_batch_init(batch, memory, len(memory))
+                    lib.netstrat_batch_get_nsid(batch, file.fileno())
+                    code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
+            except OSError as error:
                 if error.errno in (EMFILE, ENFILE, ENOMEM):
-                    raise
+                    step = lib.NETSTRAT_STEP_OPEN_NETNS
+                    raise kernel_error(error.errno, step, filename=path) from None
                 continue
-            lib.netstrat_batch_init(batch, memory, len(memory))
-            lib.netstrat_batch_get_nsid(batch, netns.fd)
-            code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
-            netns.close()
+            if code == -EINVAL:  # no namespace
+                continue
             if code < 0:
                 fail(code, self._error, filename=path)
             if lib.netstrat_nsid_decode(answer, nsid) == 0 and nsid[0] >= 0:

@@ -97,7 +97,7 @@ def settle(namespace: Namespace) -> Namespace:
     Raises:
         KernelError: it is neither.
     """
-    if not lib.netstrat_netns_is(namespace.fd):
+    if not is_netns(namespace.fd):
         sock = _open_socket(namespace)
         try:
             namespace.hold(open_descriptor(ioctl, sock.fd, _SIOCGSKNS))
@@ -120,9 +120,14 @@ def duplicate(namespace: Namespace) -> Descriptor:
         raise kernel_error(code, step, filename=namespace.shown) from None
 
 
+def is_netns(fd: int) -> bool:
+    """netstrat_netns_is."""
+    return bool(lib.netstrat_netns_is(fd))
+
+
 def check(fd: int, shown: str) -> None:
     """Raises KernelError unless the descriptor is that of a network namespace."""
-    if not lib.netstrat_netns_is(fd):
+    if not is_netns(fd):
         raise kernel_error(EINVAL, lib.NETSTRAT_STEP_SETNS, filename=shown)
 
 
