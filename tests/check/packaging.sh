@@ -101,11 +101,15 @@ for candidate in "${pythons[@]}"; do
         fail "$candidate: the wheel does not work"
 done
 
-echo "== the tests of the sdist, on the wheel, on one CPython of each minor version"
+echo "== the tests of the sdist, on the wheel: all of them on one CPython, on each other minor version"
+echo "   those that depend most on the interpreter"
+some=(tests/test_{imports,strategy,netns,monitor,exporter,lifecycle}.py)
 declare -A tested=()
 for candidate in "${pythons[@]}"; do
     version=$("$candidate" -c 'import platform; print(platform.python_version())')
     if [ -n "${tested[${version%.*}]-}" ]; then continue; fi
+    files=("${some[@]}")
+    [ "${#tested[@]}" -gt 0 ] || files=()
     tested[${version%.*}]=1
     where=$out/env-wheel-$version
     "$where/bin/python" -m pip install --quiet --disable-pip-version-check "$out/dist-one/${wheel}[test]"
@@ -113,7 +117,7 @@ for candidate in "${pythons[@]}"; do
     mkdir "$out/unpacked"
     tar -xzf "$out/dist-one/$sdist" --strip-components=1 -C "$out/unpacked"
     rm -r "$out/unpacked/pynetstrat" # what is installed is tested, not the sources beside the tests
-    (cd "$out/unpacked" && "$where/bin/pytest" -q -p no:cacheprovider) >"$out/tests-$version.log" 2>&1 ||
+    (cd "$out/unpacked" && "$where/bin/pytest" -q -p no:cacheprovider "${files[@]}") >"$out/tests-$version.log" 2>&1 ||
         { cat "$out/tests-$version.log"; fail "$candidate: the tests of the sdist fail on the wheel"; }
     echo "$version: $(tail -n 1 "$out/tests-$version.log")"
 done
@@ -146,5 +150,5 @@ for candidate in "${pythons[@]}"; do
 done
 
 echo "two builds gave identical wheels and $sdists; $wheel and ${many##*/} bring lo up on" \
-    "${#pythons[@]} CPythons ($(printf '%s\n' "${!known[@]}" | sort -V | paste -sd' ')), and so do the sdist and a wheel by setuptools 66; its tests pass there;" \
+    "${#pythons[@]} CPythons ($(printf '%s\n' "${!known[@]}" | sort -V | paste -sd' ')), and so do the sdist and a wheel by setuptools 66; the tests pass on one, some of them on the others;" \
     "$(wc -l <"$out/wanted") files in it"
