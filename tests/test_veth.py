@@ -10,6 +10,7 @@ import pickle
 import socket
 import struct
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -448,6 +449,97 @@ def test_an_untagged_pair_of_another_owner_or_name_is_left_alone(host, blue, unt
         with pytest.raises(KernelError, match='the name "h0" is taken'):
             set_up_networks([other], netns=blue)
         assert host.get_link("h0") == before
+
+
+def test_of_processes_that_set_up_one_network_at_once_only_one_succeeds(host, bridge, blue):
+    program = """if True:
+        import sys
+        from pynetstrat import KernelError, Network, get_strategy, set_up_networks
+        network = Network.from_dict(eval(sys.argv[1]))
+        get_strategy("veth")
+        print(flush=True)
+        sys.stdin.read()
+        try:
+            set_up_networks([network], netns=int(sys.argv[2]), timeout=60)
+        except KernelError as error:
+            sys.exit(str(error))"""
+    arguments = [program, repr(veth().to_dict()), str(blue.fileno())]
+    for _ in range(8):
+        waiting, ready = os.pipe()  # its end wakes all of them at once
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", *arguments],
+                pass_fds=[blue.fileno()],
+                stdin=waiting,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            for _ in range(3)
+        ]
+        for process in processes:
+            process.stdout.readline()
+        os.close(waiting)
+        os.close(ready)
+        errors = [process.stderr.read() for process in processes]
+        assert sorted(process.wait() for process in processes) == [0, 1, 1], errors
+        for process in processes:
+            process.stdout.close()
+            process.stderr.close()
+        assert check_networks([veth()], netns=blue) == []
+        tear_down_networks([veth()], netns=blue)
+
+
+def test_a_point_to_point_pair_that_another_process_has_replaced_is_not_tagged(
+    host, blue, monkeypatch
+):
+    network = veth(bridge="", gateway="")
+    finish = veth_module._finish_point_to_point
+
+    def after_another(*arguments: object) -> None:
+        host.delete_links(["h0"])
+        host.execute(Batch().add_veth("h0", "eth0", netns=blue))
+        finish(*arguments)
+
+    monkeypatch.setattr(veth_module, "_finish_point_to_point", after_another)
+    with pytest.raises(KernelError, match="another process has set this network up"):
+        Veth().create(network, netns=blue)
+    assert host.get_link("h0").alias == ""
+
+
+def test_a_pair_that_another_process_is_about_to_tag_is_left_alone(
+    host, bridge, blue, untagged, monkeypatch
+):
+    untagged(veth())
+    before = host.get_link("h0")
+
+    def tag(_: float) -> None:
+        host.execute(Batch().set_link("h0", alias="pynetstrat:c1"))
+
+    monkeypatch.setattr(veth_module, "sleep", tag)
+    with pytest.raises(KernelError, match="this network's already: tear it down first"):
+        set_up_networks([veth()], netns=blue)
+    assert host.get_link("h0").index == before.index
+
+
+def test_tear_down_leaves_a_pair_of_the_same_owner_in_another_container(host, bridge, blue):
+    with NetworkNamespace.create() as green:
+        first = set_up_networks([veth()], netns=blue)
+        second = set_up_networks([veth(host_interface_name="h1")], netns=green)
+        for _ in range(2):
+            tear_down_networks(first, netns=blue)
+            tear_down_networks(first)
+        assert names() == {"lo", "br0", "h1"}
+        tear_down_networks(second, netns=green)
+        assert names() == {"lo", "br0"}
+
+
+def test_tear_down_leaves_a_pair_with_the_tag_of_another_owner_and_an_equal_mac(host, bridge, blue):
+    made = set_up_networks([veth(host_interface_name="")], netns=blue)
+    mac = host.get_link(made[0].host_interface_name).mac
+    tear_down_networks(made, netns=blue)
+    host.execute(Batch().add_veth("h7", "h8", mac=mac).set_link("h7", alias="pynetstrat:c2"))
+    tear_down_networks(made, netns=blue)
+    assert "h7" in names()
 
 
 def test_a_strangers_pair_without_a_tag_is_left_alone(host, bridge, blue):

@@ -5,8 +5,8 @@ The host end is a port of a bridge or, without one, the container's point-to-poi
 The host end carries the alias tag of its owner, but the kernel takes an alias only in a later
 message than the one that makes the pair. A process that is killed between the two leaves a pair
 without a tag. So the MAC address of the host end, which the kernel takes at creation, says as well
-whose pair it is: it begins with fe and 24 bits of a hash of the owner and the network's name. The
-container cannot change it.
+whose pair it is: it begins with fe and 24 bits of a hash of the owner, the network's name and the
+host end's name, if that was requested. The container cannot change it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from errno import EADDRNOTAVAIL, EEXIST, EPERM, ESRCH
 from functools import partial
+from time import monotonic, sleep
 
 from .._native.addresses import normal_prefix, normal_route
 from .._native.batch import Pending
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 TAG = "pynetstrat:"  # the host end's alias is this and the owner
 _GENERATED = "veth"  # how a generated name begins
 _HOST_MAC = 0xFE  # how the MAC address of a host end begins
+_TAGGING = 0.1  # seconds that another process may take from a pair to its tag
 _SCOPE_LINK = 253  # RT_SCOPE_LINK, linux/rtnetlink.h
 
 
@@ -129,7 +131,7 @@ class Veth(BuiltIn):
 
     def _create(self, session: Session, network: Network) -> Network:
         refuse_own(session, network.name)
-        digest = _hash(_whose(network, session), network.name)
+        digest = _hash(_whose(network, session), network)
         if not network.host_interface_name:
             network.host_interface_name = _generated_name(digest)
         bridge = find_bridge(session.host, network) if network.bridge else None
@@ -275,9 +277,18 @@ def _tag(network: Network) -> str:
     return TAG + network.owner
 
 
-def _hash(whose: str, name: str) -> int:
-    """A number of 64 bits that stands for an interface of a container."""
-    return stable_hash(f"{whose}\0{name}".encode("utf-8", "surrogateescape"))
+def _hash(whose: str, network: Network) -> int:
+    """A number of 64 bits that stands for a pair.
+
+    Pairs that have one owner and name, in two containers, differ in the host end's name. It counts
+    unless it is the generated one, which `create` fills in.
+    """
+    text = f"{whose}\0{network.name}"
+    digest = stable_hash(text.encode("utf-8", "surrogateescape"))
+    if network.host_interface_name in ("", _generated_name(digest)):
+        return digest
+    text += f"\0{network.host_interface_name}"
+    return stable_hash(text.encode("utf-8", "surrogateescape"))
 
 
 def _generated_name(digest: int) -> str:
@@ -295,7 +306,7 @@ def _whose(network: Network, session: Session) -> str:
 def _host_name(network: Network, session: Session) -> str:
     if network.host_interface_name:
         return network.host_interface_name
-    return _generated_name(_hash(_whose(network, session), network.name))
+    return _generated_name(_hash(_whose(network, session), network))
 
 
 def _known_host_name(network: Network) -> str:
@@ -303,13 +314,13 @@ def _known_host_name(network: Network) -> str:
     if network.host_interface_name:
         return network.host_interface_name
     if network.owner:
-        return _generated_name(_hash(network.owner, network.name))
+        return _generated_name(_hash(network.owner, network))
     reason = "needed where neither the owner nor the namespace is known: create returns it"
     raise invalid(network, "host_interface_name", reason)
 
 
 def _mac_prefix(digest: int) -> str:
-    """How the MAC address of a host end begins: the same for every pair of one container's name.
+    """How the MAC address of a host end begins: the same for every pair that `create` makes of it.
 
     fe makes it higher than the addresses of other ports, so that no bridge takes it as its own.
     """
@@ -394,15 +405,33 @@ def _delete_left_over(session: Session, network: Network, digest: int, error: Ke
     """
     prefix = _mac_prefix(digest)
     for link in session.host.dump_links().values():
-        if link.kind != "veth" or not link.mac.startswith(prefix):
+        if not _is_veth(link, prefix):
             continue
-        if not link.alias:
-            _delete_by_index(session.host, link.index, link.name)
-            return True
+        if not link.alias and link.name == network.host_interface_name:
+            link = _wait_for_tag(session, link)
+            if not link.alias:
+                _delete_by_index(session.host, link.index, link.name)
+                return True
         if link.alias == _tag(network):
             hint = f'"{link.name}" is this network\'s already: tear it down first'
             error.hint = f"{error.hint}; {hint}" if error.hint else hint
     return False
+
+
+def _wait_for_tag(session: Session, link: Link) -> Link:
+    """Returns a link once it has a tag.
+
+    Another process that sets up the same network may be about to set it. Each query takes the
+    kernel's RTNL lock, for which that process may be waiting.
+    """
+    until = min(session.until, monotonic() + _TAGGING)
+    while not link.alias and monotonic() < until:
+        sleep(0.002)
+        now = find_link(session.host, link.name)
+        if now is None or now.index != link.index:
+            break
+        link = now
+    return link
 
 
 def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link) -> None:
@@ -426,7 +455,11 @@ def _finish_point_to_point(host: RtnetlinkSocket, network: Network, mac: str) ->
     """The tag, and the host's side of the link; see _finish_port()."""
     name = network.host_interface_name
     refuse_router_advertisements(name)
-    index = host.get_link(name).index
+    link = host.get_link(name)
+    if link.mac != mac:
+        hint = "another process has set this network up at the same time"
+        raise KernelError(EEXIST, "look", name, hint=hint)
+    index = link.index
     batch = Batch().set_link(index, alias=_tag(network))
     execute_for(host, _add_host_side(batch, index, network, mac), name)
 
@@ -590,12 +623,16 @@ def _find_host_ends(session: Session, network: Network) -> list[Link]:
     host, tag = session.host, _tag(network)
     whose = _whose(network, session)
     name = _host_name(network, session) if whose else _known_host_name(network)
-    prefix = _mac_prefix(_hash(whose, network.name)) if whose else f"{_HOST_MAC:02x}:"
+    prefix = _mac_prefix(_hash(whose, network)) if whose else f"{_HOST_MAC:02x}:"
     named = find_link(host, name)
     if named is not None and _is_veth(named, prefix) and named.alias == tag and network.owner:
         return [named]
     links = host.dump_links().values()
-    found = [link for link in links if whose and _is_veth(link, prefix)]
+    found = [
+        link
+        for link in links
+        if whose and _is_veth(link, prefix) and (link.name == name or not _is_of_another(link, tag))
+    ]
     if not found and named is not None and named.kind == "veth":
         # Made by an older version, or its MAC address was changed; or nothing but the name is
         # known of it.
@@ -620,6 +657,11 @@ def _find_host_ends(session: Session, network: Network) -> list[Link]:
 
 def _is_veth(link: Link, prefix: str) -> bool:
     return link.kind == "veth" and link.mac.startswith(prefix)
+
+
+def _is_of_another(link: Link, tag: str) -> bool:
+    """Whether a link carries another owner's tag: 24 bits of a hash may be equal by chance."""
+    return link.alias.startswith(TAG) and link.alias != tag
 
 
 def _leads_to(session: Session, network: Network, link: Link, links: Iterable[Link]) -> bool:
