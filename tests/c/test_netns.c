@@ -839,6 +839,9 @@ int __wrap_setns(int fd, int type)
     void *lowest;
     size_t size;
 
+    /* Of the first thread's stack musl asks page by page, which has no end under qemu-user. */
+    if (syscall(SYS_gettid) == getpid())
+        return __real_setns(fd, type);
     thread_local_storage[sizeof thread_local_storage / 2] = 1;
     if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
         if (pthread_attr_getstack(&attributes, &lowest, &size) == 0)
@@ -937,8 +940,6 @@ int main(void)
     enter_sandbox(CLONE_NEWNS);
     before = count_descriptors();
     test_a_socket_is_opened_in_another_namespace();
-    test_a_socket_is_opened_beside_another();
-    test_a_socket_beside_another_needs_capabilities_only_in_another_namespace();
     test_a_path_is_opened_close_on_exec();
     test_what_is_not_a_namespace_is_not_entered();
     test_sysfs_is_mounted_of_another_namespace();
@@ -948,6 +949,8 @@ int main(void)
     if (is_emulated()) {
         printf("qemu-user passes on no question about namespaces: what they are is left out\n");
     } else {
+        test_a_socket_is_opened_beside_another();
+        test_a_socket_beside_another_needs_capabilities_only_in_another_namespace();
         test_a_new_namespace_is_another_one_with_lo_down();
         test_a_namespace_has_a_name_until_that_is_deleted();
         test_the_name_is_that_of_the_threads_own_descriptor();
