@@ -282,6 +282,7 @@ int netstrat_netns_cookie(const struct netstrat_socket *sock, uint64_t *cookie,
 
 enum {
     NETNS_LOCK_TRIES = 5000, /* of a millisecond each */
+    NETNS_UNBIND_TRIES = 16,
     NETNS_PATH_SIZE = 40
 };
 
@@ -380,12 +381,16 @@ int netstrat_netns_bind(int fd, const char *directory, const char *path,
 
 int netstrat_netns_unbind(const char *path, struct netstrat_error *error)
 {
-    /* EINVAL: a file without a mount, as an interrupted bind may leave it. */
-    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_UMOUNT);
-    if (unlink(path) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_UNLINK);
-    return 0;
+    int tries, code = -EBUSY;
+
+    /* EBUSY: something is mounted on it, again or below what was mounted last. */
+    for (tries = 0; tries < NETNS_UNBIND_TRIES && code == -EBUSY; tries++) {
+        /* EINVAL: a file without a mount, as an interrupted bind may leave it. */
+        if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
+            return netstrat_fail(error, -errno, NETSTRAT_STEP_UMOUNT);
+        code = unlink(path) < 0 ? -errno : 0;
+    }
+    return code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_UNLINK) : 0;
 }
 
 /* ---- mounts ---- */

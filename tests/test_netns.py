@@ -35,6 +35,7 @@ from pynetstrat import (
     Veth,
     get_network_interface_stats,
     link_set_up,
+    system,
 )
 from pynetstrat._native import netns as native
 from pynetstrat.cli import sandbox
@@ -209,6 +210,15 @@ def test_a_namespace_of_another_kind_under_run_netns_is_not_a_name(named):
 def test_there_are_no_names_where_there_is_no_directory(monkeypatch):
     monkeypatch.setattr("pynetstrat._native.netns.RUN_NETNS", "/no/such/directory")
     assert NetworkNamespace.names() == []
+
+
+def test_a_name_on_which_a_namespace_is_mounted_more_than_once_is_deleted(named):
+    NetworkNamespace.create(named).close()
+    path = f"/run/netns/{named}"
+    for _ in range(2):
+        system.mount(path, path, None, system.MS_BIND)
+    NetworkNamespace.delete(named)
+    assert not Path(path).exists()
 
 
 def test_deleting_a_name_that_there_is_not_is_an_error():

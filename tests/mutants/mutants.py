@@ -992,7 +992,7 @@ MUTANTS = [
     (
         "netns.c",
         "pthread_attr_setstacksize(&attributes, netns_stack_size())",
-        "stack_size() == 0",
+        "netns_stack_size() == 0",
         "a small stack",
     ),
     ("netns.c", "p_type == PT_TLS)", "p_type == PT_NULL)", "thread-local storage on a small stack"),
