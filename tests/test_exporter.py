@@ -89,6 +89,10 @@ class Exporter:
         self._process.send_signal(number)
         return self.wait()
 
+    def signal_until_it_ends(self, number: int) -> None:
+        while self._process.poll() is None:
+            self._process.send_signal(number)
+
     def wait(self) -> tuple[int, str, str]:
         output, errors = self._process.communicate(timeout=60)
         # The tests are in a user namespace, from which other processes of the machine are hidden.
@@ -512,11 +516,30 @@ def test_ctrl_c_ends_it_as_a_shell_expects(exporter):
     assert exporter.end(signal.SIGINT) == (128 + signal.SIGINT, "", "")
 
 
-def test_a_second_signal_changes_nothing(exporter):
+def test_more_signals_change_nothing(exporter):
+    """Until the very end of the process."""
     with exporter.connect():
-        os.kill(exporter.pid, signal.SIGTERM)
-        os.kill(exporter.pid, signal.SIGTERM)
-        assert exporter.end(signal.SIGTERM) == (0, "", "")
+        exporter.signal_until_it_ends(signal.SIGTERM)
+        assert exporter.wait() == (0, "", "")
+
+
+_FAILING = """
+import sys
+from pynetstrat.cli import endpoint, main
+
+def fail(self):
+    raise OSError(28, "No space left on device")
+
+endpoint.Endpoint._turn = fail
+sys.exit(main(["exporter", "--listen", "127.0.0.1:0"]))
+"""
+
+
+def test_it_does_not_stay_where_it_can_serve_no_more(host):
+    """epoll_ctl() can fail, for one, once fs.epoll.max_user_watches is reached."""
+    done = support.python(_FAILING)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "pynetstrat: [Errno 28] No space left on device"
 
 
 def test_a_response_that_was_begun_is_written_before_the_end(host, blue):
@@ -744,6 +767,27 @@ def test_a_client_has_a_few_seconds_for_taking_the_response(large, monkeypatch, 
         client.connect(("127.0.0.1", server.port))
         client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         assert client.recv(1) == b"H"
+        support.wait_until(lambda: not server.count_held())
+        taken = b""
+        with contextlib.suppress(ConnectionError):
+            while part := client.recv(65536):
+                taken += part
+    assert b"\npynetstrat_containers " not in taken
+    assert notes == []
+
+
+def test_a_client_that_takes_its_response_slowly_does_not_hold_up_the_end(large, monkeypatch):
+    notes: list[str] = []
+    monkeypatch.setattr(endpoint, "_LAST_TIME", 0.2)
+    monkeypatch.setattr(endpoint, "_IDLE_TIME", 600.0)
+    monkeypatch.setattr(endpoint, "_RESPONSE_TIME", 600.0)
+    with serving(notes) as server, socket.socket() as client:
+        client.settimeout(60)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert client.recv(1) == b"H"
+        server.stop()
         support.wait_until(lambda: not server.count_held())
         taken = b""
         with contextlib.suppress(ConnectionError):

@@ -52,6 +52,7 @@ _HELD_BYTES = 64 << 20  # of responses that are being taken: beyond that the nex
 _REQUEST_TIME = 5.0  # for the whole request
 _IDLE_TIME = 5.0  # without taking any of the response
 _RESPONSE_TIME = 30.0  # for taking the whole response
+_LAST_TIME = 5.0  # for taking the rest of it once the endpoint is to stop
 _DRAIN_TIME = 1.0  # for closing the connection after that
 _GRACE = 1.0  # without progress, before a connection may be cut in favour of another
 _PAUSE = 0.1  # until the next attempt to accept, or to begin a scrape
@@ -140,6 +141,8 @@ class Endpoint:
         self._clients: dict[_Client, None] = {}  # in the order in which they were accepted
         self._paused = 0.0  # nothing is accepted until then
         self._stopping = False
+        self._closing = threading.Lock()  # `stop` must not write to a descriptor that was closed
+        self._is_closed = False
         self._batch: list[_Client] = []  # those whom the scrape under way will answer
         self._orders: SimpleQueue[Collection[str] | None] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
@@ -154,9 +157,14 @@ class Endpoint:
             self._resources = stack.pop_all()
 
     def stop(self) -> None:
-        """Has `serve` return once every complete request is answered; from any thread."""
+        """Has `serve` return once every complete request is answered; from any thread.
+
+        A client that takes its response slowly has five more seconds for it.
+        """
         self._stopping = True
-        os.eventfd_write(self._wake, 1)
+        with self._closing:
+            if not self._is_closed:
+                os.eventfd_write(self._wake, 1)
 
     def serve(self) -> None:
         """Serves until `stop` is called."""
@@ -174,7 +182,9 @@ class Endpoint:
         """Closes everything; for an endpoint that does not serve."""
         for client in list(self._clients):
             self._close(client)
-        self._resources.close()
+        with self._closing:
+            self._is_closed = True
+            self._resources.close()
 
     def count_held(self) -> int:
         """The bytes of all bodies that are in memory for clients that have yet to take them."""
@@ -213,7 +223,7 @@ class Endpoint:
         for client in [client for client in self._clients if client.due <= now]:
             self._close(client)
         if self._stopping:
-            self._give_up_requests()
+            self._give_up_requests(now)
             if not self._clients:
                 return
         can_scrape = self._begin_scrape(now)
@@ -372,12 +382,15 @@ class Endpoint:
         client.body = b""
         self._selector.modify(client.socket, EVENT_READ, client)
 
-    def _give_up_requests(self) -> None:
-        """Closes the connections whose request is not complete, at the end."""
+    def _give_up_requests(self, now: float) -> None:
+        """Closes the connections whose request is not complete, at the end; hurries the others."""
         for client in list(self._clients):
             self._act(client)  # it may have arrived
             if client.state == _READING:
                 self._close(client)
+            elif client.state == _WRITING:
+                client.end = min(client.end, now + _LAST_TIME)
+                client.due = min(client.due, client.end)
 
     def _close(self, client: _Client) -> None:
         if client in self._clients:

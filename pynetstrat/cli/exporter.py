@@ -153,8 +153,17 @@ def _serve(endpoint: Endpoint, address: str) -> Iterator[str]:
         if signal.getsignal(number) is not signal.SIG_IGN:
             ends.add(number)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # in the threads to come, too
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            endpoint.serve()
+        except BaseException as error:  # this thread must not leave a process that serves nothing
+            failed.append(error)
+            os.kill(os.getpid(), signal.SIGTERM)
+
     try:
-        thread = threading.Thread(target=endpoint.serve)
+        thread = threading.Thread(target=work)
         thread.start()
         try:
             yield f"serving http://{escape(host)}:{endpoint.port}/metrics\n"
@@ -162,9 +171,13 @@ def _serve(endpoint: Endpoint, address: str) -> Iterator[str]:
         finally:
             endpoint.stop()
             thread.join()
-    finally:
+    except BaseException:
         while signal.sigtimedwait(ends, 0):  # signals that were sent repeatedly
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        raise
+    # The signals stay blocked: another one must not change the status of a process that ends.
+    if failed:
+        raise failed[0]
     if caught == signal.SIGINT:
         raise KeyboardInterrupt
