@@ -89,8 +89,8 @@ static int show_counters(struct netstrat_socket *sock)
         return complain("lo", &error);
     print_counters("sysfs", &counters);
 
-    /* By name, which every kernel since 2.6.35 answers; by index, which is several times cheaper but
-     * not allowed everywhere; and by whatever works, in one call. */
+    /* By name, which every kernel since 2.6.35 answers; by index, which is several times cheaper
+     * but not allowed everywhere; and by whatever works, in one call. */
     if (netstrat_counters_get_by_name(sock, NULL, "lo", &found, &counters, &error) < 0)
         return complain("lo", &error);
     print_counters("name", &counters);
