@@ -476,8 +476,16 @@ class HostContainers(ContainerCounters):
         if self._stale:
             # A container may have moved a peer away. The host's end gets no notification of that.
             self._pairs = None
-        pairs = self._list_pairs(native)
-        return [nsid for nsid in pairs if nsid not in self._spaces]
+        return [nsid for nsid in self._list_pairs(native) if nsid not in self._spaces]
+
+    def uncounted(self, nsids: list[int]) -> list[int]:
+        """Those of these nsids whose namespaces are not counted."""
+
+        def work(_: Containers, __: object) -> list[int]:
+            return [nsid for nsid in nsids if nsid not in self._spaces]
+
+        left: list[int] = self._turn(work, "nsid")
+        return left
 
     def add_nsid(self, key: Hashable, nsid: int) -> bool:
         """Adds the namespace that has this nsid, until it ends or is added by `add`.

@@ -18,7 +18,7 @@ from .netns import NetworkNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, TypeVar
 
     from .arguments import Netns
@@ -129,26 +129,28 @@ def discover(*, limit: int = 10_000) -> Discovery:
         PermissionDeniedError: /run/netns cannot be listed.
         KernelError: /proc does not show the caller, or something cannot be read.
     """
-    scan, found = _look(None, _check(limit), {}, lambda _inode: True)
-    if scan.trouble is not None:
-        raise scan.trouble
-    containers = [*(container for container, *_ in found.values()), *scan.refused]
-    unseen: list[Container] = []
-    omitted = len(scan.omitted)
-    if not omitted:
-        nsids = _strangers(containers)
-        unseen = [_stranger(nsid) for nsid in nsids[: limit - len(containers)]]
-        omitted = len(nsids) - len(unseen)
+    _check(limit)
+    with contextlib.closing(Pairs(None, _TIMEOUT_MS)) as pairs:
+        # First: what leads to a namespace that is made meanwhile does not make that one unseen.
+        nsids = _nsids(pairs)
+        scan, found = _look(None, limit, {}, lambda _inode: True)
+        if scan.trouble is not None:
+            raise scan.trouble
+        containers = [*(container for container, *_ in found.values()), *scan.refused]
+        omitted = len(scan.omitted)
+        unseen: list[Container] = []
+        if nsids and not omitted:
+            nsids.difference_update(pairs.find_nsids(c.netns for c in containers))
+            if nsids:
+                nsids &= _nsids(pairs)  # without those that ended meanwhile
+            unseen = [_stranger(nsid) for nsid in sorted(nsids)[: limit - len(containers)]]
+            omitted = len(nsids) - len(unseen)
     return Discovery((*containers, *unseen), scan.hidden, omitted, tuple(unseen))
 
 
-def _strangers(containers: Iterable[Container]) -> list[int]:
-    """The nsids of the namespaces that the caller's veth pairs lead to, but for these."""
-    with contextlib.closing(Pairs(None, _TIMEOUT_MS)) as pairs:
-        nsids = {nsid for nsid, _ in pairs.dump_pairs()}
-        if nsids:
-            nsids.difference_update(pairs.find_nsids(container.netns for container in containers))
-        return sorted(nsids)
+def _nsids(pairs: Pairs) -> set[int]:
+    """The nsids of the namespaces that the host's veth pairs lead to."""
+    return {nsid for nsid, _ in pairs.dump_pairs()}
 
 
 def _stranger(nsid: int) -> Container:
@@ -260,6 +262,7 @@ class HostCounters(Guarded):
     def _refresh(self, counters: HostContainers, _: object) -> Discovery:
         self._refreshes += 1
         self._drop_ended(counters)
+        strangers = counters.strangers()  # before the pass: see discover()
         scan, found = _look(self._own, self._limit, self._known, self._is_due)
         # Before what was found is compared with what is known: the kernel reports the end of a
         # namespace before it gives its inode to another one. What ends from here on is absent from
@@ -286,8 +289,8 @@ class HostCounters(Guarded):
         omitted = len(scan.omitted)
         if not omitted:
             taken = self._limit - len(shown) - len(unseen)
-            strangers, omitted = self._add_strangers(counters, refused, taken)
-            unseen += strangers
+            added, omitted = self._add_strangers(counters, strangers, refused, taken)
+            unseen += added
         self.refused = refused
         return Discovery((*shown, *unseen), scan.hidden, omitted, tuple(unseen))
 
@@ -328,10 +331,19 @@ class HostCounters(Guarded):
         return None
 
     def _add_strangers(
-        self, counters: HostContainers, refused: dict[Container, NetstratError], room: int
+        self,
+        counters: HostContainers,
+        nsids: list[int],
+        refused: dict[Container, NetstratError],
+        room: int,
     ) -> tuple[list[Container], int]:
-        """Adds what only the host's veth pairs lead to; returns it, and how many were left out."""
-        nsids = counters.strangers()
+        """Adds what only the host's veth pairs lead to; returns it, and how many were left out.
+
+        Parameters:
+            nsids: of the namespaces that the pairs led to and that were not counted.
+        """
+        if nsids:
+            nsids = counters.uncounted(nsids)
         if nsids:
             shown = counters.find_nsids([container.netns for container in refused])
             nsids = [nsid for nsid in nsids if nsid not in shown]

@@ -32,6 +32,7 @@ from pynetstrat import (
     discover,
     discovery,
 )
+from pynetstrat._native.containers import Pairs
 from pynetstrat.cli import sandbox
 from pynetstrat.containers import HostContainers
 
@@ -529,8 +530,8 @@ def test_too_few_descriptors_are_an_error_and_not_a_container_less(run, only):
         with pytest.raises(KernelError) as caught:
             discover_with(0)
         assert caught.value.errno == EMFILE
-        # One for the folder, none to see what kind of namespace it is that lies there.
-        assert [container.label for container in discover_with(1).containers] == ["blue"]
+        # For the socket and the folder, none to see what kind of namespace it is that lies there.
+        assert [container.label for container in discover_with(2).containers] == ["blue"]
 
 
 # ---- counters in step ----
@@ -980,21 +981,36 @@ def test_a_namespace_that_nothing_shows_is_counted_by_its_nsid(net, host, new_na
     assert host.refused == {}
 
 
-def test_too_few_descriptors_for_the_nsids_are_an_error_of_the_kernel(
-    net, run, only, new_namespace
-):
-    only()
-    wire(net, new_namespace(), "v0", 3)
+def test_a_container_that_is_made_during_a_pass_is_not_unseen(net, host, only, monkeypatch):
+    """It would be shown under its nsid once, and then under its name."""
+    look = discovery._look
+
+    def look_before_it(*arguments):
+        seen_ = look(*arguments)
+        with NetworkNamespace.create("blue") as netns:
+            wire(net, netns.fileno(), "v0", 3)
+        return seen_
+
+    for find in (discover, host.refresh):
+        with monkeypatch.context() as patch:
+            patch.setattr(discovery, "_look", look_before_it)
+            assert find().unseen == ()
+        net.delete("v0")
+        NetworkNamespace.delete("blue")
+
+
+def test_too_few_descriptors_for_the_nsids_are_an_error_of_the_kernel(run):
     NetworkNamespace.create("blue").close()
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with Path("/dev/null").open() as lowest:
-        free = lowest.fileno()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, before[1]))
-    try:
-        with pytest.raises(KernelError) as caught:
-            discover()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with contextlib.closing(Pairs(None, 5000)) as pairs:
+        with Path("/dev/null").open() as lowest:
+            free = lowest.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+        try:
+            with pytest.raises(KernelError) as caught:
+                list(pairs.find_nsids(["/run/netns/blue"]))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert (caught.value.errno, caught.value.filename) == (EMFILE, "/run/netns/blue")
 
 
