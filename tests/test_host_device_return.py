@@ -77,6 +77,18 @@ def test_destroy_in_another_process_brings_d_home_up_as_it_was(home, container, 
     assert home.get_link("d0").up is up
 
 
+def test_a_device_that_was_renamed_after_its_return_is_left_alone(home, container):
+    add_device()
+    made = strategy.create(device(name="eth0"), netns=container)
+    strategy.destroy(made, netns=container)
+    change("link", "set", "d0", "down")
+    change("link", "set", "d0", "name", "uplink0", "mtu", "1400", "alias", "the host's")
+    before = settled()
+    strategy.destroy(made, netns=container)
+    strategy.destroy(made)
+    same(before)
+
+
 def test_what_root_of_the_container_set_is_reset_from_the_record(home, container):
     add_device()
     change("link", "set", "d0", "mtu", "1400", "alias", "uplink", "group", "5")

@@ -33,7 +33,7 @@ from ..wiring import (
     wanted_routes,
 )
 from . import BuiltIn
-from .device_identity import Found, Held, Place, find_device
+from .device_identity import Found, Held, Place, find_device, is_random
 from .device_record import VERSION, Record, Store, open_store, parse_record, read_boot_id
 from .device_return import SETTABLE, bring_home, check_names, finish, random_index
 
@@ -486,12 +486,24 @@ def _destroy(session: Session, network: Network, store: Store | None) -> None:
         finish(session, record, found.index, network)
     elif found.place is Place.HOST:
         device = session.host.get_device(found.index)
-        if device is not None and device.link.name != record.name:
+        if device is not None and _is_on_its_way(device, record, network, store):
             finish(session, record, found.index, network)
     elif found.place is Place.ELSEWHERE:
         raise _elsewhere(record, found)
     if store is not None:
         store.remove(network)
+
+
+def _is_on_its_way(device: Device, record: Record, network: Network, store: Store | None) -> bool:
+    """Whether a device in the host namespace still has to get back its name and settings.
+
+    A complete return removes the record's file. A device that was renamed later is left alone.
+    """
+    name = device.link.name
+    if name == record.name:
+        return False
+    kept = store is not None and store.read(network) is not None
+    return kept or name == network.name or is_random(name)
 
 
 def _wait_for(session: Session, record: Record) -> Found:
