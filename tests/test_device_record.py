@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import stat
@@ -425,7 +426,55 @@ def test_a_lock_that_another_process_keeps_is_an_error_after_the_timeout(
 ):
     add_device()
     monkeypatch.setattr("pynetstrat.wiring.TIMEOUT", 0.1)
-    with device_record.Store((0, 0), 0):
+    with device_record.Store((0, 0)) as store:
+        store.lock(0)
+
         refused(container, device(), KernelError, "another process is moving a device")
     with RtnetlinkSocket() as sock:
         assert sock.get_link("d0")
+
+
+@pytest.mark.parametrize("step", ["create", "destroy"])
+def test_an_interrupt_while_the_lock_is_given_up_does_not_keep_it(
+    home, container, monkeypatch, step
+):
+    add_device()
+    network = device(name="eth0")
+    if step == "destroy":
+        strategy.create(network, netns=container)
+    close = device_record.Store.close
+
+    def interrupt(store: device_record.Store) -> None:
+        monkeypatch.setattr(device_record.Store, "close", close)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(device_record.Store, "close", interrupt)
+    operation = getattr(strategy, step)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        operation(network, netns=container)
+    assert not getattr(caught.value, "__notes__", ())
+    assert "d0" in names()
+    # The error, and with it the frames of the call, still exists.
+    made = strategy.create(network, netns=container)
+    strategy.destroy(made, netns=container)
+
+
+def test_what_a_full_or_read_only_run_refuses_leaves_no_file_and_no_false_note(home, container):
+    add_device()
+    support.run(["mount", "-t", "tmpfs", "-o", "size=12k", "none", "/run"])
+    try:
+        made = strategy.create(device(), netns=container)
+        strategy.destroy(made, netns=container)
+        fill = Path("/run/fill")
+        with contextlib.suppress(OSError), fill.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        error = refused(container, device(), KernelError, "No space left on device")
+        assert "could not be undone" not in str(error)
+        assert list(RECORDS.iterdir()) == []
+        support.run(["mount", "-o", "remount,ro", "/run"])
+        error = refused(container, device(), KernelError, "Read-only file system")
+        assert "could not be undone" not in str(error)
+        strategy.destroy(made, netns=container)
+    finally:
+        support.unmount("/run")

@@ -55,12 +55,11 @@ class Held:
     `exists` is False where sysfs can't be mounted; then nothing is held.
     """
 
-    __slots__ = ("_file", "_mount", "exists")
+    _file = -1
+    _mount: Mount | None = None
+    exists = False
 
     def __init__(self, device: Device) -> None:
-        self._file = -1
-        self._mount: Mount | None = None
-        self.exists = False
         try:
             self._mount = Mount()
             self._file = self._open(device.link.name)

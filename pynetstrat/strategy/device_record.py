@@ -157,38 +157,42 @@ def _fits(type: object, value: object) -> bool:
 
 
 class Store:
-    """The folder of the records, held open and locked: one process changes devices at a time.
+    """The folder of the records, held open. A context, which closes it.
 
-    Without the lock two tear-downs of one device, or a set-up and a tear-down, would meet halfway.
+    An interrupt can come at the first line of `__exit__`, before the lock is given up. So callers
+    that lock enter it twice.
 
     Parameters:
         host: the device and inode of the host namespace. Host namespaces may share one /run, with
             the same owners and names in each.
-        until: the time of `time.monotonic()` until which the lock is waited for; None: no lock is
-            taken, which is enough to read.
 
     Raises:
         PermissionDeniedError: the folder can't be written.
-        KernelError: it is a symbolic link, another user's, or writable by others; or the lock was
-            not free in time (ETIMEDOUT).
+        KernelError: it is a symbolic link, another user's, or writable by others.
     """
 
-    def __init__(self, host: tuple[int, int], until: float | None) -> None:
+    _fd = -1
+
+    def __init__(self, host: tuple[int, int]) -> None:
         self._host = host
-        self._fd = -1
         run = _open_folder(RUN, None, RUN)
         try:
             self._fd = _open_folder(_FOLDER, run, f"{RUN}/{_FOLDER}")
         finally:
             _close(run)
-        try:
-            if until is not None:
-                self._lock(until)
-        except BaseException:
-            self.close()
-            raise
 
-    def _lock(self, until: float) -> None:
+    def lock(self, until: float) -> None:
+        """Locks the folder until it is closed: one process changes devices at a time.
+
+        Without the lock two tear-downs of one device, or a set-up and a tear-down, would meet
+        halfway. Reading needs no lock.
+
+        Parameters:
+            until: a time of `time.monotonic()`, until which it waits.
+
+        Raises:
+            KernelError: another process holds the lock (ETIMEDOUT).
+        """
         while True:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -201,7 +205,9 @@ class Store:
                 sleep(0.002)
 
     def close(self) -> None:
-        """Gives the lock up. Closing twice does no harm."""
+        """Gives the lock up and closes the folder. Closing twice does no harm."""
+        if self._fd >= 0:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)  # also if an interrupt keeps it from being closed
         fd, self._fd = self._fd, -1
         if fd >= 0:
             _close(fd)
@@ -231,6 +237,8 @@ class Store:
                 _close(file)
             os.rename(aside, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self._unlink(aside)
             raise _failure(error, "write", self._shown(network)) from error
 
     def read(self, network: Network) -> Record | None:
@@ -279,16 +287,15 @@ class Store:
 
     def _unlink(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=self._fd, follow_symlinks=False)  # EROFS even if it is missing
             os.unlink(name, dir_fd=self._fd)
 
 
-def open_store(host: tuple[int, int], until: float | None) -> Store | None:
+def open_store(host: tuple[int, int]) -> Store | None:
     """The store for a caller that can do without it; None if it can't be used."""
     try:
-        return Store(host, until)
-    except KernelError as error:
-        if error.errno == ETIMEDOUT:
-            raise
+        return Store(host)
+    except KernelError:
         return None
 
 

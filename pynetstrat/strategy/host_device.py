@@ -113,7 +113,8 @@ class HostDevice(BuiltIn):
     def _create(self, session: Session, network: Network) -> Network:
         refuse_own(session, network.name or network.host_interface_name)
         network = replace(network, device=None)  # of an earlier move
-        with Store(session.host_namespace.id, session.until) as store:
+        with Store(session.host_namespace.id) as store, store:
+            store.lock(session.until)
             loan = _look(session, network, store)
             session.undo_stack.push(loan.undo, f"the move of {quote(loan.record.name)}")
             made = loan.move(store)
@@ -139,7 +140,10 @@ class HostDevice(BuiltIn):
             self._destroy(session, network)
 
     def _destroy(self, session: Session, network: Network) -> None:
-        with open_store(session.host_namespace.id, session.until) or nullcontext() as store:
+        store = open_store(session.host_namespace.id)
+        with store or nullcontext(), store or nullcontext():
+            if store is not None:
+                store.lock(session.until)
             _destroy(session, network, store)
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
@@ -149,7 +153,7 @@ class HostDevice(BuiltIn):
             return self._check(session, network)
 
     def _check(self, session: Session, network: Network) -> list[str]:
-        with open_store(session.host_namespace.id, None) or nullcontext() as store:
+        with open_store(session.host_namespace.id) or nullcontext() as store:
             record = _find_record(session, network, store)
         found = None if record is None else find_device(session, record, None)
         device = None
@@ -235,7 +239,8 @@ class _Loan:
         Raises:
             KernelError, TeardownError: what could not be undone.
         """
-        with Store(self.session.host_namespace.id, self.session.until) as store:
+        with Store(self.session.host_namespace.id) as store, store:
+            store.lock(self.session.until)
             if not self.refused:
                 self._undo()
             store.remove(self.network)
