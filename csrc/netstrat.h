@@ -845,7 +845,8 @@ NETSTRAT_API int netstrat_counters_get(struct netstrat_socket *sock,
  * Dump the names of all links; the counters of all links by index (-EOPNOTSUPP as above); and both
  * from the same messages, on every kernel, at about five times the cost. Each returns how many
  * links there are. If that is more than `room`, only the first `room` are written: call it again
- * with more room. The arrays are scratch while the call runs: after a failure their contents are unspecified.
+ * with more room. The arrays are scratch while the call runs: after a failure their contents are
+ * unspecified.
  *
  * The kernel does not mark a dump as inconsistent in which links exchange names: two of its links
  * then have the same name, and another name is missing. A caller who finds links by name and hears
@@ -958,9 +959,9 @@ NETSTRAT_API int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error
 /*
  * Opens a socket in the network namespace of another one, whatever namespace the calling thread is
  * in: a second socket for changes, where the first has joined a multicast group. If the thread is
- * in that namespace, no capability is needed (Linux 5.14). Otherwise it takes CAP_NET_ADMIN over the
- * namespace to find it (Linux 4.9), and CAP_SYS_ADMIN to enter it, as for netstrat_socket_open_at:
- * -EPERM with NETSTRAT_STEP_SETNS where one of them is missing.
+ * in that namespace, no capability is needed (Linux 5.14). Otherwise it takes CAP_NET_ADMIN over
+ * the namespace to find it (Linux 4.9), and CAP_SYS_ADMIN to enter it, as for
+ * netstrat_socket_open_at: -EPERM with NETSTRAT_STEP_SETNS where one of them is missing.
  */
 NETSTRAT_API int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer,
                                              size_t size, const struct netstrat_socket *other,

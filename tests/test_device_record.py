@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import signal
 import stat
@@ -154,6 +155,20 @@ def test_a_record_of_an_earlier_move_is_replaced(home, container):
 
 
 # ---- what it must be ----
+
+
+def test_a_record_made_where_the_boot_could_not_be_told_brings_the_device_back(
+    home, container, monkeypatch, tmp_path
+):
+    add_device()
+    monkeypatch.setattr(device_record, "_BOOT_ID", str(tmp_path / "missing"))
+    made = strategy.create(device(name="eth0"), netns=container)
+    monkeypatch.undo()
+    assert made.device["boot_id"] == ""
+    assert check_networks([made], netns=container) == []
+    strategy.destroy(replace(made, device=None), netns=container)
+    assert "d0" in names()
+    assert not list(RECORDS.iterdir())
 
 
 CHANGES = {
@@ -419,6 +434,21 @@ def test_two_tear_downs_at_once_bring_the_device_back_once(home, container):
         assert results == ["done", "done"]
         assert names() == {"lo", "d0", "pd0"}
         assert names(container) == {"lo"}
+
+
+def test_a_lock_that_the_kernel_refuses_is_an_error_of_ours_and_the_device_stays(
+    home, container, monkeypatch
+):
+    def refuse(fd, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    add_device()
+    monkeypatch.setattr(device_record.fcntl, "flock", refuse)
+    with pytest.raises(KernelError, match="flock") as caught:
+        strategy.create(device(name="eth0"), netns=container)
+    assert caught.value.errno == errno.ENOLCK
+    assert caught.value.filename == str(RECORDS)
+    assert "d0" in names()
 
 
 def test_a_lock_that_another_process_keeps_is_an_error_after_the_timeout(

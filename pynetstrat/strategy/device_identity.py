@@ -11,6 +11,7 @@ the device. It cannot forge these:
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from enum import IntEnum
@@ -85,19 +86,25 @@ class Held:
         try:
             return os.path.sameopenfile(self._file, other)
         finally:
-            os.close(other)
+            _close(other)
 
     def close(self) -> None:
         """Lets go of it. Closing twice does no harm."""
         file, self._file = self._file, -1
         if file >= 0:
-            os.close(file)
+            _close(file)
         if self._mount is not None:
             self._mount.close()
         self.exists = False
 
     def __del__(self) -> None:
         self.close()
+
+
+def _close(fd: int) -> None:
+    """Closes a descriptor. Linux has closed it whatever close(2) returns."""
+    with contextlib.suppress(OSError):
+        os.close(fd)
 
 
 def random_name() -> str:

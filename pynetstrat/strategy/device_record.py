@@ -37,7 +37,7 @@ class Record:
 
     Attributes:
         version: of this format.
-        boot_id: of the boot in which the device was moved.
+        boot_id: of the boot in which the device was moved; "" where it could not be read.
         host, container: the cookies of the two namespaces; 0 before Linux 5.14.
         owner, wanted: the network's owner, and its name as `create` was given it.
         name, index, kind: the device in the host namespace; the kind is "" for a physical one.
@@ -93,7 +93,7 @@ _TYPES = {field.name: field.type for field in fields(Record)}
 
 
 def read_boot_id() -> str:
-    """The id of this boot of this machine; "" without /proc."""
+    """The id of this boot of this machine; "" where it can't be read."""
     try:
         with open(_BOOT_ID, encoding="ascii") as file:  # noqa: PTH123  # no Path objects
             return file.read().strip()
@@ -133,7 +133,7 @@ def parse_record(given: Mapping[str, Any], network: Network, where: str = "") ->
     if record.up != bool(record.flags & 1):
         raise refuse("must be a record as create returned it; up and flags differ")
     boot_id = read_boot_id()
-    if boot_id and record.boot_id != boot_id:
+    if boot_id and record.boot_id and record.boot_id != boot_id:
         raise refuse("must be a record of this boot of this machine: this device is not lent")
     if (record.owner, record.name) != (network.owner, network.host_interface_name):
         raise refuse(
@@ -191,8 +191,9 @@ class Store:
             until: a time of `time.monotonic()`, until which it waits.
 
         Raises:
-            KernelError: another process holds the lock (ETIMEDOUT).
+            KernelError: another process holds the lock (ETIMEDOUT), or the kernel refuses it.
         """
+        where = f"{RUN}/{_FOLDER}"
         while True:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -200,14 +201,16 @@ class Store:
             except BlockingIOError:
                 if monotonic() >= until:
                     hint = "another process is moving a device, and has not finished in time"
-                    where = f"{RUN}/{_FOLDER}"
                     raise KernelError(ETIMEDOUT, "flock", hint=hint, filename=where) from None
                 sleep(0.002)
+            except OSError as error:
+                raise KernelError(error.errno or 0, "flock", filename=where) from error
 
     def close(self) -> None:
         """Gives the lock up and closes the folder. Closing twice does no harm."""
         if self._fd >= 0:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)  # also if an interrupt keeps it from being closed
+            with contextlib.suppress(OSError):  # also if an interrupt keeps it from being closed
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
         fd, self._fd = self._fd, -1
         if fd >= 0:
             _close(fd)
