@@ -223,6 +223,44 @@ def test_a_record_without_a_key_is_refused(home, container):
         strategy.destroy(replace(made, device=wrong), netns=container)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("peer", 1 << 31),
+        ("master", 1 << 31),
+        ("mtu", 1 << 31),
+        ("txqueuelen", 1 << 32),
+        ("group", 1 << 32),
+        ("flags", 1 << 32),
+        ("mac", "x"),
+        ("mac", "02:00:00:00:00:0g"),
+        ("alias", "\ud800"),
+        ("alias", "x" * 256),
+        ("altnames", [""]),
+        ("altnames", ["x" * 128]),
+        ("wanted", "\ud800"),
+        ("kind", "macvlan"),
+        ("index", 0),
+    ],
+)
+@pytest.mark.parametrize("place", ["field", "file"])
+def test_a_record_that_cannot_be_restored_is_refused_before_the_device_moves(
+    home, container, place, key, value
+):
+    add_device()
+    made = strategy.create(device(name="eth0"), netns=container)
+    edited = {**made.device, key: value}
+    if place == "file":
+        record_file().write_text(json.dumps(edited))
+        network = replace(made, name="eth0", device=None)
+    else:
+        record_file().unlink()
+        network = replace(made, device=edited)
+    with pytest.raises(InvalidNetworkError, match="must be a record"):
+        strategy.destroy(network, netns=container)
+    assert names(container) == {"lo", "eth0"}
+
+
 def test_a_record_edited_by_hand_is_refused_while_the_file_says_otherwise(home, container):
     add_device()
     add_device("veth", "d1")

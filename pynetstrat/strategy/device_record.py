@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, fields
 from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, ETIMEDOUT
 from time import monotonic, sleep
 
+from .._native.batch import parse_mac
+from .._native.values import INT_MAX, UINT_MAX, encode_text
 from ..errors import InvalidNetworkError, KernelError, PermissionDeniedError
 from ..network import Network
 from ..wiring import stable_hash
@@ -90,6 +92,10 @@ class Record:
 
 
 _TYPES = {field.name: field.type for field in fields(Record)}
+_LARGEST = {
+    **dict.fromkeys(("index", "container_index", "peer", "parent", "master", "mtu"), INT_MAX),
+    **dict.fromkeys(("txqueuelen", "group", "flags"), UINT_MAX),
+}
 
 
 def read_boot_id() -> str:
@@ -124,12 +130,14 @@ def parse_record(given: Mapping[str, Any], network: Network, where: str = "") ->
         odd = sorted(set(map(str, given)) ^ set(_TYPES))
         raise refuse(f"must be a record as create returned it; wrong keys: {', '.join(odd)}")
     for key, value in given.items():
-        if not _fits(_TYPES[key], value):
+        if not _fits(key, value):
             raise refuse(f"must be a record as create returned it; its {key} is {value!r}")
     record = Record(**given)
     record.altnames = list(record.altnames)
-    if not 0 < record.index < 1 << 31 or not 0 < record.container_index < 1 << 31:
+    if not record.index or not record.container_index:
         raise refuse("must be a record as create returned it; an index is out of range")
+    if record.peer and record.kind != "veth":
+        raise refuse(f"must be a record as create returned it; its kind is {record.kind!r}")
     if record.up != bool(record.flags & 1):
         raise refuse("must be a record as create returned it; up and flags differ")
     boot_id = read_boot_id()
@@ -143,14 +151,25 @@ def parse_record(given: Mapping[str, Any], network: Network, where: str = "") ->
     return record
 
 
-def _fits(type: object, value: object) -> bool:
-    if type == "str":
-        return isinstance(value, str) and "\0" not in value
+def _fits(key: str, value: object) -> bool:
+    """Whether a value can be sent to the kernel: after the move it would be too late to refuse."""
+    type = _TYPES[key]
     if type == "bool":
         return isinstance(value, bool)
     if type == "int":
-        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
-    return isinstance(value, (list, tuple)) and all(_fits("str", item) for item in value)
+        largest = _LARGEST.get(key, (1 << 64) - 1)
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= largest
+    try:
+        if type == "str":
+            encode_text(key, value, 255)
+            if key == "mac" and value:
+                parse_mac(value)
+            return True
+        return isinstance(value, (list, tuple)) and all(
+            encode_text(key, name, 127) for name in value
+        )
+    except InvalidNetworkError:
+        return False
 
 
 # ---- files ----
@@ -283,7 +302,7 @@ class Store:
         """By owner and wanted name. The device is part of it: two may both ask for `eth%d`."""
         wanted = (network.device or {}).get("wanted", network.name)
         key = "\0".join((str(self._host), network.owner, str(wanted), network.host_interface_name))
-        return f"{stable_hash(key.encode('utf-8', 'surrogateescape')):016x}"
+        return f"{stable_hash(key.encode('utf-8', 'surrogatepass')):016x}"
 
     def _shown(self, network: Network) -> str:
         return f"{RUN}/{_FOLDER}/{self._file_name(network)}"

@@ -194,7 +194,7 @@ def _reset(session: Session, record: Record, device: Device, network: Network) -
     batch.set_link(
         index,
         mtu=record.mtu if link.mtu != record.mtu else None,
-        mac=record.mac if link.mac != record.mac else None,
+        mac=record.mac if record.mac and link.mac != record.mac else None,
         alias=record.alias if link.alias != record.alias else None,
         txqueuelen=record.txqueuelen if link.txqueuelen != record.txqueuelen else None,
         master=master or None,
