@@ -237,7 +237,7 @@ class Containers(Pairs):
             others are refused (CAP_NET_BROADCAST).
     """
 
-    __slots__ = ("_own", "_pairs", "_watchers", "elsewhere", "ended", "id", "links")
+    __slots__ = ("_own", "_watchers", "elsewhere", "ended", "id", "links")
 
     def __init__(self, netns: object, timeout_ms: int) -> None:
         self._watchers: list[Any] = []
