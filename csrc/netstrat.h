@@ -990,8 +990,8 @@ NETSTRAT_API int netstrat_netns_create(struct netstrat_error *error);
  * mount namespaces, under the lock that iproute2 takes (flock on the directory; after five seconds
  * without it). -EINVAL with NETSTRAT_STEP_MOUNT: `fd` is not a network namespace.
  *
- * netstrat_netns_unbind deletes a name, and likewise a file or symbolic link on which nothing is
- * mounted.
+ * netstrat_netns_unbind deletes a name with up to 16 mounts on it, and likewise a file or symbolic
+ * link on which nothing is mounted.
  */
 NETSTRAT_API int netstrat_netns_bind(int fd, const char *directory, const char *path,
                                      struct netstrat_error *error);
