@@ -520,7 +520,7 @@ def test_seconds_are_a_number_above_0(net, seconds, capsys):
     assert cli.main(["stats", "lo", f"--watch={seconds}"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert f"a number of seconds above 0 is wanted, not {seconds!r}" in printed.err
+    assert f"must be a number of seconds above 0, not {seconds!r}" in printed.err
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "1.5", "x", "", str(2**63), "9" * 5000])
@@ -528,7 +528,7 @@ def test_a_count_is_a_number_from_1(net, count, capsys):
     assert cli.main(["stats", "lo", *SHORT, f"--count={count}"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "a number of samples from 1 is wanted" in printed.err
+    assert "must be a number of samples from 1" in printed.err
 
 
 def test_a_count_needs_a_watch(net, capsys):

@@ -91,7 +91,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"a number of seconds above 0 is wanted, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
     return seconds
 
 
@@ -101,7 +101,7 @@ def _samples(text: str) -> int:
     except ValueError:
         count = 0
     if not 1 <= count <= sys.maxsize:
-        raise argparse.ArgumentTypeError(f"a number of samples from 1 is wanted, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number of samples from 1, not {text!r}")
     return count
 
 
