@@ -283,6 +283,11 @@ int stat64(const char *path, struct stat64 *status)
     return fails(STAT) ? -1 : REAL(stat64)(path, status);
 }
 
+int fstatat64(int folder, const char *path, struct stat64 *status, int flags)
+{
+    return fails(STAT) ? -1 : REAL(fstatat64)(folder, path, status, flags);
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
     va_list arguments;

@@ -79,8 +79,10 @@ CALLS = {
 MESSAGE = len(CALLS)
 # Nothing waits, since the kernel answers at once, no batch is so long that its queue matters, and
 # nothing hears notifications. Which of the two Python takes for os.stat() and os.fstat() depends on
-# how it was built.
+# how it was built. A tear-down removes a file, which a set-up does only where one was left.
 RARE = {"poll", "getsockopt", "fstat", "stat", "recvmsg", "getsockname", "bind", "mkdir"}
+RARE_IN_SET_UP = RARE | {"unlinkat"}
+RARE_IN_TEAR_DOWN = RARE | {"write", "renameat"}
 # By strace's names: what stands in faulty.c, and what is the memory's, the threads' and the clock's
 # own (short of memory, Python itself raises MemoryError); and what reads files, some of them of a
 # sysfs that is mounted for that.
@@ -407,6 +409,11 @@ class Findings:
         self.found += 1
         print(f"FINDING {where}: {fault}: {text}", flush=True)
 
+    def add_missing(self, where: str, counts: list[int], rare: set[str]) -> None:
+        for call, number in zip(CALLS, counts, strict=False):
+            if not number and call not in rare:
+                self.add(where, call, "never called")
+
     def count(self, where: str, fault: Fault, ended: str) -> None:
         kind = "messages" if fault.what == MESSAGE else "system calls"
         self.tried[f"{where}, {kind}"] += 1
@@ -436,9 +443,7 @@ def try_set_up(bridge: str) -> None:
     asked = networks(bridge)
     stage.tear_down(stage.set_up(asked))
     counts, types = measure(partial(stage.set_up, asked))
-    for call, number in zip(CALLS, counts, strict=False):
-        if not number and call not in RARE:
-            findings.add(where, call, "never called")
+    findings.add_missing(where, counts, RARE_IN_SET_UP)
     stage.close()
     stage = Stage(free_bridge)
     for fault in faults(counts, types, brief=free_bridge):
@@ -520,6 +525,7 @@ def try_tear_down() -> None:
     stage = Stage()
     made = stage.set_up(networks(BRIDGE))
     counts, types = measure(partial(stage.tear_down, made))
+    findings.add_missing(where, counts, RARE_IN_TEAR_DOWN)
     time.sleep(0.5)  # for the kernel's workers
     after = stage.look()
     stage.close()
