@@ -28,7 +28,8 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat.cli import main as command
-from pynetstrat.strategy import device_record
+from pynetstrat.strategy import device_record, host_device
+from pynetstrat.wiring import Session
 
 
 def record_file() -> Path:
@@ -387,6 +388,34 @@ def test_whenever_it_is_killed_tear_down_and_set_up_succeed_afterwards(request, 
         made = set_up_networks([device(name="eth0", options=options)], netns=container)
         tear_down_networks(made, netns=container)
     assert target > 10
+
+
+@pytest.mark.parametrize("create_again", [True, False])
+def test_an_alternative_name_that_a_killed_create_took_off_comes_back(
+    home, container, create_again
+):
+    class Killed(BaseException):
+        pass
+
+    add_device()
+    change("link", "property", "add", "dev", "d0", "altname", "uplink")
+    execute = host_device.execute_for
+
+    def kill_after(*arguments: object) -> None:
+        execute(*arguments)
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host_device, "execute_for", kill_after)
+        patch.setattr(Session, "roll_back", lambda *_: None)
+        with pytest.raises(Killed):
+            strategy.create(device(name="uplink"), netns=container)
+    assert home.get_link("d0").altnames == ()
+    if create_again:
+        strategy.create(device(name="uplink"), netns=container)
+    strategy.destroy(device(name="uplink"), netns=container)
+    assert home.get_link("d0").altnames == ("uplink",)
+    assert list(RECORDS.iterdir()) == []
 
 
 def test_a_device_that_a_killed_call_has_moved_is_said_to_be(home, container):

@@ -7,7 +7,7 @@ device_return.py).
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from errno import EBUSY, EEXIST, ENODEV, EOPNOTSUPP, EPERM
 from time import monotonic, sleep
@@ -250,7 +250,7 @@ class _Loan:
         session, record = self.session, self.record
         found = find_device(session, record, self.held)
         if found.place is Place.HOST and not self.away:
-            self._give_altname()
+            _give_altname(session, record)
             return
         self.away = True
         if found.place is Place.CONTAINER:
@@ -263,14 +263,6 @@ class _Loan:
         network = replace(self.network, bridge="", hairpin_mode=False)
         finish(session, record, found.index, network)
         self._restore(found.index)
-
-    def _give_altname(self) -> None:
-        wanted, index = self.network.name, self.record.index
-        device = self.session.host.get_device(index)
-        if wanted in self.record.altnames and device and wanted not in device.link.altnames:
-            batch = Batch()
-            batch.messages.append(add_altname(index, wanted))
-            execute_for(self.session.host, batch, self.record.name)
 
     def _restore(self, index: int) -> None:
         """Adds the addresses and the routes again."""
@@ -297,6 +289,10 @@ class _Loan:
 
 def _look(session: Session, network: Network, store: Store) -> _Loan:
     """Reads everything that the move needs, and refuses what can be known to fail."""
+    with suppress(InvalidNetworkError):  # a file that is of no use is replaced
+        killed = store.read(network)
+        if killed is not None:
+            _give_altname(session, killed)
     device = _find_device(session, network, store)
     link = device.link
     if network.bridge:
@@ -448,6 +444,17 @@ def _add_route(
 # ---- and back ----
 
 
+def _give_altname(session: Session, record: Record) -> None:
+    """Adds the alternative name that `create` takes off before it moves the device under it."""
+    device = session.host.get_device(record.index)
+    if record.wanted not in record.altnames or device is None or device.link.name != record.name:
+        return
+    if record.wanted not in device.link.altnames:
+        batch = Batch()
+        batch.messages.append(add_altname(record.index, record.wanted))
+        execute_for(session.host, batch, record.name)
+
+
 def _find_record(session: Session, network: Network, store: Store | None) -> Record | None:
     """The record of a network, from its field or its file; None if it has neither."""
     kept = store.read(network) if store is not None else None
@@ -491,24 +498,18 @@ def _destroy(session: Session, network: Network, store: Store | None) -> None:
         finish(session, record, found.index, network)
     elif found.place is Place.HOST:
         device = session.host.get_device(found.index)
-        if device is not None and _is_on_its_way(device, record, network, store):
-            finish(session, record, found.index, network)
+        # A complete return removes the file. What was changed later is left alone.
+        kept = store is not None and store.read(network) is not None
+        if device is not None and device.link.name != record.name:
+            name = device.link.name
+            if kept or name == network.name or is_random(name):
+                finish(session, record, found.index, network)
+        elif kept:
+            _give_altname(session, record)
     elif found.place is Place.ELSEWHERE:
         raise _elsewhere(record, found)
     if store is not None:
         store.remove(network)
-
-
-def _is_on_its_way(device: Device, record: Record, network: Network, store: Store | None) -> bool:
-    """Whether a device in the host namespace still has to get back its name and settings.
-
-    A complete return removes the record's file. A device that was renamed later is left alone.
-    """
-    name = device.link.name
-    if name == record.name:
-        return False
-    kept = store is not None and store.read(network) is not None
-    return kept or name == network.name or is_random(name)
 
 
 def _wait_for(session: Session, record: Record) -> Found:
