@@ -363,7 +363,7 @@ def _check_owner(fd: int, shown: str, is_kind: Any, kind: str) -> None:
     if not is_kind(found.st_mode):
         raise KernelError(EINVAL, "open", hint=f"it must be {kind}", filename=shown)
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        hint = f"it must belong to user {os.geteuid()} and be writable by nobody else"
+        hint = f"it must belong to user {os.geteuid()} and must not be writable by other users"
         raise PermissionDeniedError(EPERM, "open", hint=hint, filename=shown)
 
 
