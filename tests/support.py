@@ -324,11 +324,11 @@ def descriptors() -> dict[str, str]:
 # ---- threads and programs ----
 
 
-def wait_until(holds: Callable[[], object]) -> None:
-    """Waits until it does, for a minute at most."""
-    deadline = time.monotonic() + 60
+def wait_until(holds: Callable[[], object], seconds: float = 60) -> None:
+    """Waits until `holds` returns something true; fails after so many seconds."""
+    deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, f"not true after {seconds} s"
         time.sleep(0.01)
 
 
