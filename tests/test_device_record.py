@@ -299,7 +299,11 @@ def make_writable_by_all(folder: Path) -> None:
 BAD_FOLDERS = {
     "a-symbolic-link": (make_symbolic_link, KernelError, "not a symbolic link"),
     "a-file": (Path.touch, KernelError, "not a symbolic link or a file"),
-    "writable-by-all": (make_writable_by_all, PermissionDeniedError, "must not be writable by other users"),
+    "writable-by-all": (
+        make_writable_by_all,
+        PermissionDeniedError,
+        "must not be writable by other users",
+    ),
 }
 
 

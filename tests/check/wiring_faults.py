@@ -579,7 +579,7 @@ def check_calls(folder: str) -> None:
     subprocess.run(command, check=True)
     within = Path(log).read_text().partition('"/begin"')[2].partition('"/end"')[0]
     lines = within.splitlines()[1:-1]
-    # Where a call is resumed that began before: a thread of an earlier step, which waits for a child.
+    # A call that is only resumed is that of a thread of an earlier step, which waits for a child.
     seen = {match[1] for line in lines if (match := re.match(r"\d+ +(\w+)\(", line))}
     if not {"socket", "sendto", "recvfrom", "setns"} <= seen:
         findings.add("strace", command, f"it shows {seen} alone")
