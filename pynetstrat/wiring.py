@@ -282,7 +282,7 @@ def _read(path: str) -> bytes:
 
 
 def find_link(sock: RtnetlinkSocket, name: str) -> Link | None:
-    """A link by its name; None: there is none."""
+    """Returns a link by its name, or None if it does not exist."""
     try:
         return sock.get_link(name)
     except InterfaceNotFoundError:
@@ -370,7 +370,7 @@ def _broadcast(address: str) -> str:
 
 
 def wanted_routes(network: Network, index: int) -> list[Route]:
-    """The default routes, and those that were asked for beyond."""
+    """The default routes and the network's further routes."""
     routes = []
     pairs = ((network.address, network.gateway), (network.ipv6_address, network.ipv6_gateway))
     for address, gateway in pairs:

@@ -87,7 +87,8 @@ class Veth(BuiltIn):
     usable at once, too.
 
     The host end is tagged as the network's `owner`'s by its alias, in UTF-8. `destroy` deletes
-    nothing else, except a pair that a killed `create` of the same owner and name left untagged.
+    nothing else, except a pair that a killed `create` of the same owner and name left untagged. Two
+    containers may have one owner and name if their networks request different host ends.
     """
 
     def validate(self, network: Network) -> None:
@@ -243,7 +244,7 @@ class Veth(BuiltIn):
     # ---- what differs ----
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
-        """What differs from what was asked for, one sentence each."""
+        """Lists what differs from the network as it was requested, one sentence each."""
         self.validate(network)
         with open_session(None, netns, "veth") as session:
             return self._check(session, network)
