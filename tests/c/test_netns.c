@@ -721,10 +721,21 @@ static void without_resources_for_a_thread(void)
 
 static void after_a_new_pid_namespace_where_the_cause_is_not_told(void)
 {
+    pid_t first;
+
     CHECK(unshare(CLONE_NEWPID) == 0);
     threads_are_refused = 1;
     CHECK(
         failed_with(&error, netstrat_netns_create(&error), -EINVAL, NETSTRAT_STEP_PTHREAD_CREATE));
+    fflush(stdout);
+    first = fork(); /* from now on the new namespace can be asked about */
+    if (first == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    CHECK(
+        failed_with(&error, netstrat_netns_create(&error), -EINVAL, NETSTRAT_STEP_PTHREAD_CREATE));
+    CHECK(kill(first, SIGKILL) == 0 && waitpid(first, NULL, 0) == first);
     fflush(stdout);
     _exit(checks_failed != 0); /* a leak sanitizer's exit handler would start a process here */
 }

@@ -997,6 +997,11 @@ MUTANTS = [
     ),
     ("netns.c", "p_type == PT_TLS)", "p_type == PT_NULL)", "thread-local storage on a small stack"),
     ("netns.c", "    while ((fd /= 10) > 0);", "    while (0);", "a descriptor of two digits"),
+    ("netns.c", "MS_SLAVE | MS_REC", "MS_PRIVATE | MS_REC", "what is mounted outside arrives"),
+    ("netns.c", "unshare(CLONE_NEWNS) < 0", "0", "mounts of the thread's own"),
+    ("netns.c", "own.st_ino != theirs.st_ino;", "0;", "a thread after a new pid namespace"),
+    ("netns.c", "errno == ENOENT && lstat(", "0 && lstat(", "a new pid namespace, no process yet"),
+    ("netns.c", "flock(fd, LOCK_EX | LOCK_NB) == 0", "1", "the directory's lock is waited for"),
 ]
 
 # The purposes of those that drop a check of a length: the proof has to see them, too.
