@@ -518,9 +518,10 @@ def test_too_few_descriptors_are_an_error_and_not_a_container_less(run, only):
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def discover_with(count: int) -> pynetstrat.Discovery:
-        with Path("/dev/null").open() as lowest:
-            free = lowest.fileno()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (free + count, before[1]))
+        with contextlib.ExitStack() as stack:  # there may be gaps among those that are open
+            free = [stack.enter_context(Path("/dev/null").open()) for _ in range(count + 1)]
+            limit = free[-1].fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
         try:
             return discover()
         finally:
