@@ -360,7 +360,8 @@ static int operations_try_read(struct netstrat_socket *sock, struct netstrat_wat
     struct netstrat_counters read;
     int code;
 
-    if (watch && found && watch->count == 0 && found->index > 0 && strcmp(found->name, name) == 0) {
+    if (watch && found && found->index > 0 && strcmp(found->name, name) == 0) {
+        /* 0: no link has changed. Otherwise the name may be another link's by now. */
         code = netstrat_counters_get(sock, watch, found->index, &read, error);
         if (code == 0) {
             *counters = read;

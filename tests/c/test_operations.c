@@ -1180,6 +1180,13 @@ static void test_counters_are_read_by_index_as_long_as_no_link_changes(void)
         CHECK(answer_type() == 92 /* RTM_NEWSTATS */ && watch.count == 0);
     }
 
+    /* What is known is of another name. */
+    CHECK(netstrat_counters_read(&sock, &watch, "lo", &found, &counters, &error) == 0);
+    CHECK(answer_type() == RTM_NEWLINK && found.index == 1 && !strcmp(found.name, "lo"));
+    CHECK(netstrat_counters_read(&sock, &watch, "many2", &found, &counters, &error) == 0);
+    CHECK(answer_type() == RTM_NEWLINK && found.index == index_of("many2"));
+    CHECK(sock.shared_deadline == 0); /* the caller's choice, as before */
+
     /* Another link takes the name. */
     CHECK(rename_link(&other, "many2", "moved") == 0);
     CHECK(rename_link(&other, "many3", "many2") == 0);

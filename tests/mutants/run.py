@@ -134,7 +134,7 @@ def is_pure(file: str, old: str) -> bool:
     if file != "sysfs.c":
         return file in PURE
     text = (ROOT / "csrc/sysfs.c").read_text()
-    return text.index("static void trim(") < text.index(old) < text.index("counter_names[")
+    return text.index("static void sysfs_trim(") < text.index(old) < text.index("sysfs_counter_names[")
 
 
 def prepare(whole: Path, files: set[str], pool: Executor) -> None:
