@@ -341,6 +341,9 @@ static void test_a_route_that_no_message_can_carry_is_refused(void)
         route.source.family = (uint8_t)family;
         CHECK(is_refused(&route) == (family != 0 && family != AF_INET));
     }
+    route = whole(); /* a subnet of no family, though the gateway has one */
+    route.destination.family = 0;
+    CHECK(is_refused(&route));
     for (int length = 0; length < 256; length++) {
         route = whole();
         route.destination.length = (uint8_t)length;
