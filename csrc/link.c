@@ -51,8 +51,8 @@ int netstrat_batch_get_link(struct netstrat_batch *batch, const char *name)
 
 int netstrat_batch_get_link_index(struct netstrat_batch *batch, int32_t index)
 {
-    /* Index 0 would be a request without a link. */
-    link_begin_request(batch, RTM_GETLINK, NLM_F_REQUEST, index > 0 ? index : -1, "", 0, 0);
+    /* With index 0 the name counts, and "" is refused. */
+    link_begin_request(batch, RTM_GETLINK, NLM_F_REQUEST, index, "", 0, 0);
     return netstrat_batch_finish(batch);
 }
 

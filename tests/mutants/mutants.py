@@ -859,7 +859,6 @@ MUTANTS = [
         "an id of any number",
     ),
     ("link.c", "nsid < 0 || index < 0", "0", "an id that is none is not sent"),
-    ("link.c", "index > 0 ? index : -1", "index", "index 0 is no link's"),
     ("link.c", "    read.nsid = -1;\n", "", "a link of the own namespace"),
     # containers.c
     ("link.c", "link.nsid != nsid", "0", "links of another namespace than was asked"),

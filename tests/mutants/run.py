@@ -134,7 +134,8 @@ def is_pure(file: str, old: str) -> bool:
     if file != "sysfs.c":
         return file in PURE
     text = (ROOT / "csrc/sysfs.c").read_text()
-    return text.index("static void sysfs_trim(") < text.index(old) < text.index("sysfs_counter_names[")
+    first, last = text.index("static void sysfs_trim("), text.index("sysfs_counter_names[")
+    return first < text.index(old) < last
 
 
 def prepare(whole: Path, files: set[str], pool: Executor) -> None:
