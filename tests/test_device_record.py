@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import json
 import signal
 import stat
@@ -544,6 +545,7 @@ def test_an_interrupt_while_the_lock_is_given_up_does_not_keep_it(
     if step == "destroy":
         strategy.create(network, netns=container)
     close = device_record.Store.close
+    gc.collect()  # an older store's finalizer must not be what is interrupted
 
     def interrupt(store: device_record.Store) -> None:
         monkeypatch.setattr(device_record.Store, "close", close)

@@ -9,6 +9,7 @@ import gc
 import itertools
 import os
 import pickle
+import random
 import re
 import shutil
 import signal
@@ -955,7 +956,11 @@ def test_interfaces_that_come_and_go_during_dumps(net):
 
 
 class Swapping:
-    """Two links of many exchange their names all the while, by way of a third name."""
+    """Two links of many exchange their names all the while, by way of a third name.
+
+    Random pauses interrupt the exchanges: without them each exchange waits for the kernel's lock
+    that the next datagram of a dump takes, so 16 dumps in a row may be inconsistent.
+    """
 
     def __init__(self, names: tuple[str, str]) -> None:
         self._stop = threading.Event()
@@ -963,11 +968,14 @@ class Swapping:
 
     def _swap(self, first: str, second: str) -> None:
         indexes = socket.if_nametoindex(first), socket.if_nametoindex(second)
+        pauses = random.Random(1)
         with support.Links() as links:
             while not self._stop.is_set():
                 for index, name in zip((*indexes, indexes[0]), ("x", first, second), strict=True):
                     links.rename(index, name)
                 indexes = indexes[::-1]
+                if pauses.random() < 0.2:
+                    time.sleep(pauses.random() / 100)
 
     def __enter__(self) -> None:
         self._thread.start()
