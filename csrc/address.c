@@ -175,7 +175,7 @@ int netstrat_batch_dump_addresses(struct netstrat_batch *batch, int32_t index)
 
 /* ---- answers ---- */
 
-int netstrat_prefix_decode(const struct netstrat_rest *value, uint8_t family, uint8_t length,
+int netstrat_prefix_decode(const struct netstrat_cursor *value, uint8_t family, uint8_t length,
                            struct netstrat_prefix *prefix)
 {
     size_t size = netstrat_address_bits(family) / 8;
@@ -189,7 +189,7 @@ int netstrat_prefix_decode(const struct netstrat_rest *value, uint8_t family, ui
     return 0;
 }
 
-static int address_decode_lifetimes(const struct netstrat_rest *value,
+static int address_decode_lifetimes(const struct netstrat_cursor *value,
                                     struct netstrat_address *address)
 {
     struct ifa_cacheinfo lifetimes;
@@ -206,7 +206,7 @@ static int address_decode_address_attribute(const struct netstrat_attribute *att
                                             const struct ifaddrmsg *fixed,
                                             struct netstrat_address *address)
 {
-    const struct netstrat_rest *value = &attribute->value;
+    const struct netstrat_cursor *value = &attribute->value;
     uint8_t family = fixed->ifa_family;
 
     switch (attribute->type) {
@@ -235,7 +235,7 @@ static int address_decode_address_attribute(const struct netstrat_attribute *att
 int netstrat_address_decode(const struct netstrat_message *message,
                             struct netstrat_address *address)
 {
-    struct netstrat_rest rest = message->payload;
+    struct netstrat_cursor rest = message->payload;
     struct netstrat_attribute attribute;
     struct netstrat_address read;
     struct ifaddrmsg fixed;

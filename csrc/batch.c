@@ -2,7 +2,7 @@
 /*
  * Messages under construction.
  *
- * Encoders read as straight lines: the room is checked in one place, batch_take(); after the first
+ * Encoders read as straight lines: the room is checked in one place, batch_reserve(); after the first
  * part that does not fit the batch holds that failure until finish(), which takes the message back.
  */
 #include "internal.h"
@@ -23,7 +23,7 @@ void netstrat_batch_init(struct netstrat_batch *batch, void *buffer, size_t size
 }
 
 /* Where the next `size` bytes go, their padding zeroed; NULL after the first that do not fit. */
-static unsigned char *batch_take(struct netstrat_batch *batch, size_t size)
+static unsigned char *batch_reserve(struct netstrat_batch *batch, size_t size)
 {
     size_t aligned = netstrat_align(size);
     unsigned char *at;
@@ -41,7 +41,7 @@ static unsigned char *batch_take(struct netstrat_batch *batch, size_t size)
 
 void netstrat_batch_append(struct netstrat_batch *batch, const void *data, size_t size)
 {
-    unsigned char *at = batch_take(batch, size);
+    unsigned char *at = batch_reserve(batch, size);
 
     if (at && size > 0)
         memcpy(at, data, size);
@@ -57,7 +57,7 @@ void netstrat_batch_begin(struct netstrat_batch *batch, uint16_t type, uint16_t 
     memset(&header, 0, sizeof header); /* length and sequence number come later */
     header.nlmsg_type = type;
     header.nlmsg_flags = flags;
-    at = batch_take(batch, sizeof header);
+    at = batch_reserve(batch, sizeof header);
     if (at)
         memcpy(at, &header, sizeof header);
 }
@@ -72,7 +72,7 @@ static unsigned char *batch_put_header(struct netstrat_batch *batch, uint16_t ty
         netstrat_batch_refuse(batch, -EMSGSIZE);
         return NULL;
     }
-    at = batch_take(batch, sizeof head + size);
+    at = batch_reserve(batch, sizeof head + size);
     if (!at)
         return NULL;
     head.rta_len = (unsigned short)(sizeof head + size);
@@ -161,7 +161,7 @@ static int batch_is_sendable(const struct nlmsghdr *header, size_t left)
 
 int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item)
 {
-    struct netstrat_rest rest = {batch->data, 0, batch->used, 0};
+    struct netstrat_cursor rest = {batch->data, 0, batch->used, 0};
     uint32_t number;
 
     for (number = 0; number < batch->count; number++) {

@@ -23,19 +23,20 @@ enum { CONTAINERS_MOST_RESTLESS = 3 };
 /* The ends of a dump, in the caller's arrays; those that do not fit are only counted. */
 struct containers_ends {
     int32_t nsid;
-    int32_t own;
+    int32_t self_nsid;
     int32_t *indexes;
-    struct netstrat_end *ends;
+    struct netstrat_netns_link *ends;
     struct netstrat_counters *counters;
     size_t room;
     size_t count;
 };
 
-static int containers_decode_both(const struct netstrat_message *message, int32_t nsid, int32_t own,
-                                  struct netstrat_end *end, struct netstrat_counters *counters)
+static int containers_decode_both(const struct netstrat_message *message, int32_t nsid,
+                                  int32_t self_nsid, struct netstrat_netns_link *end,
+                                  struct netstrat_counters *counters)
 {
     int32_t index;
-    int code = netstrat_end_decode(message, nsid, own, end);
+    int code = netstrat_netns_link_decode(message, nsid, self_nsid, end);
 
     if (code <= 0)
         return code;
@@ -47,14 +48,14 @@ static int containers_add_end(const struct netstrat_message *message, void *cont
 {
     struct containers_ends *to = (struct containers_ends *)context;
     struct netstrat_counters counters;
-    struct netstrat_end end;
+    struct netstrat_netns_link end;
     int code;
 
     if (!message) { /* a new try */
         to->count = 0;
         return 0;
     }
-    code = containers_decode_both(message, to->nsid, to->own, &end, &counters);
+    code = containers_decode_both(message, to->nsid, to->self_nsid, &end, &counters);
     if (code <= 0)
         return code;
     if (to->count >= INT32_MAX)
@@ -68,12 +69,13 @@ static int containers_add_end(const struct netstrat_message *message, void *cont
     return 0;
 }
 
-int netstrat_ends_dump(struct netstrat_socket *sock, int32_t nsid, int32_t own, int32_t *indexes,
-                       struct netstrat_end *ends, struct netstrat_counters *counters, size_t room,
-                       struct netstrat_error *error)
+int netstrat_netns_links_dump(struct netstrat_socket *sock, int32_t nsid, int32_t self_nsid,
+                              int32_t *indexes, struct netstrat_netns_link *ends,
+                              struct netstrat_counters *counters, size_t room,
+                              struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
-    struct containers_ends to = {nsid, own, indexes, ends, counters, room, 0};
+    struct containers_ends to = {nsid, self_nsid, indexes, ends, counters, room, 0};
     struct netstrat_batch batch;
     int code;
 
@@ -82,30 +84,30 @@ int netstrat_ends_dump(struct netstrat_socket *sock, int32_t nsid, int32_t own, 
         (void)netstrat_batch_dump_links(&batch, 1);
     else
         (void)netstrat_batch_dump_links_at(&batch, nsid);
-    code = netstrat_dump_restless(sock, &batch, CONTAINERS_MOST_RESTLESS, containers_add_end, &to,
+    code = netstrat_dump_tolerant(sock, &batch, CONTAINERS_MOST_RESTLESS, containers_add_end, &to,
                                   error);
     return code < 0 ? code : (int)to.count;
 }
 
-int netstrat_end_get(struct netstrat_socket *sock, int32_t nsid, int32_t own, int32_t index,
-                     struct netstrat_end *end, struct netstrat_counters *counters,
-                     struct netstrat_error *error)
+int netstrat_netns_link_get(struct netstrat_socket *sock, int32_t nsid, int32_t self_nsid,
+                            int32_t index, struct netstrat_netns_link *end,
+                            struct netstrat_counters *counters, struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
     struct netstrat_counters values;
     struct netstrat_message answer;
     struct netstrat_batch batch;
-    struct netstrat_end read;
+    struct netstrat_netns_link read;
     int code;
 
     netstrat_batch_init(&batch, request, sizeof request);
     code = netstrat_batch_get_link_at(&batch, nsid, index);
     if (code < 0)
-        return netstrat_fail(error, code, NETSTRAT_STEP_BATCH);
+        return netstrat_fail(error, code, NETSTRAT_OP_BATCH);
     code = netstrat_query(sock, &batch, 1, &answer, error);
     if (code < 0)
         return code;
-    code = containers_decode_both(&answer, nsid, own, &read, &values);
+    code = containers_decode_both(&answer, nsid, self_nsid, &read, &values);
     if (code < 0 || (code > 0 && read.index != index))
         return netstrat_fail_request(error, -EBADMSG, RTM_GETLINK);
     if (code > 0) {
@@ -117,7 +119,7 @@ int netstrat_end_get(struct netstrat_socket *sock, int32_t nsid, int32_t own, in
 
 /* The pairs of a dump, as the ends above. */
 struct containers_pairs {
-    struct netstrat_pair *pairs;
+    struct netstrat_veth_peer *pairs;
     size_t room;
     size_t count;
 };
@@ -148,8 +150,8 @@ static int containers_add_pair(const struct netstrat_message *message, void *con
     return 0;
 }
 
-int netstrat_pairs_dump(struct netstrat_socket *sock, struct netstrat_pair *pairs, size_t room,
-                        struct netstrat_error *error)
+int netstrat_veth_peers_dump(struct netstrat_socket *sock, struct netstrat_veth_peer *pairs,
+                             size_t room, struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
     struct containers_pairs to = {pairs, room, 0};
@@ -192,14 +194,14 @@ static size_t containers_find(const int32_t *indexes, size_t count, size_t from,
     return count;
 }
 
-size_t netstrat_counters_pick(const int32_t *indexes, const struct netstrat_counters *counters,
-                              size_t count, const struct netstrat_source *sources,
-                              size_t source_count, struct netstrat_counters *rows)
+size_t netstrat_counters_gather(const int32_t *indexes, const struct netstrat_counters *counters,
+                                size_t count, const struct netstrat_gather_entry *sources,
+                                size_t source_count, struct netstrat_counters *rows)
 {
     size_t i, at = 0, found = 0;
 
     for (i = 0; i < source_count; i++) {
-        const struct netstrat_source *source = &sources[i];
+        const struct netstrat_gather_entry *source = &sources[i];
         size_t next = containers_find(indexes, count, at, source->index);
 
         if (next == count)
@@ -215,7 +217,7 @@ size_t netstrat_counters_pick(const int32_t *indexes, const struct netstrat_coun
 
 /* ---- what changes ---- */
 
-static void containers_note_number(struct netstrat_notes *notes, int32_t number)
+static void containers_note_number(struct netstrat_id_recorder *notes, int32_t number)
 {
     uint32_t i;
 
@@ -228,7 +230,7 @@ static void containers_note_number(struct netstrat_notes *notes, int32_t number)
         notes->count = notes->room + 1;
 }
 
-static void containers_note_link(struct netstrat_notes *notes,
+static void containers_note_link(struct netstrat_id_recorder *notes,
                                  const struct netstrat_message *message)
 {
     const int32_t nsid = notes->sock->datagram_nsid;
@@ -250,7 +252,7 @@ static void containers_note_link(struct netstrat_notes *notes,
 
 static void containers_note(const struct netstrat_message *message, void *context)
 {
-    struct netstrat_notes *notes = (struct netstrat_notes *)context;
+    struct netstrat_id_recorder *notes = (struct netstrat_id_recorder *)context;
     int32_t nsid;
 
     if (!message)
@@ -261,12 +263,12 @@ static void containers_note(const struct netstrat_message *message, void *contex
         containers_note_number(notes, nsid);
 }
 
-int netstrat_notes_start(struct netstrat_notes *notes, uint32_t what, struct netstrat_socket *sock,
-                         struct netstrat_error *error)
+int netstrat_notes_start(struct netstrat_id_recorder *notes, uint32_t what,
+                         struct netstrat_socket *sock, struct netstrat_error *error)
 {
     const uint32_t group = what == NETSTRAT_NOTE_ENDED ? (uint32_t)NETSTRAT_RTNLGRP_NSID
                                                        : (uint32_t)RTNLGRP_LINK;
-    int code = what == NETSTRAT_NOTE_NAMESPACES ? netstrat_socket_hear_all(sock, error) : 0;
+    int code = what == NETSTRAT_NOTE_NAMESPACES ? netstrat_socket_listen_all_nsid(sock, error) : 0;
 
     if (code == 0)
         code = netstrat_socket_join(sock, group, error);

@@ -40,7 +40,7 @@ int netstrat_batch_dump_counters(struct netstrat_batch *batch)
 
 /* The eight counters are the first eight fields of struct rtnl_link_stats64 (linux/if_link.h),
  * which has grown at its end. */
-static int counters_decode_fields(const struct netstrat_rest *value,
+static int counters_decode_fields(const struct netstrat_cursor *value,
                                   struct netstrat_counters *counters)
 {
     uint64_t field[8];
@@ -79,7 +79,7 @@ static int counters_find_parts(uint16_t type, size_t *index_at, size_t *fixed, u
 int netstrat_counters_decode(const struct netstrat_message *message, int32_t *index,
                              struct netstrat_counters *counters)
 {
-    struct netstrat_rest rest = message->payload;
+    struct netstrat_cursor rest = message->payload;
     struct netstrat_attribute attribute;
     size_t index_at, fixed;
     uint16_t wanted;

@@ -24,9 +24,9 @@ struct exchange_state {
     unsigned char *data; /* the messages */
     size_t size;
     uint32_t count;
-    uint32_t first;                /* sequence number of the first message; the others follow */
-    struct netstrat_rest datagram; /* the unread rest of the newest datagram */
-    size_t datagram_size;          /* the whole size of that datagram */
+    uint32_t first;                  /* sequence number of the first message; the others follow */
+    struct netstrat_cursor datagram; /* the unread rest of the newest datagram */
+    size_t datagram_size;            /* the whole size of that datagram */
     int cut;      /* 1 if the truncated part of the datagram may hold a notification */
     int received; /* 1 after the first datagram: the clock is read from then on, and not before */
     int lost;     /* 1 after ENOBUFS: a reply that is not in the queue will not come */
@@ -55,20 +55,19 @@ static int exchange_is_get(const struct nlmsghdr *header)
  * call in the queue. On failure the call has ended and nothing has been sent. */
 static int exchange_begin_call(struct netstrat_socket *sock, struct netstrat_error *error)
 {
-    int code = netstrat_call_begin(sock, NETSTRAT_STEP_BATCH, error);
+    int code = netstrat_call_begin(sock, NETSTRAT_OP_BATCH, error);
 
     if (code < 0)
         return code;
     if (sock->buffer_size < EXCHANGE_ACK_SIZE) {
-        sock->needed = NETSTRAT_BUFFER_SIZE;
-        return netstrat_call_end(sock, netstrat_fail(error, -EMSGSIZE, NETSTRAT_STEP_BATCH));
+        sock->required_size = NETSTRAT_BUFFER_SIZE;
+        return netstrat_call_end(sock, netstrat_fail(error, -EMSGSIZE, NETSTRAT_OP_BATCH));
     }
     /* After an overrun the kernel sends no notifications until the queue has been found empty, but
      * it does send the replies of a dump: a change during that dump would be missed. */
     if (sock->unfinished || sock->overrun)
         code = netstrat_socket_drain(sock);
-    return code < 0 ? netstrat_call_end(sock, netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM))
-                    : 0;
+    return code < 0 ? netstrat_call_end(sock, netstrat_fail(error, code, NETSTRAT_OP_RECVFROM)) : 0;
 }
 
 enum exchange_request { EXCHANGE_QUERY, EXCHANGE_DUMP, EXCHANGE_ANY };
@@ -88,7 +87,7 @@ static int exchange_init(struct exchange_state *exchange, struct netstrat_socket
     /* The caller may have built the batch by hand. The kernel does not answer anything else than
      * one complete request. */
     if (batch->count != 1 || batch->used < sizeof header)
-        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_BATCH);
+        return netstrat_fail(error, -EINVAL, NETSTRAT_OP_BATCH);
     header = exchange_header_at(batch->data);
     if (wanted ==
         EXCHANGE_ANY) /* no change on a socket that has joined a group: its ack may be lost */
@@ -97,9 +96,9 @@ static int exchange_init(struct exchange_state *exchange, struct netstrat_socket
         is_right = exchange_is_get(&header) &&
                    ((header.nlmsg_flags & NLM_F_DUMP) != 0) == (wanted == EXCHANGE_DUMP);
     if (header.nlmsg_len != batch->used || !(header.nlmsg_flags & NLM_F_REQUEST) || !is_right)
-        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_BATCH);
+        return netstrat_fail(error, -EINVAL, NETSTRAT_OP_BATCH);
     /* Whoever reads the replies himself reads all that is queued, in order. */
-    return wanted == EXCHANGE_ANY ? netstrat_call_begin(sock, NETSTRAT_STEP_BATCH, error)
+    return wanted == EXCHANGE_ANY ? netstrat_call_begin(sock, NETSTRAT_OP_BATCH, error)
                                   : exchange_begin_call(sock, error);
 }
 
@@ -146,10 +145,10 @@ static int exchange_start(struct exchange_state *exchange, struct netstrat_error
 
         if (sent >= 0)
             return (size_t)sent == exchange->size ? 0
-                                                  : netstrat_fail(error, -EIO, NETSTRAT_STEP_SEND);
+                                                  : netstrat_fail(error, -EIO, NETSTRAT_OP_SEND);
         code = errno == EINTR ? netstrat_call_resume(exchange->sock) : -errno;
         if (code < 0)
-            return netstrat_fail(error, code, NETSTRAT_STEP_SEND);
+            return netstrat_fail(error, code, NETSTRAT_OP_SEND);
     }
 }
 
@@ -203,15 +202,14 @@ static int exchange_next_reply(struct exchange_state *exchange, struct netstrat_
         if (code == 0 && exchange->received) /* one datagram was not enough */
             code = netstrat_call_go_on(sock);
         if (code < 0)
-            return netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM);
+            return netstrat_fail(error, code, NETSTRAT_OP_RECVFROM);
         while ((code = netstrat_socket_take(sock, &exchange->datagram)) == -EAGAIN) {
             if (exchange->lost)
-                return netstrat_fail(error, -ENOBUFS, NETSTRAT_STEP_RECVFROM);
+                return netstrat_fail(error, -ENOBUFS, NETSTRAT_OP_RECVFROM);
             code = netstrat_socket_wait(sock);
             if (code < 0)
                 return netstrat_fail(error, code,
-                                     code == -ETIMEDOUT ? NETSTRAT_STEP_RECVFROM
-                                                        : NETSTRAT_STEP_POLL);
+                                     code == -ETIMEDOUT ? NETSTRAT_OP_RECVFROM : NETSTRAT_OP_POLL);
         }
         exchange->received = 1;
         if (code == -ENOBUFS) {
@@ -220,7 +218,7 @@ static int exchange_next_reply(struct exchange_state *exchange, struct netstrat_
             continue;
         }
         if (code < 0)
-            return netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM);
+            return netstrat_fail(error, code, NETSTRAT_OP_RECVFROM);
         exchange->cut = exchange->datagram.missing > 0;
         exchange->datagram_size = exchange->datagram.end + exchange->datagram.missing;
     }
@@ -236,7 +234,7 @@ static int exchange_take_verdict(const struct exchange_state *exchange,
     int malformed = netstrat_ack_decode(message, verdict, NULL);
 
     if (malformed < 0)
-        return netstrat_fail(error, malformed, NETSTRAT_STEP_RECVFROM);
+        return netstrat_fail(error, malformed, NETSTRAT_OP_RECVFROM);
     if (*verdict < 0 && error) {
         (void)netstrat_fail_request(error, *verdict, exchange_type_of(exchange, item));
         error->item = item;
@@ -278,7 +276,7 @@ static int exchange_read_limit(const struct netstrat_socket *sock, int option, s
     socklen_t size = sizeof value;
 
     if (getsockopt(sock->fd, SOL_SOCKET, option, &value, &size) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_GETSOCKOPT);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_GETSOCKOPT);
     *limit = value > 0 ? (size_t)value / 4 * 3 : 0;
     return 0;
 }
@@ -340,7 +338,7 @@ static int exchange_execute_part(struct exchange_state *exchange, int *results, 
         code = exchange_take_verdict(exchange, &message, &verdict,
                                      item < *first && record ? error : NULL);
         if (code < 0) {
-            (void)netstrat_fail(&broken, code, NETSTRAT_STEP_RECVFROM);
+            (void)netstrat_fail(&broken, code, NETSTRAT_OP_RECVFROM);
             break;
         }
         results[item] = verdict;
@@ -365,7 +363,7 @@ static int exchange_check_room(const struct exchange_state *exchange, size_t que
         const struct nlmsghdr header = exchange_header_at(at);
 
         if (exchange_is_answered(&header) && exchange_cost(&header) > queue)
-            return netstrat_fail_item(error, -ENOBUFS, NETSTRAT_STEP_BATCH, item);
+            return netstrat_fail_item(error, -ENOBUFS, NETSTRAT_OP_BATCH, item);
         at += header.nlmsg_len;
     }
     return 0;
@@ -404,7 +402,7 @@ static int exchange_execute_all(struct exchange_state *exchange, int *results,
         exchange->data += exchange->size;
     }
     if (failed == 0 && lost)
-        return netstrat_fail(error, -ENOBUFS, NETSTRAT_STEP_RECVFROM);
+        return netstrat_fail(error, -ENOBUFS, NETSTRAT_OP_RECVFROM);
     return failed;
 }
 
@@ -420,7 +418,7 @@ static int exchange_execute_outside_groups(struct exchange_state *exchange, int 
     code = netstrat_socket_set_groups(sock, 0, error);
     if (code == 0) {
         code = netstrat_socket_drain(sock); /* or what is queued displaces acks */
-        code = code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM)
+        code = code < 0 ? netstrat_fail(error, code, NETSTRAT_OP_RECVFROM)
                         : exchange_execute_all(exchange, results, error);
     }
     joined = netstrat_socket_set_groups(sock, 1, code < 0 ? NULL : error);
@@ -436,7 +434,7 @@ int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch,
     int code;
 
     if (netstrat_batch_check(batch, &item) < 0)
-        return netstrat_fail_item(error, -EINVAL, NETSTRAT_STEP_BATCH, item);
+        return netstrat_fail_item(error, -EINVAL, NETSTRAT_OP_BATCH, item);
     if (batch->count == 0)
         return 0;
     exchange.sock = sock;
@@ -469,14 +467,14 @@ static int exchange_ask(struct exchange_state *exchange, int whole, struct netst
     if (answer->type != NLMSG_ERROR) {
         if (answer->payload.missing == 0 || !whole)
             return 0;
-        exchange->sock->needed = exchange->datagram_size;
-        return netstrat_fail(error, -EMSGSIZE, NETSTRAT_STEP_RECVFROM);
+        exchange->sock->required_size = exchange->datagram_size;
+        return netstrat_fail(error, -EMSGSIZE, NETSTRAT_OP_RECVFROM);
     }
     code = exchange_take_verdict(exchange, answer, &refusal, error);
     if (code < 0)
         return code;
     /* A bare ack is not an answer. */
-    return refusal < 0 ? refusal : netstrat_fail(error, -EBADMSG, NETSTRAT_STEP_RECVFROM);
+    return refusal < 0 ? refusal : netstrat_fail(error, -EBADMSG, NETSTRAT_OP_RECVFROM);
 }
 
 /* After a try that may be repeated: the queue is emptied, and there has to be time for another. */
@@ -486,7 +484,7 @@ static int exchange_prepare_retry(struct exchange_state *exchange, struct netstr
 
     if (code == 0)
         code = netstrat_call_go_on(exchange->sock);
-    return code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM) : 0;
+    return code < 0 ? netstrat_fail(error, code, NETSTRAT_OP_RECVFROM) : 0;
 }
 
 int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch, int whole,
@@ -561,12 +559,12 @@ static int exchange_dump_once(struct exchange_state *exchange, struct exchange_r
             if (message.type == NLMSG_DONE)
                 exchange->sock->unfinished = 0;
             else if (refusal == 0) /* a bare ack is not the end of a dump */
-                return netstrat_fail(error, -EBADMSG, NETSTRAT_STEP_RECVFROM);
+                return netstrat_fail(error, -EBADMSG, NETSTRAT_OP_RECVFROM);
             return refusal < 0 ? refusal : inconsistent;
         }
         if (exchange->datagram_size > exchange->sock->buffer_size) {
-            exchange->sock->needed = exchange->datagram_size;
-            return netstrat_fail(error, -EMSGSIZE, NETSTRAT_STEP_RECVFROM);
+            exchange->sock->required_size = exchange->datagram_size;
+            return netstrat_fail(error, -EMSGSIZE, NETSTRAT_OP_RECVFROM);
         }
         if (exchange_hand_over(to, &message))
             break;
@@ -588,7 +586,7 @@ static int exchange_dump_until_settled(struct exchange_state *exchange, int most
         if (!exchange_hand_over(to, NULL))
             code = exchange_dump_once(exchange, to, error);
         if (to->verdict < 0)
-            code = netstrat_fail(error, to->verdict, NETSTRAT_STEP_RECVFROM);
+            code = netstrat_fail(error, to->verdict, NETSTRAT_OP_RECVFROM);
         /* EBUSY is the kernel's: a dump of an earlier call, which had no time to drain it. */
         if (code == 0 || to->verdict < 0 || (code < 0 && code != -ENOBUFS && code != -EBUSY)) {
             /* The rest of this dump must not stand in the way of the next request. */
@@ -605,7 +603,7 @@ static int exchange_dump_until_settled(struct exchange_state *exchange, int most
     return netstrat_fail_request(error, -EAGAIN, exchange_type_of(exchange, 0));
 }
 
-int netstrat_dump_restless(struct netstrat_socket *sock, struct netstrat_batch *batch, int most,
+int netstrat_dump_tolerant(struct netstrat_socket *sock, struct netstrat_batch *batch, int most,
                            int (*each)(const struct netstrat_message *message, void *context),
                            void *context, struct netstrat_error *error)
 {
@@ -622,7 +620,7 @@ int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
                   int (*each)(const struct netstrat_message *message, void *context), void *context,
                   struct netstrat_error *error)
 {
-    return netstrat_dump_restless(sock, batch, INT_MAX, each, context, error);
+    return netstrat_dump_tolerant(sock, batch, INT_MAX, each, context, error);
 }
 
 /* Where netstrat_dump_copy puts the messages. */

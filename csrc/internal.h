@@ -117,7 +117,7 @@ static inline int netstrat_fail(struct netstrat_error *error, int code, enum net
 /* The same, of the message type `request`. */
 static inline int netstrat_fail_request(struct netstrat_error *error, int code, uint32_t request)
 {
-    (void)netstrat_fail(error, code, NETSTRAT_STEP_REQUEST);
+    (void)netstrat_fail(error, code, NETSTRAT_OP_REQUEST);
     if (error)
         error->request = request;
     return code;
@@ -152,7 +152,7 @@ static inline void netstrat_set_text(struct netstrat_error *error, const void *t
 /* ---- what the decoders share ---- */
 
 /* Moves `rest` on by `length` bytes and their padding, which the last piece may come without. */
-static inline void netstrat_rest_skip(struct netstrat_rest *rest, size_t length)
+static inline void netstrat_rest_skip(struct netstrat_cursor *rest, size_t length)
 {
     rest->at += netstrat_align(length);
     if (rest->at > rest->end)
@@ -160,7 +160,7 @@ static inline void netstrat_rest_skip(struct netstrat_rest *rest, size_t length)
 }
 
 /* Copies the first `size` bytes of `rest`. */
-static inline int netstrat_rest_read(const struct netstrat_rest *rest, void *to, size_t size)
+static inline int netstrat_rest_read(const struct netstrat_cursor *rest, void *to, size_t size)
 {
     if (rest->at + size > rest->end)
         return -EBADMSG;
@@ -170,7 +170,7 @@ static inline int netstrat_rest_read(const struct netstrat_rest *rest, void *to,
 }
 
 /* The same, and moves on behind them. */
-static inline int netstrat_rest_take(struct netstrat_rest *rest, void *to, size_t size)
+static inline int netstrat_rest_take(struct netstrat_cursor *rest, void *to, size_t size)
 {
     if (netstrat_rest_read(rest, to, size) < 0)
         return -EBADMSG;
@@ -179,7 +179,7 @@ static inline int netstrat_rest_take(struct netstrat_rest *rest, void *to, size_
 }
 
 /* netstrat_attribute_next(), inlined: the calls would cost 7 % of a dump of counters. */
-static inline int netstrat_attribute_take(struct netstrat_rest *rest,
+static inline int netstrat_attribute_take(struct netstrat_cursor *rest,
                                           struct netstrat_attribute *attribute)
 {
     uint16_t head[2]; /* struct rtattr, linux/rtnetlink.h: length, type */
@@ -200,7 +200,7 @@ static inline int netstrat_attribute_take(struct netstrat_rest *rest,
     return 1;
 }
 
-static inline int netstrat_u32_decode(const struct netstrat_rest *value, void *to)
+static inline int netstrat_u32_decode(const struct netstrat_cursor *value, void *to)
 {
     return netstrat_rest_read(value, to, sizeof(uint32_t));
 }
@@ -212,10 +212,11 @@ static inline unsigned netstrat_address_bits(uint8_t family)
 }
 
 /* message.c's: copies a NUL-terminated text of at least one byte into `to`, of `size` bytes. */
-NETSTRAT_PRIVATE int netstrat_text_decode(const struct netstrat_rest *value, char *to, size_t size);
+NETSTRAT_PRIVATE int netstrat_text_decode(const struct netstrat_cursor *value, char *to,
+                                          size_t size);
 
 /* address.c's, for route.c. */
-NETSTRAT_PRIVATE int netstrat_prefix_decode(const struct netstrat_rest *value, uint8_t family,
+NETSTRAT_PRIVATE int netstrat_prefix_decode(const struct netstrat_cursor *value, uint8_t family,
                                             uint8_t length, struct netstrat_prefix *prefix);
 
 /* ---- what socket.c gives to exchange.c: a call's time, and one datagram in ---- */
@@ -239,7 +240,7 @@ NETSTRAT_PRIVATE int netstrat_socket_wait(struct netstrat_socket *sock);
 
 /* Takes one datagram of the kernel's from the queue into sock->buffer; -EAGAIN if there is none. */
 NETSTRAT_PRIVATE int netstrat_socket_take(struct netstrat_socket *sock,
-                                          struct netstrat_rest *datagram);
+                                          struct netstrat_cursor *datagram);
 
 /* Joins (1) or leaves (0) all groups of sock->groups, which stays as it is. */
 NETSTRAT_PRIVATE int netstrat_socket_set_groups(const struct netstrat_socket *sock, int joined,
@@ -258,7 +259,7 @@ NETSTRAT_PRIVATE int netstrat_socket_drain(struct netstrat_socket *sock);
  * `most` dumps as inconsistent. The messages are then those of the last one, which ran to its end:
  * each was true when it was made, but one of a link that was there all the while may be missing. */
 NETSTRAT_PRIVATE int
-netstrat_dump_restless(struct netstrat_socket *sock, struct netstrat_batch *batch, int most,
+netstrat_dump_tolerant(struct netstrat_socket *sock, struct netstrat_batch *batch, int most,
                        int (*each)(const struct netstrat_message *message, void *context),
                        void *context, struct netstrat_error *error);
 

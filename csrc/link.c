@@ -290,7 +290,7 @@ int netstrat_batch_delete_link_group(struct netstrat_batch *batch, uint32_t grou
 /* ---- answers ---- */
 
 /* Takes the fixed part off the payload. */
-static int link_take_info(struct netstrat_rest *rest, const struct netstrat_message *message,
+static int link_take_info(struct netstrat_cursor *rest, const struct netstrat_message *message,
                           struct ifinfomsg *info)
 {
     *rest = message->payload;
@@ -303,7 +303,7 @@ static int link_take_info(struct netstrat_rest *rest, const struct netstrat_mess
 int netstrat_link_flags_decode(const struct netstrat_message *message, int32_t *index,
                                uint32_t *flags)
 {
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
     struct ifinfomsg info;
     int code = link_take_info(&rest, message, &info);
 
@@ -319,7 +319,7 @@ int netstrat_link_name_decode(const struct netstrat_message *message,
 {
     struct netstrat_link_name read;
     struct netstrat_attribute attribute;
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
     struct ifinfomsg info;
     int code = link_take_info(&rest, message, &info);
 
@@ -342,13 +342,13 @@ int netstrat_link_name_decode(const struct netstrat_message *message,
     return 0;
 }
 
-static void link_decode_port_byte(const struct netstrat_rest *value, int32_t *byte)
+static void link_decode_port_byte(const struct netstrat_cursor *value, int32_t *byte)
 {
     if (value->at < value->end)
         *byte = value->data[value->at];
 }
 
-static void link_decode_port_flag(const struct netstrat_rest *value, int32_t *flag)
+static void link_decode_port_flag(const struct netstrat_cursor *value, int32_t *flag)
 {
     link_decode_port_byte(value, flag);
     if (*flag > 0)
@@ -356,7 +356,7 @@ static void link_decode_port_flag(const struct netstrat_rest *value, int32_t *fl
 }
 
 /* IFLA_INFO_SLAVE_DATA of a port of a bridge. */
-static int link_decode_port(struct netstrat_rest rest, struct netstrat_link *link)
+static int link_decode_port(struct netstrat_cursor rest, struct netstrat_link *link)
 {
     struct netstrat_attribute attribute;
     int more;
@@ -375,7 +375,7 @@ static int link_decode_port(struct netstrat_rest rest, struct netstrat_link *lin
 }
 
 /* IFLA_INFO_DATA of a bridge. */
-static int link_decode_bridge(struct netstrat_rest rest, struct netstrat_link *link)
+static int link_decode_bridge(struct netstrat_cursor rest, struct netstrat_link *link)
 {
     struct netstrat_attribute attribute;
     int more;
@@ -389,7 +389,7 @@ static int link_decode_bridge(struct netstrat_rest rest, struct netstrat_link *l
 }
 
 /* IFLA_LINKINFO: the kind of the link, and what its master holds of it. */
-static int link_decode_kinds(struct netstrat_rest rest, struct netstrat_link *link)
+static int link_decode_kinds(struct netstrat_cursor rest, struct netstrat_link *link)
 {
     char master[NETSTRAT_KIND_SIZE] = "";
     struct netstrat_attribute attribute;
@@ -410,8 +410,8 @@ static int link_decode_kinds(struct netstrat_rest rest, struct netstrat_link *li
     return more;
 }
 
-static int link_decode_mac(const struct netstrat_rest *value, unsigned char mac[NETSTRAT_MAC_SIZE],
-                           uint32_t *length)
+static int link_decode_mac(const struct netstrat_cursor *value,
+                           unsigned char mac[NETSTRAT_MAC_SIZE], uint32_t *length)
 {
     uint32_t i;
 
@@ -427,7 +427,7 @@ static int link_decode_mac(const struct netstrat_rest *value, unsigned char mac[
 static int link_decode_link_attribute(const struct netstrat_attribute *attribute,
                                       struct netstrat_link *link)
 {
-    const struct netstrat_rest *value = &attribute->value;
+    const struct netstrat_cursor *value = &attribute->value;
 
     switch (attribute->type) {
     case IFLA_IFNAME:
@@ -474,7 +474,7 @@ int netstrat_link_decode(const struct netstrat_message *message, struct netstrat
 {
     struct netstrat_attribute attribute;
     struct netstrat_link read;
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
     struct ifinfomsg info;
     int more = link_take_info(&rest, message, &info);
 
@@ -501,8 +501,8 @@ int netstrat_link_decode(const struct netstrat_message *message, struct netstrat
     return 0;
 }
 
-int netstrat_end_decode(const struct netstrat_message *message, int32_t nsid, int32_t own,
-                        struct netstrat_end *end)
+int netstrat_netns_link_decode(const struct netstrat_message *message, int32_t nsid,
+                               int32_t self_nsid, struct netstrat_netns_link *end)
 {
     struct netstrat_link link;
     int code = netstrat_link_decode(message, &link);
@@ -519,14 +519,14 @@ int netstrat_end_decode(const struct netstrat_message *message, int32_t nsid, in
     end->index = link.index;
     end->peer_index = link.peer_nsid >= 0 ? link.peer : 0;
     end->peer_nsid = link.peer_nsid;
-    end->peer = own >= 0 && link.peer_nsid == own ? link.peer : 0;
+    end->peer = self_nsid >= 0 && link.peer_nsid == self_nsid ? link.peer : 0;
     end->master = link.master;
     end->is_bridge = strcmp(link.kind, "bridge") == 0;
     memcpy(end->name, link.name, sizeof end->name);
     return 1;
 }
 
-int netstrat_altname_next(struct netstrat_rest *altnames, char name[NETSTRAT_ALT_NAME_SIZE])
+int netstrat_altname_next(struct netstrat_cursor *altnames, char name[NETSTRAT_ALT_NAME_SIZE])
 {
     struct netstrat_attribute attribute;
 

@@ -12,7 +12,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-int netstrat_message_next(struct netstrat_rest *rest, struct netstrat_message *message)
+int netstrat_message_next(struct netstrat_cursor *rest, struct netstrat_message *message)
 {
     struct nlmsghdr header;
     size_t end, cut = 0;
@@ -41,13 +41,13 @@ int netstrat_message_next(struct netstrat_rest *rest, struct netstrat_message *m
     return 1;
 }
 
-int netstrat_attribute_next(struct netstrat_rest *rest, struct netstrat_attribute *attribute)
+int netstrat_attribute_next(struct netstrat_cursor *rest, struct netstrat_attribute *attribute)
 {
     return netstrat_attribute_take(rest, attribute);
 }
 
 /* The length of the text that `rest` begins with: up to a NUL, the end, or `most` bytes. */
-static size_t message_text_length(const struct netstrat_rest *rest, size_t most)
+static size_t message_text_length(const struct netstrat_cursor *rest, size_t most)
 {
     size_t length = 0;
 
@@ -56,7 +56,7 @@ static size_t message_text_length(const struct netstrat_rest *rest, size_t most)
     return length;
 }
 
-int netstrat_text_decode(const struct netstrat_rest *value, char *to, size_t size)
+int netstrat_text_decode(const struct netstrat_cursor *value, char *to, size_t size)
 {
     size_t length = message_text_length(value, size);
 
@@ -68,9 +68,9 @@ int netstrat_text_decode(const struct netstrat_rest *value, char *to, size_t siz
 }
 
 int netstrat_message_body(const struct netstrat_message *message, void *fixed, size_t size,
-                          struct netstrat_rest *attributes)
+                          struct netstrat_cursor *attributes)
 {
-    struct netstrat_rest rest = message->payload;
+    struct netstrat_cursor rest = message->payload;
 
     if (size > rest.end || netstrat_rest_take(&rest, fixed, size) < 0)
         return -EBADMSG;
@@ -112,7 +112,7 @@ int netstrat_attribute_bytes(const struct netstrat_attribute *attribute, void *t
 
 /* Takes the kernel's words from the attributes of an ack. They are a courtesy: where they are
  * malformed or cut off, the errno before them stands. */
-static void message_decode_words(struct netstrat_rest rest, struct netstrat_error *error)
+static void message_decode_words(struct netstrat_cursor rest, struct netstrat_error *error)
 {
     struct netstrat_attribute attribute;
 
@@ -128,7 +128,7 @@ static void message_decode_words(struct netstrat_rest rest, struct netstrat_erro
 int netstrat_ack_decode(const struct netstrat_message *message, int *verdict,
                         struct netstrat_error *error)
 {
-    struct netstrat_rest rest = message->payload;
+    struct netstrat_cursor rest = message->payload;
     int32_t value;
 
     if (netstrat_rest_take(&rest, &value, sizeof value) < 0)

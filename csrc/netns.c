@@ -50,7 +50,7 @@ struct netns_visit {
 int netstrat_netns_enter(int fd, struct netstrat_error *error)
 {
     /* The type keeps a descriptor of another kind of namespace out, and is what a pidfd needs. */
-    return setns(fd, CLONE_NEWNET) < 0 ? netstrat_fail(error, -errno, NETSTRAT_STEP_SETNS) : 0;
+    return setns(fd, CLONE_NEWNET) < 0 ? netstrat_fail(error, -errno, NETSTRAT_OP_SETNS) : 0;
 }
 
 static void *netns_do_work(void *argument)
@@ -149,7 +149,7 @@ static int netns_make_visit(struct netns_visit *visit, struct netstrat_error *er
     (void)sigfillset(&all);
     failed = pthread_sigmask(SIG_SETMASK, &all, &before);
     if (failed)
-        return netstrat_fail(error, -failed, NETSTRAT_STEP_PTHREAD_SIGMASK);
+        return netstrat_fail(error, -failed, NETSTRAT_OP_PTHREAD_SIGMASK);
     /* pthread_join() would be a place for the caller to be cancelled, with `visit` still in use. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     failed = netns_start_thread(&thread, visit);
@@ -161,7 +161,7 @@ static int netns_make_visit(struct netns_visit *visit, struct netstrat_error *er
     if (failed == EAGAIN && netns_has_other_pid_namespace())
         failed = EINVAL; /* the kernel's answer, which musl reports as EAGAIN */
     if (failed)
-        return netstrat_fail(error, -failed, NETSTRAT_STEP_PTHREAD_CREATE);
+        return netstrat_fail(error, -failed, NETSTRAT_OP_PTHREAD_CREATE);
     if (visit->code < 0 && error)
         *error = visit->error;
     return visit->code;
@@ -216,7 +216,7 @@ int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer, size
     netstrat_socket_close(sock);
     netns = ioctl(other->fd, NETSTRAT_SIOCGSKNS);
     if (netns < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_SETNS);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_SETNS);
     code = netstrat_socket_open_at(sock, buffer, size, netns, error);
     (void)close(netns);
     return code;
@@ -243,13 +243,13 @@ int netstrat_netns_open(const char *path, struct netstrat_error *error)
     /* O_NONBLOCK: a path that is a FIFO, say, must not hold the program up. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-    return fd < 0 ? netstrat_fail(error, -errno, NETSTRAT_STEP_OPEN_NETNS) : fd;
+    return fd < 0 ? netstrat_fail(error, -errno, NETSTRAT_OP_OPEN_NETNS) : fd;
 }
 
 static int netns_create(struct netns_visit *visit)
 {
     if (unshare(CLONE_NEWNET) < 0)
-        return netstrat_fail(&visit->error, -errno, NETSTRAT_STEP_UNSHARE);
+        return netstrat_fail(&visit->error, -errno, NETSTRAT_OP_UNSHARE);
     return netstrat_netns_open(netns_own_netns, &visit->error);
 }
 
@@ -273,7 +273,7 @@ int netstrat_netns_cookie(const struct netstrat_socket *sock, uint64_t *cookie,
     socklen_t size = sizeof value;
 
     if (getsockopt(sock->fd, SOL_SOCKET, SO_NETNS_COOKIE, &value, &size) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_GETSOCKOPT);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_GETSOCKOPT);
     *cookie = value;
     return 0;
 }
@@ -321,7 +321,7 @@ static int netns_prepare_directory(const char *directory, struct netstrat_error 
     int code;
 
     if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_MKDIR);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_MKDIR);
     code = netns_share_directory(directory);
     if (code == -EINVAL) {
         const int lock = netns_lock_directory(directory);
@@ -335,7 +335,7 @@ static int netns_prepare_directory(const char *directory, struct netstrat_error 
         if (lock >= 0)
             (void)close(lock); /* which unlocks it */
     }
-    return code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_MOUNT) : 0;
+    return code < 0 ? netstrat_fail(error, code, NETSTRAT_OP_MOUNT) : 0;
 }
 
 /* The path by which the calling thread reaches one of its descriptors. /proc/self/fd would be that
@@ -362,19 +362,19 @@ int netstrat_netns_bind(int fd, const char *directory, const char *path,
     int file, code;
 
     if (!netstrat_netns_is(fd)) /* any file can be bound to another */
-        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_MOUNT);
+        return netstrat_fail(error, -EINVAL, NETSTRAT_OP_MOUNT);
     code = netns_prepare_directory(directory, error);
     if (code < 0)
         return code;
     file = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC,
                 0); /* as `ip netns`: nobody may open it */
     if (file < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_OPEN_NETNS);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_OPEN_NETNS);
     (void)close(file);
     netns_descriptor_path(fd, source);
     if (mount(source, path, "none", MS_BIND, NULL) == 0)
         return 0;
-    code = netstrat_fail(error, -errno, NETSTRAT_STEP_MOUNT);
+    code = netstrat_fail(error, -errno, NETSTRAT_OP_MOUNT);
     (void)unlink(path);
     return code;
 }
@@ -387,10 +387,10 @@ int netstrat_netns_unbind(const char *path, struct netstrat_error *error)
     for (tries = 0; tries < NETNS_UNBIND_TRIES && code == -EBUSY; tries++) {
         /* EINVAL: a file without a mount, as an interrupted bind may leave it. */
         if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
-            return netstrat_fail(error, -errno, NETSTRAT_STEP_UMOUNT);
+            return netstrat_fail(error, -errno, NETSTRAT_OP_UMOUNT);
         code = unlink(path) < 0 ? -errno : 0;
     }
-    return code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_UNLINK) : 0;
+    return code < 0 ? netstrat_fail(error, code, NETSTRAT_OP_UNLINK) : 0;
 }
 
 /* ---- mounts ---- */
@@ -398,15 +398,15 @@ int netstrat_netns_unbind(const char *path, struct netstrat_error *error)
 int netstrat_mounts_separate(struct netstrat_error *error)
 {
     if (unshare(CLONE_NEWNS) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_UNSHARE);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_UNSHARE);
     if (mount("", "/", "none", MS_SLAVE | MS_REC, NULL) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_MOUNT);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_MOUNT);
     return 0;
 }
 
 int netstrat_mounts_bind(const char *source, const char *target, struct netstrat_error *error)
 {
     if (mount(source, target, "none", MS_BIND, NULL) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_MOUNT);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_MOUNT);
     return 0;
 }

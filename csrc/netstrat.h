@@ -73,46 +73,46 @@ extern "C" {
 
 /* What failed. */
 enum netstrat_step {
-    NETSTRAT_STEP_NONE,
-    NETSTRAT_STEP_NAME,      /* the name is not valid at all; nothing was sent */
-    NETSTRAT_STEP_LINK_NAME, /* the name is not that of a link, which sysfs needs; nothing opened */
-    NETSTRAT_STEP_FILE,      /* the name of a counter, in `text`, is not valid; nothing opened */
-    NETSTRAT_STEP_PARSE,     /* a counter's file does not hold a counter but `text` */
-    NETSTRAT_STEP_BATCH,     /* a batch is malformed or has no room: nothing was sent */
-    NETSTRAT_STEP_REQUEST,   /* the kernel's answer to a message, whose type is in `request` */
-    NETSTRAT_STEP_SOCKET,    /* from here on, a system call or a function of libc */
-    NETSTRAT_STEP_SETSOCKOPT,
-    NETSTRAT_STEP_GETSOCKOPT,
-    NETSTRAT_STEP_GETSOCKNAME,
-    NETSTRAT_STEP_BIND,
-    NETSTRAT_STEP_SEND,
-    NETSTRAT_STEP_RECVFROM,
-    NETSTRAT_STEP_POLL,
-    NETSTRAT_STEP_OPEN,
-    NETSTRAT_STEP_OPENAT,
-    NETSTRAT_STEP_READ,
-    NETSTRAT_STEP_PREAD,
-    NETSTRAT_STEP_STAT,
-    NETSTRAT_STEP_FSTAT,
-    NETSTRAT_STEP_FSOPEN,
-    NETSTRAT_STEP_FSCONFIG,
-    NETSTRAT_STEP_FSMOUNT,
-    NETSTRAT_STEP_OPEN_NETNS, /* open(), of the path of a network namespace */
-    NETSTRAT_STEP_SETNS,
-    NETSTRAT_STEP_PTHREAD_SIGMASK,
-    NETSTRAT_STEP_PTHREAD_CREATE,
-    NETSTRAT_STEP_UNSHARE,
-    NETSTRAT_STEP_MKDIR,
-    NETSTRAT_STEP_MOUNT,
-    NETSTRAT_STEP_UMOUNT,
-    NETSTRAT_STEP_UNLINK,
+    NETSTRAT_OP_NONE,
+    NETSTRAT_OP_NAME,      /* the name is not valid at all; nothing was sent */
+    NETSTRAT_OP_LINK_NAME, /* the name is not that of a link, which sysfs needs; nothing opened */
+    NETSTRAT_OP_FILE,      /* the name of a counter, in `text`, is not valid; nothing opened */
+    NETSTRAT_OP_PARSE,     /* a counter's file does not hold a counter but `text` */
+    NETSTRAT_OP_BATCH,     /* a batch is malformed or has no room: nothing was sent */
+    NETSTRAT_OP_REQUEST,   /* the kernel's answer to a message, whose type is in `request` */
+    NETSTRAT_OP_SOCKET,    /* from here on, a system call or a function of libc */
+    NETSTRAT_OP_SETSOCKOPT,
+    NETSTRAT_OP_GETSOCKOPT,
+    NETSTRAT_OP_GETSOCKNAME,
+    NETSTRAT_OP_BIND,
+    NETSTRAT_OP_SEND,
+    NETSTRAT_OP_RECVFROM,
+    NETSTRAT_OP_POLL,
+    NETSTRAT_OP_OPEN,
+    NETSTRAT_OP_OPENAT,
+    NETSTRAT_OP_READ,
+    NETSTRAT_OP_PREAD,
+    NETSTRAT_OP_STAT,
+    NETSTRAT_OP_FSTAT,
+    NETSTRAT_OP_FSOPEN,
+    NETSTRAT_OP_FSCONFIG,
+    NETSTRAT_OP_FSMOUNT,
+    NETSTRAT_OP_OPEN_NETNS, /* open(), of the path of a network namespace */
+    NETSTRAT_OP_SETNS,
+    NETSTRAT_OP_PTHREAD_SIGMASK,
+    NETSTRAT_OP_PTHREAD_CREATE,
+    NETSTRAT_OP_UNSHARE,
+    NETSTRAT_OP_MKDIR,
+    NETSTRAT_OP_MOUNT,
+    NETSTRAT_OP_UMOUNT,
+    NETSTRAT_OP_UNLINK,
     NETSTRAT_STEPS /* how many there are */
 };
 
 struct netstrat_error {
     int code;             /* the -errno that was returned */
     uint32_t step;        /* enum netstrat_step */
-    uint32_t request;     /* of NETSTRAT_STEP_REQUEST: the type of the message (RTM_NEWLINK) */
+    uint32_t request;     /* of NETSTRAT_OP_REQUEST: the type of the message (RTM_NEWLINK) */
     uint32_t item;        /* which message of a batch, or which counter (both from 0) */
     uint32_t text_length; /* bytes of `text`, its final NUL not counted */
     /* The kernel's extended ack, or the first bytes of what is not a counter or its name. */
@@ -151,7 +151,7 @@ NETSTRAT_API int netstrat_failure_find(uint32_t step, uint32_t request, int code
 /* Row `number` (from 0) of the table: 1, or 0 after the last one. */
 NETSTRAT_API int netstrat_failure_get(uint32_t number, struct netstrat_failure *failure);
 
-/* The name of a step ("sendto" is "send", as the code has it), NULL for NETSTRAT_STEP_REQUEST
+/* The name of a step ("sendto" is "send", as the code has it), NULL for NETSTRAT_OP_REQUEST
  * and for numbers that are not a step; and of a message's type ("RTM_NEWLINK"), NULL for one
  * without a name here. */
 NETSTRAT_API const char *netstrat_step_name(uint32_t step);
@@ -241,7 +241,7 @@ NETSTRAT_API int netstrat_batch_check(const struct netstrat_batch *batch, uint32
 /* What is left of a datagram, of a message or of an attribute: the bytes of `data` from `at` up to
  * `end`. Offsets rather than pointers: a length from elsewhere can be added to one and the sum
  * compared, where a pointer beyond its array would be undefined. */
-struct netstrat_rest {
+struct netstrat_cursor {
     const unsigned char *data;
     size_t at;
     size_t end;
@@ -253,12 +253,12 @@ struct netstrat_message {
     uint16_t flags;
     uint32_t sequence;
     uint32_t port; /* nlmsg_pid: of the socket whose request this answers, or that caused this */
-    struct netstrat_rest payload; /* `missing` is not 0 where this message was cut off */
+    struct netstrat_cursor payload; /* `missing` is not 0 where this message was cut off */
 };
 
 struct netstrat_attribute {
     uint16_t type;
-    struct netstrat_rest value;
+    struct netstrat_cursor value;
 };
 
 /*
@@ -266,9 +266,9 @@ struct netstrat_attribute {
  * it is; 0: the end; -EBADMSG: its length does not fit. At most one message of a datagram is cut
  * off: the last one that is there.
  */
-NETSTRAT_API int netstrat_message_next(struct netstrat_rest *rest,
+NETSTRAT_API int netstrat_message_next(struct netstrat_cursor *rest,
                                        struct netstrat_message *message);
-NETSTRAT_API int netstrat_attribute_next(struct netstrat_rest *rest,
+NETSTRAT_API int netstrat_attribute_next(struct netstrat_cursor *rest,
                                          struct netstrat_attribute *attribute);
 
 /*
@@ -276,7 +276,7 @@ NETSTRAT_API int netstrat_attribute_next(struct netstrat_rest *rest,
  * attributes after it. Returns 0, or -EBADMSG if the payload is shorter.
  */
 NETSTRAT_API int netstrat_message_body(const struct netstrat_message *message, void *fixed,
-                                       size_t size, struct netstrat_rest *attributes);
+                                       size_t size, struct netstrat_cursor *attributes);
 
 /*
  * The value of an attribute: a number in the byte order of the machine; a text, which is copied
@@ -347,10 +347,10 @@ struct netstrat_link {
     char name[NETSTRAT_NAME_SIZE];
     char kind[NETSTRAT_KIND_SIZE];   /* "veth", "bridge" ...; "": a physical device, or lo */
     char alias[NETSTRAT_ALIAS_SIZE]; /* "": none */
-    struct netstrat_rest altnames;   /* within the message: see netstrat_altname_next */
+    struct netstrat_cursor altnames; /* within the message: see netstrat_altname_next */
     /* The device behind a physical link ("pci", "0000:00:1f.6"), as text within the message; empty
      * for a virtual link, or before Linux 5.14. */
-    struct netstrat_rest parent_bus, parent_device;
+    struct netstrat_cursor parent_bus, parent_device;
 };
 
 /* Sets the flags of the mask `change` to those in `flags`, for the link `name` (RTM_NEWLINK). */
@@ -449,11 +449,11 @@ NETSTRAT_API int netstrat_link_flags_decode(const struct netstrat_message *messa
                                             uint32_t *flags);
 
 /* The next alternative name of a link: 1 and its bytes in `name` (NUL-terminated); 0: the end. */
-NETSTRAT_API int netstrat_altname_next(struct netstrat_rest *altnames,
+NETSTRAT_API int netstrat_altname_next(struct netstrat_cursor *altnames,
                                        char name[NETSTRAT_ALT_NAME_SIZE]);
 
 /* A link of a container, as far as it matters whose counters are which. */
-struct netstrat_end {
+struct netstrat_netns_link {
     int32_t index;
     int32_t peer; /* the index of a veth's peer if that is in the socket's namespace, else 0 */
     int32_t peer_index; /* the index of a veth's peer if that is in another namespace, else 0 */
@@ -464,9 +464,9 @@ struct netstrat_end {
 };
 
 /* Reads RTM_NEWLINK of the namespace `nsid` as such: 1; 0: it is a loopback. -EBADMSG: malformed,
- * or about another namespace. See netstrat_ends_dump for `own`. */
-NETSTRAT_API int netstrat_end_decode(const struct netstrat_message *message, int32_t nsid,
-                                     int32_t own, struct netstrat_end *end);
+ * or about another namespace. See netstrat_netns_links_dump for `self_nsid`. */
+NETSTRAT_API int netstrat_netns_link_decode(const struct netstrat_message *message, int32_t nsid,
+                                            int32_t self_nsid, struct netstrat_netns_link *end);
 
 /* ---- counters: counters.c ---- */
 
@@ -590,16 +590,16 @@ struct netstrat_socket {
     int unfinished; /* 1 if a call ended before its last reply: the next one drains the queue */
     int overrun;    /* 1 after ENOBUFS, until the queue has been found empty */
     int timeout_ms; /* of one call; may be changed. 0 or less: take what is queued, don't wait */
-    int64_t deadline_ms;   /* on CLOCK_MONOTONIC; 0: not set yet. See netstrat_socket_open */
-    int shared_deadline;   /* 1: the deadline goes on from call to call */
-    uint32_t spare;        /* datagrams that a call may take beyond its time; set by each call */
-    uint32_t sequence;     /* of the newest request */
-    uint32_t port;         /* the socket's own port id; 0 if not known */
-    uint64_t groups;       /* bit N - 1 is set if the socket has joined the multicast group N */
-    unsigned char *buffer; /* where datagrams are received; may be replaced between calls */
+    int64_t deadline_ms;      /* on CLOCK_MONOTONIC; 0: not set yet. See netstrat_socket_open */
+    int shared_deadline;      /* 1: the deadline goes on from call to call */
+    uint32_t datagram_budget; /* datagrams that a call may take beyond its time; set by each call */
+    uint32_t sequence;        /* of the newest request */
+    uint32_t port;            /* the socket's own port id; 0 if not known */
+    uint64_t groups;          /* bit N - 1 is set if the socket has joined the multicast group N */
+    unsigned char *buffer;    /* where datagrams are received; may be replaced between calls */
     size_t buffer_size;
-    size_t needed;            /* after -EMSGSIZE: the size of the buffer that the answer takes */
-    int all_namespaces;       /* 1: see netstrat_socket_hear_all */
+    size_t required_size;     /* after -EMSGSIZE: the size of the buffer that the answer takes */
+    int all_namespaces;       /* 1: see netstrat_socket_listen_all_nsid */
     int32_t datagram_nsid;    /* of the namespace that the newest datagram is about; -1: this one */
     uint32_t datagram_groups; /* a bit for the group that it was sent to, up to the 32nd; 0: it was
                                * sent to this socket alone */
@@ -620,7 +620,7 @@ struct netstrat_socket {
  *
  * `buffer` is where datagrams are received. It must live as long as the socket. 4 KiB hold the
  * replies to changes of links, NETSTRAT_BUFFER_SIZE those to everything else, unless a link has
- * many alternative names. Where a reply does not fit, the call fails with -EMSGSIZE, sock->needed
+ * many alternative names. Where a reply does not fit, the call fails with -EMSGSIZE, sock->required_size
  * is the size that would do, and a call with a larger buffer works. With less than 36 bytes (the
  * beginning of an ack) nothing is sent.
  *
@@ -651,7 +651,7 @@ NETSTRAT_API void netstrat_socket_close(struct netstrat_socket *sock);
  * (netstrat_socket_open_beside opens it). A change causes notifications, which compete with its ack
  * for the receive queue: deleting one group of links can fill it. See netstrat_execute.
  *
- * -EINVAL with NETSTRAT_STEP_SETSOCKOPT if the group does not exist.
+ * -EINVAL with NETSTRAT_OP_SETSOCKOPT if the group does not exist.
  */
 NETSTRAT_API int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group,
                                       struct netstrat_error *error);
@@ -659,11 +659,12 @@ NETSTRAT_API int netstrat_socket_join(struct netstrat_socket *sock, uint32_t gro
 /* From now on the socket also gets the notifications of every namespace that has an id here and
  * over which it has CAP_NET_BROADCAST, keeping none alive; sock->datagram_nsid says whose one is
  * while `notified` has it (NETLINK_LISTEN_ALL_NSID, Linux 4.2). */
-NETSTRAT_API int netstrat_socket_hear_all(struct netstrat_socket *sock,
-                                          struct netstrat_error *error);
+NETSTRAT_API int netstrat_socket_listen_all_nsid(struct netstrat_socket *sock,
+                                                 struct netstrat_error *error);
 
 /* Calls `notified` with the notifications that are queued, without waiting for more. */
-NETSTRAT_API int netstrat_socket_hear(struct netstrat_socket *sock, struct netstrat_error *error);
+NETSTRAT_API int netstrat_socket_process_pending(struct netstrat_socket *sock,
+                                                 struct netstrat_error *error);
 
 /* Asks the kernel to filter dumps as their requests say (NETLINK_GET_STRICT_CHK, Linux 4.20).
  * Where it is refused, dumps give everything: the caller filters in any case. */
@@ -683,7 +684,7 @@ NETSTRAT_API int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock
  * been found empty (-EAGAIN): only a dump that starts after that is complete.
  */
 NETSTRAT_API int netstrat_socket_receive(struct netstrat_socket *sock,
-                                         struct netstrat_rest *datagram,
+                                         struct netstrat_cursor *datagram,
                                          struct netstrat_error *error);
 
 /* ---- exchanges on a socket: exchange.c ---- */
@@ -693,7 +694,7 @@ NETSTRAT_API int netstrat_socket_receive(struct netstrat_socket *sock,
  * and goes on after one that fails: a batch is not a transaction.
  *
  * results[i], one for each message, becomes 0, -errno, or NETSTRAT_PENDING where no ack was read.
- * They are written in every case but a failure with NETSTRAT_STEP_BATCH, after which nothing has
+ * They are written in every case but a failure with NETSTRAT_OP_BATCH, after which nothing has
  * been sent: -EINVAL if netstrat_batch_check refused the batch; -ENOBUFS if the message error->item
  * asks for an answer (NLM_F_ECHO, or a GET) that the receive queue could not hold beside its ack;
  * -EBUSY and -EMSGSIZE as described at netstrat_socket_open.
@@ -713,7 +714,7 @@ NETSTRAT_API int netstrat_execute(struct netstrat_socket *sock, struct netstrat_
  * Sends a batch of one query (a GET without NLM_F_DUMP) and waits for its answer, which stays in
  * sock->buffer until the next call. If replies were lost (ENOBUFS) the query is sent again.
  * -EMSGSIZE if the answer is larger than the buffer; if `whole` is 0 the part that fits is returned
- * instead (answer->payload.missing). -EINVAL with NETSTRAT_STEP_BATCH, before anything is sent, if
+ * instead (answer->payload.missing). -EINVAL with NETSTRAT_OP_BATCH, before anything is sent, if
  * the batch is anything else than one query.
  */
 NETSTRAT_API int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch,
@@ -727,7 +728,7 @@ NETSTRAT_API int netstrat_query(struct netstrat_socket *sock, struct netstrat_ba
  *
  * A dump is repeated if the kernel marked it as inconsistent (NLM_F_DUMP_INTR) or replies were
  * lost. Each try begins with `each(NULL, context)`: forget the messages of the try before. -EAGAIN
- * after 16 tries. -EINVAL with NETSTRAT_STEP_BATCH, before anything is sent, if the batch is
+ * after 16 tries. -EINVAL with NETSTRAT_OP_BATCH, before anything is sent, if the batch is
  * anything else than one dump request.
  *
  * After an overrun of the receive queue it is drained before the dump is sent, so that a dump on a
@@ -749,7 +750,7 @@ NETSTRAT_API int netstrat_dump_copy(struct netstrat_socket *sock, struct netstra
 
 /* Sends a batch of one request and does not wait: for callers who read every datagram themselves,
  * with netstrat_socket_receive. Its replies have the sequence number sock->sequence. -EINVAL with
- * NETSTRAT_STEP_BATCH for a change on a socket that has joined a group. */
+ * NETSTRAT_OP_BATCH for a change on a socket that has joined a group. */
 NETSTRAT_API int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
                                struct netstrat_error *error);
 
@@ -790,7 +791,7 @@ NETSTRAT_API int netstrat_link_get_index(struct netstrat_socket *sock, int32_t i
  * (flags, addresses, a carrier) takes no room, as far as `known` remembers the link: it is a cache
  * of what was noted or dumped, which netstrat_watch_start clears.
  */
-struct netstrat_watch {
+struct netstrat_name_watch {
     struct netstrat_link_name *changes;
     uint32_t room;
     uint32_t count;
@@ -801,8 +802,8 @@ struct netstrat_watch {
 /* Joins RTNLGRP_LINK and notes changes in `watch` from now on. The caller sets its two arrays
  * (`changes`, `known`) and their sizes (`room`, `known_size`) before, and may replace them between
  * calls, a new `known` being zeroed. */
-NETSTRAT_API int netstrat_watch_start(struct netstrat_watch *watch, struct netstrat_socket *sock,
-                                      struct netstrat_error *error);
+NETSTRAT_API int netstrat_watch_start(struct netstrat_name_watch *watch,
+                                      struct netstrat_socket *sock, struct netstrat_error *error);
 
 /*
  * The counters of a link by its name or alternative name, by rtnetlink, on every kernel and with
@@ -815,8 +816,9 @@ NETSTRAT_API int netstrat_watch_start(struct netstrat_watch *watch, struct netst
  *
  * netstrat_counters_read_once opens a socket for one call, in the calling thread's namespace.
  */
-NETSTRAT_API int netstrat_counters_read(struct netstrat_socket *sock, struct netstrat_watch *watch,
-                                        const char *name, struct netstrat_link_name *found,
+NETSTRAT_API int netstrat_counters_read(struct netstrat_socket *sock,
+                                        struct netstrat_name_watch *watch, const char *name,
+                                        struct netstrat_link_name *found,
                                         struct netstrat_counters *counters,
                                         struct netstrat_error *error);
 NETSTRAT_API int netstrat_counters_read_once(const char *name, struct netstrat_counters *counters,
@@ -825,7 +827,7 @@ NETSTRAT_API int netstrat_counters_read_once(const char *name, struct netstrat_c
 /* The index and name of a link, by its name or alternative name, and its counters. `watch` may
  * be NULL; otherwise it learns the name. */
 NETSTRAT_API int netstrat_counters_get_by_name(struct netstrat_socket *sock,
-                                               struct netstrat_watch *watch, const char *name,
+                                               struct netstrat_name_watch *watch, const char *name,
                                                struct netstrat_link_name *found,
                                                struct netstrat_counters *counters,
                                                struct netstrat_error *error);
@@ -837,7 +839,7 @@ NETSTRAT_API int netstrat_counters_get_by_name(struct netstrat_socket *sock,
  * kernel is older, or an emulator stands in between: netstrat_counters_get_by_name is the way.
  */
 NETSTRAT_API int netstrat_counters_get(struct netstrat_socket *sock,
-                                       const struct netstrat_watch *watch, int32_t index,
+                                       const struct netstrat_name_watch *watch, int32_t index,
                                        struct netstrat_counters *counters,
                                        struct netstrat_error *error);
 
@@ -853,7 +855,7 @@ NETSTRAT_API int netstrat_counters_get(struct netstrat_socket *sock,
  * no notifications repeats a dump with a doubled name.
  */
 NETSTRAT_API int netstrat_link_names_dump(struct netstrat_socket *sock,
-                                          struct netstrat_watch *watch,
+                                          struct netstrat_name_watch *watch,
                                           struct netstrat_link_name *names, size_t room,
                                           struct netstrat_error *error);
 NETSTRAT_API int netstrat_counters_dump(struct netstrat_socket *sock, int32_t *indexes,
@@ -868,7 +870,7 @@ NETSTRAT_API int netstrat_counters_dump_by_name(struct netstrat_socket *sock,
 
 /*
  * Every link of the namespace `nsid` (-1: of the socket's own), loopback left out: its index, which
- * end it is, and its counters as the container sees them. `own` is the id that the socket's
+ * end it is, and its counters as the container sees them. `self_nsid` is the id that the socket's
  * namespace has for itself, by which the kernel says in this dump that a peer is there. Returns how
  * many there are; where that is more than `room`, only the first `room` are written. -EINVAL: there
  * is no such namespace, or none any more. -EBADMSG also where the kernel is older than Linux 4.15.
@@ -876,31 +878,35 @@ NETSTRAT_API int netstrat_counters_dump_by_name(struct netstrat_socket *sock,
  * then as it was at some moment of the call.
  *
  * A link with so many alternative names that it takes more than 32 KiB does not fit the dump of
- * another namespace, which then ends before it as if that were all. netstrat_end_get gets it.
+ * another namespace, which then ends before it as if that were all. netstrat_netns_link_get gets it.
  */
-NETSTRAT_API int netstrat_ends_dump(struct netstrat_socket *sock, int32_t nsid, int32_t own,
-                                    int32_t *indexes, struct netstrat_end *ends,
-                                    struct netstrat_counters *counters, size_t room,
-                                    struct netstrat_error *error);
+NETSTRAT_API int netstrat_netns_links_dump(struct netstrat_socket *sock, int32_t nsid,
+                                           int32_t self_nsid, int32_t *indexes,
+                                           struct netstrat_netns_link *ends,
+                                           struct netstrat_counters *counters, size_t room,
+                                           struct netstrat_error *error);
 
 /* The same of the link `index` alone, however many names it has. */
-NETSTRAT_API int netstrat_end_get(struct netstrat_socket *sock, int32_t nsid, int32_t own,
-                                  int32_t index, struct netstrat_end *end,
-                                  struct netstrat_counters *counters, struct netstrat_error *error);
+NETSTRAT_API int netstrat_netns_link_get(struct netstrat_socket *sock, int32_t nsid,
+                                         int32_t self_nsid, int32_t index,
+                                         struct netstrat_netns_link *end,
+                                         struct netstrat_counters *counters,
+                                         struct netstrat_error *error);
 
 /* Whose other end a link of the socket's namespace is. */
-struct netstrat_pair {
+struct netstrat_veth_peer {
     int32_t index;
     int32_t peer; /* the index of the other end, in the namespace `nsid` */
     int32_t nsid;
 };
 
-/* The veth pairs between the socket's namespace and others; counted as by netstrat_ends_dump. */
-NETSTRAT_API int netstrat_pairs_dump(struct netstrat_socket *sock, struct netstrat_pair *pairs,
-                                     size_t room, struct netstrat_error *error);
+/* The veth pairs between the socket's namespace and others; counted as by netstrat_netns_links_dump. */
+NETSTRAT_API int netstrat_veth_peers_dump(struct netstrat_socket *sock,
+                                          struct netstrat_veth_peer *pairs, size_t room,
+                                          struct netstrat_error *error);
 
 /* A row of a table, and the link whose counters go there. */
-struct netstrat_source {
+struct netstrat_gather_entry {
     int32_t index;
     uint32_t row;
     uint32_t swapped; /* 1: rx and tx are exchanged, since the link is the other end */
@@ -911,10 +917,10 @@ struct netstrat_source {
  * Quickest where the sources are in the order of the dump. Returns how many sources there are
  * counters of; the rows of the others stay as they are.
  */
-NETSTRAT_API size_t netstrat_counters_pick(const int32_t *indexes,
-                                           const struct netstrat_counters *counters, size_t count,
-                                           const struct netstrat_source *sources,
-                                           size_t source_count, struct netstrat_counters *rows);
+NETSTRAT_API size_t netstrat_counters_gather(const int32_t *indexes,
+                                             const struct netstrat_counters *counters, size_t count,
+                                             const struct netstrat_gather_entry *sources,
+                                             size_t source_count, struct netstrat_counters *rows);
 
 /* What a socket notes of its notifications. */
 enum netstrat_note {
@@ -925,7 +931,7 @@ enum netstrat_note {
 
 /* Numbers that were noted, each once. The caller reads them and sets `count` to 0. A count above
  * `room` says that some were lost. */
-struct netstrat_notes {
+struct netstrat_id_recorder {
     const struct netstrat_socket *sock;
     uint32_t what;    /* enum netstrat_note */
     uint32_t changed; /* NETSTRAT_NOTE_DELETED: 1 once a link has changed in any other way */
@@ -936,7 +942,7 @@ struct netstrat_notes {
 
 /* Joins the group that it takes, and notes what comes from now on; `numbers` and `room` are the
  * caller's. The socket and `notes` have to stay where they are. */
-NETSTRAT_API int netstrat_notes_start(struct netstrat_notes *notes, uint32_t what,
+NETSTRAT_API int netstrat_notes_start(struct netstrat_id_recorder *notes, uint32_t what,
                                       struct netstrat_socket *sock, struct netstrat_error *error);
 
 /* ---- other network namespaces: netns.c, the only file that needs pthread ---- */
@@ -948,7 +954,7 @@ NETSTRAT_API int netstrat_notes_start(struct netstrat_notes *notes, uint32_t wha
  * caller's own user namespace. The first opens a socket there, which keeps the namespace alive; the
  * second makes a detached mount of its sysfs (netstrat_sysfs_mount), which does not.
  *
- * -EINVAL with NETSTRAT_STEP_PTHREAD_CREATE: the caller's future children belong to another pid
+ * -EINVAL with NETSTRAT_OP_PTHREAD_CREATE: the caller's future children belong to another pid
  * namespace, after unshare(CLONE_NEWPID) or setns(). The kernel then allows the caller no new
  * thread; its children may have threads.
  */
@@ -961,7 +967,7 @@ NETSTRAT_API int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error
  * in: a second socket for changes, where the first has joined a multicast group. If the thread is
  * in that namespace, no capability is needed (Linux 5.14). Otherwise it takes CAP_NET_ADMIN over
  * the namespace to find it (Linux 4.9), and CAP_SYS_ADMIN to enter it, as for
- * netstrat_socket_open_at: -EPERM with NETSTRAT_STEP_SETNS where one of them is missing.
+ * netstrat_socket_open_at: -EPERM with NETSTRAT_OP_SETNS where one of them is missing.
  */
 NETSTRAT_API int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer,
                                              size_t size, const struct netstrat_socket *other,
@@ -988,7 +994,7 @@ NETSTRAT_API int netstrat_netns_create(struct netstrat_error *error);
  * file `path`, which must not exist, and mounts the namespace on it. The namespace then lives until
  * the name is deleted. A missing `directory` is made. It becomes a mount that is shared with other
  * mount namespaces, under the lock that iproute2 takes (flock on the directory; after five seconds
- * without it). -EINVAL with NETSTRAT_STEP_MOUNT: `fd` is not a network namespace.
+ * without it). -EINVAL with NETSTRAT_OP_MOUNT: `fd` is not a network namespace.
  *
  * netstrat_netns_unbind deletes a name with up to 16 mounts on it, and likewise a file or symbolic
  * link on which nothing is mounted.
@@ -1041,8 +1047,8 @@ struct netstrat_sysfs_place {
  * "class/net".
  */
 
-/* The place of that directory and of the calling thread. -ENOENT with NETSTRAT_STEP_STAT: there
- * is no /proc; with NETSTRAT_STEP_OPEN: there is no such root. */
+/* The place of that directory and of the calling thread. -ENOENT with NETSTRAT_OP_STAT: there
+ * is no /proc; with NETSTRAT_OP_OPEN: there is no such root. */
 NETSTRAT_API int netstrat_sysfs_place_get(int at, const char *root,
                                           struct netstrat_sysfs_place *place,
                                           struct netstrat_error *error);
@@ -1058,11 +1064,11 @@ NETSTRAT_API int netstrat_sysfs_mount(struct netstrat_error *error);
 /*
  * NAME/statistics/FILE beneath the root, one counter or all eight. With `place`, which may be NULL,
  * they count only if the thread is there and the files are of that tree: -ESTALE with
- * NETSTRAT_STEP_STAT if not. -EINVAL with NETSTRAT_STEP_NAME or _FILE: the name of the interface or
+ * NETSTRAT_OP_STAT if not. -EINVAL with NETSTRAT_OP_NAME or _FILE: the name of the interface or
  * of the counter is not valid. -ENODEV: no such interface, or it vanished. -ENOENT with
- * NETSTRAT_STEP_OPEN: no such root; with NETSTRAT_STEP_OPENAT: no such counter. -ELOOP or -EINVAL
- * with NETSTRAT_STEP_OPENAT: a symbolic link, or something other than a regular file, stands in the
- * counter's place. -EBADMSG or -ERANGE with NETSTRAT_STEP_PARSE: the text, in error->text, is not a
+ * NETSTRAT_OP_OPEN: no such root; with NETSTRAT_OP_OPENAT: no such counter. -ELOOP or -EINVAL
+ * with NETSTRAT_OP_OPENAT: a symbolic link, or something other than a regular file, stands in the
+ * counter's place. -EBADMSG or -ERANGE with NETSTRAT_OP_PARSE: the text, in error->text, is not a
  * counter.
  */
 NETSTRAT_API int netstrat_sysfs_read_counter(int at, const char *root, const char *name,

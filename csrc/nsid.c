@@ -33,7 +33,7 @@ int netstrat_batch_add_nsid(struct netstrat_batch *batch, int netns)
 
 int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid)
 {
-    struct netstrat_rest rest = message->payload;
+    struct netstrat_cursor rest = message->payload;
     struct netstrat_attribute attribute;
 
     if ((message->type != NETSTRAT_RTM_NEWNSID && message->type != NETSTRAT_RTM_DELNSID) ||

@@ -16,7 +16,7 @@ enum {
 /* Reports a failure to encode. Only a name can be wrong: the buffers here have room. */
 static int operations_refuse_name(struct netstrat_error *error, int code)
 {
-    return netstrat_fail(error, code, NETSTRAT_STEP_NAME);
+    return netstrat_fail(error, code, NETSTRAT_OP_NAME);
 }
 
 /* The index and the flags of a link, for which the beginning of the answer is enough: a link with
@@ -79,7 +79,7 @@ static int operations_begin_together(struct netstrat_socket *sock, struct netstr
     const int shared = sock->shared_deadline;
 
     if (sock->in_call) /* the deadline is that of the call under way */
-        return netstrat_fail(error, -EBUSY, NETSTRAT_STEP_BATCH);
+        return netstrat_fail(error, -EBUSY, NETSTRAT_OP_BATCH);
     if (!shared)
         sock->deadline_ms = 0;
     sock->shared_deadline = 1;
@@ -152,14 +152,15 @@ int netstrat_link_set_down_once(const char *name, struct netstrat_error *error)
 
 /* The entry of the cache for a link, NULL where there is no cache. Links that share an entry
  * push each other out, which costs room and nothing else. */
-static struct netstrat_link_name *operations_known_entry(const struct netstrat_watch *watch,
+static struct netstrat_link_name *operations_known_entry(const struct netstrat_name_watch *watch,
                                                          int32_t index)
 {
     return watch->known_size > 0 ? &watch->known[(uint32_t)index & (watch->known_size - 1)] : NULL;
 }
 
 /* Remembers a name that the caller gets. */
-static void operations_learn(struct netstrat_watch *watch, const struct netstrat_link_name *name)
+static void operations_learn(struct netstrat_name_watch *watch,
+                             const struct netstrat_link_name *name)
 {
     struct netstrat_link_name *entry = watch ? operations_known_entry(watch, name->index) : NULL;
 
@@ -167,7 +168,7 @@ static void operations_learn(struct netstrat_watch *watch, const struct netstrat
         *entry = *name;
 }
 
-static void operations_forget(struct netstrat_watch *watch)
+static void operations_forget(struct netstrat_name_watch *watch)
 {
     if (watch->known && watch->known_size > 0)
         memset(watch->known, 0, watch->known_size * sizeof *watch->known);
@@ -175,7 +176,7 @@ static void operations_forget(struct netstrat_watch *watch)
 
 static void operations_note_change(const struct netstrat_message *message, void *context)
 {
-    struct netstrat_watch *watch = (struct netstrat_watch *)context;
+    struct netstrat_name_watch *watch = (struct netstrat_name_watch *)context;
     struct netstrat_link_name name;
     const struct netstrat_link_name *known;
 
@@ -198,7 +199,7 @@ static void operations_note_change(const struct netstrat_message *message, void 
     watch->changes[watch->count++] = name;
 }
 
-int netstrat_watch_start(struct netstrat_watch *watch, struct netstrat_socket *sock,
+int netstrat_watch_start(struct netstrat_name_watch *watch, struct netstrat_socket *sock,
                          struct netstrat_error *error)
 {
     int code = netstrat_socket_join(sock, RTNLGRP_LINK, error);
@@ -272,7 +273,7 @@ int netstrat_link_get_index(struct netstrat_socket *sock, int32_t index, struct 
     return code < 0 ? code : operations_decode_link(&answer, link, counters, error);
 }
 
-int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_watch *watch,
+int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_name_watch *watch,
                                   const char *name, struct netstrat_link_name *found,
                                   struct netstrat_counters *counters, struct netstrat_error *error)
 {
@@ -295,7 +296,7 @@ int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_
     return 0;
 }
 
-int netstrat_counters_get(struct netstrat_socket *sock, const struct netstrat_watch *watch,
+int netstrat_counters_get(struct netstrat_socket *sock, const struct netstrat_name_watch *watch,
                           int32_t index, struct netstrat_counters *counters,
                           struct netstrat_error *error)
 {
@@ -352,7 +353,7 @@ static int operations_read_large(struct netstrat_socket *sock, const char *name,
     return netstrat_fail_request(error, -EAGAIN, NETSTRAT_RTM_GETSTATS);
 }
 
-static int operations_try_read(struct netstrat_socket *sock, struct netstrat_watch *watch,
+static int operations_try_read(struct netstrat_socket *sock, struct netstrat_name_watch *watch,
                                const char *name, struct netstrat_link_name *found,
                                struct netstrat_counters *counters, struct netstrat_error *error)
 {
@@ -383,7 +384,7 @@ static int operations_try_read(struct netstrat_socket *sock, struct netstrat_wat
     return 0;
 }
 
-int netstrat_counters_read(struct netstrat_socket *sock, struct netstrat_watch *watch,
+int netstrat_counters_read(struct netstrat_socket *sock, struct netstrat_name_watch *watch,
                            const char *name, struct netstrat_link_name *found,
                            struct netstrat_counters *counters, struct netstrat_error *error)
 {
@@ -419,7 +420,7 @@ int netstrat_counters_read_once(const char *name, struct netstrat_counters *coun
 /* The rows of a dump, in the caller's arrays, of which one or two are there; rows that do not
  * fit are only counted. */
 struct operations_rows {
-    struct netstrat_watch *watch;
+    struct netstrat_name_watch *watch;
     struct netstrat_link_name *names;
     int32_t *indexes;
     struct netstrat_counters *counters;
@@ -470,7 +471,7 @@ static int operations_dump_rows(struct netstrat_socket *sock, struct netstrat_ba
     return code < 0 ? code : (int)rows->count;
 }
 
-int netstrat_link_names_dump(struct netstrat_socket *sock, struct netstrat_watch *watch,
+int netstrat_link_names_dump(struct netstrat_socket *sock, struct netstrat_name_watch *watch,
                              struct netstrat_link_name *names, size_t room,
                              struct netstrat_error *error)
 {

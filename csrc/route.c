@@ -120,9 +120,9 @@ int netstrat_batch_dump_routes(struct netstrat_batch *batch, int32_t index)
 /* ---- answers ---- */
 
 /* struct rtvia, linux/rtnetlink.h, 3.19: the gateway of a route may be of another family. */
-static int route_decode_via(const struct netstrat_rest *value, struct netstrat_route *route)
+static int route_decode_via(const struct netstrat_cursor *value, struct netstrat_route *route)
 {
-    struct netstrat_rest address = *value;
+    struct netstrat_cursor address = *value;
     uint16_t family;
 
     if (netstrat_rest_read(&address, &family, sizeof family) < 0)
@@ -137,7 +137,7 @@ static int route_decode_via(const struct netstrat_rest *value, struct netstrat_r
 static int route_decode_route_attribute(const struct netstrat_attribute *attribute,
                                         const struct rtmsg *fixed, struct netstrat_route *route)
 {
-    const struct netstrat_rest *value = &attribute->value;
+    const struct netstrat_cursor *value = &attribute->value;
     uint8_t family = fixed->rtm_family;
     uint8_t whole = (uint8_t)netstrat_address_bits(family);
 
@@ -163,7 +163,7 @@ static int route_decode_route_attribute(const struct netstrat_attribute *attribu
 
 int netstrat_route_decode(const struct netstrat_message *message, struct netstrat_route *route)
 {
-    struct netstrat_rest rest = message->payload;
+    struct netstrat_cursor rest = message->payload;
     struct netstrat_attribute attribute;
     struct netstrat_route read;
     struct rtmsg fixed;

@@ -41,7 +41,7 @@ int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size
     sock->fd = -1;
     fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     if (fd < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_SOCKET);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_SOCKET);
     /* Best effort: without it, errors have no extended ack. NETLINK_CAP_ACK, which would shorten
      * errors by the repeated request, is not worth a system call. */
     (void)setsockopt(fd, SOL_NETLINK, NETSTRAT_NETLINK_EXT_ACK, &on, sizeof on);
@@ -68,7 +68,7 @@ static int socket_set_option(const struct netstrat_socket *sock, int option, uin
                              struct netstrat_error *error)
 {
     if (setsockopt(sock->fd, SOL_NETLINK, option, &value, sizeof value) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_SETSOCKOPT);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_SETSOCKOPT);
     return 0;
 }
 
@@ -76,7 +76,7 @@ static int socket_set_option(const struct netstrat_socket *sock, int option, uin
 static int socket_set_option_between_calls(const struct netstrat_socket *sock, int option,
                                            uint32_t value, struct netstrat_error *error)
 {
-    return sock->in_call ? netstrat_fail(error, -EBUSY, NETSTRAT_STEP_SETSOCKOPT)
+    return sock->in_call ? netstrat_fail(error, -EBUSY, NETSTRAT_OP_SETSOCKOPT)
                          : socket_set_option(sock, option, value, error);
 }
 
@@ -90,16 +90,16 @@ int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group, struct ne
     memset(&own, 0, sizeof own);
     own.nl_family = AF_NETLINK;
     if (getsockname(sock->fd, (struct sockaddr *)&own, &own_size) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_GETSOCKNAME);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_GETSOCKNAME);
     if (own.nl_pid == 0) {
         if (bind(sock->fd, (const struct sockaddr *)&own, sizeof own) < 0)
-            return netstrat_fail(error, -errno, NETSTRAT_STEP_BIND);
+            return netstrat_fail(error, -errno, NETSTRAT_OP_BIND);
         if (getsockname(sock->fd, (struct sockaddr *)&own, &own_size) < 0)
-            return netstrat_fail(error, -errno, NETSTRAT_STEP_GETSOCKNAME);
+            return netstrat_fail(error, -errno, NETSTRAT_OP_GETSOCKNAME);
     }
     /* A group above the last would not fit `groups`; 0 is left to the kernel, which refuses it. */
     if (group > SOCKET_MAX_GROUP)
-        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_SETSOCKOPT);
+        return netstrat_fail(error, -EINVAL, NETSTRAT_OP_SETSOCKOPT);
     code = socket_set_option_between_calls(sock, NETLINK_ADD_MEMBERSHIP, group, error);
     if (code < 0)
         return code;
@@ -133,14 +133,14 @@ int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t si
     const int half = (int)(size / 2); /* the kernel doubles it, for its own bookkeeping */
 
     if (sock->in_call)
-        return netstrat_fail(error, -EBUSY, NETSTRAT_STEP_SETSOCKOPT);
+        return netstrat_fail(error, -EBUSY, NETSTRAT_OP_SETSOCKOPT);
     if (setsockopt(sock->fd, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof half) < 0 &&
         setsockopt(sock->fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof half) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_SETSOCKOPT);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_SETSOCKOPT);
     return 0;
 }
 
-int netstrat_socket_hear_all(struct netstrat_socket *sock, struct netstrat_error *error)
+int netstrat_socket_listen_all_nsid(struct netstrat_socket *sock, struct netstrat_error *error)
 {
     int code = socket_set_option_between_calls(sock, NETSTRAT_NETLINK_LISTEN_ALL_NSID, 1, error);
 
@@ -159,7 +159,7 @@ int netstrat_call_begin(struct netstrat_socket *sock, enum netstrat_step step,
     sock->in_call = 1;
     if (!sock->shared_deadline)
         sock->deadline_ms = 0;
-    sock->spare = SOCKET_SPARE;
+    sock->datagram_budget = SOCKET_SPARE;
     return 0;
 }
 
@@ -195,7 +195,7 @@ int netstrat_call_go_on(struct netstrat_socket *sock)
     int left;
 
     if (sock->timeout_ms <= 0)
-        return sock->spare > 0 ? (sock->spare--, 0) : -ETIMEDOUT;
+        return sock->datagram_budget > 0 ? (sock->datagram_budget--, 0) : -ETIMEDOUT;
     left = socket_time_left(sock);
     return left < 0 ? left : 0;
 }
@@ -266,7 +266,7 @@ static ssize_t socket_receive_of_all(struct netstrat_socket *sock, struct sockad
     return length;
 }
 
-int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_rest *datagram)
+int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_cursor *datagram)
 {
     for (;;) {
         struct sockaddr_nl sender;
@@ -305,15 +305,15 @@ int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_rest *dat
     }
 }
 
-int netstrat_socket_receive(struct netstrat_socket *sock, struct netstrat_rest *datagram,
+int netstrat_socket_receive(struct netstrat_socket *sock, struct netstrat_cursor *datagram,
                             struct netstrat_error *error)
 {
-    int code = netstrat_call_begin(sock, NETSTRAT_STEP_RECVFROM, error);
+    int code = netstrat_call_begin(sock, NETSTRAT_OP_RECVFROM, error);
 
     if (code < 0)
         return code;
     code = netstrat_call_end(sock, netstrat_socket_take(sock, datagram));
-    return code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM) : 0;
+    return code < 0 ? netstrat_fail(error, code, NETSTRAT_OP_RECVFROM) : 0;
 }
 
 void netstrat_socket_notify(struct netstrat_socket *sock, const struct netstrat_message *message)
@@ -322,14 +322,14 @@ void netstrat_socket_notify(struct netstrat_socket *sock, const struct netstrat_
         sock->notified(message, sock->notified_context);
 }
 
-int netstrat_socket_hear(struct netstrat_socket *sock, struct netstrat_error *error)
+int netstrat_socket_process_pending(struct netstrat_socket *sock, struct netstrat_error *error)
 {
-    int code = netstrat_call_begin(sock, NETSTRAT_STEP_RECVFROM, error);
+    int code = netstrat_call_begin(sock, NETSTRAT_OP_RECVFROM, error);
 
     if (code < 0)
         return code;
     code = netstrat_call_end(sock, netstrat_socket_drain(sock));
-    return code < 0 ? netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM) : 0;
+    return code < 0 ? netstrat_fail(error, code, NETSTRAT_OP_RECVFROM) : 0;
 }
 
 /* This also runs an abandoned dump to its end: the kernel continues a dump when the socket is read,
@@ -337,7 +337,7 @@ int netstrat_socket_hear(struct netstrat_socket *sock, struct netstrat_error *er
 int netstrat_socket_drain(struct netstrat_socket *sock)
 {
     for (;;) {
-        struct netstrat_rest datagram;
+        struct netstrat_cursor datagram;
         struct netstrat_message message;
         int code = netstrat_socket_take(sock, &datagram);
 

@@ -188,7 +188,7 @@ static int sysfs_find_tree(int directory, struct netstrat_sysfs_place *place,
     }
 #endif
     if (fstat(directory, &status) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_FSTAT);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_FSTAT);
     place->device = (uint64_t)status.st_dev;
     return 0;
 }
@@ -204,7 +204,7 @@ static int sysfs_find_place(int directory, struct netstrat_sysfs_place *place,
     if (code < 0)
         return code;
     if (stat("/proc/thread-self/ns/net", &netns) < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_STAT);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_STAT);
     found.netns_device = (uint64_t)netns.st_dev;
     found.netns_inode = (uint64_t)netns.st_ino;
     *place = found;
@@ -218,7 +218,7 @@ int netstrat_sysfs_place_get(int at, const char *root, struct netstrat_sysfs_pla
     int code;
 
     if (directory < 0)
-        return netstrat_fail(error, directory, NETSTRAT_STEP_OPEN);
+        return netstrat_fail(error, directory, NETSTRAT_OP_OPEN);
     code = sysfs_find_place(directory, place, error);
     (void)close(directory);
     return code;
@@ -230,16 +230,16 @@ int netstrat_sysfs_mount(struct netstrat_error *error)
     int root;
 
     if (context < 0)
-        return netstrat_fail(error, -errno, NETSTRAT_STEP_FSOPEN);
+        return netstrat_fail(error, -errno, NETSTRAT_OP_FSOPEN);
     if (syscall(SYS_fsconfig, context, NETSTRAT_FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
-        root = netstrat_fail(error, -errno, NETSTRAT_STEP_FSCONFIG);
+        root = netstrat_fail(error, -errno, NETSTRAT_OP_FSCONFIG);
     } else {
         /* In a user namespace it may allow no more than the /sys that is there does: so nothing. */
         root = (int)syscall(SYS_fsmount, context, NETSTRAT_FSMOUNT_CLOEXEC,
                             NETSTRAT_MOUNT_ATTR_RDONLY | NETSTRAT_MOUNT_ATTR_NOSUID |
                                 NETSTRAT_MOUNT_ATTR_NODEV | NETSTRAT_MOUNT_ATTR_NOEXEC);
         if (root < 0)
-            root = netstrat_fail(error, -errno, NETSTRAT_STEP_FSMOUNT);
+            root = netstrat_fail(error, -errno, NETSTRAT_OP_FSMOUNT);
     }
     (void)close(context);
     return root;
@@ -296,7 +296,7 @@ static int sysfs_check_place(const struct sysfs_statistics *statistics,
         return code;
     if (found.netns_device != wanted->netns_device || found.netns_inode != wanted->netns_inode ||
         found.device != wanted->device || found.mount != wanted->mount)
-        return netstrat_fail(error, -ESTALE, NETSTRAT_STEP_STAT);
+        return netstrat_fail(error, -ESTALE, NETSTRAT_OP_STAT);
     return 0;
 }
 
@@ -308,7 +308,7 @@ static int sysfs_open_statistics(struct sysfs_statistics *statistics, int at, co
     int fd;
 
     if (netstrat_name_check(name) != 0)
-        return netstrat_fail(error, -EINVAL, NETSTRAT_STEP_LINK_NAME);
+        return netstrat_fail(error, -EINVAL, NETSTRAT_OP_LINK_NAME);
     fd = sysfs_open_beneath(at, root, name);
     statistics->at = at;
     statistics->root = root;
@@ -325,7 +325,7 @@ static int sysfs_open_statistics(struct sysfs_statistics *statistics, int at, co
         }
     }
     if (fd < 0)
-        return netstrat_fail(error, fd, NETSTRAT_STEP_OPEN);
+        return netstrat_fail(error, fd, NETSTRAT_OP_OPEN);
     /* Before Linux 3.12 this handle has no fstatfs(): then each file is looked at. */
     statistics->is_sysfs = fstatfs(fd, &kind) == 0 && kind.f_type == SYSFS_MAGIC;
     return 0;
@@ -373,14 +373,14 @@ static int sysfs_open_counter(const struct sysfs_statistics *statistics, const c
             code = -ENODEV;
         if (code == -ENXIO) /* a socket, or a device without its driver */
             code = -EINVAL;
-        return netstrat_fail_item(error, code, NETSTRAT_STEP_OPENAT, item);
+        return netstrat_fail_item(error, code, NETSTRAT_OP_OPENAT, item);
     }
     if (statistics->is_sysfs)
         return fd;
     if (fstat(fd, &status) < 0)
-        code = netstrat_fail_item(error, -errno, NETSTRAT_STEP_FSTAT, item);
+        code = netstrat_fail_item(error, -errno, NETSTRAT_OP_FSTAT, item);
     else if (!S_ISREG(status.st_mode))
-        code = netstrat_fail_item(error, -EINVAL, NETSTRAT_STEP_OPENAT, item);
+        code = netstrat_fail_item(error, -EINVAL, NETSTRAT_OP_OPENAT, item);
     else
         return fd;
     (void)close(fd);
@@ -413,7 +413,7 @@ static int sysfs_read_counter(int fd, int held, uint32_t item, uint64_t *value,
         if (count < 0) {
             /* The device is gone. EINVAL is how some kernels say so (net/core/net-sysfs.c). */
             code = errno == EINVAL ? -ENODEV : -errno;
-            return netstrat_fail_item(error, code, held ? NETSTRAT_STEP_PREAD : NETSTRAT_STEP_READ,
+            return netstrat_fail_item(error, code, held ? NETSTRAT_OP_PREAD : NETSTRAT_OP_READ,
                                       item);
         }
         length += (size_t)count;
@@ -422,7 +422,7 @@ static int sysfs_read_counter(int fd, int held, uint32_t item, uint64_t *value,
     }
     code = length == sizeof text ? -EBADMSG : netstrat_parse_counter(text, length, value);
     if (code < 0) {
-        (void)netstrat_fail_item(error, code, NETSTRAT_STEP_PARSE, item);
+        (void)netstrat_fail_item(error, code, NETSTRAT_OP_PARSE, item);
         sysfs_trim(text, &start, &length);
         netstrat_set_text(error, text + start, length - start);
     }
@@ -453,7 +453,7 @@ int netstrat_sysfs_read_counter(int at, const char *root, const char *name, cons
 
     /* One step down, and no further. */
     if (*file == '\0' || strchr(file, '/') || strcmp(file, ".") == 0 || strcmp(file, "..") == 0) {
-        (void)netstrat_fail(error, -EINVAL, NETSTRAT_STEP_FILE);
+        (void)netstrat_fail(error, -EINVAL, NETSTRAT_OP_FILE);
         netstrat_set_text(error, file, strlen(file));
         return -EINVAL;
     }

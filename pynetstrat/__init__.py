@@ -2,36 +2,25 @@
 
 # The layout; a module uses only those above it:
 #
-#   errors        what can go wrong
-#   arguments     the types of arguments, for annotations
-#   _native/      the C core (csrc/): nothing outside it touches ffi or lib
-#   guard         one thread at a time, closed once, not after a fork
+#   errors        exceptions
+#   types         the types of arguments, for annotations
+#   _native/      the binding of the C core (csrc/): nothing outside it touches ffi or lib
+#   _handle       objects that are closed once and used by one thread at a time
+#   strategy      the registry of strategies, with Loopback
 #   counters      NetworkInterface, CounterTable
-#   links         Link, Address, Route
-#   names         which interface has which index
-#   batch         Batch, BatchError
-#   deletion      many links deleted by one message
-#   rtnetlink     RtnetlinkSocket
-#   sysfs         counters from files, and whose files they are
-#   netns         NetworkNamespace
-#   network       Network, and how it is checked
-#   undo          the undo stack, and how a rollback survives signals
-#   wiring        the session: sockets in both namespaces, one deadline, one undo stack
-#   difference    what differs from the networks that were requested
-#   strategy/     the registry with Loopback, Veth, HostDevice, plug-ins
-#   lifecycle     several networks, all or nothing
-#   linkstate     what is known of links, made of datagrams
-#   monitor       LinkMonitor
-#   plan          the rows of a reading of containers, and where they come from
-#   containers    ContainerCounters
-#   system        system calls for the commands: unshare, mount and their like
-#   diagnosis     what is allowed here
-#   discovery     which containers there are; HostCounters
-#   prometheus    ContainerCollector, for prometheus_client; imported by its own name only
+#   rtnetlink/    Link, Address, Route; Batch; RtnetlinkSocket
+#   sysfs         counters from files
+#   namespace     NetworkNamespace
+#   wiring/       Network, Veth, HostDevice; several networks, all or nothing
+#   counting/     ContainerCounters, HostCounters, discover
+#   watching/     LinkMonitor
+#   _syscalls     system calls for the commands: unshare, mount and their like
+#   diagnosis     what is allowed on this machine
+#   prometheus    ContainerCollector, for prometheus_client; imported by its own name
 #   cli/          the commands
 #
-# What bringing `lo` up takes is loaded at once; everything else when its name is looked up
-# (PEP 562), and then with all that its calls need: a call never imports.
+# `import pynetstrat` loads what bringing `lo` up needs. Any other name is loaded when it is looked
+# up (PEP 562), with everything that its calls need: a call never imports.
 
 from ._native import link_set_down, link_set_up
 from .errors import (
@@ -54,22 +43,22 @@ from .strategy import Loopback, NetworkStrategy, get_strategy, register_strategy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .arguments import Name, Netns, Perspective
-    from .batch import PENDING, Batch, BatchError
-    from .containers import ContainerCounters
     from .counters import ContainerTable, CounterTable, NetworkInterface
+    from .counting.containers import ContainerCounters
+    from .counting.discovery import Container, Discovery, HostCounters, discover
     from .diagnosis import Finding, diagnose
-    from .discovery import Container, Discovery, HostCounters, discover
-    from .lifecycle import check_networks, set_up_networks, tear_down_networks
-    from .links import Address, Event, Link, Route
-    from .monitor import LinkMonitor
-    from .netns import NetworkNamespace
-    from .network import Network
-    from .rtnetlink import RtnetlinkSocket
-    from .strategy.host_device import HostDevice
-    from .strategy.plugins import strategies
-    from .strategy.veth import Veth
+    from .namespace import NetworkNamespace
+    from .rtnetlink.batch import PENDING, Batch, BatchError
+    from .rtnetlink.links import Address, Event, Link, Route
+    from .rtnetlink.socket import RtnetlinkSocket
     from .sysfs import SysfsReader, get_network_interface_stats, read_sysfs_network_stats
+    from .types import Name, Netns, Perspective
+    from .watching.monitor import LinkMonitor
+    from .wiring.host_device import HostDevice
+    from .wiring.network import Network
+    from .wiring.plugins import strategies
+    from .wiring.setup import check_networks, set_up_networks, tear_down_networks
+    from .wiring.veth import Veth
 
 __version__ = "0.2.0.dev0"
 
@@ -130,39 +119,39 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Address": "links",
-    "Batch": "batch",
-    "BatchError": "batch",
-    "Event": "links",
-    "Finding": "diagnosis",
-    "LinkMonitor": "monitor",
-    "NetworkNamespace": "netns",
-    "PENDING": "batch",
-    "HostDevice": "strategy.host_device",
-    "Veth": "strategy.veth",
-    "check_networks": "lifecycle",
-    "diagnose": "diagnosis",
-    "set_up_networks": "lifecycle",
-    "tear_down_networks": "lifecycle",
-    "Route": "links",
-    "Container": "discovery",
-    "Discovery": "discovery",
-    "HostCounters": "discovery",
-    "discover": "discovery",
-    "ContainerCounters": "containers",
+    "Address": "rtnetlink.links",
+    "Batch": "rtnetlink.batch",
+    "BatchError": "rtnetlink.batch",
+    "Container": "counting.discovery",
+    "ContainerCounters": "counting.containers",
     "ContainerTable": "counters",
     "CounterTable": "counters",
-    "Link": "links",
-    "Name": "arguments",
-    "Netns": "arguments",
-    "Network": "network",
+    "Discovery": "counting.discovery",
+    "Event": "rtnetlink.links",
+    "Finding": "diagnosis",
+    "HostCounters": "counting.discovery",
+    "HostDevice": "wiring.host_device",
+    "Link": "rtnetlink.links",
+    "LinkMonitor": "watching.monitor",
+    "Name": "types",
+    "Netns": "types",
+    "Network": "wiring.network",
     "NetworkInterface": "counters",
-    "Perspective": "arguments",
-    "RtnetlinkSocket": "rtnetlink",
+    "NetworkNamespace": "namespace",
+    "PENDING": "rtnetlink.batch",
+    "Perspective": "types",
+    "Route": "rtnetlink.links",
+    "RtnetlinkSocket": "rtnetlink.socket",
     "SysfsReader": "sysfs",
+    "Veth": "wiring.veth",
+    "check_networks": "wiring.setup",
+    "diagnose": "diagnosis",
+    "discover": "counting.discovery",
     "get_network_interface_stats": "sysfs",
     "read_sysfs_network_stats": "sysfs",
-    "strategies": "strategy.plugins",
+    "set_up_networks": "wiring.setup",
+    "strategies": "wiring.plugins",
+    "tear_down_networks": "wiring.setup",
 }
 
 

@@ -15,12 +15,7 @@ from errno import EOPNOTSUPP, EPERM
 
 from ._native import link_set_up
 from ._native import netns as native
-from .batch import Batch
-from .errors import KernelError, NetstratError
-from .netns import NetworkNamespace
-from .rtnetlink import RtnetlinkSocket
-from .sysfs import shows_own_namespace
-from .system import (
+from ._syscalls import (
     CLONE_NEWNET,
     CLONE_NEWNS,
     CLONE_NEWUSER,
@@ -33,6 +28,11 @@ from .system import (
     separate_mounts,
     unshare,
 )
+from .errors import KernelError, NetstratError
+from .namespace import NetworkNamespace
+from .rtnetlink.batch import Batch
+from .rtnetlink.socket import RtnetlinkSocket
+from .sysfs import shows_own_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ except ImportError as error:
         name="prometheus_client",
     ) from error
 
-from .discovery import HostCounters
+from ._handle import Handle
+from .counting.discovery import HostCounters
 from .errors import NetstratError, escape
-from .guard import Guarded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from .arguments import Netns
     from .counters import NetworkInterface
-    from .discovery import Container, Discovery
+    from .counting.discovery import Container, Discovery
+    from .types import Netns
 
     Pattern = str | re.Pattern[str]
     Readings = Mapping[Container, Mapping[str, NetworkInterface]]
@@ -110,7 +110,7 @@ _INTERFACES_OMITTED = (
 )
 
 
-class ContainerCollector(Guarded, Collector):
+class ContainerCollector(Handle, Collector):
     """A collector for prometheus_client: eight counters of every interface of every container.
 
     Each scrape finds the containers that there are at that moment and reads them all at once. What
@@ -171,7 +171,7 @@ class ContainerCollector(Guarded, Collector):
         self.discovery: Discovery | None = None
         self.refused: dict[Container, NetstratError] = {}
         self.omitted: dict[Container, int] = {}
-        self._guard(HostCounters(netns=netns, limit=limit, timeout=timeout, routed=routed))
+        self._attach(HostCounters(netns=netns, limit=limit, timeout=timeout, routed=routed))
 
     def __repr__(self) -> str:
         return f"<ContainerCollector: {self._state()}>"
@@ -186,7 +186,7 @@ class ContainerCollector(Guarded, Collector):
         readings: Readings = {}
         values: dict[tuple[str, str], float] = {}
         try:
-            discovery, readings, refused, omitted = self._turn(_read, "scrape")
+            discovery, readings, refused, omitted = self._locked(_read, "scrape")
         except (NetstratError, OSError) as error:
             self.error = error
             values[_ERROR] = 1

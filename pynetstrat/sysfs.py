@@ -15,7 +15,8 @@ import os
 from errno import EMFILE, ENFILE, ENODEV, ENOMEM
 from functools import partial
 
-from . import guard
+from . import _handle
+from ._handle import Handle
 from ._native import sysfs as native
 from ._native.socket import Socket
 from .counters import NetworkInterface, get_view
@@ -26,14 +27,13 @@ from .errors import (
     NetlinkUnavailableError,
     quote,
 )
-from .guard import Guarded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TypeVar
 
-    from .arguments import FilePath, Name, Netns, Perspective
+    from .types import FilePath, Name, Netns, Perspective
 
     Result = TypeVar("Result")
 
@@ -42,10 +42,10 @@ _TIMEOUT_MS = 5000
 
 # ---- whose files /sys has ----
 
-# What was found of the places where threads of this process have been, by Place.key: the place if
-# it shows its thread's namespace, None if it does not. A mount has proven it, so it stays true.
-_verdicts: dict[bytes, native.Place | None] = {}
-_newest: native.Place | None = None  # the last one that was asked about and does
+# What was found of the places where threads of this process have been, by SysfsIdentity.key:
+# the place if it shows its thread's namespace, else None. A mount has proven it, so it stays true.
+_verdicts: dict[bytes, native.SysfsIdentity | None] = {}
+_newest: native.SysfsIdentity | None = None  # the last one that was asked about and does
 
 # Places of which no mount has proven anything, but whose links have agreed with rtnetlink's once.
 _agreeing: set[bytes] = set()
@@ -56,7 +56,7 @@ _MANY = 1024  # verdicts: a process that has been in more namespaces than that b
 _SHORTAGE = frozenset({EMFILE, ENFILE, ENOMEM})
 
 
-def _find_place(*, anew: bool = False) -> native.Place | None:
+def _find_place(*, anew: bool = False) -> native.SysfsIdentity | None:
     """The place of /sys and the calling thread, if that /sys shows the thread's namespace.
 
     Parameters:
@@ -64,13 +64,13 @@ def _find_place(*, anew: bool = False) -> native.Place | None:
     """
     global _newest
     try:
-        place = native.Place(_ROOT)
+        place = native.SysfsIdentity(_ROOT)
     except KernelError:  # no /proc, no /sys
         return None
     if _verdicts.get(place.key) is None:
         if place.key in _verdicts and not anew:
             return None
-        shown = _is_shown(place)
+        shown = _matches_netns(place)
         if shown is None:
             return None
         if len(_verdicts) >= _MANY:
@@ -86,7 +86,7 @@ def shows_own_namespace() -> bool:
     return (_find_place(anew=True) or _agreeing_place()) is not None
 
 
-def _is_shown(place: native.Place) -> bool | None:
+def _matches_netns(place: native.SysfsIdentity) -> bool | None:
     """Whether the files at the place are those of the calling thread's namespace.
 
     None if mounting is refused: no number of equal links is a proof, since two containers with the
@@ -100,7 +100,7 @@ def _is_shown(place: native.Place) -> bool | None:
         return None
     try:
         # The kernel keeps one file system for a namespace, however often it is mounted.
-        return native.Place(mount.ROOT, mount.fd).device() == place.device()
+        return native.SysfsIdentity(mount.ROOT, mount.fd).device() == place.device()
     finally:
         mount.close()
 
@@ -108,10 +108,10 @@ def _is_shown(place: native.Place) -> bool | None:
 # ---- where mounting is refused ----
 
 
-def _agreeing_place() -> native.Place | None:
+def _agreeing_place() -> native.SysfsIdentity | None:
     """The place of /sys and the calling thread, if the links of /sys agree with rtnetlink's."""
     try:
-        place = native.Place(_ROOT)
+        place = native.SysfsIdentity(_ROOT)
         if place.key in _verdicts:  # proven, one way or the other
             return _verdicts[place.key]
         if place.key not in _agreeing:
@@ -125,7 +125,7 @@ def _agreeing_place() -> native.Place | None:
     return place
 
 
-def _links_agree(place: native.Place) -> bool:
+def _links_agree(place: native.SysfsIdentity) -> bool:
     """Whether the links of /sys are those of rtnetlink: names, indexes, MACs, peers, counters.
 
     At least one must have a MAC and have carried traffic. Every namespace has lo at index 1, and
@@ -160,7 +160,7 @@ def _counters_of_rtnetlink(sock: Socket) -> dict[str, list[int]]:
     return {name: values[8 * row : 8 * row + 8] for row, name in enumerate(names)}
 
 
-def _counters_of_sysfs(place: native.Place, names: Iterable[str]) -> dict[str, list[int]]:
+def _counters_of_sysfs(place: native.SysfsIdentity, names: Iterable[str]) -> dict[str, list[int]]:
     found = {}
     for name in names:
         with contextlib.suppress(InterfaceNotFoundError):
@@ -228,7 +228,7 @@ def _foreign(name: object, cause: KernelError) -> ForeignSysfsError:
     return ForeignSysfsError(cause.errno or 0, cause.operation, shown, hint=hint)
 
 
-def _from_sys(read: Callable[[native.Place], Result | None]) -> Result | None:
+def _from_sys(read: Callable[[native.SysfsIdentity], Result | None]) -> Result | None:
     """What `read` gives of /sys, where that shows the calling thread's namespace; or None."""
     # The place is almost always that of the last time: to find it first would cost a third more.
     if (place := _newest) is not None and (found := read(place)) is not None:
@@ -238,7 +238,7 @@ def _from_sys(read: Callable[[native.Place], Result | None]) -> Result | None:
 
 def _read(
     name: object,
-    from_sys: Callable[[native.Place], Result | None],
+    from_sys: Callable[[native.SysfsIdentity], Result | None],
     elsewhere: Callable[[], Result],
 ) -> Result:
     """What is read of /sys, or elsewhere if that does not show the calling thread's namespace."""
@@ -417,7 +417,7 @@ def _mounted_reader(name: object, netns: object) -> native.Reader:
         mount.close()
 
 
-class SysfsReader(Guarded):
+class SysfsReader(Handle):
     """The eight counter files of an interface, held open: eight `pread` calls a reading.
 
     It follows the interface through a rename, and never waits for the kernel's RTNL lock, so its
@@ -453,7 +453,7 @@ class SysfsReader(Guarded):
             self._where = f" beneath {quote(os.fsdecode(sysfs_root))}"
         elif netns is not None:
             self._where = f" in {netns!r}"
-        self._guard(reader)
+        self._attach(reader)
 
     def __repr__(self) -> str:
         name = quote(getattr(self, "_name", ""))
@@ -466,8 +466,8 @@ class SysfsReader(Guarded):
             InterfaceNotFoundError: the interface is gone, or its namespace is.
             CounterParseError, KernelError: as `get_network_interface_stats`.
         """
-        if self._forks != guard.forks:
-            self._guard(self._native)
+        if self._forks != _handle.forks:
+            self._attach(self._native)
         with self._lock:  # _turn(), inlined: the call would cost 2 %
             reader, self._idle = self._idle, None
             try:

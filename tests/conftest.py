@@ -21,9 +21,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import helpers_network
 import support
-import wired
-from devices import container, full, home  # noqa: F401  # fixtures
+from devices import configured_device, container, home  # noqa: F401  # fixtures
 
 from pynetstrat import KernelError, RtnetlinkSocket
 from pynetstrat.cli import sandbox
@@ -78,7 +78,7 @@ def net(_descriptors: None) -> Iterator[support.Links]:
 @pytest.fixture
 def run(_descriptors: None) -> Iterator[None]:
     """An empty /run, where names of namespaces are files: all that is there is the test's."""
-    with wired.own_run():
+    with helpers_network.own_run():
         yield
 
 
@@ -95,7 +95,7 @@ def host(net: support.Links) -> Iterator[RtnetlinkSocket]:
 @pytest.fixture
 def bridge(host: RtnetlinkSocket) -> int:
     """The bridge br0 on the host: its index."""
-    return wired.add_bridge()
+    return helpers_network.add_bridge()
 
 
 @pytest.fixture

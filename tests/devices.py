@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wired import containers, dumps, own_run, quieten
+from helpers_network import containers, dumps, own_run, quieten
 
 from pynetstrat import Address, Batch, HostDevice, Link, Network, NetworkNamespace, RtnetlinkSocket
 
@@ -62,7 +62,7 @@ def container(home: RtnetlinkSocket) -> Iterator[NetworkNamespace]:
 
 
 @pytest.fixture
-def full(home: RtnetlinkSocket) -> RtnetlinkSocket:
+def configured_device(home: RtnetlinkSocket) -> RtnetlinkSocket:
     """D with everything that a move takes away: up, a port, addresses, routes, names."""
     add_device()
     change("link", "add", "br0", "type", "bridge")
@@ -147,7 +147,7 @@ def settled(*namespaces: NetworkNamespace) -> list[Any]:
             return found
 
 
-def same(before: list[Any], *namespaces: NetworkNamespace) -> None:
+def assert_unchanged(before: list[Any], *namespaces: NetworkNamespace) -> None:
     """Asserts that the state is as before, and shows what is not.
 
     It waits for the kernel's worker that finishes IPv6 addresses.
@@ -166,7 +166,7 @@ def refused(
     before = state(container)
     with pytest.raises(kind) as caught:
         strategy.create(network, netns=container)
-    same(before, container)
+    assert_unchanged(before, container)
     for word in words:
         assert word in str(caught.value)
     for field, value in fields.items():

@@ -11,8 +11,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from helpers_network import add_bridge, names, quieten
 from support import wait_until
-from wired import add_bridge, names, quieten
 
 from pynetstrat import (
     Batch,

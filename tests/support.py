@@ -183,7 +183,7 @@ def add_patterned(links: Links, number: int) -> tuple[str, str]:
     return name, peer
 
 
-def wire(
+def add_container_veth(
     links: Links, netns: int, host: str, number: int, name: str = "eth0", index: int = 0
 ) -> None:
     """A pair whose other end is in a container, and `pattern(number)` of traffic towards it."""
@@ -367,21 +367,50 @@ def run(command: list[str], **options: object) -> subprocess.CompletedProcess[st
 _AS_USER = """
 import os, sys
 from pathlib import Path
-from pynetstrat import system
+from pynetstrat import _syscalls
 PREPARE
-system.unshare(system.CLONE_NEWUSER)
-system.map_ids(1000, 1000, 0, 0)
+_syscalls.unshare(_syscalls.CLONE_NEWUSER)
+_syscalls.map_ids(1000, 1000, 0, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
 
 # For `prepare` below: parts of /sys are hidden, as in many containers, and it can't be mounted.
 MASKED = """
-system.unshare(system.CLONE_NEWNS)
-system.separate_mounts(system.MS_PRIVATE)
-system.mount("none", "/sys/kernel", "tmpfs", 0)
+_syscalls.unshare(_syscalls.CLONE_NEWNS)
+_syscalls.separate_mounts(_syscalls.MS_PRIVATE)
+_syscalls.mount("none", "/sys/kernel", "tmpfs", 0)
 """
 
 
 def run_as_user(command: list[str], prepare: str = "") -> subprocess.CompletedProcess[str]:
     """Runs a program without capabilities, after lines of Python that still have them."""
     return python(_AS_USER.replace("PREPARE", prepare), *command)
+
+
+# For python(): from here on socket(AF_NETLINK, ...) fails with the errno in sys.argv[1].
+REFUSE_NETLINK = """
+import ctypes, errno, struct, sys
+from pynetstrat import NetlinkUnavailableError, RtnetlinkSocket, get_strategy
+
+# Classic BPF: socket(AF_NETLINK, ...) fails with an errno, everything else is allowed.
+def instruction(code, yes, no, k):
+    return struct.pack("=HBBI", code, yes, no, k)
+
+machine = {"x86_64": 41, "aarch64": 198, "riscv64": 198, "s390x": 359, "ppc64le": 326}
+import os
+number = machine[os.uname().machine]
+program = b"".join([
+    instruction(0x20, 0, 0, 0),           # load seccomp_data.nr
+    instruction(0x15, 0, 3, number),      # not socket: allow
+    instruction(0x20, 0, 0, 16 + (4 if sys.byteorder == "big" else 0)),  # the low half of args[0]
+    instruction(0x15, 0, 1, 16),          # not AF_NETLINK: allow
+    instruction(0x06, 0, 0, 0x00050000 | int(sys.argv[1])),  # SECCOMP_RET_ERRNO
+    instruction(0x06, 0, 0, 0x7FFF0000),  # SECCOMP_RET_ALLOW
+])
+filter = ctypes.create_string_buffer(program)
+fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(filter))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0       # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, fprog, 0, 0) == 0   # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+
+"""

@@ -1,4 +1,4 @@
-"""diagnosis.py, system.py, cli/diagnose.py: what is allowed, and what stands in the way."""
+"""diagnosis.py, _syscalls.py, cli/diagnose.py: what is allowed, and what stands in the way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import support
 
 import pynetstrat
-from pynetstrat import Finding, KernelError, NetstratError, diagnose, system
+from pynetstrat import Finding, KernelError, NetstratError, _syscalls, diagnose
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat", "diagnose"]
 
@@ -99,8 +99,8 @@ def test_root_needs_net_admin_beside_sys_admin_for_a_namespace_with_lo_up():
 
 def test_where_user_namespaces_are_used_up_the_setting_is_named():
     prepare = """
-system.unshare(system.CLONE_NEWUSER)
-system.map_ids(0, 0, 0, 0)
+_syscalls.unshare(_syscalls.CLONE_NEWUSER)
+_syscalls.map_ids(0, 0, 0, 0)
 Path("/proc/sys/user/max_user_namespaces").write_text("1")
 """
     found = diagnose_as_user(prepare)["user namespaces"]
@@ -208,7 +208,7 @@ def test_the_command_in_json_holds_every_field():
 @pytest.fixture
 def proc(tmp_path, monkeypatch):
     """A tree in the place of /proc; settings are written into it by their names."""
-    monkeypatch.setattr(system, "PROC", tmp_path)
+    monkeypatch.setattr(_syscalls, "PROC", tmp_path)
 
     def write(**settings):
         for name, value in settings.items():
@@ -253,28 +253,32 @@ def proc(tmp_path, monkeypatch):
 )
 def test_a_setting_that_stands_in_the_way_is_named(proc, code, settings, words):
     proc(**settings)
-    assert system.obstacle(code) == words
+    assert _syscalls.explain_denial(code) == words
 
 
 def test_two_settings_that_stand_in_the_way_are_both_named(proc):
     names = ("kernel__unprivileged_userns_clone", "kernel__apparmor_restrict_unprivileged_userns")
     proc(**dict(zip(names, (0, 1), strict=True)))
-    assert system.obstacle(errno.EPERM).count("run as root, or sysctl") == 2
+    assert _syscalls.explain_denial(errno.EPERM).count("run as root, or sysctl") == 2
 
 
 def test_settings_that_allow_it_are_not_blamed(proc):
     proc(kernel__unprivileged_userns_clone=1, kernel__apparmor_restrict_unprivileged_userns=0)
-    assert system.obstacle(errno.EPERM).startswith("run as root, or allow unprivileged user")
+    assert _syscalls.explain_denial(errno.EPERM).startswith(
+        "run as root, or allow unprivileged user"
+    )
 
 
 def test_a_kernel_without_user_namespaces_is_named(proc, tmp_path):
     (tmp_path / "self" / "ns" / "user").unlink()
-    assert "CONFIG_USER_NS" in system.obstacle(errno.EINVAL)
+    assert "CONFIG_USER_NS" in _syscalls.explain_denial(errno.EINVAL)
 
 
 def test_without_proc_the_remedies_are_given_in_general(monkeypatch, tmp_path):
-    monkeypatch.setattr(system, "PROC", tmp_path / "nothing")
-    assert system.obstacle(errno.EPERM).startswith("run as root, or allow unprivileged user")
+    monkeypatch.setattr(_syscalls, "PROC", tmp_path / "nothing")
+    assert _syscalls.explain_denial(errno.EPERM).startswith(
+        "run as root, or allow unprivileged user"
+    )
 
 
 def test_link_set_up_names_the_setting_as_well(net):
@@ -285,7 +289,7 @@ def test_link_set_up_names_the_setting_as_well(net):
 
 
 def test_may_mount_changes_nothing(net):
-    assert system.may_mount()
+    assert _syscalls.may_mount()
     with support.without(support.CAP_SYS_ADMIN):
-        assert not system.may_mount()
+        assert not _syscalls.may_mount()
     assert subprocess.run(["ls", "/proc/self/ns"], stdout=subprocess.DEVNULL).returncode == 0

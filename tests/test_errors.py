@@ -136,12 +136,12 @@ def table():
 
 def python_error(step, request, code):
     """What Python raises for a failure of the core with the text `its words`."""
-    if step in (lib.NETSTRAT_STEP_NAME, lib.NETSTRAT_STEP_LINK_NAME):
+    if step in (lib.NETSTRAT_OP_NAME, lib.NETSTRAT_OP_LINK_NAME):
         return _native.invalid_name("eth0", step)
-    if step == lib.NETSTRAT_STEP_FILE:
+    if step == lib.NETSTRAT_OP_FILE:
         return errors.InvalidCounterNameError("eth0", "its words")
     native = ffi.new("struct netstrat_error *", {"code": code, "step": step, "request": request})
-    if step == lib.NETSTRAT_STEP_PARSE:
+    if step == lib.NETSTRAT_OP_PARSE:
         hint = _native.hint_of(-code, native)
         return errors.CounterParseError("PATH", "its words", "eth0", hint)
     return _native.kernel_error(code, step, request, "eth0", "its words")
@@ -255,7 +255,7 @@ def test_a_missing_parent_of_the_directory_of_names_is_named(tmp_path):
     ],
 )
 def test_a_failure_that_takes_an_exhausted_or_older_system_has_a_hint(operation, code, says):
-    step = STEPS.get(operation, lib.NETSTRAT_STEP_REQUEST)
+    step = STEPS.get(operation, lib.NETSTRAT_OP_REQUEST)
     error = _native.kernel_error(code, step, 94 if operation == "RTM_GETSTATS" else 0)
     assert type(error) is errors.KernelError
     assert error.operation == operation
@@ -296,7 +296,7 @@ STEPS = {
 )
 def test_errno_to_exception(code, operation, kind, says):
     request = operation if isinstance(operation, int) else 0
-    step = lib.NETSTRAT_STEP_REQUEST if request else STEPS[operation]
+    step = lib.NETSTRAT_OP_REQUEST if request else STEPS[operation]
     operation = {16: "RTM_NEWLINK", 18: "RTM_GETLINK"}.get(operation, operation)
     error = _native.kernel_error(code, step, request, "eth0", "its words", "/a/path")
     assert type(error) is kind
@@ -311,7 +311,7 @@ def test_errno_to_exception(code, operation, kind, says):
     [(17, "RTM_DELLINK"), (20, "RTM_NEWADDR"), (94, "RTM_GETSTATS"), (99, "message type 99")],
 )
 def test_a_refused_message_is_reported_under_its_own_name(request_type, operation):
-    error = _native.kernel_error(errno.EPERM, lib.NETSTRAT_STEP_REQUEST, request_type)
+    error = _native.kernel_error(errno.EPERM, lib.NETSTRAT_OP_REQUEST, request_type)
     assert error.operation == operation
 
 

@@ -30,7 +30,7 @@ from pynetstrat import (
     RtnetlinkSocket,
 )
 from pynetstrat._native import containers as native
-from pynetstrat.cli import uncounted
+from pynetstrat.cli import missing
 from pynetstrat.prometheus import ContainerCollector
 
 # As cAdvisor names them, and the fields that they are.
@@ -64,7 +64,7 @@ def make(net: support.Links, run: None) -> Iterator[Callable[..., NetworkNamespa
 
         def make(label: str, number: int, interface: str = "eth0") -> NetworkNamespace:
             container = stack.enter_context(NetworkNamespace.create(label))
-            support.wire(net, container.fileno(), f"v{number}", number, interface)
+            support.add_container_veth(net, container.fileno(), f"v{number}", number, interface)
             return container
 
         yield make
@@ -145,7 +145,7 @@ def test_an_interface_has_the_eight_counters_that_the_container_sees(collector, 
 def test_every_interface_of_every_container_is_shown_but_lo(net, host, collector, make):
     first = make("test-a", 1)
     make("test-b", 2)
-    support.wire(net, first.fileno(), "v4", 4, "net1")
+    support.add_container_veth(net, first.fileno(), "v4", 4, "net1")
     host.execute(
         Batch().add_macvlan("mac0", host.get_link("v2").index, netns="test-b", mtu=support.MTU)
     )
@@ -292,9 +292,9 @@ def test_interfaces_beyond_the_limit_are_counted(collector, make, monkeypatch):
 
 def test_what_is_left_out_is_reported_in_one_line():
     few, many = Container("few", "/run/netns/few", 7), Container("many", "/run/netns/many", 8)
-    assert uncounted.reasons(Discovery((few, many), 0, 0), {}, {}) == {}
-    found = uncounted.reasons(Discovery((few, many), 0, 4), {}, {few: 2, many: 300})
-    assert uncounted.line(found.values()) == (
+    assert missing.reasons(Discovery((few, many), 0, 0), {}, {}) == {}
+    found = missing.reasons(Discovery((few, many), 0, 4), {}, {few: 2, many: 300})
+    assert missing.line(found.values()) == (
         "not counted: namespaces beyond the limit: 4; "
         "interfaces beyond the limit: 302, such as of many"
     )
@@ -302,7 +302,7 @@ def test_what_is_left_out_is_reported_in_one_line():
 
 def test_a_namespace_that_nothing_shows_is_in_the_scrape_and_counted(net, host, new_namespace):
     netns = new_namespace()
-    support.wire(net, netns, "v0", 3)
+    support.add_container_veth(net, netns, "v0", 3)
     label = f"nsid:{host.get_nsid(netns)}"
     with ContainerCollector(container="^nsid:") as collector:
         rows, values = scrape(collector)
@@ -322,7 +322,7 @@ def test_without_routed_traffic_the_sum_of_all_containers_has_each_frame_once(ne
             links.add_bridge("br0")
             links.set_up("br0")
             for number, space in enumerate(inner):
-                support.wire(links, space.fileno(), f"h{number}", 0)
+                support.add_container_veth(links, space.fileno(), f"h{number}", 0)
                 links.set_master(f"h{number}", "br0")
         inner[0].call(support.send_frames, "eth0", 7, 500)
         with (
@@ -457,8 +457,8 @@ def test_a_value_above_2_to_the_53_is_the_nearest_that_the_format_has(stub):
 )
 def test_interfaces_are_chosen_by_patterns_that_are_looked_for(net, make, patterns, shown):
     container = make("test-a", 1)
-    support.wire(net, container.fileno(), "v2", 2, "eth01")
-    support.wire(net, container.fileno(), "v3", 3, "net0")
+    support.add_container_veth(net, container.fileno(), "v2", 2, "eth01")
+    support.add_container_veth(net, container.fileno(), "v3", 3, "net0")
     with ContainerCollector(container="^test-", **patterns) as collector:
         assert {interface for _, interface in scrape(collector)[0]} == shown
 

@@ -27,7 +27,7 @@ from pynetstrat import (
     strategies,
 )
 from pynetstrat.errors import quote
-from pynetstrat.strategy import plugins as plugins_module
+from pynetstrat.wiring import plugins as plugins_module
 
 
 class Recorder(NetworkStrategy):
@@ -38,7 +38,7 @@ class Recorder(NetworkStrategy):
 def _registry(monkeypatch):
     """Each test has a registry of its own."""
     registry = dict(pynetstrat.strategy.registry)
-    for module in ("pynetstrat.strategy", "pynetstrat.strategy.plugins"):
+    for module in ("pynetstrat.strategy", "pynetstrat.wiring.plugins"):
         monkeypatch.setattr(sys.modules[module], "registry", registry)
 
 

@@ -35,7 +35,7 @@ except InvalidInterfaceNameError as error:
 """,
     ),
     "an unknown strategy": (
-        "pynetstrat.strategies; strategy = pynetstrat.strategy.plugins",
+        "pynetstrat.strategies; strategy = pynetstrat.wiring.plugins",
         """
 try:
     get_strategy("vxlan\\x1b")

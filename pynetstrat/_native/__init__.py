@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from ..arguments import Name, Netns
+    from ..types import Name, Netns
 
 # ---- signals ----
 
@@ -51,11 +51,11 @@ def _interrupted(context: object) -> int:
 # ---- names ----
 
 
-def invalid_name(name: object, step: int = lib.NETSTRAT_STEP_NAME) -> InvalidInterfaceNameError:
+def invalid_name(name: object, step: int = lib.NETSTRAT_OP_NAME) -> InvalidInterfaceNameError:
     """The error for an invalid name, with the rule from the core's table of failures.
 
     Parameters:
-        step: NETSTRAT_STEP_NAME, or NETSTRAT_STEP_LINK_NAME where alternative names do not count.
+        step: NETSTRAT_OP_NAME, or NETSTRAT_OP_LINK_NAME where alternative names do not count.
     """
     return InvalidInterfaceNameError(name, decode(find_failure(step, 0, -EINVAL).hint))
 
@@ -63,7 +63,7 @@ def invalid_name(name: object, step: int = lib.NETSTRAT_STEP_NAME) -> InvalidInt
 _ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
-def encode_name(name: object, step: int = lib.NETSTRAT_STEP_NAME) -> bytes:
+def encode_name(name: object, step: int = lib.NETSTRAT_OP_NAME) -> bytes:
     """Converts a name to bytes; refuses only what cannot be passed to the core.
 
     Parameters:
@@ -139,7 +139,7 @@ def kernel_error(
         interface, kernel_message, filename: as in `KernelError`.
     """
     failure = find_failure(step, request, -errno)
-    named = step != lib.NETSTRAT_STEP_REQUEST
+    named = step != lib.NETSTRAT_OP_REQUEST
     name = lib.netstrat_step_name(step) if named else lib.netstrat_request_name(request)
     operation = decode(name) if name else f"message type {request}"
     kind, hint = _KINDS[failure.kind], decode(failure.hint)
@@ -152,7 +152,7 @@ def error_text(error: Any) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def error_words(error: Any) -> str:
+def ext_ack(error: Any) -> str:
     """The kernel's own words, fit for a terminal."""
     return "".join(c if c.isprintable() else "?" for c in error_text(error))
 
@@ -160,9 +160,9 @@ def error_words(error: Any) -> str:
 def fail(code: int, error: Any, name: object = "", filename: str | None = None) -> NoReturn:
     """Raises the exception for a core function's failure."""
     raise_interrupt()
-    if error.step in (lib.NETSTRAT_STEP_NAME, lib.NETSTRAT_STEP_LINK_NAME):
+    if error.step in (lib.NETSTRAT_OP_NAME, lib.NETSTRAT_OP_LINK_NAME):
         raise invalid_name(name, error.step)
-    raise kernel_error(-code, error.step, error.request, show(name), error_words(error), filename)
+    raise kernel_error(-code, error.step, error.request, show(name), ext_ack(error), filename)
 
 
 def raise_interrupt() -> None:
@@ -228,7 +228,7 @@ class Namespace:
             )
         self.fd = descriptor
         if not 0 <= descriptor < 1 << 31:  # nothing that C should see
-            raise self._not_one(EBADF, lib.NETSTRAT_STEP_SETNS, name)
+            raise self._not_one(EBADF, lib.NETSTRAT_OP_SETNS, name)
 
     @property
     def shown(self) -> str:
@@ -243,7 +243,7 @@ class Namespace:
 
     def fail(self, code: int, error: Any, name: object = "") -> NoReturn:
         """Raises the exception for a core function's failure to work in the namespace."""
-        if error.step == lib.NETSTRAT_STEP_SETNS and code in (-EBADF, -EINVAL):
+        if error.step == lib.NETSTRAT_OP_SETNS and code in (-EBADF, -EINVAL):
             raise self._not_one(-code, error.step, name)
         fail(code, error, name, self.shown)
 

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..links import Address, Route
+    from ..rtnetlink.links import Address, Route
 
 AF_INET, AF_INET6 = 2, 10  # linux/socket.h
 _FOR_EVER = 0xFFFFFFFF  # INFINITY_LIFE_TIME, net/addrconf.h
@@ -359,7 +359,7 @@ def copy_route(message: Any, native: Any) -> RouteCopy | None:
     """
     if native.type != _RTN_UNICAST and native.protocol == _RTPROT_KERNEL:
         return None  # with the address
-    rest = ffi.new("struct netstrat_rest *", message.payload)
+    rest = ffi.new("struct netstrat_cursor *", message.payload)
     header = bytearray(ffi.buffer(rest.data + rest.at, _HEADER))
     header[8:12] = (native.flags & _FLAGS_GIVEN).to_bytes(4, byteorder)
     rest.at += _HEADER

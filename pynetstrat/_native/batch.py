@@ -7,8 +7,8 @@ from errno import EMSGSIZE, ENOBUFS
 
 from .._core import ffi, lib
 from ..errors import InvalidInterfaceNameError, InvalidNetworkError
-from . import Namespace, encode_name, error_words, invalid_name, kernel_error
-from .netns import settle
+from . import Namespace, encode_name, ext_ack, invalid_name, kernel_error
+from .netns import to_netns_fd
 from .rows import new
 from .values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
 
@@ -46,7 +46,7 @@ _INTEGERS = {
 _UP, _HAIRPIN = lib.NETSTRAT_LINK_UP, lib.NETSTRAT_LINK_HAIRPIN
 
 _SETTINGS = ffi.typeof("struct netstrat_link_settings *")
-_REQUEST, _RECVFROM = lib.NETSTRAT_STEP_REQUEST, lib.NETSTRAT_STEP_RECVFROM
+_REQUEST, _RECVFROM = lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_OP_RECVFROM
 _TYPICAL = 256  # bytes of a message
 _LARGEST = 1 << 20  # no one message takes as much
 
@@ -80,12 +80,12 @@ class Message:
         type: RTM_NEWLINK or another.
         encode: the encoder of the core, and `arguments` what it takes behind the batch.
         name: whom it is about, for errors.
-        moved: the settings of the link that goes to the namespace `netns`, if there is one.
+        moved_settings: the settings of the link that goes to the namespace `netns`, or None.
         netns: that namespace.
-        gives: the names that it gives to links, and of each whether that is in `netns`.
+        new_names: the names that it gives to links, and of each whether that is in `netns`.
     """
 
-    __slots__ = ("arguments", "encode", "gives", "moved", "name", "netns", "type")
+    __slots__ = ("arguments", "encode", "moved_settings", "name", "netns", "new_names", "type")
 
     def __init__(
         self,
@@ -93,17 +93,17 @@ class Message:
         encode: Callable[..., int],
         *arguments: object,
         name: str = "",
-        moved: Any = None,
+        moved_settings: Any = None,
         netns: object = None,
-        gives: Sequence[tuple[str, bool]] = (),
+        new_names: Sequence[tuple[str, bool]] = (),
     ) -> None:
         self.type = type
         self.encode = encode
         self.arguments = arguments
         self.name = name
-        self.moved = moved
+        self.moved_settings = moved_settings
         self.netns = netns
-        self.gives = gives
+        self.new_names = new_names
 
 
 # sysctl_dev_name_is_allowed, Linux net/ipv4/devinet.c: /proc/sys/net uses them for settings.
@@ -116,9 +116,9 @@ def check_name(name: object) -> bytes:
     Raises:
         InvalidInterfaceNameError: no link can have it; an alternative name does not count.
     """
-    encoded = encode_name(name, lib.NETSTRAT_STEP_LINK_NAME)
+    encoded = encode_name(name, lib.NETSTRAT_OP_LINK_NAME)
     if lib.netstrat_name_check(encoded) != 0:
-        raise invalid_name(name, lib.NETSTRAT_STEP_LINK_NAME)
+        raise invalid_name(name, lib.NETSTRAT_OP_LINK_NAME)
     if encoded in _RESERVED_NAMES:
         reason = 'the kernel reserves "all" and "default" for its settings under /proc/sys/net'
         raise InvalidInterfaceNameError(name, reason)
@@ -242,8 +242,8 @@ class Encoded:
         self.batch = ffi.new("struct netstrat_batch *")
         lib.netstrat_batch_init(self.batch, self._data, self._size)
         for message in messages:
-            if message.moved is not None:
-                message.moved.netns = self.open(message.netns, message.name).fd
+            if message.moved_settings is not None:
+                message.moved_settings.netns = self.open(message.netns, message.name).fd
             arguments = message.arguments
             if find is not None and type(arguments[0]) is Lookup:
                 arguments = (find(arguments[0].name), *arguments[1:])
@@ -258,7 +258,7 @@ class Encoded:
         """The namespace that a message names."""
         found = self.namespaces.get(id(netns))
         if found is None:
-            found = self.namespaces[id(netns)] = settle(Namespace(netns, name))
+            found = self.namespaces[id(netns)] = to_netns_fd(Namespace(netns, name))
         return found
 
     def _grow(self) -> None:
@@ -285,7 +285,7 @@ class Encoded:
             elif result == lib.NETSTRAT_PENDING:
                 outcomes.append(PENDING)
             else:
-                words = error_words(error) if described else ""
+                words = ext_ack(error) if described else ""
                 outcomes.append(kernel_error(-result, _REQUEST, message.type, message.name, words))
                 described = False
         if PENDING in outcomes:

@@ -18,7 +18,7 @@ from io import FileIO
 from .._core import ffi, lib
 from ..errors import KernelError, PermissionDeniedError
 from . import Namespace, decode, fail, kernel_error, new_socket
-from .netns import identify, open_own, settle
+from .netns import identify, open_own, to_netns_fd
 from .rows import new
 from .socket import Socket, new_request
 
@@ -47,7 +47,7 @@ class Block:
     def __init__(self, room: int) -> None:
         self.arrays = (
             new("int32_t[]", room),
-            new("struct netstrat_end[]", room),
+            new("struct netstrat_netns_link[]", room),
             new("struct netstrat_counters[]", room),
         )
 
@@ -91,7 +91,7 @@ class Ends:
         """Whether another dump gave the same links."""
         if (count, omitted) != (self.count, self.omitted):
             return False
-        size = count * ffi.sizeof("struct netstrat_end")
+        size = count * ffi.sizeof("struct netstrat_netns_link")
         same: bool = ffi.buffer(self.arrays[1], size) == ffi.buffer(block.arrays[1], size)
         return same
 
@@ -100,7 +100,7 @@ class Ends:
         self.arrays = block.arrays
 
     def pick(self, sources: Sources, table: Table) -> int:
-        """netstrat_counters_pick: those of the container's own dump."""
+        """netstrat_counters_gather: those of the container's own dump."""
         return sources.pick(self.arrays[0], self.arrays[2], self.count, table)
 
 
@@ -132,11 +132,11 @@ class Sources:
 
     def __init__(self, sources: list[tuple[int, int, bool]]) -> None:
         self.count = len(sources)
-        self._sources = ffi.new("struct netstrat_source[]", sources)
+        self._sources = ffi.new("struct netstrat_gather_entry[]", sources)
 
     def pick(self, indexes: Any, counters: Any, count: int, table: Table) -> int:
-        """netstrat_counters_pick: how many of them there were counters of."""
-        return lib.netstrat_counters_pick(  # type: ignore[no-any-return]
+        """netstrat_counters_gather: how many of them there were counters of."""
+        return lib.netstrat_counters_gather(  # type: ignore[no-any-return]
             indexes, counters, count, self._sources, self.count, table._rows
         )
 
@@ -146,7 +146,7 @@ class Sources:
 
 
 class _Notes:
-    """struct netstrat_notes, filled by a socket."""
+    """struct netstrat_id_recorder, filled by a socket."""
 
     __slots__ = ("_keep", "_notes", "_numbers", "_sock")
 
@@ -154,7 +154,7 @@ class _Notes:
         self._sock = sock
         self._keep = keep  # the socket's buffer
         room = _ENDS if what == lib.NETSTRAT_NOTE_ENDED else _NOTES
-        self._notes = notes = ffi.new("struct netstrat_notes *")
+        self._notes = notes = ffi.new("struct netstrat_id_recorder *")
         self._numbers = notes.numbers = new("int32_t[]", room)
         notes.room = room
         lib.netstrat_socket_set_receive_buffer(sock, _QUEUE, ffi.NULL)  # as far as it is allowed
@@ -165,7 +165,7 @@ class _Notes:
 
     def hear(self) -> None:
         """Takes what is queued."""
-        if lib.netstrat_socket_hear(self._sock, ffi.NULL) < 0:
+        if lib.netstrat_socket_process_pending(self._sock, ffi.NULL) < 0:
             self._notes.count = self._notes.room + 1  # more came than one call should take
 
     def any(self) -> bool:
@@ -193,10 +193,10 @@ class Pairs(Socket):
         super().__init__(netns, timeout_ms)
 
     def dump_pairs(self) -> list[tuple[int, int]]:
-        """netstrat_pairs_dump: of each pair the id of the other end's namespace, and its index."""
+        """Returns the nsid and the index of the peer of each veth pair."""
         while True:
-            pairs = new("struct netstrat_pair[]", self._pairs)
-            count = self._call(lib.netstrat_pairs_dump, pairs, self._pairs)
+            pairs = new("struct netstrat_veth_peer[]", self._pairs)
+            count = self._call(lib.netstrat_veth_peers_dump, pairs, self._pairs)
             if count <= self._pairs:
                 numbers = ffi.unpack(ffi.cast("int32_t *", pairs), 3 * count)
                 return list(zip(numbers[2::3], numbers[1::3], strict=True))
@@ -215,7 +215,7 @@ class Pairs(Socket):
                     code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
             except OSError as error:
                 if error.errno in (EMFILE, ENFILE, ENOMEM):
-                    step = lib.NETSTRAT_STEP_OPEN_NETNS
+                    step = lib.NETSTRAT_OP_OPEN_NETNS
                     raise kernel_error(error.errno, step, filename=path) from None
                 continue
             if code == -EINVAL:  # no namespace
@@ -246,7 +246,7 @@ class Containers(Pairs):
             super().__init__(None, timeout_ms)
             home, where = open_own(), -1
         else:
-            home = settle(Namespace(netns))
+            home = to_netns_fd(Namespace(netns))
             where = home.fd
             super().__init__(where, timeout_ms)
             self.namespace = home.shown
@@ -316,7 +316,7 @@ class Containers(Pairs):
     # ---- links ----
 
     def dump_ends(self, nsid: int, known: Ends | None) -> Ends | None:
-        """netstrat_ends_dump: the links of a namespace, -1 being the host's; None: it has ended.
+        """Returns the links of a namespace (-1: the host's), or None if it has ended.
 
         `known` is given back, with the new counters, where the links are the same. Of another
         namespace than the host's no more than MOST_LINKS are taken.
@@ -325,7 +325,7 @@ class Containers(Pairs):
         most = MOST_LINKS if nsid >= 0 else 1 << 31
         while True:
             block = Block(room)
-            code = lib.netstrat_ends_dump(
+            code = lib.netstrat_netns_links_dump(
                 self._sock, nsid, self._own, *block.arrays, room, self._error
             )
             if code > room and room < most:
@@ -333,7 +333,7 @@ class Containers(Pairs):
             elif code >= 0:
                 break
             elif not self._enlarge(code):
-                if code == -EINVAL and self._error.step == lib.NETSTRAT_STEP_REQUEST:
+                if code == -EINVAL and self._error.step == lib.NETSTRAT_OP_REQUEST:
                     return None
                 fail(code, self._error)
         count = min(code, room)
@@ -359,7 +359,9 @@ class Containers(Pairs):
         count = block.take(ends)
         for index in missing:
             try:
-                code = self._call(lib.netstrat_end_get, nsid, self._own, index, *block.at(count))
+                code = self._call(
+                    lib.netstrat_netns_link_get, nsid, self._own, index, *block.at(count)
+                )
             except KernelError as error:
                 if error.errno == EINVAL:
                     return None

@@ -50,7 +50,7 @@ def get_device(sock: Socket, link: object) -> tuple[Any, ...] | None:
         raise
     native = ffi.new("struct netstrat_link *")
     if lib.netstrat_link_decode(answer, native) < 0:
-        raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _GETLINK)
+        raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, _GETLINK)
     return (
         link_fields(native),
         native.flags,
@@ -86,7 +86,7 @@ def find_devices(sock: Socket, wanted: Callable[..., bool]) -> list[int]:
         if error.errno == EAGAIN:
             return []
         raise
-    rest = ffi.new("struct netstrat_rest *", (copy, 0, min(used[0], _MOST), 0))
+    rest = ffi.new("struct netstrat_cursor *", (copy, 0, min(used[0], _MOST), 0))
     message = ffi.new("struct netstrat_message *")
     link = ffi.new("struct netstrat_link *")
     found = []

@@ -7,7 +7,7 @@ from os import dup
 
 from .._core import ffi, lib
 from ..errors import KernelError
-from . import encode_name, error_words, fail, kernel_error
+from . import encode_name, ext_ack, fail, kernel_error
 from .addresses import address_fields
 from .rows import new
 from .socket import Socket, link_fields, new_request
@@ -49,7 +49,7 @@ class Subscription(Socket):
     def __init__(self, netns: object, addresses: bool) -> None:
         super().__init__(netns, 0)
         sock, error = self._sock, self._error
-        self._rest = ffi.new("struct netstrat_rest *")
+        self._rest = ffi.new("struct netstrat_cursor *")
         # As large as it is allowed to be: what does not fit is made up for by a dump.
         lib.netstrat_socket_set_receive_buffer(sock, _BUFFER_SIZE, ffi.NULL)
         groups = [_RTNLGRP_LINK]
@@ -105,7 +105,7 @@ class Subscription(Socket):
 
 def refusal(errno: int, request: int, words: str) -> KernelError:
     """The error for a dump that the kernel refused."""
-    return kernel_error(errno, lib.NETSTRAT_STEP_REQUEST, request, kernel_message=words)
+    return kernel_error(errno, lib.NETSTRAT_OP_REQUEST, request, kernel_message=words)
 
 
 def decode(datagram: bytes, missing: int = 0) -> Iterator[tuple[int, int, int, int, Any]]:
@@ -118,17 +118,17 @@ def decode(datagram: bytes, missing: int = 0) -> Iterator[tuple[int, int, int, i
         The type is LOST where it can't be known what else there was.
     """
     memory = ffi.from_buffer(datagram)
-    rest = ffi.new("struct netstrat_rest *", (memory, 0, len(datagram), missing))
+    rest = ffi.new("struct netstrat_cursor *", (memory, 0, len(datagram), missing))
     message = ffi.new("struct netstrat_message *")
     more = lib.netstrat_message_next(rest, message)
     while more > 0 and not message.payload.missing:
-        yield message.type, message.flags, message.sequence, message.port, _said(message)
+        yield message.type, message.flags, message.sequence, message.port, _decode_payload(message)
         more = lib.netstrat_message_next(rest, message)
     if more < 0 or missing:
         yield LOST, 0, 0, 0, None
 
 
-def _said(message: Any) -> Any:
+def _decode_payload(message: Any) -> Any:
     kind = message.type
     if kind in _OF_LINKS:
         link = ffi.new("struct netstrat_link *")
@@ -146,5 +146,5 @@ def _said(message: Any) -> Any:
         error, verdict = ffi.new("struct netstrat_error *"), ffi.new("int *")
         if lib.netstrat_ack_decode(message, verdict, error) < 0:
             return EBADMSG, ""
-        return -verdict[0], error_words(error)
+        return -verdict[0], ext_ack(error)
     return NOTHING

@@ -89,7 +89,7 @@ def _open_socket(namespace: Namespace | None) -> Any:
     return sock
 
 
-def settle(namespace: Namespace) -> Namespace:
+def to_netns_fd(namespace: Namespace) -> Namespace:
     """The same, its descriptor being the namespace's own also where a pidfd was given.
 
     Messages name namespaces by such descriptors alone.
@@ -103,7 +103,7 @@ def settle(namespace: Namespace) -> Namespace:
             namespace.hold(open_descriptor(ioctl, sock.fd, _SIOCGSKNS))
         except OSError as error:
             code = error.errno or EINVAL
-            raise kernel_error(code, lib.NETSTRAT_STEP_SETNS, filename=namespace.shown) from None
+            raise kernel_error(code, lib.NETSTRAT_OP_SETNS, filename=namespace.shown) from None
         finally:
             lib.netstrat_socket_close(sock)
     return namespace
@@ -112,11 +112,11 @@ def settle(namespace: Namespace) -> Namespace:
 def duplicate(namespace: Namespace) -> Descriptor:
     """A descriptor of its own."""
     try:
-        return Descriptor(open_descriptor(os.dup, settle(namespace).fd))
+        return Descriptor(open_descriptor(os.dup, to_netns_fd(namespace).fd))
     except KernelError:
         raise
     except OSError as error:
-        code, step = error.errno or EINVAL, lib.NETSTRAT_STEP_OPEN_NETNS
+        code, step = error.errno or EINVAL, lib.NETSTRAT_OP_OPEN_NETNS
         raise kernel_error(code, step, filename=namespace.shown) from None
 
 
@@ -128,7 +128,7 @@ def is_netns(fd: int) -> bool:
 def check(fd: int, shown: str) -> None:
     """Raises KernelError unless the descriptor is that of a network namespace."""
     if not is_netns(fd):
-        raise kernel_error(EINVAL, lib.NETSTRAT_STEP_SETNS, filename=shown)
+        raise kernel_error(EINVAL, lib.NETSTRAT_OP_SETNS, filename=shown)
 
 
 def identify(fd: int, shown: str) -> tuple[int, int]:
@@ -136,7 +136,7 @@ def identify(fd: int, shown: str) -> tuple[int, int]:
     try:
         status = os.fstat(fd)
     except OSError as error:
-        code, step = error.errno or EINVAL, lib.NETSTRAT_STEP_FSTAT
+        code, step = error.errno or EINVAL, lib.NETSTRAT_OP_FSTAT
         raise kernel_error(code, step, filename=shown) from None
     return status.st_dev, status.st_ino
 
@@ -161,7 +161,7 @@ def no_thread(fd: int) -> KernelError:
     except KernelError as error:
         return error
     lib.netstrat_socket_close(sock)
-    return kernel_error(EAGAIN, lib.NETSTRAT_STEP_PTHREAD_CREATE)
+    return kernel_error(EAGAIN, lib.NETSTRAT_OP_PTHREAD_CREATE)
 
 
 class visit:  # noqa: N801  # used as a function

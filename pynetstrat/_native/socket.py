@@ -17,7 +17,7 @@ from .addresses import (
     route_fields,
     route_kind,
 )
-from .netns import settle
+from .netns import to_netns_fd
 from .rows import Rows, named_rows, new
 
 TYPE_CHECKING = False
@@ -132,7 +132,7 @@ class Socket:
         for sock in self._buffers:
             lib.netstrat_socket_close(sock)
 
-    def together(self, work: Callable[[], Result], *, first: bool = True) -> Result:
+    def with_deadline(self, work: Callable[[], Result], *, first: bool = True) -> Result:
         """Returns what `work` returns. All exchanges within it have one deadline.
 
         A single exchange has its own deadline, for which the core needs no setting.
@@ -199,9 +199,9 @@ class Socket:
     def _enlarge(self, code: int) -> bool:
         """Makes room for an answer that did not fit; False where `code` says anything else."""
         sock = self._sock
-        if code != -EMSGSIZE or sock.needed <= sock.buffer_size:
+        if code != -EMSGSIZE or sock.required_size <= sock.buffer_size:
             return False
-        size = sock.needed + sock.needed // 8
+        size = sock.required_size + sock.required_size // 8
         self._buffers[sock] = sock.buffer = new("unsigned char[]", size)
         sock.buffer_size = size
         return True
@@ -241,7 +241,7 @@ class Socket:
             if used[0] <= self._copy_size:
                 break
             self._copy_size = used[0] + used[0] // 8
-        rest = ffi.new("struct netstrat_rest *", (copy, 0, used[0], 0))
+        rest = ffi.new("struct netstrat_cursor *", (copy, 0, used[0], 0))
         message = ffi.new("struct netstrat_message *")
         while lib.netstrat_message_next(rest, message) > 0:
             yield message
@@ -268,7 +268,7 @@ class Socket:
             result, links, names = dump()
             if links == names:
                 return result
-        raise kernel_error(EAGAIN, lib.NETSTRAT_STEP_REQUEST, _RTM_GETLINK)
+        raise kernel_error(EAGAIN, lib.NETSTRAT_OP_REQUEST, _RTM_GETLINK)
 
     def dump_links(self) -> list[tuple[Any, ...]]:
         """The fields of `Link` for each link."""
@@ -279,7 +279,7 @@ class Socket:
         found = []
         for message in self._dump(lib.netstrat_batch_dump_links, 0):
             if lib.netstrat_link_decode(message, link) < 0:
-                raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETLINK)
+                raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, _RTM_GETLINK)
             found.append(link_fields(link))
         return found, len(found), len({fields[1] for fields in found})
 
@@ -295,7 +295,7 @@ class Socket:
         for message in self._dump(lib.netstrat_batch_dump_links, 0):
             code = lib.netstrat_link_flags_decode(message, index, flags)
             if code < 0 or lib.netstrat_link_name_decode(message, name) < 0:
-                raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETLINK)
+                raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, _RTM_GETLINK)
             found[decode(name.name)] = index[0], bool(flags[0] & _IFF_UP)
             count += 1
         return found, count, len(found)
@@ -318,7 +318,7 @@ class Socket:
             if code == -EAFNOSUPPORT:
                 continue
             if code < 0:
-                raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETADDR)
+                raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, _RTM_GETADDR)
             if index in (0, address.index):
                 found.append(address_fields(address))
         return found
@@ -335,7 +335,7 @@ class Socket:
         for message in self._dump(lib.netstrat_batch_dump_routes, index):
             code = lib.netstrat_route_decode(message, route)
             if code < 0 and code != -EAFNOSUPPORT:
-                raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETROUTE)
+                raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, _RTM_GETROUTE)
             kind = route_kind(route) if code == 0 else ""
             if kind:
                 found.append((kind, route_fields(route)))
@@ -365,7 +365,7 @@ class Socket:
 
     def get_nsid(self, netns: object) -> int | None:
         """The id by which the socket's namespace knows another."""
-        namespace = settle(Namespace(netns))
+        namespace = to_netns_fd(Namespace(netns))
         batch, _memory = new_request(lib.netstrat_batch_get_nsid, namespace.fd)
         answer = ffi.new("struct netstrat_message *")
         nsid = ffi.new("int32_t *")
@@ -373,7 +373,7 @@ class Socket:
         if code < 0:
             fail(code, self._error, filename=namespace.shown)
         if lib.netstrat_nsid_decode(answer, nsid) < 0:
-            raise kernel_error(EBADMSG, lib.NETSTRAT_STEP_REQUEST, _RTM_GETNSID)
+            raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, _RTM_GETNSID)
         return None if nsid[0] < 0 else int(nsid[0])
 
     def has_namespace(self, nsid: int) -> bool:
@@ -382,7 +382,7 @@ class Socket:
         answer = ffi.new("struct netstrat_message *")
         code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
         # Any other error says that it may not be looked into, or has no such link.
-        return bool(code != -EINVAL or self._error.step != lib.NETSTRAT_STEP_REQUEST)
+        return bool(code != -EINVAL or self._error.step != lib.NETSTRAT_OP_REQUEST)
 
     # ---- batches ----
 
@@ -395,23 +395,23 @@ class Socket:
         code = lib.netstrat_execute(sock, encoded.batch, results, error)
         if code == 0:
             return [None] * count
-        if code < 0 and error.step == lib.NETSTRAT_STEP_BATCH:
+        if code < 0 and error.step == lib.NETSTRAT_OP_BATCH:
             fail(code, error)
         raise_interrupt()
         outcomes = encoded.outcomes(code, ffi.unpack(results, count), error)
         if not any(outcomes):  # everything is done, and the groups could not be joined again
             fail(code, error)
         for message, outcome in zip(encoded.messages, outcomes, strict=True):
-            if isinstance(outcome, KernelError) and outcome.errno == EEXIST and message.gives:
+            if isinstance(outcome, KernelError) and outcome.errno == EEXIST and message.new_names:
                 find = partial(self._find_taken, message, encoded)
                 self._sock.deadline_ms = sock.deadline_ms  # it goes on
-                outcome.hint = self.together(find, first=False) or outcome.hint
+                outcome.hint = self.with_deadline(find, first=False) or outcome.hint
                 break  # the others may be its consequences
         return outcomes
 
     def _find_taken(self, message: Message, encoded: Encoded) -> str:
         """Which of the names that a message gives is taken, and in which namespace."""
-        for name, elsewhere in message.gives:
+        for name, elsewhere in message.new_names:
             if not elsewhere:
                 sock, where = self, "in this namespace"
             else:
@@ -442,7 +442,7 @@ class Socket:
             return True
         if self.by_name_only:
             return False
-        watch = ffi.new("struct netstrat_watch *")
+        watch = ffi.new("struct netstrat_name_watch *")
         self._changes = watch.changes = new("struct netstrat_link_name[]", CHANGES)
         watch.room = CHANGES
         self._remember(watch, _KNOWN)

@@ -6,11 +6,7 @@ import contextlib
 import os
 
 from .._core import ffi, lib
-from ..errors import (
-    CounterParseError,
-    InvalidCounterNameError,
-    KernelError,
-)
+from ..errors import CounterParseError, InvalidCounterNameError, KernelError
 from . import (
     Namespace,
     encode_name,
@@ -41,7 +37,7 @@ def encode_root(root: object) -> bytes:
     return encode_path(root, "sysfs_root")
 
 
-class Place:
+class SysfsIdentity:
     """struct netstrat_sysfs_place: where the calling thread is, and which tree was looked at."""
 
     __slots__ = ("key", "struct")
@@ -96,23 +92,23 @@ class Mount:
 def _sysfs_fail(
     code: int, error: Any, root: bytes, name: object, file: str | bytes | None
 ) -> NoReturn:
-    if error.step == lib.NETSTRAT_STEP_FILE:
+    if error.step == lib.NETSTRAT_OP_FILE:
         raise InvalidCounterNameError(show(name), file)
-    if error.step == lib.NETSTRAT_STEP_LINK_NAME:
+    if error.step == lib.NETSTRAT_OP_LINK_NAME:
         raise invalid_name(name, error.step)
     path = f"{os.fsdecode(root)}/{show(name)}/statistics"
-    if error.step not in (lib.NETSTRAT_STEP_OPEN, lib.NETSTRAT_STEP_STAT):
+    if error.step not in (lib.NETSTRAT_OP_OPEN, lib.NETSTRAT_OP_STAT):
         path += "/" + os.fsdecode(file or COUNTERS[error.item])
-    if error.step == lib.NETSTRAT_STEP_PARSE:
+    if error.step == lib.NETSTRAT_OP_PARSE:
         raise CounterParseError(path, error_text(error), show(name), hint_of(code, error))
     fail(code, error, name, path)
 
 
 def read_counter(
-    root: bytes, name: object, file: str, place: Place | None = None, at: int = _AT_FDCWD
+    root: bytes, name: object, file: str, place: SysfsIdentity | None = None, at: int = _AT_FDCWD
 ) -> int | None:
     """netstrat_sysfs_read_counter; None where the thread or the files are not at the place."""
-    encoded = encode_name(name, lib.NETSTRAT_STEP_LINK_NAME)
+    encoded = encode_name(name, lib.NETSTRAT_OP_LINK_NAME)
     try:
         file_name = encode_path(file, "file")
     except (TypeError, ValueError):
@@ -122,21 +118,21 @@ def read_counter(
     wanted = place.struct if place is not None else ffi.NULL
     code = lib.netstrat_sysfs_read_counter(at, root, encoded, file_name, wanted, value, error)
     if code < 0:
-        if error.step == lib.NETSTRAT_STEP_STAT:
+        if error.step == lib.NETSTRAT_OP_STAT:
             return None
         _sysfs_fail(code, error, root, name, file)
     return value[0]  # type: ignore[no-any-return]
 
 
-def read(root: bytes, name: object, place: Place | None = None) -> list[int] | None:
+def read(root: bytes, name: object, place: SysfsIdentity | None = None) -> list[int] | None:
     """netstrat_sysfs_read; None where the thread or the files are not at the place."""
-    encoded = encode_name(name, lib.NETSTRAT_STEP_LINK_NAME)
+    encoded = encode_name(name, lib.NETSTRAT_OP_LINK_NAME)
     error = ffi.new("struct netstrat_error *")
     counters, values = new_counters()
     wanted = place.struct if place is not None else ffi.NULL
     code = lib.netstrat_sysfs_read(_AT_FDCWD, root, encoded, wanted, counters, error)
     if code < 0:
-        if error.step == lib.NETSTRAT_STEP_STAT:
+        if error.step == lib.NETSTRAT_OP_STAT:
             return None
         _sysfs_fail(code, error, root, name, None)
     return values()
@@ -144,8 +140,8 @@ def read(root: bytes, name: object, place: Place | None = None) -> list[int] | N
 
 def check(name: object, file: str | None = None) -> None:
     """Raises the error for an interface's name, or a counter's, that is not valid."""
-    if lib.netstrat_name_check(encode_name(name, lib.NETSTRAT_STEP_LINK_NAME)) != 0:
-        raise invalid_name(name, lib.NETSTRAT_STEP_LINK_NAME)
+    if lib.netstrat_name_check(encode_name(name, lib.NETSTRAT_OP_LINK_NAME)) != 0:
+        raise invalid_name(name, lib.NETSTRAT_OP_LINK_NAME)
     if file is not None:
         with contextlib.suppress(KernelError):  # there is nothing at "", where the rest is checked
             read_counter(b"", name, file)
@@ -166,7 +162,7 @@ class Reader:
     __slots__ = ("_counters", "_error", "_name", "_reader", "_root", "_values")
 
     def __init__(
-        self, root: bytes, name: object, place: Place | None = None, at: int = _AT_FDCWD
+        self, root: bytes, name: object, place: SysfsIdentity | None = None, at: int = _AT_FDCWD
     ) -> None:
         self._root = root
         self._name = name
@@ -176,10 +172,10 @@ class Reader:
         self._error = error = ffi.new("struct netstrat_error *")
         self._counters, self._values = new_counters()
         wanted = place.struct if place is not None else ffi.NULL
-        encoded = encode_name(name, lib.NETSTRAT_STEP_LINK_NAME)
+        encoded = encode_name(name, lib.NETSTRAT_OP_LINK_NAME)
         code = lib.netstrat_sysfs_reader_open(self._reader, at, root, encoded, wanted, error)
         if code < 0:
-            if error.step == lib.NETSTRAT_STEP_STAT:
+            if error.step == lib.NETSTRAT_OP_STAT:
                 raise LookupError(root)
             _sysfs_fail(code, error, root, name, None)
 

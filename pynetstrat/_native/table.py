@@ -27,7 +27,7 @@ def rows() -> Iterator[tuple[str, int, str, str]]:
     number = 0
     while lib.netstrat_failure_get(number, failure):
         request, step = failure.request, failure.step
-        if step != lib.NETSTRAT_STEP_REQUEST:
+        if step != lib.NETSTRAT_OP_REQUEST:
             name = decode(lib.netstrat_step_name(step))
         else:
             name = decode(lib.netstrat_request_name(request)) if request else "any message"

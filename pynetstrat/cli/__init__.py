@@ -23,7 +23,7 @@ from importlib import import_module
 
 from .. import __version__
 from ..errors import NetstratError, escape
-from .outcome import EndError
+from .exit import EndError
 from .output import OutputError, discard, write
 
 TYPE_CHECKING = False

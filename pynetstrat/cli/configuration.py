@@ -6,7 +6,7 @@ import json
 import sys
 
 from ..errors import InvalidNetworkError
-from ..network import Network
+from ..wiring.network import Network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

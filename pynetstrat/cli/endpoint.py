@@ -172,7 +172,7 @@ class Endpoint:
         scraper.start()
         try:
             while not self._stopping or self._clients:
-                self._turn()
+                self._locked()
         finally:
             self._orders.put(None)
             scraper.join()
@@ -218,7 +218,7 @@ class Endpoint:
 
     # ---- the thread that serves ----
 
-    def _turn(self) -> None:
+    def _locked(self) -> None:
         now = time.monotonic()
         for client in [client for client in self._clients if client.due <= now]:
             self._close(client)

@@ -14,8 +14,8 @@ import threading
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 
 from ..errors import KernelError, escape, quote
-from . import uncounted
-from .outcome import EndError, warn
+from . import missing
+from .exit import EndError, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,9 +133,9 @@ def _pattern(name: str, text: str | None) -> re.Pattern[str] | None:
 def _report_uncounted(collector: ContainerCollector) -> None:
     """A line on what this process can't count, if there is anything."""
     assert collector.discovery is not None
-    reasons = uncounted.reasons(collector.discovery, collector.refused, collector.omitted)
+    reasons = missing.reasons(collector.discovery, collector.refused, collector.omitted)
     if reasons:
-        warn(uncounted.line(reasons.values()))
+        warn(missing.line(reasons.values()))
 
 
 def _note(text: str) -> None:

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from .. import check_networks, tear_down_networks
-from ..lifecycle import set_up
+from ..wiring.setup import set_up
 from .configuration import networks_from_json, networks_to_json, read_standard_input
+from .exit import EndError
 from .options import add_namespace, namespace
-from .outcome import EndError
 from .output import OutputError, write
 from .text import printable
 
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from ..network import Network
+    from ..wiring.network import Network
 
 _SUMMARIES = {
     "set-up": "set networks up, all or nothing, and print them as they were made",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-    from ..network import Network
+    from ..wiring.network import Network
 
 ANNOTATION = "pynetstrat.networks"
 _DEFAULT_TYPES = ["loopback", "veth"]

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from .. import Container, HostCounters, InterfaceNotFoundError, NetworkNamespace, RtnetlinkSocket
-from . import uncounted
+from . import missing
+from .exit import warn
 from .options import namespace
-from .outcome import warn
 from .text import json_fields, printable
 
 TYPE_CHECKING = False
@@ -100,10 +100,10 @@ def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, N
         while True:
             discovery = host.refresh()
             table = host.read_columns()
-            reasons = uncounted.reasons(discovery, host.refused, host.omitted)
+            reasons = missing.reasons(discovery, host.refused, host.omitted)
             if not reported.issuperset(reasons):
                 reported.update(reasons)
-                warn(uncounted.line(reasons.values()))
+                warn(missing.line(reasons.values()))
             yield [
                 Row(name, (identity, name), _swap(values, is_other_side), container)
                 for container, name, identity, values in zip(

@@ -12,9 +12,7 @@ from pathlib import Path
 
 from .. import NetworkNamespace, link_set_up
 from .._native import netns as native
-from ..errors import KernelError, PermissionDeniedError
-from ..netns import bind_etc, etc_files
-from ..system import (
+from .._syscalls import (
     CLONE_NEWNET,
     CLONE_NEWNS,
     CLONE_NEWUSER,
@@ -28,8 +26,10 @@ from ..system import (
     setns,
     unshare,
 )
+from ..errors import KernelError, PermissionDeniedError
+from ..namespace import bind_etc, etc_files
+from .exit import EndError, warn
 from .options import add_namespace, namespace
-from .outcome import EndError, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 from errno import EINVAL, ENOSPC, EPERM
 
-from ..errors import KernelError
-from ..system import (
+from .._syscalls import (
     CLONE_NEWNET,
     CLONE_NEWNS,
     CLONE_NEWUSER,
@@ -20,6 +19,7 @@ from ..system import (
     setns,
     unshare,
 )
+from ..errors import KernelError
 
 __all__ = [
     "CLONE_NEWNET",

@@ -12,8 +12,8 @@ from itertools import islice
 
 from .. import RtnetlinkSocket
 from . import watch
+from .exit import EndError
 from .options import add_json, add_namespace, namespace
-from .outcome import EndError
 from .readings import Row, read_containers, read_interfaces
 from .table import Table
 

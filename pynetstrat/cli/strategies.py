@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..strategy.plugins import sources
+from ..wiring.plugins import sources
 from .options import add_json
 from .text import ljust, printable, width
 

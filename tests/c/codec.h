@@ -47,7 +47,7 @@ static inline void check_encoder(const struct encoder *encoder)
 /* The one message in `bytes`. */
 static inline struct netstrat_message only_message(const struct bytes *bytes)
 {
-    struct netstrat_rest rest = {bytes->data, 0, bytes->length, 0};
+    struct netstrat_cursor rest = {bytes->data, 0, bytes->length, 0};
     struct netstrat_message message;
 
     memset(&message, 0, sizeof message);
@@ -65,7 +65,7 @@ static inline int decode_copy(check_decoder *decode, const unsigned char *data, 
 {
     unsigned char *copy = (unsigned char *)malloc(size + 1);
     struct netstrat_message message;
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
     int code = -EBADMSG;
 
     memcpy(copy + 1, data, size);
@@ -93,7 +93,7 @@ static inline uint32_t scramble(void *object, size_t size, int changes, uint32_t
 
 /* Cut at every length, and with every byte changed in several ways: none may do harm. A message
  * that is cut short is malformed as long as its header says how long it should be. */
-static inline void torment(check_decoder *decode, const struct bytes *good)
+static inline void check_mutations(check_decoder *decode, const struct bytes *good)
 {
     static const unsigned char changes[] = {0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff};
     unsigned char bad[sizeof good->data];

@@ -89,7 +89,7 @@ static int read_answer(void)
 {
     struct netstrat_message answer;
     struct netstrat_attribute attribute;
-    struct netstrat_rest attributes;
+    struct netstrat_cursor attributes;
     struct ifinfomsg info;
     char name[NETSTRAT_NAME_SIZE] = "";
     uint32_t mtu = 0;

@@ -25,7 +25,7 @@ static inline int failed_with(const struct netstrat_error *error, int code, int 
 static inline int refused_with(const struct netstrat_error *error, int code, int wanted,
                                uint32_t request)
 {
-    if (!failed_with(error, code, wanted, NETSTRAT_STEP_REQUEST))
+    if (!failed_with(error, code, wanted, NETSTRAT_OP_REQUEST))
         return 0;
     if (error->request != request)
         printf("  message type %u (wanted %u)\n", error->request, request);

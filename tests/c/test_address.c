@@ -571,7 +571,7 @@ static void test_an_address_is_read_whole(void)
     CHECK(address.valid == wanted.valid && address.preferred == wanted.preferred);
     CHECK(address.scope == wanted.scope && address.protocol == wanted.protocol);
     CHECK(memcmp(address.label, wanted.label, sizeof address.label) == 0);
-    torment(decode, &bytes);
+    check_mutations(decode, &bytes);
 
     memcpy(bytes.data + 4, &deleted, sizeof deleted);
     CHECK(decoded(&bytes).index == 7);
@@ -595,7 +595,7 @@ static void test_an_address_alone_has_no_peer(void)
     CHECK(address.valid == UINT32_MAX && address.preferred == UINT32_MAX);
     CHECK(address.flags == IFA_F_PERMANENT && address.scope == RT_SCOPE_HOST);
     CHECK(address.metric == 0 && address.protocol == 0);
-    torment(decode, &four);
+    check_mutations(decode, &four);
 
     at = begin(&other, RTM_NEWADDR, 0, 1, 2); /* as IPv6 has it */
     put_fixed(&other, AF_INET6, 64, 0, 0, 3);
@@ -604,7 +604,7 @@ static void test_an_address_alone_has_no_peer(void)
     address = decoded(&other);
     wanted = prefix_of("2001:db8::1/64");
     CHECK(same_prefix(&address.local, &wanted) && address.peer.family == 0);
-    torment(decode, &other);
+    check_mutations(decode, &other);
 
     at = begin(&local, RTM_NEWADDR, 0, 1, 2); /* 0.0.0.0 as the peer's is left out */
     put_fixed(&local, AF_INET, 24, 0, 0, 3);
@@ -633,7 +633,7 @@ static void test_a_peer_of_ipv6_is_told_from_the_address(void)
     address = decoded(&bytes);
     CHECK(same_prefix(&address.local, &local) && same_prefix(&address.peer, &peer));
     CHECK(address.preferred == 60 && address.valid == UINT32_MAX);
-    torment(decode, &bytes);
+    check_mutations(decode, &bytes);
 }
 
 /* 0 stands for ever where the address is added again. */
@@ -745,7 +745,7 @@ static void test_what_is_encoded_is_read_back(void)
     struct netstrat_address address = whole();
     struct netstrat_message message;
     struct netstrat_batch batch;
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
 
     address.local.length = 32; /* with a peer the prefix is the peer's */
     netstrat_batch_init(&batch, buffer, sizeof buffer);

@@ -50,24 +50,24 @@ static void describe(struct bytes *to, const struct description *link)
 }
 
 static int decode_end(const struct description *link, int32_t nsid, int32_t own,
-                      struct netstrat_end *end)
+                      struct netstrat_netns_link *end)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_message message;
 
     describe(&bytes, link);
     message = only_message(&bytes);
-    return netstrat_end_decode(&message, nsid, own, end);
+    return netstrat_netns_link_decode(&message, nsid, own, end);
 }
 
 static int decode_any(const struct netstrat_message *message)
 {
-    struct netstrat_end end, before;
+    struct netstrat_netns_link end, before;
     int code;
 
     memset(&end, 0xa5, sizeof end);
     before = end;
-    code = netstrat_end_decode(message, THERE, OWN, &end);
+    code = netstrat_netns_link_decode(message, THERE, OWN, &end);
     CHECK(code == 0 || code == 1 || code == -EBADMSG);
     CHECK(code == 1 || memcmp(&end, &before, sizeof end) == 0);
     return code == 1 ? 0 : code;
@@ -76,19 +76,19 @@ static int decode_any(const struct netstrat_message *message)
 static void test_an_end_is_read(void)
 {
     struct bytes bytes = {{0}, 0};
-    struct netstrat_end end;
+    struct netstrat_netns_link end;
 
     CHECK(decode_end(&veth, THERE, OWN, &end) == 1);
     CHECK(end.index == 5 && end.peer == 42 && strcmp(end.name, "eth0") == 0);
     CHECK(end.peer_index == 42 && end.peer_nsid == OWN && end.master == 0 && end.is_bridge == 0);
     describe(&bytes, &veth);
-    torment(decode_any, &bytes);
+    check_mutations(decode_any, &bytes);
 }
 
 static void test_a_peer_counts_only_if_it_is_here_and_a_pairs_other_end(void)
 {
     struct description link = veth;
-    struct netstrat_end end;
+    struct netstrat_netns_link end;
 
     link.peer_nsid = OWN + 1; /* it is elsewhere */
     CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.peer == 0);
@@ -106,7 +106,7 @@ static void test_a_peer_counts_only_if_it_is_here_and_a_pairs_other_end(void)
 static void test_a_bridge_and_its_port_are_told_from_other_ends(void)
 {
     struct description link = veth;
-    struct netstrat_end end;
+    struct netstrat_netns_link end;
 
     link.master = 12;
     CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.master == 12 && end.is_bridge == 0);
@@ -119,7 +119,7 @@ static void test_a_bridge_and_its_port_are_told_from_other_ends(void)
 static void test_loopback_is_not_an_end(void)
 {
     struct description link = veth;
-    struct netstrat_end end;
+    struct netstrat_netns_link end;
 
     link.flags |= IFF_LOOPBACK;
     CHECK(decode_end(&link, THERE, OWN, &end) == 0);
@@ -128,7 +128,7 @@ static void test_loopback_is_not_an_end(void)
 static void test_a_link_of_another_namespace_is_malformed(void)
 {
     struct description link = veth;
-    struct netstrat_end end;
+    struct netstrat_netns_link end;
 
     CHECK(decode_end(&link, THERE + 1, OWN, &end) == -EBADMSG);
     CHECK(decode_end(&link, -1, OWN, &end) == -EBADMSG);
@@ -167,13 +167,13 @@ static void test_every_source_gets_its_row(void)
 {
     static const int32_t indexes[] = {1, 4, 2, 9};
     const struct netstrat_counters counters[] = {of(100), of(400), of(200), of(900)};
-    static const struct netstrat_source sources[] = {
+    static const struct netstrat_gather_entry sources[] = {
         {4, 2, 1}, {4, 0, 0}, {9, 1, 1}, {1, 3, 0}, {2, 4, 0} /* the last two: once around */
     };
     struct netstrat_counters rows[6];
 
     memset(rows, 0xa5, sizeof rows);
-    CHECK(netstrat_counters_pick(indexes, counters, 4, sources, 5, rows) == 5);
+    CHECK(netstrat_counters_gather(indexes, counters, 4, sources, 5, rows) == 5);
     CHECK(is_swapped_of(&rows[2], 400) && is_of(&rows[0], 400) && is_swapped_of(&rows[1], 900));
     CHECK(is_of(&rows[3], 100) && is_of(&rows[4], 200));
     CHECK(rows[5].rx_bytes == UINT64_C(0xa5a5a5a5a5a5a5a5));
@@ -183,15 +183,18 @@ static void test_a_source_without_counters_is_not_counted_and_its_row_stays(void
 {
     static const int32_t indexes[] = {1, 4};
     const struct netstrat_counters counters[] = {of(100), of(400)};
-    static const struct netstrat_source sources[] = {{3, 0, 1}, {4, 1, 0}, {5, 2, 0}, {1, 3, 0}};
+    static const struct netstrat_gather_entry sources[] = {{3, 0, 1},
+                                                           {4, 1, 0},
+                                                           {5, 2, 0},
+                                                           {1, 3, 0}};
     struct netstrat_counters rows[4];
 
     memset(rows, 0xa5, sizeof rows);
-    CHECK(netstrat_counters_pick(indexes, counters, 2, sources, 4, rows) == 2);
+    CHECK(netstrat_counters_gather(indexes, counters, 2, sources, 4, rows) == 2);
     CHECK(rows[0].tx_bytes == UINT64_C(0xa5a5a5a5a5a5a5a5) && is_of(&rows[1], 400));
     CHECK(rows[2].tx_bytes == UINT64_C(0xa5a5a5a5a5a5a5a5) && is_of(&rows[3], 100));
-    CHECK(netstrat_counters_pick(indexes, counters, 0, sources, 4, rows) == 0);
-    CHECK(netstrat_counters_pick(indexes, counters, 2, sources, 0, rows) == 0);
+    CHECK(netstrat_counters_gather(indexes, counters, 0, sources, 4, rows) == 0);
+    CHECK(netstrat_counters_gather(indexes, counters, 2, sources, 0, rows) == 0);
 }
 
 /* ---- on the real kernel ---- */
@@ -280,9 +283,9 @@ static void test_the_ends_of_a_namespace_are_dumped(void)
     int netns = netstrat_netns_create(NULL), here, eth0;
     struct netstrat_counters counters[4], one;
     struct netstrat_socket sock, there;
-    struct netstrat_end ends[4], end;
+    struct netstrat_netns_link ends[4], end;
     struct netstrat_error error;
-    struct netstrat_pair pairs[2];
+    struct netstrat_veth_peer pairs[2];
     int32_t indexes[4], nsid, own;
 
     CHECK(netns >= 0 && netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
@@ -291,38 +294,39 @@ static void test_the_ends_of_a_namespace_are_dumped(void)
     own = nsid_of(&sock, here);
     nsid = nsid_of(&sock, netns);
     CHECK(own != nsid);
-    CHECK(netstrat_ends_dump(&sock, nsid, own, indexes, ends, counters, 4, NULL) == 0);
-    CHECK(netstrat_pairs_dump(&sock, pairs, 2, NULL) == 0);
+    CHECK(netstrat_netns_links_dump(&sock, nsid, own, indexes, ends, counters, 4, NULL) == 0);
+    CHECK(netstrat_veth_peers_dump(&sock, pairs, 2, NULL) == 0);
 
     add_pair(&sock, "host0", 77, netns);
     add_bridge(&there, "br0");
     add_bridge(&sock, "br1");
     memset(ends, 0xa5, sizeof ends);
-    CHECK(netstrat_ends_dump(&sock, nsid, own, indexes, ends, counters, 1, NULL) == 2);
+    CHECK(netstrat_netns_links_dump(&sock, nsid, own, indexes, ends, counters, 1, NULL) == 2);
     CHECK(indexes[0] == ends[0].index && ends[1].index == (int32_t)0xa5a5a5a5);
-    CHECK(netstrat_ends_dump(&sock, nsid, own, indexes, ends, counters, 4, NULL) == 2);
+    CHECK(netstrat_netns_links_dump(&sock, nsid, own, indexes, ends, counters, 4, NULL) == 2);
     eth0 = indexes[1] == 9;
     CHECK(indexes[eth0] == 9 && ends[eth0].index == 9 && ends[eth0].peer == 77);
     CHECK(strcmp(ends[eth0].name, "eth0") == 0);
     CHECK(ends[!eth0].peer == 0 && strcmp(ends[!eth0].name, "br0") == 0);
     CHECK(ends[eth0].peer_nsid == own && ends[eth0].peer_index == 77 && !ends[eth0].is_bridge);
     CHECK(ends[!eth0].peer_nsid == -1 && ends[!eth0].is_bridge == 1);
-    CHECK(netstrat_pairs_dump(&sock, pairs, 0, NULL) == 1);
-    CHECK(netstrat_pairs_dump(&sock, pairs, 2, NULL) == 1);
+    CHECK(netstrat_veth_peers_dump(&sock, pairs, 0, NULL) == 1);
+    CHECK(netstrat_veth_peers_dump(&sock, pairs, 2, NULL) == 1);
     CHECK(pairs[0].index == 77 && pairs[0].peer == 9 && pairs[0].nsid == nsid);
     /* Of its own namespace. */
-    CHECK(netstrat_ends_dump(&sock, -1, own, indexes, ends, counters, 4, NULL) == 2);
+    CHECK(netstrat_netns_links_dump(&sock, -1, own, indexes, ends, counters, 4, NULL) == 2);
     CHECK(strcmp(ends[0].name, "br1") == 0 || strcmp(ends[1].name, "br1") == 0);
 
-    CHECK(netstrat_end_get(&sock, nsid, own, 9, &end, &one, NULL) == 1);
+    CHECK(netstrat_netns_link_get(&sock, nsid, own, 9, &end, &one, NULL) == 1);
     CHECK(end.index == 9 && end.peer == 77 && strcmp(end.name, "eth0") == 0);
-    CHECK(netstrat_end_get(&sock, nsid, own, 1, &end, &one, NULL) == 0); /* lo */
-    CHECK(netstrat_end_get(&sock, nsid, own, 4321, &end, &one, &error) == -ENODEV);
-    CHECK(error.step == NETSTRAT_STEP_REQUEST);
-    CHECK(netstrat_end_get(&sock, -1, own, 9, &end, &one, &error) == -EINVAL);
-    CHECK(error.step == NETSTRAT_STEP_BATCH);
-    CHECK(netstrat_ends_dump(&sock, 4321, own, indexes, ends, counters, 4, &error) == -EINVAL);
-    CHECK(error.step == NETSTRAT_STEP_REQUEST && error.request == RTM_GETLINK);
+    CHECK(netstrat_netns_link_get(&sock, nsid, own, 1, &end, &one, NULL) == 0); /* lo */
+    CHECK(netstrat_netns_link_get(&sock, nsid, own, 4321, &end, &one, &error) == -ENODEV);
+    CHECK(error.step == NETSTRAT_OP_REQUEST);
+    CHECK(netstrat_netns_link_get(&sock, -1, own, 9, &end, &one, &error) == -EINVAL);
+    CHECK(error.step == NETSTRAT_OP_BATCH);
+    CHECK(netstrat_netns_links_dump(&sock, 4321, own, indexes, ends, counters, 4, &error) ==
+          -EINVAL);
+    CHECK(error.step == NETSTRAT_OP_REQUEST && error.request == RTM_GETLINK);
 
     change(&sock, 77, NULL);
     netstrat_socket_close(&there);
@@ -351,22 +355,22 @@ static void test_only_veth_pairs_with_other_namespaces_are_pairs(void)
 {
     int netns = netstrat_netns_create(NULL), here;
     struct netstrat_socket sock, there;
-    struct netstrat_pair pairs[4], untouched;
+    struct netstrat_veth_peer pairs[4], untouched;
 
     CHECK(netns >= 0 && netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
     CHECK(netstrat_socket_open_at(&there, buffers[1], BUFFER, netns, NULL) == 0);
     here = netstrat_netns_open("/proc/thread-self/ns/net", NULL);
     add_pair(&sock, "host0", 77, here); /* both ends are here */
     add_macvlan(&sock, 77, netns); /* its parent is elsewhere, as a pair's other end would be */
-    CHECK(netstrat_pairs_dump(&sock, pairs, 4, NULL) == 0);
-    CHECK(netstrat_pairs_dump(&there, pairs, 4, NULL) == 0);
+    CHECK(netstrat_veth_peers_dump(&sock, pairs, 4, NULL) == 0);
+    CHECK(netstrat_veth_peers_dump(&there, pairs, 4, NULL) == 0);
 
     add_pair(&sock, "host1", 78, netns);
     memset(pairs, 0xa5, sizeof pairs);
     untouched = pairs[0];
-    CHECK(netstrat_pairs_dump(&sock, pairs, 0, NULL) == 1);
+    CHECK(netstrat_veth_peers_dump(&sock, pairs, 0, NULL) == 1);
     CHECK(memcmp(&pairs[0], &untouched, sizeof untouched) == 0);
-    CHECK(netstrat_pairs_dump(&sock, pairs, 4, NULL) == 1 && pairs[0].index == 78);
+    CHECK(netstrat_veth_peers_dump(&sock, pairs, 4, NULL) == 1 && pairs[0].index == 78);
 
     change(&sock, 77, NULL);
     change(&sock, 78, NULL);
@@ -378,7 +382,7 @@ static void test_only_veth_pairs_with_other_namespaces_are_pairs(void)
 
 struct listener {
     struct netstrat_socket sock;
-    struct netstrat_notes notes;
+    struct netstrat_id_recorder notes;
     int32_t numbers[2];
 };
 
@@ -395,7 +399,7 @@ static void listen_to(struct listener *listener, uint32_t what, unsigned char *b
 static uint32_t hear(struct listener *listener)
 {
     listener->notes.count = listener->notes.changed = 0;
-    CHECK(netstrat_socket_hear(&listener->sock, NULL) == 0);
+    CHECK(netstrat_socket_process_pending(&listener->sock, NULL) == 0);
     return listener->notes.count;
 }
 
@@ -555,7 +559,7 @@ static void test_other_messages_are_not_noted(void)
 
 static void test_without_capabilities_only_the_own_namespace_is_heard(void)
 {
-    struct netstrat_notes notes;
+    struct netstrat_id_recorder notes;
     struct netstrat_socket sock;
     struct netstrat_error error;
 
@@ -563,7 +567,7 @@ static void test_without_capabilities_only_the_own_namespace_is_heard(void)
     memset(&notes, 0, sizeof notes);
     CHECK(netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
     CHECK(netstrat_notes_start(&notes, NETSTRAT_NOTE_NAMESPACES, &sock, &error) == -EPERM);
-    CHECK(error.step == NETSTRAT_STEP_SETSOCKOPT && !sock.notified && !sock.all_namespaces);
+    CHECK(error.step == NETSTRAT_OP_SETSOCKOPT && !sock.notified && !sock.all_namespaces);
     CHECK(netstrat_notes_start(&notes, NETSTRAT_NOTE_DELETED, &sock, &error) == 0);
     netstrat_socket_close(&sock);
 }

@@ -28,11 +28,11 @@ static void test_every_row_of_the_table_is_found(void)
     for (number = 0; netstrat_failure_get(number, &row); number++) {
         int code = row.code ? -(int)row.code : -EOWNERDEAD; /* which no row names */
 
-        CHECK(row.step > NETSTRAT_STEP_NONE && row.step < NETSTRAT_STEPS);
-        CHECK(row.request == 0 || row.step == NETSTRAT_STEP_REQUEST);
+        CHECK(row.step > NETSTRAT_OP_NONE && row.step < NETSTRAT_STEPS);
+        CHECK(row.request == 0 || row.step == NETSTRAT_OP_REQUEST);
         CHECK(row.kind <= NETSTRAT_KIND_PARSE && row.hint != NULL);
         CHECK(row.kind != NETSTRAT_KIND_OTHER || row.hint[0] != '\0' ||
-              row.step == NETSTRAT_STEP_SOCKET);
+              row.step == NETSTRAT_OP_SOCKET);
         CHECK(netstrat_failure_find(row.step, row.request, code, &found) == 1);
         CHECK(found.step == row.step && found.request == row.request && found.code == row.code);
         CHECK(found.kind == row.kind && found.hint == row.hint);
@@ -61,30 +61,30 @@ static void test_failures_have_these_kinds(void)
         uint32_t request;
         int code, kind;
     } rows[] = {
-        {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
-        {NETSTRAT_STEP_REQUEST, RTM_GETLINK, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
-        {NETSTRAT_STEP_REQUEST, GETSTATS, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
-        {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, -EPERM, NETSTRAT_KIND_PERMISSION},
-        {NETSTRAT_STEP_REQUEST, RTM_GETLINK, -EPERM, NETSTRAT_KIND_PERMISSION},
-        {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, -EACCES, NETSTRAT_KIND_PERMISSION},
-        {NETSTRAT_STEP_REQUEST, RTM_NEWLINK, -EBUSY, NETSTRAT_KIND_OTHER},
-        {NETSTRAT_STEP_SEND, 0, -EPERM, NETSTRAT_KIND_PERMISSION},
-        {NETSTRAT_STEP_SEND, 0, -ENODEV, NETSTRAT_KIND_OTHER},
-        {NETSTRAT_STEP_RECVFROM, 0, -ETIMEDOUT, NETSTRAT_KIND_OTHER},
-        {NETSTRAT_STEP_SETNS, 0, -EPERM, NETSTRAT_KIND_PERMISSION},
-        {NETSTRAT_STEP_OPEN_NETNS, 0, -EACCES, NETSTRAT_KIND_PERMISSION},
-        {NETSTRAT_STEP_OPEN, 0, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
-        {NETSTRAT_STEP_PREAD, 0, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
-        {NETSTRAT_STEP_OPENAT, 0, -ENOENT, NETSTRAT_KIND_COUNTER_NOT_FOUND},
-        {NETSTRAT_STEP_OPEN, 0, -ENOENT, NETSTRAT_KIND_OTHER},
-        {NETSTRAT_STEP_FSOPEN, 0, -EPERM, NETSTRAT_KIND_PERMISSION},
-        {NETSTRAT_STEP_NAME, 0, -EINVAL, NETSTRAT_KIND_INVALID_NAME},
-        {NETSTRAT_STEP_LINK_NAME, 0, -EINVAL, NETSTRAT_KIND_INVALID_NAME},
-        {NETSTRAT_STEP_FILE, 0, -EINVAL, NETSTRAT_KIND_INVALID_COUNTER},
-        {NETSTRAT_STEP_PARSE, 0, -EBADMSG, NETSTRAT_KIND_PARSE},
-        {NETSTRAT_STEP_PARSE, 0, -ERANGE, NETSTRAT_KIND_PARSE},
-        {NETSTRAT_STEP_REQUEST, RTM_NEWADDR, -EACCES, NETSTRAT_KIND_OTHER},
-        {NETSTRAT_STEP_NONE, 0, 0, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_OP_REQUEST, RTM_NEWLINK, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
+        {NETSTRAT_OP_REQUEST, RTM_GETLINK, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
+        {NETSTRAT_OP_REQUEST, GETSTATS, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
+        {NETSTRAT_OP_REQUEST, RTM_NEWLINK, -EPERM, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_OP_REQUEST, RTM_GETLINK, -EPERM, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_OP_REQUEST, RTM_NEWLINK, -EACCES, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_OP_REQUEST, RTM_NEWLINK, -EBUSY, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_OP_SEND, 0, -EPERM, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_OP_SEND, 0, -ENODEV, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_OP_RECVFROM, 0, -ETIMEDOUT, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_OP_SETNS, 0, -EPERM, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_OP_OPEN_NETNS, 0, -EACCES, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_OP_OPEN, 0, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
+        {NETSTRAT_OP_PREAD, 0, -ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND},
+        {NETSTRAT_OP_OPENAT, 0, -ENOENT, NETSTRAT_KIND_COUNTER_NOT_FOUND},
+        {NETSTRAT_OP_OPEN, 0, -ENOENT, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_OP_FSOPEN, 0, -EPERM, NETSTRAT_KIND_PERMISSION},
+        {NETSTRAT_OP_NAME, 0, -EINVAL, NETSTRAT_KIND_INVALID_NAME},
+        {NETSTRAT_OP_LINK_NAME, 0, -EINVAL, NETSTRAT_KIND_INVALID_NAME},
+        {NETSTRAT_OP_FILE, 0, -EINVAL, NETSTRAT_KIND_INVALID_COUNTER},
+        {NETSTRAT_OP_PARSE, 0, -EBADMSG, NETSTRAT_KIND_PARSE},
+        {NETSTRAT_OP_PARSE, 0, -ERANGE, NETSTRAT_KIND_PARSE},
+        {NETSTRAT_OP_REQUEST, RTM_NEWADDR, -EACCES, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_OP_NONE, 0, 0, NETSTRAT_KIND_OTHER},
         {NETSTRAT_STEPS, 0, -EPERM, NETSTRAT_KIND_OTHER},
     };
 
@@ -99,9 +99,9 @@ static void test_only_a_refusal_makes_af_netlink_unavailable(void)
     static const int refused[] = {EACCES, EAFNOSUPPORT, EPERM, EPROTONOSUPPORT, ENOSYS, EINVAL};
 
     for (size_t i = 0; i < sizeof short_of / sizeof *short_of; i++)
-        CHECK(kind_of(NETSTRAT_STEP_SOCKET, 0, -short_of[i]) == NETSTRAT_KIND_OTHER);
+        CHECK(kind_of(NETSTRAT_OP_SOCKET, 0, -short_of[i]) == NETSTRAT_KIND_OTHER);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        CHECK(kind_of(NETSTRAT_STEP_SOCKET, 0, -refused[i]) == NETSTRAT_KIND_UNAVAILABLE);
+        CHECK(kind_of(NETSTRAT_OP_SOCKET, 0, -refused[i]) == NETSTRAT_KIND_UNAVAILABLE);
 }
 
 /* ---- names ---- */
@@ -109,22 +109,22 @@ static void test_only_a_refusal_makes_af_netlink_unavailable(void)
 static void test_every_step_has_a_name(void)
 {
     for (uint32_t step = 0; step < NETSTRAT_STEPS; step++)
-        if (step == NETSTRAT_STEP_REQUEST)
+        if (step == NETSTRAT_OP_REQUEST)
             CHECK(netstrat_step_name(step) == NULL);
         else
             CHECK(netstrat_step_name(step) != NULL && strlen(netstrat_step_name(step)) > 2);
     CHECK(netstrat_step_name(NETSTRAT_STEPS) == NULL && netstrat_step_name(UINT32_MAX) == NULL);
     /* One that slipped would give all behind it the wrong name. */
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_NAME), "name"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_LINK_NAME), "link name"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_PARSE), "parse"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_BATCH), "batch"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_SOCKET), "socket"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_RECVFROM), "recvfrom"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_FSMOUNT), "fsmount"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_OPEN_NETNS), "open netns"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_PTHREAD_SIGMASK), "pthread_sigmask"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_STEP_PTHREAD_CREATE), "pthread_create"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_NAME), "name"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_LINK_NAME), "link name"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_PARSE), "parse"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_BATCH), "batch"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_SOCKET), "socket"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_RECVFROM), "recvfrom"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_FSMOUNT), "fsmount"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_OPEN_NETNS), "open netns"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_PTHREAD_SIGMASK), "pthread_sigmask"));
+    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_PTHREAD_CREATE), "pthread_create"));
 }
 
 static void test_message_types_have_the_names_of_the_kernels_header(void)
@@ -198,7 +198,7 @@ static void set_text(struct netstrat_error *error, const char *text, size_t leng
 
 static void test_a_sentence_has_the_interface_the_step_the_cause_and_the_hint(void)
 {
-    struct netstrat_error error = make_error(NETSTRAT_STEP_REQUEST, -ENODEV);
+    struct netstrat_error error = make_error(NETSTRAT_OP_REQUEST, -ENODEV);
 
     error.request = RTM_NEWLINK;
     CHECK(describes(&error, "eth0",
@@ -214,7 +214,7 @@ static void test_a_sentence_has_the_interface_the_step_the_cause_and_the_hint(vo
     error.text_length = 0;
     CHECK(describes(&error, NULL, "message type 0: ", ""));
 
-    error = make_error(NETSTRAT_STEP_RECVFROM, -ETIMEDOUT);
+    error = make_error(NETSTRAT_OP_RECVFROM, -ETIMEDOUT);
     CHECK(describes(&error, NULL, "recvfrom: ", "; the kernel did not answer in time"));
 }
 
@@ -226,19 +226,19 @@ static void test_a_sentence_names_the_rule_for_a_name_and_for_a_counter(void)
         int code;
         const char *name, *sentence;
     } rows[] = {
-        {NETSTRAT_STEP_NAME, -EINVAL, "",
+        {NETSTRAT_OP_NAME, -EINVAL, "",
          "invalid interface name \"\": must be 1 to 127 bytes without NUL"},
-        {NETSTRAT_STEP_NAME, -EINVAL, NULL,
+        {NETSTRAT_OP_NAME, -EINVAL, NULL,
          "invalid interface name \"\": must be 1 to 127 bytes without NUL"},
-        {NETSTRAT_STEP_LINK_NAME, -EINVAL, "a/b\n",
+        {NETSTRAT_OP_LINK_NAME, -EINVAL, "a/b\n",
          "invalid interface name \"a/b?\": must be 1 to 15 bytes, not \".\" or \"..\", without "
          "\"/\", \":\", NUL, white space and the byte 0xa0 (sysfs and new links have no other "
          "names)"},
-        {NETSTRAT_STEP_FILE, -EINVAL, "lo",
+        {NETSTRAT_OP_FILE, -EINVAL, "lo",
          "interface \"lo\": invalid counter name \"-1?\": must be one file name, such as rx_bytes"},
-        {NETSTRAT_STEP_PARSE, -EBADMSG, "lo",
+        {NETSTRAT_OP_PARSE, -EBADMSG, "lo",
          "interface \"lo\": parse: \"-1?\" is not an unsigned decimal number"},
-        {NETSTRAT_STEP_PARSE, -ERANGE, NULL, "parse: \"-1?\" does not fit 64 bits"},
+        {NETSTRAT_OP_PARSE, -ERANGE, NULL, "parse: \"-1?\" does not fit 64 bits"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -257,7 +257,7 @@ static void test_a_sentence_names_the_rule_for_a_name_and_for_a_counter(void)
 /* Names and texts come from elsewhere: nothing of them may reach a terminal as a command. */
 static void test_bytes_from_elsewhere_are_printable(void)
 {
-    struct netstrat_error error = make_error(NETSTRAT_STEP_REQUEST, -EBUSY);
+    struct netstrat_error error = make_error(NETSTRAT_OP_REQUEST, -EBUSY);
 
     error.request = RTM_NEWLINK;
     set_text(&error, "a\0b\x1b[0m\xff~ ", 9);
@@ -267,7 +267,7 @@ static void test_bytes_from_elsewhere_are_printable(void)
 
 static void test_a_sentence_is_cut_to_the_room_and_measured_whole(void)
 {
-    const struct netstrat_error error = make_error(NETSTRAT_STEP_RECVFROM, -ETIMEDOUT);
+    const struct netstrat_error error = make_error(NETSTRAT_OP_RECVFROM, -ETIMEDOUT);
     char whole[512], text[512];
     size_t length = netstrat_error_describe(&error, NULL, whole, sizeof whole), size, i;
 

@@ -358,7 +358,7 @@ static unsigned char buffer[4096];
 static struct netstrat_socket sock;
 static struct netstrat_error error;
 static struct netstrat_link_name changes[ROOM], known[KNOWN];
-static struct netstrat_watch watch;
+static struct netstrat_name_watch watch;
 static struct netstrat_link link_;
 static struct netstrat_link_name names[ROWS];
 static struct netstrat_counters counters, rows[ROWS];
@@ -465,10 +465,10 @@ static void test_a_malformed_answer_is_an_error(void)
         prepare(answer_nonsense);
         step = i;
         CHECK(failed_with(&error, netstrat_link_set_up(&sock, "lo", &error), -EBADMSG,
-                          NETSTRAT_STEP_RECVFROM));
+                          NETSTRAT_OP_RECVFROM));
         step = i;
         CHECK(failed_with(&error, netstrat_link_get(&sock, "lo", &link_, NULL, &error), -EBADMSG,
-                          NETSTRAT_STEP_RECVFROM));
+                          NETSTRAT_OP_RECVFROM));
     }
 }
 
@@ -556,8 +556,7 @@ static void test_a_send_that_is_refused_is_not_a_verdict_on_the_link(void)
 {
     prepare(answer_eperm);
     fake.send_codes[0] = EPERM;
-    CHECK(
-        failed_with(&error, netstrat_link_set_up(&sock, "lo", &error), -EPERM, NETSTRAT_STEP_SEND));
+    CHECK(failed_with(&error, netstrat_link_set_up(&sock, "lo", &error), -EPERM, NETSTRAT_OP_SEND));
     CHECK(fake.sends == 1);
 }
 
@@ -608,7 +607,7 @@ static void test_an_ack_that_never_comes_leaves_its_message_pending(void)
     make_batch(3);
     prepare(answer_second_first);
     step = 2;
-    CHECK(failed_with(&error, execute(), -ETIMEDOUT, NETSTRAT_STEP_RECVFROM));
+    CHECK(failed_with(&error, execute(), -ETIMEDOUT, NETSTRAT_OP_RECVFROM));
     CHECK(results[0] == -EBUSY && results[1] == -ENODEV && results[2] == NETSTRAT_PENDING);
     CHECK(error.text_length == 0); /* the kernel has said nothing of it */
     CHECK(netstrat_execute(&sock, &batch, results, NULL) == -ETIMEDOUT);
@@ -619,10 +618,10 @@ static void test_a_send_that_fails_leaves_all_messages_pending(void)
     make_batch(3);
     prepare(answer_second_first);
     fake.send_codes[0] = ENOMEM;
-    CHECK(failed_with(&error, execute(), -ENOMEM, NETSTRAT_STEP_SEND));
+    CHECK(failed_with(&error, execute(), -ENOMEM, NETSTRAT_OP_SEND));
     CHECK(results[0] == NETSTRAT_PENDING && results[2] == NETSTRAT_PENDING);
     fake.send_short = 1;
-    CHECK(failed_with(&error, execute(), -EIO, NETSTRAT_STEP_SEND));
+    CHECK(failed_with(&error, execute(), -EIO, NETSTRAT_OP_SEND));
     fake.send_codes[0] = fake.send_codes[1] = EINTR;
     CHECK(netstrat_execute(&sock, &batch, results, NULL) == -ENODEV && results[2] == 0);
 }
@@ -645,7 +644,7 @@ static void test_a_malformed_batch_is_refused_whole(void)
         make_batch(1);
         CHECK(add_message(&batch, RTM_NEWLINK, flags[i]) == 0);
         CHECK(netstrat_batch_set_link_flags(&batch, "b", IFF_UP, IFF_UP) == 0);
-        CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_STEP_BATCH) && error.item == 1);
+        CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_OP_BATCH) && error.item == 1);
     }
     for (i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         make_batch(2);
@@ -653,15 +652,15 @@ static void test_a_malformed_batch_is_refused_whole(void)
         CHECK(add_message(&batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK) == 0);
         CHECK(netstrat_batch_set_link_flags(&batch, "b", IFF_UP, IFF_UP) == 0);
         memcpy(request + middle, &lengths[i], sizeof lengths[i]);
-        CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_STEP_BATCH) && error.item == 2);
+        CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_OP_BATCH) && error.item == 2);
     }
     make_batch(0); /* a dump is not acknowledged */
     CHECK(add_message(&batch, RTM_GETLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_DUMP) == 0);
-    CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_STEP_BATCH) && error.item == 0);
+    CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_OP_BATCH) && error.item == 0);
     CHECK(netstrat_execute(&sock, &batch, results, NULL) == -EINVAL);
     make_batch(2); /* written by hand, and counted wrongly */
     batch.count = 3;
-    CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_STEP_BATCH) && error.item == 2);
+    CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_OP_BATCH) && error.item == 2);
     CHECK(results[0] == 9 && fake.sends == 0 && sock.sequence == 1000);
 }
 
@@ -683,7 +682,7 @@ static void test_acks_behind_enobufs_are_read(void)
 {
     make_batch(4);
     prepare(answer_with_losses);
-    CHECK(failed_with(&error, execute(), -ENOBUFS, NETSTRAT_STEP_RECVFROM) && fake.sends == 1);
+    CHECK(failed_with(&error, execute(), -ENOBUFS, NETSTRAT_OP_RECVFROM) && fake.sends == 1);
     CHECK(results[0] == 0 && results[1] == 0);
     CHECK(results[2] == NETSTRAT_PENDING && results[3] == NETSTRAT_PENDING);
     CHECK(fake.polls == 0 && error.text_length == 0);
@@ -739,15 +738,15 @@ static void test_a_socket_leaves_its_groups_while_it_makes_changes(void)
     CHECK(refused_with(&error, netstrat_link_set_up(&sock, "lo", &error), -ENODEV, RTM_NEWLINK));
     CHECK(fake.is_member);
     fake.answer = NULL;
-    CHECK(failed_with(&error, execute(), -ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.is_member);
+    CHECK(failed_with(&error, execute(), -ETIMEDOUT, NETSTRAT_OP_RECVFROM) && fake.is_member);
     say_errno(EBADF); /* the queue can't be emptied: nothing is sent */
     fake.sends = 0;
-    CHECK(failed_with(&error, execute(), -EBADF, NETSTRAT_STEP_RECVFROM) && fake.is_member);
+    CHECK(failed_with(&error, execute(), -EBADF, NETSTRAT_OP_RECVFROM) && fake.is_member);
     fake.option_code = NETLINK_DROP_MEMBERSHIP;
-    CHECK(failed_with(&error, execute(), -ENOMEM, NETSTRAT_STEP_SETSOCKOPT) && fake.sends == 0);
+    CHECK(failed_with(&error, execute(), -ENOMEM, NETSTRAT_OP_SETSOCKOPT) && fake.sends == 0);
     fake.option_code = NETLINK_ADD_MEMBERSHIP; /* the changes are made, and the group is lost */
     fake.answer = answer_parts;
-    CHECK(failed_with(&error, execute(), -ENOMEM, NETSTRAT_STEP_SETSOCKOPT) && results[999] == 0);
+    CHECK(failed_with(&error, execute(), -ENOMEM, NETSTRAT_OP_SETSOCKOPT) && results[999] == 0);
 }
 
 static void test_a_failure_in_a_later_part_has_its_number_in_the_batch(void)
@@ -806,7 +805,7 @@ static void test_what_breaks_the_exchange_is_reported_before_what_failed(void)
 {
     make_batch(1000);
     prepare(answer_first_part_only);
-    CHECK(failed_with(&error, execute(), -ETIMEDOUT, NETSTRAT_STEP_RECVFROM));
+    CHECK(failed_with(&error, execute(), -ETIMEDOUT, NETSTRAT_OP_RECVFROM));
     CHECK(error.text_length == 0 && error.request == 0);
     CHECK(results[0] == 0 && results[3] == -EEXIST && results[999] == NETSTRAT_PENDING);
     CHECK(fake.sends == 2); /* and the rest is not sent */
@@ -818,10 +817,10 @@ static void test_the_sizes_of_the_buffers_may_be_unknown(void)
     prepare(answer_parts);
     failing_part = 0;
     fake.option_code = SO_RCVBUF;
-    CHECK(failed_with(&error, execute(), -ENOBUFS, NETSTRAT_STEP_GETSOCKOPT) && fake.sends == 0);
+    CHECK(failed_with(&error, execute(), -ENOBUFS, NETSTRAT_OP_GETSOCKOPT) && fake.sends == 0);
     CHECK(results[0] == NETSTRAT_PENDING && results[999] == NETSTRAT_PENDING);
     fake.option_code = SO_SNDBUF;
-    CHECK(failed_with(&error, execute(), -ENOBUFS, NETSTRAT_STEP_GETSOCKOPT) && fake.sends == 0);
+    CHECK(failed_with(&error, execute(), -ENOBUFS, NETSTRAT_OP_GETSOCKOPT) && fake.sends == 0);
     make_batch(20); /* which fits any queue: nobody asks */
     CHECK(execute() == 0 && fake.sends == 1);
     make_batch(1000); /* sizes that make no sense: one by one */
@@ -881,8 +880,8 @@ static void test_an_answer_of_the_wrong_kind_is_an_error_and_nothing_is_written(
     link_before = link_;
     found_before = found;
     CHECK(failed_with(&error, netstrat_link_get(&sock, "x", &link_, &counters, &error), -EBADMSG,
-                      NETSTRAT_STEP_RECVFROM));
-    CHECK(failed_with(&error, get_by_name(&found), -EBADMSG, NETSTRAT_STEP_RECVFROM));
+                      NETSTRAT_OP_RECVFROM));
+    CHECK(failed_with(&error, get_by_name(&found), -EBADMSG, NETSTRAT_OP_RECVFROM));
     step = 1;
     CHECK(refused_with(&error, netstrat_link_get(&sock, "x", &link_, &counters, &error), -EBADMSG,
                        RTM_GETLINK));
@@ -932,14 +931,15 @@ static void test_an_answer_that_was_cut_off_says_what_room_it_needs(void)
     make_batch(0);
     CHECK(netstrat_batch_get_link(&batch, "x") == 0);
     CHECK(failed_with(&error, netstrat_query(&sock, &batch, 1, &answer, &error), -EMSGSIZE,
-                      NETSTRAT_STEP_RECVFROM));
-    CHECK(sock.needed > 65536 && sock.needed < 66000);
+                      NETSTRAT_OP_RECVFROM));
+    CHECK(sock.required_size > 65536 && sock.required_size < 66000);
     CHECK(memcmp(&answer, &before, sizeof answer) == 0);
     CHECK(failed_with(&error, netstrat_link_get(&sock, "x", &link_, NULL, &error), -EMSGSIZE,
-                      NETSTRAT_STEP_RECVFROM));
+                      NETSTRAT_OP_RECVFROM));
     /* What is there of it, where that is enough. */
     CHECK(netstrat_query(&sock, &batch, 0, &answer, &error) == 0);
-    CHECK(answer.type == RTM_NEWLINK && answer.payload.missing == sock.needed - sizeof buffer);
+    CHECK(answer.type == RTM_NEWLINK &&
+          answer.payload.missing == sock.required_size - sizeof buffer);
 }
 
 static void test_netstrat_query_writes_its_output_on_success_only(void)
@@ -977,9 +977,9 @@ static void test_a_question_that_is_not_one_whole_request_is_refused(void)
         if (i == 5) /* without NLM_F_REQUEST there is no answer to wait for */
             memset(request + 6, 0, 2);
         CHECK(failed_with(&error, netstrat_query(&sock, &batch, 1, &answer, &error), -EINVAL,
-                          NETSTRAT_STEP_BATCH));
+                          NETSTRAT_OP_BATCH));
         CHECK(failed_with(&error, netstrat_dump(&sock, &batch, add_nothing, NULL, &error), -EINVAL,
-                          NETSTRAT_STEP_BATCH));
+                          NETSTRAT_OP_BATCH));
         CHECK(netstrat_dump_copy(&sock, &batch, NULL, 0, &used, NULL) == -EINVAL && used == 77);
     }
     CHECK(fake.sends == 0);
@@ -989,7 +989,7 @@ static void test_a_question_that_is_not_one_whole_request_is_refused(void)
 
 static void test_a_request_is_sent_and_its_reply_left_to_the_caller(void)
 {
-    struct netstrat_rest datagram;
+    struct netstrat_cursor datagram;
     struct netstrat_message answer;
 
     prepare(answer_ok);
@@ -1004,26 +1004,26 @@ static void test_a_request_is_sent_and_its_reply_left_to_the_caller(void)
     CHECK(answer.type == NLMSG_ERROR && fake.polls == 0);
 
     make_batch(2); /* one request, or none is sent */
-    CHECK(failed_with(&error, netstrat_send(&sock, &batch, &error), -EINVAL, NETSTRAT_STEP_BATCH));
+    CHECK(failed_with(&error, netstrat_send(&sock, &batch, &error), -EINVAL, NETSTRAT_OP_BATCH));
     make_batch(1);
     fake.send_codes[0] = ENOBUFS;
-    CHECK(failed_with(&error, netstrat_send(&sock, &batch, &error), -ENOBUFS, NETSTRAT_STEP_SEND));
+    CHECK(failed_with(&error, netstrat_send(&sock, &batch, &error), -ENOBUFS, NETSTRAT_OP_SEND));
     fake.send_codes[0] = EINTR; /* it is sent again */
     CHECK(netstrat_send(&sock, &batch, NULL) == 0);
 }
 
 static void test_one_datagram_is_taken_at_a_time_and_none_is_waited_for(void)
 {
-    struct netstrat_rest datagram, before;
+    struct netstrat_cursor datagram, before;
 
     prepare(NULL);
     memset(&datagram, 0xa5, sizeof datagram);
     before = datagram;
     CHECK(failed_with(&error, netstrat_socket_receive(&sock, &datagram, &error), -EAGAIN,
-                      NETSTRAT_STEP_RECVFROM));
+                      NETSTRAT_OP_RECVFROM));
     say_errno(ENOBUFS);
     CHECK(failed_with(&error, netstrat_socket_receive(&sock, &datagram, &error), -ENOBUFS,
-                      NETSTRAT_STEP_RECVFROM));
+                      NETSTRAT_OP_RECVFROM));
     CHECK(memcmp(&datagram, &before, sizeof datagram) == 0 && fake.polls == 0);
 
     say_ack(STRANGER, 1, 0);
@@ -1038,7 +1038,7 @@ static void test_one_datagram_is_taken_at_a_time_and_none_is_waited_for(void)
     CHECK(netstrat_socket_receive(&sock, &datagram, NULL) == 0);
     CHECK(datagram.end == 20 && datagram.missing == fake.queue[4].bytes.length - 20);
     sock.timeout_ms = 0;
-    sock.spare = 0;
+    sock.datagram_budget = 0;
     say_ack(STRANGER, 1, 0);
     notify(RTM_NEWLINK, 5, "five");
     CHECK(netstrat_socket_receive(&sock, &datagram, NULL) == 0);
@@ -1055,7 +1055,7 @@ static void test_the_receive_queue_is_as_large_as_it_may_be(void)
     CHECK(fake.receive_buffer == 1000);
     fake.set_codes[0] = fake.set_codes[1] = 1;
     CHECK(failed_with(&error, netstrat_socket_set_receive_buffer(&sock, 3000, &error), -EPERM,
-                      NETSTRAT_STEP_SETSOCKOPT));
+                      NETSTRAT_OP_SETSOCKOPT));
 }
 
 /* ---- notifications ---- */
@@ -1140,7 +1140,7 @@ static void test_the_echo_of_a_change_is_a_notification_and_not_its_ack(void)
 
 static int hear(void)
 {
-    return netstrat_socket_hear(&sock, &error);
+    return netstrat_socket_process_pending(&sock, &error);
 }
 
 static void test_lost_notifications_are_owned_up_to(void)
@@ -1171,7 +1171,7 @@ static void test_lost_notifications_are_owned_up_to(void)
     say_ack(KERNEL, 0, 0); /* nothing about a link */
     CHECK(hear() == 0 && watch.count == 0);
     say_errno(EBADF);
-    CHECK(failed_with(&error, hear(), -EBADF, NETSTRAT_STEP_RECVFROM));
+    CHECK(failed_with(&error, hear(), -EBADF, NETSTRAT_OP_RECVFROM));
 }
 
 static void answer_behind_cut(void)
@@ -1444,22 +1444,22 @@ static void answer_restless_dump(void)
 
 static void test_ends_that_never_settle_are_those_of_the_third_whole_dump(void)
 {
-    struct netstrat_end ends[ROWS];
+    struct netstrat_netns_link ends[ROWS];
 
     prepare_dump(answer_dump, 2);
-    CHECK(netstrat_ends_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == 3);
+    CHECK(netstrat_netns_links_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == 3);
     CHECK(fake.sends == 3 && ends[2].index == 3);
     prepare_dump(answer_restless_dump, 0);
-    CHECK(netstrat_ends_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == 1);
+    CHECK(netstrat_netns_links_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == 1);
     CHECK(fake.sends == 3 && indexes[0] == 3 && ends[0].index == 3);
     prepare_dump(answer_restless_dump, 5);
-    CHECK(netstrat_ends_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == 1);
+    CHECK(netstrat_netns_links_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == 1);
     CHECK(fake.sends == 8 && ends[0].index == 8 && rows[0].rx_packets == 801);
     prepare_dump(answer_restless_dump, 1000);
-    CHECK(netstrat_ends_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == -EAGAIN);
+    CHECK(netstrat_netns_links_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == -EAGAIN);
     prepare_dump(answer_restless_dump, 0);
     code_of_dump = -ENOMEM; /* it was marked, and did not run to its end */
-    CHECK(netstrat_ends_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == -ENOMEM);
+    CHECK(netstrat_netns_links_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == -ENOMEM);
 }
 
 static void answer_with_two(void)
@@ -1469,13 +1469,13 @@ static void answer_with_two(void)
 
 static void test_the_end_of_another_link_or_namespace_is_no_answer(void)
 {
-    struct netstrat_end end, before;
+    struct netstrat_netns_link end, before;
 
     memset(&end, 0xa5, sizeof end);
     before = end;
     prepare(answer_with_two); /* in its own namespace, as an old kernel would */
-    CHECK(netstrat_end_get(&sock, 7, 0, 2, &end, &counters, &error) == -EBADMSG);
-    CHECK(error.step == NETSTRAT_STEP_REQUEST && error.request == RTM_GETLINK);
+    CHECK(netstrat_netns_link_get(&sock, 7, 0, 2, &end, &counters, &error) == -EBADMSG);
+    CHECK(error.step == NETSTRAT_OP_REQUEST && error.request == RTM_GETLINK);
     CHECK(memcmp(&end, &before, sizeof end) == 0);
 }
 
@@ -1551,7 +1551,7 @@ static void test_a_dump_of_something_else_is_an_error(void)
         step = i;
         code = dump_names(ROWS);
         CHECK(i == 3 ? refused_with(&error, code, codes[i], RTM_GETLINK)
-                     : failed_with(&error, code, codes[i], NETSTRAT_STEP_RECVFROM));
+                     : failed_with(&error, code, codes[i], NETSTRAT_OP_RECVFROM));
         CHECK(fake.count == 0 && fake.sends == 1);
         CHECK(netstrat_link_names_dump(&sock, NULL, names, ROWS, NULL) == codes[i]);
     }
@@ -1569,8 +1569,8 @@ static void answer_cut_dump(void)
 static void test_a_dump_that_was_cut_off_says_what_room_it_needs(void)
 {
     prepare_dump(answer_cut_dump, 0);
-    CHECK(failed_with(&error, dump_names(ROWS), -EMSGSIZE, NETSTRAT_STEP_RECVFROM));
-    CHECK(sock.needed > 50000 && sock.needed < 51000);
+    CHECK(failed_with(&error, dump_names(ROWS), -EMSGSIZE, NETSTRAT_OP_RECVFROM));
+    CHECK(sock.required_size > 50000 && sock.required_size < 51000);
     CHECK(fake.sends == 1 && fake.count == 0);
     step = 1;
     CHECK(dump_names(ROWS) == 2);
@@ -1599,10 +1599,10 @@ static void test_the_caller_may_end_a_dump(void)
     make_batch(0);
     CHECK(netstrat_batch_dump_counters(&batch) == 0);
     CHECK(failed_with(&error, netstrat_dump(&sock, &batch, refuse_second_try, &tries, &error),
-                      -ECANCELED, NETSTRAT_STEP_RECVFROM));
+                      -ECANCELED, NETSTRAT_OP_RECVFROM));
     CHECK(fake.sends == 1 && fake.count == 0);
     CHECK(failed_with(&error, netstrat_dump(&sock, &batch, refuse_first_row, NULL, &error),
-                      -ECANCELED, NETSTRAT_STEP_RECVFROM));
+                      -ECANCELED, NETSTRAT_OP_RECVFROM));
     CHECK(fake.count == 0);
 }
 
@@ -1610,7 +1610,7 @@ static void test_a_dump_is_copied_as_far_as_it_fits(void)
 {
     unsigned char copy[1024], before[1024];
     struct netstrat_message message;
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
     size_t whole = 0, used, size;
     int read = 0;
 
@@ -1692,11 +1692,11 @@ static void test_a_question_whose_answer_was_lost_is_asked_again_16_times(void)
     prepare_dump(answer_enobufs, 2);
     CHECK(get_counters() == 0 && fake.sends == 3 && counters.rx_packets == 5001);
     prepare_dump(answer_enobufs, 1000);
-    CHECK(failed_with(&error, get_counters(), -ENOBUFS, NETSTRAT_STEP_RECVFROM));
+    CHECK(failed_with(&error, get_counters(), -ENOBUFS, NETSTRAT_OP_RECVFROM));
     CHECK(fake.sends == 16);
     prepare_dump(answer_enobufs, 1000);
     watch_links(KNOWN);
-    CHECK(failed_with(&error, get_counters(), -ENOBUFS, NETSTRAT_STEP_RECVFROM));
+    CHECK(failed_with(&error, get_counters(), -ENOBUFS, NETSTRAT_OP_RECVFROM));
     CHECK(watch.count > ROOM);
     prepare_dump(answer_enobufs, 0); /* said by send() */
     fake.send_codes[0] = ENOBUFS;
@@ -1709,7 +1709,7 @@ static void test_a_link_is_set_up_again_where_the_ack_was_lost(void)
     CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0 && fake.sends == 3);
     prepare_dump(answer_enobufs, 1000);
     CHECK(failed_with(&error, netstrat_link_set_up(&sock, "lo", &error), -ENOBUFS,
-                      NETSTRAT_STEP_RECVFROM));
+                      NETSTRAT_OP_RECVFROM));
     CHECK(fake.sends == 16);
 }
 
@@ -1763,11 +1763,11 @@ static void test_a_failure_while_the_queue_is_emptied_is_reported(void)
     prepare(NULL);
     say_errno(ENOBUFS);
     say_errno(EBADF);
-    CHECK(failed_with(&error, get_counters(), -EBADF, NETSTRAT_STEP_RECVFROM));
+    CHECK(failed_with(&error, get_counters(), -EBADF, NETSTRAT_OP_RECVFROM));
     prepare(NULL);
     say_errno(ENOBUFS);
     say_errno(EBADF);
-    CHECK(failed_with(&error, dump_counters(ROWS), -EBADF, NETSTRAT_STEP_RECVFROM));
+    CHECK(failed_with(&error, dump_counters(ROWS), -EBADF, NETSTRAT_OP_RECVFROM));
 }
 
 /* ---- signals ---- */
@@ -1830,20 +1830,20 @@ static void test_the_hook_ends_a_call(void)
 
     prepare(answer_interrupted);
     hook(1);
-    CHECK(set_up_fails(-EINTR, NETSTRAT_STEP_RECVFROM));
+    CHECK(set_up_fails(-EINTR, NETSTRAT_OP_RECVFROM));
     prepare(answer_ok);
     hook(1);
     fake.send_codes[0] = EINTR;
-    CHECK(set_up_fails(-EINTR, NETSTRAT_STEP_SEND));
+    CHECK(set_up_fails(-EINTR, NETSTRAT_OP_SEND));
     prepare(NULL);
     hook(1);
     fake.poll_codes[0] = EINTR;
-    CHECK(set_up_fails(-EINTR, NETSTRAT_STEP_POLL));
+    CHECK(set_up_fails(-EINTR, NETSTRAT_OP_POLL));
     prepare(NULL); /* a signal that came just before poll(), which it does not interrupt then */
     hook(1);
     sock.timeout_ms = 600000;
     began = fake.now_ms;
-    CHECK(set_up_fails(-EINTR, NETSTRAT_STEP_POLL) && fake.polls == 1);
+    CHECK(set_up_fails(-EINTR, NETSTRAT_OP_POLL) && fake.polls == 1);
     CHECK(fake.now_ms - began < 200);
 }
 
@@ -1859,14 +1859,14 @@ static void test_a_hook_that_closes_the_socket_ends_the_call(void)
     prepare(NULL);
     sock.timeout_ms = 600000;
     sock.interrupted = close_socket;
-    CHECK(set_up_fails(-EBADF, NETSTRAT_STEP_RECVFROM) && fake.polls == 1);
+    CHECK(set_up_fails(-EBADF, NETSTRAT_OP_RECVFROM) && fake.polls == 1);
 }
 
 static void test_poll_may_fail(void)
 {
     prepare(NULL);
     fake.poll_codes[0] = ENOMEM;
-    CHECK(set_up_fails(-ENOMEM, NETSTRAT_STEP_POLL));
+    CHECK(set_up_fails(-ENOMEM, NETSTRAT_OP_POLL));
 }
 
 /* ---- deadlines ---- */
@@ -1971,7 +1971,7 @@ static int64_t call_in_flood(int flood, int watching, int which, int timeout_ms)
         if (code == -EBADMSG) /* counters in place of a link, or an ack in place of an answer */
             CHECK(floods[flood] == flood_rows || floods[flood] == flood_acks);
         else
-            CHECK(code == -ETIMEDOUT && error.step == NETSTRAT_STEP_RECVFROM);
+            CHECK(code == -ETIMEDOUT && error.step == NETSTRAT_OP_RECVFROM);
         CHECK(error.text_length == 0);
     }
     return fake.now_ms - start;
@@ -1999,7 +1999,7 @@ static void test_without_time_what_is_there_is_taken(void)
 {
     prepare(NULL);
     sock.timeout_ms = 0;
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls == 0);
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && fake.polls == 0);
     prepare(answer_ok);
     sock.timeout_ms = 0;
     CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
@@ -2031,13 +2031,13 @@ static void answer_slow_loss(void)
 static void test_at_the_deadline_the_error_is_that_the_time_is_up(void)
 {
     prepare_dump(answer_slow_dump, 1000);
-    CHECK(failed_with(&error, dump_counters(ROWS), -ETIMEDOUT, NETSTRAT_STEP_RECVFROM));
+    CHECK(failed_with(&error, dump_counters(ROWS), -ETIMEDOUT, NETSTRAT_OP_RECVFROM));
     CHECK(fake.sends < 16 && error.text_length == 0);
     prepare_dump(answer_slow_loss, 1000);
-    CHECK(failed_with(&error, get_counters(), -ETIMEDOUT, NETSTRAT_STEP_RECVFROM));
+    CHECK(failed_with(&error, get_counters(), -ETIMEDOUT, NETSTRAT_OP_RECVFROM));
     CHECK(fake.sends < 16 && error.text_length == 0);
     prepare(answer_slow_loss);
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM));
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM));
     CHECK(fake.sends < 16 && error.text_length == 0);
 }
 
@@ -2062,26 +2062,26 @@ static void test_one_deadline_holds_for_a_call_of_several_exchanges(void)
     CHECK(refused_with(&error, netstrat_link_set_up(&sock, "lo", &error), -EPERM, RTM_NEWLINK));
     CHECK(fake.sends == 2 && fake.now_ms >= 100 && fake.now_ms < 110);
     fake.now_ms = 5000; /* and the next call has its own */
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM));
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM));
     CHECK(fake.now_ms >= 5100 && fake.now_ms < 5110);
 }
 
 static void test_a_deadline_may_be_shared_by_several_calls(void)
 {
     prepare(NULL);
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls == 1);
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls == 2); /* not shared */
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && fake.polls == 1);
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && fake.polls == 2); /* not shared */
     sock.shared_deadline = 1;
     sock.deadline_ms = 0;
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls == 3);
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls == 3);
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && fake.polls == 3);
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && fake.polls == 3);
     fake.answer = answer_ok; /* what comes without waiting is taken all the same */
     CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
     fake.answer = NULL;
-    CHECK(failed_with(&error, dump_counters(ROWS), -ETIMEDOUT, NETSTRAT_STEP_RECVFROM));
+    CHECK(failed_with(&error, dump_counters(ROWS), -ETIMEDOUT, NETSTRAT_OP_RECVFROM));
     CHECK(fake.polls == 3);
     sock.deadline_ms = 0; /* until the caller sets it anew */
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls == 4);
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && fake.polls == 4);
     CHECK(sock.shared_deadline == 1);
 }
 
@@ -2101,18 +2101,18 @@ static void test_a_deadline_may_be_as_far_ahead_as_can_be_said(void)
     prepare(NULL);
     sock.shared_deadline = 1;
     sock.deadline_ms = (int64_t)1 << 33; /* waited for in parts */
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls >= 4);
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && fake.polls >= 4);
     CHECK(fake.now_ms >= (int64_t)1 << 33);
     fake.polls = 0;
     sock.deadline_ms = INT64_MIN; /* long over */
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls == 0);
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && fake.polls == 0);
 }
 
 static void test_a_timeout_below_0_is_none(void)
 {
     prepare(NULL);
     sock.timeout_ms = -1;
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM) && fake.polls == 0);
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && fake.polls == 0);
     prepare(answer_others_first);
     sock.timeout_ms = INT_MIN;
     CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
@@ -2122,7 +2122,7 @@ static void test_a_timeout_below_0_is_none(void)
 static void test_what_a_call_left_behind_is_taken_out_before_the_next_is_sent(void)
 {
     prepare(NULL);
-    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_STEP_RECVFROM));
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM));
     answer_ok();
     fake.answer = answer_ok;
     fake.receives = 0;

@@ -88,93 +88,93 @@ static const struct {
     int codes[24];           /* up to a 0 */
 } calls[CALLS] = {
     [SOCKET] = {"socket",
-                NETSTRAT_STEP_SOCKET,
+                NETSTRAT_OP_SOCKET,
                 {EACCES, EAFNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM,
                  EPROTONOSUPPORT, ESOCKTNOSUPPORT, EINTR}},
     [SETSOCKOPT] = {"setsockopt",
-                    NETSTRAT_STEP_SETSOCKOPT,
+                    NETSTRAT_OP_SETSOCKOPT,
                     {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK, EPERM, ENOMEM, ENOENT, EINTR}},
     [GETSOCKOPT] = {"getsockopt",
-                    NETSTRAT_STEP_GETSOCKOPT,
+                    NETSTRAT_OP_GETSOCKOPT,
                     {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK, EPERM, EINTR}},
     [GETSOCKNAME] = {"getsockname",
-                     NETSTRAT_STEP_GETSOCKNAME,
+                     NETSTRAT_OP_GETSOCKNAME,
                      {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK, EINTR}},
     [BIND] = {"bind",
-              NETSTRAT_STEP_BIND,
+              NETSTRAT_OP_BIND,
               {EACCES, EADDRINUSE, EBADF, EINVAL, ENOTSOCK, EPERM, ENOMEM, EINTR}},
     [SEND] = {"send",
-              NETSTRAT_STEP_SEND,
+              NETSTRAT_OP_SEND,
               {EACCES,   EAGAIN,   EBADF,      ECONNREFUSED, ECONNRESET, EDESTADDRREQ, EFAULT,
                EINTR,    EINVAL,   EISCONN,    EMSGSIZE,     ENOBUFS,    ENODATA,      ENOMEM,
                ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPERM,        EPIPE,      SHORT}},
     [RECVFROM] = {"recvfrom",
-                  NETSTRAT_STEP_RECVFROM,
+                  NETSTRAT_OP_RECVFROM,
                   {EAGAIN, EBADF, ECONNREFUSED, EFAULT, EINTR, EINVAL, ENOBUFS, ENOMEM, ENOTCONN,
                    ENOTSOCK, EOPNOTSUPP, EPERM, SHORT, NOTHING}},
     [RECVMSG] = {"recvmsg",
-                 NETSTRAT_STEP_RECVFROM,
+                 NETSTRAT_OP_RECVFROM,
                  {EAGAIN, EBADF, ECONNREFUSED, EFAULT, EINTR, EINVAL, EMSGSIZE, ENOBUFS, ENOMEM,
                   ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPERM, SHORT, NOTHING}},
-    [POLL] = {"poll", NETSTRAT_STEP_POLL, {EFAULT, EINTR, EINVAL, ENOMEM, NOTHING}},
+    [POLL] = {"poll", NETSTRAT_OP_POLL, {EFAULT, EINTR, EINVAL, ENOMEM, NOTHING}},
     [OPEN] = {"open",
-              NETSTRAT_STEP_OPEN_NETNS,
+              NETSTRAT_OP_OPEN_NETNS,
               {EACCES, EINTR, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENODEV, ENOENT, ENOMEM, ENOTDIR,
                ENXIO, EPERM, EINVAL, EOPNOTSUPP, EOVERFLOW, EIO}},
     [OPENAT] = {"openat",
-                NETSTRAT_STEP_OPENAT,
+                NETSTRAT_OP_OPENAT,
                 {EACCES, EBADF, EINTR, ELOOP, EMFILE, ENFILE, ENODEV, ENOENT, ENOMEM, ENOTDIR,
                  ENXIO, EPERM, EINVAL, EOPNOTSUPP, EOVERFLOW, EIO}},
     [READ] = {"read",
-              NETSTRAT_STEP_READ,
+              NETSTRAT_OP_READ,
               {EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR, ENODEV, ENOMEM, EPERM, SHORT,
                NOTHING}},
     [PREAD] = {"pread",
-               NETSTRAT_STEP_PREAD,
+               NETSTRAT_OP_PREAD,
                {EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR, ENODEV, ENOMEM, ENXIO, EOVERFLOW,
                 ESPIPE, EPERM, SHORT, NOTHING}},
-    [CLOSE] = {"close", NETSTRAT_STEP_NONE, {EBADF, EINTR, EIO, ENOSPC, EDQUOT}},
+    [CLOSE] = {"close", NETSTRAT_OP_NONE, {EBADF, EINTR, EIO, ENOSPC, EDQUOT}},
     [ACCESS] = {"faccessat",
-                NETSTRAT_STEP_NONE,
+                NETSTRAT_OP_NONE,
                 {EACCES, EINTR, EINVAL, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM}},
     [STAT] = {"stat",
-              NETSTRAT_STEP_STAT,
+              NETSTRAT_OP_STAT,
               {EACCES, EFAULT, EINTR, EIO, ELOOP, ENOENT, ENOMEM, ENOTDIR, EOVERFLOW, EPERM}},
-    [FSTAT] = {"fstat", NETSTRAT_STEP_FSTAT, {EBADF, EFAULT, EINTR, EIO, ENOMEM, EOVERFLOW, EPERM}},
-    [STATX] = {"statx", NETSTRAT_STEP_NONE, {EACCES, EBADF, EINTR, EINVAL, ENOMEM, ENOSYS, EPERM}},
+    [FSTAT] = {"fstat", NETSTRAT_OP_FSTAT, {EBADF, EFAULT, EINTR, EIO, ENOMEM, EOVERFLOW, EPERM}},
+    [STATX] = {"statx", NETSTRAT_OP_NONE, {EACCES, EBADF, EINTR, EINVAL, ENOMEM, ENOSYS, EPERM}},
     [FSTATFS] = {"fstatfs",
-                 NETSTRAT_STEP_NONE,
+                 NETSTRAT_OP_NONE,
                  {EBADF, EFAULT, EINTR, EIO, ENOMEM, ENOSYS, EOVERFLOW}},
     [FSOPEN] = {"fsopen",
-                NETSTRAT_STEP_FSOPEN,
+                NETSTRAT_OP_FSOPEN,
                 {EFAULT, EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSYS, EPERM, EINTR}},
     [FSCONFIG] = {"fsconfig",
-                  NETSTRAT_STEP_FSCONFIG,
+                  NETSTRAT_OP_FSCONFIG,
                   {EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, EINTR}},
     [FSMOUNT] = {"fsmount",
-                 NETSTRAT_STEP_FSMOUNT,
+                 NETSTRAT_OP_FSMOUNT,
                  {EBUSY, EINVAL, EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM, EINTR}},
-    [SETNS] = {"setns", NETSTRAT_STEP_SETNS, {EBADF, EINVAL, ENOMEM, EPERM, ESRCH, EINTR}},
-    [UNSHARE] = {"unshare", NETSTRAT_STEP_UNSHARE, {EINVAL, ENOMEM, ENOSPC, EPERM, EUSERS, EINTR}},
-    [IOCTL] = {"ioctl", NETSTRAT_STEP_NONE, {EBADF, EFAULT, EINVAL, ENOTTY, EINTR}},
+    [SETNS] = {"setns", NETSTRAT_OP_SETNS, {EBADF, EINVAL, ENOMEM, EPERM, ESRCH, EINTR}},
+    [UNSHARE] = {"unshare", NETSTRAT_OP_UNSHARE, {EINVAL, ENOMEM, ENOSPC, EPERM, EUSERS, EINTR}},
+    [IOCTL] = {"ioctl", NETSTRAT_OP_NONE, {EBADF, EFAULT, EINVAL, ENOTTY, EINTR}},
     [MKDIR] = {"mkdir",
-               NETSTRAT_STEP_MKDIR,
+               NETSTRAT_OP_MKDIR,
                {EACCES, EDQUOT, EEXIST, EINVAL, ELOOP, EMLINK, ENAMETOOLONG, ENOENT, ENOMEM, ENOSPC,
                 ENOTDIR, EPERM, EROFS, EINTR}},
     [MOUNT] = {"mount",
-               NETSTRAT_STEP_MOUNT,
+               NETSTRAT_OP_MOUNT,
                {EACCES, EBUSY, EFAULT, EINVAL, ELOOP, EMFILE, ENAMETOOLONG, ENODEV, ENOENT, ENOMEM,
                 ENOTDIR, EPERM, EINTR}},
     [UMOUNT] = {"umount2",
-                NETSTRAT_STEP_UMOUNT,
+                NETSTRAT_OP_UMOUNT,
                 {EAGAIN, EBUSY, EFAULT, EINVAL, ENAMETOOLONG, ENOENT, ENOMEM, EPERM, EINTR}},
     [UNLINK] = {"unlink",
-                NETSTRAT_STEP_UNLINK,
+                NETSTRAT_OP_UNLINK,
                 {EACCES, EBUSY, EIO, ENOENT, ENOMEM, ENOTDIR, EPERM, EROFS, EINTR}},
     [PTHREAD_CREATE] = {"pthread_create",
-                        NETSTRAT_STEP_PTHREAD_CREATE,
+                        NETSTRAT_OP_PTHREAD_CREATE,
                         {EAGAIN, EINVAL, EPERM, EINTR}},
-    [PTHREAD_SIGMASK] = {"pthread_sigmask", NETSTRAT_STEP_PTHREAD_SIGMASK, {EINVAL, EFAULT, EINTR}},
+    [PTHREAD_SIGMASK] = {"pthread_sigmask", NETSTRAT_OP_PTHREAD_SIGMASK, {EINVAL, EFAULT, EINTR}},
 };
 
 static struct {
@@ -518,17 +518,17 @@ static struct output {
     struct netstrat_counters counters;
     struct netstrat_sysfs_reader reader;
     struct netstrat_sysfs_place place;
-    struct netstrat_watch watch;
-    struct netstrat_rest datagram;
-    struct netstrat_end end;
+    struct netstrat_name_watch watch;
+    struct netstrat_cursor datagram;
+    struct netstrat_netns_link end;
     int32_t nsid;
     uint64_t value;
     size_t used;
     struct netstrat_link_name names[ROWS]; /* scratch of the dumps: not among what is compared */
     int32_t indexes[ROWS];
     struct netstrat_counters rows[ROWS];
-    struct netstrat_end ends[ROWS];
-    struct netstrat_pair pairs[ROWS];
+    struct netstrat_netns_link ends[ROWS];
+    struct netstrat_veth_peer pairs[ROWS];
     unsigned char copy[4096];
 } output;
 
@@ -623,7 +623,7 @@ static int run_dump_copy(void)
 static int run_watch(void)
 {
     static struct netstrat_link_name changes[8];
-    struct netstrat_watch watch = {changes, 8, 77, NULL, 0};
+    struct netstrat_name_watch watch = {changes, 8, 77, NULL, 0};
     int code = netstrat_watch_start(&watch, &sock, &error);
 
     if (code < 0)
@@ -673,7 +673,7 @@ static int run_receive(void)
 static int run_watching(void)
 {
     static struct netstrat_link_name changes[8], known[8];
-    struct netstrat_watch watch = {changes, 8, 0, known, 8};
+    struct netstrat_name_watch watch = {changes, 8, 0, known, 8};
     int code = netstrat_watch_start(&watch, &sock, &error);
 
     if (code == 0)
@@ -725,23 +725,23 @@ static int run_dump_ends(void)
 {
     const int32_t own = own_nsid();
 
-    return netstrat_ends_dump(&sock, own, own, output.indexes, output.ends, output.rows, ROWS,
-                              &error);
+    return netstrat_netns_links_dump(&sock, own, own, output.indexes, output.ends, output.rows,
+                                     ROWS, &error);
 }
 
 static int run_get_end(void)
 {
     const int32_t own = own_nsid();
 
-    return netstrat_end_get(&sock, own, own, 1, &output.end, &output.counters, &error);
+    return netstrat_netns_link_get(&sock, own, own, 1, &output.end, &output.counters, &error);
 }
 
 static int run_dump_pairs(void)
 {
-    return netstrat_pairs_dump(&sock, output.pairs, ROWS, &error);
+    return netstrat_veth_peers_dump(&sock, output.pairs, ROWS, &error);
 }
 
-static struct netstrat_notes notes;
+static struct netstrat_id_recorder notes;
 static int32_t numbers[4];
 
 static int start_notes(uint32_t what)
@@ -778,7 +778,7 @@ static int run_hear(void)
     CHECK(netstrat_link_set_up_once("lo", NULL) == 0);
     sock.timeout_ms = 0;
     fault.armed = 1;
-    code = netstrat_socket_hear(&sock, &error);
+    code = netstrat_socket_process_pending(&sock, &error);
     if (fault.struck && (fault.code == ENOBUFS || (fault.code == SHORT && fault.occurrence < 3)))
         CHECK(code == 0 && notes.count > notes.room);
     else
@@ -1045,48 +1045,48 @@ static int is_plausible(int code)
     switch (fault.call) {
     case SEND:
         if (fault.code == SHORT)
-            return is_error(code, -EIO, NETSTRAT_STEP_SEND);
+            return is_error(code, -EIO, NETSTRAT_OP_SEND);
         break;
     case RECVFROM:
     case RECVMSG:
-        if (fault.code < 0 && is_error(code, -EAGAIN, NETSTRAT_STEP_RECVFROM))
+        if (fault.code < 0 && is_error(code, -EAGAIN, NETSTRAT_OP_RECVFROM))
             return 1; /* nothing came, and it was not to wait */
         /* fall through */
     case POLL: /* half a datagram is malformed; none of it at all is silence */
         if (fault.code < 0)
-            return is_error(code, -EBADMSG, NETSTRAT_STEP_RECVFROM) ||
-                   is_error(code, -ETIMEDOUT, NETSTRAT_STEP_RECVFROM);
+            return is_error(code, -EBADMSG, NETSTRAT_OP_RECVFROM) ||
+                   is_error(code, -ETIMEDOUT, NETSTRAT_OP_RECVFROM);
         break;
     case READ:
     case PREAD: /* half a file may be malformed; the end of one without a digit is */
         if (fault.code < 0)
-            return is_error(code, -EBADMSG, NETSTRAT_STEP_PARSE);
+            return is_error(code, -EBADMSG, NETSTRAT_OP_PARSE);
         if (fault.code == EINVAL)
             struck = -ENODEV;
         break;
     case OPENAT: /* of a directory, or of a file */
-        if (error.step == NETSTRAT_STEP_OPEN)
+        if (error.step == NETSTRAT_OP_OPEN)
             return code == struck ||
                    (code == -ENODEV && (fault.code == ENOENT || fault.code == ENOTDIR));
         if (fault.code == ENXIO)
             struck = -EINVAL;
         break;
     case STATX: /* without the mount's id the place can't be the one that was found to match */
-        return is_error(code, -ESTALE, NETSTRAT_STEP_STAT);
+        return is_error(code, -ESTALE, NETSTRAT_OP_STAT);
     case MKDIR: /* EEXIST: the directory is taken to be there */
         if (fault.code == EEXIST)
-            return is_error(code, -ENOENT, NETSTRAT_STEP_MOUNT);
+            return is_error(code, -ENOENT, NETSTRAT_OP_MOUNT);
         break;
     case UMOUNT: /* EINVAL: the name is taken for one without a mount, and that can't be deleted */
         if (fault.code == EINVAL)
-            return is_error(code, -EBUSY, NETSTRAT_STEP_UNLINK);
+            return is_error(code, -EBUSY, NETSTRAT_OP_UNLINK);
         break;
     case IOCTL: /* the descriptor does not say that it is a namespace's */
-        return is_error(code, -EINVAL, NETSTRAT_STEP_MOUNT);
+        return is_error(code, -EINVAL, NETSTRAT_OP_MOUNT);
     default:
         break;
     }
-    return calls[fault.call].step != NETSTRAT_STEP_NONE &&
+    return calls[fault.call].step != NETSTRAT_OP_NONE &&
            is_error(code, struck, calls[fault.call].step);
 }
 
@@ -1167,7 +1167,7 @@ static void try_faults(unsigned which)
 
     fault.occurrence = 0;
     code = run(which);
-    if (code == -ENOSYS && error.step == NETSTRAT_STEP_FSOPEN) {
+    if (code == -ENOSYS && error.step == NETSTRAT_OP_FSOPEN) {
         printf("no fsopen here: %s is left out\n", operations[which].name);
         return;
     }

@@ -169,7 +169,7 @@ static void test_requests_stand_one_behind_the_other(void)
     struct bytes wanted = {{0}, 0};
     struct netstrat_message message;
     struct netstrat_batch batch;
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
     int i, read = 0;
 
     netstrat_batch_init(&batch, buffer, sizeof buffer);
@@ -257,7 +257,7 @@ static void put_whole_link(struct bytes *to)
 }
 
 /* Whether a part of a message is this text with its NUL. */
-static int holds_text(const struct netstrat_rest *part, const char *text)
+static int holds_text(const struct netstrat_cursor *part, const char *text)
 {
     size_t size = strlen(text) + 1;
 
@@ -334,8 +334,8 @@ static void test_a_link_is_read_whole(void)
     CHECK(netstrat_altname_next(&link.altnames, name) == 0);
     CHECK(netstrat_altname_next(&link.altnames, name) == 0);
     CHECK(holds_text(&link.parent_device, "0000:00:1f.6") && holds_text(&link.parent_bus, "pci"));
-    torment(decode_link, &bytes);
-    torment(decode_name, &bytes);
+    check_mutations(decode_link, &bytes);
+    check_mutations(decode_name, &bytes);
 }
 
 static void test_what_a_link_does_not_have_is_marked_so(void)
@@ -351,7 +351,7 @@ static void test_what_a_link_does_not_have_is_marked_so(void)
     CHECK(link.peer == 0 && link.peer_nsid == -1 && link.master == 0 && link.hairpin == -1);
     CHECK(link.mac_length == 0 && link.kind[0] == '\0' && link.alias[0] == '\0');
     CHECK(netstrat_altname_next(&link.altnames, name) == 0);
-    torment(decode_link, &bytes);
+    check_mutations(decode_link, &bytes);
 }
 
 /* A message with one attribute in place of its namesake: the codes of decoding it. */
@@ -602,7 +602,7 @@ static void test_a_link_that_is_gone_has_no_name(void)
     message = only_message(&bytes);
     CHECK(netstrat_link_name_decode(&message, &name) == 0);
     CHECK(name.index == INT32_MAX && name.name[0] == '\0');
-    torment(decode_name, &bytes);
+    check_mutations(decode_name, &bytes);
 
     /* A bridge that lets go of a port says so with RTM_DELLINK of its own family. */
     bytes.data[16] = 7; /* AF_BRIDGE */
@@ -644,7 +644,7 @@ static void test_the_flags_stand_at_the_beginning(void)
         CHECK(decode_copy(decode_link, bytes.data, size, bytes.length - size) == -EBADMSG);
         CHECK(decode_copy(decode_name, bytes.data, size, bytes.length - size) == -EBADMSG);
     }
-    torment(decode_flags, &bytes);
+    check_mutations(decode_flags, &bytes);
 }
 
 /* IFLA_IFNAME is all that name_decode needs: what stands behind it is not looked at. */
@@ -668,7 +668,7 @@ static void test_alternative_names_are_bounded(void)
 {
     char name[NETSTRAT_ALT_NAME_SIZE], longest[200];
     struct bytes list = {{0}, 0};
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
 
     memset(longest, 'x', sizeof longest);
     attribute(&list, ALT_IFNAME, longest, sizeof longest); /* too long, and without its NUL */

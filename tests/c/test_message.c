@@ -10,7 +10,7 @@
 
 /* ---- messages and attributes ---- */
 
-static size_t left_of(const struct netstrat_rest *rest)
+static size_t left_of(const struct netstrat_cursor *rest)
 {
     return rest->end - rest->at;
 }
@@ -31,7 +31,7 @@ static void test_the_messages_of_a_datagram_come_one_by_one(void)
 {
     struct bytes two = {{0}, 0};
     struct netstrat_message message;
-    struct netstrat_rest rest = {two.data, 0, 0, 0};
+    struct netstrat_cursor rest = {two.data, 0, 0, 0};
 
     put_two(&two);
     rest.end = two.length;
@@ -53,7 +53,7 @@ static void test_a_datagram_that_ends_early_is_malformed(void)
     put_two(&two);
     for (size = 0; size <= two.length; size++) {
         unsigned char *copy = (unsigned char *)malloc(size + !size);
-        struct netstrat_rest rest = {copy, 0, size, 0};
+        struct netstrat_cursor rest = {copy, 0, size, 0};
         struct netstrat_message message;
         int code, count = 0;
 
@@ -76,7 +76,7 @@ static void test_a_datagram_that_was_cut_off_gives_what_is_there(void)
     put_two(&two);
     for (size = 0; size < two.length; size++) {
         unsigned char *copy = (unsigned char *)malloc(size + !size);
-        struct netstrat_rest rest = {copy, 0, size, two.length - size};
+        struct netstrat_cursor rest = {copy, 0, size, two.length - size};
         struct netstrat_message message;
         int code, whole = 0, cut = 0;
 
@@ -102,7 +102,7 @@ static void test_a_length_that_does_not_fit_is_malformed(void)
 {
     struct bytes two = {{0}, 0};
     struct netstrat_message message, before;
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
     uint32_t length, missing;
 
     put_two(&two);
@@ -132,7 +132,7 @@ static void test_attributes_come_one_by_one(void)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_attribute attribute_;
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
     uint16_t length;
     size_t size;
 
@@ -174,7 +174,7 @@ static void test_the_fixed_part_and_the_attributes_of_a_message_are_read(void)
     struct bytes bytes = {{0}, 0};
     struct netstrat_message message;
     struct netstrat_attribute found;
-    struct netstrat_rest attributes, before;
+    struct netstrat_cursor attributes, before;
     unsigned char fixed[6] = {9, 9, 9, 9, 9, 9}, larger[100];
     size_t at = begin(&bytes, 7, 0, 0, 0);
 
@@ -197,7 +197,7 @@ static void test_the_fixed_part_and_the_attributes_of_a_message_are_read(void)
 static void test_the_value_of_an_attribute_is_read_by_its_size(void)
 {
     struct bytes bytes = {{0}, 0};
-    struct netstrat_rest rest = {bytes.data, 0, 0, 0};
+    struct netstrat_cursor rest = {bytes.data, 0, 0, 0};
     struct netstrat_attribute found;
     const uint64_t number = 0x0102030405060708U;
     uint64_t u64 = 9;
@@ -233,7 +233,7 @@ static void test_the_value_of_an_attribute_is_read_by_its_size(void)
 static void test_the_text_of_an_attribute_is_read_whole_or_not_at_all(void)
 {
     struct bytes bytes = {{0}, 0};
-    struct netstrat_rest rest = {bytes.data, 0, 0, 0};
+    struct netstrat_cursor rest = {bytes.data, 0, 0, 0};
     struct netstrat_attribute found;
     char text[8] = "before";
 
@@ -292,20 +292,20 @@ static void test_an_ack_gives_the_verdict_and_the_kernels_words(void)
     put_ack(&ack, 0, 1, 2, 0, request.data, request.length, NULL);
     CHECK(read_ack(&ack, &verdict, &error) == 0 && verdict == 0 && error.text_length == 0);
     CHECK(read_ack(&ack, &verdict, NULL) == 0);
-    torment(decode_ack, &ack);
+    check_mutations(decode_ack, &ack);
 
     ack.length = 0;
     put_ack(&ack, ACK_TLVS, 1, 2, -EPERM, request.data, request.length, words);
     CHECK(read_ack(&ack, &verdict, &error) == 0 && verdict == -EPERM && !strcmp(error.text, words));
     CHECK(error.text_length == sizeof words - 1);
     CHECK(read_ack(&ack, &verdict, NULL) == 0 && verdict == -EPERM);
-    torment(decode_ack, &ack);
+    check_mutations(decode_ack, &ack);
 
     ack.length = 0;
     put_ack(&ack, ACK_TLVS | CAPPED, 1, 2, -ENODEV, request.data, 16, words);
     CHECK(read_ack(&ack, &verdict, &error) == 0 && verdict == -ENODEV);
     CHECK(!strcmp(error.text, words));
-    torment(decode_ack, &ack);
+    check_mutations(decode_ack, &ack);
 
     ack.length = 0; /* attributes there, but not announced */
     put_ack(&ack, CAPPED, 1, 2, -ENODEV, request.data, 16, words);
@@ -329,7 +329,7 @@ static void test_a_done_message_has_no_request_in_it(void)
     finish(&done, at);
     CHECK(read_ack(&done, &verdict, &error) == 0 && verdict == -ENOMEM);
     CHECK(!strcmp(error.text, words));
-    torment(decode_ack, &done);
+    check_mutations(decode_ack, &done);
 }
 
 /* An echo whose length is a lie: the errno stands, the words are given up. */
@@ -368,7 +368,7 @@ static void test_words_are_found_and_bounded(void)
     attribute(&ack, 1, "bare", 4);
     finish(&ack, at);
     CHECK(read_ack(&ack, &verdict, &error) == 0 && !strcmp(error.text, "bare"));
-    torment(decode_ack, &ack);
+    check_mutations(decode_ack, &ack);
 
     memset(many, 'w', sizeof many);
     many[sizeof many - 1] = '\0';
@@ -421,21 +421,21 @@ static void test_failures_are_noted_where_they_are_wanted(void)
 {
     struct netstrat_error error;
 
-    CHECK(netstrat_fail(NULL, -EIO, NETSTRAT_STEP_SEND) == -EIO);
+    CHECK(netstrat_fail(NULL, -EIO, NETSTRAT_OP_SEND) == -EIO);
     CHECK(netstrat_fail_request(NULL, -EIO, RTM_NEWLINK) == -EIO);
-    CHECK(netstrat_fail_item(NULL, -EIO, NETSTRAT_STEP_READ, 3) == -EIO);
+    CHECK(netstrat_fail_item(NULL, -EIO, NETSTRAT_OP_READ, 3) == -EIO);
     netstrat_set_text(NULL, "x", 1);
 
     memset(&error, 0xa5, sizeof error);
-    CHECK(netstrat_fail(&error, -EIO, NETSTRAT_STEP_SEND) == -EIO);
-    CHECK(error.code == -EIO && error.step == NETSTRAT_STEP_SEND);
+    CHECK(netstrat_fail(&error, -EIO, NETSTRAT_OP_SEND) == -EIO);
+    CHECK(error.code == -EIO && error.step == NETSTRAT_OP_SEND);
     CHECK(error.item == 0 && error.request == 0 && error.text_length == 0 && error.text[0] == '\0');
     netstrat_set_text(&error, "a\0b", 3);
     CHECK(error.text_length == 3 && !memcmp(error.text, "a\0b", 4));
     CHECK(netstrat_fail_request(&error, -EPERM, RTM_DELLINK) == -EPERM);
-    CHECK(error.step == NETSTRAT_STEP_REQUEST && error.request == RTM_DELLINK);
-    CHECK(netstrat_fail_item(&error, -EIO, NETSTRAT_STEP_READ, 3) == -EIO);
-    CHECK(error.step == NETSTRAT_STEP_READ && error.item == 3 && error.request == 0);
+    CHECK(error.step == NETSTRAT_OP_REQUEST && error.request == RTM_DELLINK);
+    CHECK(netstrat_fail_item(&error, -EIO, NETSTRAT_OP_READ, 3) == -EIO);
+    CHECK(error.step == NETSTRAT_OP_READ && error.item == 3 && error.request == 0);
 }
 
 int main(void)

@@ -176,7 +176,7 @@ static void test_a_socket_is_opened_beside_another(void)
     netstrat_socket_close(&other);
     CHECK(failed_with(&error,
                       netstrat_socket_open_beside(&sock, buffer, sizeof buffer, &other, &error),
-                      -EBADF, NETSTRAT_STEP_SETNS));
+                      -EBADF, NETSTRAT_OP_SETNS));
     netstrat_socket_close(&sock); /* it failed to open */
 }
 
@@ -191,7 +191,7 @@ static void without_capabilities(void)
     drop_capabilities();
     CHECK(failed_with(&error,
                       netstrat_socket_open_beside(&sock, buffer, sizeof buffer, &other, &error),
-                      -EPERM, NETSTRAT_STEP_SETNS));
+                      -EPERM, NETSTRAT_OP_SETNS));
     netstrat_socket_close(&sock);
     netstrat_socket_close(&other);
     CHECK(netstrat_socket_open(&other, others, sizeof others, &error) == 0);
@@ -213,8 +213,8 @@ static void test_a_path_is_opened_close_on_exec(void)
     CHECK(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
     close(fd);
     CHECK(failed_with(&error, netstrat_netns_open("/nowhere", &error), -ENOENT,
-                      NETSTRAT_STEP_OPEN_NETNS));
-    CHECK(failed_with(&error, netstrat_netns_open("", &error), -ENOENT, NETSTRAT_STEP_OPEN_NETNS));
+                      NETSTRAT_OP_OPEN_NETNS));
+    CHECK(failed_with(&error, netstrat_netns_open("", &error), -ENOENT, NETSTRAT_OP_OPEN_NETNS));
     CHECK(netstrat_netns_open("/nowhere", NULL) == -ENOENT);
 }
 
@@ -228,16 +228,15 @@ static void test_what_is_not_a_namespace_is_not_entered(void)
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         fd = netstrat_netns_open(paths[i], &error);
         CHECK(failed_with(&error, netstrat_socket_open_at(&sock, buffer, sizeof buffer, fd, &error),
-                          -EINVAL, NETSTRAT_STEP_SETNS));
-        CHECK(
-            failed_with(&error, netstrat_sysfs_mount_at(fd, &error), -EINVAL, NETSTRAT_STEP_SETNS));
+                          -EINVAL, NETSTRAT_OP_SETNS));
+        CHECK(failed_with(&error, netstrat_sysfs_mount_at(fd, &error), -EINVAL, NETSTRAT_OP_SETNS));
         CHECK(netstrat_netns_is(fd) == 0);
         CHECK(netstrat_socket_open_at(&sock, buffer, sizeof buffer, fd, NULL) == -EINVAL);
         close(fd);
     }
     CHECK(failed_with(&error, netstrat_socket_open_at(&sock, buffer, sizeof buffer, -1, &error),
-                      -EBADF, NETSTRAT_STEP_SETNS));
-    CHECK(failed_with(&error, netstrat_sysfs_mount_at(-1, &error), -EBADF, NETSTRAT_STEP_SETNS));
+                      -EBADF, NETSTRAT_OP_SETNS));
+    CHECK(failed_with(&error, netstrat_sysfs_mount_at(-1, &error), -EBADF, NETSTRAT_OP_SETNS));
     CHECK(netstrat_socket_open_at(&sock, buffer, sizeof buffer, -1, NULL) == -EBADF);
     CHECK(netstrat_netns_is(-1) == 0);
 
@@ -247,7 +246,7 @@ static void test_what_is_not_a_namespace_is_not_entered(void)
     end_neighbour(&neighbour);
     if (fd >= 0) {
         CHECK(failed_with(&error, netstrat_socket_open_at(&sock, buffer, sizeof buffer, fd, &error),
-                          -ESRCH, NETSTRAT_STEP_SETNS));
+                          -ESRCH, NETSTRAT_OP_SETNS));
         close(fd);
     }
     CHECK(sock.fd == -1);
@@ -284,7 +283,7 @@ static void test_sysfs_is_mounted_of_another_namespace(void)
     close(fd);
     if (mounted == -ENOSYS) {
         printf("no fsopen here: the detached mount is left out\n");
-        CHECK(error.step == NETSTRAT_STEP_FSOPEN);
+        CHECK(error.step == NETSTRAT_OP_FSOPEN);
     } else {
         CHECK(mounted >= 0 && fcntl(mounted, F_GETFD) == FD_CLOEXEC);
         CHECK((flags_of_lo(mounted) & 1) == 1); /* IFF_UP, unlike ours */
@@ -301,10 +300,10 @@ static void without_rights(void)
 
     drop_capabilities();
     CHECK(failed_with(&error, netstrat_socket_open_at(&sock, buffer, sizeof buffer, fd, &error),
-                      -EPERM, NETSTRAT_STEP_SETNS));
-    CHECK(failed_with(&error, netstrat_sysfs_mount_at(fd, &error), -EPERM, NETSTRAT_STEP_SETNS));
-    CHECK(failed_with(&error, netstrat_netns_enter(fd, &error), -EPERM, NETSTRAT_STEP_SETNS));
-    CHECK(failed_with(&error, netstrat_netns_create(&error), -EPERM, NETSTRAT_STEP_UNSHARE));
+                      -EPERM, NETSTRAT_OP_SETNS));
+    CHECK(failed_with(&error, netstrat_sysfs_mount_at(fd, &error), -EPERM, NETSTRAT_OP_SETNS));
+    CHECK(failed_with(&error, netstrat_netns_enter(fd, &error), -EPERM, NETSTRAT_OP_SETNS));
+    CHECK(failed_with(&error, netstrat_netns_create(&error), -EPERM, NETSTRAT_OP_UNSHARE));
 }
 
 /* No descriptor to spare: the step that failed is reported, also by the thread. */
@@ -318,12 +317,12 @@ static void without_descriptors(void)
     limit.rlim_cur = (rlim_t)fd + 1;
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     CHECK(failed_with(&error, netstrat_socket_open_at(&sock, buffer, sizeof buffer, fd, &error),
-                      -EMFILE, NETSTRAT_STEP_SOCKET));
+                      -EMFILE, NETSTRAT_OP_SOCKET));
     CHECK(failed_with(&error, netstrat_netns_open("/proc/self/ns/net", &error), -EMFILE,
-                      NETSTRAT_STEP_OPEN_NETNS));
-    CHECK(failed_with(&error, netstrat_netns_create(&error), -EMFILE, NETSTRAT_STEP_OPEN_NETNS));
-    CHECK(failed_with(&error, netstrat_link_set_up_once("lo", &error), -EMFILE,
-                      NETSTRAT_STEP_SOCKET));
+                      NETSTRAT_OP_OPEN_NETNS));
+    CHECK(failed_with(&error, netstrat_netns_create(&error), -EMFILE, NETSTRAT_OP_OPEN_NETNS));
+    CHECK(
+        failed_with(&error, netstrat_link_set_up_once("lo", &error), -EMFILE, NETSTRAT_OP_SOCKET));
     CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 
@@ -347,7 +346,7 @@ static void test_a_new_namespace_is_another_one_with_lo_down(void)
         CHECK(netstrat_socket_open(&sock, buffer, sizeof buffer, &error) == 0);
         CHECK(netstrat_netns_cookie(&sock, &second, &error) == 0 && cookie != second);
     } else {
-        CHECK(failed_with(&error, error.code, -ENOPROTOOPT, NETSTRAT_STEP_GETSOCKOPT));
+        CHECK(failed_with(&error, error.code, -ENOPROTOOPT, NETSTRAT_OP_GETSOCKOPT));
         printf("no SO_NETNS_COOKIE here: cookies are left out\n");
     }
     netstrat_socket_close(&sock);
@@ -363,7 +362,7 @@ static void enter_a_new_namespace(void)
 
     CHECK(fstat(fd, &status) == 0 && status.st_ino != own);
     CHECK(netstrat_netns_enter(fd, &error) == 0 && own_namespace() == status.st_ino);
-    CHECK(failed_with(&error, netstrat_netns_enter(-1, &error), -EBADF, NETSTRAT_STEP_SETNS));
+    CHECK(failed_with(&error, netstrat_netns_enter(-1, &error), -EBADF, NETSTRAT_OP_SETNS));
     close(fd);
 }
 
@@ -400,19 +399,19 @@ static void test_a_namespace_has_a_name_until_that_is_deleted(void)
     CHECK(fd >= 0 && fstat(fd, &named) == 0 && named.st_ino == status.st_ino);
     CHECK(netstrat_netns_is(fd) == 1);
     CHECK(failed_with(&error, netstrat_netns_bind(fd, names, path, &error), -EEXIST,
-                      NETSTRAT_STEP_OPEN_NETNS));
+                      NETSTRAT_OP_OPEN_NETNS));
     again = open("/dev/null", O_RDONLY | O_CLOEXEC);
     CHECK(failed_with(&error, netstrat_netns_bind(again, names, path, &error), -EINVAL,
-                      NETSTRAT_STEP_MOUNT));
+                      NETSTRAT_OP_MOUNT));
     CHECK(failed_with(&error, netstrat_netns_bind(-1, names, path, &error), -EINVAL,
-                      NETSTRAT_STEP_MOUNT));
+                      NETSTRAT_OP_MOUNT));
     close(again);
     CHECK(failed_with(&error, netstrat_netns_bind(fd, "/nowhere/netns", "/nowhere/netns/x", &error),
-                      -ENOENT, NETSTRAT_STEP_MKDIR));
+                      -ENOENT, NETSTRAT_OP_MKDIR));
     close(fd);
     CHECK(netstrat_netns_unbind(path, &error) == 0);
     CHECK(access(path, F_OK) < 0 && errno == ENOENT);
-    CHECK(failed_with(&error, netstrat_netns_unbind(path, &error), -ENOENT, NETSTRAT_STEP_UMOUNT));
+    CHECK(failed_with(&error, netstrat_netns_unbind(path, &error), -ENOENT, NETSTRAT_OP_UMOUNT));
     write_file(path, ""); /* left behind by an interrupted bind */
     CHECK(netstrat_netns_unbind(path, &error) == 0);
     CHECK(umount2(names, MNT_DETACH) == 0 && rmdir(names) == 0 && rmdir(directory) == 0);
@@ -656,7 +655,7 @@ static void separate_mounts(void)
     CHECK(read(file, text, sizeof text) == 4 && memcmp(text, "from", 4) == 0);
     close(file);
     CHECK(failed_with(&error, netstrat_mounts_bind(from, "/nowhere", &error), -ENOENT,
-                      NETSTRAT_STEP_MOUNT));
+                      NETSTRAT_OP_MOUNT));
 
     /* What is mounted here stays here; what is mounted there arrives here. */
     CHECK(setns(home, CLONE_NEWNS) == 0 && is_shared(directory));
@@ -677,7 +676,7 @@ static void separate_mounts_in_a_changed_root(void)
     int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     CHECK(mkdtemp(directory) != NULL && chroot(directory) == 0);
-    CHECK(failed_with(&error, netstrat_mounts_separate(&error), -EINVAL, NETSTRAT_STEP_MOUNT));
+    CHECK(failed_with(&error, netstrat_mounts_separate(&error), -EINVAL, NETSTRAT_OP_MOUNT));
     CHECK(fchdir(root) == 0 && chroot(".") == 0 && rmdir(directory) == 0);
     close(root);
 }
@@ -685,10 +684,10 @@ static void separate_mounts_in_a_changed_root(void)
 static void separate_mounts_without_rights(void)
 {
     drop_capabilities();
-    CHECK(failed_with(&error, netstrat_mounts_separate(&error), -EPERM, NETSTRAT_STEP_UNSHARE));
+    CHECK(failed_with(&error, netstrat_mounts_separate(&error), -EPERM, NETSTRAT_OP_UNSHARE));
     CHECK(netstrat_mounts_separate(NULL) == -EPERM);
     CHECK(failed_with(&error, netstrat_mounts_bind("/proc", "/tmp", &error), -EPERM,
-                      NETSTRAT_STEP_MOUNT));
+                      NETSTRAT_OP_MOUNT));
 }
 
 /* ---- where no thread can be made ---- */
@@ -711,11 +710,9 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 static void without_resources_for_a_thread(void)
 {
     threads_are_refused = 1;
-    CHECK(
-        failed_with(&error, netstrat_netns_create(&error), -EAGAIN, NETSTRAT_STEP_PTHREAD_CREATE));
+    CHECK(failed_with(&error, netstrat_netns_create(&error), -EAGAIN, NETSTRAT_OP_PTHREAD_CREATE));
     CHECK(mount("none", "/proc", "tmpfs", 0, NULL) == 0); /* nothing to ask about the cause */
-    CHECK(
-        failed_with(&error, netstrat_netns_create(&error), -EAGAIN, NETSTRAT_STEP_PTHREAD_CREATE));
+    CHECK(failed_with(&error, netstrat_netns_create(&error), -EAGAIN, NETSTRAT_OP_PTHREAD_CREATE));
     CHECK(umount2("/proc", MNT_DETACH) == 0);
 }
 
@@ -725,16 +722,14 @@ static void after_a_new_pid_namespace_where_the_cause_is_not_told(void)
 
     CHECK(unshare(CLONE_NEWPID) == 0);
     threads_are_refused = 1;
-    CHECK(
-        failed_with(&error, netstrat_netns_create(&error), -EINVAL, NETSTRAT_STEP_PTHREAD_CREATE));
+    CHECK(failed_with(&error, netstrat_netns_create(&error), -EINVAL, NETSTRAT_OP_PTHREAD_CREATE));
     fflush(stdout);
     first = fork(); /* from now on the new namespace can be asked about */
     if (first == 0) {
         (void)pause();
         _exit(0);
     }
-    CHECK(
-        failed_with(&error, netstrat_netns_create(&error), -EINVAL, NETSTRAT_STEP_PTHREAD_CREATE));
+    CHECK(failed_with(&error, netstrat_netns_create(&error), -EINVAL, NETSTRAT_OP_PTHREAD_CREATE));
     CHECK(kill(first, SIGKILL) == 0 && waitpid(first, NULL, 0) == first);
     fflush(stdout);
     _exit(checks_failed != 0); /* a leak sanitizer's exit handler would start a process here */
@@ -746,14 +741,13 @@ static void after_a_new_pid_namespace(void)
     char text[512];
 
     CHECK(unshare(CLONE_NEWPID) == 0);
-    CHECK(
-        failed_with(&error, netstrat_netns_create(&error), -EINVAL, NETSTRAT_STEP_PTHREAD_CREATE));
+    CHECK(failed_with(&error, netstrat_netns_create(&error), -EINVAL, NETSTRAT_OP_PTHREAD_CREATE));
     netstrat_error_describe(&error, NULL, text, sizeof text);
     CHECK(strstr(text, "pid namespace") != NULL && strstr(text, "fork") != NULL);
     CHECK(failed_with(&error, netstrat_socket_open_at(&sock, buffer, sizeof buffer, fd, &error),
-                      -EINVAL, NETSTRAT_STEP_PTHREAD_CREATE));
+                      -EINVAL, NETSTRAT_OP_PTHREAD_CREATE));
     CHECK(failed_with(&error, netstrat_sysfs_mount_at(fd, &error), -EINVAL,
-                      NETSTRAT_STEP_PTHREAD_CREATE));
+                      NETSTRAT_OP_PTHREAD_CREATE));
     close(fd);
     fflush(stdout);
     _exit(checks_failed != 0); /* a leak sanitizer's exit handler would start a process here */

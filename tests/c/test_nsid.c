@@ -89,7 +89,7 @@ static void test_an_id_is_read(void)
         put_nsid(&added, NEWNSID, ids[i]);
         message = only_message(&added);
         CHECK(netstrat_nsid_decode(&message, &nsid) == 0 && nsid == ids[i]);
-        torment(decode, &added);
+        check_mutations(decode, &added);
 
         nsid = -77;
         put_nsid(&gone, DELNSID, ids[i]);

@@ -24,7 +24,7 @@ static unsigned char large[2 * 65536];
 static struct netstrat_socket sock, other;
 static struct netstrat_error error;
 static struct netstrat_link_name changes[ROOM], known[KNOWN];
-static struct netstrat_watch watch;
+static struct netstrat_name_watch watch;
 
 static void open_socket(void)
 {
@@ -154,19 +154,19 @@ static void test_a_name_that_is_not_valid_is_never_sent(void)
     open_socket();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         CHECK(failed_with(&error, netstrat_link_set_up(&sock, names[i], &error), -EINVAL,
-                          NETSTRAT_STEP_NAME));
+                          NETSTRAT_OP_NAME));
         CHECK(failed_with(&error, netstrat_link_is_up(&sock, names[i], &error), -EINVAL,
-                          NETSTRAT_STEP_NAME));
+                          NETSTRAT_OP_NAME));
         CHECK(failed_with(&error, netstrat_link_set_up_once(names[i], &error), -EINVAL,
-                          NETSTRAT_STEP_NAME));
+                          NETSTRAT_OP_NAME));
         CHECK(failed_with(&error, netstrat_link_set_down_once(names[i], &error), -EINVAL,
-                          NETSTRAT_STEP_NAME));
+                          NETSTRAT_OP_NAME));
         CHECK(failed_with(&error, netstrat_link_get(&sock, names[i], &link, NULL, &error), -EINVAL,
-                          NETSTRAT_STEP_NAME));
+                          NETSTRAT_OP_NAME));
         CHECK(failed_with(&error,
                           netstrat_counters_get_by_name(&sock, NULL, names[i], &found, &counters,
                                                         &error),
-                          -EINVAL, NETSTRAT_STEP_NAME));
+                          -EINVAL, NETSTRAT_OP_NAME));
     }
     CHECK(sock.sequence == 0);
     netstrat_socket_close(&sock);
@@ -178,12 +178,11 @@ static void test_a_closed_socket_fails_at_its_first_system_call(void)
 
     open_socket();
     netstrat_socket_close(&sock);
-    CHECK(
-        failed_with(&error, netstrat_link_set_up(&sock, "lo", &error), -EBADF, NETSTRAT_STEP_SEND));
+    CHECK(failed_with(&error, netstrat_link_set_up(&sock, "lo", &error), -EBADF, NETSTRAT_OP_SEND));
     CHECK(failed_with(&error, netstrat_counters_get(&sock, NULL, 1, &counters, &error), -EBADF,
-                      NETSTRAT_STEP_SEND));
+                      NETSTRAT_OP_SEND));
     CHECK(failed_with(&error, netstrat_watch_start(&watch, &sock, &error), -EBADF,
-                      NETSTRAT_STEP_GETSOCKNAME));
+                      NETSTRAT_OP_GETSOCKNAME));
     CHECK(netstrat_link_names_dump(&sock, NULL, NULL, 0, NULL) == -EBADF);
 }
 
@@ -325,19 +324,19 @@ static void test_a_malformed_batch_changes_nothing(void)
     add_set("lo", 0);
     netstrat_batch_begin(&batch, RTM_NEWLINK, NLM_F_REQUEST); /* without NLM_F_ACK */
     CHECK(netstrat_batch_finish(&batch) == 0);
-    CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_STEP_BATCH) && error.item == 1);
+    CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_OP_BATCH) && error.item == 1);
 
     begin_batch();
     add_set("lo", 0);
     CHECK(netstrat_batch_dump_links(&batch, 0) == 0);
-    CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_STEP_BATCH) && error.item == 1);
+    CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_OP_BATCH) && error.item == 1);
 
     begin_batch();
     add_set("lo", 0);
     add_set("lo", 0);
     memcpy(request + 40 - 4, &length, sizeof length);
     memcpy(request, &length, sizeof length);
-    CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_STEP_BATCH) && error.item == 0);
+    CHECK(failed_with(&error, execute(), -EINVAL, NETSTRAT_OP_BATCH) && error.item == 0);
     CHECK(results[0] == 9 && sock.sequence == 0);
     CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
     netstrat_socket_close(&sock);
@@ -465,7 +464,7 @@ static void test_changes_of_flags_take_no_room(void)
     for (int i = 0; i < 20; i++) {
         CHECK(netstrat_link_set_up(&other, "lo", NULL) == 0);
         CHECK(netstrat_link_set_down(&other, "lo", NULL) == 0);
-        CHECK(netstrat_socket_hear(&sock, &error) == 0);
+        CHECK(netstrat_socket_process_pending(&sock, &error) == 0);
     }
     CHECK(netstrat_link_set_up(&other, "lo", NULL) == 0);
     CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1 && watch.count == 1);
@@ -518,7 +517,7 @@ static void test_lost_notifications_are_owned_up_to(void)
     watch.count = 0;
     CHECK(netstrat_link_set_down(&other, "lo", NULL) == 0);
     CHECK(netstrat_link_set_up(&other, "lo", NULL) == 0);
-    CHECK(netstrat_socket_hear(&sock, &error) == 0);
+    CHECK(netstrat_socket_process_pending(&sock, &error) == 0);
     CHECK(watch.count == 1); /* the cache was cleared: this is news again */
     netstrat_socket_close(&other);
     netstrat_socket_close(&sock);
@@ -537,7 +536,7 @@ static void test_a_group_that_there_is_not_can_not_be_joined(void)
 {
     open_socket();
     CHECK(failed_with(&error, netstrat_socket_join(&sock, 100000, &error), -EINVAL,
-                      NETSTRAT_STEP_SETSOCKOPT));
+                      NETSTRAT_OP_SETSOCKOPT));
     CHECK(sock.port == 0);
     netstrat_socket_close(&sock);
 }
@@ -668,7 +667,7 @@ static void test_no_ack_is_lost_beside_the_echoes_that_were_asked_for(void)
     begin_batch();
     add_set("lo", 0);
     add_alias("lo", NLM_F_ECHO);
-    CHECK(failed_with(&error, execute(), -ENOBUFS, NETSTRAT_STEP_BATCH) && error.item == 1);
+    CHECK(failed_with(&error, execute(), -ENOBUFS, NETSTRAT_OP_BATCH) && error.item == 1);
     CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
     netstrat_socket_close(&sock);
 }
@@ -712,7 +711,7 @@ static void test_a_socket_is_in_its_own_groups_again_after_a_change(void)
     add_address(&other, 2);
     CHECK(netstrat_link_set_down(&other, "lo", NULL) == 0);
     CHECK(netstrat_link_set_up(&other, "lo", NULL) == 0);
-    CHECK(netstrat_socket_hear(&sock, &error) == 0);
+    CHECK(netstrat_socket_process_pending(&sock, &error) == 0);
     CHECK(noted_addresses == 1 && noted_links == 0);
     netstrat_socket_close(&other);
     netstrat_socket_close(&sock);
@@ -735,19 +734,19 @@ static void test_a_query_a_dump_and_a_change_are_told_apart_before_they_are_sent
     begin_batch(); /* a dump without its flag */
     CHECK(netstrat_batch_get_link(&batch, "lo") == 0);
     CHECK(failed_with(&error, netstrat_dump(&sock, &batch, count_message, &count, &error), -EINVAL,
-                      NETSTRAT_STEP_BATCH));
+                      NETSTRAT_OP_BATCH));
     begin_batch(); /* a query that is a dump */
     CHECK(netstrat_batch_dump_links(&batch, 0) == 0);
     CHECK(failed_with(&error, netstrat_query(&sock, &batch, 1, &answer, &error), -EINVAL,
-                      NETSTRAT_STEP_BATCH));
+                      NETSTRAT_OP_BATCH));
     begin_batch(); /* and one that is a change */
     add_set("lo", 0);
     CHECK(failed_with(&error, netstrat_query(&sock, &batch, 1, &answer, &error), -EINVAL,
-                      NETSTRAT_STEP_BATCH));
+                      NETSTRAT_OP_BATCH));
     CHECK(failed_with(&error, netstrat_dump(&sock, &batch, count_message, &count, &error), -EINVAL,
-                      NETSTRAT_STEP_BATCH));
+                      NETSTRAT_OP_BATCH));
     watch_links(); /* a change whose reply the caller reads, on a socket with notifications */
-    CHECK(failed_with(&error, netstrat_send(&sock, &batch, &error), -EINVAL, NETSTRAT_STEP_BATCH));
+    CHECK(failed_with(&error, netstrat_send(&sock, &batch, &error), -EINVAL, NETSTRAT_OP_BATCH));
     CHECK(sock.sequence == 0 && count == 0);
     CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
     netstrat_socket_close(&sock);
@@ -765,7 +764,8 @@ static void test_a_buffer_that_is_too_small_is_an_error_that_says_what_is_needed
         sock.buffer_size = size;
         code = netstrat_link_set_down(&sock, "lo", &error);
         if (size < 36) {
-            CHECK(failed_with(&error, code, -EMSGSIZE, NETSTRAT_STEP_BATCH) && sock.needed > size);
+            CHECK(failed_with(&error, code, -EMSGSIZE, NETSTRAT_OP_BATCH) &&
+                  sock.required_size > size);
             CHECK(netstrat_link_is_up(&sock, "lo", &error) == -EMSGSIZE);
             CHECK(sock.sequence == 0);
         } else {
@@ -774,10 +774,10 @@ static void test_a_buffer_that_is_too_small_is_an_error_that_says_what_is_needed
                                RTM_NEWLINK));
         }
         CHECK(netstrat_link_get(&sock, "lo", &link, &counters, &error) == -EMSGSIZE);
-        CHECK(sock.needed > size && sock.needed <= sizeof buffer);
+        CHECK(sock.required_size > size && sock.required_size <= sizeof buffer);
         CHECK(netstrat_link_names_dump(&sock, NULL, changes, ROOM, &error) == -EMSGSIZE);
-        CHECK(sock.needed > size && sock.needed <= sizeof buffer);
-        sock.buffer_size = sock.needed;
+        CHECK(sock.required_size > size && sock.required_size <= sizeof buffer);
+        sock.buffer_size = sock.required_size;
         CHECK(netstrat_link_names_dump(&sock, NULL, changes, ROOM, &error) >= 1);
         CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
         netstrat_socket_close(&sock);
@@ -826,7 +826,7 @@ static unsigned refused, tried;
 /* Tries every call on the socket that calls it. */
 static void try_calls(void)
 {
-    struct netstrat_rest datagram;
+    struct netstrat_cursor datagram;
     struct netstrat_message answer;
     struct netstrat_link link;
     unsigned char own[256];
@@ -846,7 +846,7 @@ static void try_calls(void)
     refused += netstrat_link_get(&sock, "lo", &link, NULL, NULL) == -EBUSY;
     refused += netstrat_link_names_dump(&sock, NULL, NULL, 0, NULL) == -EBUSY;
     refused += netstrat_socket_receive(&sock, &datagram, NULL) == -EBUSY;
-    refused += netstrat_socket_hear(&sock, NULL) == -EBUSY;
+    refused += netstrat_socket_process_pending(&sock, NULL) == -EBUSY;
     refused += netstrat_socket_join(&sock, RTNLGRP_LINK, NULL) == -EBUSY;
     refused += netstrat_socket_set_strict(&sock, NULL) == -EBUSY;
     refused += netstrat_socket_set_receive_buffer(&sock, 65536, NULL) == -EBUSY;
@@ -881,7 +881,7 @@ static void test_a_callback_can_not_call_the_socket_that_calls_it(void)
     CHECK(netstrat_link_set_down(&other, "lo", NULL) == 0);
     CHECK(netstrat_link_set_up(&other, "lo", NULL) == 0);
     refused = tried = 0;
-    CHECK(netstrat_socket_hear(&sock, &error) == 0);
+    CHECK(netstrat_socket_process_pending(&sock, &error) == 0);
     CHECK(tried >= 22 && refused == tried);
     CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1); /* and the socket goes on */
     netstrat_socket_close(&other);
@@ -902,7 +902,7 @@ static void test_a_callback_may_close_the_socket_that_calls_it(void)
     begin_batch();
     CHECK(netstrat_batch_dump_links(&batch, 0) == 0);
     CHECK(failed_with(&error, netstrat_dump(&sock, &batch, close_in_a_dump, NULL, &error), -EBADF,
-                      NETSTRAT_STEP_RECVFROM));
+                      NETSTRAT_OP_RECVFROM));
     CHECK(sock.fd == -1);
 }
 
@@ -956,7 +956,7 @@ static int rename_in_a_dump(const struct netstrat_message *message, void *contex
  * empty, while it sends the rows of a dump. */
 static void test_a_rename_during_a_dump_after_an_overrun_is_noted(void)
 {
-    struct netstrat_rest datagram;
+    struct netstrat_cursor datagram;
     struct netstrat_link link;
     int renamed = 0;
     int32_t index;
@@ -1053,7 +1053,7 @@ static void test_a_dump_can_be_copied(void)
     static unsigned char copy[1 << 18];
     struct netstrat_message message;
     struct netstrat_link link;
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
     size_t whole = 0, used = 0;
     int read = 0;
 
@@ -1078,8 +1078,8 @@ static void test_a_dump_that_was_given_up_does_not_stand_in_the_next_ones_way(vo
     open_socket();
     sock.buffer_size = 512;
     CHECK(failed_with(&error, netstrat_link_names_dump(&sock, NULL, names, LINKS, &error),
-                      -EMSGSIZE, NETSTRAT_STEP_RECVFROM));
-    CHECK(sock.needed > 512 && sock.needed <= sizeof buffer);
+                      -EMSGSIZE, NETSTRAT_OP_RECVFROM));
+    CHECK(sock.required_size > 512 && sock.required_size <= sizeof buffer);
     sock.buffer_size = sizeof buffer;
     CHECK(netstrat_link_names_dump(&sock, NULL, names, LINKS, &error) == LINKS);
     netstrat_socket_close(&sock);
@@ -1130,13 +1130,13 @@ static void test_a_link_with_the_most_alternative_names_is_read(void)
     CHECK(netstrat_link_set_up(&sock, wanted, &error) == 0);
     CHECK(netstrat_link_is_up(&sock, "many1", &error) == 1);
     CHECK(failed_with(&error, netstrat_link_get(&sock, "many1", &link, NULL, &error), -EMSGSIZE,
-                      NETSTRAT_STEP_RECVFROM));
-    CHECK(sock.needed > MOST * 128 && sock.needed <= sizeof large);
+                      NETSTRAT_OP_RECVFROM));
+    CHECK(sock.required_size > MOST * 128 && sock.required_size <= sizeof large);
     CHECK(failed_with(&error,
                       netstrat_counters_get_by_name(&sock, NULL, wanted, &found, &counters, &error),
-                      -EMSGSIZE, NETSTRAT_STEP_RECVFROM));
+                      -EMSGSIZE, NETSTRAT_OP_RECVFROM));
     sock.buffer = large;
-    sock.buffer_size = sock.needed;
+    sock.buffer_size = sock.required_size;
     CHECK(netstrat_counters_get_by_name(&sock, NULL, wanted, &found, &counters, &error) == 0);
     CHECK(!strcmp(found.name, "many1"));
     CHECK(netstrat_link_get(&sock, wanted, &link, &counters, &error) == 0);
@@ -1223,7 +1223,7 @@ static void test_counters_are_read_by_name_where_nothing_is_remembered(void)
     CHECK(refused_with(&error, netstrat_counters_read_once("nonesuch", &once, &error), -ENODEV,
                        RTM_GETLINK));
     CHECK(failed_with(&error, netstrat_counters_read_once("", &once, &error), -EINVAL,
-                      NETSTRAT_STEP_NAME));
+                      NETSTRAT_OP_NAME));
     CHECK(memcmp(&once, &counters, sizeof once) == 0);
     netstrat_socket_close(&sock);
 }
@@ -1299,13 +1299,13 @@ static void test_a_dump_with_such_a_link_says_what_room_it_needs(void)
     /* The counters alone are small. */
     CHECK(netstrat_counters_dump(&sock, indexes, rows, LINKS, &error) == LINKS);
     CHECK(failed_with(&error, netstrat_link_names_dump(&sock, NULL, names, LINKS, &error),
-                      -EMSGSIZE, NETSTRAT_STEP_RECVFROM));
+                      -EMSGSIZE, NETSTRAT_OP_RECVFROM));
     CHECK(failed_with(&error, netstrat_counters_dump_by_name(&sock, names, rows, LINKS, &error),
-                      -EMSGSIZE, NETSTRAT_STEP_RECVFROM));
+                      -EMSGSIZE, NETSTRAT_OP_RECVFROM));
     sock.buffer = large;
     do { /* as a caller does */
-        CHECK(sock.needed > sock.buffer_size && sock.needed <= sizeof large);
-        sock.buffer_size = sock.needed;
+        CHECK(sock.required_size > sock.buffer_size && sock.required_size <= sizeof large);
+        sock.buffer_size = sock.required_size;
         code = netstrat_counters_dump_by_name(&sock, names, rows, LINKS, &error);
     } while (code == -EMSGSIZE && ++calls < 10);
     CHECK(code == LINKS);
@@ -1324,7 +1324,7 @@ static void test_a_notification_that_does_not_fit_is_a_lost_change(void)
     CHECK(netstrat_counters_get(&sock, &watch, 1, &counters, &error) > ROOM);
     watch.count = 0;
     CHECK(netstrat_link_set_up(&other, "many1", NULL) == 0);
-    CHECK(netstrat_socket_hear(&sock, &error) == 0 && watch.count > ROOM);
+    CHECK(netstrat_socket_process_pending(&sock, &error) == 0 && watch.count > ROOM);
     CHECK(netstrat_link_set_down(&other, "many1", NULL) == 0);
     netstrat_socket_close(&other);
     netstrat_socket_close(&sock);

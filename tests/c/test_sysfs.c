@@ -247,7 +247,7 @@ static void expect_of(int at, const char *tree, const char *name,
                       const struct netstrat_sysfs_place *place, int wanted, enum netstrat_step step,
                       uint32_t item)
 {
-    enum netstrat_step held = step == NETSTRAT_STEP_READ ? NETSTRAT_STEP_PREAD : step;
+    enum netstrat_step held = step == NETSTRAT_OP_READ ? NETSTRAT_OP_PREAD : step;
     struct netstrat_counters counters;
     struct netstrat_sysfs_reader reader;
     int before = count_descriptors();
@@ -324,7 +324,7 @@ static void test_a_text_is_a_number_or_refused_in_memory_and_in_a_file(void)
         write_bytes("if0", "rx_errors", bytes, length);
         code = read_if0("rx_errors", &read);
         CHECK(code == wanted && read == value);
-        CHECK(wanted == 0 || (error.code == wanted && failed_at(NETSTRAT_STEP_PARSE, 0)));
+        CHECK(wanted == 0 || (error.code == wanted && failed_at(NETSTRAT_OP_PARSE, 0)));
         free(bytes);
     }
     put_file("if0", "rx_errors", "1002\n");
@@ -380,7 +380,7 @@ static void test_each_counter_comes_from_its_own_file(void)
         CHECK(read_if0(files[i], &value) == 0 && value == 1000 + i);
     }
     CHECK(counters.rx_bytes == 1000 && counters.tx_dropped == 1007);
-    expect(0, NETSTRAT_STEP_NONE, 0);
+    expect(0, NETSTRAT_OP_NONE, 0);
 }
 
 static void test_a_file_without_a_newline_is_read_to_its_end(void)
@@ -390,7 +390,7 @@ static void test_a_file_without_a_newline_is_read_to_its_end(void)
     put_file("if0", "tx_bytes", "18446744073709551615");
     CHECK(netstrat_sysfs_read(AT_FDCWD, root, "if0", NULL, &counters, NULL) == 0);
     CHECK(counters.tx_bytes == UINT64_MAX && counters.rx_dropped == 1003);
-    expect(0, NETSTRAT_STEP_NONE, 0);
+    expect(0, NETSTRAT_OP_NONE, 0);
     put_file("if0", "tx_bytes", "1004\n");
 }
 
@@ -450,21 +450,21 @@ static void test_contents_that_are_not_a_counter_are_quoted(void)
     memset(huge, '7', 5000);
     for (uint32_t i = 0; i < 8; i++) {
         put_file("if0", files[i], "");
-        expect(-EBADMSG, NETSTRAT_STEP_PARSE, i);
+        expect(-EBADMSG, NETSTRAT_OP_PARSE, i);
         CHECK(error.text_length == 0 && error.text[0] == '\0');
         put_file("if0", files[i], " -1\n");
-        expect(-EBADMSG, NETSTRAT_STEP_PARSE, i);
+        expect(-EBADMSG, NETSTRAT_OP_PARSE, i);
         CHECK(error.text_length == 2 && !strcmp(error.text, "-1"));
         put_file("if0", files[i], "18446744073709551616\n");
-        expect(-ERANGE, NETSTRAT_STEP_PARSE, i);
+        expect(-ERANGE, NETSTRAT_OP_PARSE, i);
         CHECK(!strcmp(error.text, "18446744073709551616"));
         write_bytes("if0", files[i], huge, 5000);
-        expect(-EBADMSG, NETSTRAT_STEP_PARSE, i);
+        expect(-EBADMSG, NETSTRAT_OP_PARSE, i);
         CHECK(error.text_length == NETSTRAT_TEXT_SIZE - 1);
         write_bytes("if0", files[i], huge, 4096); /* exactly what is read of a file */
-        expect(-EBADMSG, NETSTRAT_STEP_PARSE, i);
+        expect(-EBADMSG, NETSTRAT_OP_PARSE, i);
         write_bytes("if0", files[i], huge, 4095);
-        expect(-ERANGE, NETSTRAT_STEP_PARSE, i);
+        expect(-ERANGE, NETSTRAT_OP_PARSE, i);
         remove_interface("if0");
         make_interface("if0");
     }
@@ -477,13 +477,13 @@ static void test_a_counter_that_is_missing_means_a_vanishing_interface_only_in_s
 
     for (uint32_t i = 0; i < 8; i++) {
         unlink(path_of("if0", files[i]));
-        expect(-ENOENT, NETSTRAT_STEP_OPENAT, i);
-        CHECK(read_if0(files[i], &value) == -ENOENT && failed_at(NETSTRAT_STEP_OPENAT, 0));
+        expect(-ENOENT, NETSTRAT_OP_OPENAT, i);
+        CHECK(read_if0(files[i], &value) == -ENOENT && failed_at(NETSTRAT_OP_OPENAT, 0));
         says_sysfs = 1;
-        expect(-ENODEV, NETSTRAT_STEP_OPENAT, i);
-        CHECK(read_if0(files[i], &value) == -ENODEV && failed_at(NETSTRAT_STEP_OPENAT, 0));
+        expect(-ENODEV, NETSTRAT_OP_OPENAT, i);
+        CHECK(read_if0(files[i], &value) == -ENODEV && failed_at(NETSTRAT_OP_OPENAT, 0));
         /* Another counter's absence says nothing: not every interface has each. */
-        CHECK(read_if0("nonesuch", &value) == -ENOENT && failed_at(NETSTRAT_STEP_OPENAT, 0));
+        CHECK(read_if0("nonesuch", &value) == -ENOENT && failed_at(NETSTRAT_OP_OPENAT, 0));
         says_sysfs = 0;
         remove_interface("if0");
         make_interface("if0");
@@ -499,9 +499,9 @@ static void expect_refusal(int (*put)(const char *path), int wanted)
     for (uint32_t i = 0; i < 8; i++) {
         unlink(path_of("if0", files[i]));
         CHECK(put(path_of("if0", files[i])) == 0);
-        expect(wanted, NETSTRAT_STEP_OPENAT, i);
+        expect(wanted, NETSTRAT_OP_OPENAT, i);
         CHECK(error.text_length == 0);
-        CHECK(read_if0(files[i], &value) == wanted && failed_at(NETSTRAT_STEP_OPENAT, 0));
+        CHECK(read_if0(files[i], &value) == wanted && failed_at(NETSTRAT_OP_OPENAT, 0));
         remove_interface("if0");
         make_interface("if0");
     }
@@ -563,7 +563,7 @@ static void test_only_regular_files_are_read(void)
     CHECK(symlink("/dev", path_of("if1", "")) == 0);
     CHECK(netstrat_sysfs_read_counter(AT_FDCWD, root, "if1", "zero", NULL, &value, &error) ==
           -EINVAL);
-    CHECK(failed_at(NETSTRAT_STEP_OPENAT, 0) && value == 99);
+    CHECK(failed_at(NETSTRAT_OP_OPENAT, 0) && value == 99);
     unlink(path_of("if1", ""));
     rmdir(path);
 }
@@ -577,7 +577,7 @@ static void test_a_fifo_keeps_what_its_writer_wrote(void)
     CHECK(mkfifo(path_of("if0", "rx_errors"), 0644) == 0);
     writer = open(path_of("if0", "rx_errors"), O_RDWR | O_NONBLOCK | O_CLOEXEC);
     CHECK(write(writer, "77\n", 3) == 3);
-    expect(-EINVAL, NETSTRAT_STEP_OPENAT, 2);
+    expect(-EINVAL, NETSTRAT_OP_OPENAT, 2);
     CHECK(read(writer, bytes, sizeof bytes) == 3 && memcmp(bytes, "77\n", 3) == 0);
     close(writer);
     remove_interface("if0");
@@ -598,17 +598,17 @@ static void test_a_name_that_is_not_valid_opens_nothing(void)
     size_t i;
 
     for (i = 0; i < sizeof names / sizeof *names; i++) {
-        expect_of(AT_FDCWD, root, names[i], NULL, -EINVAL, NETSTRAT_STEP_LINK_NAME, 0);
-        expect_of(AT_FDCWD, root, names[i], &nowhere, -EINVAL, NETSTRAT_STEP_LINK_NAME, 0);
+        expect_of(AT_FDCWD, root, names[i], NULL, -EINVAL, NETSTRAT_OP_LINK_NAME, 0);
+        expect_of(AT_FDCWD, root, names[i], &nowhere, -EINVAL, NETSTRAT_OP_LINK_NAME, 0);
         calls = 0;
         CHECK(netstrat_sysfs_read_counter(AT_FDCWD, root, names[i], "rx_bytes", NULL, &value,
                                           &error) == -EINVAL);
-        CHECK(failed_at(NETSTRAT_STEP_LINK_NAME, 0) && calls == 0);
+        CHECK(failed_at(NETSTRAT_OP_LINK_NAME, 0) && calls == 0);
     }
     for (i = 0; i < sizeof bad_files / sizeof *bad_files; i++) {
         calls = 0;
         CHECK(read_if0(bad_files[i], &value) == -EINVAL);
-        CHECK(failed_at(NETSTRAT_STEP_FILE, 0) && calls == 0);
+        CHECK(failed_at(NETSTRAT_OP_FILE, 0) && calls == 0);
     }
     CHECK(value == 99);
 }
@@ -618,15 +618,15 @@ static void test_no_interface_is_told_from_no_root_and_no_counter(void)
     char path[512];
     uint64_t value = 99;
 
-    expect_of(AT_FDCWD, root, "if1", NULL, -ENODEV, NETSTRAT_STEP_OPEN, 0);
-    expect_of(AT_FDCWD, "/nowhere", "if1", NULL, -ENOENT, NETSTRAT_STEP_OPEN, 0);
-    CHECK(read_if0("unknown", &value) == -ENOENT && failed_at(NETSTRAT_STEP_OPENAT, 0));
+    expect_of(AT_FDCWD, root, "if1", NULL, -ENODEV, NETSTRAT_OP_OPEN, 0);
+    expect_of(AT_FDCWD, "/nowhere", "if1", NULL, -ENOENT, NETSTRAT_OP_OPEN, 0);
+    CHECK(read_if0("unknown", &value) == -ENOENT && failed_at(NETSTRAT_OP_OPENAT, 0));
 
     /* A file where an interface is looked for, as /sys/class/net/bonding_masters. */
     snprintf(path, sizeof path, "%s/bonding_masters", root);
     write_file(path, "\n");
-    expect_of(AT_FDCWD, root, "bonding_masters", NULL, -ENODEV, NETSTRAT_STEP_OPEN, 0);
-    expect_of(AT_FDCWD, path, "if0", NULL, -ENOTDIR, NETSTRAT_STEP_OPEN, 0); /* and for a root */
+    expect_of(AT_FDCWD, root, "bonding_masters", NULL, -ENODEV, NETSTRAT_OP_OPEN, 0);
+    expect_of(AT_FDCWD, path, "if0", NULL, -ENOTDIR, NETSTRAT_OP_OPEN, 0); /* and for a root */
     unlink(path);
     CHECK(value == 99);
 }
@@ -643,7 +643,7 @@ static void test_a_root_may_be_as_long_as_a_path_can_be(void)
         long_root[i] = '\0';
         CHECK(netstrat_sysfs_read(AT_FDCWD, long_root, "nonesuch", NULL, &counters, &error) ==
               wanted);
-        CHECK(failed_at(NETSTRAT_STEP_OPEN, 0));
+        CHECK(failed_at(NETSTRAT_OP_OPEN, 0));
     }
 }
 
@@ -657,14 +657,14 @@ static void test_a_root_is_looked_up_from_a_directory_as_openat_does(void)
 
     CHECK(netstrat_sysfs_read_counter(tmp, name, "if0", "rx_packets", NULL, &value, &error) == 0);
     CHECK(value == 1001);
-    expect_of(tmp, name, "if0", NULL, 0, NETSTRAT_STEP_NONE, 0);
-    expect_of(tmp, name, "if1", NULL, -ENODEV, NETSTRAT_STEP_OPEN, 0);
-    expect_of(tmp, "nowhere", "if0", NULL, -ENOENT, NETSTRAT_STEP_OPEN, 0);
-    expect_of(tmp, "", "if0", NULL, -ENOENT, NETSTRAT_STEP_OPEN, 0);
-    expect_of(tmp, root, "if0", NULL, 0, NETSTRAT_STEP_NONE, 0); /* from / all the same */
-    expect_of(-1, root, "if0", NULL, 0, NETSTRAT_STEP_NONE, 0);
-    expect_of(-1, ".", "if0", NULL, -EBADF, NETSTRAT_STEP_OPEN, 0);
-    expect_of(file, ".", "if0", NULL, -ENOTDIR, NETSTRAT_STEP_OPEN, 0);
+    expect_of(tmp, name, "if0", NULL, 0, NETSTRAT_OP_NONE, 0);
+    expect_of(tmp, name, "if1", NULL, -ENODEV, NETSTRAT_OP_OPEN, 0);
+    expect_of(tmp, "nowhere", "if0", NULL, -ENOENT, NETSTRAT_OP_OPEN, 0);
+    expect_of(tmp, "", "if0", NULL, -ENOENT, NETSTRAT_OP_OPEN, 0);
+    expect_of(tmp, root, "if0", NULL, 0, NETSTRAT_OP_NONE, 0); /* from / all the same */
+    expect_of(-1, root, "if0", NULL, 0, NETSTRAT_OP_NONE, 0);
+    expect_of(-1, ".", "if0", NULL, -EBADF, NETSTRAT_OP_OPEN, 0);
+    expect_of(file, ".", "if0", NULL, -ENOTDIR, NETSTRAT_OP_OPEN, 0);
 
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, root, &here, &error) == 0);
     CHECK(netstrat_sysfs_place_get(tmp, name, &place, &error) == 0);
@@ -688,9 +688,9 @@ static void test_a_place_names_the_namespace_and_the_device(void)
 
     memset(&place, 0xa5, sizeof place);
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, "/nowhere", &place, &error) == -ENOENT);
-    CHECK(error.code == -ENOENT && failed_at(NETSTRAT_STEP_OPEN, 0));
+    CHECK(error.code == -ENOENT && failed_at(NETSTRAT_OP_OPEN, 0));
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, "", &place, &error) == -ENOENT);
-    CHECK(failed_at(NETSTRAT_STEP_OPEN, 0));
+    CHECK(failed_at(NETSTRAT_OP_OPEN, 0));
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, "/etc/passwd", &place, NULL) == -ENOTDIR);
     CHECK(place.device == 0xa5a5a5a5a5a5a5a5 && place.netns_inode == 0xa5a5a5a5a5a5a5a5);
     CHECK(count_descriptors() == before);
@@ -703,7 +703,7 @@ static void test_without_statx_only_the_mount_is_not_known(void)
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, root, &place, &error) == 0);
     without_statx = 1;
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, root, &other, &error) == 0);
-    expect_of(AT_FDCWD, root, "if0", &other, 0, NETSTRAT_STEP_NONE, 0);
+    expect_of(AT_FDCWD, root, "if0", &other, 0, NETSTRAT_OP_NONE, 0);
     without_statx = 0;
     CHECK(other.mount == 0);
     place.mount = 0;
@@ -717,9 +717,9 @@ static void test_what_is_read_in_another_place_is_stale(void)
     uint64_t value = 99;
 
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, root, &here, &error) == 0);
-    expect_of(AT_FDCWD, root, "if0", &here, 0, NETSTRAT_STEP_NONE, 0);
-    expect_of(AT_FDCWD, root, "if1", &here, -ENODEV, NETSTRAT_STEP_OPEN, 0);
-    expect_of(AT_FDCWD, "/nowhere", "if0", &here, -ENOENT, NETSTRAT_STEP_OPEN, 0);
+    expect_of(AT_FDCWD, root, "if0", &here, 0, NETSTRAT_OP_NONE, 0);
+    expect_of(AT_FDCWD, root, "if1", &here, -ENODEV, NETSTRAT_OP_OPEN, 0);
+    expect_of(AT_FDCWD, "/nowhere", "if0", &here, -ENOENT, NETSTRAT_OP_OPEN, 0);
     for (int i = 0; i < 4; i++) {
         struct netstrat_sysfs_place other = here;
 
@@ -727,12 +727,12 @@ static void test_what_is_read_in_another_place_is_stale(void)
           : i == 1 ? &other.netns_inode
           : i == 2 ? &other.device
                    : &other.mount) ^= 1;
-        expect_of(AT_FDCWD, root, "if0", &other, -ESTALE, NETSTRAT_STEP_STAT, 0);
-        expect_of(AT_FDCWD, root, "if1", &other, -ESTALE, NETSTRAT_STEP_STAT, 0);
-        expect_of(AT_FDCWD, "/nowhere", "if0", &other, -ENOENT, NETSTRAT_STEP_OPEN, 0);
+        expect_of(AT_FDCWD, root, "if0", &other, -ESTALE, NETSTRAT_OP_STAT, 0);
+        expect_of(AT_FDCWD, root, "if1", &other, -ESTALE, NETSTRAT_OP_STAT, 0);
+        expect_of(AT_FDCWD, "/nowhere", "if0", &other, -ENOENT, NETSTRAT_OP_OPEN, 0);
         CHECK(netstrat_sysfs_read_counter(AT_FDCWD, root, "if0", "tx_bytes", &other, &value,
                                           &error) == -ESTALE);
-        CHECK(error.code == -ESTALE && failed_at(NETSTRAT_STEP_STAT, 0) && value == 99);
+        CHECK(error.code == -ESTALE && failed_at(NETSTRAT_OP_STAT, 0) && value == 99);
     }
     CHECK(netstrat_sysfs_read_counter(AT_FDCWD, root, "if0", "tx_bytes", &here, &value, &error) ==
           0);
@@ -760,14 +760,14 @@ static void test_an_interface_that_vanishes_on_the_way_is_not_there(void)
     make_interface("if2");
     before_openat = vanish_at_tx_bytes;
     CHECK(netstrat_sysfs_read(AT_FDCWD, root, "if2", NULL, &counters, &error) == -ENODEV);
-    CHECK(error.code == -ENODEV && failed_at(NETSTRAT_STEP_OPENAT, 4));
+    CHECK(error.code == -ENODEV && failed_at(NETSTRAT_OP_OPENAT, 4));
     make_interface("if2");
     before_openat = vanish_at_tx_bytes;
     CHECK(netstrat_sysfs_read(AT_FDCWD, root, "if2", NULL, &counters, NULL) == -ENODEV);
     make_interface("if2");
     before_openat = vanish_at_tx_bytes;
     CHECK(netstrat_sysfs_reader_open(&reader, AT_FDCWD, root, "if2", NULL, &error) == -ENODEV);
-    CHECK(error.code == -ENODEV && failed_at(NETSTRAT_STEP_OPENAT, 4));
+    CHECK(error.code == -ENODEV && failed_at(NETSTRAT_OP_OPENAT, 4));
     make_interface("if2");
     before_openat = vanish_at_tx_bytes;
     CHECK(netstrat_sysfs_read_counter(AT_FDCWD, root, "if2", "tx_bytes", NULL, &value, &error) ==
@@ -858,7 +858,7 @@ static void test_a_mount_that_is_refused_names_the_step_and_leaks_nothing(void)
 
     drop_capabilities();
     CHECK(netstrat_sysfs_mount(&error) == -EPERM);
-    CHECK(error.code == -EPERM && failed_at(NETSTRAT_STEP_FSOPEN, 0));
+    CHECK(error.code == -EPERM && failed_at(NETSTRAT_OP_FSOPEN, 0));
     CHECK(netstrat_sysfs_mount(NULL) == -EPERM);
     CHECK(count_descriptors() == before);
 }
@@ -869,10 +869,10 @@ static void test_a_detached_mount_is_believed_where_sys_is_stale(void)
     int mounted = netstrat_sysfs_mount(&error);
 
     CHECK(netstrat_sysfs_place_get(mounted, "class/net", &place, &error) == 0);
-    expect_of(mounted, "class/net", "lo", &place, 0, NETSTRAT_STEP_NONE, 0);
-    expect_of(mounted, "class/net", "ve0", &place, -ENODEV, NETSTRAT_STEP_OPEN, 0);
-    expect_of(AT_FDCWD, sys, "lo", &place, -ESTALE, NETSTRAT_STEP_STAT, 0);
-    expect_of(AT_FDCWD, sys, "ve0", &place, -ESTALE, NETSTRAT_STEP_STAT, 0);
+    expect_of(mounted, "class/net", "lo", &place, 0, NETSTRAT_OP_NONE, 0);
+    expect_of(mounted, "class/net", "ve0", &place, -ENODEV, NETSTRAT_OP_OPEN, 0);
+    expect_of(AT_FDCWD, sys, "lo", &place, -ESTALE, NETSTRAT_OP_STAT, 0);
+    expect_of(AT_FDCWD, sys, "ve0", &place, -ESTALE, NETSTRAT_OP_STAT, 0);
     close(mounted);
 }
 
@@ -881,11 +881,11 @@ static void test_a_thread_that_has_moved_does_not_believe_its_sysfs(void)
     struct netstrat_sysfs_place here;
 
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &here, &error) == 0);
-    expect_of(AT_FDCWD, sys, "lo", &here, 0, NETSTRAT_STEP_NONE, 0);
-    expect_of(AT_FDCWD, sys, "ve0", &here, -ENODEV, NETSTRAT_STEP_OPEN, 0);
+    expect_of(AT_FDCWD, sys, "lo", &here, 0, NETSTRAT_OP_NONE, 0);
+    expect_of(AT_FDCWD, sys, "ve0", &here, -ENODEV, NETSTRAT_OP_OPEN, 0);
     CHECK(unshare(CLONE_NEWNET) == 0);
-    expect_of(AT_FDCWD, sys, "lo", &here, -ESTALE, NETSTRAT_STEP_STAT, 0);
-    expect_of(AT_FDCWD, sys, "ve0", &here, -ESTALE, NETSTRAT_STEP_STAT, 0);
+    expect_of(AT_FDCWD, sys, "lo", &here, -ESTALE, NETSTRAT_OP_STAT, 0);
+    expect_of(AT_FDCWD, sys, "ve0", &here, -ESTALE, NETSTRAT_OP_STAT, 0);
 }
 
 /* Devices are numbered anew, mounts (Linux 6.8) are not: so a place is of one mount. */
@@ -902,10 +902,10 @@ static void test_the_same_sysfs_mounted_again_is_another_place(void)
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &here, &error) == 0);
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, path, &there, &error) == 0);
     CHECK(there.device == here.device);
-    expect_of(AT_FDCWD, path, "lo", &there, 0, NETSTRAT_STEP_NONE, 0);
+    expect_of(AT_FDCWD, path, "lo", &there, 0, NETSTRAT_OP_NONE, 0);
     if (major > 5 || (major == 5 && minor >= 8)) {
         CHECK(here.mount && there.mount && there.mount != here.mount);
-        expect_of(AT_FDCWD, path, "lo", &here, -ESTALE, NETSTRAT_STEP_STAT, 0);
+        expect_of(AT_FDCWD, path, "lo", &here, -ESTALE, NETSTRAT_OP_STAT, 0);
     } else {
         printf("older than Linux 5.8: mounts are not distinguished\n");
     }
@@ -929,7 +929,7 @@ static void test_a_place_is_that_of_the_calling_thread(void)
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK(there.netns_device == here.netns_device && there.netns_inode != here.netns_inode);
     CHECK(there.device == here.device);
-    expect_of(AT_FDCWD, sys, "lo", &here, 0, NETSTRAT_STEP_NONE, 0);
+    expect_of(AT_FDCWD, sys, "lo", &here, 0, NETSTRAT_OP_NONE, 0);
 }
 
 static void test_without_proc_there_is_no_place(void)
@@ -940,12 +940,12 @@ static void test_without_proc_there_is_no_place(void)
 
     CHECK(netstrat_sysfs_place_get(mounted, "class/net", &place, &error) == 0);
     CHECK(chroot(root) == 0);
-    expect_of(mounted, "class/net", "lo", &place, -ENOENT, NETSTRAT_STEP_STAT, 0);
+    expect_of(mounted, "class/net", "lo", &place, -ENOENT, NETSTRAT_OP_STAT, 0);
     CHECK(netstrat_sysfs_place_get(mounted, "class/net", &place, &error) == -ENOENT);
-    CHECK(error.code == -ENOENT && failed_at(NETSTRAT_STEP_STAT, 0));
+    CHECK(error.code == -ENOENT && failed_at(NETSTRAT_OP_STAT, 0));
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &place, &error) == -ENOENT);
-    CHECK(failed_at(NETSTRAT_STEP_OPEN, 0));
-    expect_of(mounted, "class/net", "lo", NULL, 0, NETSTRAT_STEP_NONE, 0);
+    CHECK(failed_at(NETSTRAT_OP_OPEN, 0));
+    expect_of(mounted, "class/net", "lo", NULL, 0, NETSTRAT_OP_NONE, 0);
     CHECK(fchdir(outside) == 0 && chroot(".") == 0); /* a sanitizer needs /proc at the end */
     close(outside);
     close(mounted);
@@ -972,7 +972,7 @@ static void test_the_interfaces_of_a_namespace_that_has_ended_are_gone(void)
             break;
         nanosleep(&moment, NULL);
     }
-    CHECK(code == -ENODEV && error.code == -ENODEV && failed_at(NETSTRAT_STEP_PREAD, error.item));
+    CHECK(code == -ENODEV && error.code == -ENODEV && failed_at(NETSTRAT_OP_PREAD, error.item));
     CHECK(netstrat_sysfs_read(mounted, "class/net", "lo", NULL, &counters, &error) == -ENODEV);
     netstrat_sysfs_reader_close(&reader);
     close(mounted);
@@ -1001,7 +1001,7 @@ static void test_a_reader_follows_a_rename_and_ends_with_the_interface(void)
     CHECK(netstrat_sysfs_reader_read(&reader, &held, &error) == 0);
     CHECK(delete_link(&sock, "ve9") == 0);
     CHECK(netstrat_sysfs_reader_read(&reader, &held, &error) == -ENODEV);
-    CHECK(error.code == -ENODEV && failed_at(NETSTRAT_STEP_PREAD, 0));
+    CHECK(error.code == -ENODEV && failed_at(NETSTRAT_OP_PREAD, 0));
     CHECK(netstrat_sysfs_read(AT_FDCWD, sys, "ve9", &place, &counters, &error) == -ENODEV);
     netstrat_sysfs_reader_close(&reader);
     netstrat_socket_close(&sock);

@@ -192,10 +192,11 @@ static struct netstrat_route route_of(const char *destination, int32_t index)
     return route;
 }
 
-static struct netstrat_rest rows_of(struct place *place, int (*dump)(struct netstrat_batch *batch))
+static struct netstrat_cursor rows_of(struct place *place,
+                                      int (*dump)(struct netstrat_batch *batch))
 {
     static unsigned char rows[65536];
-    struct netstrat_rest rest = {rows, 0, 0, 0};
+    struct netstrat_cursor rest = {rows, 0, 0, 0};
 
     CHECK(dump(&batch) == 0);
     CHECK(netstrat_dump_copy(&place->sock, &batch, rows, sizeof rows, &rest.end, &error) == 0);
@@ -214,7 +215,7 @@ static int dump_addresses(struct netstrat_batch *to)
 /* Looks for an address by its text; how many there are of all kinds. */
 static int find_address(struct place *place, const char *text, struct netstrat_address *found)
 {
-    struct netstrat_rest rest = rows_of(place, dump_addresses);
+    struct netstrat_cursor rest = rows_of(place, dump_addresses);
     struct netstrat_message message;
     struct netstrat_address address;
     int count = 0;
@@ -246,7 +247,7 @@ static int dump_routes(struct netstrat_batch *to)
 static struct netstrat_route find_route(struct place *place, const char *destination,
                                         uint32_t table)
 {
-    struct netstrat_rest rest = rows_of(place, dump_routes);
+    struct netstrat_cursor rest = rows_of(place, dump_routes);
     struct netstrat_message message;
     struct netstrat_route route, found;
 
@@ -989,7 +990,7 @@ static void lose_proc(void)
     CHECK(netstrat_netns_unbind("/run/netns/named", &error) == 0);
     CHECK(unshare(CLONE_NEWNS) == 0 && mount("tmpfs", "/proc", "tmpfs", 0, NULL) == 0);
     CHECK(failed_with(&error, netstrat_netns_bind(fd, names, "/run/netns/named", &error), -ENOENT,
-                      NETSTRAT_STEP_MOUNT));
+                      NETSTRAT_OP_MOUNT));
     CHECK(access("/run/netns/named", F_OK) < 0 && errno == ENOENT);
     CHECK(umount2("/proc", MNT_DETACH) == 0);
 }
@@ -1010,7 +1011,7 @@ static void test_a_file_that_is_not_a_namespace_gets_no_name(void)
 
         CHECK(fd >= 0 && netstrat_netns_is(fd) == 0);
         CHECK(failed_with(&error, netstrat_netns_bind(fd, names, "/run/netns/file", &error),
-                          -EINVAL, NETSTRAT_STEP_MOUNT));
+                          -EINVAL, NETSTRAT_OP_MOUNT));
         CHECK(access("/run/netns/file", F_OK) < 0);
         close(fd);
     }

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import support
 import wiring_faults as base
+from helpers_network import own_run, quieten
 from support import Links, inside
-from wired import own_run, quieten
 from wiring_faults import CALLS, MESSAGE, Fault, findings, nothing_left
 
 from pynetstrat import (

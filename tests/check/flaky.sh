@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the whole suite FLAKY_RUNS (10) times at low priority, beside a busy loop on each processor,
 # and lists each test that failed in any run. Every run is complete: none is limited to what failed
-# before. FLAKY_TESTS ("tests/test_monitor.py -k waits") are arguments for pytest. It takes an hour
+# before. FLAKY_TESTS ("tests/watching/test_monitor.py -k waits") are arguments for pytest. It takes an hour
 # or more, so it is not among the checks that run by default. The logs are in build/flaky/.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

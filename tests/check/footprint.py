@@ -71,7 +71,7 @@ INDIRECT = {
     ("exchange", "exchange_hand_over"): ROWS,
     ("exchange", "exchange_dump_once"): ROWS,
     ("exchange", "exchange_dump_until_settled"): ROWS,
-    ("exchange", "netstrat_dump_restless"): ROWS,
+    ("exchange", "netstrat_dump_tolerant"): ROWS,
     ("exchange", "netstrat_dump"): ROWS,
     ("socket", "netstrat_socket_notify"): WATCHED,
     ("socket", "netstrat_socket_drain"): WATCHED,

@@ -9,15 +9,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import helpers_network
 import killed
-import wired
 
 from pynetstrat.cli import sandbox
 
 
 def work(what: str, action: str) -> None:
     sandbox.enter()
-    with wired.own_run(), tempfile.TemporaryDirectory() as folder:
+    with helpers_network.own_run(), tempfile.TemporaryDirectory() as folder:
         stage = killed.Stage(what, Path(folder))
         count = sum(1 for _ in killed.sweep(stage, action, None))
         stage.close()

@@ -22,8 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import helpers_network
 import support
-import wired
 from prometheus_client.parser import text_string_to_metric_families
 
 from pynetstrat import (
@@ -134,7 +134,7 @@ class Host:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         link_set_up()
-        wired.add_bridge("br0", "10.9.0.1/24")
+        helpers_network.add_bridge("br0", "10.9.0.1/24")
         self.containers = {name: self.make(name) for name in ("web", "db", "lossy", "mac")}
         self.host_ends = {"lossy": "lossy0"}
         for number, name in enumerate(SENT, 2):
@@ -181,7 +181,7 @@ class Host:
     def make(self, name: str = "") -> NetworkNamespace:
         """A container without an interface, and without addresses that come by themselves."""
         container = self._stack.enter_context(NetworkNamespace.create(name))
-        wired.quieten(container)
+        helpers_network.quieten(container)
         return container
 
     def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
@@ -369,7 +369,7 @@ def test_containers_that_are_killed_during_scrapes_are_right_or_absent(host: Hos
     processes = []
     for number in range(20):
         with NetworkNamespace.create() as container, RtnetlinkSocket() as sock:
-            wired.quieten(container)
+            helpers_network.quieten(container)
             sock.execute(Batch().add_veth(f"k{number}", "eth0", netns=container, up=True))
             link_set_up("eth0", netns=container)
             support.send_frames(f"k{number}", number + 1, 100)

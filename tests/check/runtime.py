@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wired import add_bridge, dumps
+from helpers_network import add_bridge, dumps
 
 from pynetstrat import Batch, HostCounters, NetworkNamespace, RtnetlinkSocket
 

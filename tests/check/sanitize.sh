@@ -82,8 +82,8 @@ esac
 # test_core.py runs the programs above again. The others count system calls, and ASan has its own;
 # or want no LD_PRELOAD in the environment.
 run -m pytest -q tests --ignore tests/test_core.py \
-    --deselect tests/test_run.py::test_the_environment_is_the_callers \
-    --deselect tests/test_rtnetlink.py::test_the_system_calls_of_link_set_up \
+    --deselect tests/cli/test_run.py::test_the_environment_is_the_callers \
+    --deselect tests/rtnetlink/test_socket.py::test_the_system_calls_of_link_set_up \
     --deselect tests/test_sysfs.py::test_a_reading_costs_two_system_calls_more_once_the_place_is_known |
     tee pytest.log
 passed=$(grep -o '[0-9]* passed' pytest.log | tail -n 1)

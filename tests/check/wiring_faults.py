@@ -32,7 +32,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import support
-from wired import quieten
+from helpers_network import quieten
 
 from pynetstrat import (
     Batch,
@@ -47,7 +47,7 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat.cli import sandbox
-from pynetstrat.undo import UndoStack
+from pynetstrat.wiring._undo import UndoStack
 
 # By system call, in the order of faulty.c: the errnos that it may have (the manual pages, the
 # kernel's code).
@@ -282,7 +282,7 @@ def _difference(one: Any, other: Any) -> Any:
     return {key: _difference(one[key], other.get(key)) for key in keys}
 
 
-def settle(stage: Stage, wanted: dict[str, Any]) -> list[str]:
+def to_netns_fd(stage: Stage, wanted: dict[str, Any]) -> list[str]:
     """What differs once the kernel's workers are done."""
     until = time.monotonic() + 1
     while True:
@@ -462,7 +462,7 @@ def try_set_up(bridge: str) -> None:
                 findings.add(where, fault, wrong)
             if "could not be undone" in str(error):
                 findings.add(where, fault, str(error))
-            left = settle(stage, stage.before)
+            left = to_netns_fd(stage, stage.before)
             if left:
                 findings.add(where, fault, f"{error}\n    " + "\n    ".join(left))
         if error is None or left or free_bridge:
@@ -506,7 +506,7 @@ def try_undoing() -> None:
         if not struck or error is None:
             findings.add(where, fault, f"it did not come to that: {error}")
             continue
-        left = settle(stage, stage.before)
+        left = to_netns_fd(stage, stage.before)
         findings.count(where, fault, "undone" if not left else "named")
         text = str(error)
         if left:
@@ -536,7 +536,7 @@ def try_tear_down() -> None:
             error, struck = fault.strike(partial(stage.tear_down, made))
         if not struck:
             findings.add(where, fault, "it did not come to that")
-        left = settle(stage, after)
+        left = to_netns_fd(stage, after)
         findings.count(where, fault, "ok" if error is None else "error")
         if error is None and left:
             findings.add(where, fault, "no error, but\n    " + "\n    ".join(left))
@@ -552,7 +552,7 @@ def try_tear_down() -> None:
                 stage.tear_down(made)
             except NetstratError as again:
                 findings.add(where, fault, f"{error}, and the second time {again}")
-            left = settle(stage, after)
+            left = to_netns_fd(stage, after)
             if left:
                 findings.add(where, fault, f"{error}, and after\n    " + "\n    ".join(left))
         stage.close()

@@ -31,7 +31,7 @@ static int is_text(const char *text, size_t size)
 /* What callers may read of an attribute, against its bytes. */
 static void read_value(const struct netstrat_attribute *attribute)
 {
-    const struct netstrat_rest *value = &attribute->value;
+    const struct netstrat_cursor *value = &attribute->value;
     const size_t size = value->end - value->at;
     const unsigned char *bytes = value->data + value->at;
     unsigned char *copy = (unsigned char *)malloc(size + 1);
@@ -63,8 +63,8 @@ static void read_value(const struct netstrat_attribute *attribute)
 
 static void read_body(const struct netstrat_message *message)
 {
-    const struct netstrat_rest *payload = &message->payload;
-    struct netstrat_rest attributes;
+    const struct netstrat_cursor *payload = &message->payload;
+    struct netstrat_cursor attributes;
     unsigned char fixed[16];
     size_t size = payload->end - payload->at;
     int result = netstrat_message_body(message, fixed, sizeof fixed, &attributes);
@@ -76,7 +76,7 @@ static void read_body(const struct netstrat_message *message)
               memcmp(fixed, payload->data + payload->at, sizeof fixed) == 0);
 }
 
-static void walk_attributes(struct netstrat_rest rest)
+static void walk_attributes(struct netstrat_cursor rest)
 {
     struct netstrat_attribute attribute, before;
     int result;
@@ -126,7 +126,7 @@ static void decode_link(const struct netstrat_message *message)
 {
     struct netstrat_link_name name;
     struct netstrat_link link;
-    struct netstrat_rest altnames;
+    struct netstrat_cursor altnames;
     char altname[NETSTRAT_ALT_NAME_SIZE];
     uint32_t flags;
     int32_t index;
@@ -188,12 +188,12 @@ static void decode_end(const struct netstrat_message *message)
 
     for (both = 0; both < 4; both++) {
         const int32_t nsid = both % 2 - 1, own = both / 2 - 1;
-        struct netstrat_end end;
+        struct netstrat_netns_link end;
         struct netstrat_link link;
         int code;
 
         memset(&end, UNTOUCHED, sizeof end);
-        code = netstrat_end_decode(message, nsid, own, &end);
+        code = netstrat_netns_link_decode(message, nsid, own, &end);
         HOLDS(code == 1 || code == 0 || code == -EBADMSG);
         HOLDS(code == 1 || is_untouched(&end, sizeof end));
         if (code < 0)
@@ -229,7 +229,7 @@ static void decode_others(const struct netstrat_message *message)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct netstrat_message message, before;
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
     size_t missing;
     int cut = 0, result;
 

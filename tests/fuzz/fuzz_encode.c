@@ -195,7 +195,7 @@ static void check_batch(unsigned char *data, size_t size, uint32_t count)
 /* A message that the core's own reader takes for one message, whole and to the end. */
 static void check_message(const unsigned char *at, size_t size, unsigned kind, const char *name)
 {
-    struct netstrat_rest rest = {at, 0, size, 0};
+    struct netstrat_cursor rest = {at, 0, size, 0};
     struct netstrat_message message;
     struct netstrat_attribute attribute;
     int more;

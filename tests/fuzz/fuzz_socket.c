@@ -336,7 +336,7 @@ static int stop(void *context)
     const struct hook *hook = (const struct hook *)context;
     struct netstrat_counters counters;
 
-    HOLDS(netstrat_socket_hear(hook->sock, NULL) == -EBUSY);
+    HOLDS(netstrat_socket_process_pending(hook->sock, NULL) == -EBUSY);
     HOLDS(netstrat_link_set_up(hook->sock, "lo", NULL) == -EBUSY);
     HOLDS(netstrat_counters_get(hook->sock, NULL, INDEX, &counters, NULL) == -EBUSY);
     return hook->gives_up;
@@ -347,10 +347,10 @@ static void check_error(int code, const struct netstrat_socket *sock,
 {
     if (code >= 0)
         return;
-    HOLDS(error->code == code && error->step > NETSTRAT_STEP_NONE && error->step < NETSTRAT_STEPS);
+    HOLDS(error->code == code && error->step > NETSTRAT_OP_NONE && error->step < NETSTRAT_STEPS);
     HOLDS(error->text_length < NETSTRAT_TEXT_SIZE && error->text[error->text_length] == '\0');
-    if (code == -EMSGSIZE && error->step == NETSTRAT_STEP_RECVFROM)
-        HOLDS(sock->needed > sock->buffer_size);
+    if (code == -EMSGSIZE && error->step == NETSTRAT_OP_RECVFROM)
+        HOLDS(sock->required_size > sock->buffer_size);
 }
 
 static void try_execute(struct netstrat_socket *sock, uint32_t count)
@@ -417,7 +417,7 @@ static int counters_were_answered(const struct netstrat_counters *counters)
     return was_answered(&counters->rx_packets, 8) && was_answered(&counters->tx_dropped, 8);
 }
 
-static void try_by_name(struct netstrat_socket *sock, struct netstrat_watch *watch)
+static void try_by_name(struct netstrat_socket *sock, struct netstrat_name_watch *watch)
 {
     struct netstrat_counters counters;
     struct netstrat_link_name found;
@@ -448,7 +448,7 @@ static void try_link_get(struct netstrat_socket *sock)
            link.altnames.end <= sock->buffer_size));
 }
 
-static void try_counters_get(struct netstrat_socket *sock, const struct netstrat_watch *watch)
+static void try_counters_get(struct netstrat_socket *sock, const struct netstrat_name_watch *watch)
 {
     struct netstrat_counters counters;
     struct netstrat_error error;
@@ -462,7 +462,8 @@ static void try_counters_get(struct netstrat_socket *sock, const struct netstrat
 
 enum dump { NAMES, COUNTERS, BY_NAME };
 
-static void try_dump(struct netstrat_socket *sock, struct netstrat_watch *watch, enum dump which)
+static void try_dump(struct netstrat_socket *sock, struct netstrat_name_watch *watch,
+                     enum dump which)
 {
     struct netstrat_counters counters[ROWS];
     struct netstrat_link_name names[ROWS];
@@ -493,7 +494,7 @@ static void try_dump_copy(struct netstrat_socket *sock, size_t room)
     struct netstrat_message message;
     struct netstrat_batch batch;
     struct netstrat_error error;
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
     unsigned char *copy = (unsigned char *)malloc(room); /* of its own, so that ASan sees its end */
     size_t used = 12345;
     int code, more;
@@ -516,7 +517,8 @@ static void try_dump_copy(struct netstrat_socket *sock, size_t room)
     free(copy);
 }
 
-static int end_was_answered(const struct netstrat_end *end, const struct netstrat_counters *of)
+static int end_was_answered(const struct netstrat_netns_link *end,
+                            const struct netstrat_counters *of)
 {
     return end->index > 0 && was_answered(end->name, strlen(end->name)) &&
            (end->peer == 0 || was_answered(&end->peer, 4)) &&
@@ -527,14 +529,14 @@ static int end_was_answered(const struct netstrat_end *end, const struct netstra
 static void try_ends(struct netstrat_socket *sock, int32_t nsid, int alone)
 {
     struct netstrat_counters counters[ROWS], one;
-    struct netstrat_end ends[ROWS], end;
+    struct netstrat_netns_link ends[ROWS], end;
     struct netstrat_error error;
     int32_t indexes[ROWS];
     int i, code;
 
     if (alone) {
         memset(&end, UNTOUCHED, sizeof end);
-        code = netstrat_end_get(sock, nsid, 0, INDEX, &end, &one, &error);
+        code = netstrat_netns_link_get(sock, nsid, 0, INDEX, &end, &one, &error);
         check_error(code, sock, &error);
         HOLDS(code <= 1);
         if (code == 1)
@@ -543,7 +545,7 @@ static void try_ends(struct netstrat_socket *sock, int32_t nsid, int alone)
             HOLDS(is_untouched(&end, sizeof end));
         return;
     }
-    code = netstrat_ends_dump(sock, nsid, 0, indexes, ends, counters, ROWS, &error);
+    code = netstrat_netns_links_dump(sock, nsid, 0, indexes, ends, counters, ROWS, &error);
     check_error(code, sock, &error);
     HOLDS(code < 0 || (uint32_t)code < model.answers);
     for (i = 0; i < code && i < ROWS; i++)
@@ -552,9 +554,9 @@ static void try_ends(struct netstrat_socket *sock, int32_t nsid, int alone)
 
 static void try_pairs(struct netstrat_socket *sock)
 {
-    struct netstrat_pair pairs[ROWS];
+    struct netstrat_veth_peer pairs[ROWS];
     struct netstrat_error error;
-    int i, code = netstrat_pairs_dump(sock, pairs, ROWS, &error);
+    int i, code = netstrat_veth_peers_dump(sock, pairs, ROWS, &error);
 
     check_error(code, sock, &error);
     HOLDS(code < 0 || (uint32_t)code < model.answers);
@@ -565,7 +567,7 @@ static void try_pairs(struct netstrat_socket *sock)
 static void try_hear(struct netstrat_socket *sock, uint32_t what)
 {
     int32_t numbers[2] = {0, 0};
-    struct netstrat_notes notes;
+    struct netstrat_id_recorder notes;
     struct netstrat_error error;
     int code;
 
@@ -574,7 +576,7 @@ static void try_hear(struct netstrat_socket *sock, uint32_t what)
     notes.room = 2;
     HOLDS(netstrat_notes_start(&notes, what, sock, NULL) == 0);
     model.port = OWN_PORT;
-    code = netstrat_socket_hear(sock, &error);
+    code = netstrat_socket_process_pending(sock, &error);
     check_error(code, sock, &error);
     HOLDS(code <= 0 && notes.count <= notes.room + 1 && polls == 0);
     HOLDS(notes.count != 2 || numbers[0] != numbers[1]);
@@ -598,7 +600,7 @@ static void try_flags(struct netstrat_socket *sock,
 static void try_receive(struct netstrat_socket *sock)
 {
     unsigned char request[64];
-    struct netstrat_rest datagram;
+    struct netstrat_cursor datagram;
     struct netstrat_batch batch;
     struct netstrat_error error;
     int code;
@@ -622,8 +624,8 @@ static void try_receive(struct netstrat_socket *sock)
     HOLDS(polls == 0);
 }
 
-static void make_call(struct netstrat_socket *sock, struct netstrat_watch *watch, unsigned kind,
-                      unsigned number)
+static void make_call(struct netstrat_socket *sock, struct netstrat_name_watch *watch,
+                      unsigned kind, unsigned number)
 {
     uint32_t count = number % (MOST_MESSAGES + 1);
 
@@ -687,7 +689,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static unsigned char buffer[BUFFER + 1];
     struct netstrat_link_name changes[CHANGES], known[KNOWN];
     struct netstrat_socket sock;
-    struct netstrat_watch watch;
+    struct netstrat_name_watch watch;
     int64_t started;
     struct hook hook;
     uint32_t i;

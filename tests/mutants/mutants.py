@@ -214,14 +214,14 @@ MUTANTS = [
     ),
     (
         "socket.c",
-        "return sock->spare > 0 ? (sock->spare--, 0) : -ETIMEDOUT;",
+        "return sock->datagram_budget > 0 ? (sock->datagram_budget--, 0) : -ETIMEDOUT;",
         "return -ETIMEDOUT;",
         "timeout 0 takes what is there",
     ),
     (
         "socket.c",
-        "return sock->spare > 0 ? (sock->spare--, 0)",
-        "return sock->spare > 0 ? (0)",
+        "return sock->datagram_budget > 0 ? (sock->datagram_budget--, 0)",
+        "return sock->datagram_budget > 0 ? (0)",
         "timeout 0 ends",
     ),
     ("socket.c", "more < 0 || datagram.missing > 0", "0", "a change that was cut off, draining"),
@@ -247,8 +247,13 @@ MUTANTS = [
         "1",
         "sequence numbers",
     ),
-    ("exchange.c", "code == 1 && ++inconsistent == most", "0", "dumps that never settle"),
-    ("exchange.c", "++inconsistent == most", "inconsistent == most", "how many that never settle"),
+    ("exchange.c", "code == 1 && ++inconsistent == most", "0", "dumps that never to_netns_fd"),
+    (
+        "exchange.c",
+        "++inconsistent == most",
+        "inconsistent == most",
+        "how many that never to_netns_fd",
+    ),
     ("exchange.c", "if (code == 1 && ++incons", "if (++incons", "lost replies are not counted"),
     ("exchange.c", " || message->port == sock->port)", " || 1)", "port of a reply"),
     ("exchange.c", " && sock->datagram_groups == 0", "", "what a group is sent is not a reply"),
@@ -302,7 +307,7 @@ MUTANTS = [
     (
         "exchange.c",
         "            exchange->lost = 1;",
-        "            return netstrat_fail(error, code, NETSTRAT_STEP_RECVFROM);",
+        "            return netstrat_fail(error, code, NETSTRAT_OP_RECVFROM);",
         "replies behind ENOBUFS are read",
     ),
     (
@@ -397,8 +402,8 @@ MUTANTS = [
     ),
     (
         "exchange.c",
-        "code == -ETIMEDOUT ? NETSTRAT_STEP_RECVFROM",
-        "0 ? NETSTRAT_STEP_RECVFROM",
+        "code == -ETIMEDOUT ? NETSTRAT_OP_RECVFROM",
+        "0 ? NETSTRAT_OP_RECVFROM",
         "the step of a deadline",
     ),
     (
@@ -863,7 +868,7 @@ MUTANTS = [
     # containers.c
     ("link.c", "link.nsid != nsid", "0", "links of another namespace than was asked"),
     ("link.c", "link.flags & IFF_LOOPBACK", "0", "lo is left out"),
-    ("link.c", "own >= 0 && link.peer_nsid == own", "1", "a peer that is elsewhere"),
+    ("link.c", "self_nsid >= 0 && link.peer_nsid == self_nsid", "1", "a peer that is elsewhere"),
     (
         "link.c",
         'if (link.peer_nsid < 0 || strcmp(link.kind, "veth") != 0)',
@@ -873,7 +878,7 @@ MUTANTS = [
     ("link.c", "end->peer_nsid = link.peer_nsid;", "end->peer_nsid = own;", "whose the peer is"),
     ("link.c", "end->master = link.master;", "end->master = 0;", "an end that is a port"),
     ("link.c", 'strcmp(link.kind, "bridge") == 0;', "0;", "an end that is a bridge"),
-    ("link.c", "own >= 0 && link", "link", "a peer in the same namespace"),
+    ("link.c", "self_nsid >= 0 && link", "link", "a peer in the same namespace"),
     (
         "containers.c",
         "    if (to->count < to->room) {\n        to->indexes",

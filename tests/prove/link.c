@@ -35,17 +35,17 @@ static void decode(void)
 {
     const struct netstrat_message message = any_message();
     char name[NETSTRAT_ALT_NAME_SIZE];
-    struct netstrat_rest altnames;
+    struct netstrat_cursor altnames;
     struct netstrat_link link;
     struct netstrat_link_name link_name;
-    struct netstrat_end end;
+    struct netstrat_netns_link end;
     uint32_t flags;
     int32_t index;
 
     (void)netstrat_link_decode(&message, &link);
     (void)netstrat_link_name_decode(&message, &link_name);
     (void)netstrat_link_flags_decode(&message, &index, &flags);
-    (void)netstrat_end_decode(&message, any_int(), any_int(), &end);
+    (void)netstrat_netns_link_decode(&message, any_int(), any_int(), &end);
     altnames = any_rest();
     (void)netstrat_altname_next(&altnames, name);
     memset(&altnames, 0, sizeof altnames); /* of a link without any */

@@ -7,7 +7,7 @@
 
 static void take_messages(void)
 {
-    struct netstrat_rest rest = any_rest();
+    struct netstrat_cursor rest = any_rest();
     struct netstrat_message message;
 
     if (netstrat_message_next(&rest, &message) > 0) {
@@ -28,7 +28,7 @@ static void take_messages(void)
 
 static void take_attributes(void)
 {
-    struct netstrat_rest rest = any_rest();
+    struct netstrat_cursor rest = any_rest();
     struct netstrat_attribute attribute;
 
     if (netstrat_attribute_next(&rest, &attribute) > 0) {
@@ -46,7 +46,7 @@ static void take_attributes(void)
 /* Into an array of each size that there is: of names, alternative names and aliases. */
 static void take_texts(void)
 {
-    const struct netstrat_rest value = any_rest();
+    const struct netstrat_cursor value = any_rest();
     char text[NETSTRAT_ALIAS_SIZE];
 
     (void)netstrat_text_decode(&value, text + sizeof text - NETSTRAT_NAME_SIZE, NETSTRAT_NAME_SIZE);
@@ -61,7 +61,7 @@ static void take_values(void)
     static unsigned char to[300];
     const struct netstrat_message message = any_message();
     const struct netstrat_attribute attribute = {(uint16_t)any_int(), any_rest()};
-    struct netstrat_rest attributes;
+    struct netstrat_cursor attributes;
     size_t size = any_size(sizeof to);
     uint64_t u64;
     uint32_t u32;

@@ -33,9 +33,9 @@ static size_t any_size(size_t most)
 }
 
 /* Any part of any datagram of up to MEMORY_SIZE bytes, any number of bytes cut off behind it. */
-static struct netstrat_rest any_rest(void)
+static struct netstrat_cursor any_rest(void)
 {
-    struct netstrat_rest rest;
+    struct netstrat_cursor rest;
 
     ANY(memory);
     rest.data = memory;

@@ -534,7 +534,7 @@ class Watched:
         self.links: dict[int, object] = {}
         self.events = 0
 
-    def heed(self, events: list[Event]) -> None:
+    def apply(self, events: list[Event]) -> None:
         self.events += len(events)
         for event in events:
             link = event.link
@@ -548,10 +548,10 @@ class Watched:
     def finish(self) -> None:
         until = time.monotonic() + PATIENCE
         while True:
-            self.heed(self.monitor.read())
+            self.apply(self.monitor.read())
             with RtnetlinkSocket(self.netns) as sock:
                 links = {link.index: link for link in sock.dump_links().values()}
-            self.heed(self.monitor.read())
+            self.apply(self.monitor.read())
             if self.links == links:
                 break
             if time.monotonic() > until:
@@ -566,7 +566,7 @@ def watch(shared: Shared, spaces: list[int]) -> dict[str, object]:
     def run(until: float) -> None:
         while time.monotonic() < until and not shared.over:
             for one in watched:
-                one.heed(one.monitor.read())
+                one.apply(one.monitor.read())
             time.sleep(0.02)
 
     rss = work_to_the_end(run, shared)

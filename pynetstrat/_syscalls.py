@@ -1,0 +1,186 @@
+"""The system calls that move a process into namespaces, and what stands in their way.
+
+Through ctypes: `os.unshare` and `os.setns` came with Python 3.12, and there is no `os.mount`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from errno import EACCES, EINVAL, ENOSPC, ENOSYS, EPERM
+from pathlib import Path
+
+from .errors import KernelError
+
+CLONE_NEWNS = 0x00020000  # linux/sched.h
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+
+MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 1 << 12, 1 << 14, 1 << 18, 1 << 19  # linux/mount.h
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
+
+PROC = Path("/proc")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(operation: str, *arguments: object, filename: str | None = None) -> None:
+    if getattr(_libc, operation)(*arguments) != 0:
+        error = ctypes.get_errno()
+        hint = _mount_hint(error) if operation == "mount" else explain_denial(error)
+        raise KernelError(error, operation, hint=hint, filename=filename)
+
+
+def unshare(flags: int) -> None:
+    """Moves the calling thread (CLONE_NEWUSER: process) into fresh namespaces (man 2 unshare).
+
+    Raises:
+        KernelError: it is refused; the text names the setting that stands in the way.
+    """
+    _call("unshare", flags)
+
+
+def setns(descriptor: int, flags: int = 0) -> None:
+    """Moves the calling thread into the namespace open as `descriptor` (man 2 setns).
+
+    Raises:
+        KernelError: it is refused.
+    """
+    if _libc.setns(descriptor, flags) != 0:
+        raise KernelError(ctypes.get_errno(), "setns")
+
+
+def map_ids(uid: int, gid: int, outer_uid: int, outer_gid: int) -> None:
+    """Gives a fresh user namespace its one user and its one group (user_namespaces(7)).
+
+    Raises:
+        KernelError: it is refused; the text names the setting that stands in the way.
+    """
+    for file, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{uid} {outer_uid} 1"),
+        ("gid_map", f"{gid} {outer_gid} 1"),
+    ):
+        path = f"/proc/self/{file}"
+        try:
+            Path(path).write_text(text)
+        except OSError as error:
+            number = error.errno or 0
+            raise KernelError(number, "write", hint=explain_denial(number), filename=path) from None
+
+
+def mount(source: str, target: str, kind: str | None, flags: int) -> None:
+    """Mounts `source` at `target` (man 2 mount).
+
+    Raises:
+        KernelError: it is refused.
+    """
+    encoded = kind.encode() if kind is not None else None
+    paths = os.fsencode(source), os.fsencode(target)
+    _call("mount", *paths, encoded, flags, None, filename=target)
+
+
+def separate_mounts(propagation: int) -> None:
+    """Keeps what the process mounts from now on out of the mount namespace that it comes from.
+
+    Parameters:
+        propagation: MS_PRIVATE, or MS_SLAVE: what is mounted there is still seen here.
+    """
+    mount("none", "/", None, MS_REC | propagation)
+
+
+def mount_sysfs(path: str = "/sys") -> None:
+    """Mounts a sysfs of the current network namespace over `path`.
+
+    It is read-only where the kernel allows no other, since the process's /sys is: in a user
+    namespace a new mount may not allow more (mount_too_revealing, fs/namespace.c).
+
+    Raises:
+        KernelError: it is refused, as in a container that masks parts of /sys.
+    """
+    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    try:
+        mount("sysfs", path, "sysfs", flags)
+    except KernelError as error:
+        if error.errno != EPERM:
+            raise
+        mount("sysfs", path, "sysfs", flags | _MS_RDONLY)
+
+
+def may_mount() -> bool:
+    """Whether the process has CAP_SYS_ADMIN over its mount namespace. Nothing is changed."""
+    # What is not a mount point can't be unmounted: EINVAL, but EPERM first.
+    return _libc.umount2(b"/proc/self/ns", 0) != 0 and ctypes.get_errno() != EPERM
+
+
+# ---- what stands in the way ----
+
+_GENERAL = (
+    "run as root, or allow unprivileged user namespaces: sysctl "
+    "kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0; on Ubuntu "
+    "kernel.apparmor_restrict_unprivileged_userns=0; in Docker --security-opt seccomp=unconfined "
+    "or --privileged"
+)
+_LIMITS = [f"user.max_{kind}_namespaces" for kind in ("user", "net", "mnt")]
+
+
+def read_setting(name: str) -> str | None:
+    """A setting by the name that sysctl gives it; None: this kernel has none of that name."""
+    try:
+        return (PROC / "sys" / name.replace(".", "/")).read_text().strip()
+    except OSError:
+        return None
+
+
+def in_seccomp_filter() -> bool:
+    """Whether system calls of this process are filtered (seccomp(2))."""
+    try:
+        status = (PROC / "self" / "status").read_text()
+    except OSError:
+        return False
+    return any(line.split() == ["Seccomp:", "2"] for line in status.splitlines())
+
+
+def explain_denial(error: int) -> str:
+    """Which settings stand in the way of new namespaces, and how to change them.
+
+    Parameters:
+        error: the errno with which they were refused.
+    """
+    found: list[str] = []
+    if error == ENOSPC:
+        found += [f"{name} is 0: sysctl {name}=10000" for name in _LIMITS if _is(name, "0")]
+        if not found:
+            limits = ", ".join(f"{name} ({read_setting(name)})" for name in _LIMITS)
+            found.append(f"a limit is reached: {limits}, or that of an outer user namespace")
+    if error in (EPERM, EACCES):
+        if _is("kernel.unprivileged_userns_clone", "0"):
+            name = "kernel.unprivileged_userns_clone"
+            found.append(f"{name} is 0: run as root, or sysctl {name}=1")
+        if _is("kernel.apparmor_restrict_unprivileged_userns", "1"):
+            name = "kernel.apparmor_restrict_unprivileged_userns"
+            found.append(
+                f"{name} is 1: run as root, or sysctl {name}=0, or give the program an AppArmor "
+                "profile that says userns"
+            )
+        if in_seccomp_filter():
+            found.append(
+                "a seccomp filter is in force: in Docker --security-opt seccomp=unconfined, "
+                "or --cap-add SYS_ADMIN --cap-add NET_ADMIN, or --privileged"
+            )
+    if error in (EINVAL, ENOSYS) and not (PROC / "self" / "ns" / "user").exists():
+        found.append("this kernel has no user namespaces (CONFIG_USER_NS): run as root")
+    return "; ".join(found) or _GENERAL
+
+
+def _is(name: str, value: str) -> bool:
+    return read_setting(name) == value
+
+
+def _mount_hint(error: int) -> str:
+    if error not in (EPERM, EACCES):
+        return ""
+    return (
+        "it needs CAP_SYS_ADMIN over the network namespace, and a /sys of which nothing is hidden: "
+        "in Docker --privileged, or --security-opt systempaths=unconfined and apparmor=unconfined"
+    )

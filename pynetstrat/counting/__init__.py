@@ -1,0 +1,1 @@
+"""The counters of every container of a host."""

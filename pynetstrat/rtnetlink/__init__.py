@@ -1,0 +1,1 @@
+"""rtnetlink from Python: links, addresses and routes, batches of changes, the socket."""

@@ -1,0 +1,1 @@
+"""Links and addresses as they appear, change and disappear."""

@@ -1,0 +1,377 @@
+"""The record of a device that `host-device` has moved: what it was, and where it is kept.
+
+The record travels in `Network.device`. It is also written to a file before the device moves, for
+a `create` that is killed and for a `destroy` that is not given the record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+from dataclasses import asdict, dataclass, fields
+from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, ETIMEDOUT
+from time import monotonic, sleep
+
+from .._native.batch import parse_mac
+from .._native.values import INT_MAX, UINT_MAX, encode_text
+from ..errors import InvalidNetworkError, KernelError, PermissionDeniedError
+from ._session import stable_hash
+from .network import Network
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+VERSION = 1
+RUN = "/run/pynetstrat"
+_FOLDER = "devices"
+_MOST = 1 << 17  # bytes of a record: an alias and 496 alternative names fit
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+@dataclass(slots=True)
+class Record:
+    """What a device was in the host namespace, and where it was moved.
+
+    Attributes:
+        version: of this format.
+        boot_id: of the boot in which the device was moved; "" where it could not be read.
+        host, container: the cookies of the two namespaces; 0 before Linux 5.14.
+        owner, wanted: the network's owner, and its name as `create` was given it.
+        name, index, kind: the device in the host namespace; the kind is "" for a physical one.
+        parent_bus, parent_device: the hardware behind it; "" for a virtual device.
+        permanent_mac: its permanent MAC address, or "".
+        peer: the index of a veth's peer in the host namespace; otherwise 0.
+        parent: the index of the link that it stands on (a macvlan's), or 0.
+        container_index: the index that it was given in the container.
+        mtu, mac, txqueuelen, group, alias, altnames, master, hairpin: its settings; the master is
+            an index, 0 if it had none.
+        flags: its flags (linux/if.h), and `up` among them.
+    """
+
+    version: int
+    boot_id: str
+    host: int
+    container: int
+    owner: str
+    wanted: str
+    name: str
+    index: int
+    kind: str
+    parent_bus: str
+    parent_device: str
+    permanent_mac: str
+    peer: int
+    parent: int
+    container_index: int
+    mtu: int
+    mac: str
+    txqueuelen: int
+    group: int
+    alias: str
+    altnames: list[str]
+    master: int
+    hairpin: bool
+    flags: int
+    up: bool
+
+    @property
+    def tie(self) -> str:
+        """What proves that a link is this device: "parent device", "peer", or "" (nothing does)."""
+        if self.parent_device:
+            return "parent device"
+        return "peer" if self.peer else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON can hold it."""
+        return asdict(self)
+
+
+_TYPES = {field.name: field.type for field in fields(Record)}
+_LARGEST = {
+    **dict.fromkeys(("index", "container_index", "peer", "parent", "master", "mtu"), INT_MAX),
+    **dict.fromkeys(("txqueuelen", "group", "flags"), UINT_MAX),
+}
+
+
+def read_boot_id() -> str:
+    """The id of this boot of this machine; "" where it can't be read."""
+    try:
+        with open(_BOOT_ID, encoding="ascii") as file:  # noqa: PTH123  # no Path objects
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def parse_record(given: Mapping[str, Any], network: Network, where: str = "") -> Record:
+    """Checks a record and returns it.
+
+    Parameters:
+        where: the file that it was read from; "": from the network's field.
+
+    Raises:
+        InvalidNetworkError: it is malformed, of another version, boot or device.
+    """
+
+    def refuse(reason: str) -> InvalidNetworkError:
+        source = f"{where}: " if where else ""
+        return InvalidNetworkError("device", given.get("name"), source + reason, network.name)
+
+    if given.get("version") != VERSION:
+        raise refuse(
+            f"must be a record of version {VERSION}, not {given.get('version')!r}: tear the "
+            "network down with the pynetstrat that set it up"
+        )
+    if set(given) != set(_TYPES):
+        odd = sorted(set(map(str, given)) ^ set(_TYPES))
+        raise refuse(f"must be a record as create returned it; wrong keys: {', '.join(odd)}")
+    for key, value in given.items():
+        if not _fits(key, value):
+            raise refuse(f"must be a record as create returned it; its {key} is {value!r}")
+    record = Record(**given)
+    record.altnames = list(record.altnames)
+    if not record.index or not record.container_index:
+        raise refuse("must be a record as create returned it; an index is out of range")
+    if record.peer and record.kind != "veth":
+        raise refuse(f"must be a record as create returned it; its kind is {record.kind!r}")
+    if record.up != bool(record.flags & 1):
+        raise refuse("must be a record as create returned it; up and flags differ")
+    boot_id = read_boot_id()
+    if boot_id and record.boot_id and record.boot_id != boot_id:
+        raise refuse("must be a record of this boot of this machine: this device is not lent")
+    if (record.owner, record.name) != (network.owner, network.host_interface_name):
+        raise refuse(
+            f"must be the record of device {network.host_interface_name} and owner "
+            f"{network.owner!r}, not of {record.name} and {record.owner!r}"
+        )
+    return record
+
+
+def _fits(key: str, value: object) -> bool:
+    """Whether a value can be sent to the kernel: after the move it would be too late to refuse."""
+    type = _TYPES[key]
+    if type == "bool":
+        return isinstance(value, bool)
+    if type == "int":
+        largest = _LARGEST.get(key, (1 << 64) - 1)
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= largest
+    try:
+        if type == "str":
+            encode_text(key, value, 255)
+            if key == "mac" and value:
+                parse_mac(value)
+            return True
+        return isinstance(value, (list, tuple)) and all(
+            encode_text(key, name, 127) for name in value
+        )
+    except InvalidNetworkError:
+        return False
+
+
+# ---- files ----
+
+
+class Store:
+    """The folder of the records, held open. A context, which closes it.
+
+    An interrupt can come at the first line of `__exit__`, before the lock is given up. So callers
+    that lock enter it twice.
+
+    Parameters:
+        host: the device and inode of the host namespace. Host namespaces may share one /run, with
+            the same owners and names in each.
+
+    Raises:
+        PermissionDeniedError: the folder can't be written.
+        KernelError: it is a symbolic link, another user's, or writable by others.
+    """
+
+    _fd = -1
+
+    def __init__(self, host: tuple[int, int]) -> None:
+        self._host = host
+        run = _open_folder(RUN, None, RUN)
+        try:
+            self._fd = _open_folder(_FOLDER, run, f"{RUN}/{_FOLDER}")
+        finally:
+            _close(run)
+
+    def lock(self, until: float) -> None:
+        """Locks the folder until it is closed: one process changes devices at a time.
+
+        Without the lock two tear-downs of one device, or a set-up and a tear-down, would meet
+        halfway. Reading needs no lock.
+
+        Parameters:
+            until: a time of `time.monotonic()`, until which it waits.
+
+        Raises:
+            KernelError: another process holds the lock (ETIMEDOUT), or the kernel refuses it.
+        """
+        where = f"{RUN}/{_FOLDER}"
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if monotonic() >= until:
+                    hint = "another process is moving a device, and has not finished in time"
+                    raise KernelError(ETIMEDOUT, "flock", hint=hint, filename=where) from None
+                sleep(0.002)
+            except OSError as error:
+                raise KernelError(error.errno or 0, "flock", filename=where) from error
+
+    def close(self) -> None:
+        """Gives the lock up and closes the folder. Closing twice does no harm."""
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):  # also if an interrupt keeps it from being closed
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            _close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, network: Network, record: Record) -> None:
+        """Writes the record of a network, in place of an older one."""
+        name = self._file_name(network)
+        aside = f"{name}.new"
+        text = json.dumps(record.to_dict()).encode()
+        try:
+            self._unlink(aside)  # of a process that was killed
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            file = os.open(aside, flags, 0o600, dir_fd=self._fd)
+            try:
+                while text:
+                    text = text[os.write(file, text) :]
+            finally:
+                _close(file)
+            os.rename(aside, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._unlink(aside)
+            raise _failure(error, "write", self._shown(network)) from error
+
+    def read(self, network: Network) -> Record | None:
+        """The record of a network; None if it has no file.
+
+        Raises:
+            InvalidNetworkError: the file does not hold a record; the error names it.
+        """
+        where = self._shown(network)
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+            file = os.open(self._file_name(network), flags, dir_fd=self._fd)
+        except OSError as error:
+            if error.errno == ENOENT:
+                return None
+            raise _failure(error, "open", where) from error
+        try:
+            _check_owner(file, where, stat.S_ISREG, "a regular file")
+            given = json.loads(_read_whole(file, where))
+        except ValueError:
+            given = None
+        finally:
+            _close(file)
+        if not isinstance(given, dict):
+            reason = (
+                f"{where}: must be a record in JSON; delete the file, and move the device by hand"
+            )
+            raise InvalidNetworkError("device", None, reason, network.name)
+        return parse_record(given, network, where)
+
+    def remove(self, network: Network) -> None:
+        """Removes the record of a network. It may be missing."""
+        try:
+            self._unlink(self._file_name(network))
+        except OSError as error:
+            raise _failure(error, "unlink", self._shown(network)) from error
+
+    def _file_name(self, network: Network) -> str:
+        """By owner and wanted name. The device is part of it: two may both ask for `eth%d`."""
+        wanted = (network.device or {}).get("wanted", network.name)
+        key = "\0".join((str(self._host), network.owner, str(wanted), network.host_interface_name))
+        return f"{stable_hash(key.encode('utf-8', 'surrogatepass')):016x}"
+
+    def _shown(self, network: Network) -> str:
+        return f"{RUN}/{_FOLDER}/{self._file_name(network)}"
+
+    def _unlink(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=self._fd, follow_symlinks=False)  # EROFS even if it is missing
+            os.unlink(name, dir_fd=self._fd)
+
+
+def open_store(host: tuple[int, int]) -> Store | None:
+    """The store for a caller that can do without it; None if it can't be used."""
+    try:
+        return Store(host)
+    except KernelError:
+        return None
+
+
+def _read_whole(fd: int, shown: str) -> bytes:
+    text = b""
+    try:
+        while len(text) < _MOST and (part := os.read(fd, _MOST)):
+            text += part
+    except OSError as error:
+        raise _failure(error, "read", shown) from error
+    return text
+
+
+def _close(fd: int) -> None:
+    """Closes a descriptor. Linux has closed it whatever close(2) returns."""
+    with contextlib.suppress(OSError):
+        os.close(fd)
+
+
+def _open_folder(name: str, at: int | None, shown: str) -> int:
+    """Opens a folder that is the caller's alone, and makes it where it is missing."""
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=at)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, dir_fd=at)
+    except OSError as error:
+        raise _failure(error, "open", shown) from error
+    try:
+        _check_owner(fd, shown, stat.S_ISDIR, "a directory")
+    except BaseException:
+        _close(fd)
+        raise
+    return fd
+
+
+def _check_owner(fd: int, shown: str, is_kind: Any, kind: str) -> None:
+    """Raises KernelError unless a file is of a kind, and the caller's alone."""
+    try:
+        found = os.fstat(fd)
+    except OSError as error:
+        raise _failure(error, "fstat", shown) from error
+    if not is_kind(found.st_mode):
+        raise KernelError(EINVAL, "open", hint=f"it must be {kind}", filename=shown)
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        hint = f"it must belong to user {os.geteuid()} and must not be writable by other users"
+        raise PermissionDeniedError(EPERM, "open", hint=hint, filename=shown)
+
+
+def _failure(error: OSError, step: str, shown: str) -> KernelError:
+    code = error.errno or 0
+    kind = PermissionDeniedError if code in (EPERM, EACCES) else KernelError
+    if code in (ELOOP, ENOTDIR):
+        hint = "it must be a directory, not a symbolic link or a file: remove it"
+    else:
+        hint = "host-device keeps its records there: make it writable for this user"
+    return kind(code, step, hint=hint, filename=shown)

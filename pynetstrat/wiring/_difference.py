@@ -1,0 +1,256 @@
+"""What differs between a network as it was requested and the links, addresses and routes found."""
+
+from __future__ import annotations
+
+from .._native.addresses import normal_prefix, normal_route, subnet_of
+from ..rtnetlink.links import MAIN_TABLE, Route
+from ._session import wanted_addresses, wanted_routes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..rtnetlink.links import Address, Link
+    from ._session import Session
+    from .network import Network
+
+_DEFAULT = "0.0.0.0/0", "::/0"
+_DISABLED = 0  # BR_STATE_DISABLED, linux/if_bridge.h
+
+
+# The routes of a namespace by their destination, each with its type.
+Routes = dict[str, list[tuple[str, Route]]]
+
+
+class Found:
+    """What a container's namespace contains, dumped once for every network that is checked.
+
+    Parameters:
+        session: the call's.
+        networks: the container's networks of built-in strategies: a route of one is no difference
+            of another.
+    """
+
+    def __init__(self, session: Session, networks: Iterable[Network]) -> None:
+        container = session.container
+        self.addresses: dict[int, list[Address]] = {}
+        for address in container.dump_addresses():
+            self.addresses.setdefault(address.ifindex, []).append(address)
+        self.routes = by_destination(container.dump_all_routes())
+        self.requested: dict[str, list[Route]] = {}
+        for network in networks:
+            for route in (
+                *wanted_routes(network, 0),
+                *subnet_routes(wanted_addresses(network, 0)),
+            ):
+                normal = normal_route(route)
+                self.requested.setdefault(normal.destination, []).append(normal)
+
+
+# ---- links ----
+
+
+def check_settings(link: Link, *, mtu: int, txqueuelen: int = 0, mac: str = "") -> list[str]:
+    """The differences of a link's own settings. 0 and "" stand for any value."""
+    found = []
+    if not link.up:
+        found.append("down")
+    if mtu and link.mtu != mtu:
+        found.append(f"MTU {link.mtu}, not {mtu}")
+    if txqueuelen and link.txqueuelen != txqueuelen:
+        found.append(f"queue length {link.txqueuelen}, not {txqueuelen}")
+    if mac and link.mac != mac.lower():
+        found.append(f"MAC {link.mac}, not {mac.lower()}")
+    return found
+
+
+def check_port(link: Link, network: Network, bridge: Link | None) -> list[str]:
+    """The differences of a host end as a port of its network's bridge, or of none.
+
+    Parameters:
+        bridge: the link of the bridge's name, or None if it does not exist.
+    """
+    if not network.bridge:
+        return [] if link.master is None else [_has_master(link)]
+    if bridge is None or bridge.kind != "bridge":
+        return [f"the bridge {network.bridge} is missing"]
+    found = [] if bridge.up else [f"the bridge {network.bridge} is down"]
+    if link.master != bridge.index:
+        return [*found, f"not a port of the bridge {network.bridge}"]
+    if bool(link.hairpin) != network.hairpin_mode:
+        found.append(f"hairpin mode {'on' if link.hairpin else 'off'}")
+    if link.isolated:
+        found.append("isolated from other ports of the bridge")
+    if link.learning is False:
+        found.append("learning off")
+    # A port without a carrier is disabled, too: its peer is down, or a worker has not run yet.
+    if link.running and link.port_state == _DISABLED:
+        found.append("disabled by the bridge")
+    return found
+
+
+def check_container_link(
+    session: Session, network: Network, link: Link, *, mac: str = "", mtu: int = 0
+) -> list[str]:
+    """The differences of a container's interface from its network.
+
+    Parameters:
+        mac, mtu: what the strategy has chosen where the network leaves it open; "" and 0: any.
+    """
+    found = check_settings(
+        link,
+        mtu=network.mtu or mtu,
+        txqueuelen=network.txqueuelen,
+        mac=network.mac_address or mac,
+    )
+    if link.master is not None:
+        found.append(_has_master(link))
+    there = session.found or Found(session, [])
+    wanted = wanted_addresses(network, link.index)
+    present, differences = check_addresses(there.addresses.get(link.index, ()), wanted)
+    found += differences
+    routes = wanted_routes(network, link.index)
+    found += check_routes(there.routes, routes, subnet_routes(present), there.requested)
+    return [f"{link.name}: {difference}" for difference in found]
+
+
+def _has_master(link: Link) -> str:
+    return f"a port of the link with index {link.master}"
+
+
+# ---- addresses ----
+
+
+def check_addresses(
+    there: Iterable[Address], wanted: Iterable[Address]
+) -> tuple[list[Address], list[str]]:
+    """Which of the requested addresses a link has, and the differences."""
+    found = {address.address: address for address in there}
+    present, differences = [], []
+    for address in wanted:
+        text = normal_prefix(address.address)
+        known = found.get(text)
+        if known is None:
+            differences.append(f"the address {text} is missing")
+            continue
+        present.append(address)
+        if known.peer:
+            differences.append(f"the address {text} has the peer {known.peer}")
+        elif known.dadfailed:
+            differences.append(f"the address {text} is another host's, too (it is a duplicate)")
+        elif known.tentative:
+            differences.append(f"the address {text} is tentative")
+        elif ":" not in text and known.scope != address.scope:  # the kernel chooses IPv6's
+            differences.append(f"the address {text} has scope {known.scope}, not {address.scope}")
+        elif address.broadcast and known.broadcast != address.broadcast:
+            has = f"the broadcast address {known.broadcast or 'none'}"
+            differences.append(f"the address {text} has {has}, not {address.broadcast}")
+    return present, differences
+
+
+# ---- routes ----
+
+
+def subnet_routes(addresses: Iterable[Address]) -> list[Route]:
+    """The routes to their subnets that the kernel adds with addresses."""
+    routes = []
+    for address in addresses:
+        subnet = subnet_of(address.address)
+        if ":" in subnet:  # IP6_RT_PRIO_ADDRCONF, linux/ipv6_route.h
+            routes.append(Route(subnet, metric=256, ifindex=address.ifindex))
+        elif not subnet.endswith("/32"):
+            routes.append(Route(subnet, ifindex=address.ifindex))
+    return routes
+
+
+def by_destination(routes: Iterable[tuple[str, Route]]) -> Routes:
+    """Sorts a dump of routes."""
+    found: Routes = {}
+    for kind, route in routes:
+        found.setdefault(route.destination, []).append((kind, route))
+    return found
+
+
+def check_routes(
+    there: Routes,
+    wanted: Iterable[Route],
+    subnets: Iterable[Route] = (),
+    allowed: Mapping[str, Sequence[Route]] | None = None,
+) -> list[str]:
+    """The differences of routes: missing ones, and others that can take their traffic.
+
+    Parameters:
+        there: the routes of the namespace.
+        wanted: the requested routes.
+        subnets: the routes that the kernel adds with the requested addresses, whatever source
+            address they prefer.
+        allowed: normal routes by destination that are no differences, though they may take
+            traffic.
+    """
+    requested = [normal_route(route) for route in wanted]
+    own = [*requested, *map(normal_route, subnets)]
+    differences = []
+    for number, route in enumerate(own):
+        with_source = number < len(requested)
+        same = there.get(route.destination, [])
+        known = [*own, *(allowed or {}).get(route.destination, ())]
+        if not any(
+            kind == "unicast" and _is_same(route, other, with_source) for kind, other in same
+        ):
+            differences.append(_missing(route, same, with_source))
+            continue
+        for kind, other in same:
+            expected = kind == "unicast" and any(_is_same(one, other) for one in known)
+            if other.table == route.table and other.metric <= route.metric and not expected:
+                what = _describe(kind, other)
+                differences.append(f"another route to {route.destination} is there: {what}")
+    defaults = {route.destination for route in requested}
+    for destination in {_DEFAULT[":" in route.destination] for route in own} - defaults:
+        differences += _check_no_default(there.get(destination, ()))
+    return differences
+
+
+def _check_no_default(defaults: Iterable[tuple[str, Route]]) -> list[str]:
+    """Reports a default route that drops everything, for a network that has requested none.
+
+    Other default routes are those of other networks, or the administrator's.
+    """
+    found = [
+        (route.metric, kind != "unicast", kind, route)
+        for kind, route in defaults
+        if route.table == MAIN_TABLE
+    ]
+    if not found:
+        return []
+    _, drops, kind, route = min(found, key=lambda row: row[:2])
+    shown = f"a route to {route.destination} is there: {_describe(kind, route)}"
+    return [shown] if drops else []
+
+
+def _missing(route: Route, same: Sequence[tuple[str, Route]], shows_all: bool) -> str:
+    """The sentence for a missing route, with another one of the same destination, if any."""
+    if not shows_all:
+        return f"the route to {route.destination} is missing"
+    via = f" via {route.gateway}" if route.gateway else ""
+    instead = f"; there is one {_describe(*same[0])}" if same else ""
+    return f"the route to {route.destination}{via}, metric {route.metric}, is missing{instead}"
+
+
+def _describe(kind: str, route: Route) -> str:
+    via = f"via {route.gateway}" if route.gateway else "without a gateway"
+    table = f", table {route.table}" if route.table != MAIN_TABLE else ""
+    source = f", source {route.source}" if route.source else ""
+    shown = via if kind == "unicast" else kind
+    return f"{shown}, metric {route.metric}{source}{table}"
+
+
+def _is_same(wanted: Route, other: Route, with_source: bool = False) -> bool:
+    return (
+        wanted.destination == other.destination
+        and wanted.gateway == other.gateway
+        and wanted.metric == other.metric
+        and wanted.table == other.table
+        and wanted.ifindex in (0, other.ifindex)
+        and (not with_source or wanted.source == other.source)
+        and (":" in wanted.destination or wanted.scope == other.scope)
+    )

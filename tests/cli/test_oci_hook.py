@@ -1,0 +1,383 @@
+"""cli/oci_hook.py: what an annotation gets, and what it does not. (With runc: check/runtime.sh.)"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+
+import helpers_network
+import pytest
+import support
+
+from pynetstrat import Batch, NetworkNamespace, NetworkStrategy, RtnetlinkSocket, cli, strategy
+
+ANNOTATION = "pynetstrat.networks"
+LOOPBACK = {"type": "loopback"}
+VETH = {
+    "type": "veth",
+    "name": "eth0",
+    "bridge": "br0",
+    "address": "10.0.0.2/24",
+    "gateway": "10.0.0.1",
+}
+
+
+@pytest.fixture
+def host(net):
+    """A host with two bridges, and a device that is worth having."""
+    helpers_network.add_bridge()
+    helpers_network.add_bridge("br1", "10.1.0.1/24")
+    with RtnetlinkSocket() as sock:
+        sock.execute(Batch().add_veth("d0", "d1"))
+
+
+@pytest.fixture
+def container(host):
+    """A container: its namespace and a process in it."""
+    with (
+        NetworkNamespace.create() as netns,
+        support.process_inside(netns.fileno()) as process,
+    ):
+        yield netns, process.pid
+
+
+def state(networks, pid, name="c1", **fields):
+    annotations = {ANNOTATION: json.dumps(networks), "other": "x"}
+    return {"ociVersion": "1.0.2", "id": name, "pid": pid, "annotations": annotations, **fields}
+
+
+@pytest.fixture
+def hook(capsys, monkeypatch):
+    """Runs a hook with a state on standard input: status and complaint."""
+
+    def run(which, given, *options):
+        text = given if isinstance(given, bytes) else json.dumps(given).encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+        status = cli.main(["oci-hook", *options, which])
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        return status, printed.err
+
+    return run
+
+
+@pytest.fixture
+def refused(hook):
+    """Runs a hook that has to fail in one line: what it says."""
+
+    def run(which, given, *options):
+        status, complaint = hook(which, given, *options)
+        assert status == 1
+        assert complaint.startswith("pynetstrat: ")
+        assert complaint.count("\n") == 1
+        return complaint
+
+    return run
+
+
+def links(netns=None):
+    with RtnetlinkSocket(netns) as sock:
+        return sock.dump_links()
+
+
+def owned(owner):
+    """The host's ends that are marked as somebody's."""
+    return [link.name for link in links().values() if link.alias == f"pynetstrat:{owner}"]
+
+
+# ---- what is allowed ----
+
+
+def test_a_container_is_wired_by_its_annotation_and_taken_down(hook, container):
+    netns, pid = container
+    before = set(links())
+    assert hook("createRuntime", state([LOOPBACK, VETH], pid)) == (0, "")
+    found = links(netns)
+    assert set(found) == {"lo", "eth0"}
+    assert all(link.up for link in found.values())
+    (name,) = owned("c1")
+    assert set(links()) == before | {name}
+    assert hook("poststop", state([LOOPBACK, VETH], 0)) == (0, "")
+    assert set(links()) == before
+
+
+@pytest.mark.parametrize("annotations", [{}, None, {"other": "x"}])
+def test_without_the_annotation_there_is_nothing_to_do(hook, container, annotations):
+    for which in ("createRuntime", "poststop"):
+        assert hook(which, {"id": "c1", "pid": container[1], "annotations": annotations}) == (0, "")
+        assert hook(which, {"id": "c1"}) == (0, "")
+
+
+def test_the_names_of_the_host_are_made_of_the_containers_id(hook, container):
+    _, pid = container
+    hook("createRuntime", state([VETH], pid, "c1"))
+    with NetworkNamespace.create() as other, support.process_inside(other.fileno()) as process:
+        assert hook("createRuntime", state([VETH], process.pid, "c2")) == (0, "")
+        first, second = owned("c1"), owned("c2")
+        assert len(first) == len(second) == 1
+        assert first != second
+
+
+def test_its_own_id_may_be_given_as_the_owner(hook, container):
+    assert hook("createRuntime", state([{**VETH, "owner": "c1"}], container[1])) == (0, "")
+    assert len(owned("c1")) == 1
+
+
+def test_a_type_that_the_runtimes_arguments_allow_is_allowed(hook, container):
+    netns, pid = container
+    device = {"type": "host-device", "host_interface_name": "d0", "name": "eth1"}
+    options = ["--allow", "loopback", "--allow", "host-device"]
+    assert hook("createRuntime", state([LOOPBACK, device], pid), *options) == (0, "")
+    assert set(links(netns)) == {"lo", "eth1"}
+
+
+# ---- what is not ----
+
+
+REFUSED = [
+    ({**VETH, "host_interface_name": "d0"}, [], "must not name the host's interfaces"),
+    ({**VETH, "host_interface_name": "eth7"}, [], "must not name the host's interfaces"),
+    ({**VETH, "owner": "c2"}, [], "the owner is the container"),
+    ({**VETH, "bridge": ""}, [], "no point-to-point links"),
+    ({**VETH, "bridge": "br1"}, ["--bridge", "br0"], "this hook allows br0"),
+    ({**VETH, "bridge": "br0 "}, ["--bridge", "br0"], "this hook allows br0"),
+    ({**VETH, "bridge": "d0"}, [], "not a bridge"),
+    ({**VETH, "bridge": "br9"}, [], "no such bridge"),
+    ({"type": "host-device", "host_interface_name": "d0"}, [], "this hook allows loopback, veth"),
+    ({"type": "no-such-type"}, [], "this hook allows loopback, veth"),
+    ({"type": ""}, [], "this hook allows loopback, veth"),
+    (VETH, ["--allow", "loopback"], "this hook allows loopback"),
+    (
+        {"type": "host-device", "host_interface_name": "d0", "bridge": "br1"},
+        ["--allow", "loopback", "--allow", "host-device", "--bridge", "br0"],
+        "this hook allows br0",
+    ),
+    ({**VETH, "name": "../eth0"}, [], "name"),
+    ({**VETH, "name": "lo"}, [], "File exists"),
+    ({**VETH, "command": "x"}, [], "unknown field"),
+    (None, [], "must be an object of fields"),
+]
+
+
+@pytest.mark.parametrize(("wish", "options", "words"), REFUSED)
+def test_what_is_not_allowed_is_refused_and_nothing_is_changed(
+    refused, container, wish, options, words
+):
+    netns, pid = container
+    before = helpers_network.dumps(), helpers_network.dumps(netns)
+    assert words in refused("createRuntime", state([LOOPBACK, wish], pid), *options)
+    assert (helpers_network.dumps(), helpers_network.dumps(netns)) == before
+
+
+def test_where_the_second_network_is_refused_the_first_one_is_undone(refused, container):
+    netns, pid = container
+    before = helpers_network.dumps(), helpers_network.dumps(netns)
+    second = {**VETH, "name": "eth1", "gateway": "192.0.2.1", "metric": 5}
+    complaint = refused("createRuntime", state([LOOPBACK, VETH, second], pid))
+    assert "Network is unreachable" in complaint
+    assert (helpers_network.dumps(), helpers_network.dumps(netns)) == before
+
+
+def test_a_flood_of_networks_is_refused(refused, container):
+    many = [{**VETH, "name": f"eth{number}"} for number in range(65)]
+    assert "at most 64 are allowed" in refused("createRuntime", state(many, container[1]))
+    assert owned("c1") == []
+
+
+def test_a_container_in_the_hooks_own_namespace_is_refused(refused, host):
+    for network in (LOOPBACK, VETH):
+        complaint = refused("createRuntime", state([network], os.getpid()))
+        assert "no network namespace of its own" in complaint
+    assert not links()["lo"].up
+
+
+# ---- the MTU ----
+
+
+@pytest.mark.parametrize("mtu", [68, 1280, 1499])
+def test_an_mtu_below_the_bridges_is_refused_and_the_bridge_keeps_its_addresses(
+    hook, refused, container, mtu
+):
+    with RtnetlinkSocket() as sock:
+        sock.execute(Batch().add_address(sock.get_link("br0").index, "fd00::1/64"))
+    before = helpers_network.dumps()
+    complaint = refused("createRuntime", state([LOOPBACK, {**VETH, "mtu": mtu}], container[1]))
+    assert f"invalid mtu {mtu}: must be 0 or at least 1500, the MTU of bridge br0" in complaint
+    assert helpers_network.dumps() == before
+    assert hook("createRuntime", state([LOOPBACK, {**VETH, "mtu": 1500}], container[1])) == (0, "")
+    assert links()["br0"].mtu == 1500
+
+
+# ---- tear-down needs no policy ----
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--bridge", "br1"], ["--allow", "loopback"], ["--allow", "macvlan", "--bridge", "br9"]],
+)
+def test_poststop_works_after_the_hooks_arguments_were_changed(hook, container, options):
+    before = set(links())
+    given = state([LOOPBACK, VETH], container[1])
+    assert hook("createRuntime", given) == (0, "")
+    assert hook("poststop", given, *options) == (0, "")
+    assert set(links()) == before
+
+
+def test_poststop_works_after_the_bridge_has_gone(hook, container):
+    given = state([LOOPBACK, VETH], container[1])
+    assert hook("createRuntime", given) == (0, "")
+    with RtnetlinkSocket() as sock:
+        sock.execute(Batch().delete_link("br0"))
+    assert hook("poststop", given) == (0, "")
+    assert owned("c1") == []
+
+
+def test_poststop_calls_no_strategy_of_another_package_that_is_not_allowed(
+    hook, refused, container, monkeypatch
+):
+    class Spy(NetworkStrategy):
+        def destroy(self, network, *, netns=None):
+            called.append(network.owner)
+
+    called: list[str] = []
+    monkeypatch.setitem(strategy.registry, "spy", Spy())
+    assert hook("createRuntime", state([VETH], container[1])) == (0, "")
+    given = state([VETH, {"type": "spy", "name": "eth1"}], 0)
+    assert 'invalid type "spy": this hook allows loopback, veth' in refused("poststop", given)
+    assert (called, owned("c1")) == ([], [])  # the others are torn down all the same
+    assert hook("poststop", given, "--allow", "spy") == (0, "")
+    assert called == ["c1"]
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"device": {"version": 1, "name": "d0", "index": 1}},
+        {"options": {"trust_container": True}},
+    ],
+)
+def test_an_annotation_holds_no_record_of_a_device_and_trusts_nobody(refused, container, wish):
+    device = {"type": "host-device", "host_interface_name": "d0", "name": "eth1", **wish}
+    options = ["--allow", "loopback", "--allow", "host-device"]
+    complaint = refused("createRuntime", state([LOOPBACK, device], container[1]), *options)
+    assert "an annotation must not contain" in complaint
+    assert "d0" in links()
+
+
+# ---- twice, and others ----
+
+
+def test_the_second_createRuntime_fails_and_leaves_the_first_alone(hook, refused, container):  # noqa: N802
+    netns, pid = container
+    hook("createRuntime", state([LOOPBACK, VETH], pid))
+    before = helpers_network.dumps(), helpers_network.dumps(netns)
+    assert "File exists" in refused("createRuntime", state([LOOPBACK, VETH], pid))
+    assert (helpers_network.dumps(), helpers_network.dumps(netns)) == before
+
+
+def test_poststop_twice_and_without_a_createRuntime_does_no_harm(hook, container):  # noqa: N802
+    given = state([LOOPBACK, VETH], container[1])
+    assert hook("poststop", given) == (0, "")
+    hook("createRuntime", given)
+    for _ in range(2):
+        assert hook("poststop", given) == (0, "")
+        assert owned("c1") == []
+
+
+@pytest.mark.parametrize("name", ["c2", "c", "c11", "C1"])
+def test_poststop_of_one_container_never_touches_anothers(hook, container, name):
+    netns, pid = container
+    hook("createRuntime", state([LOOPBACK, VETH], pid))
+    (end,) = owned("c1")
+    before = helpers_network.dumps(), helpers_network.dumps(netns)
+    for wish in (VETH, {**VETH, "host_interface_name": end}, {**VETH, "owner": "c1"}):
+        hook("poststop", state([wish], pid, name))
+        assert (helpers_network.dumps(), helpers_network.dumps(netns)) == before
+
+
+# ---- malformed input ----
+
+STATES = [
+    b"",
+    b"x",
+    b"null",
+    b"[]",
+    b'"c1"',
+    b"{}",
+    b"[" * 100_000,
+    b"\xff",
+    b'{"id": ""}',
+    b'{"id": 1}',
+    b'{"id": null}',
+    b'{"id": "\\ud800"}',
+    b'{"id": "c1", "annotations": []}',
+    b'{"id": "c1", "annotations": [1]}',
+    b'{"id": "c1", "annotations": "x"}',
+    b'{"id": "c1", "annotations": {"pynetstrat.networks": null}}',
+    b'{"id": "c1", "annotations": {"pynetstrat.networks": []}}',
+    b'{"id": "c1", "annotations": {"pynetstrat.networks": 1}}',
+    b'{"id": "c1", "annotations": {"pynetstrat.networks": ""}}',
+    b'{"id": "c1", "annotations": {"pynetstrat.networks": "{}"}}',
+    b'{"id": "c1", "annotations": {"pynetstrat.networks": "[1]"}}',
+    b'{"id": "c1", "annotations": {"pynetstrat.networks": "[{\\"type\\": 1}]"}}',
+]
+
+
+@pytest.mark.parametrize("which", ["createRuntime", "poststop"])
+@pytest.mark.parametrize("text", STATES, ids=lambda text: repr(text[-60:]))
+def test_what_is_not_a_state_or_a_list_of_networks_is_refused(hook, host, which, text):
+    before = set(links())
+    status, complaint = hook(which, text)
+    assert status == 1
+    assert complaint.startswith("pynetstrat: ")
+    assert complaint.count("\n") == 1
+    assert set(links()) == before
+
+
+@pytest.mark.parametrize("pid", [None, 0, -1, True, "1", 1.5, 4194305, 1 << 70])
+def test_a_state_without_a_live_process_is_refused(refused, host, pid):
+    refused("createRuntime", state([LOOPBACK, VETH], pid))
+    assert owned("c1") == []
+
+
+def test_a_closed_standard_input_is_not_a_state(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert cli.main(["oci-hook", "poststop"]) == 1
+    assert "does not hold a container's state" in capsys.readouterr().err
+
+
+def test_a_hostile_id_can_not_drive_a_terminal(hook, container):
+    _, pid = container
+    hostile = "\x1b[31m\n\t\"'$(reboot)"
+    assert hook("createRuntime", state([VETH], pid, hostile)) == (0, "")
+    assert len(owned(hostile)) == 1
+    status, complaint = hook("createRuntime", state([VETH], pid, hostile))
+    assert status == 1
+    assert "\x1b" not in complaint
+    assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize("length", [244, 245, 5000])
+def test_an_id_that_no_mark_can_hold_is_refused(hook, container, length):
+    status, complaint = hook("createRuntime", state([VETH], container[1], "x" * length))
+    assert (status == 0) == (length <= 244)
+    assert ("at most 244 bytes" in complaint) == (length > 244)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["prestart"], ["createRuntime", "x"], ["--allow"], ["--bridge", "br0"]]
+)
+def test_wrong_usage_is_explained_with_status_2(capsys, arguments):
+    assert cli.main(["oci-hook", *arguments]) == 2
+    assert "usage: pynetstrat " in capsys.readouterr().err
+
+
+def test_an_id_that_is_not_ascii_is_an_id_in_any_locale():
+    """The hook of a runtime often has no locale at all; an owner's tag is UTF-8 all the same."""
+    code = "import sys; from pynetstrat.cli import main; sys.exit(main(['oci-hook', 'poststop']))"
+    given = json.dumps({"id": "kä\u4e2d", "annotations": {"pynetstrat.networks": "[]"}})
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = support.python(code, input=given, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

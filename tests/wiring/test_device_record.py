@@ -1,0 +1,592 @@
+"""strategy/_device_record.py: the record of a device, in the network and in its file."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import json
+import signal
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import support
+from devices import (
+    RECORDS,
+    add_device,
+    assert_unchanged,
+    change,
+    device,
+    refused,
+    settled,
+    strategy,
+)
+from helpers_network import names
+
+from pynetstrat import (
+    InterfaceNotFoundError,
+    InvalidNetworkError,
+    KernelError,
+    Network,
+    NetworkNamespace,
+    PermissionDeniedError,
+    RtnetlinkSocket,
+    check_networks,
+    set_up_networks,
+    tear_down_networks,
+)
+from pynetstrat.cli import main as command
+from pynetstrat.wiring import _device_record, host_device
+from pynetstrat.wiring._session import Session
+
+
+def record_file() -> Path:
+    (found,) = RECORDS.iterdir()
+    return found
+
+
+# ---- where it is ----
+
+
+def test_the_record_holds_what_identified_the_device_and_what_it_was(configured_device, container):
+    link = configured_device.get_link("d0")
+    made = strategy.create(device(name="eth0"), netns=container)
+    expected = {
+        "name": "d0",
+        "index": link.index,
+        "kind": "veth",
+        "parent_bus": "",
+        "parent_device": "",
+        "permanent_mac": "",
+        "peer": link.link_index,
+        "mtu": 1400,
+        "mac": link.mac,
+        "txqueuelen": 77,
+        "group": 5,
+        "alias": "uplink",
+        "altnames": ["a-rather-long-alternative-name"],
+        "master": link.master,
+        "hairpin": True,
+        "up": True,
+    }
+    assert expected.items() <= made.device.items()
+    assert Network.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+def test_the_record_is_in_a_file_of_the_callers_alone_until_the_device_is_back(home, container):
+    add_device()
+    made = strategy.create(device(name="eth0"), netns=container)
+    file = record_file()
+    assert json.loads(file.read_text()) == made.device
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (file, RECORDS, RECORDS.parent)]
+    assert modes == [0o600, 0o700, 0o700]
+    strategy.destroy(made, netns=container)
+    assert not list(RECORDS.iterdir())
+
+
+def test_no_record_is_left_of_a_create_that_failed(home, container):
+    add_device()
+    bad = device(address="10.7.0.1/24", gateway="203.0.113.1")
+    with pytest.raises(KernelError, match="unreachable"):
+        strategy.create(bad, netns=container)
+    assert "d0" in names()
+    assert not list(RECORDS.iterdir())
+
+
+def test_destroy_finds_the_record_by_owner_name_and_device(home, container):
+    add_device()
+    strategy.create(device(name="eth0"), netns=container)
+    with pytest.raises(InvalidNetworkError, match="must be the record that create returned"):
+        strategy.destroy(device(name="eth0", owner="c2"), netns=container)
+    assert check_networks([device(name="eth0")], netns=container) == []
+    strategy.destroy(device(name="eth0"), netns=container)
+    assert "d0" in names()
+
+
+def test_a_network_without_its_record_is_refused_while_the_device_is_away(home, container):
+    add_device()
+    strategy.create(device(name="eth0"), netns=container)
+    record_file().unlink()
+    before = settled(container)
+    with pytest.raises(InvalidNetworkError, match="without the file that create wrote") as caught:
+        strategy.destroy(device(name="eth0"), netns=container)
+    assert (caught.value.field, caught.value.value) == ("device", None)
+    assert_unchanged(before, container)
+
+
+def test_the_record_alone_is_enough(home, container):
+    add_device()
+    made = strategy.create(device(name="eth0"), netns=container)
+    record_file().unlink()
+    strategy.destroy(made, netns=container)
+    assert "d0" in names()
+
+
+def test_set_up_prints_the_record_and_tear_down_reads_it(home, container, tmp_path, capsys):
+    add_device()
+    given, made = tmp_path / "given.json", tmp_path / "made.json"
+    given.write_text(json.dumps([device(name="eth0").to_dict()]))
+    with support.process_inside(container.fileno()) as process:
+        options = ["--pid", str(process.pid)]
+        assert command(["network", "set-up", str(given), *options]) == 0
+        made.write_text(capsys.readouterr().out)
+        (network,) = json.loads(made.read_text())
+        assert network["device"]["name"] == "d0"
+        record_file().unlink()
+        assert command(["network", "tear-down", str(made), *options]) == 0
+        assert "d0" in names()
+        assert command(["network", "set-up", str(given), *options]) == 0
+        assert command(["network", "tear-down", str(given), *options]) == 0  # by the file
+    assert "d0" in names()
+
+
+def test_two_host_namespaces_that_share_run_have_records_of_their_own(home, container):
+    add_device()
+    made = strategy.create(device(name="eth0"), netns=container)
+    with NetworkNamespace.create() as host, NetworkNamespace.create() as other:
+        change("link", "add", "d0", "type", "veth", "peer", "name", "pd0", netns=host)
+        host.call(strategy.create, device(name="eth0"), None, netns=other)
+        assert len(list(RECORDS.iterdir())) == 2
+        strategy.destroy(made, netns=container)
+        host.call(strategy.destroy, device(name="eth0"), netns=other)
+        assert "d0" in names(host)
+    assert not list(RECORDS.iterdir())
+
+
+def test_a_record_of_an_earlier_move_is_replaced(home, container):
+    add_device()
+    made = strategy.create(device(name="eth%d"), netns=container)
+    strategy.destroy(made, netns=container)
+    again = strategy.create(made, netns=container)
+    assert again.device != made.device
+    strategy.destroy(replace(again, device=None), netns=container)
+    assert not list(RECORDS.iterdir())
+
+
+# ---- what it must be ----
+
+
+def test_a_record_made_where_the_boot_could_not_be_told_brings_the_device_back(
+    home, container, monkeypatch, tmp_path
+):
+    add_device()
+    monkeypatch.setattr(_device_record, "_BOOT_ID", str(tmp_path / "missing"))
+    made = strategy.create(device(name="eth0"), netns=container)
+    monkeypatch.undo()
+    assert made.device["boot_id"] == ""
+    assert check_networks([made], netns=container) == []
+    strategy.destroy(replace(made, device=None), netns=container)
+    assert "d0" in names()
+    assert not list(RECORDS.iterdir())
+
+
+CHANGES = {
+    "an-older-version": ({"version": 0}, "version 1, not 0"),
+    "another-boot": ({"boot_id": "0" * 36}, "this boot of this machine"),
+    "another-device": ({"name": "d1"}, "of device d0"),
+    "another-owner": ({"owner": "c2"}, "owner 'c1'"),
+    "another-host": ({"host": 1}, "the caller's network namespace"),
+    "another-container": ({"container": 1}, "a record of the namespace"),
+    "an-index-of-0": ({"index": 0}, "out of range"),
+    "an-index-as-text": ({"index": "3"}, "its index is '3'"),
+    "a-negative-mtu": ({"mtu": -1}, "its mtu is -1"),
+    "a-number-for-true": ({"up": 1}, "its up is 1"),
+    "names-of-numbers": ({"altnames": [1]}, r"its altnames is \[1\]"),
+    "a-key-more": ({"colour": "red"}, "wrong keys: colour"),
+    "up-without-the-flag": ({"up": True}, "up and flags differ"),
+}
+
+
+@pytest.mark.parametrize(("change_", "words"), CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("place", ["field", "file"])
+def test_a_record_that_does_not_fit_is_refused_and_nothing_is_changed(
+    home, container, change_, words, place
+):
+    add_device()
+    made = strategy.create(device(name="eth0"), netns=container)
+    wrong = {**made.device, **change_}
+    file = record_file()
+    if place == "file":
+        file.write_text(json.dumps(wrong))
+        given = replace(made, device=None, name="eth0")
+    else:
+        file.unlink()
+        given = replace(made, device=wrong)
+    before = settled(container)
+    with pytest.raises(InvalidNetworkError, match=words) as caught:
+        strategy.destroy(given, netns=container)
+    assert caught.value.field == "device"
+    if place == "file" and change_.keys().isdisjoint({"host", "container"}):
+        assert str(file) in str(caught.value)
+    assert_unchanged(before, container)
+    file.unlink(missing_ok=True)
+    strategy.destroy(made, netns=container)
+    assert "d0" in names()
+
+
+def test_a_record_without_a_key_is_refused(home, container):
+    add_device()
+    made = strategy.create(device(name="eth0"), netns=container)
+    wrong = {key: value for key, value in made.device.items() if key != "peer"}
+    with pytest.raises(InvalidNetworkError, match="wrong keys: peer"):
+        strategy.destroy(replace(made, device=wrong), netns=container)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("peer", 1 << 31),
+        ("master", 1 << 31),
+        ("mtu", 1 << 31),
+        ("txqueuelen", 1 << 32),
+        ("group", 1 << 32),
+        ("flags", 1 << 32),
+        ("mac", "x"),
+        ("mac", "02:00:00:00:00:0g"),
+        ("alias", "\ud800"),
+        ("alias", "x" * 256),
+        ("altnames", [""]),
+        ("altnames", ["x" * 128]),
+        ("wanted", "\ud800"),
+        ("kind", "macvlan"),
+        ("index", 0),
+    ],
+)
+@pytest.mark.parametrize("place", ["field", "file"])
+def test_a_record_that_cannot_be_restored_is_refused_before_the_device_moves(
+    home, container, place, key, value
+):
+    add_device()
+    made = strategy.create(device(name="eth0"), netns=container)
+    edited = {**made.device, key: value}
+    if place == "file":
+        record_file().write_text(json.dumps(edited))
+        network = replace(made, name="eth0", device=None)
+    else:
+        record_file().unlink()
+        network = replace(made, device=edited)
+    with pytest.raises(InvalidNetworkError, match="must be a record"):
+        strategy.destroy(network, netns=container)
+    assert names(container) == {"lo", "eth0"}
+
+
+def test_a_record_edited_by_hand_is_refused_while_the_file_says_otherwise(home, container):
+    add_device()
+    add_device("veth", "d1")
+    made = strategy.create(device(name="eth0"), netns=container)
+    edited = {**made.device, "peer": home.get_link("pd1").index}
+    with pytest.raises(InvalidNetworkError, match="the one that create wrote differs"):
+        strategy.destroy(replace(made, device=edited), netns=container)
+    assert names() >= {"pd0", "d1", "pd1"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff"])
+def test_a_file_that_is_not_a_record_is_named(home, container, text):
+    add_device()
+    strategy.create(device(name="eth0"), netns=container)
+    file = record_file()
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InvalidNetworkError, match=rf"{file}: must be a record in JSON"):
+        strategy.destroy(device(name="eth0"), netns=container)
+
+
+# ---- /run/pynetstrat ----
+
+
+def make_symbolic_link(folder: Path) -> None:
+    elsewhere = Path("/run/elsewhere")
+    elsewhere.mkdir(mode=0o700)
+    folder.symlink_to(elsewhere)
+
+
+def make_writable_by_all(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+BAD_FOLDERS = {
+    "a-symbolic-link": (make_symbolic_link, KernelError, "not a symbolic link"),
+    "a-file": (Path.touch, KernelError, "not a symbolic link or a file"),
+    "writable-by-all": (
+        make_writable_by_all,
+        PermissionDeniedError,
+        "must not be writable by other users",
+    ),
+}
+
+
+@pytest.mark.parametrize("part", [RECORDS.parent, RECORDS], ids=["pynetstrat", "devices"])
+@pytest.mark.parametrize(("make", "kind", "words"), BAD_FOLDERS.values(), ids=BAD_FOLDERS)
+def test_a_bad_folder_is_refused_before_anything_changes(home, container, part, make, kind, words):
+    add_device()
+    part.parent.mkdir(mode=0o700, exist_ok=True)
+    make(part)
+    error = refused(container, device(name="eth0"), kind, words, str(part))
+    assert error.filename == str(part)
+
+
+def test_a_folder_that_belongs_to_another_user_is_refused(home, container, monkeypatch):
+    """In the tests' user namespace there is one user: the caller pretends to be another."""
+    add_device()
+    RECORDS.parent.mkdir(mode=0o700)
+    monkeypatch.setattr(_device_record.os, "geteuid", lambda: 12345)
+    refused(container, device(), PermissionDeniedError, "must belong to user 12345")
+
+
+def test_a_run_that_is_not_writable_is_refused_before_anything_changes(home, container):
+    add_device()
+    support.mount("tmpfs", Path("/run"), "tmpfs", 1)  # MS_RDONLY
+    try:
+        error = refused(container, device(), KernelError, "make it writable")
+    finally:
+        support.unmount("/run")
+    assert error.filename == "/run/pynetstrat"
+
+
+def test_destroy_with_a_record_works_without_the_folder(home, container):
+    add_device()
+    made = strategy.create(device(), netns=container)
+    support.mount("tmpfs", Path("/run"), "tmpfs", 1)
+    try:
+        strategy.destroy(made, netns=container)
+    finally:
+        support.unmount("/run")
+    assert "d0" in names()
+
+
+# ---- killed ----
+
+KILLED = """if True:
+    import json, os, signal, sys
+    from pynetstrat import HostDevice, Network, RtnetlinkSocket
+    from pynetstrat.rtnetlink.socket import RtnetlinkSocket
+    network = Network("host-device", host_interface_name="d0", name="eth0", owner="c1",
+                      options=json.loads(sys.argv[3]))
+    target, real, count = int(sys.argv[2]), RtnetlinkSocket.execute, 0
+    def execute(sock, batch):
+        global count
+        for when in ("before", "after"):
+            count += 1
+            if count == target:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if when == "before":
+                real(sock, batch)
+    RtnetlinkSocket.execute = execute
+    netns = int(sys.argv[1])
+    made = HostDevice().create(network, netns=netns)
+    HostDevice().destroy(made, netns=netns)
+"""
+
+
+@pytest.mark.parametrize("kind", ["veth", "ifb"])
+def test_whenever_it_is_killed_tear_down_and_set_up_succeed_afterwards(request, kind):
+    """Before and after each batch of create and of destroy."""
+    configured_device = request.getfixturevalue("configured_device" if kind == "veth" else "home")
+    container = request.getfixturevalue("container")
+    options = {} if kind == "veth" else {"trust_container": True}
+    if kind == "ifb":
+        add_device("ifb")
+    before = configured_device.get_link("d0")
+    for target in range(1, 100):
+        arguments = [str(container.fileno()), str(target), json.dumps(options)]
+        done = support.python(KILLED, *arguments, pass_fds=[container.fileno()])
+        tear_down_networks([device(name="eth0", options=options)], netns=container)
+        assert replace(configured_device.get_link("d0"), running=before.running) == before
+        assert names(container) == {"lo"}
+        assert not list(RECORDS.iterdir())
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        made = set_up_networks([device(name="eth0", options=options)], netns=container)
+        tear_down_networks(made, netns=container)
+    assert target > 10
+
+
+@pytest.mark.parametrize("create_again", [True, False])
+def test_an_alternative_name_that_a_killed_create_took_off_comes_back(
+    home, container, create_again
+):
+    class Killed(BaseException):
+        pass
+
+    add_device()
+    change("link", "property", "add", "dev", "d0", "altname", "uplink")
+    execute = host_device.execute_for
+
+    def kill_after(*arguments: object) -> None:
+        execute(*arguments)
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host_device, "execute_for", kill_after)
+        patch.setattr(Session, "roll_back", lambda *_: None)
+        with pytest.raises(Killed):
+            strategy.create(device(name="uplink"), netns=container)
+    assert home.get_link("d0").altnames == ()
+    if create_again:
+        strategy.create(device(name="uplink"), netns=container)
+    strategy.destroy(device(name="uplink"), netns=container)
+    assert home.get_link("d0").altnames == ("uplink",)
+    assert list(RECORDS.iterdir()) == []
+
+
+def test_a_device_that_a_killed_call_has_moved_is_said_to_be(home, container):
+    add_device()
+    strategy.create(device(), netns=container)
+    with pytest.raises(InterfaceNotFoundError, match="an interrupted call has moved it"):
+        strategy.create(device(), netns=container)
+
+
+# ---- two processes at once ----
+
+LEND = """if True:
+    import sys
+    from pynetstrat import HostDevice, Network, NetstratError
+    network = Network("host-device", host_interface_name="d0", name="eth0", owner=sys.argv[2])
+    sys.stdin.readline()
+    try:
+        HostDevice().create(network, netns=int(sys.argv[1]))
+    except NetstratError as error:
+        print("lost", type(error).__name__)
+    else:
+        print("won")
+"""
+
+RETURN = """if True:
+    import sys
+    from pynetstrat import HostDevice, Network
+    network = Network("host-device", host_interface_name="d0", name="eth0", owner="c1")
+    sys.stdin.readline()
+    HostDevice().destroy(network, netns=int(sys.argv[1]))
+    print("done")
+"""
+
+
+def at_once(*programs: tuple[str, int, list[str]]) -> list[str]:
+    """What the programs print that begin at the same time."""
+    import subprocess
+    import sys
+
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", program, str(netns), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=[netns],
+            cwd=support.ROOT,
+        )
+        for program, netns, arguments in programs
+    ]
+    for process in started:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    found = [process.communicate(timeout=60)[0].strip() for process in started]
+    assert not any(process.returncode for process in started)
+    return found
+
+
+def test_of_two_processes_that_lend_one_device_one_wins_and_the_other_changes_nothing(
+    home, container
+):
+    add_device()
+    with NetworkNamespace.create() as second:
+        for namespace in (container, second):
+            change("link", "add", "eth1", "type", "ifb", netns=namespace)
+        for _ in range(5):
+            results = at_once((LEND, container.fileno(), ["c1"]), (LEND, second.fileno(), ["c2"]))
+            assert sorted(results) == ["lost InterfaceNotFoundError", "won"]
+            winner = results.index("won")
+            where = (container, second)
+            assert names(where[winner]) == {"lo", "eth0", "eth1"}
+            assert names(where[1 - winner]) == {"lo", "eth1"}
+            assert names() == {"lo", "pd0"}
+            owner = f"c{winner + 1}"
+            strategy.destroy(device(name="eth0", owner=owner), netns=where[winner])
+
+
+def test_two_tear_downs_at_once_bring_the_device_back_once(home, container):
+    add_device()
+    for _ in range(5):
+        strategy.create(device(name="eth0"), netns=container)
+        results = at_once(*[(RETURN, container.fileno(), [])] * 2)
+        assert results == ["done", "done"]
+        assert names() == {"lo", "d0", "pd0"}
+        assert names(container) == {"lo"}
+
+
+def test_a_lock_that_the_kernel_refuses_is_an_error_of_ours_and_the_device_stays(
+    home, container, monkeypatch
+):
+    def refuse(fd, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    add_device()
+    monkeypatch.setattr(_device_record.fcntl, "flock", refuse)
+    with pytest.raises(KernelError, match="flock") as caught:
+        strategy.create(device(name="eth0"), netns=container)
+    assert caught.value.errno == errno.ENOLCK
+    assert caught.value.filename == str(RECORDS)
+    assert "d0" in names()
+
+
+def test_a_lock_that_another_process_keeps_is_an_error_after_the_timeout(
+    home, container, monkeypatch
+):
+    add_device()
+    monkeypatch.setattr("pynetstrat.wiring._session.TIMEOUT", 0.1)
+    with _device_record.Store((0, 0)) as store:
+        store.lock(0)
+
+        refused(container, device(), KernelError, "another process is moving a device")
+    with RtnetlinkSocket() as sock:
+        assert sock.get_link("d0")
+
+
+@pytest.mark.parametrize("step", ["create", "destroy"])
+def test_an_interrupt_while_the_lock_is_given_up_does_not_keep_it(
+    home, container, monkeypatch, step
+):
+    add_device()
+    network = device(name="eth0")
+    if step == "destroy":
+        strategy.create(network, netns=container)
+    close = _device_record.Store.close
+    gc.collect()  # an older store's finalizer must not be what is interrupted
+
+    def interrupt(store: _device_record.Store) -> None:
+        monkeypatch.setattr(_device_record.Store, "close", close)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_device_record.Store, "close", interrupt)
+    operation = getattr(strategy, step)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        operation(network, netns=container)
+    assert not getattr(caught.value, "__notes__", ())
+    assert "d0" in names()
+    # The error, and with it the frames of the call, still exists.
+    made = strategy.create(network, netns=container)
+    strategy.destroy(made, netns=container)
+
+
+def test_what_a_full_or_read_only_run_refuses_leaves_no_file_and_no_false_note(home, container):
+    add_device()
+    support.run(["mount", "-t", "tmpfs", "-o", "size=12k", "none", "/run"])
+    try:
+        made = strategy.create(device(), netns=container)
+        strategy.destroy(made, netns=container)
+        fill = Path("/run/fill")
+        with contextlib.suppress(OSError), fill.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        error = refused(container, device(), KernelError, "No space left on device")
+        assert "could not be undone" not in str(error)
+        assert list(RECORDS.iterdir()) == []
+        support.run(["mount", "-o", "remount,ro", "/run"])
+        error = refused(container, device(), KernelError, "Read-only file system")
+        assert "could not be undone" not in str(error)
+        strategy.destroy(made, netns=container)
+    finally:
+        support.unmount("/run")

@@ -1,0 +1,191 @@
+"""host-device against root of the container, at chosen moments and at random ones."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+import support
+from devices import RECORDS, add_device, change, device, link_in, strategy
+from helpers_network import names
+
+from pynetstrat import Batch, KernelError, NetworkNamespace, RtnetlinkSocket
+from pynetstrat._native import device as native
+from pynetstrat.wiring import _device_return
+
+
+class AtTheMove:
+    """Has root of the container act right before the device is moved back.
+
+    Parameters:
+        act: what root does, each time.
+        times: how often.
+    """
+
+    def __init__(self, monkeypatch, act, times=1):
+        self.left = times
+        real = _device_return._move
+
+        def move(session, record, index, name):
+            if self.left:
+                self.left -= 1
+                act(index)
+            return real(session, record, index, name)
+
+        monkeypatch.setattr(_device_return, "_move", move)
+
+
+@pytest.fixture
+def third(home):
+    with NetworkNamespace.create() as namespace:
+        yield namespace
+
+
+def swap_for(kind, container, third):
+    """What puts a link of root's in the place of the device."""
+
+    def act(index):
+        with RtnetlinkSocket(container) as sock:
+            sock.execute(Batch().set_link(index, netns=third))
+        lower = () if kind != "macvlan" else ("link", "lower")
+        change(
+            "link",
+            "add",
+            *lower,
+            "name",
+            "eth0",
+            "index",
+            str(index),
+            "type",
+            kind,
+            netns=container,
+        )
+
+    return act
+
+
+@pytest.mark.parametrize("kind", ["veth", "ifb", "macvlan"])
+def test_a_link_that_root_swaps_in_at_the_last_moment_is_sent_back(
+    home, container, third, monkeypatch, kind
+):
+    add_device()
+    if kind == "macvlan":
+        change("link", "add", "lower", "type", "ifb", netns=container)
+    made = strategy.create(device(name="eth0"), netns=container)
+    AtTheMove(monkeypatch, swap_for(kind, container, third))
+    before, expected = names(), names(container) | {"eth0"}
+    with pytest.raises(KernelError, match=r"in another namespace|could not be told"):
+        strategy.destroy(made, netns=container)
+    assert names() == before
+    assert len(names(container)) == len(expected) + (kind == "veth")
+    with RtnetlinkSocket(third) as sock:
+        sock.execute(Batch().set_link("eth0", netns=container, new_name="back"))
+    strategy.destroy(made, netns=container)
+    assert names() == {"lo", "d0", "pd0"}
+
+
+@pytest.mark.parametrize("kind", ["veth", "ifb", "macvlan", "tap"])
+def test_an_undone_move_takes_nothing_else_home_whatever_the_kind(
+    home, container, third, monkeypatch, kind
+):
+    """A file of sysfs proves within the call what nothing proves later."""
+    add_device(kind)
+    AtTheMove(monkeypatch, swap_for("ifb", container, third))
+    before = names()
+    with pytest.raises(KernelError, match="could not be undone"):
+        strategy.create(
+            device(name="eth0", address="10.7.0.1/24", gateway="203.0.113.1"), netns=container
+        )
+    assert names() == before - {"d0"}
+    assert "eth0" in names(third)
+
+
+def test_a_device_that_root_gives_another_index_at_the_last_moment_is_brought_back(
+    home, container, third, monkeypatch
+):
+    add_device()
+    made = strategy.create(device(name="eth0"), netns=container)
+
+    def act(index):
+        with RtnetlinkSocket(container) as sock, RtnetlinkSocket(third) as other:
+            sock.execute(Batch().set_link(index, netns=third))
+            other.execute(Batch().set_link(index, netns=container, new_index=index - 1))
+
+    AtTheMove(monkeypatch, act, times=5)
+    strategy.destroy(made, netns=container)
+    assert names() == {"lo", "d0", "pd0"}
+
+
+def test_a_device_that_root_changes_without_end_is_an_error_after_a_bounded_number_of_tries(
+    home, container, third, monkeypatch
+):
+    add_device()
+    change("link", "add", "important", "type", "ifb")
+    made = strategy.create(device(name="eth0"), netns=container)
+    real = RtnetlinkSocket.execute
+
+    def execute(sock, batch):
+        real(sock, batch)
+        if batch.messages and batch.messages[0].type == 109:  # RTM_DELLINKPROP
+            name = link_in(container, "eth0").name
+            change("link", "property", "add", "dev", name, "altname", "important", netns=container)
+
+    change("link", "property", "add", "dev", "eth0", "altname", "important", netns=container)
+    monkeypatch.setattr(RtnetlinkSocket, "execute", execute)
+    with pytest.raises(KernelError, match="are being changed"):
+        strategy.destroy(made, netns=container)
+    monkeypatch.undo()
+    strategy.destroy(made, netns=container)
+    assert names() == {"lo", "d0", "pd0", "important"}
+
+
+def test_the_move_of_a_device_that_has_just_gone_undoes_nothing(home, container, monkeypatch):
+    """Another process has lent it to the same container: it stays there."""
+    add_device()
+    real = RtnetlinkSocket.get_device
+    seen = real(home, "d0")
+    strategy.create(device(name="eth0", owner="other"), netns=container)
+    monkeypatch.setattr(
+        RtnetlinkSocket,
+        "get_device",
+        lambda sock, link: seen if link == "d0" else real(sock, link),
+    )
+    with pytest.raises(KernelError) as caught:
+        strategy.create(device(name="eth1"), netns=container)
+    assert caught.value.errno == 19  # ENODEV
+    monkeypatch.undo()
+    assert names(container) == {"lo", "eth0"}
+    assert len(list(RECORDS.iterdir())) == 1
+
+
+def test_many_links_of_the_container_are_read_in_a_bounded_amount_of_memory(
+    home, container, monkeypatch
+):
+    add_device()
+    made = strategy.create(device(name="eth0"), netns=container)
+    lines = "".join(f"link add i{number} type ifb\n" for number in range(300))
+    container.run(["ip", "-batch", "-"], input=lines.encode(), check=True)
+    sizes = []
+    real = native.Socket.dump_copy
+
+    def dump_copy(sock, batch, copy, size, used):
+        real(sock, batch, copy, size, used)
+        sizes.append((size, used[0]))
+
+    monkeypatch.setattr(native, "_MOST", 1 << 16)
+    monkeypatch.setattr(native.Socket, "dump_copy", dump_copy)
+    monkeypatch.setattr(native.Socket, "dump_links", None)
+    monkeypatch.setattr(native.Socket, "dump_routes", None)
+    strategy.destroy(made, netns=container)
+    monkeypatch.undo()
+    assert {size for size, _ in sizes} == {1 << 16}
+    assert max(used for _, used in sizes) > 1 << 16  # and there was more
+    assert names() == {"lo", "d0", "pd0"}
+
+
+def test_nothing_is_lost_or_taken_in_while_root_does_random_things():
+    environment = {**os.environ, "ADVERSARY_SECONDS": "4", "ADVERSARY_SEED": "14"}
+    done = support.run([sys.executable, "-W", "error", "tests/soak/adversary.py"], env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no link of the host lost" in done.stdout

@@ -1,0 +1,256 @@
+"""strategy/host_device.py: a move that fails is undone, wherever it failed."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from devices import (
+    FIRST_INDEX,
+    add_device,
+    assert_unchanged,
+    change,
+    device,
+    refused,
+    state,
+    strategy,
+)
+from helpers_network import ip, names
+
+from pynetstrat import (
+    Batch,
+    KernelError,
+    Route,
+    RtnetlinkSocket,
+    set_up_networks,
+)
+from pynetstrat._native import kernel_error
+from pynetstrat._native.batch import Encoded
+from pynetstrat._native.socket import Socket
+from pynetstrat.wiring import host_device
+
+
+def test_a_move_that_stops_at_the_rename_is_undone(configured_device, container, monkeypatch):
+    change("link", "add", "eth0", "type", "ifb", netns=container)
+    real = RtnetlinkSocket.get_device
+
+    def get_device(sock, link):  # the name was free when it was looked for
+        return None if link == "eth0" else real(sock, link)
+
+    monkeypatch.setattr(RtnetlinkSocket, "get_device", get_device)
+    error = refused(container, device(name="eth0"), KernelError, 'name "eth0" is taken')
+    assert error.interface == "d0"
+    assert configured_device.get_link("d0").hairpin
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"gateway": "203.0.113.1", "address": "192.0.2.99/24"},
+        {
+            "mtu": 65535,
+            "mac_address": "02:00:5e:00:00:07",
+            "gateway": "203.0.113.1",
+            "address": "10.7.0.1/24",
+        },
+        {"txqueuelen": 9, "routes": [Route("10.0.0.0/8", gateway="203.0.113.1")]},
+        {"mtu": 1000},
+    ],
+    ids=["gateway", "settings", "route", "mtu-too-small-for-IPv6"],
+)
+def test_a_refusal_of_the_kernels_leaves_everything_as_before(configured_device, container, fields):
+    refused(container, device(name="eth0", **fields), KernelError, "eth0", "message")
+
+
+def test_a_device_that_does_not_come_up_is_back(home, container):
+    add_device("macvlan")
+    change("link", "add", "other", "link", "parent", "type", "macvlan", "mode", "bridge")
+    change("link", "set", "other", "address", home.get_link("d0").mac, "up")
+    refused(container, device(), KernelError, "d0", "RTM_NEWLINK")
+
+
+def test_d_as_a_port_is_up_and_forwarding_at_its_index_after_an_undone_move(
+    configured_device, container
+):
+    before = configured_device.get_link("d0")
+    with pytest.raises(KernelError):
+        strategy.create(device(address="10.7.0.1/24", gateway="203.0.113.1"), netns=container)
+    after = configured_device.get_link("d0")
+    assert (after.index, after.master, after.up) == (before.index, before.master, True)
+    (port,) = ip("-details", "link", "show", "dev", "d0")
+    assert port["linkinfo"]["info_slave_data"]["state"] == "forwarding"
+
+
+def test_addresses_with_a_lifetime_are_back_after_an_undone_move(home, container):
+    add_device()
+    change("link", "set", "d0", "up")
+    lifetimes = ("valid_lft", "900", "preferred_lft", "800")
+    change("address", "add", "192.0.2.5/24", "dev", "d0", *lifetimes)
+    change("address", "add", "2001:db8::5/64", "dev", "d0", "nodad", *lifetimes)
+    routes = home.dump_routes()
+    with pytest.raises(KernelError):
+        strategy.create(device(address="10.7.0.1/24", gateway="203.0.113.1"), netns=container)
+    found = home.dump_addresses("d0")
+    assert [a.address for a in found] == ["192.0.2.5/24", "2001:db8::5/64"]
+    assert all(a.valid and 0 < a.valid <= 900 and a.preferred <= 800 for a in found)
+    assert home.dump_routes() == routes
+
+
+class Faults:
+    """Has one request answered with an error: a message, or a look.
+
+    Parameters:
+        target: which one, from 0.
+        carried_out: whether the message is carried out all the same.
+    """
+
+    LOOKS = ("get_link", "dump_addresses", "copy_routes", "get_nsid", "query", "dump_copy")
+
+    def __init__(self, monkeypatch, target, *, carried_out=False):
+        self.count = 0
+        self._target = target
+        self._carried_out = carried_out
+        self._execute = Socket.execute
+        monkeypatch.setattr(Socket, "execute", lambda sock, encoded: self.execute(sock, encoded))
+        for look in self.LOOKS:
+            monkeypatch.setattr(Socket, look, self._wrap(getattr(Socket, look)))
+
+    @property
+    def hit(self):
+        return self.count > self._target
+
+    @staticmethod
+    def _error():
+        return kernel_error(5, 0, 16)
+
+    def _wrap(self, look):
+        def looking(sock, *arguments):
+            self.count += 1
+            if self.count - 1 == self._target:
+                raise self._error()
+            return look(sock, *arguments)
+
+        return looking
+
+    def execute(self, sock, encoded):
+        messages = list(encoded.messages)
+        at = self._target - self.count
+        self.count += len(messages)
+        if not 0 <= at < len(messages):
+            return self._execute(sock, encoded)
+        if self._carried_out:
+            outcomes = self._execute(sock, encoded)
+        else:
+            rest = Encoded(messages[:at] + messages[at + 1 :])
+            outcomes = self._execute(sock, rest) if rest.messages else []
+            outcomes.insert(at, None)
+        outcomes[at] = self._error()
+        return outcomes
+
+
+@pytest.mark.parametrize("carried_out", [False, True], ids=["refused", "carried-out"])
+def test_every_request_of_create_answered_with_an_error_leaves_everything_as_before(
+    configured_device, container, carried_out
+):
+    asked = device(
+        name="eth0",
+        bridge="br0",
+        address="10.7.0.1/24",
+        gateway="10.7.0.2",
+        mtu=1380,
+        mac_address="02:00:5e:00:00:07",
+        txqueuelen=9,
+        routes=[Route("10.8.0.0/16", gateway="10.7.0.9")],
+    )
+    before = state(container)
+    for target in range(100):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            faults = Faults(monkeypatch, target, carried_out=carried_out)
+            try:
+                strategy.create(asked, netns=container)
+            except KernelError as error:
+                assert error.errno == 5, error
+                assert "undone" not in str(error)
+            else:
+                assert not faults.hit
+                break
+        assert_unchanged(before, container)
+    assert target > 15  # so many were tried
+
+
+def test_an_interrupt_at_any_line_of_create_leaves_everything_as_before(
+    configured_device, container
+):
+    class Interrupt(BaseException):
+        pass
+
+    asked = device(name="eth0", address="10.7.0.1/24", gateway="10.7.0.2")
+    before = state(container)
+
+    def run(target):
+        """Sets the network up, interrupted before that line of the strategy's is executed."""
+        count = 0
+
+        def trace(frame, event, argument):
+            nonlocal count
+            if frame.f_code.co_filename != host_device.__file__:
+                return None
+            if event == "line":
+                count += 1
+                if count == target:
+                    sys.settrace(None)
+                    raise Interrupt
+            return trace
+
+        before = sys.gettrace()  # a debugger's, or coverage's
+        sys.settrace(trace)
+        try:
+            set_up_networks([asked], netns=container)
+        finally:
+            sys.settrace(before)
+
+    for target in range(1, 1000, 3):
+        try:
+            run(target)
+        except Interrupt as interrupt:
+            assert not getattr(interrupt, "__notes__", [])
+        else:
+            break
+        assert_unchanged(before, container)
+    assert target > 100
+
+
+def test_what_could_not_be_undone_is_in_the_error_with_what_is_left(
+    configured_device, container, monkeypatch
+):
+    real = Socket.execute
+
+    def refuse(sock, encoded):
+        if encoded.messages[0].name == str(configured_device.get_link("pd0").index):
+            return real(sock, encoded)
+        if sock.namespace:  # everything in the container, the way back included
+            return [kernel_error(5, 0, 16) for _ in encoded.messages]
+        return real(sock, encoded)
+
+    monkeypatch.setattr(Socket, "execute", refuse)
+    with pytest.raises(KernelError) as caught:
+        strategy.create(device(name="eth0"), netns=container)
+    assert "could not be undone" in str(caught.value)
+    assert 'it is left as "eth0"' in str(caught.value)
+    monkeypatch.undo()
+    assert "eth0" in names(container)
+    strategy.destroy(device(name="eth0"), netns=container)
+    assert "d0" in names()
+
+
+def test_a_kernel_that_does_not_take_the_index_is_named_and_d_is_back(
+    configured_device, container, monkeypatch
+):
+    real = Batch.set_link
+
+    def without_index(batch, link, *, new_index=None, **settings):
+        given = new_index if new_index is not None and new_index < FIRST_INDEX else None
+        return real(batch, link, new_index=given, **settings)
+
+    monkeypatch.setattr(Batch, "set_link", without_index)
+    refused(container, device(name="eth0"), KernelError, "needs Linux 5.12")

@@ -1,0 +1,130 @@
+"""lifecycle.py, wiring.py: the timeout of a call on networks, its rollback included."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import support
+from helpers_network import dumps, quieten, veth
+
+from pynetstrat import (
+    KernelError,
+    Network,
+    NetworkNamespace,
+    NetworkStrategy,
+    RtnetlinkSocket,
+    check_networks,
+    register_strategy,
+    set_up_networks,
+    tear_down_networks,
+)
+from pynetstrat._native.socket import Socket
+from pynetstrat.strategy import registry
+
+LO = Network("loopback")
+
+
+@pytest.fixture
+def blue(bridge):
+    with NetworkNamespace.create() as namespace:
+        quieten(namespace)
+        yield namespace
+
+
+def many(count: int) -> list[Network]:
+    """Networks without a gateway, each with its own address."""
+    networks = []
+    for number in range(count):
+        address = f"10.{1 + number // 250}.{number % 250}.2/24"
+        name = f"e{number}"
+        networks.append(veth(name=name, host_interface_name="", address=address, gateway=""))
+    return networks
+
+
+class Late(NetworkStrategy):
+    """Its `initialize` returns once the call's deadline has passed, and fails then."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+
+    def initialize(self, network=None, *, netns=None):
+        support.wait_until(lambda: time.monotonic() > self.until)
+        raise OSError("too late")
+
+
+@pytest.mark.parametrize("call", [set_up_networks, tear_down_networks, check_networks])
+@pytest.mark.parametrize(
+    ("timeout", "kind"),
+    [(-1, ValueError), (86401, ValueError), (float("nan"), ValueError), ("5", TypeError)],
+)
+def test_a_timeout_out_of_range_is_refused_before_anything_is_opened(
+    net, monkeypatch, call, timeout, kind
+):
+    with NetworkNamespace.create() as netns:
+        monkeypatch.setattr(RtnetlinkSocket, "__init__", None)
+        with pytest.raises(kind, match="timeout is 0 to 86400 seconds"):
+            call([LO], netns=netns, timeout=timeout)
+
+
+def test_the_timeout_is_the_deadline_of_each_exchange(host, blue, monkeypatch):
+    deadlines = set()
+    execute = Socket.execute
+
+    def note(self, encoded):
+        deadlines.add((self._sock.timeout_ms, self._sock.deadline_ms))
+        return execute(self, encoded)
+
+    monkeypatch.setattr(Socket, "execute", note)
+    least = time.monotonic() + 1000
+    made = set_up_networks([LO, veth()], netns=blue, timeout=1000)
+    most = time.monotonic() + 1000
+    ((timeout, deadline),) = deadlines
+    assert timeout == 1_000_000
+    assert least * 1000 - 1 <= deadline <= most * 1000
+    assert check_networks(made, netns=blue, timeout=1000) == []
+    tear_down_networks(made, netns=blue, timeout=1000)
+
+
+def test_a_call_with_a_timeout_of_0_waits_for_nothing_and_works(host, blue):
+    networks = [LO, veth(ipv6_address="fd00::2/64")]
+    for _ in range(3):
+        made = set_up_networks(networks, netns=blue, timeout=0)
+        assert check_networks(made, netns=blue, timeout=0) == []
+        tear_down_networks(made, netns=blue, timeout=0)
+
+
+@pytest.mark.parametrize("timeout", [0.001, 0.002, 0.005, 0.01, 0.02, 0.05])
+def test_a_deadline_that_passes_anywhere_leaves_nothing_and_says_nothing_untrue(
+    host, blue, timeout
+):
+    before = dumps(), dumps(blue)
+    networks = [LO, *many(20)]
+    try:
+        made = set_up_networks(networks, netns=blue, timeout=timeout)
+    except KernelError as error:
+        assert "could not be undone" not in str(error)
+        assert (dumps(), dumps(blue)) == before
+    else:  # the machine is fast
+        assert check_networks(made, netns=blue) == []
+
+
+def test_a_rollback_after_the_deadline_undoes_everything(host, blue):
+    before = dumps(), dumps(blue)
+    register_strategy("late", Late(time.monotonic() + 1))
+    try:
+        with pytest.raises(OSError, match="too late") as raised:
+            set_up_networks([LO, *many(50), Network("late")], netns=blue, timeout=1)
+    finally:
+        del registry["late"]
+    assert getattr(raised.value, "__notes__", []) == []
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_300_networks_that_fail_late_are_undone_and_the_error_says_nothing_else(host, blue):
+    before = dumps(), dumps(blue)
+    networks = [LO, *many(300), veth(name="last", host_interface_name="", gateway="192.0.2.1")]
+    with pytest.raises(KernelError, match="Network is unreachable") as raised:
+        set_up_networks(networks, netns=blue, timeout=600)
+    assert "could not be undone" not in str(raised.value)
+    assert (dumps(), dumps(blue)) == before

@@ -1,0 +1,81 @@
+"""Wiring under faults that are smaller than an exchange; all the others are in tests/check/."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+import pytest
+from helpers_network import add_bridge, dumps, quieten, veth
+from support import descriptors
+
+from pynetstrat import (
+    Batch,
+    KernelError,
+    Network,
+    NetworkNamespace,
+    RtnetlinkSocket,
+    set_up_networks,
+    tear_down_networks,
+)
+from pynetstrat._native.socket import Socket
+
+LO = Network("loopback", name="lo")
+
+
+@pytest.fixture
+def blue(net):
+    add_bridge()
+    with NetworkNamespace.create() as namespace:
+        quieten(namespace)
+        yield namespace
+
+
+def test_a_bridge_that_was_given_another_address_on_the_way_has_its_own_again(blue, monkeypatch):
+    with RtnetlinkSocket() as host:
+        mac = host.get_link("br0").mac
+    original, refused = Batch.set_link, []
+
+    def set_link(self: Batch, link: object, **options: object) -> Batch:
+        if options.get("mac") == mac and not refused:  # back to its own: the second step of two
+            options["mac"] = "01:00:5e:00:00:01"  # a group's, which the kernel refuses
+            refused.append(link)
+        return original(self, link, **options)
+
+    monkeypatch.setattr(Batch, "set_link", set_link)
+    with pytest.raises(KernelError, match="Cannot assign requested address"):
+        set_up_networks([veth()], netns=blue)
+    assert refused
+    with RtnetlinkSocket() as host:
+        assert set(host.dump_links()) == {"lo", "br0"}
+        assert host.get_link("br0").mac == mac
+
+
+def test_too_few_descriptors_are_an_error_of_ours_and_everything_is_as_it_was(blue):
+    before, limits = (dumps(), dumps(blue)), resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    opened = descriptors()
+    for spare in range(20):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + spare, limits[1]))
+        try:
+            made = set_up_networks([LO, veth()], netns=blue)
+        except KernelError as error:
+            assert "RLIMIT_NOFILE" in str(error)
+        else:
+            break
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert (dumps(), dumps(blue)) == before
+        assert descriptors() == opened
+    assert spare > 2
+    tear_down_networks(made, netns=blue)
+
+
+def test_the_look_at_the_containers_links_names_lo(blue, monkeypatch):
+    def refuse(self: Socket) -> None:
+        raise KernelError(12, "RTM_GETLINK")
+
+    monkeypatch.setattr(Socket, "dump_states", refuse)
+    with pytest.raises(KernelError, match=r'interface "lo": RTM_GETLINK: .*; step initialize'):
+        set_up_networks([LO], netns=blue)
