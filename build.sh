@@ -9,6 +9,7 @@ usage() {
 ./build.sh test [ARG..]  the tests (ARGs go to pytest)
 ./build.sh check [NAME]  the long checks, or one of them (tests/check/NAME.sh; "flaky" only by name)
 ./build.sh bench [ARG..] the benchmarks, into build/bench/ (ARGs go to benchmarks/run.py)
+./build.sh docs          the API reference from the docstrings, HTML, into build/docs/
 ./build.sh wheel         an abi3 wheel and an sdist, into dist/
 ./build.sh lib           libnetstrat.a, libnetstrat.so, the header and netstrat.pc, into build/
 ./build.sh amalgamation  the core as two files, netstrat.c and netstrat.h, into build/amalgamation/
@@ -102,6 +103,12 @@ bench)
     shift
     build bench
     exec .venv/bin/python benchmarks/run.py "$@"
+    ;;
+docs)
+    build docs
+    rm -rf build/docs
+    .venv/bin/python docs/build_reference.py build/docs
+    echo "build/docs/index.html"
     ;;
 wheel)
     need_compiler

@@ -1,26 +1,31 @@
-"""Network strategies for containers, and interface counters, at the price of the system calls."""
+"""The network half of a container runtime: wires containers, counts traffic, watches links.
 
-# The layout; a module uses only those above it:
+Every public name is reached from this package; the exception is `pynetstrat.prometheus`, which
+needs prometheus_client.
+"""
+
+# The layout. A module uses only modules listed above it:
 #
 #   errors        exceptions
 #   types         the types of arguments, for annotations
-#   _native/      the binding of the C core (csrc/): nothing outside it touches ffi or lib
+#   _native/      the binding of the C core (csrc/): the only code that touches ffi or lib
 #   _handle       objects that are closed once and used by one thread at a time
-#   strategy      the registry of strategies, with Loopback
+#   strategy      the registry of strategies; Loopback
 #   counters      NetworkInterface, CounterTable
 #   rtnetlink/    Link, Address, Route; Batch; RtnetlinkSocket
 #   sysfs         counters from files
 #   namespace     NetworkNamespace
-#   wiring/       Network, Veth, HostDevice; several networks, all or nothing
+#   wiring/       Network, Veth, HostDevice; set_up_networks and its like
 #   counting/     ContainerCounters, HostCounters, discover
 #   watching/     LinkMonitor
-#   _syscalls     system calls for the commands: unshare, mount and their like
+#   _syscalls     system calls that only the commands make: unshare, mount
 #   diagnosis     what is allowed on this machine
 #   prometheus    ContainerCollector, for prometheus_client; imported by its own name
 #   cli/          the commands
 #
 # `import pynetstrat` loads what bringing `lo` up needs. Any other name is loaded when it is looked
-# up (PEP 562), with everything that its calls need: a call never imports.
+# up (PEP 562), with everything that its calls need, so that no call imports a module. Type checkers
+# and editors read __init__.pyi instead of this file.
 
 from ._native import link_set_down, link_set_up
 from .errors import (
@@ -40,25 +45,6 @@ from .errors import (
     UnknownStrategyError,
 )
 from .strategy import Loopback, NetworkStrategy, get_strategy, register_strategy
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .counters import ContainerTable, CounterTable, NetworkInterface
-    from .counting.containers import ContainerCounters
-    from .counting.discovery import Container, Discovery, HostCounters, discover
-    from .diagnosis import Finding, diagnose
-    from .namespace import NetworkNamespace
-    from .rtnetlink.batch import PENDING, Batch, BatchError
-    from .rtnetlink.links import Address, Event, Link, Route
-    from .rtnetlink.socket import RtnetlinkSocket
-    from .sysfs import SysfsReader, get_network_interface_stats, read_sysfs_network_stats
-    from .types import Name, Netns, Perspective
-    from .watching.monitor import LinkMonitor
-    from .wiring.host_device import HostDevice
-    from .wiring.network import Network
-    from .wiring.plugins import strategies
-    from .wiring.setup import check_networks, set_up_networks, tear_down_networks
-    from .wiring.veth import Veth
 
 __version__ = "0.2.0.dev0"
 
@@ -118,6 +104,7 @@ __all__ = [
     "tear_down_networks",
 ]
 
+# The modules of the names that are loaded when they are looked up.
 _HOMES = {
     "Address": "rtnetlink.links",
     "Batch": "rtnetlink.batch",
@@ -155,15 +142,13 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # or typing tools would take any name at all for one of ours
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        # Not importlib.import_module: importlib costs a quarter of all that is loaded here.
-        value: object = getattr(__import__(_HOMES[name], globals(), level=1, fromlist=[name]), name)
-        globals()[name] = value
-        return value
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Not importlib.import_module: importlib takes a quarter of the time of `import pynetstrat`.
+    value: object = getattr(__import__(_HOMES[name], globals(), level=1, fromlist=[name]), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -42,6 +42,24 @@ def test_what_is_exported():
         assert value.__doc__, name
 
 
+def test_the_stub_names_every_public_name_and_its_module():
+    """__init__.pyi is what type checkers and editors see in place of __init__.py."""
+    tree = ast.parse(Path(pynetstrat.__file__).with_suffix(".pyi").read_text())
+    modules = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 1
+            # jedi and pyright take an import of a stub for public only with "as".
+            assert all(alias.asname == alias.name for alias in node.names)
+            modules |= {alias.name: node.module for alias in node.names}
+    assert set(modules) == EXPORTED
+    assert {name: modules[name] for name in pynetstrat._HOMES} == pynetstrat._HOMES
+    for name, module in modules.items():
+        assert getattr(importlib.import_module(f"pynetstrat.{module}"), name) is getattr(
+            pynetstrat, name
+        )
+
+
 def test_the_types_of_arguments_can_be_had_at_run_time():
     assert typing.get_args(pynetstrat.Name) == (str, bytes)
     assert typing.get_args(pynetstrat.Perspective) == ("container", "host")

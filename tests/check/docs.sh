@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The API reference builds without a warning, and shows the public names and no others.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+out=build/check/docs
+rm -rf "$out"
+.venv/bin/python docs/build_reference.py "$out"
+.venv/bin/python - "$out" <<'PYTHON'
+import re
+import sys
+from pathlib import Path
+
+import pynetstrat
+
+page = Path(sys.argv[1], "pynetstrat.html").read_text()
+shown = set(re.findall(r'<section id="(\w+)">', page))
+assert shown == set(pynetstrat.__all__), shown ^ set(pynetstrat.__all__)
+print(f"the reference has {len(shown)} public names")
+PYTHON
