@@ -238,7 +238,7 @@ static void containers_note_link(struct netstrat_id_recorder *notes,
 
     if (message->type != RTM_NEWLINK && message->type != RTM_DELLINK)
         return;
-    if (notes->what == NETSTRAT_NOTE_NAMESPACES) {
+    if (notes->what == NETSTRAT_RECORD_NAMESPACES) {
         if (nsid >= 0)
             containers_note_number(notes, nsid);
     } else if (netstrat_link_name_decode(message, &name) < 0) {
@@ -257,18 +257,19 @@ static void containers_note(const struct netstrat_message *message, void *contex
 
     if (!message)
         notes->count = notes->room + 1;
-    else if (notes->what != NETSTRAT_NOTE_ENDED)
+    else if (notes->what != NETSTRAT_RECORD_ENDED)
         containers_note_link(notes, message);
     else if (message->type == NETSTRAT_RTM_DELNSID && netstrat_nsid_decode(message, &nsid) == 0)
         containers_note_number(notes, nsid);
 }
 
-int netstrat_notes_start(struct netstrat_id_recorder *notes, uint32_t what,
-                         struct netstrat_socket *sock, struct netstrat_error *error)
+int netstrat_id_recorder_start(struct netstrat_id_recorder *notes, uint32_t what,
+                               struct netstrat_socket *sock, struct netstrat_error *error)
 {
-    const uint32_t group = what == NETSTRAT_NOTE_ENDED ? (uint32_t)NETSTRAT_RTNLGRP_NSID
-                                                       : (uint32_t)RTNLGRP_LINK;
-    int code = what == NETSTRAT_NOTE_NAMESPACES ? netstrat_socket_listen_all_nsid(sock, error) : 0;
+    const uint32_t group = what == NETSTRAT_RECORD_ENDED ? (uint32_t)NETSTRAT_RTNLGRP_NSID
+                                                         : (uint32_t)RTNLGRP_LINK;
+    int code = what == NETSTRAT_RECORD_NAMESPACES ? netstrat_socket_listen_all_nsid(sock, error)
+                                                  : 0;
 
     if (code == 0)
         code = netstrat_socket_join(sock, group, error);

@@ -100,6 +100,15 @@ static inline int netstrat_is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* Takes the white space off both ends of the text from *start up to *end. */
+static inline void netstrat_trim(const char *text, size_t *start, size_t *end)
+{
+    while (*start < *end && netstrat_is_space(text[*start]))
+        ++*start;
+    while (*end > *start && netstrat_is_space(text[*end - 1]))
+        --*end;
+}
+
 /* Notes a failure and returns its code, so that a caller can `return netstrat_fail(...)`. */
 static inline int netstrat_fail(struct netstrat_error *error, int code, enum netstrat_step step)
 {
@@ -262,5 +271,11 @@ NETSTRAT_PRIVATE int
 netstrat_dump_tolerant(struct netstrat_socket *sock, struct netstrat_batch *batch, int most,
                        int (*each)(const struct netstrat_message *message, void *context),
                        void *context, struct netstrat_error *error);
+
+/* ---- name_cache.c for operations.c ---- */
+
+/* Stores the name of a link in the cache of `watch`. Does nothing if `watch` is NULL. */
+NETSTRAT_PRIVATE void netstrat_name_cache_store(struct netstrat_name_watch *watch,
+                                                const struct netstrat_link_name *name);
 
 #endif

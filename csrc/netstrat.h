@@ -178,6 +178,14 @@ NETSTRAT_API size_t netstrat_error_describe(const struct netstrat_error *error, 
  */
 NETSTRAT_API int netstrat_name_check(const char *name);
 
+/* ---- one counter's text to a number: counter_text.c ---- */
+
+/*
+ * A counter's text: decimal digits, white space around them allowed. -EBADMSG: it is anything else;
+ * -ERANGE: more than 64 bits.
+ */
+NETSTRAT_API int netstrat_parse_counter(const char *text, size_t length, uint64_t *value);
+
 /* ---- messages under construction: batch.c ---- */
 
 /*
@@ -789,7 +797,7 @@ NETSTRAT_API int netstrat_link_get_index(struct netstrat_socket *sock, int32_t i
  * caller reads `changes` and sets `count` to 0. A count above `room` says that some were lost: then
  * nothing that was known of the links may be relied on. A notification that says nothing new
  * (flags, addresses, a carrier) takes no room, as far as `known` remembers the link: it is a cache
- * of what was noted or dumped, which netstrat_watch_start clears.
+ * of what was noted or dumped, which netstrat_name_watch_start clears.
  */
 struct netstrat_name_watch {
     struct netstrat_link_name *changes;
@@ -802,8 +810,9 @@ struct netstrat_name_watch {
 /* Joins RTNLGRP_LINK and notes changes in `watch` from now on. The caller sets its two arrays
  * (`changes`, `known`) and their sizes (`room`, `known_size`) before, and may replace them between
  * calls, a new `known` being zeroed. */
-NETSTRAT_API int netstrat_watch_start(struct netstrat_name_watch *watch,
-                                      struct netstrat_socket *sock, struct netstrat_error *error);
+NETSTRAT_API int netstrat_name_watch_start(struct netstrat_name_watch *watch,
+                                           struct netstrat_socket *sock,
+                                           struct netstrat_error *error);
 
 /*
  * The counters of a link by its name or alternative name, by rtnetlink, on every kernel and with
@@ -923,18 +932,18 @@ NETSTRAT_API size_t netstrat_counters_gather(const int32_t *indexes,
                                              size_t source_count, struct netstrat_counters *rows);
 
 /* What a socket notes of its notifications. */
-enum netstrat_note {
-    NETSTRAT_NOTE_ENDED,     /* ids of namespaces that ended (RTM_DELNSID) */
-    NETSTRAT_NOTE_DELETED,   /* indexes of links that left this namespace (RTM_DELLINK) */
-    NETSTRAT_NOTE_NAMESPACES /* ids of the other namespaces in which a link changed in any way */
+enum netstrat_record {
+    NETSTRAT_RECORD_ENDED,     /* ids of namespaces that ended (RTM_DELNSID) */
+    NETSTRAT_RECORD_DELETED,   /* indexes of links that left this namespace (RTM_DELLINK) */
+    NETSTRAT_RECORD_NAMESPACES /* ids of the other namespaces in which a link changed in any way */
 };
 
 /* Numbers that were noted, each once. The caller reads them and sets `count` to 0. A count above
  * `room` says that some were lost. */
 struct netstrat_id_recorder {
     const struct netstrat_socket *sock;
-    uint32_t what;    /* enum netstrat_note */
-    uint32_t changed; /* NETSTRAT_NOTE_DELETED: 1 once a link has changed in any other way */
+    uint32_t what;    /* enum netstrat_record */
+    uint32_t changed; /* NETSTRAT_RECORD_DELETED: 1 once a link has changed in any other way */
     uint32_t room;
     uint32_t count;
     int32_t *numbers;
@@ -942,8 +951,9 @@ struct netstrat_id_recorder {
 
 /* Joins the group that it takes, and notes what comes from now on; `numbers` and `room` are the
  * caller's. The socket and `notes` have to stay where they are. */
-NETSTRAT_API int netstrat_notes_start(struct netstrat_id_recorder *notes, uint32_t what,
-                                      struct netstrat_socket *sock, struct netstrat_error *error);
+NETSTRAT_API int netstrat_id_recorder_start(struct netstrat_id_recorder *notes, uint32_t what,
+                                            struct netstrat_socket *sock,
+                                            struct netstrat_error *error);
 
 /* ---- other network namespaces: netns.c, the only file that needs pthread ---- */
 
@@ -1015,13 +1025,7 @@ NETSTRAT_API int netstrat_mounts_separate(struct netstrat_error *error);
 NETSTRAT_API int netstrat_mounts_bind(const char *source, const char *target,
                                       struct netstrat_error *error);
 
-/* ---- counters from files: sysfs.c, which needs no other file than name.c ---- */
-
-/*
- * A counter's text: decimal digits, white space around them allowed. -EBADMSG: it is anything else;
- * -ERANGE: more than 64 bits.
- */
-NETSTRAT_API int netstrat_parse_counter(const char *text, size_t length, uint64_t *value);
+/* ---- counters from files: sysfs.c ---- */
 
 /* The file name of the counter `item`, an index into struct netstrat_counters; NULL above 7. */
 NETSTRAT_API const char *netstrat_counter_name(uint32_t item);

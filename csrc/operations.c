@@ -148,71 +148,6 @@ int netstrat_link_set_down_once(const char *name, struct netstrat_error *error)
     return operations_set_flags_once(name, 0, IFF_UP, error);
 }
 
-/* ---- what is watched ---- */
-
-/* The entry of the cache for a link, NULL where there is no cache. Links that share an entry
- * push each other out, which costs room and nothing else. */
-static struct netstrat_link_name *operations_known_entry(const struct netstrat_name_watch *watch,
-                                                         int32_t index)
-{
-    return watch->known_size > 0 ? &watch->known[(uint32_t)index & (watch->known_size - 1)] : NULL;
-}
-
-/* Remembers a name that the caller gets. */
-static void operations_learn(struct netstrat_name_watch *watch,
-                             const struct netstrat_link_name *name)
-{
-    struct netstrat_link_name *entry = watch ? operations_known_entry(watch, name->index) : NULL;
-
-    if (entry)
-        *entry = *name;
-}
-
-static void operations_forget(struct netstrat_name_watch *watch)
-{
-    if (watch->known && watch->known_size > 0)
-        memset(watch->known, 0, watch->known_size * sizeof *watch->known);
-}
-
-static void operations_note_change(const struct netstrat_message *message, void *context)
-{
-    struct netstrat_name_watch *watch = (struct netstrat_name_watch *)context;
-    struct netstrat_link_name name;
-    const struct netstrat_link_name *known;
-
-    if (message && message->type != RTM_NEWLINK && message->type != RTM_DELLINK)
-        return;
-    if (!message || netstrat_link_name_decode(message, &name) < 0) {
-        watch->count = watch->room + 1;
-        operations_forget(watch);
-        return;
-    }
-    known = operations_known_entry(watch, name.index);
-    if (known && known->index == name.index && strcmp(known->name, name.name) == 0)
-        return; /* nothing new */
-    if (watch->count >= watch->room) {
-        watch->count = watch->room + 1;
-        operations_forget(watch);
-        return;
-    }
-    operations_learn(watch, &name);
-    watch->changes[watch->count++] = name;
-}
-
-int netstrat_watch_start(struct netstrat_name_watch *watch, struct netstrat_socket *sock,
-                         struct netstrat_error *error)
-{
-    int code = netstrat_socket_join(sock, RTNLGRP_LINK, error);
-
-    if (code < 0)
-        return code;
-    watch->count = 0;
-    operations_forget(watch);
-    sock->notified = operations_note_change;
-    sock->notified_context = watch;
-    return 0;
-}
-
 /* ---- one link ---- */
 
 /* Asks for a link by its name. */
@@ -290,7 +225,7 @@ int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_
         code = netstrat_counters_decode(&answer, &index, &values);
     if (code < 0)
         return netstrat_fail_request(error, code, RTM_GETLINK);
-    operations_learn(watch, &read);
+    netstrat_name_cache_store(watch, &read);
     *found = read;
     *counters = values;
     return 0;
@@ -459,7 +394,7 @@ static int operations_add_row(const struct netstrat_message *message, void *cont
     }
     rows->count++;
     if (rows->names)
-        operations_learn(rows->watch, &name);
+        netstrat_name_cache_store(rows->watch, &name);
     return 0;
 }
 

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -68,73 +67,7 @@ enum {
 
 static const char sysfs_below_interface[] = "/statistics";
 
-/* ---- text ---- */
-
-/* Takes the white space off both ends of the text from *start to *end. */
-static void sysfs_trim(const char *text, size_t *start, size_t *end)
-{
-    while (*start < *end && netstrat_is_space(text[*start]))
-        ++*start;
-    while (*end > *start && netstrat_is_space(text[*end - 1]))
-        --*end;
-}
-
-static int sysfs_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static int sysfs_are_digits(const char *text, size_t at, size_t end)
-{
-    for (; at < end; at++)
-        if (!sysfs_is_digit(text[at]))
-            return 0;
-    return 1;
-}
-
-/* The digits of UINT64_MAX. */
-enum { SYSFS_MOST_DIGITS = 20 };
-
-/* The number from `at` up to `end`, which begins with a zero only if it is of one digit. */
-static int sysfs_convert(const char *text, size_t at, size_t end, uint64_t *value)
-{
-    /* strtoull() reads up to a NUL, which the caller's text need not have. One digit more than fits
-     * 64 bits is enough for ERANGE. */
-    char digits[SYSFS_MOST_DIGITS + 1 + 1];
-    unsigned long long converted;
-    size_t count = 0;
-    int saved = errno, is_large;
-
-    for (; at < end && count < sizeof digits - 1; at++) {
-        if (!sysfs_is_digit(text[at]))
-            return -EBADMSG;
-        digits[count++] = text[at];
-    }
-    if (!sysfs_are_digits(text, at, end))
-        return -EBADMSG;
-    digits[count] = '\0';
-    errno = 0;
-    converted = strtoull(digits, NULL, 10);
-    is_large = errno == ERANGE;
-    errno = saved;
-    if (is_large)
-        return -ERANGE;
-    *value = converted;
-    return 0;
-}
-
-/* strtoull() alone would accept a sign, an empty text and anything after the number. */
-int netstrat_parse_counter(const char *text, size_t length, uint64_t *value)
-{
-    size_t start = 0;
-
-    sysfs_trim(text, &start, &length);
-    if (start == length)
-        return -EBADMSG;
-    while (start + 1 < length && text[start] == '0')
-        start++;
-    return sysfs_convert(text, start, length, value);
-}
+/* ---- the eight counters ---- */
 
 /* An array of arrays: pointers would need relocating, and so be writable data. */
 static const char sysfs_counter_names[NETSTRAT_COUNTERS][12] = {
@@ -423,7 +356,7 @@ static int sysfs_read_counter(int fd, int held, uint32_t item, uint64_t *value,
     code = length == sizeof text ? -EBADMSG : netstrat_parse_counter(text, length, value);
     if (code < 0) {
         (void)netstrat_fail_item(error, code, NETSTRAT_OP_PARSE, item);
-        sysfs_trim(text, &start, &length);
+        netstrat_trim(text, &start, &length);
         netstrat_set_text(error, text + start, length - start);
     }
     return code;

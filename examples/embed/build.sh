@@ -8,7 +8,8 @@ here=$(dirname "$0")
 out=${1:?usage: examples/embed/build.sh FOLDER [COMPILER AND FLAGS ..]}
 shift
 [ $# -gt 0 ] || set -- cc -std=c11
-core="error.c name.c batch.c message.c link.c counters.c socket.c exchange.c operations.c sysfs.c"
+core="error.c name.c counter_text.c batch.c message.c link.c counters.c socket.c exchange.c
+    name_cache.c operations.c sysfs.c"
 
 mkdir -p "$out"
 cp "$here/main.c" "$out/"

@@ -153,13 +153,13 @@ class _Notes:
     def __init__(self, sock: Any, what: int, keep: Any) -> None:
         self._sock = sock
         self._keep = keep  # the socket's buffer
-        room = _ENDS if what == lib.NETSTRAT_NOTE_ENDED else _NOTES
+        room = _ENDS if what == lib.NETSTRAT_RECORD_ENDED else _NOTES
         self._notes = notes = ffi.new("struct netstrat_id_recorder *")
         self._numbers = notes.numbers = new("int32_t[]", room)
         notes.room = room
         lib.netstrat_socket_set_receive_buffer(sock, _QUEUE, ffi.NULL)  # as far as it is allowed
         error = ffi.new("struct netstrat_error *")
-        code = lib.netstrat_notes_start(notes, what, sock, error)
+        code = lib.netstrat_id_recorder_start(notes, what, sock, error)
         if code < 0:
             fail(code, error)
 
@@ -252,11 +252,11 @@ class Containers(Pairs):
             self.namespace = home.shown
         self.id = identify(home.fd, self.namespace or "the thread's own namespace")
         self._own = -1
-        self.ended = _Notes(self._sock, lib.NETSTRAT_NOTE_ENDED, self._buffers[self._sock])
+        self.ended = _Notes(self._sock, lib.NETSTRAT_RECORD_ENDED, self._buffers[self._sock])
         self._changer = ffi.NULL  # the socket has joined a group
-        self.links = self._watch_links(where, lib.NETSTRAT_NOTE_DELETED)
+        self.links = self._watch_links(where, lib.NETSTRAT_RECORD_DELETED)
         try:
-            self.elsewhere: _Notes | None = self._watch_links(where, lib.NETSTRAT_NOTE_NAMESPACES)
+            self.elsewhere: _Notes | None = self._watch_links(where, lib.NETSTRAT_RECORD_NAMESPACES)
         except KernelError as error:
             if error.errno not in (EPERM, ENOPROTOOPT):
                 raise

@@ -446,7 +446,7 @@ class Socket:
         self._changes = watch.changes = new("struct netstrat_link_name[]", CHANGES)
         watch.room = CHANGES
         self._remember(watch, _KNOWN)
-        if lib.netstrat_watch_start(watch, self._sock, self._error) < 0:
+        if lib.netstrat_name_watch_start(watch, self._sock, self._error) < 0:
             self.by_name_only = True
             return False
         self._watch = watch

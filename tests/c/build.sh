@@ -26,7 +26,7 @@ flags+=(-U_FORTIFY_SOURCE -pthread)
 
 cd "$folder" # gcov's notes go where the objects are
 sed -n 's/.*"hex": "\([^"]*\)", "\([^"]*\)": "\([^"]*\)".*/{"\1", "\2", "\3"},/p' \
-    "$here/../cases/parse_counter.json" >cases.h
+    "$here/../cases/parse_counter.json" >parse_counter.inc
 objects=()
 while read -r source; do
     object=${source%.c}.o

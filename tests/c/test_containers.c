@@ -393,7 +393,7 @@ static void listen_to(struct listener *listener, uint32_t what, unsigned char *b
     listener->sock.timeout_ms = 0;
     listener->notes.numbers = listener->numbers;
     listener->notes.room = 2;
-    CHECK(netstrat_notes_start(&listener->notes, what, &listener->sock, NULL) == 0);
+    CHECK(netstrat_id_recorder_start(&listener->notes, what, &listener->sock, NULL) == 0);
 }
 
 static uint32_t hear(struct listener *listener)
@@ -414,9 +414,9 @@ static void test_what_changes_is_noted(void)
     here = netstrat_netns_open("/proc/thread-self/ns/net", NULL);
     (void)nsid_of(&sock, here); /* notifications of this namespace come with its id from now on */
     nsid = nsid_of(&sock, netns);
-    listen_to(&deleted, NETSTRAT_NOTE_DELETED, buffers[1]);
-    listen_to(&elsewhere, NETSTRAT_NOTE_NAMESPACES, buffers[2]);
-    listen_to(&ended, NETSTRAT_NOTE_ENDED, buffers[3]);
+    listen_to(&deleted, NETSTRAT_RECORD_DELETED, buffers[1]);
+    listen_to(&elsewhere, NETSTRAT_RECORD_NAMESPACES, buffers[2]);
+    listen_to(&ended, NETSTRAT_RECORD_ENDED, buffers[3]);
     CHECK(hear(&deleted) == 0 && deleted.notes.changed == 0 && hear(&elsewhere) == 0);
 
     add_pair(&sock, "host0", 77, netns);
@@ -481,7 +481,7 @@ static void test_a_notification_of_this_namespace_is_not_taken_for_the_one_befor
     CHECK(netns >= 0 && netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
     CHECK(netstrat_socket_open_at(&there, buffers[1], BUFFER, netns, NULL) == 0);
     (void)nsid_of(&sock, netns);
-    listen_to(&elsewhere, NETSTRAT_NOTE_NAMESPACES, buffers[2]);
+    listen_to(&elsewhere, NETSTRAT_RECORD_NAMESPACES, buffers[2]);
     add_bridge(&there, "br0");
     CHECK(hear(&elsewhere) == 1);
     add_bridge(&there, "br1");
@@ -497,7 +497,7 @@ static void test_what_is_lost_is_noted(void)
 {
     struct listener listener;
 
-    listen_to(&listener, NETSTRAT_NOTE_DELETED, buffers[0]);
+    listen_to(&listener, NETSTRAT_RECORD_DELETED, buffers[0]);
     listener.sock.notified(NULL, listener.sock.notified_context);
     CHECK(listener.notes.count == listener.notes.room + 1);
     netstrat_socket_close(&listener.sock);
@@ -531,7 +531,7 @@ static void test_other_messages_are_not_noted(void)
     attribute(&port, IFLA_IFNAME, "eth0", 5);
     finish(&port, at);
 
-    listen_to(&listener, NETSTRAT_NOTE_DELETED, buffers[0]);
+    listen_to(&listener, NETSTRAT_RECORD_DELETED, buffers[0]);
     give(&listener, &address);
     CHECK(listener.notes.count == 0 && listener.notes.changed == 0);
     give(&listener, &port);
@@ -540,12 +540,12 @@ static void test_other_messages_are_not_noted(void)
     CHECK(listener.notes.count == 3);
     netstrat_socket_close(&listener.sock);
 
-    listen_to(&listener, NETSTRAT_NOTE_ENDED, buffers[0]);
+    listen_to(&listener, NETSTRAT_RECORD_ENDED, buffers[0]);
     give(&listener, &added);
     CHECK(listener.notes.count == 0);
     netstrat_socket_close(&listener.sock);
 
-    listen_to(&listener, NETSTRAT_NOTE_NAMESPACES, buffers[0]);
+    listen_to(&listener, NETSTRAT_RECORD_NAMESPACES, buffers[0]);
     listener.sock.datagram_nsid = 6;
     give(&listener, &address);
     CHECK(listener.notes.count == 0);
@@ -566,9 +566,9 @@ static void test_without_capabilities_only_the_own_namespace_is_heard(void)
     drop_capabilities();
     memset(&notes, 0, sizeof notes);
     CHECK(netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
-    CHECK(netstrat_notes_start(&notes, NETSTRAT_NOTE_NAMESPACES, &sock, &error) == -EPERM);
+    CHECK(netstrat_id_recorder_start(&notes, NETSTRAT_RECORD_NAMESPACES, &sock, &error) == -EPERM);
     CHECK(error.step == NETSTRAT_OP_SETSOCKOPT && !sock.notified && !sock.all_namespaces);
-    CHECK(netstrat_notes_start(&notes, NETSTRAT_NOTE_DELETED, &sock, &error) == 0);
+    CHECK(netstrat_id_recorder_start(&notes, NETSTRAT_RECORD_DELETED, &sock, &error) == 0);
     netstrat_socket_close(&sock);
 }
 

@@ -387,7 +387,7 @@ static void watch_links(uint32_t known_size)
     watch.room = ROOM;
     watch.known = known;
     watch.known_size = known_size;
-    CHECK(netstrat_watch_start(&watch, &sock, &error) == 0 && watch.count == 0);
+    CHECK(netstrat_name_watch_start(&watch, &sock, &error) == 0 && watch.count == 0);
     CHECK(sock.port == OWN_PORT);
 }
 

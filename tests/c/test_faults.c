@@ -624,7 +624,7 @@ static int run_watch(void)
 {
     static struct netstrat_link_name changes[8];
     struct netstrat_name_watch watch = {changes, 8, 77, NULL, 0};
-    int code = netstrat_watch_start(&watch, &sock, &error);
+    int code = netstrat_name_watch_start(&watch, &sock, &error);
 
     if (code < 0)
         CHECK(watch.count == 77 && sock.port == 0 && sock.notified == NULL);
@@ -674,7 +674,7 @@ static int run_watching(void)
 {
     static struct netstrat_link_name changes[8], known[8];
     struct netstrat_name_watch watch = {changes, 8, 0, known, 8};
-    int code = netstrat_watch_start(&watch, &sock, &error);
+    int code = netstrat_name_watch_start(&watch, &sock, &error);
 
     if (code == 0)
         code = netstrat_link_set_down(&sock, "lo", &error);
@@ -751,19 +751,19 @@ static int start_notes(uint32_t what)
     memset(&notes, 0, sizeof notes);
     notes.numbers = numbers;
     notes.room = 4;
-    code = netstrat_notes_start(&notes, what, &sock, &error);
+    code = netstrat_id_recorder_start(&notes, what, &sock, &error);
     CHECK(code < 0 ? !notes.sock && !sock.notified : notes.sock == &sock && sock.notified);
     return code;
 }
 
 static int run_note_ended(void)
 {
-    return start_notes(NETSTRAT_NOTE_ENDED);
+    return start_notes(NETSTRAT_RECORD_ENDED);
 }
 
 static int run_note_namespaces(void)
 {
-    return start_notes(NETSTRAT_NOTE_NAMESPACES);
+    return start_notes(NETSTRAT_RECORD_NAMESPACES);
 }
 
 /* Two notifications of this namespace's in the queue, which is not elsewhere; what is not heard of
@@ -773,7 +773,7 @@ static int run_hear(void)
     int code;
 
     fault.armed = 0;
-    CHECK(start_notes(NETSTRAT_NOTE_NAMESPACES) == 0);
+    CHECK(start_notes(NETSTRAT_RECORD_NAMESPACES) == 0);
     CHECK(netstrat_link_set_down_once("lo", NULL) == 0);
     CHECK(netstrat_link_set_up_once("lo", NULL) == 0);
     sock.timeout_ms = 0;

@@ -24,17 +24,10 @@
 
 #include "../../csrc/netstrat.h"
 
+#include "cases.h"
 #include "check.h"
 #include "sandbox.h"
 #include "veth.h"
-
-static const struct {
-    const char *hex;
-    const char *outcome;
-    const char *value;
-} cases[] = {
-#include "cases.h"
-};
 
 static const char *const files[] = {"rx_bytes", "rx_packets", "rx_errors", "rx_dropped",
                                     "tx_bytes", "tx_packets", "tx_errors", "tx_dropped"};
@@ -287,40 +280,19 @@ static int read_if0(const char *file, uint64_t *value)
     return netstrat_sysfs_read_counter(AT_FDCWD, root, "if0", file, NULL, value, &error);
 }
 
-/* ---- text ---- */
-
-static void test_a_text_is_a_number_or_refused_in_memory_and_in_a_file(void)
+static void test_a_file_holds_a_number_or_is_refused(void)
 {
     size_t rows = sizeof cases / sizeof *cases;
 
     CHECK(rows >= 300);
     for (size_t i = 0; i < rows; i++) {
-        size_t length = strlen(cases[i].hex) / 2;
-        char *bytes = (char *)malloc(length + !length); /* exactly: no NUL stands behind it */
-        int wanted = !strcmp(cases[i].outcome, "value")  ? 0
-                     : !strcmp(cases[i].value, "range")  ? -ERANGE
-                     : !strcmp(cases[i].value, "syntax") ? -EBADMSG
-                                                         : 1;
+        char *bytes = NULL;
+        size_t length = case_bytes(&cases[i], &bytes);
+        int wanted = case_code(&cases[i]);
         uint64_t value = 99, read = 99;
-        char text[32];
         int code;
 
-        for (size_t j = 0; j < length; j++) {
-            const char digits[3] = {cases[i].hex[2 * j], cases[i].hex[2 * j + 1], '\0'};
-
-            bytes[j] = (char)strtoul(digits, NULL, 16);
-        }
-        code = netstrat_parse_counter(bytes, length, &value);
-        if (code != wanted)
-            printf("row %zu, %s:\n", i, cases[i].hex);
-        CHECK(code == wanted);
-        if (wanted == 0) {
-            snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-            CHECK(!strcmp(text, cases[i].value));
-        } else {
-            CHECK(value == 99);
-        }
-
+        CHECK(netstrat_parse_counter(bytes, length, &value) == wanted);
         write_bytes("if0", "rx_errors", bytes, length);
         code = read_if0("rx_errors", &read);
         CHECK(code == wanted && read == value);
@@ -328,34 +300,6 @@ static void test_a_text_is_a_number_or_refused_in_memory_and_in_a_file(void)
         free(bytes);
     }
     put_file("if0", "rx_errors", "1002\n");
-}
-
-static void test_a_parser_ignores_and_keeps_the_errno_of_the_caller(void)
-{
-    static const char largest[] = "18446744073709551615\n", too_large[] = "18446744073709551616\n";
-    uint64_t value = 99;
-
-    errno = ERANGE;
-    CHECK(netstrat_parse_counter("7\n", 2, &value) == 0 && value == 7 && errno == ERANGE);
-    errno = 0;
-    CHECK(netstrat_parse_counter(too_large, sizeof too_large - 1, &value) == -ERANGE);
-    CHECK(value == 7 && errno == 0);
-    CHECK(netstrat_parse_counter(largest, sizeof largest - 1, &value) == 0 && value == UINT64_MAX);
-}
-
-static void test_a_parser_reads_any_number_of_leading_zeros(void)
-{
-    char text[4096];
-    uint64_t value = 99;
-
-    memset(text, '0', sizeof text);
-    CHECK(netstrat_parse_counter(text, sizeof text, &value) == 0 && value == 0);
-    text[sizeof text - 1] = '7';
-    CHECK(netstrat_parse_counter(text, sizeof text, &value) == 0 && value == 7);
-    text[1] = '1';
-    CHECK(netstrat_parse_counter(text, sizeof text, &value) == -ERANGE && value == 7);
-    text[sizeof text - 1] = 'x'; /* whatever the digits before it come to */
-    CHECK(netstrat_parse_counter(text, sizeof text, &value) == -EBADMSG && value == 7);
 }
 
 static void test_the_counters_names_are_those_of_the_files(void)
@@ -1015,9 +959,7 @@ int main(void)
         return 1;
     }
     make_interface("if0");
-    test_a_text_is_a_number_or_refused_in_memory_and_in_a_file();
-    test_a_parser_ignores_and_keeps_the_errno_of_the_caller();
-    test_a_parser_reads_any_number_of_leading_zeros();
+    test_a_file_holds_a_number_or_is_refused();
     test_the_counters_names_are_those_of_the_files();
     test_each_counter_comes_from_its_own_file();
     test_a_file_without_a_newline_is_read_to_its_end();

@@ -80,7 +80,7 @@ echo "== the example in the README"
     awk '/^.``c$/ { inside = 1; next } /^.``$/ { inside = 0 } inside' csrc/README.md
     echo 'int main(void) { return bring_lo_up() < 0; }'
 } >"$out/readme.c"
-loopback=(csrc/{name,batch,message,link,counters,socket,exchange,operations}.c)
+loopback=(csrc/{name,batch,message,link,counters,socket,exchange,name_cache,operations}.c)
 gcc -std=c11 -Os -Wall -Wextra -Werror -Icsrc "$out/readme.c" csrc/error.c "${loopback[@]}" \
     -o "$out/readme"
 unshare -Urn "$out/readme" || fail "the README's example failed"

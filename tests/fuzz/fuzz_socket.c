@@ -574,15 +574,15 @@ static void try_hear(struct netstrat_socket *sock, uint32_t what)
     memset(&notes, 0, sizeof notes);
     notes.numbers = numbers;
     notes.room = 2;
-    HOLDS(netstrat_notes_start(&notes, what, sock, NULL) == 0);
+    HOLDS(netstrat_id_recorder_start(&notes, what, sock, NULL) == 0);
     model.port = OWN_PORT;
     code = netstrat_socket_process_pending(sock, &error);
     check_error(code, sock, &error);
     HOLDS(code <= 0 && notes.count <= notes.room + 1 && polls == 0);
     HOLDS(notes.count != 2 || numbers[0] != numbers[1]);
-    if (what == NETSTRAT_NOTE_NAMESPACES)
+    if (what == NETSTRAT_RECORD_NAMESPACES)
         HOLDS(notes.count == 0 || numbers[0] == NSID || notes.count > notes.room);
-    HOLDS(what == NETSTRAT_NOTE_DELETED || notes.changed == 0);
+    HOLDS(what == NETSTRAT_RECORD_DELETED || notes.changed == 0);
 }
 
 static void try_flags(struct netstrat_socket *sock,
@@ -725,7 +725,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     watch.known_size = options & NO_CACHE ? 0 : KNOWN;
     watch.count = 0;
     if (options & WATCHING) {
-        HOLDS(netstrat_watch_start(&watch, &sock, NULL) == 0);
+        HOLDS(netstrat_name_watch_start(&watch, &sock, NULL) == 0);
         model.port = OWN_PORT;
     }
 

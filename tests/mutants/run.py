@@ -22,9 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # The programs that are to notice a broken line of each file, the quick ones first.
 PROGRAMS = {
     "name.c": ["name", "link"],
+    "counter_text.c": ["counter_text"],
     "batch.c": ["batch", "link"],
     "message.c": ["message", "link", "exchange"],
-    "internal.h": ["message", "link"],
+    "internal.h": ["message", "link", "counter_text"],
     "link.c": ["link", "link_add", "containers"],
     "counters.c": ["counters"],
     "address.c": ["address"],
@@ -33,6 +34,7 @@ PROGRAMS = {
     "containers.c": ["containers"],
     "socket.c": ["exchange", "operations", "faults", "netns", "containers"],
     "exchange.c": ["exchange", "operations", "faults"],
+    "name_cache.c": ["name_cache", "exchange", "operations", "faults"],
     "operations.c": ["exchange", "operations", "faults"],
     "netns.c": ["netns", "wiring", "faults"],
     "sysfs.c": ["sysfs", "faults"],
@@ -41,6 +43,7 @@ PROGRAMS = {
 # Of the files that are fuzzed and proved: the fuzzers, and the harness of tests/prove/.
 PURE = {
     "name.c": (["encode"], "name"),
+    "counter_text.c": (["counter"], "counter_text"),
     "batch.c": (["encode"], "batch"),
     "message.c": (["decode"], "message"),
     "internal.h": (["decode"], "message"),
@@ -50,10 +53,9 @@ PURE = {
     "route.c": (["decode", "encode"], "route"),
     "nsid.c": (["decode", "encode"], "nsid"),
     "error.c": (["error"], "error"),
-    "sysfs.c": (["counter"], "counter"),  # of which only the parser is
 }
 # The files that have much of internal.h in them.
-INLINED = ["message.c", "link.c", "counters.c", "address.c", "route.c", "nsid.c"]
+INLINED = ["counter_text.c", "message.c", "link.c", "counters.c", "address.c", "route.c", "nsid.c"]
 WHOLE = "int netstrat_name_check("  # which stands for the core as it is
 SECONDS = 60  # for one program; one that hangs has noticed
 SANITIZE = ["clang", "-std=c11", "-g", "-w", "-fsanitize=address,undefined"]
@@ -130,14 +132,6 @@ def proved(work: Path, harness: str) -> str:
     return "" if holds else "prove"
 
 
-def is_pure(file: str, old: str) -> bool:
-    if file != "sysfs.c":
-        return file in PURE
-    text = (ROOT / "csrc/sysfs.c").read_text()
-    first, last = text.index("static void sysfs_trim("), text.index("sysfs_counter_names[")
-    return first < text.index(old) < last
-
-
 def prepare(whole: Path, files: set[str], pool: Executor) -> None:
     """Compiles what the fuzzers share. What fails on the whole core would "notice" anything."""
     break_core(whole, "name.c", WHOLE, WHOLE)
@@ -175,7 +169,7 @@ def main() -> int:
         break_core(work, file, old, new)
         by = [tested(work, PROGRAMS[file])]
         is_length = purpose in LENGTHS
-        if is_pure(file, old) and (asks_all or is_length or not by[0]):
+        if file in PURE and (asks_all or is_length or not by[0]):
             targets, harness = PURE[file]
             changed = INLINED if file == "internal.h" else [file]
             by += [fuzzed(work, folder / "whole", changed, targets), proved(work, harness)]
