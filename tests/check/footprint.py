@@ -229,7 +229,8 @@ def main() -> None:
     if stack > 8 * 1024:
         sys.exit(f"{name}: {stack} bytes of stack for the loopback path, more than 8 KiB")
     objects_size = sum(size[file] for file in OBJECTS)
-    row = [pure, kernel, pure + kernel, objects_size, *(sum(size[file] for file in part) for part in PARTS)]
+    parts = (sum(size[file] for file in part) for part in PARTS)
+    row = [pure, kernel, pure + kernel, objects_size, *parts]
     row += [0, stack, *others]
     print("| " + " | ".join([name, *(f"{value:,}" for value in row)]) + " |")
 
