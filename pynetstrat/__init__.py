@@ -13,7 +13,11 @@ needs prometheus_client.
 #   strategy      the registry of strategies; Loopback
 #   counters      NetworkInterface, CounterTable
 #   rtnetlink/    Link, Address, Route; Batch; RtnetlinkSocket
+#   _sysfs_proof  whether /sys shows the calling thread's namespace
 #   sysfs         counters from files
+#   _namespace_thread  runs a function in a thread that has entered a namespace
+#   _etc_netns    the files of /etc/netns/NAME
+#   _children     child processes in a namespace
 #   namespace     NetworkNamespace
 #   wiring/       Network, Veth, HostDevice; set_up_networks and its like
 #   counting/     ContainerCounters, HostCounters, discover

@@ -28,11 +28,11 @@ from ._syscalls import (
     separate_mounts,
     unshare,
 )
+from ._sysfs_proof import shows_own_namespace
 from .errors import KernelError, NetstratError
 from .namespace import NetworkNamespace
 from .rtnetlink.batch import Batch
 from .rtnetlink.socket import RtnetlinkSocket
-from .sysfs import shows_own_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,26 +1,21 @@
-"""Network namespaces: made, opened, named, and entered by a thread of their own."""
+"""`NetworkNamespace`: network namespaces that are made, opened, named and entered."""
 
 from __future__ import annotations
 
-import _thread
-import contextlib
 import os
-import signal
 import stat
-import subprocess
-import threading
-from _warnings import warn
 from errno import EBADF, EEXIST, ENOENT, ESRCH
-from importlib.machinery import BuiltinImporter, ModuleSpec
 from operator import index
 
 from ._handle import report_unclosed
+from ._namespace_thread import run_in_namespace
 from ._native import Namespace
 from ._native import netns as native
 from .errors import KernelError, PermissionDeniedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from types import TracebackType
     from typing import Any, NoReturn, TypeVar
@@ -33,16 +28,20 @@ if TYPE_CHECKING:
 class NetworkNamespace:
     """A handle of a network namespace, which lives at least as long as the handle is open.
 
-    The calling thread never moves: what has to happen in the namespace is done by a thread that
-    lives for that only. A context manager; safe to share among threads, and with forked children.
+    `create`, `open`, `of_process` and `current` return one. The calling thread never changes its
+    namespace: `call`, `popen` and `run` start a thread, which enters the namespace.
 
-    Made by `create`, `open`, `of_process` and `current`.
+    It is a context manager. Threads may share it, and it works in a forked child.
+
+    Example:
+        >>> with NetworkNamespace.create() as namespace:
+        ...     namespace.run(["ip", "-brief", "link"])
     """
 
     __slots__ = ("__weakref__", "_cookie", "_descriptor", "_id", "_name", "_shown")
 
     def __init__(self, descriptor: native.Descriptor, shown: str, name: str = "") -> None:
-        """For the class methods alone."""
+        """Only for the class methods."""
         try:
             self._id = native.identify(descriptor.fd, shown)
         except KernelError:
@@ -51,24 +50,24 @@ class NetworkNamespace:
         self._descriptor = descriptor
         self._shown = shown
         self._name = name
-        self._cookie: int | bool | None = False  # False: not asked for yet
+        self._cookie: int | bool | None = False  # False: not read yet
 
-    # ---- where from ----
+    # ---- created and opened ----
 
     @classmethod
     def create(cls, name: str = "") -> NetworkNamespace:
-        """Makes a network namespace, in which there is `lo` alone, and that is down.
+        """Makes a network namespace. It has one link, `lo`, which is down.
 
         Parameters:
-            name: its name under /run/netns, as `ip netns add` gives one: it then lives until it
-                is deleted. "": it has none, and is gone with its last descriptor, process and
-                socket.
+            name: a name under /run/netns, as `ip netns add` makes one; the namespace then lives
+                until the name is deleted. With "" the namespace has no name, and lives as long as a
+                descriptor, a process or a socket refers to it.
 
         Raises:
             PermissionDeniedError: CAP_SYS_ADMIN is missing.
             KernelError: the name is taken (EEXIST; the hint says if the file is stale), no thread
-                can be started (after `unshare(CLONE_NEWPID)`, for one), or something else failed.
-            ValueError: the name is invalid.
+                can be started (for example after `unshare(CLONE_NEWPID)`), or another failure.
+            ValueError: the name is not one file name of 1 to 255 bytes.
         """
         path = _path(name) if name else ""
         descriptor = native.create()
@@ -91,10 +90,15 @@ class NetworkNamespace:
 
     @classmethod
     def open(cls, netns: Netns) -> NetworkNamespace:
-        """Opens an existing one: a path, a name, a descriptor, or an object with `fileno()`.
+        """Opens an existing network namespace.
+
+        Parameters:
+            netns: a path, a name under /run/netns (a string without a slash), the descriptor of a
+                namespace, a pidfd (Linux 5.8), or an object with `fileno()`.
 
         Raises:
-            KernelError: there is none, or it is not a network namespace.
+            KernelError: it does not exist, or is not a network namespace.
+            TypeError: `netns` is none of these.
         """
         given = Namespace(netns)
         descriptor = native.duplicate(given)
@@ -107,10 +111,13 @@ class NetworkNamespace:
     def of_process(cls, pid: int) -> NetworkNamespace:
         """Opens the network namespace of a process.
 
+        Parameters:
+            pid: the process id.
+
         Raises:
             KernelError: the process does not exist (ESRCH).
-            PermissionDeniedError: it belongs to another user.
-            TypeError: the id is not an integer.
+            PermissionDeniedError: the process belongs to another user.
+            TypeError: `pid` is not an integer.
         """
         if isinstance(pid, bool):
             raise TypeError(f"pid must be an integer, not {pid!r}")
@@ -120,19 +127,26 @@ class NetworkNamespace:
         except KernelError as error:
             if error.errno != ENOENT:
                 raise
-            hint = f"there is no process {pid}"
+            hint = f"process {pid} does not exist"
             raise KernelError(ESRCH, "open netns", hint=hint, filename=path) from None
 
     @classmethod
     def current(cls) -> NetworkNamespace:
-        """The calling thread's."""
+        """Opens the calling thread's network namespace.
+
+        Raises:
+            KernelError: the kernel refuses a descriptor.
+        """
         return cls(native.open_own(), "/proc/thread-self/ns/net")
 
     # ---- names ----
 
     @staticmethod
     def names() -> list[str]:
-        """The names under /run/netns, sorted; only what the kernel says is a network namespace.
+        """Lists the names under /run/netns, sorted.
+
+        Files that are not network namespaces for the kernel (`NS_GET_NSTYPE`, man 2 ioctl_ns) are
+        left out.
 
         Raises:
             KernelError: the directory can't be read.
@@ -148,14 +162,17 @@ class NetworkNamespace:
 
     @staticmethod
     def delete(name: str) -> None:
-        """Deletes the name; the namespace ends once nothing else holds it.
+        """Deletes a name under /run/netns. The namespace ends once nothing refers to it.
 
-        An empty file on which nothing is mounted, or a symbolic link that leads nowhere, is removed
-        too: an interrupted `create` or `ip netns add` leaves such a file.
+        It also removes what an interrupted `create` or `ip netns add` leaves: an empty file without
+        a mount, or a symbolic link to a missing file.
+
+        Parameters:
+            name: the name.
 
         Raises:
             KernelError: the name does not exist, or is not that of a network namespace.
-            ValueError: the name is invalid.
+            ValueError: the name is not one file name of 1 to 255 bytes.
         """
         path = _path(name)
         try:
@@ -165,13 +182,13 @@ class NetworkNamespace:
                 raise
         native.unbind(path)
 
-    # ---- what it is ----
+    # ---- properties ----
 
     def fileno(self) -> int:
-        """Its descriptor.
+        """Returns the descriptor of the namespace.
 
         Raises:
-            KernelError: it is closed.
+            KernelError: the handle is closed (EBADF).
         """
         fd = self._descriptor.fd
         if fd < 0:
@@ -181,88 +198,95 @@ class NetworkNamespace:
 
     @property
     def id(self) -> tuple[int, int]:
-        """Its device and inode: the same for every handle while it lives, and used again later."""
+        """The device and inode of the namespace's file.
+
+        All handles of a namespace have the same one. The kernel may give it to another namespace
+        once this one has ended.
+        """
         return self._id
 
     @property
     def cookie(self) -> int | None:
-        """A number that no other namespace ever has (SO_NETNS_COOKIE); None before Linux 5.14."""
+        """The namespace's cookie (`SO_NETNS_COOKIE`), which no other namespace ever has.
+
+        None before Linux 5.14.
+
+        Raises:
+            PermissionDeniedError: entering the namespace needs CAP_SYS_ADMIN.
+            KernelError: the handle is closed.
+        """
         if self._cookie is False:
             self._cookie = native.cookie(self.fileno())
         return self._cookie
 
     @property
     def name(self) -> str:
-        """Its name under /run/netns by which it was made or opened, or ""."""
+        """The name under /run/netns with which the handle was made or opened, or ""."""
         return self._name
 
     def __repr__(self) -> str:
         state = "" if self._descriptor.fd >= 0 else ", closed"
         return f"<NetworkNamespace {self._shown} (inode {self._id[1]}){state}>"
 
-    # ---- work in it ----
+    # ---- functions and programs in the namespace ----
 
     def call(self, function: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Result:
-        """Calls the function in a thread that has entered the namespace, and returns its result.
+        """Calls a function in a thread that has entered the namespace.
 
-        The thread is one of the operating system's, also where gevent or eventlet have patched
-        `threading`; other greenlets wait meanwhile. A socket of any family that is opened in the
-        function stays in the namespace, and keeps it alive. An exception of the function is raised
-        here.
+        The thread is one of the operating system, even if gevent or eventlet have patched
+        `threading`; other greenlets wait until the function returns. A socket that the function
+        opens stays in the namespace, and keeps the namespace alive.
+
+        Parameters:
+            function: what to call.
+            args, kwargs: its arguments.
+
+        Returns:
+            What the function returns. An exception of the function is raised in the caller.
 
         Raises:
             PermissionDeniedError: entering needs CAP_SYS_ADMIN over the namespace.
             KernelError: the handle is closed, or no thread can be started.
+
+        Example:
+            >>> with NetworkNamespace.create() as namespace:
+            ...     sock = namespace.call(socket.create_server, ("127.0.0.1", 0))
         """
-        return _run(self.fileno(), self._shown, lambda: function(*args, **kwargs))
+        return run_in_namespace(self.fileno(), self._shown, lambda: function(*args, **kwargs))
 
     def popen(
         self, args: Any, *, die_with_parent: bool = False, **options: Any
     ) -> subprocess.Popen[Any]:
-        """`subprocess.Popen` with the child in the namespace.
+        """Starts a program in the namespace, as `subprocess.Popen` does.
 
-        A thread of its own forks the child, and lives as long as the child does: a PR_SET_PDEATHSIG
-        that the child sets itself takes effect when this process ends. The child has the working
-        directory, the umask and the signal mask of the caller. Its /sys still shows the caller's
-        namespace. If the namespace has a name and /etc/netns/NAME exists, the child is in a mount
-        namespace in which each file there is mounted over the file of the same name in /etc, as by
-        `ip netns exec`; a RuntimeWarning names a file for which that fails.
+        The child has the working directory, the umask and the signal mask of the caller. Its /sys
+        still shows the caller's namespace. If the namespace has a name and /etc/netns/NAME exists,
+        the child gets a mount namespace in which the files there replace those of /etc, as for `ip
+        netns exec`; a RuntimeWarning names each file for which that fails.
 
         Parameters:
             args, options: as for `subprocess.Popen`.
             die_with_parent: the kernel kills the child when this process ends, however it ends
-                (PR_SET_PDEATHSIG, SIGKILL). This does not survive the execution of a set-user-ID
-                program or of one with file capabilities (man 2 prctl).
+                (PR_SET_PDEATHSIG, SIGKILL). The kernel clears this setting when the child executes
+                a set-user-ID program or one with file capabilities (man 2 prctl). A thread that
+                lives as long as the child forks it, so a child that sets PR_SET_PDEATHSIG itself
+                also gets the signal only when this process ends.
 
         Raises:
             PermissionDeniedError: entering needs CAP_SYS_ADMIN over the namespace.
             KernelError: the handle is closed, or no thread can be started.
-            OSError: as `subprocess.Popen`.
+            OSError: as from `subprocess.Popen`.
         """
-        started: list[subprocess.Popen[Any]] = []
-        failed: list[KernelError] = []
-        if die_with_parent:
-            options["preexec_fn"] = _dying(options.get("preexec_fn"))
-        module = _standard_subprocess()
+        from . import _children
 
-        def start() -> int:
-            if entries := etc_files(self._name):
-                native.separate_mounts()
-                failed.extend(bind_etc(self._name, entries))
-            started.append(module.Popen(args, **options))
-            return started[0].pid
-
-        try:
-            _run(self.fileno(), self._shown, start, finish=_wait_for)
-            for error in failed:
-                warn(f"popen in {self._shown}: {error}", RuntimeWarning, 2)
-        except BaseException:
-            for process in started:  # a signal handler has raised meanwhile
-                process.kill()
-                with process:  # closes its pipes and waits for it
-                    pass
-            raise
-        return started.pop()
+        return _children.popen(
+            self.fileno(),
+            self._shown,
+            self._name,
+            args,
+            die_with_parent=die_with_parent,
+            options=options,
+        )
 
     def run(
         self,
@@ -274,38 +298,40 @@ class NetworkNamespace:
         check: bool = False,
         **options: Any,
     ) -> subprocess.CompletedProcess[Any]:
-        """`subprocess.run` with the child in the namespace.
+        """Runs a program in the namespace and waits for it, as `subprocess.run` does.
 
         Parameters:
-            args, input, capture_output, timeout, check: as for `subprocess.run`.
+            args, input, capture_output, check: as for `subprocess.run`.
+            timeout: seconds, after which the program is killed; None: no limit.
             options: as for `popen`.
 
-        Raises: as `subprocess.run` and `popen`.
+        Raises:
+            PermissionDeniedError: entering needs CAP_SYS_ADMIN over the namespace.
+            KernelError: the handle is closed, or no thread can be started.
+            subprocess.TimeoutExpired: the program was still running after `timeout`.
+            subprocess.CalledProcessError: with `check`, the program's status is not 0.
+            OSError, ValueError: as from `subprocess.run`.
+
+        Example:
+            >>> with NetworkNamespace.create() as namespace:
+            ...     namespace.run(["ip", "link"], capture_output=True, text=True).stdout
         """
-        if input is not None:
-            if options.get("stdin") is not None:
-                raise ValueError("stdin and input can't be used together")
-            options["stdin"] = subprocess.PIPE
-        if capture_output:
-            if options.get("stdout") is not None or options.get("stderr") is not None:
-                raise ValueError("stdout and stderr can't be used with capture_output")
-            options["stdout"] = options["stderr"] = subprocess.PIPE
-        with self.popen(args, **options) as process:
-            try:
-                stdout, stderr = process.communicate(input, timeout=timeout)
-            except BaseException:  # TimeoutExpired, which holds what was read, or Ctrl-C
-                process.kill()
-                process.wait()
-                raise
-        done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
-        if check:
-            done.check_returncode()
-        return done
+        from . import _children
+
+        return _children.run(
+            self.popen,
+            args,
+            input,
+            timeout,
+            capture_output=capture_output,
+            check=check,
+            options=options,
+        )
 
     # ---- the handle ----
 
     def close(self) -> None:
-        """Closes the handle. Closing twice does no harm."""
+        """Closes the handle. Closing it twice does no harm."""
         self._descriptor.close()
 
     def __enter__(self) -> NetworkNamespace:
@@ -320,7 +346,7 @@ class NetworkNamespace:
         self.close()
 
     def __del__(self, report: Callable[..., None] = report_unclosed) -> None:
-        descriptor = getattr(self, "_descriptor", None)  # None: __init__ never began
+        descriptor = getattr(self, "_descriptor", None)  # None: __init__ failed
         if descriptor is not None and descriptor.fd >= 0:
             report(self, descriptor.close)
 
@@ -329,11 +355,11 @@ class NetworkNamespace:
 
 
 def _path(name: object) -> str:
-    """The path of a name under /run/netns."""
+    """The path of a name under /run/netns; ValueError if the name is invalid."""
     fits = isinstance(name, str) and name not in ("", ".", "..") and not {"/", "\0"} & set(name)
     if not fits or len(os.fsencode(name)) > 255:  # type: ignore[arg-type]
         raise ValueError(
-            "the name of a network namespace is one file name of 1 to 255 bytes, neither "
+            "the name of a network namespace must be one file name of 1 to 255 bytes, neither "
             f'"." nor "..", not {name!r}'
         )
     return f"{native.RUN_NETNS}/{name}"
@@ -348,7 +374,7 @@ def _is_netns(path: str) -> bool:
 
 
 def _is_at(path: str, fd: int) -> bool:
-    """Whether the path names the namespace of the descriptor."""
+    """Whether the file at `path` is the namespace of the descriptor."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(fd))  # noqa: PTH116
     except OSError:
@@ -356,7 +382,7 @@ def _is_at(path: str, fd: int) -> bool:
 
 
 def _is_stale(path: str) -> bool:
-    """Whether the path is a leftover: an empty file without a mount, or a link to nothing."""
+    """Whether the file is a leftover: empty and without a mount, or a link to a missing file."""
     try:
         found, folder = os.lstat(path), os.lstat(os.path.dirname(path))  # noqa: PTH120
     except OSError:
@@ -365,176 +391,3 @@ def _is_stale(path: str) -> bool:
         return not os.path.exists(path)  # noqa: PTH110
     is_empty = stat.S_ISREG(found.st_mode) and found.st_size == 0
     return is_empty and found.st_dev == folder.st_dev
-
-
-# ---- threads ----
-
-# The module `_thread` once more, as the interpreter has it: gevent and eventlet replace functions
-# of the one that is imported, and their threads are greenlets on the caller's thread.
-_system: Any = BuiltinImporter.create_module(ModuleSpec("_thread", BuiltinImporter))  # type: ignore[arg-type]
-BuiltinImporter.exec_module(_system)
-
-
-def _is_patched() -> bool:
-    """Whether gevent or eventlet have replaced the threads of `threading`."""
-    return type(_thread.start_new_thread) is not type(_system.start_new_thread)
-
-
-def _run(
-    fd: int,
-    shown: str,
-    function: Callable[[], Result],
-    finish: Callable[[Result], None] | None = None,
-) -> Result:
-    """Runs the function in a thread that enters the namespace, and leaves it before it ends.
-
-    Parameters:
-        finish: what the thread does afterwards, outside of the namespace, with the result. With it,
-            what a signal handler raises meanwhile is raised after the function has returned.
-    """
-    outcome: list[Result] = []
-    raised: list[BaseException] = []
-    over = _system.allocate_lock()
-    over.acquire()
-
-    work = [function]  # emptied before the thread waits, which must not keep arguments alive
-
-    def visit() -> None:
-        try:
-            with native.visit(fd, shown):
-                outcome.append(work.pop()())
-        except BaseException as error:
-            raised.append(error)
-        waits = finish is not None and not raised
-        over.release()
-        if waits and finish is not None:
-            finish(outcome[0])
-
-    thread = _start(visit, fd, is_ours=finish is not None)
-    try:
-        over.acquire()  # not join(): after one that is interrupted, a thread counts as ended
-    except BaseException:
-        while finish:
-            try:
-                over.acquire()
-            except BaseException:  # noqa: S112  # the first one is raised
-                continue
-            break
-        raise
-    if thread is not None:
-        thread.join()
-    if raised:
-        try:
-            raise raised[0]
-        finally:
-            raised.clear()  # no cycle of the error and this frame
-    return outcome[0]
-
-
-def _start(
-    function: Callable[[], None], fd: int, *, is_ours: bool = False
-) -> threading.Thread | None:
-    """Starts an operating-system thread; returns None if `threading` does not know it.
-
-    Parameters:
-        fd: a network namespace, see `native.no_thread`.
-        is_ours: the thread calls functions of this module alone, and may outlive the call.
-    """
-    try:
-        if is_ours or _is_patched():
-            _system.start_new_thread(function, ())
-            return None
-        thread = threading.Thread(target=function, name="pynetstrat", daemon=True)
-        thread.start()
-    except RuntimeError:
-        raise native.no_thread(fd) from None
-    return thread
-
-
-# ---- children ----
-
-
-def _standard_subprocess() -> Any:
-    """The module `subprocess` with a Popen that works in every thread.
-
-    gevent replaces Popen by one that works in the main thread alone, and makes the original
-    unusable. eventlet's uses greenlets.
-    """
-    if not _is_patched() or subprocess.Popen.__module__ == "subprocess":
-        return subprocess
-    if not _copies:
-        spec = subprocess.__spec__
-        assert spec is not None
-        assert spec.loader is not None
-        copy = type(subprocess)("subprocess")
-        copy.__spec__ = spec
-        spec.loader.exec_module(copy)
-        for name in ("SubprocessError", "CalledProcessError", "TimeoutExpired"):
-            setattr(copy, name, getattr(subprocess, name))  # which callers catch
-        _copies.append(copy)
-    return _copies[0]
-
-
-_copies: list[Any] = []
-
-
-def _dying(prepare: Callable[[], object] | None) -> Callable[[], None]:
-    """What a child calls before it executes its program, to be killed when this process ends."""
-    parent = os.getpid()
-
-    def prepare_and_die() -> None:
-        if prepare is not None:
-            prepare()
-        native.die_with_parent(parent)  # last: a change of the user would undo it
-
-    return prepare_and_die
-
-
-def _wait_for(pid: int) -> None:
-    """Waits until the child has ended, which is left to be waited for by the caller's program."""
-    # A signal for the process must find the threads that it would find without this one.
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    with contextlib.suppress(ChildProcessError):  # it has been waited for already
-        _waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-
-
-_waitid = os.waitid
-
-
-# ---- files of a named namespace ----
-
-_ETC, _ETC_NETNS = "/etc", "/etc/netns"
-
-
-def etc_files(name: str) -> list[str]:
-    """The entries of /etc/netns/NAME; none without a name.
-
-    Raises:
-        KernelError: the directory exists and can't be read.
-    """
-    folder = f"{_ETC_NETNS}/{name}"
-    try:
-        return sorted(os.listdir(folder)) if name else []  # noqa: PTH208  # names alone
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        kind = PermissionDeniedError if isinstance(error, PermissionError) else KernelError
-        raise kind(error.errno or 0, "open", filename=folder) from None
-
-
-def bind_etc(name: str, entries: list[str]) -> list[KernelError]:
-    """Mounts entries of /etc/netns/NAME over those of /etc in the thread's mount namespace.
-
-    Returns the failures, one for each entry that could not be mounted.
-    """
-    failed = []
-    for entry in entries:
-        source = f"{_ETC_NETNS}/{name}/{entry}"
-        try:
-            native.bind_mount(source, f"{_ETC}/{entry}")
-        except KernelError as error:
-            error.hint = f"{source} is not visible to the child"
-            if error.errno == ENOENT:
-                error.hint += ": make the file that it is to replace"
-            failed.append(error)
-    return failed

@@ -264,7 +264,7 @@ def test_the_pid_of_a_process_that_is_given_as_a_descriptor_gets_a_hint(net):
 def test_the_namespace_of_a_process_that_there_is_not_is_an_error():
     process = subprocess.Popen(["true"])
     process.wait()
-    with pytest.raises(KernelError, match=f"No such process; there is no process {process.pid}"):
+    with pytest.raises(KernelError, match=f"No such process; process {process.pid} does not exist"):
         NetworkNamespace.of_process(process.pid)
 
 

@@ -33,9 +33,9 @@ from pynetstrat import (
     PermissionDeniedError,
     RtnetlinkSocket,
     SysfsReader,
+    _sysfs_proof,
     get_network_interface_stats,
     read_sysfs_network_stats,
-    sysfs,
 )
 from pynetstrat.cli import sandbox
 
@@ -593,9 +593,9 @@ print("whole")
 @pytest.fixture
 def _nothing_known(monkeypatch):
     """As at the beginning of a program: no sysfs has been looked at."""
-    monkeypatch.setattr(sysfs, "_verdicts", {})
-    monkeypatch.setattr(sysfs, "_newest", None)
-    monkeypatch.setattr(sysfs, "_agreeing", set())
+    monkeypatch.setattr(_sysfs_proof, "_verdicts", {})
+    monkeypatch.setattr(_sysfs_proof, "_newest", None)
+    monkeypatch.setattr(_sysfs_proof, "_agreeing", set())
 
 
 def add_eth0(links, number):
@@ -697,9 +697,9 @@ def test_an_interface_that_a_believed_sysfs_does_not_show_is_looked_for_elsewher
     add_eth0(net, 1)
     with support.inside(new_namespace()), support.Links() as links:
         add_eth0(links, 2)
-        wrong = sysfs.native.SysfsIdentity(b"/sys/class/net")
-        monkeypatch.setattr(sysfs, "_newest", wrong)
-        monkeypatch.setattr(sysfs, "_verdicts", {wrong.key: wrong})
+        wrong = _sysfs_proof.native.SysfsIdentity(b"/sys/class/net")
+        monkeypatch.setattr(_sysfs_proof, "_newest", wrong)
+        monkeypatch.setattr(_sysfs_proof, "_verdicts", {wrong.key: wrong})
         links.rename(socket.if_nametoindex("eth0"), "eth1")  # not there in the other one
         found = read("eth1")
         expected = support.view("eth1", 2).swapped()
@@ -714,8 +714,8 @@ def test_files_are_read_where_all_links_agree_with_rtnetlink(net, new_namespace)
     add_eth0(net, 1)
     with support.without(support.CAP_SYS_ADMIN):
         assert read_all() == support.view("eth0", 1)
-    assert sysfs._verdicts == {}  # nothing is proven
-    assert len(sysfs._agreeing) == 1
+    assert _sysfs_proof._verdicts == {}  # nothing is proven
+    assert len(_sysfs_proof._agreeing) == 1
 
 
 def add_twin(netns, host, peer, carried):
@@ -814,7 +814,7 @@ def test_a_sysfs_whose_links_have_changed_is_looked_at_again(net, monkeypatch):
     add_eth0(net, 1)
     with support.without(support.CAP_SYS_ADMIN):
         with monkeypatch.context() as context:
-            context.setattr(sysfs, "_links_of_sysfs", dict)
+            context.setattr(_sysfs_proof, "_links_of_sysfs", dict)
             assert one_shot("eth0", perspective="host") == support.view("eth0", 1)
             with pytest.raises(ForeignSysfsError):
                 SysfsReader("eth0")

@@ -11,6 +11,7 @@ from fcntl import ioctl
 from pathlib import Path
 
 from .. import NetworkNamespace, link_set_up
+from .._etc_netns import bind_etc, etc_files
 from .._native import netns as native
 from .._syscalls import (
     CLONE_NEWNET,
@@ -27,7 +28,6 @@ from .._syscalls import (
     unshare,
 )
 from ..errors import KernelError, PermissionDeniedError
-from ..namespace import bind_etc, etc_files
 from .exit import EndError, warn
 from .options import add_namespace, namespace
 

@@ -1,0 +1,105 @@
+"""Runs a function in a thread that has entered a network namespace."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from importlib.machinery import BuiltinImporter, ModuleSpec
+
+from ._native import netns as native
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    Result = TypeVar("Result")
+
+# A second copy of the built-in module `_thread`. gevent and eventlet replace functions of the first
+# one by their own, which start greenlets on the calling thread.
+_system: Any = BuiltinImporter.create_module(ModuleSpec("_thread", BuiltinImporter))  # type: ignore[arg-type]
+BuiltinImporter.exec_module(_system)
+
+
+def is_patched() -> bool:
+    """Whether gevent or eventlet have replaced the threads of `threading`."""
+    return type(_thread.start_new_thread) is not type(_system.start_new_thread)
+
+
+def run_in_namespace(
+    fd: int,
+    shown: str,
+    function: Callable[[], Result],
+    finish: Callable[[Result], None] | None = None,
+) -> Result:
+    """Runs a function in a thread that enters the namespace, and that leaves it before it ends.
+
+    Parameters:
+        fd: the namespace.
+        shown: its name in errors.
+        function: what to run. An exception of the function is raised here.
+        finish: what the thread does afterwards with the result, outside of the namespace. The call
+            does not wait for that. With `finish`, an exception of a signal handler is raised only
+            once `function` has returned.
+
+    Returns:
+        What `function` returns.
+    """
+    outcome: list[Result] = []
+    raised: list[BaseException] = []
+    done = _system.allocate_lock()
+    done.acquire()
+
+    # Emptied before `finish`, which may wait long: what the function refers to can then be freed.
+    work = [function]
+
+    def enter_and_run() -> None:
+        try:
+            with native.visit(fd, shown):
+                outcome.append(work.pop()())
+        except BaseException as error:
+            raised.append(error)
+        finishes = finish is not None and not raised
+        done.release()
+        if finishes and finish is not None:
+            finish(outcome[0])
+
+    thread = _start(enter_and_run, fd, is_ours=finish is not None)
+    try:
+        done.acquire()  # not join(): after an interrupted join() a thread counts as ended
+    except BaseException:
+        while finish:
+            try:
+                done.acquire()
+            except BaseException:  # noqa: S112  # the first one is raised
+                continue
+            break
+        raise
+    if thread is not None:
+        thread.join()
+    if raised:
+        try:
+            raise raised[0]
+        finally:
+            raised.clear()  # otherwise the error and this frame would refer to each other
+    return outcome[0]
+
+
+def _start(
+    function: Callable[[], None], fd: int, *, is_ours: bool = False
+) -> threading.Thread | None:
+    """Starts an operating-system thread. Returns None if `threading` does not know it.
+
+    Parameters:
+        fd: a network namespace, see `native.no_thread`.
+        is_ours: the thread calls functions of this package alone, and may outlive the call.
+    """
+    try:
+        if is_ours or is_patched():
+            _system.start_new_thread(function, ())
+            return None
+        thread = threading.Thread(target=function, name="pynetstrat", daemon=True)
+        thread.start()
+    except RuntimeError:
+        raise native.no_thread(fd) from None
+    return thread
