@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import repeat
+from operator import attrgetter, is_not
 from sys import byteorder
 
 from .._core import ffi, lib
@@ -57,8 +59,15 @@ def _host_bits(prefix: Any) -> int:
     return (1 << (32 if prefix.family == AF_INET else 128) - length) - 1
 
 
-def check_unicast(prefix: Any, field: str, text: object) -> int:
-    """An address as an integer; InvalidNetworkError unless it can be that of one host."""
+# First bytes of addresses that can only be those of one host: all but 0, 127 and 224 to 255 of
+# IPv4; all but 0 and 255 of IPv6.
+_HOST_BYTES = {AF_INET: {*range(1, 224)} - {127}, AF_INET6: {*range(1, 255)}}
+
+
+def check_unicast(prefix: Any, field: str, text: object) -> None:
+    """Raises InvalidNetworkError unless an address can be that of one host."""
+    if prefix.bytes[0] in _HOST_BYTES[prefix.family]:
+        return
     number = _number(prefix)
     if prefix.family == AF_INET:
         multicast, loopback = number >> 28 == 0xE, number >> 24 == 127
@@ -73,40 +82,30 @@ def check_unicast(prefix: Any, field: str, text: object) -> int:
     elif prefix.family == AF_INET and number == _ALL_ONES:
         what = "the broadcast address"
     else:
-        return number
+        return
     raise InvalidNetworkError(field, text, f"must not be {what}")
 
 
-class Unicast:
-    """An address that can be that of one host.
-
-    Attributes:
-        number: the address as an integer.
-        broadcast: the broadcast address of its subnet, for IPv4 and /30 or shorter; otherwise None.
-    """
-
-    __slots__ = ("broadcast", "number")
-
-    def __init__(self, number: int, broadcast: int | None) -> None:
-        self.number = number
-        self.broadcast = broadcast
-
-
-def parse_unicast(text: str, field: str, family: int, *, length: bool) -> Unicast:
+def parse_unicast(text: str, field: str, family: int, *, length: bool) -> tuple[int, int | None]:
     """Parses the address of a host.
 
     Parameters:
         field: the field that InvalidNetworkError names.
         family: AF_INET or AF_INET6.
         length: whether a prefix length is required or refused.
+
+    Returns:
+        The address as an integer, and the broadcast address of its subnet: None for IPv6, and for
+        IPv4 without a prefix length or with /31 or /32.
     """
     prefix = parse_prefix(text, field, length=length)
     if prefix.family != family:
         version = "IPv4" if family == AF_INET else "IPv6"
         raise InvalidNetworkError(field, text, f"must be an {version} address")
-    number = check_unicast(prefix, field, text)
+    check_unicast(prefix, field, text)
+    number = _number(prefix)
     has_broadcast = family == AF_INET and prefix.length <= 30
-    return Unicast(number, number | _host_bits(prefix) if has_broadcast else None)
+    return number, number | _host_bits(prefix) if has_broadcast else None
 
 
 def format_prefix(prefix: Any, *, length: bool = True) -> str:
@@ -116,22 +115,27 @@ def format_prefix(prefix: Any, *, length: bool = True) -> str:
     return decode(text)
 
 
+_get_address_numbers = attrgetter("scope", "metric", "flags", "protocol")
+
+
 def new_address(index: int, address: Address) -> Any:
     """A struct netstrat_address.
 
     Raises:
         InvalidNetworkError: a field that no message can carry, or that the kernel would ignore.
     """
-    check_integer("scope", address.scope, 0, 0xFF)
-    check_integer("metric", address.metric)
-    check_integer("flags", address.flags)
-    check_integer("protocol", address.protocol, 0, 0xFF)
+    # Most are 0, which needs no check.
+    if any(map(is_not, _get_address_numbers(address), repeat(0))):
+        check_integer("scope", address.scope, 0, 0xFF)
+        check_integer("metric", address.metric)
+        check_integer("flags", address.flags)
+        check_integer("protocol", address.protocol, 0, 0xFF)
     if address.valid is not None:
         check_integer("valid", address.valid, 1)  # to the core 0 is for ever
     if address.preferred is not None:
         check_integer("preferred", address.preferred)
     local = parse_prefix(address.address, "address", length=True)[0]
-    if not _number(local):
+    if not any(local.bytes):
         raise InvalidNetworkError("address", address.address, "must not be the unspecified address")
     fields = {
         "index": index,
@@ -177,14 +181,22 @@ def address_fields(native: Any) -> dict[str, Any]:
     }
 
 
+_get_route_fields = attrgetter("metric", "table", "scope", "onlink")
+_ROUTE_DEFAULTS = 0, 254, None, False
+
+
 def check_route_types(route: Route) -> None:
     """Raises InvalidNetworkError for a field of a route whose type or range is wrong."""
-    for field in ("destination", "gateway", "source"):
-        if not isinstance(getattr(route, field), str):
-            raise InvalidNetworkError(field, getattr(route, field), "must be text")
+    if not type(route.destination) is type(route.gateway) is type(route.source) is str:
+        for field in ("destination", "gateway", "source"):
+            if not isinstance(getattr(route, field), str):
+                raise InvalidNetworkError(field, getattr(route, field), "must be text")
+    check_integer("ifindex", route.ifindex, 0, INT_MAX)
+    # Most of the others have their default value, which needs no check.
+    if not any(map(is_not, _get_route_fields(route), _ROUTE_DEFAULTS)):
+        return
     check_integer("metric", route.metric)
     check_integer("table", route.table, 1)
-    check_integer("ifindex", route.ifindex, 0, INT_MAX)
     if route.scope is not None:
         check_integer("scope", route.scope, 0, 0xFF)
     check_bool("onlink", route.onlink)
@@ -200,12 +212,12 @@ def new_route(route: Route) -> Any:
     gateway = parse_prefix(route.gateway, "gateway", length=False)[0] if route.gateway else None
     if route.destination != "default":
         destination = parse_prefix(route.destination, "destination")[0]
+        if _number(destination) & _host_bits(destination):
+            reason = "must not have host bits set"
+            raise InvalidNetworkError("destination", route.destination, reason)
     else:
         destination = ffi.new("struct netstrat_prefix *")[0]
         destination.family = AF_INET if gateway is None else gateway.family
-    if _number(destination) & _host_bits(destination):
-        reason = "must not have host bits set"
-        raise InvalidNetworkError("destination", route.destination, reason)
     family = destination.family
     on_link = gateway is None and family == AF_INET
     scope = _RT_SCOPE_LINK if on_link else _RT_SCOPE_UNIVERSE

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 from errno import EMSGSIZE, ENOBUFS
+from itertools import compress, repeat
+from operator import is_not
 
 from .._core import ffi, lib
 from ..errors import InvalidInterfaceNameError, InvalidNetworkError
@@ -33,16 +35,16 @@ delete_route = lib.netstrat_batch_delete_route
 
 _NAME, _MAC = lib.NETSTRAT_LINK_NAME, lib.NETSTRAT_LINK_MAC
 _NETNS, _ALIAS = lib.NETSTRAT_LINK_NETNS, lib.NETSTRAT_LINK_ALIAS
-#: Of each setting that is an integer its bit, its least and its largest value.
-_INTEGERS = {
-    "index": (lib.NETSTRAT_LINK_INDEX, 1, INT_MAX),
-    "mtu": (lib.NETSTRAT_LINK_MTU, 0, INT_MAX),
-    "txqueuelen": (lib.NETSTRAT_LINK_TXQUEUELEN, 0, UINT_MAX),
-    "master": (lib.NETSTRAT_LINK_MASTER, 0, INT_MAX),
-    "group": (lib.NETSTRAT_LINK_GROUP, 0, UINT_MAX),
+#: Each setting that is an integer: its name, its bit, its least and its largest value.
+_INTEGERS = (
+    ("index", lib.NETSTRAT_LINK_INDEX, 1, INT_MAX),
+    ("mtu", lib.NETSTRAT_LINK_MTU, 0, INT_MAX),
+    ("txqueuelen", lib.NETSTRAT_LINK_TXQUEUELEN, 0, UINT_MAX),
+    ("master", lib.NETSTRAT_LINK_MASTER, 0, INT_MAX),
+    ("group", lib.NETSTRAT_LINK_GROUP, 0, UINT_MAX),
     # rtnl_create_link, Linux net/core/rtnetlink.c
-    "queues": (lib.NETSTRAT_LINK_QUEUES, 1, 4096),
-}
+    ("queues", lib.NETSTRAT_LINK_QUEUES, 1, 4096),
+)
 _UP, _HAIRPIN = lib.NETSTRAT_LINK_UP, lib.NETSTRAT_LINK_HAIRPIN
 
 _SETTINGS = ffi.typeof("struct netstrat_link_settings *")
@@ -139,7 +141,7 @@ def parse_mac(text: object, field: str = "mac") -> bytes:
 def parse_ethernet_mac(text: object, field: str) -> bytes:
     """The hardware address of an Ethernet link (is_valid_ether_addr, linux/etherdevice.h)."""
     mac = parse_mac(text, field)
-    if len(mac) != 6 or mac[0] & 1 or not any(mac):
+    if len(mac) != 6 or mac[0] & 1 or mac == b"\0\0\0\0\0\0":
         raise InvalidNetworkError(field, text, "must be a unicast address of six bytes, not all 0")
     return mac
 
@@ -172,20 +174,12 @@ def new_settings(
     if name is not None:
         fields["name"] = check_name(name)
         bits = _NAME
-    numbers = {
-        "index": index,
-        "mtu": mtu,
-        "txqueuelen": txqueuelen,
-        "master": master,
-        "group": group,
-        "queues": queues,
-    }
-    for field, number in numbers.items():
-        if number is not None:
-            bit, least, most = _INTEGERS[field]
-            check_integer(field, number, least, most)
-            fields[field] = number
-            bits |= bit
+    numbers = index, mtu, txqueuelen, master, group, queues
+    given = compress(zip(_INTEGERS, numbers, strict=True), map(is_not, numbers, repeat(None)))
+    for (field, bit, least, most), number in given:
+        check_integer(field, number, least, most)
+        fields[field] = number
+        bits |= bit
     if up is not None:
         check_bool("up", up)
         fields["up"] = up

@@ -140,8 +140,10 @@ class Socket:
         Parameters:
             first: whether it begins the public call, and so the deadline.
         """
+        if self._until:  # share_deadline() has set the deadline of every call
+            return work()
         if first:
-            until = self._until or int(monotonic() * 1000) + self._sock.timeout_ms
+            until = int(monotonic() * 1000) + self._sock.timeout_ms
             for sock in self._buffers:
                 sock.deadline_ms = until
         for sock in self._buffers:
@@ -150,7 +152,7 @@ class Socket:
             return work()
         finally:
             for sock in self._buffers:
-                sock.shared_deadline = self._until > 0
+                sock.shared_deadline = 0
 
     def share_deadline(self, until: float) -> None:
         """Sets one deadline for all calls from now on: a time of time.monotonic()."""
@@ -233,18 +235,18 @@ class Socket:
 
     def _dump(self, request: Callable[..., int], *arguments: object) -> Iterator[Any]:
         """netstrat_dump_copy: each message of the reply, as struct netstrat_message."""
+        return _messages(*self._copy_dump(request, *arguments))
+
+    def _copy_dump(self, request: Callable[..., int], *arguments: object) -> tuple[Any, int]:
+        """netstrat_dump_copy: the messages of the reply as bytes, and their length."""
         batch, _memory = new_request(request, *arguments)
         used = ffi.new("size_t *")
         while True:
             copy = new("unsigned char[]", self._copy_size)
             self._call(lib.netstrat_dump_copy, batch, copy, self._copy_size, used)
             if used[0] <= self._copy_size:
-                break
+                return copy, used[0]
             self._copy_size = used[0] + used[0] // 8
-        rest = ffi.new("struct netstrat_cursor *", (copy, 0, used[0], 0))
-        message = ffi.new("struct netstrat_message *")
-        while lib.netstrat_message_next(rest, message) > 0:
-            yield message
 
     def query(self, batch: Any, answer: Any, name: object = "") -> None:
         """netstrat_query: one request and its answer."""
@@ -310,18 +312,13 @@ class Socket:
 
     def dump_addresses(self, index: int) -> list[dict[str, Any]]:
         """The fields of `Address` for each address; 0: of every link."""
+        return self.copy_addresses(index)()
+
+    def copy_addresses(self, index: int) -> Callable[[], list[dict[str, Any]]]:
+        """Dumps addresses as `dump_addresses` does, and decodes them when the result is called."""
         self._ask_strictly()
-        address = ffi.new("struct netstrat_address *")
-        found = []
-        for message in self._dump(lib.netstrat_batch_dump_addresses, index):
-            code = lib.netstrat_address_decode(message, address)
-            if code == -EAFNOSUPPORT:
-                continue
-            if code < 0:
-                raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, _RTM_GETADDR)
-            if index in (0, address.index):
-                found.append(address_fields(address))
-        return found
+        copy, used = self._copy_dump(lib.netstrat_batch_dump_addresses, index)
+        return partial(_decode_addresses, copy, used, index)
 
     def dump_routes(self, index: int) -> list[tuple[str, dict[str, Any]]]:
         """The type and the fields of `Route` for each route that delivers or refuses.
@@ -554,6 +551,29 @@ class Socket:
             if not self._grow(count):
                 names, rows = named_rows(links, counters, count)
                 return (names, rows), count, len(set(names))
+
+
+def _messages(copy: Any, used: int) -> Iterator[Any]:
+    """Each message of a dump, as struct netstrat_message, which the next one overwrites."""
+    rest = ffi.new("struct netstrat_cursor *", (copy, 0, used, 0))
+    message = ffi.new("struct netstrat_message *")
+    while lib.netstrat_message_next(rest, message) > 0:
+        yield message
+
+
+def _decode_addresses(copy: Any, used: int, index: int) -> list[dict[str, Any]]:
+    """The fields of `Address` for each address of a link in a dump; index 0: of every link."""
+    address = ffi.new("struct netstrat_address *")
+    found = []
+    for message in _messages(copy, used):
+        code = lib.netstrat_address_decode(message, address)
+        if code == -EAFNOSUPPORT:
+            continue
+        if code < 0:
+            raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, _RTM_GETADDR)
+        if index in (0, address.index):
+            found.append(address_fields(address))
+    return found
 
 
 def link_fields(link: Any) -> tuple[Any, ...]:

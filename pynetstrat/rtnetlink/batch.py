@@ -438,6 +438,8 @@ def _encode_route(route: object) -> Any:
 def execute(sock: Socket, encoded: native.Encoded) -> None:
     """Sends the messages and raises BatchError if one of them failed."""
     outcomes = sock.execute(encoded)
+    if not any(outcomes):
+        return
     for item, outcome in enumerate(outcomes):
         if isinstance(outcome, KernelError):
             hint, broken = outcome.hint, encoded.broken

@@ -29,15 +29,12 @@ if TYPE_CHECKING:
 
 def to_milliseconds(timeout: float) -> int:
     """The core's timeout for a caller's."""
-    allowed = f"timeout is 0 to 86400 seconds, not {timeout!r}"
     try:
-        milliseconds = max(1, round(timeout * 1000)) if 0 < timeout <= 86400 else 0
-        in_range = 0 <= timeout <= 86400
+        if 0 <= timeout <= 86400:
+            return max(1, round(timeout * 1000)) if timeout else 0
     except TypeError:
-        raise TypeError(allowed) from None
-    if not in_range:
-        raise ValueError(allowed)
-    return milliseconds
+        raise TypeError(f"timeout is 0 to 86400 seconds, not {timeout!r}") from None
+    raise ValueError(f"timeout is 0 to 86400 seconds, not {timeout!r}")
 
 
 class RtnetlinkSocket(Handle):
@@ -165,6 +162,17 @@ class RtnetlinkSocket(Handle):
 
         shown = f"index {name}" if isinstance(name, int) else name
         return [Address(**fields) for fields in self._locked(dump, "RTM_GETADDR", shown)]
+
+    def copy_addresses(self, index: int) -> Callable[[], list[Address]]:
+        """Dumps the addresses of a link, and decodes them only when the result is called.
+
+        Not public: for undo steps, most of which never run.
+
+        Parameters:
+            index: the link's.
+        """
+        decode = self._locked(lambda native, _: native.copy_addresses(index), "RTM_GETADDR")
+        return lambda: [Address(**fields) for fields in decode()]
 
     def dump_routes(self) -> list[Route]:
         """The unicast routes of the namespace, of all tables.

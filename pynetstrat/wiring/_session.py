@@ -18,6 +18,7 @@ from .network import invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from ..rtnetlink.links import Link
@@ -122,7 +123,7 @@ class Session:
         index, up = self.find(name)
         if up:
             return
-        addresses = self.container.dump_addresses(index)
+        addresses = self.container.copy_addresses(index)
         self.undo_stack.push(partial(restore_down, self.container, index, addresses), name)
         self.container.link_set_up(name)
 
@@ -317,8 +318,13 @@ def execute_for(sock: RtnetlinkSocket, batch: Batch, name: str) -> None:
         raise
 
 
-def restore_down(sock: RtnetlinkSocket, index: int, addresses: list[Address]) -> None:
-    """Sets a link down; its addresses are then those given."""
+def restore_down(sock: RtnetlinkSocket, index: int, addresses: Callable[[], list[Address]]) -> None:
+    """Sets a link down and gives it the addresses that it had before.
+
+    Parameters:
+        addresses: returns them.
+    """
+    before = addresses()
     name = next(link.name for link in sock.dump_links().values() if link.index == index)
     execute_for(sock, Batch().set_link(index, up=False), name)
     batch = Batch()
@@ -326,7 +332,7 @@ def restore_down(sock: RtnetlinkSocket, index: int, addresses: list[Address]) ->
     # An IPv4 address takes those that are secondary to it along, so the last one goes first.
     for address in reversed(sock.dump_addresses(index)):
         batch.delete_address(index, address)
-    for address in in_order(addresses):
+    for address in in_order(before):
         batch.add_address(index, address)
     execute_for(sock, batch, name)
 

@@ -235,8 +235,10 @@ def check_link_name(network: Network, field: str, *, pattern: bool = False) -> N
 def check_values(network: Network) -> None:
     """Raises InvalidNetworkError for an invalid address, gateway, route, MAC or MTU."""
     check_types(network)
-    _check_addresses(network, "address", "gateway", AF_INET)
-    _check_addresses(network, "ipv6_address", "ipv6_gateway", AF_INET6)
+    if network.address or network.gateway:
+        _check_addresses(network, "address", "gateway", AF_INET)
+    if network.ipv6_address or network.ipv6_gateway:
+        _check_addresses(network, "ipv6_address", "ipv6_gateway", AF_INET6)
     for route in network.routes:
         _check_route(network, route, new_route)
     if network.mac_address:
@@ -252,25 +254,24 @@ def check_values(network: Network) -> None:
 
 def _check_addresses(network: Network, field: str, gateway_field: str, family: int) -> None:
     """Checks the address of one family, and its gateway."""
+    text, gateway_text = getattr(network, field), getattr(network, gateway_field)
+    address = broadcast = gateway = None
     try:
-        text, gateway_text = getattr(network, field), getattr(network, gateway_field)
-        address = parse_unicast(text, field, family, length=True) if text else None
-        gateway = (
-            parse_unicast(gateway_text, gateway_field, family, length=False)
-            if gateway_text
-            else None
-        )
+        if text:
+            address, broadcast = parse_unicast(text, field, family, length=True)
+        if gateway_text:
+            gateway, _ = parse_unicast(gateway_text, gateway_field, family, length=False)
     except InvalidNetworkError as error:
         raise invalid(network, error.field, error.reason) from None
-    if address is not None and address.number == address.broadcast:
+    if address is not None and address == broadcast:
         raise invalid(network, field, "must not be the broadcast address of its subnet")
     if gateway is None:
         return
     if address is None:
         raise invalid(network, gateway_field, f"must come with an address of its family ({field})")
-    if gateway.number == address.number:
+    if gateway == address:
         raise invalid(network, gateway_field, f"must not be the container's own address ({field})")
-    if gateway.number == address.broadcast:
+    if gateway == broadcast:
         raise invalid(network, gateway_field, "must not be the broadcast address of the subnet")
 
 

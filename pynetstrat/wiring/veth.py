@@ -581,7 +581,7 @@ def _find_undo(
 ) -> Callable[[], None]:
     """The undo step of what initialize() does to a link that this call has not made."""
     if not up:  # its routes and IPv6 addresses end when it goes down
-        return partial(restore_down, container, index, before)
+        return partial(restore_down, container, index, lambda: before)
     had = {address.address for address in before}
     taken = {_key(route) for route in container.dump_routes()}
     batch = Batch()

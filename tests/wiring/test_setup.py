@@ -204,7 +204,7 @@ def _networks() -> list[Network]:
 
 # Whatever is sent goes through one of these.
 EXCHANGES = [
-    *("execute", "get_link", "dump_links", "dump_states", "dump_addresses"),
+    *("execute", "get_link", "dump_links", "dump_states", "copy_addresses"),
     *("set_up", "is_up", "get_nsid"),
 ]
 
@@ -397,7 +397,7 @@ def _signal_at_line(at: int, netns: NetworkNamespace) -> tuple[bool, BaseExcepti
     def trace(frame, event, argument):
         nonlocal count, begun
         code = frame.f_code
-        files = ("undo.py", "wiring.py", "lifecycle.py", "veth.py")
+        files = ("_undo.py", "_session.py", "setup.py", "veth.py")
         if not code.co_filename.endswith(files) or code.co_name == "close":
             return None
         begun = begun or (code.co_name == "__exit__" and frame.f_locals.get("error") is not None)
@@ -828,7 +828,7 @@ def test_a_bridged_veth_takes_a_look_and_two_sends_here_and_a_look_and_two_sends
     done = _exchanges([LO, veth(hairpin_mode=True, ipv6_address="fd00::2/64")], blue)
     assert done == {
         "here": ["get_link", "execute", "execute"],
-        "there": ["dump_states", "dump_addresses", "set_up", "execute"],
+        "there": ["dump_states", "copy_addresses", "set_up", "execute"],
     }
 
 
