@@ -15,10 +15,14 @@ from .counting.containers import (
     ContainerCounters as ContainerCounters,
 )
 from .counting.discovery import (
-    Container as Container,
     Discovery as Discovery,
-    HostCounters as HostCounters,
     discover as discover,
+)
+from .counting.host import (
+    HostCounters as HostCounters,
+)
+from .counting.naming import (
+    Container as Container,
 )
 from .diagnosis import (
     Finding as Finding,

@@ -15,7 +15,7 @@ except ImportError as error:
     ) from error
 
 from ._handle import Handle
-from .counting.discovery import HostCounters
+from .counting.host import HostCounters
 from .errors import NetstratError, escape
 
 TYPE_CHECKING = False
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from .counters import NetworkInterface
-    from .counting.discovery import Container, Discovery
+    from .counting.discovery import Discovery
+    from .counting.naming import Container
     from .types import Netns
 
     Pattern = str | re.Pattern[str]

@@ -78,7 +78,16 @@ FOLDERS = {
         "host_device",
         "setup",
     ),
-    "counting": ("__init__", "_layout", "containers", "discovery"),
+    "counting": (
+        "__init__",
+        "_tracking",
+        "_layout",
+        "containers",
+        "naming",
+        "_scan",
+        "discovery",
+        "host",
+    ),
     "watching": ("__init__", "_state", "monitor"),
 }
 

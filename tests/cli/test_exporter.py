@@ -833,7 +833,7 @@ def test_a_reading_that_fails_is_noted_once_and_served_as_such(blue, monkeypatch
     with serving(notes) as server:
         url = f"http://127.0.0.1:{server.port}/metrics"
         with monkeypatch.context() as patch:
-            patch.setattr("pynetstrat.counting.discovery.HostCounters.read", fail)
+            patch.setattr("pynetstrat.counting.host.HostCounters.read", fail)
             for _ in range(3):
                 assert b"\npynetstrat_scrape_error 1.0\n" in scrape()
         assert notes == ["scrape: RTM_GETSTATS: Invalid argument"]

@@ -33,6 +33,8 @@ from pynetstrat import (
 )
 from pynetstrat._native import containers as native
 from pynetstrat._native.containers import Containers
+from pynetstrat.counting import _tracking
+from pynetstrat.counting._tracking import Tracker
 
 NewNamespace = Callable[[], int]
 
@@ -313,7 +315,7 @@ def test_two_keys_of_one_namespace_share_its_reading(net, counters, new_namespac
     with support.process_inside(netns) as process:
         counters.add("a", netns)
         counters.add("b", f"/proc/{process.pid}/ns/net")
-        assert len(counters._spaces) == 1
+        assert len(counters._tracker.by_nsid) == 1
         assert counters.read() == {"a": {"eth0": seen("eth0", 3)}, "b": {"eth0": seen("eth0", 3)}}
         counters.discard("a")
         assert counters.read() == {"b": {"eth0": seen("eth0", 3)}}
@@ -412,8 +414,8 @@ def test_a_newcomer_with_the_name_and_the_id_of_one_that_ended_is_not_taken_for_
     net, counters, monkeypatch, cookies
 ):
     if not cookies:  # and with its inode, which is used again soon
-        monkeypatch.setattr(pynetstrat.counting.containers, "cookie", lambda _: None)
-        monkeypatch.setattr(pynetstrat.counting.containers, "identify", lambda *_: (4, 4711))
+        monkeypatch.setattr(_tracking, "cookie", lambda _: None)
+        monkeypatch.setattr(_tracking, "identify", lambda *_: (4, 4711))
     with own_run():
         with NetworkNamespace.create("blue") as first:
             add_container_veth(net, first.fileno(), "v0", 1)
@@ -422,7 +424,7 @@ def test_a_newcomer_with_the_name_and_the_id_of_one_that_ended_is_not_taken_for_
         NetworkNamespace.delete("blue")
         end(descriptor)
         with NetworkNamespace.create("blue") as newcomer, RtnetlinkSocket() as rtnetlink:
-            nsid = next(iter(counters._spaces))
+            nsid = next(iter(counters._tracker.by_nsid))
             add_container_veth(net, newcomer.fileno(), "v1", 2)
             assert rtnetlink.get_nsid(newcomer) == nsid
             assert counters.read() == {}
@@ -456,7 +458,7 @@ def test_the_end_of_one_that_had_the_id_before_is_not_the_containers(net, counte
     add_container_veth(net, netns, "v0", 1)
     with support.process_inside(netns) as process:
         counters.add("by path", f"/proc/{process.pid}/ns/net")
-        (nsid,) = counters._spaces
+        (nsid,) = counters._tracker.by_nsid
         report_end(counters, nsid)
         assert counters.gone() == []
         assert counters.read() == {"by path": {"eth0": seen("eth0", 1)}}
@@ -473,7 +475,7 @@ def test_the_end_of_one_that_had_the_id_before_may_be_reported_during_add(net, c
 
         def hear(self) -> None:
             hear()
-            report_end(counters, next(iter(counters._spaces)))
+            report_end(counters, next(iter(counters._tracker.by_nsid)))
 
     ended, native.ended = native.ended, Late()
     ended_notes = ended._notes
@@ -490,7 +492,7 @@ def test_short_of_descriptors_nobody_is_taken_for_ended(net, counters, new_names
     add_container_veth(net, netns, "v0", 1)
     with support.process_inside(netns) as process:
         counters.add("a", f"/proc/{process.pid}/ns/net")
-        report_end(counters, next(iter(counters._spaces)))
+        report_end(counters, next(iter(counters._tracker.by_nsid)))
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         free = os.dup(0)
         os.close(free)
@@ -512,7 +514,7 @@ def test_a_path_that_is_discarded_is_forgotten(net, counters, new_namespace):
         for _ in range(3):
             counters.add("again", f"/proc/{process.pid}/ns/net")
             counters.discard("again")
-    (space,) = counters._spaces.values()
+    (space,) = counters._tracker.by_nsid.values()
     assert space.keys == {"kept": None}
 
 
@@ -700,7 +702,7 @@ def test_a_stranger_with_the_index_of_an_end_that_moved_away_is_not_read(
     net.add_veth("w0", "w1", index=777)
     support.send_frames("w0", *support.pattern(4))
     assert counters.read()["a"]["eth0"].rx_bytes == seen("eth0", 5).rx_bytes
-    assert not counters._deleted_at
+    assert not counters._tracker.deleted_at
 
 
 def test_an_interface_that_comes_later_is_found(net, counters, new_namespace):
@@ -879,7 +881,7 @@ def test_an_index_that_goes_to_another_container_during_a_reading_goes_with_its_
     happened = []
 
     def hand_over() -> None:
-        names = [name for space in counters._spaces.values() for _, _, name in space.ends.links]
+        names = [name for space in counters._tracker.by_nsid.values() for _, _, name in space.dump.links]
         if names != ["net0"] or happened:
             counters._native.links._notes.room = 1024
             return
@@ -928,11 +930,11 @@ def test_a_hosts_end_that_moves_away_during_a_reading_is_looked_up_again(
     counters.add("a", netns)
     counters.read()
     rename(netns, "eth0", "net0")
-    (space,) = counters._spaces.values()
+    (space,) = counters._tracker.by_nsid.values()
     moved = []
 
     def move() -> None:
-        if space.ends.links[0][2] == "net0" and not moved:
+        if space.dump.links[0][2] == "net0" and not moved:
             moved.append(net.move("v0", away))
 
     with Hooked(counters, "dump_stats", move):
@@ -1045,7 +1047,7 @@ def test_a_flood_makes_a_container_be_dumped_once_a_reading(net, counters, new_n
     try:
         for _ in range(5):
             dumps.clear()
-            counters._read_all(Counting())  # type: ignore[arg-type]
+            counters._read(Counting())  # type: ignore[arg-type]
             assert len(dumps) == len(set(dumps)), dumps
     finally:
         counters._idle = native
@@ -1284,13 +1286,13 @@ def test_short_of_descriptors_it_is_not_opened_by_halves(net):
 
 def test_before_cookies_an_inode_is_enough(net, monkeypatch, new_namespace):
     """Linux 5.13: the inode, as long as the kernel does not report the namespace's end."""
-    monkeypatch.setattr(pynetstrat.counting.containers, "cookie", lambda _: None)
+    monkeypatch.setattr(_tracking, "cookie", lambda _: None)
     with ContainerCounters() as counters:
         netns = fresh()
         add_container_veth(net, netns, "v0", 1)
         counters.add("a", netns)
         counters.add("a too", netns)
-        assert len(counters._spaces) == 1
+        assert len(counters._tracker.by_nsid) == 1
         end(netns)
         newcomer = new_namespace()
         add_container_veth(net, newcomer, "v1", 2)
@@ -1443,7 +1445,7 @@ def test_a_signal_handler_that_raises_at_any_moment_leaves_everything_true(net, 
                 }
                 assert counters.gone() == ["ending"]
                 counters.discard("ending")
-                assert len(counters._spaces) == 1
+                assert len(counters._tracker.by_nsid) == 1
                 net.delete("x2")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -1507,10 +1509,10 @@ def test_a_namespace_that_took_anothers_id_unnoticed_takes_its_place(net, counte
     add_container_veth(net, newcomer, "v0", 2)
     counters.add("a", netns)
     native = counters._native
-    (space,) = counters._spaces.values()
-    del counters._spaces[space.nsid]
+    (space,) = counters._tracker.by_nsid.values()
+    del counters._tracker.by_nsid[space.nsid]
     space.nsid = native.assign_nsid(newcomer)
-    counters._spaces[space.nsid] = space
+    counters._tracker.by_nsid[space.nsid] = space
     counters.add("b", newcomer)
     assert counters.read() == {"b": {"eth0": seen("eth0", 2)}}
     assert counters.gone() == ["a"]
@@ -1522,9 +1524,9 @@ def test_an_end_that_only_the_dump_shows_is_heeded(net, counters, monkeypatch):
     counters.add("a", netns)
     counters.read()
     end(netns)
-    monkeypatch.setattr(ContainerCounters, "_heed_ended", lambda *_: None)
-    (space,) = counters._spaces.values()
-    counters._stale.add(space)
+    monkeypatch.setattr(Tracker, "process_ended", lambda *_: None)
+    (space,) = counters._tracker.by_nsid.values()
+    counters._tracker.stale.add(space)
     assert counters.read() == {}
     assert counters.gone() == ["a"]
 

@@ -33,7 +33,8 @@ from pynetstrat import (
 )
 from pynetstrat._native.containers import Pairs
 from pynetstrat.cli import sandbox
-from pynetstrat.counting import discovery
+from pynetstrat.counting import _scan, discovery
+from pynetstrat.counting import host as host_module
 from pynetstrat.counting.containers import HostContainers
 
 NewNamespace = Callable[[], int]
@@ -482,7 +483,7 @@ def test_what_is_beyond_the_limit_is_counted_once(run, only):
 
 @pytest.mark.parametrize("use", [discover, HostCounters])
 def test_a_negative_limit_is_an_error(use):
-    with pytest.raises(ValueError, match="limit must not be negative, not -1"):
+    with pytest.raises(ValueError, match="limit must be >= 0, not -1"):
         use(limit=-1)
 
 
@@ -589,8 +590,8 @@ def test_where_no_id_was_found_the_same_processes_are_looked_at_once_in_eight_re
 ):
     netns = new_namespace()
     looks = []
-    identify = discovery._container_id
-    monkeypatch.setattr(discovery, "_container_id", lambda *a: looks.append(a) or identify(*a))
+    identify = _scan.name_by_cgroup
+    monkeypatch.setattr(_scan, "name_by_cgroup", lambda *a: looks.append(a) or identify(*a))
     with support.process_inside(netns) as process:
         only(process.pid)
         host.refresh()
@@ -930,8 +931,8 @@ def test_a_process_that_has_left_many_namespaces_is_searched_once(
             process.stdin.flush()
             process.stdout.readline()
             host.refresh()
-        threads = discovery._threads
-        monkeypatch.setattr(discovery, "_threads", lambda p: searched.append(p) or threads(p))
+        threads = _scan.list_threads
+        monkeypatch.setattr(_scan, "list_threads", lambda p: searched.append(p) or threads(p))
         assert len(host.refresh().unseen) == 3
         process.kill()
     assert searched == [str(process.pid)]
@@ -984,17 +985,18 @@ def test_a_namespace_that_nothing_shows_is_counted_by_its_nsid(net, host, new_na
 
 def test_a_container_that_is_made_during_a_pass_is_not_unseen(net, host, only, monkeypatch):
     """It would be shown under its nsid once, and then under its name."""
-    look = discovery._look
+    scan = _scan.scan_host
 
     def look_before_it(*arguments):
-        seen_ = look(*arguments)
+        seen_ = scan(*arguments)
         with NetworkNamespace.create("blue") as netns:
             add_container_veth(net, netns.fileno(), "v0", 3)
         return seen_
 
     for find in (discover, host.refresh):
         with monkeypatch.context() as patch:
-            patch.setattr(discovery, "_look", look_before_it)
+            for module in (discovery, host_module):
+                patch.setattr(module, "scan_host", look_before_it)
             assert find().unseen == ()
         net.delete("v0")
         NetworkNamespace.delete("blue")
@@ -1265,15 +1267,15 @@ def test_a_namespace_with_the_name_and_the_inode_of_one_that_ended_is_another(ne
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Has something happen after the next pass over the host, before its finds are added."""
-    look = discovery._look
+    scan = _scan.scan_host
 
     def look_and_act(*arguments: object) -> object:
-        result = look(*arguments)
-        monkeypatch.setattr(discovery, "_look", look)
+        result = scan(*arguments)
+        monkeypatch.setattr(host_module, "scan_host", scan)
         act()
         return result
 
-    monkeypatch.setattr(discovery, "_look", look_and_act)
+    monkeypatch.setattr(host_module, "scan_host", look_and_act)
 
 
 def test_an_inode_that_is_used_again_within_a_refresh_is_another_namespaces(
@@ -1414,12 +1416,12 @@ def test_one_that_is_refused_does_not_keep_the_others_from_being_counted(net, ho
             raise trouble
         add(self, key, netns)
 
-    monkeypatch.setattr(ContainerCounters, "add", refuse)
     spaces = [NetworkNamespace.create(name) for name in ("blue", "red")]
-    host.refresh()
-    assert {key.label: error for key, error in host.refused.items()} == {"blue": trouble}
-    assert [container.label for container in host.read()] == ["red"]
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(ContainerCounters, "add", refuse)
+        host.refresh()
+        assert {key.label: error for key, error in host.refused.items()} == {"blue": trouble}
+        assert [container.label for container in host.read()] == ["red"]
     host.refresh()  # at once: what was in the way may be over
     assert host.refused == {}
     assert sorted(container.label for container in host.read()) == ["blue", "red"]
@@ -1435,11 +1437,11 @@ def test_a_refresh_that_is_interrupted_is_made_good_by_the_next(host, monkeypatc
         raise KeyboardInterrupt
 
     with NetworkNamespace.create("blue"):
-        monkeypatch.setattr(ContainerCounters, "add", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            host.refresh()
+        with monkeypatch.context() as patch:
+            patch.setattr(ContainerCounters, "add", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                host.refresh()
         assert host.read() == {}
-        monkeypatch.undo()
         host.refresh()
         assert [container.label for container in host.read()] == ["blue"]
 
