@@ -881,7 +881,9 @@ def test_an_index_that_goes_to_another_container_during_a_reading_goes_with_its_
     happened = []
 
     def hand_over() -> None:
-        names = [name for space in counters._tracker.by_nsid.values() for _, _, name in space.dump.links]
+        names = [
+            name for space in counters._tracker.by_nsid.values() for _, _, name in space.dump.links
+        ]
         if names != ["net0"] or happened:
             counters._native.links._notes.room = 1024
             return
