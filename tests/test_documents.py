@@ -1,7 +1,8 @@
-"""What the documents show: their examples run, and print what they say."""
+"""The documents: their examples run and print what is shown, and what they name exists."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,27 +11,43 @@ from pathlib import Path
 import pytest
 import support
 
+README = Path("README.md")
 DOCUMENTS = [
-    Path("README.md"),
-    *sorted(p.relative_to(support.ROOT) for p in (support.ROOT / "docs").glob("*.md")),
+    README,
+    *(path.relative_to(support.ROOT) for path in sorted((support.ROOT / "docs").glob("*.md"))),
 ]
-# A block of Python and, if it stands right behind, a block of what it prints.
-BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n^```\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
+EVERY_DOCUMENT = [
+    *DOCUMENTS,
+    *map(Path, ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "csrc/README.md")),
+    *map(Path, ("tests/cases/README.md", "tests/fuzz/README.md")),
+]
 
 
-def examples() -> list[object]:
-    """Every block of Python in the documents, by document and line."""
+def read(document: Path) -> str:
+    return (support.ROOT / document).read_text()
+
+
+# ---- examples ----
+
+# A block of Python and, if it follows directly, a block of what it prints.
+PYTHON = re.compile(r"^```python\n(.*?)^```\n(?:\n^```\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
+CONSOLE = re.compile(r"^```console\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+C = re.compile(r"^```c\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+
+
+def blocks(pattern: re.Pattern[str], documents: list[Path]) -> list[object]:
+    """Every block of a language, named by its document and line."""
     found = []
-    for document in DOCUMENTS:
-        text = (support.ROOT / document).read_text()
-        for match in BLOCK.finditer(text):
+    for document in documents:
+        text = read(document)
+        for match in pattern.finditer(text):
             line = text.count("\n", 0, match.start()) + 1
-            found.append(pytest.param(match[1], match[2], id=f"{document}:{line}"))
+            found.append(pytest.param(*match.groups(), id=f"{document}:{line}"))
     return found
 
 
-@pytest.mark.parametrize(("code", "printed"), examples())
-def test_an_example_runs_and_prints_what_is_shown(
+@pytest.mark.parametrize(("code", "printed"), blocks(PYTHON, DOCUMENTS))
+def test_an_example_in_python_prints_what_is_shown(
     net: support.Links, code: str, printed: str | None
 ) -> None:
     done = subprocess.run(
@@ -41,29 +58,96 @@ def test_an_example_runs_and_prints_what_is_shown(
         assert done.stdout.split() == printed.split()
 
 
+@pytest.mark.parametrize("session", blocks(CONSOLE, [README]))
+def test_an_example_for_the_shell_prints_what_is_shown(
+    net: support.Links, run: None, tmp_path: Path, session: tuple[str]
+) -> None:
+    """Lines that begin with "$ " are commands, the others are what they print."""
+    lines = session.splitlines()
+    commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    printed = [line for line in lines if not line.startswith("$ ")]
+    # The command is found beside the interpreter that runs the tests.
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = support.run(["bash", "-euc", "\n".join(commands)], cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == "\n".join(printed).split()
+
+
+@pytest.mark.parametrize("program", blocks(C, [README]))
+def test_an_example_in_c_brings_lo_up(net: support.Links, tmp_path: Path, program: str) -> None:
+    source = tmp_path / "program.c"
+    source.write_text(program)
+    amalgamation = tmp_path / "core"
+    assert support.run(["csrc/amalgamate.sh", str(amalgamation)]).returncode == 0
+    command = ["cc", "-o", "program", f"-I{amalgamation}", "program.c"]
+    compiled = support.run([*command, str(amalgamation / "netstrat.c"), "-pthread"], cwd=tmp_path)
+    assert compiled.stderr == ""
+    done = support.run([str(tmp_path / "program")])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "UP" in support.run(["ip", "link", "show", "lo"]).stdout
+
+
+# ---- what documents name ----
+
+# Where a path in a document can begin. Words in capitals (csrc/OBJECT.c) stand for any name.
+PATHS = re.compile(
+    r"(?<![\w/.-])(?:benchmarks|csrc|docs|examples|pynetstrat|tests|\.ci)/[\w./*-]*[\w/*]"
+)
+TESTS = re.compile(r"\btest_[a-z]\w+")
+LINKS = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+@pytest.fixture(scope="module")
+def every_test() -> set[str]:
+    """The names of every test, in Python and in C, and of the files that hold them."""
+    sources = [*support.ROOT.glob("tests/**/*.py"), *support.ROOT.glob("tests/**/*.[ch]")]
+    names = {path.stem for path in sources}
+    for source in sources:
+        names |= set(
+            re.findall(r"^(?:    )?(?:async )?[\w ]*\b(test_\w+)\(", source.read_text(), re.M)
+        )
+    return names
+
+
+@pytest.mark.parametrize("document", EVERY_DOCUMENT, ids=str)
+def test_every_path_and_test_that_a_document_names_exists(
+    document: Path, every_test: set[str]
+) -> None:
+    text = read(document)
+    paths = {path for path in PATHS.findall(text) if not re.search("[A-Z]{2}", Path(path).stem)}
+    paths |= {str(document.parent / target) for target in LINKS.findall(text)}
+    absent = [path for path in paths if not any(support.ROOT.glob(path.rstrip("/")))]
+    assert absent == []
+    assert set(TESTS.findall(text)) - every_test == set()
+
+
+def test_the_readme_has_no_links_that_a_package_index_would_break() -> None:
+    assert [target for target in LINKS.findall(read(README)) if not target.startswith("http")] == []
+
+
 def test_the_document_of_errors_is_printed_from_the_table() -> None:
     printed = support.run([sys.executable, "docs/print_errors.py"])
-    assert printed.stdout == (support.ROOT / "docs" / "errors.md").read_text()
+    assert printed.stdout == read(Path("docs/errors.md"))
 
 
-def test_no_line_of_a_document_is_wider_than_the_page() -> None:
-    """Tables, addresses and what programs print may be."""
+def test_the_lines_of_a_document_have_at_most_100_columns() -> None:
+    """Tables, lines with a link and blocks of code excepted."""
     wide = [
         f"{document}: {line}"
-        for document in [*DOCUMENTS, Path("CONTRIBUTING.md"), Path("csrc/README.md")]
-        for line in prose((support.ROOT / document).read_text())
+        for document in EVERY_DOCUMENT
+        for line in prose(read(document))
         if len(line) > 100
     ]
     assert wide == []
 
 
 def prose(text: str) -> list[str]:
-    """The lines outside code blocks and tables."""
+    """The lines outside code blocks and tables, and without links."""
     lines = []
     inside = False
     for line in text.splitlines():
         if line.startswith("```"):
             inside = not inside
-        elif not inside and not line.startswith("|") and "](" not in line:
+        elif not inside and not line.startswith(("|", "    ")) and "](" not in line:
             lines.append(line)
     return lines
