@@ -1,4 +1,4 @@
-"""__init__.py: what is exported, how it is loaded, and what typing tools see of it."""
+"""The package: what it exports, what an import loads, and what type checkers see."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import support
 
 import pynetstrat
 
-VALUES = {"Name", "Netns", "Perspective", "PENDING"}  # types of arguments, and a constant
+VALUES = {"Name", "Netns", "Perspective", "PENDING"}  # neither classes nor functions
 EXPORTED = VALUES | {
     *("get_strategy", "register_strategy", "strategies", "NetworkStrategy"),
     *("Loopback", "Veth", "HostDevice", "Network", "Route"),
@@ -34,7 +34,7 @@ EXPORTED = VALUES | {
 }
 
 
-def test_what_is_exported():
+def test_the_package_exports_these_names():
     assert sorted(pynetstrat.__all__) == sorted(EXPORTED)
     for name in EXPORTED - VALUES:
         value = getattr(pynetstrat, name)
@@ -60,25 +60,27 @@ def test_the_stub_names_every_public_name_and_its_module():
         )
 
 
-def test_the_types_of_arguments_can_be_had_at_run_time():
+def test_the_types_of_arguments_can_be_imported_at_run_time():
     assert typing.get_args(pynetstrat.Name) == (str, bytes)
     assert typing.get_args(pynetstrat.Perspective) == ("container", "host")
     assert {int, str, bytes} < set(typing.get_args(pynetstrat.Netns))
 
 
-def test_dir_lists_what_is_exported():
+def test_dir_lists_every_public_name():
     assert set(dir(pynetstrat)) >= EXPORTED | {"__version__"}
-    done = support.python("import pynetstrat; print(*dir(pynetstrat))")  # before a look-up too
+    done = support.python(
+        "import pynetstrat; print(*dir(pynetstrat))"
+    )  # also before any is looked up
     assert set(done.stdout.split()) >= EXPORTED
 
 
-def test_a_star_import():
+def test_a_star_import_imports_every_public_name():
     done = support.python("from pynetstrat import *; print(*globals())")
     assert set(done.stdout.split()) >= EXPORTED
     assert done.stderr == ""
 
 
-def test_an_unknown_name():
+def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'pynetstrat' has no attribute 'nothing'"):
         pynetstrat.nothing  # noqa: B018
     with pytest.raises(ImportError):
@@ -86,13 +88,13 @@ def test_an_unknown_name():
 
 
 def modules():
-    """The name of every module of the package, `__main__` excepted."""
+    """The name of every module of the package except `__main__`."""
     found = pkgutil.walk_packages(pynetstrat.__path__, "pynetstrat.")
     return [module.name for module in found if not module.name.endswith("__main__")]
 
 
-def test_a_walk_finds_every_module_and_no_other():
-    """Each is imported on the way, and none is there that is not of the package (a builder)."""
+def test_a_walk_finds_exactly_the_modules_of_the_package():
+    """The walk imports each module. The builder of the C extension is not in the package."""
     code = """
 import importlib, pkgutil, pynetstrat
 def failed(name): raise
@@ -114,7 +116,7 @@ for module in pkgutil.walk_packages(pynetstrat.__path__, "pynetstrat.", onerror=
 
 @pytest.mark.parametrize("module", modules())
 def test_loading_a_module_hides_no_public_name(module):
-    """Python binds a submodule's name on its package: no public name may be one's too."""
+    """Python binds a submodule's name on its package, so no public name may equal one."""
     code = f"""
 import importlib, pynetstrat
 importlib.import_module("{module}")
@@ -146,14 +148,14 @@ FIVE |= {"pynetstrat.strategy"}
 def test_bringing_lo_up_loads_five_modules_of_ours_and_no_heavy_one(net, use):
     code = f"""
 import sys
-for name in {HEAVY}:  # what the environment's own start-up files may have loaded
+for name in {HEAVY}:  # the start-up files of the environment may have loaded them
     sys.modules.pop(name, None)
 before = set(sys.modules)
 import pynetstrat
 {use}
 print(*sorted(set(sys.modules) - before))
 """
-    # A measured child loads coverage first, which loads everything: this one is not measured.
+    # Coverage would load all of them in the child, so the child is not measured.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
     done = support.python(code, env=environment)
     assert done.stderr == ""
@@ -178,22 +180,22 @@ for row in pynetstrat.RtnetlinkSocket().dump_counters().counters.tolist():
 
 def mypy(path, *extra):
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", *extra]
-    # Without the project's own configuration: this is a user's program. mypy does not see through
-    # an editable installation, so the package is on its path, and silent as an installed one is.
+    # Without the configuration of this project: the program is a user's. mypy does not find an
+    # editable installation, so the package is on its path, and silent as an installed one is.
     command += ["--config-file=", "--follow-imports=silent"]
     command += ["--cache-dir", str(path.parent / "cache"), str(path)]
     environment = os.environ | {"MYPYPATH": str(support.ROOT)}
     return support.run(command, cwd=path.parent, env=environment)
 
 
-def test_the_package_says_that_it_is_typed():
+def test_the_package_is_marked_as_typed():
     assert (Path(pynetstrat.__file__).parent / "py.typed").exists()
 
 
 PROGRAM = Path(__file__).parent / "typing" / "every_name.py"
 
 
-def test_mypy_sees_every_name(tmp_path):
+def test_mypy_accepts_a_program_that_uses_every_name(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.read_text())
     done = mypy(program)
@@ -211,7 +213,7 @@ def test_the_program_uses_every_name():
     assert names == EXPORTED | {"__version__"}
 
 
-def test_typing_tools_see_what_is_wrong(tmp_path):
+def test_mypy_finds_each_wrong_line(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(_WRONG)
     done = mypy(program)

@@ -1,4 +1,4 @@
-"""The layout holds, in Python and in C: arrows point down, no call imports, pure is pure."""
+"""The layers of Python and C: dependencies are acyclic, calls import nothing, pure C is pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TABLE = (
     "__main__",
 )
 
-# The same within a folder.
+# Within a folder, each module uses only those above it.
 FOLDERS = {
     "_native": (
         "__init__",
@@ -91,9 +91,8 @@ FOLDERS = {
     "watching": ("__init__", "_state", "monitor"),
 }
 
-# The imports that a call may make: what get_strategy finds, which is code of others or a strategy
-# that was not asked for before; subprocess, for calls that execute a program's file; and asyncio,
-# which is loaded wherever an `async for` runs.
+# The imports that a call may make: get_strategy loads the strategy that it finds, popen and run load
+# subprocess, and `async for` loads asyncio.
 ALLOWED = {
     ("__init__.py", "__getattr__"),
     ("namespace.py", "popen"),
@@ -108,8 +107,8 @@ EVERY_SOURCE = pytest.mark.parametrize(
 )
 
 
-def room(source: Path) -> str:
-    """The row of the table in which a module is."""
+def top_level(source: Path) -> str:
+    """The module or folder of the package root that a file belongs to."""
     return source.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
@@ -120,7 +119,7 @@ def is_for_typing(node: ast.AST) -> bool:
 def used(source: Path, tree: ast.AST) -> set[tuple[str, ...]]:
     """The modules of the package that a module imports, as paths within it.
 
-    What only typing tools import does not count, and what a function may import is in ALLOWED.
+    Imports under TYPE_CHECKING are left out, and so are imports in functions (see ALLOWED).
     """
     found = set()
     folder = list(source.relative_to(PACKAGE).parent.parts)
@@ -143,16 +142,16 @@ def used(source: Path, tree: ast.AST) -> set[tuple[str, ...]]:
 
 
 def test_every_module_is_in_the_table():
-    assert {room(source) for source in SOURCES} <= set(TABLE)
+    assert {top_level(source) for source in SOURCES} <= set(TABLE)
     for folder, names in FOLDERS.items():
         present = {path.stem for path in (PACKAGE / folder).glob("*.py")}
         assert present <= set(names), folder
 
 
 @EVERY_SOURCE
-def test_arrows_point_down(source):
+def test_a_module_uses_only_modules_above_it(source):
     tree = ast.parse(source.read_text())
-    own = room(source)
+    own = top_level(source)
     for path in used(source, tree):
         target = path[0] if path else "__init__"
         if target != own:
@@ -167,7 +166,7 @@ def test_arrows_point_down(source):
 def test_no_function_imports(source):
     relative = str(source.relative_to(PACKAGE))
     if relative.startswith("cli/"):
-        return  # a program: it loads a command when it is the command
+        return  # a program loads only the command that it runs
     for function in ast.walk(ast.parse(source.read_text())):
         if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             continue
@@ -180,8 +179,8 @@ def test_no_function_imports(source):
 
 
 @EVERY_SOURCE
-def test_nothing_outside_native_touches_the_core(source):
-    if room(source) == "_native":
+def test_only_native_uses_the_core(source):
+    if top_level(source) == "_native":
         return
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.ImportFrom):
@@ -192,25 +191,25 @@ def test_nothing_outside_native_touches_the_core(source):
             assert node.attr not in ("ffi", "lib", "_sock"), ast.unparse(node)
 
 
-def test_errors_import_nothing_of_ours():
+def test_errors_use_no_other_module():
     assert used(PACKAGE / "errors.py", ast.parse((PACKAGE / "errors.py").read_text())) == set()
 
 
-def test_the_layout_in_the_package_is_the_table():
-    """The comment at the head of __init__.py names the rooms in the table's order."""
+def test_the_layout_in_the_comment_of_the_package_is_the_table():
+    """The comment is at the head of __init__.py, in the table's order."""
     head = (PACKAGE / "__init__.py").read_text().split("\nfrom ", 1)[0]
     lines = [line.removeprefix("#   ") for line in head.splitlines() if line.startswith("#   ")]
     named = [line.split()[0].rstrip("/") for line in lines]
     assert named == [row for row in TABLE if row in named]
-    present = {room(source) for source in SOURCES} - {"__init__", "__main__"}
-    assert set(named) == present, "a room is missing in the comment, or is not there any more"
+    present = {top_level(source) for source in SOURCES} - {"__init__", "__main__"}
+    assert set(named) == present, "the comment lacks a module, or names one that does not exist"
 
 
 # ---- the C core ----
 
 CORE = support.ROOT / "csrc"
 
-# What each file of the core uses of the others.
+# Which other files each file of the core uses.
 USES = {
     "error": set(),
     "name": set(),
@@ -238,7 +237,7 @@ PURE = tuple(USES)[: tuple(USES).index("socket")]
 
 @pytest.fixture(scope="module")
 def core(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[set[str], set[str]]]:
-    """Of each file of the core, the functions that it has and those that it calls, by nm."""
+    """For each file of the core, the functions it defines and those it calls, by nm."""
     folder = tmp_path_factory.mktemp("objects")
     found = {}
     for source in (CORE / "sources").read_text().split():
@@ -258,7 +257,7 @@ def test_every_file_of_the_core_is_in_the_table(core):
     assert {path.stem for path in CORE.glob("*.c")} == set(USES)
 
 
-def test_arrows_of_the_core_point_down(core):
+def test_a_file_of_the_core_uses_only_files_above_it(core):
     order = list(USES)
     for file, (_, called) in core.items():
         used = {other for other in core if other != file and called & core[other][0]}
@@ -285,8 +284,23 @@ def test_every_pure_file_is_proved():
         assert all(f"{name}(" in harness for name in public if name != "netstrat_prefix_decode")
 
 
+ARCHITECTURE = (support.ROOT / "docs" / "architecture.md").read_text()
+
+
 def test_the_table_of_the_core_in_the_documents_is_this_one():
     """docs/architecture.md names the files in this order."""
-    text = (support.ROOT / "docs" / "architecture.md").read_text()
-    cells = re.findall(r"^\| (`[a-z_]+\.c`.*?) \|", text, re.MULTILINE)
+    cells = re.findall(r"^\| (`[a-z_]+\.c`.*?) \|", ARCHITECTURE, re.MULTILINE)
     assert re.findall(r"`([a-z_]+)\.c`", " ".join(cells)) == list(USES)
+
+
+def test_the_table_of_modules_in_the_documents_is_the_package():
+    """docs/architecture.md has a row for each module or folder, and names the folder's modules."""
+    table = re.search(r"^\| module .*?\n\n", ARCHITECTURE, re.MULTILINE | re.DOTALL)[0]
+    rows = {}
+    for cell, job in re.findall(r"^\| (`.*?) \| (.*) \|$", table, re.MULTILINE):
+        rows |= {name.rstrip("/"): job for name in re.findall(r"`([\w/]+)`", cell)}
+    assert list(rows) == [name for name in TABLE if name in rows]
+    assert set(rows) == {top_level(source) for source in SOURCES} - {"__init__", "__main__"}
+    for folder in {"rtnetlink", "wiring", "counting", "watching"}:
+        present = {path.stem for path in (PACKAGE / folder).glob("*.py")} - {"__init__"}
+        assert present <= set(re.findall(r"`(\w+)`", rows[folder])), folder
