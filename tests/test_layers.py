@@ -91,8 +91,8 @@ FOLDERS = {
     "watching": ("__init__", "_state", "monitor"),
 }
 
-# The imports that a call may make: get_strategy loads the strategy that it finds, popen and run load
-# subprocess, and `async for` loads asyncio.
+# The imports that a call may make: get_strategy loads the strategy that it finds, popen and run
+# load subprocess, and `async for` loads asyncio.
 ALLOWED = {
     ("__init__.py", "__getattr__"),
     ("namespace.py", "popen"),

@@ -1,4 +1,4 @@
-"""A plain program that uses every public name, for typing tools: it is checked, and never run."""
+"""A program that uses every public name, for type checkers. It is never run."""
 
 from __future__ import annotations
 
