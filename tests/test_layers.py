@@ -75,6 +75,8 @@ FOLDERS = {
         "_device_record",
         "_device_identity",
         "_device_return",
+        "_device_addresses",
+        "_device_move",
         "host_device",
         "setup",
     ),

@@ -1,12 +1,14 @@
 """Where a device is, and the proof that a link is that device.
 
-Root of a container can give a link of its own the name, the index, the MAC address and the kind of
-the device. It cannot forge these:
+Root of a container can create a link with the name, the index, the MAC address and the kind of the
+device. It cannot forge:
 
-- the hardware behind a physical device (its parent device);
-- what the host namespace says of a veth's peer: which index in which namespace is its other end;
-- a file of the device in sysfs that was opened in the host namespace, which follows the device into
-  other namespaces and ends with it. This proves any kind of device, but lasts only for one call.
+- the parent device of a physical device, which is its hardware;
+- the peer of a veth, if that is in the host namespace: the kernel reports there the index and the
+  namespace of the peer's other end;
+- a file of the device in sysfs that was opened in the host namespace. It follows the device into
+  other namespaces and becomes unreadable when the device is deleted. This proves the identity of
+  any kind of device, but only within one call.
 """
 
 from __future__ import annotations
@@ -30,18 +32,20 @@ class Place(IntEnum):
 
     HOST = 0
     CONTAINER = 1
-    ELSEWHERE = 2  # in a third namespace
+    OTHER = 2  # in a third namespace
     GONE = 3
 
 
 @dataclass(slots=True)
 class Found:
-    """A device, its place, and its index there.
+    """The result of a search for a device.
 
     Attributes:
-        proven: whether the device is proven to be the one of the record. A link of the right kind
-            and index that is not proven is given in the container only.
-        nsid: of a device that is elsewhere, the id of its namespace in the host namespace.
+        place: the namespace in which the device is.
+        index: its index in that namespace; 0 if unknown.
+        proven: whether the link is proven to be the device. False only for a link of the container
+            namespace that has the right kind and index.
+        nsid: the nsid of its namespace in the host namespace, for `Place.OTHER`; None if unknown.
     """
 
     place: Place
@@ -50,22 +54,23 @@ class Found:
     nsid: int | None = None
 
 
-class Held:
-    """A device held by its files in sysfs, which follow it into other namespaces.
+class OpenDevice:
+    """A device's `ifindex` file in sysfs, opened in the host namespace. It identifies the device.
 
-    `exists` is False where sysfs can't be mounted; then nothing is held.
+    Attributes:
+        is_open: whether there is such a file. False if sysfs can't be mounted.
     """
 
     _file = -1
     _mount: Mount | None = None
-    exists = False
+    is_open = False
 
     def __init__(self, device: Device) -> None:
         try:
             self._mount = Mount()
             self._file = self._open(device.link.name)
-            self.exists = self.index() == device.link.index
-        except OSError:  # KernelError is one: no right to mount, or the device has just gone
+            self.is_open = self.index() == device.link.index
+        except OSError:  # or KernelError: mounting is refused, or the device has just been deleted
             pass
 
     def _open(self, name: str) -> int:
@@ -74,11 +79,11 @@ class Held:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._mount.fd)
 
     def index(self) -> int:
-        """The device's index in the namespace in which it is now; OSError once it has gone."""
+        """The device's index in its present namespace. Raises OSError if it was deleted."""
         return int(os.pread(self._file, 32, 0))
 
-    def is_at_home(self, name: str) -> bool:
-        """Whether it is the link of that name in the host namespace."""
+    def is_in_host(self, name: str) -> bool:
+        """Whether the link of that name in the host namespace is the device."""
         try:
             other = self._open(name)
         except OSError:
@@ -89,13 +94,13 @@ class Held:
             _close(other)
 
     def close(self) -> None:
-        """Lets go of it. Closing twice does no harm."""
+        """Closes the file. Closing it twice does no harm."""
         file, self._file = self._file, -1
         if file >= 0:
             _close(file)
         if self._mount is not None:
             self._mount.close()
-        self.exists = False
+        self.is_open = False
 
     def __del__(self) -> None:
         self.close()
@@ -108,23 +113,30 @@ def _close(fd: int) -> None:
 
 
 def random_name() -> str:
-    """A name for a device that is on its way back."""
+    """A name for a device while it is moved back: "pn" and 12 random hexadecimal digits."""
     return "pn" + os.urandom(6).hex()
 
 
 def is_random(name: str) -> bool:
-    """Whether a name has the form of a random one."""
+    """Whether a name has the form of those of `random_name`."""
     return len(name) == 14 and name.startswith("pn")
 
 
-def is_device(session: Session, record: Record, held: Held | None, device: Device | None) -> bool:
-    """Whether a link in the host namespace is proven to be the device of the record."""
+def is_device(
+    session: Session, record: Record, opened: OpenDevice | None, device: Device | None
+) -> bool:
+    """Whether a link in the host namespace is proven to be the device.
+
+    Parameters:
+        opened: the device's file, if this call has opened it.
+        device: the link; None if it does not exist.
+    """
     if device is None:
         return False
     link = device.link
-    if held is not None and held.exists:
-        return held.is_at_home(link.name)
-    if record.tie == "peer":
+    if opened is not None and opened.is_open:
+        return opened.is_in_host(link.name)
+    if record.proof == "peer":
         peer = session.host.get_device(record.peer)
         return (
             peer is not None
@@ -132,11 +144,11 @@ def is_device(session: Session, record: Record, held: Held | None, device: Devic
             and peer.link.link_nsid is link.link_nsid is None
             and (peer.link.link_index, link.link_index) == (link.index, record.peer)
         )
-    return record.tie == "parent device" and _has_parent(device, record)
+    return record.proof == "parent device" and _has_parent(device, record)
 
 
 def _has_parent(device: Device, record: Record) -> bool:
-    """Whether this is the same port of the same hardware."""
+    """Whether a link is the same port of the same hardware."""
     return (
         (device.parent_bus, device.parent_device) == (record.parent_bus, record.parent_device)
         and device.link.permanent_mac == record.permanent_mac
@@ -144,43 +156,47 @@ def _has_parent(device: Device, record: Record) -> bool:
     )
 
 
-def find_device(session: Session, record: Record, held: Held | None) -> Found:
-    """Finds the device of a record, in the session's container if it has one."""
+def find_device(session: Session, record: Record, opened: OpenDevice | None) -> Found:
+    """Finds the device of a record in the host namespace or in the container namespace.
+
+    Parameters:
+        opened: the device's file, if this call has opened it.
+    """
     alive = session.namespace is not None
-    if held is not None and held.exists:
-        return _find_held(session, held, alive)
-    if record.tie == "peer":
+    if opened is not None and opened.is_open:
+        return _find_opened(session, opened, alive)
+    if record.proof == "peer":
         return _find_by_peer(session, record, alive)
-    if record.tie == "parent device":
+    if record.proof == "parent device":
         return _find_by_parent(session, record, alive)
-    return _find_untied(session, record, alive)
+    return _find_unproven(session, record, alive)
 
 
-def _find_held(session: Session, held: Held, alive: bool) -> Found:
+def _find_opened(session: Session, opened: OpenDevice, alive: bool) -> Found:
     try:
-        index = held.index()
+        index = opened.index()
     except OSError:
         return Found(Place.GONE)
-    here = session.host.get_device(index)
-    if here is not None and held.is_at_home(here.link.name):
+    device = session.host.get_device(index)
+    if device is not None and opened.is_in_host(device.link.name):
         return Found(Place.HOST, index)
     if alive and session.container.get_device(index) is not None:
         return Found(Place.CONTAINER, index)
-    return Found(Place.ELSEWHERE)
+    return Found(Place.OTHER)
 
 
 def _find_by_peer(session: Session, record: Record, alive: bool) -> Found:
     peer = session.host.get_device(record.peer)
     if peer is None or peer.link.kind != record.kind or not peer.link.link_index:
-        return _find_untied(session, record, alive)
+        return _find_unproven(session, record, alive)
     index, nsid = peer.link.link_index, peer.link.link_nsid
     if nsid is None:
         if is_device(session, record, None, session.host.get_device(index)):
             return Found(Place.HOST, index)
-        return Found(Place.GONE)  # its namespace is ending, and has no id any more
+        return Found(Place.GONE)  # its namespace is ending and has lost its nsid
     if alive and nsid == session.host.get_nsid(session.container_namespace):
         return Found(Place.CONTAINER, index)
-    return Found(Place.ELSEWHERE, index, nsid=nsid)
+    return Found(Place.OTHER, index, nsid=nsid)
 
 
 def _find_by_parent(session: Session, record: Record, alive: bool) -> Found:
@@ -203,21 +219,21 @@ def _find_by_parent(session: Session, record: Record, alive: bool) -> Found:
         ]
         if len(found) == 1:
             return Found(place, found[0])
-    return Found(Place.ELSEWHERE)
+    return Found(Place.OTHER)
 
 
-def _find_untied(session: Session, record: Record, alive: bool) -> Found:
-    """By what the record says of it, which proves nothing in the container."""
-    here = session.host.get_device(record.index)
-    # A random name: a call was killed that brought it back.
+def _find_unproven(session: Session, record: Record, alive: bool) -> Found:
+    """Finds a device by its index and kind, which proves nothing in the container namespace."""
+    device = session.host.get_device(record.index)
+    # A random name: a call that was bringing the device back was killed.
     if (
-        here is not None
-        and here.link.kind == record.kind
-        and (here.link.name == record.name or is_random(here.link.name))
+        device is not None
+        and device.link.kind == record.kind
+        and (device.link.name == record.name or is_random(device.link.name))
     ):
         return Found(Place.HOST, record.index)
     if alive:
-        away = session.container.get_device(record.container_index)
-        if away is not None and away.link.kind == record.kind:
+        device = session.container.get_device(record.container_index)
+        if device is not None and device.link.kind == record.kind:
             return Found(Place.CONTAINER, record.container_index, proven=False)
     return Found(Place.GONE)

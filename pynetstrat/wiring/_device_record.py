@@ -1,7 +1,7 @@
-"""The record of a device that `host-device` has moved: what it was, and where it is kept.
+"""The record of a device that `host-device` has moved, and the files of such records.
 
-The record travels in `Network.device`. It is also written to a file before the device moves, for
-a `create` that is killed and for a `destroy` that is not given the record.
+`create` returns the record in `Network.device`. Before the device moves, it also writes the record
+to a file, for the case that it is killed and for a `destroy` that is called without the record.
 """
 
 from __future__ import annotations
@@ -29,28 +29,35 @@ if TYPE_CHECKING:
 VERSION = 1
 RUN = "/run/pynetstrat"
 _FOLDER = "devices"
-_MOST = 1 << 17  # bytes of a record: an alias and 496 alternative names fit
+_MOST = 1 << 17  # bytes of a file: an alias and 496 alternative names fit
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 @dataclass(slots=True)
 class Record:
-    """What a device was in the host namespace, and where it was moved.
+    """The state of a device in the host namespace, and where it was moved.
 
     Attributes:
-        version: of this format.
-        boot_id: of the boot in which the device was moved; "" where it could not be read.
-        host, container: the cookies of the two namespaces; 0 before Linux 5.14.
-        owner, wanted: the network's owner, and its name as `create` was given it.
-        name, index, kind: the device in the host namespace; the kind is "" for a physical one.
-        parent_bus, parent_device: the hardware behind it; "" for a virtual device.
+        version: the version of this format.
+        boot_id: the boot in which the device was moved; "" if it could not be read.
+        host: the cookie of the host namespace; 0 before Linux 5.14.
+        container: the cookie of the container namespace; 0 before Linux 5.14.
+        owner: the network's owner.
+        wanted: the network's name, as it was given to `create`.
+        name: the device's name in the host namespace.
+        index: its index in the host namespace.
+        kind: its kind, such as "veth"; "" for a physical device.
+        parent_bus: the bus of its parent device (`IFLA_PARENT_DEV_BUS_NAME`), such as "pci"; "" for
+            a virtual device.
+        parent_device: the name of its parent device (`IFLA_PARENT_DEV_NAME`); "" for a virtual one.
         permanent_mac: its permanent MAC address, or "".
-        peer: the index of a veth's peer in the host namespace; otherwise 0.
-        parent: the index of the link that it stands on (a macvlan's), or 0.
-        container_index: the index that it was given in the container.
-        mtu, mac, txqueuelen, group, alias, altnames, master, hairpin: its settings; the master is
-            an index, 0 if it had none.
-        flags: its flags (linux/if.h), and `up` among them.
+        peer: the index of a veth's peer, if that is in the host namespace; otherwise 0.
+        parent: the index of its lower link (that of a macvlan, for example), or 0.
+        container_index: the index that it was given in the container namespace.
+        mtu, mac, txqueuelen, group, alias, altnames, hairpin: its settings.
+        master: the index of its master, or 0.
+        flags: its flags (linux/if.h).
+        up: whether IFF_UP was among them.
     """
 
     version: int
@@ -80,14 +87,14 @@ class Record:
     up: bool
 
     @property
-    def tie(self) -> str:
-        """What proves that a link is this device: "parent device", "peer", or "" (nothing does)."""
+    def proof(self) -> str:
+        """What proves that a link is the device: "parent device", "peer", or "" for nothing."""
         if self.parent_device:
             return "parent device"
         return "peer" if self.peer else ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as JSON can hold it."""
+        """The record as a dictionary that can be written as JSON."""
         return asdict(self)
 
 
@@ -99,7 +106,7 @@ _LARGEST = {
 
 
 def read_boot_id() -> str:
-    """The id of this boot of this machine; "" where it can't be read."""
+    """The id of the running boot (random(4)); "" if it can't be read."""
     try:
         with open(_BOOT_ID, encoding="ascii") as file:  # noqa: PTH123  # no Path objects
             return file.read().strip()
@@ -108,13 +115,16 @@ def read_boot_id() -> str:
 
 
 def parse_record(given: Mapping[str, Any], network: Network, where: str = "") -> Record:
-    """Checks a record and returns it.
+    """Parses a record.
 
     Parameters:
-        where: the file that it was read from; "": from the network's field.
+        given: the record as a dictionary.
+        network: the network that the record must belong to.
+        where: the file from which it was read, for errors; "" for the network's field.
 
     Raises:
-        InvalidNetworkError: it is malformed, of another version, boot or device.
+        InvalidNetworkError: the record is malformed, or is one of another version, boot, owner or
+            device.
     """
 
     def refuse(reason: str) -> InvalidNetworkError:
@@ -142,7 +152,9 @@ def parse_record(given: Mapping[str, Any], network: Network, where: str = "") ->
         raise refuse("must be a record as create returned it; up and flags differ")
     boot_id = read_boot_id()
     if boot_id and record.boot_id and record.boot_id != boot_id:
-        raise refuse("must be a record of this boot of this machine: this device is not lent")
+        raise refuse(
+            "must be a record of the running boot of this machine: the device has not moved"
+        )
     if (record.owner, record.name) != (network.owner, network.host_interface_name):
         raise refuse(
             f"must be the record of device {network.host_interface_name} and owner "
@@ -152,7 +164,7 @@ def parse_record(given: Mapping[str, Any], network: Network, where: str = "") ->
 
 
 def _fits(key: str, value: object) -> bool:
-    """Whether a value can be sent to the kernel: after the move it would be too late to refuse."""
+    """Whether the kernel can be given a value. After the move it would be too late to refuse it."""
     type = _TYPES[key]
     if type == "bool":
         return isinstance(value, bool)
@@ -176,18 +188,16 @@ def _fits(key: str, value: object) -> bool:
 
 
 class Store:
-    """The folder of the records, held open. A context, which closes it.
-
-    An interrupt can come at the first line of `__exit__`, before the lock is given up. So callers
-    that lock enter it twice.
+    """The open directory of the records. It is a context manager.
 
     Parameters:
-        host: the device and inode of the host namespace. Host namespaces may share one /run, with
-            the same owners and names in each.
+        host: the device and inode of the host namespace. Several host namespaces may share one
+            /run, with networks of the same owners and names in each.
 
     Raises:
-        PermissionDeniedError: the folder can't be written.
-        KernelError: it is a symbolic link, another user's, or writable by others.
+        PermissionDeniedError: the directory can't be created or opened, belongs to another user, or
+            is writable by others.
+        KernelError: it is a symbolic link or a file, or can't be opened for another reason.
     """
 
     _fd = -1
@@ -201,13 +211,13 @@ class Store:
             _close(run)
 
     def lock(self, until: float) -> None:
-        """Locks the folder until it is closed: one process changes devices at a time.
+        """Locks the directory until it is closed, so that one process at a time moves devices.
 
-        Without the lock two tear-downs of one device, or a set-up and a tear-down, would meet
-        halfway. Reading needs no lock.
+        Without the lock, two tear-downs of one device could interleave, or a set-up and a
+        tear-down. Reading a record needs no lock.
 
         Parameters:
-            until: a time of `time.monotonic()`, until which it waits.
+            until: how long to wait, as a time of `time.monotonic()`.
 
         Raises:
             KernelError: another process holds the lock (ETIMEDOUT), or the kernel refuses it.
@@ -219,16 +229,18 @@ class Store:
                 return
             except BlockingIOError:
                 if monotonic() >= until:
-                    hint = "another process is moving a device, and has not finished in time"
+                    hint = "another process is moving a device and did not finish in time"
                     raise KernelError(ETIMEDOUT, "flock", hint=hint, filename=where) from None
                 sleep(0.002)
             except OSError as error:
                 raise KernelError(error.errno or 0, "flock", filename=where) from error
 
     def close(self) -> None:
-        """Gives the lock up and closes the folder. Closing twice does no harm."""
+        """Unlocks and closes the directory. Closing it twice does no harm."""
         if self._fd >= 0:
-            with contextlib.suppress(OSError):  # also if an interrupt keeps it from being closed
+            with contextlib.suppress(
+                OSError
+            ):  # explicit: the descriptor may be shared with a forked child
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
         fd, self._fd = self._fd, -1
         if fd >= 0:
@@ -244,7 +256,7 @@ class Store:
         self.close()
 
     def write(self, network: Network, record: Record) -> None:
-        """Writes the record of a network, in place of an older one."""
+        """Writes the record of a network. It replaces an older one at once, or not at all."""
         name = self._file_name(network)
         aside = f"{name}.new"
         text = json.dumps(record.to_dict()).encode()
@@ -264,10 +276,11 @@ class Store:
             raise _failure(error, "write", self._shown(network)) from error
 
     def read(self, network: Network) -> Record | None:
-        """The record of a network; None if it has no file.
+        """Reads the record of a network. None if it has no file.
 
         Raises:
-            InvalidNetworkError: the file does not hold a record; the error names it.
+            InvalidNetworkError: the file does not hold a record of this network.
+            KernelError: the file can't be read.
         """
         where = self._shown(network)
         try:
@@ -286,20 +299,20 @@ class Store:
             _close(file)
         if not isinstance(given, dict):
             reason = (
-                f"{where}: must be a record in JSON; delete the file, and move the device by hand"
+                f"{where}: must be a record in JSON; delete the file, and move the device manually"
             )
             raise InvalidNetworkError("device", None, reason, network.name)
         return parse_record(given, network, where)
 
     def remove(self, network: Network) -> None:
-        """Removes the record of a network. It may be missing."""
+        """Removes the record of a network, if it exists."""
         try:
             self._unlink(self._file_name(network))
         except OSError as error:
             raise _failure(error, "unlink", self._shown(network)) from error
 
     def _file_name(self, network: Network) -> str:
-        """By owner and wanted name. The device is part of it: two may both ask for `eth%d`."""
+        """A hash of host namespace, owner, name and device: two may both ask for `eth%d`."""
         wanted = (network.device or {}).get("wanted", network.name)
         key = "\0".join((str(self._host), network.owner, str(wanted), network.host_interface_name))
         return f"{stable_hash(key.encode('utf-8', 'surrogatepass')):016x}"
@@ -314,7 +327,7 @@ class Store:
 
 
 def open_store(host: tuple[int, int]) -> Store | None:
-    """The store for a caller that can do without it; None if it can't be used."""
+    """Opens the store for a caller that does not depend on it. None if it can't be opened."""
     try:
         return Store(host)
     except KernelError:
@@ -338,7 +351,7 @@ def _close(fd: int) -> None:
 
 
 def _open_folder(name: str, at: int | None, shown: str) -> int:
-    """Opens a folder that is the caller's alone, and makes it where it is missing."""
+    """Opens a directory that only the caller can write. It is created if it does not exist."""
     try:
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=at)
@@ -355,15 +368,15 @@ def _open_folder(name: str, at: int | None, shown: str) -> int:
 
 
 def _check_owner(fd: int, shown: str, is_kind: Any, kind: str) -> None:
-    """Raises KernelError unless a file is of a kind, and the caller's alone."""
+    """Raises KernelError unless a file is of the right kind and only the caller can write it."""
     try:
         found = os.fstat(fd)
     except OSError as error:
         raise _failure(error, "fstat", shown) from error
     if not is_kind(found.st_mode):
-        raise KernelError(EINVAL, "open", hint=f"it must be {kind}", filename=shown)
+        raise KernelError(EINVAL, "open", hint=f"must be {kind}", filename=shown)
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        hint = f"it must belong to user {os.geteuid()} and must not be writable by other users"
+        hint = f"must belong to user {os.geteuid()} and must not be writable by other users"
         raise PermissionDeniedError(EPERM, "open", hint=hint, filename=shown)
 
 
@@ -371,7 +384,7 @@ def _failure(error: OSError, step: str, shown: str) -> KernelError:
     code = error.errno or 0
     kind = PermissionDeniedError if code in (EPERM, EACCES) else KernelError
     if code in (ELOOP, ENOTDIR):
-        hint = "it must be a directory, not a symbolic link or a file: remove it"
+        hint = "must be a directory, not a symbolic link or a file: remove it"
     else:
-        hint = "host-device keeps its records there: make it writable for this user"
+        hint = "host-device keeps its records in this directory: make it writable for this user"
     return kind(code, step, hint=hint, filename=shown)

@@ -1,17 +1,18 @@
-"""The way of a device back into the host namespace.
+"""Moves a device back into the host namespace.
 
-Root of the container may change anything there at any moment, so nothing that was read in the
-container is relied on. The device is moved under a random name, its identity is proven in the host
-namespace, where root has no access, and a link that is not the device is sent back. Only then does
-the device get its name, its master and IFF_UP. Each step may be repeated: a call that was
-interrupted or killed is completed by the next one.
+Root of the container may change any link of the container namespace at any moment, so nothing that
+was read there is trusted. The device is moved under a random name. Its identity is then proven in
+the host namespace, which root of the container can't change, and a link that is not the device is
+sent back. Only then does the device get its name, its master and IFF_UP.
+
+Each step can be repeated: the next call completes one that was interrupted or killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from errno import EBUSY, EEXIST, EINVAL, ENODEV
+from errno import EBUSY, EEXIST, EINVAL, ENODEV, EPERM
 
 from .._native.device import add_altname, delete_altname, detach_xdp, set_flags
 from ..errors import KernelError, quote
@@ -25,29 +26,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..rtnetlink.links import Device
-    from ._device_identity import Held
+    from ._device_identity import OpenDevice
     from ._device_record import Record
     from ._session import Session
     from .network import Network
 
-_TRIES = 16  # to move it, while root of the container changes it all the time
-_EVICTIONS = 4  # of links that stand on it
-_RANDOM_INDEX = 1 << 29  # from here on: the kernel counts up from 1
+TRUST = "trust_container"  # the option of HostDevice that makes proofs unnecessary
 
-# The flags that may be set, but for IFF_UP: __dev_change_flags, net/core/dev.c; linux/if.h.
+_MOVES = 16  # attempts, while root of the container keeps changing the device
+_DELETIONS = 4  # attempts to delete the links on a device
+
+# Random indexes are 2**29 and above. The kernel counts up from 1, so they are free, and they leave
+# room below the largest index, 2**31 - 1.
+_RANDOM_INDEX = 1 << 29
+
+# The flags that can be set, except IFF_UP (__dev_change_flags, net/core/dev.c; linux/if.h).
 SETTABLE = 0x4 | 0x20 | 0x80 | 0x100 | 0x200 | 0x1000 | 0x2000 | 0x4000 | 0x8000
 
-# Kinds whose IFLA_LINK is the other end of a pair, not a link that they stand on.
+# Kinds whose IFLA_LINK is the peer, not a lower link.
 _PAIRS = ("veth", "netkit", "vxcan")
 
 
 def random_index() -> int:
-    """An index that nobody can guess, far above those that the kernel gives."""
+    """An index that can't be guessed, above those that the kernel chooses itself."""
     return _RANDOM_INDEX | int.from_bytes(os.urandom(4), "little") >> 3
 
 
 def check_names(session: Session, record: Record, where: str) -> None:
-    """Raises EEXIST where a name of the device is another link's in the host namespace."""
+    """Raises EEXIST if another link of the host namespace has a name of the device.
+
+    Parameters:
+        where: says in the error where the device is.
+    """
     for name in (record.name, *record.altnames):
         device = session.host.get_device(name)
         if device is not None:
@@ -59,21 +69,33 @@ def check_names(session: Session, record: Record, where: str) -> None:
             raise KernelError(EEXIST, "look", record.name, hint=hint)
 
 
-def bring_home(session: Session, record: Record, found: Found, held: Held | None) -> int:
-    """Moves a device from the container into the host namespace, where it is left down.
+def unproven(session: Session, record: Record) -> KernelError:
+    """The error for a link that fits the record, but is not proven to be the device."""
+    kind = f"a link of kind {record.kind}" if record.kind else "a link without a parent device"
+    hint = (
+        f"nothing proves that {kind} in {session!r} is the device that was moved there: it ends "
+        f'with that namespace; options={{"{TRUST}": True}} brings back what fits the record'
+    )
+    return KernelError(EPERM, "look", record.name, hint=hint)
+
+
+def bring_back(session: Session, record: Record, found: Found, opened: OpenDevice | None) -> int:
+    """Moves a device from the container namespace into the host namespace, and leaves it down.
 
     Parameters:
-        found: where it was found.
+        found: where the device is. If that is not proven, the container is trusted: any link that
+            fits the record is taken.
+        opened: the device's file, if this call has opened it.
 
     Returns:
-        Its index, which is the one that it had unless another link has that by now.
+        The device's index: its former one, unless another link has that.
 
     Raises:
-        KernelError: the kernel's refusal, or the device could not be told from other links.
+        KernelError: the kernel refuses the move, or no link could be proven to be the device.
     """
     trusted = not found.proven
     refused: BatchError | None = None
-    for _ in range(_TRIES):
+    for _ in range(_MOVES):
         if found.place is Place.HOST:
             return found.index
         if found.place is not Place.CONTAINER:
@@ -83,20 +105,22 @@ def bring_home(session: Session, record: Record, found: Found, held: Held | None
         with _left_in_host(record, name):
             device = session.host.get_device(name)
             if device is not None:
-                if is_device(session, record, held, device) or (trusted and _fits(record, device)):
+                if is_device(session, record, opened, device) or (
+                    trusted and _fits(record, device)
+                ):
                     return device.link.index
                 _send_back(session, device)
-        # EEXIST, EBUSY: a name or the index has just been taken; ENODEV: it has just moved.
+        # Try again after EEXIST, EBUSY (a name or the index was taken) and ENODEV (it was moved).
         if device is None and refused and refused.errno not in (EEXIST, EBUSY, ENODEV):
             refused.interface = record.name
-            there = session.container.get_device(found.index)
-            shown = quote(there.link.name) if there is not None else "moved"
-            add_note(refused, f"it is left as {shown} in {session!r}")
+            device = session.container.get_device(found.index)
+            shown = f"as {quote(device.link.name)}" if device is not None else "moved"
+            add_note(refused, f"the device is left {shown} in {session!r}")
             raise refused
-        found = find_device(session, record, held)
+        found = find_device(session, record, opened)
         if not found.proven and not trusted:
             break
-    hint = f"it could not be told from other links of {session!r}, which are being changed"
+    hint = f"no link of {session!r} could be proven to be the device: its links are being changed"
     if refused is not None and refused.errno != ENODEV:
         hint = f"{hint} ({refused})"
     raise KernelError(EBUSY, "RTM_NEWLINK", record.name, hint=hint)
@@ -104,7 +128,11 @@ def bring_home(session: Session, record: Record, found: Found, held: Held | None
 
 @contextlib.contextmanager
 def _left_in_host(record: Record, name: str) -> Iterator[None]:
-    """Adds to an error that the device is in the host namespace, and under which name."""
+    """Adds to an error that the device is in the host namespace, and under which name.
+
+    Parameters:
+        name: the device's present name, or "" if unknown.
+    """
     try:
         yield
     except KernelError as error:
@@ -115,14 +143,18 @@ def _left_in_host(record: Record, name: str) -> Iterator[None]:
 
 
 def _move(session: Session, record: Record, index: int, name: str) -> BatchError | None:
-    """One try; the error if the kernel refused it. The caller looks for `name` in any case."""
-    there = session.container.get_device(index)
+    """Tries once to move a link into the host namespace, under the name `name`.
+
+    Returns the error if the kernel refused. The link may have moved all the same: the kernel moves
+    it before it renames it.
+    """
+    device = session.container.get_device(index)
     batch = Batch()
-    # A name that is taken in the host namespace would block the move.
-    for altname in there.link.altnames if there is not None else ():
+    # An alternative name that is taken in the host namespace would block the move.
+    for altname in device.link.altnames if device is not None else ():
         if altname not in record.altnames:
             batch.messages.append(delete_altname(index, altname))
-    with contextlib.suppress(BatchError):  # the move fails where this matters
+    with contextlib.suppress(BatchError):  # if this matters, the move fails
         session.container.execute(batch)
     free = session.host.get_device(record.index) is None
     new_index = record.index if free else random_index()
@@ -135,17 +167,17 @@ def _move(session: Session, record: Record, index: int, name: str) -> BatchError
 
 
 def _fits(record: Record, device: Device) -> bool:
-    """Whether a link that root of the container is trusted with looks like the device."""
+    """Whether a link in the host namespace fits the record, for a container that is trusted."""
     link = device.link
     same_parent = not record.parent or (link.link_index, link.link_nsid) == (record.parent, None)
     return link.kind == record.kind and same_parent
 
 
 def _send_back(session: Session, device: Device) -> None:
-    """Returns a link that is not the device to the container, or else deletes it."""
+    """Moves a link that is not the device back to the container namespace, or deletes it."""
     index = device.link.index
     batch = Batch()
-    for name in device.link.altnames:  # one could be taken there by now
+    for name in device.link.altnames:  # another link may have one by now
         batch.messages.append(delete_altname(index, name))
     try:
         session.host.execute(batch.set_link(index, netns=session.container_namespace))
@@ -157,32 +189,33 @@ def _send_back(session: Session, device: Device) -> None:
 
 
 def finish(session: Session, record: Record, index: int, network: Network) -> None:
-    """Resets a device in the host namespace to what it was, and gives it name, master and IFF_UP.
+    """Restores the settings of a device in the host namespace, then its name, master and IFF_UP.
 
     Parameters:
-        network: names the bridge; without one the device becomes a port of its former master, if
-            that still exists.
+        index: the device's index in the host namespace.
+        network: names the bridge. Without a bridge the device becomes a port of its former master,
+            if that still exists.
 
     Raises:
-        KernelError: a link of another namespace stands on the device (EBUSY), its name is taken
-            (EEXIST), or the kernel refuses. The device is then in the host namespace, and another
-            call completes what is missing.
+        KernelError: a link of a third namespace is on top of the device (EBUSY), the device's name
+            is taken (EEXIST), or the kernel refuses. The device is then in the host namespace, and
+            the next call completes the rest.
     """
     with _left_in_host(record, ""):
         device = session.host.get_device(index)
         if device is None:
-            raise KernelError(ENODEV, "look", record.name, hint="it has just gone")
+            raise KernelError(ENODEV, "look", record.name, hint="the device was just deleted")
     with _left_in_host(record, device.link.name):
         if not device.link.master:
-            _evict(session, device)
-        _reset(session, record, device, network)
+            _delete_upper_links(session, device)
+        _restore(session, record, device, network)
 
 
-def _reset(session: Session, record: Record, device: Device, network: Network) -> None:
+def _restore(session: Session, record: Record, device: Device, network: Network) -> None:
     link, index = device.link, device.link.index
     master = _find_master(session, record, network)
     hairpin = network.hairpin_mode if network.bridge else record.hairpin
-    execute_quietly(session, detach_xdp(index))
+    _detach_xdp(session, index)
     batch = Batch()
     for name in link.altnames:
         if name not in record.altnames:
@@ -211,7 +244,7 @@ def _reset(session: Session, record: Record, device: Device, network: Network) -
 
 
 def _find_master(session: Session, record: Record, network: Network) -> int:
-    """The index of the link that the device becomes a port of; 0 for none."""
+    """The index of the master that the device gets, or 0."""
     if network.bridge:
         return find_bridge(session.host, network).index
     if record.master and session.host.get_device(record.master) is not None:
@@ -219,94 +252,97 @@ def _find_master(session: Session, record: Record, network: Network) -> int:
     return 0
 
 
-def execute_quietly(session: Session, message: object) -> None:
-    """Sends a message that kernels without the feature refuse."""
+def _detach_xdp(session: Session, index: int) -> None:
+    """Detaches the XDP program of a device. A kernel without XDP refuses, which is ignored."""
     batch = Batch()
-    batch.messages.append(message)  # type: ignore[arg-type]
+    batch.messages.append(detach_xdp(index))
     try:
         session.host.execute(batch)
     except BatchError as error:
         if error.errno == EBUSY:
-            add_note(error, "a program that was attached by a bpf link has to be detached first")
+            add_note(error, "a program that was attached by a BPF link must be detached first")
             raise
 
 
-# ---- links that stand on it ----
+# ---- links on top of the device ----
 
 
-def _evict(session: Session, device: Device) -> None:
-    """Deletes the links that stand on a device in the container (macvlans, VLANs and their like).
+def _delete_upper_links(session: Session, device: Device) -> None:
+    """Deletes the links of the container namespace on top of a device (macvlans, VLANs).
 
-    They survive its move, and would read its frames. Raises EBUSY where one is left: in a namespace
-    that is not the container's.
+    They survive the move of the device, and would receive its frames.
+
+    Raises:
+        KernelError: EBUSY, a link is left, which is in a third namespace.
     """
-    for _ in range(_EVICTIONS):
+    for _ in range(_DELETIONS):
         if session.namespace is not None:
-            _delete_stacked(session, device.link.index)
-        if _is_bare(session, device):
+            _delete_container_links(session, device.link.index)
+        if _has_no_upper_links(session, device):
             return
     hint = (
-        "a link of another namespace stands on the device, which is therefore left down: delete "
+        "a link of another namespace is on top of the device, which is therefore left down: delete "
         "that link, or end its namespace"
     )
     raise KernelError(EBUSY, "look", device.link.name, hint=hint)
 
 
-def _is_bare(session: Session, device: Device) -> bool:
-    """Whether nothing receives the frames of a device, in whatever namespace.
+def _has_no_upper_links(session: Session, device: Device) -> bool:
+    """Whether no link of another namespace receives the frames of a device.
 
-    The kernel refuses a macvlan in the mode passthru on a device with another macvlan (EINVAL) or
-    any other receiver (EBUSY), wherever that is (macvlan_common_newlink, drivers/net/macvlan.c).
+    The kernel refuses a macvlan in passthru mode on a device with another macvlan (EINVAL) or any
+    other receiver (EBUSY), in whatever namespace (macvlan_common_newlink, drivers/net/macvlan.c).
+    So creating such a macvlan is the test.
     """
     link = device.link
     if len(link.mac) != 17 or link.kind in ("macvlan", "macvtap"):
-        return True  # not Ethernet; or one whose macvlans would stand on the link below it
+        return True  # not Ethernet; or its macvlans would be on top of its lower link
     probe = random_name()
     try:
         session.host.execute(Batch().add_macvlan(probe, link.index, mode="passthru"))
     except BatchError as error:
         if error.errno in (EBUSY, EINVAL):
-            return _has_links_of_the_host(session, link.index)
+            return _has_host_links(session, link.index)
     if session.host.get_device(probe) is not None:  # the kernel may not know macvlans
         session.host.execute(Batch().delete_link(probe))
     return True
 
 
-def _has_links_of_the_host(session: Session, index: int) -> bool:
-    """Whether links of the host namespace stand on a device, which hide those of others.
+def _has_host_links(session: Session, index: int) -> bool:
+    """Whether links of the host namespace are on top of a device. Others can't be detected then.
 
-    A probe that a killed process has left is deleted.
+    The probe of a killed process is deleted.
     """
 
-    def stands(kind: str, link: int, nsid: int, _bus: str, _device: str) -> bool:
+    def is_upper(kind: str, link: int, nsid: int, _bus: str, _device: str) -> bool:
         return link == index and nsid < 0 and kind not in _PAIRS
 
-    found = [session.host.get_device(one) for one in session.host.find_devices(stands)]
+    found = [session.host.get_device(one) for one in session.host.find_devices(is_upper)]
     probes = [one for one in found if one is not None and is_random(one.link.name)]
     for probe in probes:
         session.host.execute(Batch().delete_link(probe.link.index))
     return len(found) > len(probes)
 
 
-def _delete_stacked(session: Session, index: int) -> None:
-    """Deletes the container's links that stand on a link of the host namespace."""
+def _delete_container_links(session: Session, index: int) -> None:
+    """Deletes the links of the container namespace that are on top of a link of the host."""
 
-    def note(kind: str, link: int, nsid: int, _bus: str, _device: str) -> bool:
+    def is_upper(kind: str, link: int, nsid: int, _bus: str, _device: str) -> bool:
         matches = link == index and nsid >= 0 and kind not in _PAIRS
         if matches:
             nsids.append(nsid)
         return matches
 
     nsids: list[int] = []
-    found = session.container.find_devices(note)
-    home = session.container.get_nsid(session.host_namespace) if found else None
-    stacked = [one for one, nsid in zip(found, nsids, strict=True) if nsid == home]
-    if not stacked:
+    found = session.container.find_devices(is_upper)
+    host = session.container.get_nsid(session.host_namespace) if found else None
+    upper = [one for one, nsid in zip(found, nsids, strict=True) if nsid == host]
+    if not upper:
         return
     group = random_index()
     batch = Batch()
-    for one in stacked:
+    for one in upper:
         batch.set_group(one, group)
     batch.delete_group(group)
-    with contextlib.suppress(BatchError):  # the next round sees whether one is left
+    with contextlib.suppress(BatchError):  # the caller checks whether a link is left
         session.container.execute(batch)

@@ -38,7 +38,7 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat.cli import main as command
-from pynetstrat.wiring import _device_record, host_device
+from pynetstrat.wiring import _device_move, _device_record
 from pynetstrat.wiring._session import Session
 
 
@@ -50,7 +50,7 @@ def record_file() -> Path:
 # ---- where it is ----
 
 
-def test_the_record_holds_what_identified_the_device_and_what_it_was(configured_device, container):
+def test_the_record_holds_the_identity_and_the_settings_of_the_device(configured_device, container):
     link = configured_device.get_link("d0")
     made = strategy.create(device(name="eth0"), netns=container)
     expected = {
@@ -75,7 +75,7 @@ def test_the_record_holds_what_identified_the_device_and_what_it_was(configured_
     assert Network.from_dict(json.loads(json.dumps(made.to_dict()))) == made
 
 
-def test_the_record_is_in_a_file_of_the_callers_alone_until_the_device_is_back(home, container):
+def test_the_record_is_in_a_private_file_until_the_device_is_back(home, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     file = record_file()
@@ -86,7 +86,7 @@ def test_the_record_is_in_a_file_of_the_callers_alone_until_the_device_is_back(h
     assert not list(RECORDS.iterdir())
 
 
-def test_no_record_is_left_of_a_create_that_failed(home, container):
+def test_a_create_that_failed_leaves_no_record(home, container):
     add_device()
     bad = device(address="10.7.0.1/24", gateway="203.0.113.1")
     with pytest.raises(KernelError, match="unreachable"):
@@ -116,7 +116,7 @@ def test_a_network_without_its_record_is_refused_while_the_device_is_away(home, 
     assert_unchanged(before, container)
 
 
-def test_the_record_alone_is_enough(home, container):
+def test_destroy_needs_only_the_record(home, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     record_file().unlink()
@@ -168,9 +168,7 @@ def test_a_record_of_an_earlier_move_is_replaced(home, container):
 # ---- what it must be ----
 
 
-def test_a_record_made_where_the_boot_could_not_be_told_brings_the_device_back(
-    home, container, monkeypatch, tmp_path
-):
+def test_a_record_without_a_boot_id_brings_the_device_back(home, container, monkeypatch, tmp_path):
     add_device()
     monkeypatch.setattr(_device_record, "_BOOT_ID", str(tmp_path / "missing"))
     made = strategy.create(device(name="eth0"), netns=container)
@@ -184,7 +182,7 @@ def test_a_record_made_where_the_boot_could_not_be_told_brings_the_device_back(
 
 CHANGES = {
     "an-older-version": ({"version": 0}, "version 1, not 0"),
-    "another-boot": ({"boot_id": "0" * 36}, "this boot of this machine"),
+    "another-boot": ({"boot_id": "0" * 36}, "the running boot of this machine"),
     "another-device": ({"name": "d1"}, "of device d0"),
     "another-owner": ({"owner": "c2"}, "owner 'c1'"),
     "another-host": ({"host": 1}, "the caller's network namespace"),
@@ -201,9 +199,7 @@ CHANGES = {
 
 @pytest.mark.parametrize(("change_", "words"), CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("place", ["field", "file"])
-def test_a_record_that_does_not_fit_is_refused_and_nothing_is_changed(
-    home, container, change_, words, place
-):
+def test_a_record_that_does_not_fit_the_call_is_refused(home, container, change_, words, place):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     wrong = {**made.device, **change_}
@@ -255,7 +251,7 @@ def test_a_record_without_a_key_is_refused(home, container):
     ],
 )
 @pytest.mark.parametrize("place", ["field", "file"])
-def test_a_record_that_cannot_be_restored_is_refused_before_the_device_moves(
+def test_a_record_that_the_kernel_would_refuse_is_refused_before_the_device_moves(
     home, container, place, key, value
 ):
     add_device()
@@ -272,7 +268,7 @@ def test_a_record_that_cannot_be_restored_is_refused_before_the_device_moves(
     assert names(container) == {"lo", "eth0"}
 
 
-def test_a_record_edited_by_hand_is_refused_while_the_file_says_otherwise(home, container):
+def test_a_record_that_differs_from_its_file_is_refused(home, container):
     add_device()
     add_device("veth", "d1")
     made = strategy.create(device(name="eth0"), netns=container)
@@ -283,7 +279,7 @@ def test_a_record_edited_by_hand_is_refused_while_the_file_says_otherwise(home, 
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff"])
-def test_a_file_that_is_not_a_record_is_named(home, container, text):
+def test_the_error_names_a_file_that_is_not_a_record(home, container, text):
     add_device()
     strategy.create(device(name="eth0"), netns=container)
     file = record_file()
@@ -335,7 +331,7 @@ def test_a_folder_that_belongs_to_another_user_is_refused(home, container, monke
     refused(container, device(), PermissionDeniedError, "must belong to user 12345")
 
 
-def test_a_run_that_is_not_writable_is_refused_before_anything_changes(home, container):
+def test_a_read_only_run_is_refused_before_anything_changes(home, container):
     add_device()
     support.mount("tmpfs", Path("/run"), "tmpfs", 1)  # MS_RDONLY
     try:
@@ -381,7 +377,7 @@ KILLED = """if True:
 
 
 @pytest.mark.parametrize("kind", ["veth", "ifb"])
-def test_whenever_it_is_killed_tear_down_and_set_up_succeed_afterwards(request, kind):
+def test_after_a_kill_at_any_batch_tear_down_and_set_up_succeed(request, kind):
     """Before and after each batch of create and of destroy."""
     configured_device = request.getfixturevalue("configured_device" if kind == "veth" else "home")
     container = request.getfixturevalue("container")
@@ -405,7 +401,7 @@ def test_whenever_it_is_killed_tear_down_and_set_up_succeed_afterwards(request, 
 
 
 @pytest.mark.parametrize("create_again", [True, False])
-def test_an_alternative_name_that_a_killed_create_took_off_comes_back(
+def test_an_alternative_name_that_a_killed_create_deleted_is_restored(
     home, container, create_again
 ):
     class Killed(BaseException):
@@ -413,14 +409,14 @@ def test_an_alternative_name_that_a_killed_create_took_off_comes_back(
 
     add_device()
     change("link", "property", "add", "dev", "d0", "altname", "uplink")
-    execute = host_device.execute_for
+    execute = _device_move.execute_for
 
     def kill_after(*arguments: object) -> None:
         execute(*arguments)
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(host_device, "execute_for", kill_after)
+        patch.setattr(_device_move, "execute_for", kill_after)
         patch.setattr(Session, "roll_back", lambda *_: None)
         with pytest.raises(Killed):
             strategy.create(device(name="uplink"), netns=container)
@@ -432,7 +428,7 @@ def test_an_alternative_name_that_a_killed_create_took_off_comes_back(
     assert list(RECORDS.iterdir()) == []
 
 
-def test_a_device_that_a_killed_call_has_moved_is_said_to_be(home, container):
+def test_the_error_says_that_an_interrupted_call_has_moved_the_device(home, container):
     add_device()
     strategy.create(device(), netns=container)
     with pytest.raises(InterfaceNotFoundError, match="an interrupted call has moved it"):
@@ -488,9 +484,7 @@ def at_once(*programs: tuple[str, int, list[str]]) -> list[str]:
     return found
 
 
-def test_of_two_processes_that_lend_one_device_one_wins_and_the_other_changes_nothing(
-    home, container
-):
+def test_of_two_processes_that_move_one_device_the_second_changes_nothing(home, container):
     add_device()
     with NetworkNamespace.create() as second:
         for namespace in (container, second):
@@ -517,7 +511,7 @@ def test_two_tear_downs_at_once_bring_the_device_back_once(home, container):
         assert names(container) == {"lo"}
 
 
-def test_a_lock_that_the_kernel_refuses_is_an_error_of_ours_and_the_device_stays(
+def test_a_lock_that_the_kernel_refuses_is_a_kernel_error_and_the_device_stays(
     home, container, monkeypatch
 ):
     def refuse(fd, operation):
@@ -532,7 +526,7 @@ def test_a_lock_that_the_kernel_refuses_is_an_error_of_ours_and_the_device_stays
     assert "d0" in names()
 
 
-def test_a_lock_that_another_process_keeps_is_an_error_after_the_timeout(
+def test_create_waits_for_the_lock_of_another_process_until_its_timeout(
     home, container, monkeypatch
 ):
     add_device()
@@ -545,14 +539,11 @@ def test_a_lock_that_another_process_keeps_is_an_error_after_the_timeout(
         assert sock.get_link("d0")
 
 
-@pytest.mark.parametrize("step", ["create", "destroy"])
-def test_an_interrupt_while_the_lock_is_given_up_does_not_keep_it(
-    home, container, monkeypatch, step
+def test_an_interrupt_while_create_unlocks_the_records_does_not_stop_its_rollback(
+    home, container, monkeypatch
 ):
     add_device()
     network = device(name="eth0")
-    if step == "destroy":
-        strategy.create(network, netns=container)
     close = _device_record.Store.close
     gc.collect()  # an older store's finalizer must not be what is interrupted
 
@@ -561,9 +552,8 @@ def test_an_interrupt_while_the_lock_is_given_up_does_not_keep_it(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_device_record.Store, "close", interrupt)
-    operation = getattr(strategy, step)
     with pytest.raises(KeyboardInterrupt) as caught:
-        operation(network, netns=container)
+        strategy.create(network, netns=container)
     assert not getattr(caught.value, "__notes__", ())
     assert "d0" in names()
     # The error, and with it the frames of the call, still exists.
@@ -571,7 +561,7 @@ def test_an_interrupt_while_the_lock_is_given_up_does_not_keep_it(
     strategy.destroy(made, netns=container)
 
 
-def test_what_a_full_or_read_only_run_refuses_leaves_no_file_and_no_false_note(home, container):
+def test_a_full_or_read_only_run_leaves_no_file_and_no_note_about_undoing(home, container):
     add_device()
     support.run(["mount", "-t", "tmpfs", "-o", "size=12k", "none", "/run"])
     try:

@@ -43,7 +43,7 @@ from pynetstrat import (
 # ---- into the container ----
 
 
-def test_the_registry_has_it():
+def test_get_strategy_returns_host_device():
     assert isinstance(get_strategy("host-device"), HostDevice)
 
 
@@ -85,7 +85,7 @@ def test_nspid_names_the_namespace_by_a_process_in_it(home, container):
 
 
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
-def test_permanent_global_addresses_survive_on_a_d_that_is(configured_device, container, up):
+def test_a_device_keeps_its_permanent_global_addresses(configured_device, container, up):
     if not up:
         change("link", "set", "d0", "nomaster")
         for address in [a for a in configured_device.dump_addresses("d0") if ":" in a.address]:
@@ -106,13 +106,13 @@ def test_permanent_global_addresses_survive_on_a_d_that_is(configured_device, co
     assert link_in(container, "eth0").up
 
 
-def test_a_host_scoped_and_a_link_scoped_address_do_not_survive(configured_device, container):
+def test_a_device_loses_its_host_scoped_and_link_scoped_addresses(configured_device, container):
     strategy.create(device(), netns=container)
     found = {address.address for address in addresses_in(container, "d0")}
     assert not found & {"10.3.0.1/32", "fe80::5/64"}
 
 
-def test_an_address_with_a_lifetime_does_not_survive(home, container):
+def test_a_device_loses_an_address_with_a_lifetime(home, container):
     add_device()
     change(
         "address", "add", "192.0.2.5/24", "dev", "d0", "valid_lft", "900", "preferred_lft", "900"
@@ -121,7 +121,7 @@ def test_an_address_with_a_lifetime_does_not_survive(home, container):
     assert addresses_in(container, "d0") == []
 
 
-def test_broadcast_given_and_not_given(home, container):
+def test_an_address_keeps_its_broadcast_address_or_has_none(home, container):
     add_device()
     change("address", "add", "192.0.2.5/24", "broadcast", "192.0.2.99", "dev", "d0")
     change("address", "add", "198.51.100.5/24", "dev", "d0")
@@ -130,14 +130,14 @@ def test_broadcast_given_and_not_given(home, container):
     assert found == {"192.0.2.5/24": "192.0.2.99", "198.51.100.5/24": ""}
 
 
-def test_a_label_that_is_too_long_for_the_new_name_is_the_new_name(home, container):
+def test_a_label_that_gets_too_long_is_replaced_by_the_new_name(home, container):
     add_device()
     change("address", "add", "192.0.2.5/24", "dev", "d0", "label", "d0:abcdefgh")
     strategy.create(device(name="a-long-name-15b"), netns=container)
     assert [a.label for a in addresses_in(container, "a-long-name-15b")] == ["a-long-name-15b"]
 
 
-def test_the_networks_addresses_and_routes_come_on_top(home, container):
+def test_the_addresses_and_routes_of_the_network_are_added(home, container):
     add_device()
     change("address", "add", "192.0.2.5/24", "dev", "d0")
     asked = device(
@@ -163,7 +163,7 @@ def test_the_networks_addresses_and_routes_come_on_top(home, container):
 
 
 @pytest.mark.parametrize("taken", [set(), {"eth0"}, {"eth0", "d0"}], ids=["free", "clash", "both"])
-def test_eth_d_with_and_without_a_clash_gives_the_real_name(home, container, taken):
+def test_the_result_has_the_name_that_the_kernel_chose_for_a_pattern(home, container, taken):
     add_device()
     for name in taken:
         change("link", "add", name, "type", "ifb", netns=container)
@@ -179,7 +179,7 @@ def test_eth_d_with_and_without_a_clash_gives_the_real_name(home, container, tak
 
 
 @pytest.mark.parametrize("taken", ["eth0", "a-rather-long-alternative-name"])
-def test_the_new_name_or_an_alternative_name_is_taken_in_c_and_d_is_as_before(
+def test_a_device_whose_new_or_alternative_name_is_taken_in_the_container_is_refused(
     configured_device, container, taken
 ):
     change("link", "add", "other", "type", "ifb", netns=container)
@@ -188,7 +188,9 @@ def test_the_new_name_or_an_alternative_name_is_taken_in_c_and_d_is_as_before(
     refused(container, device(name="eth0"), KernelError, *words, interface="d0")
 
 
-def test_the_old_name_is_taken_in_c_and_no_new_one_is_given(configured_device, container):
+def test_a_device_whose_kept_name_is_taken_in_the_container_is_refused(
+    configured_device, container
+):
     change("link", "add", "d0", "type", "ifb", netns=container)
     refused(container, device(), KernelError, 'name "d0" is taken', repr(container))
     strategy.create(device(name="eth0"), netns=container)  # with a new one it does no harm
@@ -208,13 +210,15 @@ def test_an_alternative_name_of_the_device_can_be_its_name_in_the_container(
 
 
 @pytest.mark.parametrize("name", ["lo", "br0", "a-rather-long-alternative-name"[:15]])
-def test_lo_a_bridge_and_an_alternative_name_are_refused(configured_device, container, name):
+def test_lo_and_bridges_and_alternative_names_are_refused_as_devices(
+    configured_device, container, name
+):
     change("link", "property", "add", "dev", "d0", "altname", "a-rather-long-alternative-name"[:15])
     error = refused(container, device(host_interface_name=name), InvalidNetworkError)
     assert error.field == "host_interface_name"
 
 
-def test_lo_by_another_name_is_refused(home, container):
+def test_a_renamed_lo_is_refused(home, container):
     change("link", "set", "lo", "name", "loop")
     refused(container, device(host_interface_name="loop"), InvalidNetworkError, "loopback")
 
@@ -224,7 +228,7 @@ def test_a_missing_device_is_refused(configured_device, container):
     refused(container, network, InterfaceNotFoundError, "nowhere", interface="nowhere")
 
 
-def test_c_being_h_itself_is_refused(configured_device, container):
+def test_the_host_namespace_is_refused_as_container(configured_device, container):
     before = state(container)
     with NetworkNamespace.current() as own, pytest.raises(InvalidNetworkError, match="own"):
         strategy.create(device(), netns=own)
@@ -256,13 +260,13 @@ def test_a_bridge_that_is_missing_or_is_not_a_bridge_is_refused(
         ("gateway", "2001:db8::1"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_before_the_first_message(field, value):
+def test_an_invalid_value_is_refused_before_the_first_message(field, value):
     with pytest.raises(InvalidNetworkError) as caught:
         strategy.create(device(**{field: value}), netns="/nowhere")
     assert caught.value.field == field
 
 
-def test_no_namespace_is_refused(home):
+def test_create_without_a_namespace_is_refused(home):
     with pytest.raises(InvalidNetworkError, match="host-device needs the container's namespace"):
         strategy.create(device())
 
@@ -279,7 +283,7 @@ def test_without_cap_net_admin_nothing_is_changed(configured_device, container):
 # ---- several networks ----
 
 
-def test_two_devices_and_one_target_name_are_refused_before_anything_moves(
+def test_two_devices_that_request_one_name_are_refused_before_either_moves(
     configured_device, container
 ):
     add_device("ifb", "e0")
@@ -291,7 +295,7 @@ def test_two_devices_and_one_target_name_are_refused_before_anything_moves(
         assert_unchanged(before, container)
 
 
-def test_device_2_of_2_fails_and_device_1_is_back(configured_device, container):
+def test_when_the_second_device_fails_the_first_is_moved_back(configured_device, container):
     add_device("ifb", "e0")
     change("link", "add", "eth1", "type", "ifb", netns=container)
     networks = [device(name="eth0"), device(host_interface_name="e0", name="eth1")]
@@ -301,7 +305,7 @@ def test_device_2_of_2_fails_and_device_1_is_back(configured_device, container):
     assert_unchanged(before, container)
 
 
-def test_names_are_swapped_between_two_devices_there_and_back(home, container):
+def test_two_devices_swap_their_names_and_get_them_back(home, container):
     add_device("veth", "d0")
     add_device("veth", "e0")
     macs = {name: home.get_link(name).mac for name in ("d0", "e0")}
@@ -315,7 +319,7 @@ def test_names_are_swapped_between_two_devices_there_and_back(home, container):
     assert names(container) == {"lo"}
 
 
-def test_both_ends_of_one_pair_go_into_one_container_and_come_home(home, container):
+def test_both_ends_of_one_pair_move_into_one_container_and_back(home, container):
     add_device()
     options = {"trust_container": True}  # a peer that is lent as well proves nothing
     networks = [

@@ -75,7 +75,7 @@ def test_a_link_that_root_swaps_in_at_the_last_moment_is_sent_back(
     made = strategy.create(device(name="eth0"), netns=container)
     AtTheMove(monkeypatch, swap_for(kind, container, third))
     before, expected = names(), names(container) | {"eth0"}
-    with pytest.raises(KernelError, match=r"in another namespace|could not be told"):
+    with pytest.raises(KernelError, match=r"in another namespace|could be proven"):
         strategy.destroy(made, netns=container)
     assert names() == before
     assert len(names(container)) == len(expected) + (kind == "veth")
@@ -86,7 +86,7 @@ def test_a_link_that_root_swaps_in_at_the_last_moment_is_sent_back(
 
 
 @pytest.mark.parametrize("kind", ["veth", "ifb", "macvlan", "tap"])
-def test_an_undone_move_takes_nothing_else_home_whatever_the_kind(
+def test_an_undo_step_brings_back_no_other_link_than_the_device(
     home, container, third, monkeypatch, kind
 ):
     """A file of sysfs proves within the call what nothing proves later."""
@@ -117,9 +117,7 @@ def test_a_device_that_root_gives_another_index_at_the_last_moment_is_brought_ba
     assert names() == {"lo", "d0", "pd0"}
 
 
-def test_a_device_that_root_changes_without_end_is_an_error_after_a_bounded_number_of_tries(
-    home, container, third, monkeypatch
-):
+def test_destroy_gives_up_on_a_device_that_root_keeps_changing(home, container, third, monkeypatch):
     add_device()
     change("link", "add", "important", "type", "ifb")
     made = strategy.create(device(name="eth0"), netns=container)
@@ -140,7 +138,9 @@ def test_a_device_that_root_changes_without_end_is_an_error_after_a_bounded_numb
     assert names() == {"lo", "d0", "pd0", "important"}
 
 
-def test_the_move_of_a_device_that_has_just_gone_undoes_nothing(home, container, monkeypatch):
+def test_a_move_that_is_refused_because_the_device_is_gone_undoes_nothing(
+    home, container, monkeypatch
+):
     """Another process has lent it to the same container: it stays there."""
     add_device()
     real = RtnetlinkSocket.get_device
@@ -184,7 +184,7 @@ def test_many_links_of_the_container_are_read_in_a_bounded_amount_of_memory(
     assert names() == {"lo", "d0", "pd0"}
 
 
-def test_nothing_is_lost_or_taken_in_while_root_does_random_things():
+def test_random_actions_of_root_lose_no_link_of_the_host_and_add_none():
     environment = {**os.environ, "ADVERSARY_SECONDS": "4", "ADVERSARY_SEED": "14"}
     done = support.run([sys.executable, "-W", "error", "tests/soak/adversary.py"], env=environment)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -18,6 +18,7 @@ from devices import (
     settled,
     strategy,
 )
+from faults_for_tests import EIO, FailingRequest
 from helpers_network import names
 
 from pynetstrat import (
@@ -30,9 +31,6 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
-from pynetstrat._native import kernel_error
-from pynetstrat._native.batch import Encoded
-from pynetstrat._native.socket import Socket
 from pynetstrat.wiring import host_device
 
 TRUST = {"trust_container": True}
@@ -41,7 +39,9 @@ TRUST = {"trust_container": True}
 # ---- what it is after the return ----
 
 
-def test_destroy_makes_d_a_port_of_the_bridge_that_the_network_names(configured_device, container):
+def test_a_returned_device_is_a_port_of_the_bridge_that_the_network_names(
+    configured_device, container
+):
     made = strategy.create(device(name="eth0", bridge="br0", hairpin_mode=True), netns=container)
     strategy.destroy(made, netns=container)
     link = configured_device.get_link("d0")
@@ -51,7 +51,7 @@ def test_destroy_makes_d_a_port_of_the_bridge_that_the_network_names(configured_
     assert configured_device.dump_addresses("d0") == []
 
 
-def test_destroy_makes_d_a_port_of_its_former_bridge_again(configured_device, container):
+def test_a_returned_device_is_a_port_of_its_former_bridge(configured_device, container):
     before = configured_device.get_link("d0")
     made = strategy.create(device(), netns=container)
     strategy.destroy(made, netns=container)
@@ -60,7 +60,7 @@ def test_destroy_makes_d_a_port_of_its_former_bridge_again(configured_device, co
 
 
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
-def test_destroy_in_another_process_brings_d_home_up_as_it_was(home, container, up):
+def test_another_process_brings_a_device_back_up_or_down_as_it_was(home, container, up):
     add_device()
     if up:
         change("link", "set", "d0", "up")
@@ -89,7 +89,7 @@ def test_a_device_that_was_renamed_after_its_return_is_left_alone(home, containe
     assert_unchanged(before)
 
 
-def test_what_root_of_the_container_set_is_reset_from_the_record(home, container):
+def test_settings_that_root_of_the_container_changed_are_restored(home, container):
     add_device()
     change("link", "set", "d0", "mtu", "1400", "alias", "uplink", "group", "5")
     change("link", "set", "d0", "txqueuelen", "77", "multicast", "on")
@@ -116,7 +116,7 @@ def test_what_root_of_the_container_set_is_reset_from_the_record(home, container
     assert home.get_device("d0").flags == flags
 
 
-def test_a_master_and_addresses_of_the_containers_do_not_come_with_d(home, container):
+def test_a_returned_device_loses_its_master_and_addresses_in_the_container(home, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     change("link", "add", "br7", "type", "bridge", netns=container)
@@ -127,7 +127,7 @@ def test_a_master_and_addresses_of_the_containers_do_not_come_with_d(home, conta
     assert addresses_in(None, "d0") == []
 
 
-def test_destroy_brings_back_d_and_nothing_else(home, container):
+def test_destroy_brings_back_the_device_and_no_link_with_its_names(home, container):
     add_device()
     mac = home.get_link("d0").mac
     made = strategy.create(device(name="eth0"), netns=container)
@@ -139,7 +139,7 @@ def test_destroy_brings_back_d_and_nothing_else(home, container):
     assert names(container) == {"lo", "eth0", "eth1", "d0"}
 
 
-def test_destroy_leaves_a_link_of_that_name_where_d_is_gone(home, container):
+def test_destroy_leaves_a_link_with_the_name_of_a_deleted_device(home, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     change("link", "delete", "pd0")
@@ -152,7 +152,7 @@ def test_destroy_leaves_a_link_of_that_name_where_d_is_gone(home, container):
 
 
 @pytest.mark.parametrize("kind", ["veth", "macvlan", "vxlan"])
-def test_a_link_that_root_made_with_ds_index_is_not_taken_in(home, container, kind):
+def test_destroy_leaves_a_link_with_the_index_of_a_deleted_device(home, container, kind):
     add_device()
     made = strategy.create(device(), netns=container)
     index = str(link_in(container, "d0").index)
@@ -179,7 +179,7 @@ def test_a_link_that_root_made_with_ds_index_is_not_taken_in(home, container, ki
 
 
 @pytest.mark.parametrize("kind", ["macvlan", "ifb", "tap"])
-def test_a_kind_that_nothing_proves_stays_unless_the_container_is_trusted(home, container, kind):
+def test_a_device_without_proof_comes_back_only_from_a_trusted_container(home, container, kind):
     add_device(kind)
     index = home.get_link("d0").index
     made = strategy.create(device(name="eth0"), netns=container)
@@ -193,9 +193,7 @@ def test_a_kind_that_nothing_proves_stays_unless_the_container_is_trusted(home, 
     assert not list(RECORDS.iterdir())
 
 
-def test_a_veth_whose_peer_is_in_a_third_namespace_is_lent_and_ends_with_the_container(
-    home, container
-):
+def test_a_veth_whose_peer_is_in_a_third_namespace_has_no_proof(home, container):
     add_device()
     with NetworkNamespace.create() as third:
         with RtnetlinkSocket() as sock:
@@ -207,7 +205,7 @@ def test_a_veth_whose_peer_is_in_a_third_namespace_is_lent_and_ends_with_the_con
         assert "d0" in names()
 
 
-def test_the_macvlan_swap_is_not_taken_in(home, container):
+def test_a_macvlan_that_root_puts_in_place_of_the_device_is_not_brought_back(home, container):
     """Root makes a macvlan of the one that was lent: its IFLA_LINK leads to the host's parent."""
     add_device("macvlan")
     made = strategy.create(device(name="mv0"), netns=container)
@@ -224,7 +222,7 @@ def test_the_macvlan_swap_is_not_taken_in(home, container):
 # ---- links on the device ----
 
 
-def test_links_that_root_put_on_d_are_deleted(home, container):
+def test_links_that_root_put_on_top_of_the_device_are_deleted(home, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     for name in ("mv0", "mv1"):
@@ -236,7 +234,7 @@ def test_links_that_root_put_on_d_are_deleted(home, container):
     change("link", "add", "alone", "link", "d0", "type", "macvlan", "mode", "passthru")
 
 
-def test_a_link_on_d_in_a_third_namespace_keeps_d_down_until_it_is_gone(home, container):
+def test_a_device_stays_down_while_a_link_of_a_third_namespace_is_on_top_of_it(home, container):
     add_device()
     change("link", "set", "d0", "up")
     made = strategy.create(device(name="eth0"), netns=container)
@@ -244,7 +242,7 @@ def test_a_link_on_d_in_a_third_namespace_keeps_d_down_until_it_is_gone(home, co
         change("link", "add", "mv0", "link", "eth0", "type", "macvlan", netns=container)
         with RtnetlinkSocket(container) as sock:
             sock.execute(Batch().set_link("mv0", netns=third))
-        with pytest.raises(KernelError, match=r"stands on the device.*destroy again"):
+        with pytest.raises(KernelError, match=r"is on top of the device.*destroy again"):
             strategy.destroy(made, netns=container)
         (left,) = (link for link in home.dump_links().values() if link.name.startswith("pn"))
         assert not left.up
@@ -257,7 +255,7 @@ def test_a_link_on_d_in_a_third_namespace_keeps_d_down_until_it_is_gone(home, co
 # ---- names ----
 
 
-def test_alternative_names_of_the_containers_do_not_block_the_return(home, container):
+def test_alternative_names_that_root_added_do_not_block_the_return(home, container):
     add_device()
     change("link", "add", "important", "type", "ifb")
     made = strategy.create(device(name="eth0"), netns=container)
@@ -270,7 +268,7 @@ def test_alternative_names_of_the_containers_do_not_block_the_return(home, conta
 
 
 @pytest.mark.parametrize("altname", [False, True], ids=["name", "alternative-name"])
-def test_a_clash_at_home_leaves_d_in_c_and_up_and_destroy_works_after_it(
+def test_a_device_whose_name_is_taken_in_the_host_namespace_stays_in_the_container(
     configured_device, container, altname
 ):
     made = strategy.create(device(name="eth0"), netns=container)
@@ -293,7 +291,7 @@ def test_a_clash_at_home_leaves_d_in_c_and_up_and_destroy_works_after_it(
     assert configured_device.get_link("d0").kind == "veth"
 
 
-def test_a_clash_that_comes_while_destroy_is_at_work_is_completed_by_the_next(
+def test_after_a_name_was_taken_during_destroy_the_next_destroy_completes(
     configured_device, container, monkeypatch
 ):
     made = strategy.create(device(name="eth0"), netns=container)
@@ -308,7 +306,7 @@ def test_a_clash_that_comes_while_destroy_is_at_work_is_completed_by_the_next(
     assert (link.kind, link.up, link.alias) == ("veth", True, "uplink")
 
 
-def test_an_index_that_is_taken_at_home_is_left_to_its_link(home, container):
+def test_a_device_whose_index_is_taken_in_the_host_namespace_gets_another(home, container):
     add_device()
     index = home.get_link("d0").index
     made = strategy.create(device(), netns=container)
@@ -318,7 +316,7 @@ def test_an_index_that_is_taken_at_home_is_left_to_its_link(home, container):
     assert home.get_link("other").index == index
 
 
-def test_a_bridge_that_is_gone_leaves_d_in_c(configured_device, container):
+def test_a_device_whose_bridge_is_missing_stays_in_the_container(configured_device, container):
     made = strategy.create(device(bridge="br0"), netns=container)
     change("link", "delete", "br0")
     before = settled(container)
@@ -330,7 +328,7 @@ def test_a_bridge_that_is_gone_leaves_d_in_c(configured_device, container):
 # ---- repeated, elsewhere, ended ----
 
 
-def test_destroy_twice_and_destroy_without_create_do_no_harm(configured_device, container):
+def test_destroy_twice_and_destroy_without_create_change_nothing(configured_device, container):
     before = settled(container)
     strategy.destroy(device(name="eth0"), netns=container)
     assert_unchanged(before, container)
@@ -342,7 +340,7 @@ def test_destroy_twice_and_destroy_without_create_do_no_harm(configured_device, 
     assert_unchanged(before, container)
 
 
-def test_destroy_after_the_namespace_has_ended_does_no_harm(home, run):
+def test_destroy_after_the_end_of_the_namespace_changes_nothing(home, run):
     add_device()
     add_device("ifb", "e0")
     networks = [device(), device(host_interface_name="e0")]
@@ -356,9 +354,7 @@ def test_destroy_after_the_namespace_has_ended_does_no_harm(home, run):
     support.wait_until(lambda: names() == {"lo"})  # the kernel's worker deletes the peer
 
 
-def test_destroy_without_the_namespace_does_not_pass_over_a_device_that_is_still_there(
-    home, container
-):
+def test_destroy_without_the_namespace_reports_a_device_that_is_still_in_it(home, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     with pytest.raises(KernelError, match="in another namespace"):
@@ -366,12 +362,12 @@ def test_destroy_without_the_namespace_does_not_pass_over_a_device_that_is_still
     assert "eth0" in names(container)
 
 
-def test_a_namespace_that_cannot_be_opened_is_an_error_of_tear_down(home):
+def test_destroy_reports_a_namespace_that_cannot_be_opened(home):
     with pytest.raises(KernelError):
         strategy.destroy(device(), netns=1 << 20)
 
 
-def test_a_device_that_root_moved_on_is_an_error_that_names_its_namespace(home, container):
+def test_destroy_names_the_namespace_into_which_root_moved_the_device(home, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     with NetworkNamespace.create() as third:
@@ -389,33 +385,9 @@ def test_a_device_that_root_moved_on_is_an_error_that_names_its_namespace(home, 
 # ---- errors at any request ----
 
 
-class Faults:
-    """Has one request of destroy answered with an error, carried out or not."""
-
-    def __init__(self, monkeypatch, target, *, carried_out):
-        self.count, self._target, self._carried_out = 0, target, carried_out
-        self._execute = Socket.execute
-        monkeypatch.setattr(Socket, "execute", lambda sock, encoded: self.execute(sock, encoded))
-
-    def execute(self, sock, encoded):
-        messages = list(encoded.messages)
-        at = self._target - self.count
-        self.count += len(messages)
-        if not 0 <= at < len(messages):
-            return self._execute(sock, encoded)
-        if self._carried_out:
-            outcomes = self._execute(sock, encoded)
-        else:
-            rest = Encoded(messages[:at] + messages[at + 1 :])
-            outcomes = self._execute(sock, rest) if rest.messages else []
-            outcomes.insert(at, None)
-        outcomes[at] = kernel_error(5, 0, 16)
-        return outcomes
-
-
-@pytest.mark.parametrize("carried_out", [False, True], ids=["refused", "carried-out"])
+@pytest.mark.parametrize("is_executed", [False, True], ids=["refused", "executed"])
 def test_after_any_request_of_destroy_that_fails_the_next_destroy_completes(
-    configured_device, container, carried_out
+    configured_device, container, is_executed
 ):
     before = configured_device.get_link("d0")
     asked = device(name="eth0", bridge="br0", hairpin_mode=True)
@@ -425,16 +397,16 @@ def test_after_any_request_of_destroy_that_fails_the_next_destroy_completes(
         change("link", "set", "eth0", "mtu", "1300", "promisc", "on", netns=container)
         change("link", "property", "add", "dev", "eth0", "altname", "theirs", netns=container)
         with pytest.MonkeyPatch.context() as monkeypatch:
-            faults = Faults(monkeypatch, target, carried_out=carried_out)
+            request = FailingRequest(monkeypatch, target, is_executed=is_executed)
             try:
                 strategy.destroy(made, netns=container)
             except BatchError as error:
-                assert error.errno == 5, error
+                assert error.errno == EIO, error
         strategy.destroy(made, netns=container)
         assert replace(configured_device.get_link("d0"), running=before.running) == before
         assert names(container) == {"lo"}
         assert not list(RECORDS.iterdir())
-        if faults.count <= target:
+        if not request.has_failed:
             break
     assert target > 5
 
@@ -489,7 +461,7 @@ def test_a_physical_device_is_found_by_its_parent_device_at_any_index(home, cont
     assert "eth0" in names(container)
 
 
-def test_after_the_end_of_the_namespace_a_physical_device_is_named_and_set_up_again(
+def test_after_the_end_of_its_namespace_a_physical_device_gets_its_name_and_settings(
     home, container, nic
 ):
     before = home.get_link("d0")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from devices import (
     FIRST_INDEX,
@@ -15,6 +13,7 @@ from devices import (
     state,
     strategy,
 )
+from faults_for_tests import EIO, QUERIES, FailingRequest, at_line, input_output_error
 from helpers_network import ip, names
 
 from pynetstrat import (
@@ -24,10 +23,8 @@ from pynetstrat import (
     RtnetlinkSocket,
     set_up_networks,
 )
-from pynetstrat._native import kernel_error
-from pynetstrat._native.batch import Encoded
 from pynetstrat._native.socket import Socket
-from pynetstrat.wiring import host_device
+from pynetstrat.wiring import _device_addresses, _device_move, host_device
 
 
 def test_a_move_that_stops_at_the_rename_is_undone(configured_device, container, monkeypatch):
@@ -58,18 +55,18 @@ def test_a_move_that_stops_at_the_rename_is_undone(configured_device, container,
     ],
     ids=["gateway", "settings", "route", "mtu-too-small-for-IPv6"],
 )
-def test_a_refusal_of_the_kernels_leaves_everything_as_before(configured_device, container, fields):
+def test_a_refusal_of_the_kernel_leaves_everything_as_before(configured_device, container, fields):
     refused(container, device(name="eth0", **fields), KernelError, "eth0", "message")
 
 
-def test_a_device_that_does_not_come_up_is_back(home, container):
+def test_a_device_that_cannot_be_set_up_is_moved_back(home, container):
     add_device("macvlan")
     change("link", "add", "other", "link", "parent", "type", "macvlan", "mode", "bridge")
     change("link", "set", "other", "address", home.get_link("d0").mac, "up")
     refused(container, device(), KernelError, "d0", "RTM_NEWLINK")
 
 
-def test_d_as_a_port_is_up_and_forwarding_at_its_index_after_an_undone_move(
+def test_after_an_undone_move_a_bridge_port_forwards_at_its_former_index(
     configured_device, container
 ):
     before = configured_device.get_link("d0")
@@ -81,7 +78,7 @@ def test_d_as_a_port_is_up_and_forwarding_at_its_index_after_an_undone_move(
     assert port["linkinfo"]["info_slave_data"]["state"] == "forwarding"
 
 
-def test_addresses_with_a_lifetime_are_back_after_an_undone_move(home, container):
+def test_after_an_undone_move_the_addresses_with_a_lifetime_exist(home, container):
     add_device()
     change("link", "set", "d0", "up")
     lifetimes = ("valid_lft", "900", "preferred_lft", "800")
@@ -96,61 +93,9 @@ def test_addresses_with_a_lifetime_are_back_after_an_undone_move(home, container
     assert home.dump_routes() == routes
 
 
-class Faults:
-    """Has one request answered with an error: a message, or a look.
-
-    Parameters:
-        target: which one, from 0.
-        carried_out: whether the message is carried out all the same.
-    """
-
-    LOOKS = ("get_link", "dump_addresses", "copy_routes", "get_nsid", "query", "dump_copy")
-
-    def __init__(self, monkeypatch, target, *, carried_out=False):
-        self.count = 0
-        self._target = target
-        self._carried_out = carried_out
-        self._execute = Socket.execute
-        monkeypatch.setattr(Socket, "execute", lambda sock, encoded: self.execute(sock, encoded))
-        for look in self.LOOKS:
-            monkeypatch.setattr(Socket, look, self._wrap(getattr(Socket, look)))
-
-    @property
-    def hit(self):
-        return self.count > self._target
-
-    @staticmethod
-    def _error():
-        return kernel_error(5, 0, 16)
-
-    def _wrap(self, look):
-        def looking(sock, *arguments):
-            self.count += 1
-            if self.count - 1 == self._target:
-                raise self._error()
-            return look(sock, *arguments)
-
-        return looking
-
-    def execute(self, sock, encoded):
-        messages = list(encoded.messages)
-        at = self._target - self.count
-        self.count += len(messages)
-        if not 0 <= at < len(messages):
-            return self._execute(sock, encoded)
-        if self._carried_out:
-            outcomes = self._execute(sock, encoded)
-        else:
-            rest = Encoded(messages[:at] + messages[at + 1 :])
-            outcomes = self._execute(sock, rest) if rest.messages else []
-            outcomes.insert(at, None)
-        outcomes[at] = self._error()
-        return outcomes
-
-
-@pytest.mark.parametrize("carried_out", [False, True], ids=["refused", "carried-out"])
-def test_every_request_of_create_answered_with_an_error_leaves_everything_as_before(
-    configured_device, container, carried_out
+@pytest.mark.parametrize("is_executed", [False, True], ids=["refused", "executed"])
+def test_any_request_of_create_that_fails_leaves_everything_as_before(
+    configured_device, container, is_executed
 ):
     asked = device(
         name="eth0",
@@ -165,14 +110,14 @@ def test_every_request_of_create_answered_with_an_error_leaves_everything_as_bef
     before = state(container)
     for target in range(100):
         with pytest.MonkeyPatch.context() as monkeypatch:
-            faults = Faults(monkeypatch, target, carried_out=carried_out)
+            request = FailingRequest(monkeypatch, target, is_executed=is_executed, queries=QUERIES)
             try:
                 strategy.create(asked, netns=container)
             except KernelError as error:
-                assert error.errno == 5, error
+                assert error.errno == EIO, error
                 assert "undone" not in str(error)
             else:
-                assert not faults.hit
+                assert not request.has_failed
                 break
         assert_unchanged(before, container)
     assert target > 15  # so many were tried
@@ -184,66 +129,46 @@ def test_an_interrupt_at_any_line_of_create_leaves_everything_as_before(
     class Interrupt(BaseException):
         pass
 
+    def interrupt():
+        raise Interrupt
+
+    files = tuple(module.__file__ for module in (host_device, _device_move, _device_addresses))
     asked = device(name="eth0", address="10.7.0.1/24", gateway="10.7.0.2")
     before = state(container)
-
-    def run(target):
-        """Sets the network up, interrupted before that line of the strategy's is executed."""
-        count = 0
-
-        def trace(frame, event, argument):
-            nonlocal count
-            if frame.f_code.co_filename != host_device.__file__:
-                return None
-            if event == "line":
-                count += 1
-                if count == target:
-                    sys.settrace(None)
-                    raise Interrupt
-            return trace
-
-        before = sys.gettrace()  # a debugger's, or coverage's
-        sys.settrace(trace)
-        try:
-            set_up_networks([asked], netns=container)
-        finally:
-            sys.settrace(before)
-
     for target in range(1, 1000, 3):
         try:
-            run(target)
-        except Interrupt as interrupt:
-            assert not getattr(interrupt, "__notes__", [])
+            with at_line(target, files, interrupt):
+                set_up_networks([asked], netns=container)
+        except Interrupt as interrupted:
+            assert not getattr(interrupted, "__notes__", [])
         else:
             break
         assert_unchanged(before, container)
     assert target > 100
 
 
-def test_what_could_not_be_undone_is_in_the_error_with_what_is_left(
-    configured_device, container, monkeypatch
-):
+def test_the_error_lists_steps_that_could_not_be_undone(configured_device, container, monkeypatch):
     real = Socket.execute
 
     def refuse(sock, encoded):
         if encoded.messages[0].name == str(configured_device.get_link("pd0").index):
             return real(sock, encoded)
         if sock.namespace:  # everything in the container, the way back included
-            return [kernel_error(5, 0, 16) for _ in encoded.messages]
+            return [input_output_error() for _ in encoded.messages]
         return real(sock, encoded)
 
     monkeypatch.setattr(Socket, "execute", refuse)
     with pytest.raises(KernelError) as caught:
         strategy.create(device(name="eth0"), netns=container)
     assert "could not be undone" in str(caught.value)
-    assert 'it is left as "eth0"' in str(caught.value)
+    assert 'left as "eth0"' in str(caught.value)
     monkeypatch.undo()
     assert "eth0" in names(container)
     strategy.destroy(device(name="eth0"), netns=container)
     assert "d0" in names()
 
 
-def test_a_kernel_that_does_not_take_the_index_is_named_and_d_is_back(
+def test_a_kernel_that_ignores_the_requested_index_is_reported(
     configured_device, container, monkeypatch
 ):
     real = Batch.set_link

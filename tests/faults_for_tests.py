@@ -1,0 +1,124 @@
+"""Faults that tests inject: a request that fails, and an action before any line of the package."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+
+from pynetstrat import KernelError
+from pynetstrat._native import kernel_error
+from pynetstrat._native.batch import Encoded
+from pynetstrat._native.socket import Socket
+
+EIO, NEWLINK = 5, 16
+
+#: The methods of a socket that only read.
+QUERIES = ("get_link", "dump_addresses", "copy_routes", "get_nsid", "query", "dump_copy")
+
+
+def input_output_error() -> KernelError:
+    """The error with which a request fails."""
+    return kernel_error(EIO, 0, NEWLINK)
+
+
+class FailingRequest:
+    """Has one request answered with EIO, in any socket: a message of a batch, or a query.
+
+    Parameters:
+        target: which request fails, from 0.
+        is_executed: whether the kernel executes the message that fails.
+        queries: the methods whose calls count as requests.
+
+    Attributes:
+        count: how many requests there were.
+    """
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        target: int,
+        *,
+        is_executed: bool = False,
+        queries: tuple[str, ...] = (),
+    ) -> None:
+        self.count = 0
+        self._target = target
+        self._is_executed = is_executed
+        self._execute = Socket.execute
+        monkeypatch.setattr(Socket, "execute", lambda sock, encoded: self.execute(sock, encoded))
+        for query in queries:
+            monkeypatch.setattr(Socket, query, self._wrap(getattr(Socket, query)))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the request was made."""
+        return self.count > self._target
+
+    def _wrap(self, query: Callable[..., Any]) -> Callable[..., Any]:
+        def querying(sock: Socket, *arguments: Any) -> Any:
+            self.count += 1
+            if self.count - 1 == self._target:
+                raise input_output_error()
+            return query(sock, *arguments)
+
+        return querying
+
+    def execute(self, sock: Socket, encoded: Encoded) -> list[Any]:
+        messages = list(encoded.messages)
+        at = self._target - self.count
+        self.count += len(messages)
+        if not 0 <= at < len(messages):
+            return self._execute(sock, encoded)
+        if self._is_executed:
+            outcomes = self._execute(sock, encoded)
+        else:
+            rest = Encoded(messages[:at] + messages[at + 1 :])
+            outcomes = self._execute(sock, rest) if rest.messages else []
+            outcomes.insert(at, None)
+        outcomes[at] = input_output_error()
+        return outcomes
+
+
+@contextlib.contextmanager
+def at_line(
+    target: int,
+    files: tuple[str, ...],
+    act: Callable[[], object],
+    *,
+    counts: Callable[[FrameType], bool] = lambda frame: True,
+    traces: Callable[[CodeType], bool] = lambda code: True,
+) -> Iterator[None]:
+    """Calls `act` once, before a line of these files is executed.
+
+    Parameters:
+        target: which line, from 1: each execution of a line counts.
+        files: the ends of the files' paths.
+        act: raises an exception, or sends a signal.
+        counts: whether a line that is about to be executed counts.
+        traces: whether the lines of a function are looked at.
+    """
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count
+        code = frame.f_code
+        if not code.co_filename.endswith(files) or not traces(code):
+            return None
+        if event == "line" and counts(frame):
+            count += 1
+            if count == target:
+                sys.settrace(None)
+                act()
+        return trace
+
+    before = sys.gettrace()  # that of a debugger or of coverage
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
