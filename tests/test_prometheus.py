@@ -30,7 +30,7 @@ from pynetstrat import (
     RtnetlinkSocket,
 )
 from pynetstrat._native import containers as native
-from pynetstrat.cli import missing
+from pynetstrat.cli import _missing
 from pynetstrat.prometheus import ContainerCollector
 
 # As cAdvisor names them, and the fields that they are.
@@ -292,9 +292,9 @@ def test_interfaces_beyond_the_limit_are_counted(collector, make, monkeypatch):
 
 def test_what_is_left_out_is_reported_in_one_line():
     few, many = Container("few", "/run/netns/few", 7), Container("many", "/run/netns/many", 8)
-    assert missing.reasons(Discovery((few, many), 0, 0), {}, {}) == {}
-    found = missing.reasons(Discovery((few, many), 0, 4), {}, {few: 2, many: 300})
-    assert missing.line(found.values()) == (
+    assert _missing.reasons(Discovery((few, many), 0, 0), {}, {}) == {}
+    found = _missing.reasons(Discovery((few, many), 0, 4), {}, {few: 2, many: 300})
+    assert _missing.line(found.values()) == (
         "not counted: namespaces beyond the limit: 4; "
         "interfaces beyond the limit: 302, such as of many"
     )

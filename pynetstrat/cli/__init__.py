@@ -1,15 +1,14 @@
-"""The command line: `pynetstrat`, and `python -m pynetstrat`.
+"""The command line: `pynetstrat`, or `python -m pynetstrat`.
 
-A command is one line in COMMANDS and one module of its name here (`-` as `_`), loaded only when it
-is the command. The module has two functions:
+A command is one line of COMMANDS and one module of the same name in this folder ("-" becomes "_").
+The module is loaded only if its command is run. It has two functions:
 
     add_arguments(parser)   declares the command's arguments
-    run(options) -> str     does the work and returns the text for standard output, or yields it in
-                            pieces where it goes on; EndError (outcome.py) is for those that end in
-                            another way
+    run(options)            does the work; returns the text for standard output, or yields it in
+                            parts
 
-What several commands share is in options.py, outcome.py, output.py, text.py, table.py and
-uncounted.py; readings.py and watch.py belong to stats, endpoint.py to exporter.
+A module that starts with an underscore is no command. `_stats_*` belongs to `stats` and
+`_exporter_*` to `exporter`; several commands use the others.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from importlib import import_module
 
 from .. import __version__
 from ..errors import NetstratError, escape
-from .exit import EndError
-from .output import OutputError, discard, write
+from ._exit import EndError
+from ._output import OutputError, write, write_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,29 +32,29 @@ if TYPE_CHECKING:
 COMMANDS = {
     "up": "bring an interface up",
     "down": "take an interface down",
-    "stats": "show counters, or their rates",
-    "strategies": "list the strategies, plug-ins included",
-    "run": "run a command in a network namespace",
-    "network": "set networks up, tear them down, check them",
-    "oci-hook": "wire a container, as a hook of an OCI runtime",
-    "exporter": "serve the containers' traffic to Prometheus",
-    "diagnose": "show what is allowed here, and what is not",
-    "demo": "see it work, in namespaces of its own",
+    "stats": "show the counters of interfaces, or their rates",
+    "strategies": "list the network types and where each strategy comes from",
+    "run": "run a program in a network namespace",
+    "network": "set up, tear down or check the networks of a container",
+    "oci-hook": "set up the networks of a container, as a hook of an OCI runtime",
+    "exporter": "serve the traffic of every container to Prometheus",
+    "diagnose": "show what this machine allows, and what to change",
+    "demo": "bring lo up and wire a container, in namespaces made for it",
 }
 
-_EXAMPLES = """\
+_HELP = """\
 examples:
-  pynetstrat up                              bring lo up in this network namespace
-  pynetstrat up --netns blue                 ... in the namespace /run/netns/blue
-  pynetstrat up eth0 --pid 4711              ... eth0, in the namespace of process 4711
-  pynetstrat stats                           the counters of every interface
-  pynetstrat stats eth0 --perspective container --json
-  pynetstrat stats --containers --watch 1    the rates of every container, each second
-  pynetstrat run -- make test                ... without a network but lo
-  pynetstrat exporter                        every container's traffic, for Prometheus
-  pynetstrat demo                            see it work, in a namespace of its own
+  pynetstrat demo                            try it out; changes nothing here
+  pynetstrat up                              bring lo up
+  pynetstrat up eth0 --pid 4711              ... eth0, in a process's namespace
+  pynetstrat stats --netns blue              counters of all in /run/netns/blue
+  pynetstrat stats --containers --watch 1    rates of all containers
+  pynetstrat run -- make test                run a program without a network
 
-exit status: 0 done, 1 failed (one line on standard error says why), 2 wrong usage
+exit status: 0 success, 1 failure (standard error has the reason in one line),
+2 wrong usage
+
+"pynetstrat COMMAND --help" describes a command.
 """
 
 
@@ -63,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit status.
 
     Parameters:
-        arguments: the command and its arguments; None: those of the process.
+        arguments: the command and its arguments. None stands for those of the process.
     """
     try:
         return _run(sys.argv[1:] if arguments is None else arguments)
@@ -76,14 +75,15 @@ def _run(arguments: Sequence[str]) -> int:
         parser = _parser(arguments)
         printed, complaint = io.StringIO(), io.StringIO()
         try:
-            # argparse alone would ignore a full stream, and use the other in place of a closed one.
+            # argparse would ignore a full standard output, and write to standard output in place
+            # of a closed standard error.
             with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaint):
                 options = parser.parse_args(arguments)
-        except SystemExit as end:  # after --help and --version, or for wrong usage
-            _complain(complaint.getvalue())
+        except SystemExit as end:  # after --help and --version, and for wrong usage
+            write_error(complaint.getvalue())
             return _print(printed.getvalue()) or int(end.code or 0)
-        said = options.run(options)
-        for text in [said] if isinstance(said, str) else said:
+        output = options.run(options)
+        for text in [output] if isinstance(output, str) else output:
             if status := _print(text):
                 return status
     except EndError as end:
@@ -94,19 +94,29 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of all commands; only that of the command to be run knows its arguments."""
+    """Returns the parser of all commands, with the arguments only of the command to be run."""
     parser = argparse.ArgumentParser(
         prog="pynetstrat",
-        description="Wire containers by rtnetlink, and read the counters of their interfaces.",
-        epilog=_EXAMPLES,
+        description="Set up the networks of containers, and read the counters of interfaces.",
+        epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"pynetstrat {__version__}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"pynetstrat {__version__}",
+        help="print the version and exit",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    # No option before the command takes a value: the first word that is a command is the command.
+    # No option before the command takes a value, so the first name of a command is the command.
     chosen = next((word for word in arguments if word in COMMANDS), None)
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary)
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         if name == chosen:
             module = import_module("." + name.replace("-", "_"), __name__)
             module.add_arguments(command)
@@ -114,11 +124,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-# ---- standard output and standard error: None where they were closed before Python began ----
-
-
 def _print(text: str) -> int:
-    """Writes to standard output, and returns the exit status."""
+    """Writes text to standard output and returns the exit status."""
     try:
         write(text)
     except OutputError as error:
@@ -127,16 +134,5 @@ def _print(text: str) -> int:
 
 
 def _fail(reason: str, status: int = 1) -> int:
-    _complain(f"pynetstrat: {escape(reason)}\n")
+    write_error(f"pynetstrat: {escape(reason)}\n")
     return status
-
-
-def _complain(text: str) -> None:
-    """Writes to standard error; where that is not possible, the exit status must do."""
-    if sys.stderr is None:  # print() would write to standard output
-        return
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except OSError:
-        discard(sys.stderr)

@@ -1,4 +1,4 @@
-"""`pynetstrat demo`: `lo` brought up in a fresh namespace, a container wired, traffic counted."""
+"""`pynetstrat demo`: brings `lo` up in a fresh namespace, wires a container and counts traffic."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .. import (
     set_up_networks,
     tear_down_networks,
 )
-from . import sandbox, table
-from .options import add_json
+from . import _table, sandbox
+from ._options import EXIT_STATUS, add_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,20 +30,30 @@ if TYPE_CHECKING:
     from .. import NetworkInterface
 
 _DATAGRAMS, _SIZE = 100, 1000
-_PATIENCE, _ATTEMPTS = 1, 20  # seconds, and how often, a datagram is waited for
+_TIMEOUT, _ATTEMPTS = 1, 20  # seconds to wait for a datagram, and how often it is sent
 _BRIDGE, _HOST, _CONTAINER = "br0", "10.0.0.1", "10.0.0.2"
+
+_HELP = f"""\
+Brings lo up in a fresh network namespace and counts its traffic. Then connects
+a container to a bridge by a veth pair, counts the traffic of both ends, and
+tears all of it down. Nothing on this host is changed. Root is not required
+where user namespaces are allowed; "pynetstrat diagnose" shows whether they
+are.
+
+{EXIT_STATUS}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Declares the command's arguments."""
+    parser.epilog = _HELP
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> str:
-    """Moves the process into fresh namespaces, and reports what happened there.
+    """Moves the process into fresh namespaces, and reports what it did there.
 
     Raises:
-        KernelError: namespaces are refused here; the text says what to allow.
+        KernelError: namespaces are refused; the text says which setting to change.
     """
     sandbox.enter()
     loopback, container = _bring_lo_up(), _wire_container()
@@ -78,20 +88,20 @@ def _read_lo() -> dict[str, NetworkInterface]:
 
 def _show_loopback(report: dict[str, Any]) -> str:
     rows = [
-        (f"lo, {moment}, {side}'s side", report[moment][side])
+        (f"lo, {moment}, {side} perspective", report[moment][side])
         for moment in ("before", "after")
         for side in ("container", "host")
     ]
     state = {False: "down", True: "UP"}
     return f"""\
-A fresh user, network and mount namespace, with a sysfs of its own.
+This process is in fresh user, network and mount namespaces, with its own /sys.
 lo is {state[report["up"]["before"]]}.
 get_strategy("loopback").initialize()
 lo is {state[report["up"]["after"]]}.
 
-{_DATAGRAMS} UDP datagrams of {_SIZE} bytes over 127.0.0.1; the counters from sysfs:
+After {_DATAGRAMS} UDP datagrams of {_SIZE} bytes over 127.0.0.1, sysfs shows these counters:
 
-{table.render(rows)}"""
+{_table.render(rows)}"""
 
 
 # ---- a container ----
@@ -120,7 +130,7 @@ def _wire_container() -> dict[str, Any]:
         except KernelError as error:
             if error.errno != EOPNOTSUPP:
                 raise
-            return {"refused": str(error)}  # this kernel has no bridge, or no veth
+            return {"refused": str(error)}  # this kernel supports no bridges or no veth pairs
         _exchange(_CONTAINER, container)
         inside = get_network_interface_stats("eth0", netns=container, perspective="host")
         outside = get_network_interface_stats(made[1].host_interface_name)
@@ -136,20 +146,20 @@ def _wire_container() -> dict[str, Any]:
 
 def _show_container(report: dict[str, Any]) -> str:
     if "refused" in report:
-        return f"No container is wired here: {report['refused']}\n"
+        return f"This kernel cannot wire a container: {report['refused']}\n"
     host_end = report["outside"].name
     rows = [
         ("eth0, in the container", report["inside"]),
-        (f"{host_end}, container's side", report["outside"]),
+        (f"{host_end}, container perspective", report["outside"]),
     ]
     return f"""\
 set_up_networks([Network("loopback"), Network("veth", name="eth0", bridge="{_BRIDGE}",
     address="{_CONTAINER}/24", gateway="{_HOST}", owner="demo")], netns=container)
-took {report["milliseconds"]} ms: lo is up, eth0 and {host_end} are a pair, {_BRIDGE} its bridge.
+took {report["milliseconds"]} ms: lo is up, and eth0 is connected to {_BRIDGE} by {host_end}.
 
-{_DATAGRAMS} UDP datagrams of {_SIZE} bytes from the host to the container, each sent back:
+After {_DATAGRAMS} UDP datagrams of {_SIZE} bytes to the container, each of which it returned:
 
-{table.render(rows)}
+{_table.render(rows)}
 tear_down_networks(...): {"nothing is left." if not report["left"] else report["left"]}
 """
 
@@ -158,7 +168,7 @@ tear_down_networks(...): {"nothing is left." if not report["left"] else report["
 
 
 def _exchange(address: str, container: NetworkNamespace | None) -> None:
-    """Datagrams to an address, here or in the container, and back from there."""
+    """Sends datagrams to an address of this namespace, or of the container, which returns them."""
 
     def listen() -> socket.socket:
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -169,8 +179,8 @@ def _exchange(address: str, container: NetworkNamespace | None) -> None:
         listen() if container is None else container.call(listen) as receiver,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
     ):
-        receiver.settimeout(_PATIENCE)
-        sender.settimeout(_PATIENCE)
+        receiver.settimeout(_TIMEOUT)
+        sender.settimeout(_TIMEOUT)
         for _ in range(_DATAGRAMS):
             data, source = _send_until_received(sender, receiver)
             if container is not None:
@@ -179,7 +189,7 @@ def _exchange(address: str, container: NetworkNamespace | None) -> None:
 
 
 def _send_until_received(sender: socket.socket, receiver: socket.socket) -> tuple[bytes, Any]:
-    """A datagram that has arrived: what is sent before the kernel has noted the carrier is lost."""
+    """Returns a datagram that arrived. Those sent before the link has a carrier are lost."""
     for _ in range(_ATTEMPTS):
         sender.sendto(bytes(_SIZE), receiver.getsockname())
         try:

@@ -1,4 +1,4 @@
-"""`pynetstrat diagnose`: what is allowed here and what is not, and what stands in the way."""
+"""`pynetstrat diagnose`: what this machine allows, and which setting to change."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import dataclasses
 import json
 
 from ..diagnosis import diagnose
-from .options import add_json
-from .text import printable
+from ._options import add_json
+from ._text import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,20 +15,27 @@ if TYPE_CHECKING:
 
     from ..diagnosis import Finding
 
-_WORDS = {True: "yes", False: "NO", None: "-"}
+_STATES = {True: "yes", False: "NO", None: "-"}
+
+_HELP = """\
+Each line is something that pynetstrat may need, whether it is allowed here
+(yes, NO, or - if unknown), and the reason. A line below it says what to
+change.
+
+Everything is tried in a process and in namespaces made for it; nothing is
+changed.
+
+exit status: 0, whatever is allowed; 2 wrong usage"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.epilog = (
-        "A process of its own tries each of them, in namespaces of its own where it can: nothing "
-        "is changed."
-    )
+    """Declares the command's arguments."""
+    parser.epilog = _HELP
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> str:
-    """A line for each thing that was tried, and below it the setting to change."""
+    """Returns a line for each thing that was tried, with the setting to change below it."""
     findings = diagnose()
     if options.json:
         return json.dumps([dataclasses.asdict(finding) for finding in findings]) + "\n"
@@ -37,6 +44,6 @@ def run(options: argparse.Namespace) -> str:
 
 
 def _lines(finding: Finding, width: int) -> str:
-    line = f"{finding.name.ljust(width)}  {_WORDS[finding.allowed].ljust(3)}  {finding.detail}"
+    line = f"{finding.name.ljust(width)}  {_STATES[finding.allowed].ljust(3)}  {finding.detail}"
     remedy = f"\n{'':{width + 7}}{finding.remedy}" if finding.remedy else ""
     return "".join(f"{printable(row).rstrip()}\n" for row in (line + remedy).split("\n"))

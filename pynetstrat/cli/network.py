@@ -1,4 +1,4 @@
-"""`pynetstrat network`: the networks of a container set up, torn down, checked, by a JSON file."""
+"""`pynetstrat network`: set up, tear down or check the networks of a JSON file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from .. import check_networks, tear_down_networks
 from ..wiring.setup import set_up
-from .configuration import networks_from_json, networks_to_json, read_standard_input
-from .exit import EndError
-from .options import add_namespace, namespace
-from .output import OutputError, write
-from .text import printable
+from ._exit import EndError
+from ._network_json import networks_from_json, networks_to_json
+from ._options import EXIT_STATUS, add_namespace, namespace, read_standard_input
+from ._output import OutputError, write
+from ._text import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,35 +19,83 @@ if TYPE_CHECKING:
 
     from ..wiring.network import Network
 
-_SUMMARIES = {
-    "set-up": "set networks up, all or nothing, and print them as they were made",
-    "tear-down": "tear networks down; twice does no harm",
-    "check": "print what differs from what was asked for; status 1 if anything does",
+# The summary of each action, and the rest of its help.
+_ACTIONS = {
+    "set-up": (
+        "set up all networks, or none after an error",
+        f"""\
+Prints the networks with generated names filled in. Pass the output to
+tear-down.
+
+example:
+  pynetstrat network set-up networks.json --netns blue > made.json
+
+{EXIT_STATUS}""",
+    ),
+    "tear-down": (
+        "tear networks down; networks that are gone already are no error",
+        f"""\
+The network namespace may have ended already. Without --netns and --pid only
+the host side is torn down. Errors do not stop the command; it reports them
+together.
+
+example:
+  pynetstrat network tear-down made.json --netns blue
+
+{EXIT_STATUS}""",
+    ),
+    "check": (
+        "print how networks differ from what the file says",
+        """\
+Prints one difference a line, and nothing if there is none.
+
+example:
+  pynetstrat network check made.json --netns blue
+
+exit status: 0 no difference, 1 differences or failure, 2 wrong usage""",
+    ),
 }
+
+_HELP = f"""\
+"pynetstrat network ACTION --help" describes an action. FILE is a JSON list of
+networks, such as
+
+  [{{"type": "loopback"}},
+   {{"type": "veth", "name": "eth0", "bridge": "br0", "address": "10.0.0.2/24",
+    "gateway": "10.0.0.1", "owner": "web"}}]
+
+{EXIT_STATUS}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Declares the command's arguments."""
+    parser.epilog = _HELP
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, summary in _SUMMARIES.items():
-        action = actions.add_parser(name, help=summary, description=summary)
+    for name, (summary, text) in _ACTIONS.items():
+        action = actions.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=text,
+            formatter_class=parser.formatter_class,
+        )
         action.add_argument(
-            "file", metavar="FILE", help='a JSON list of networks; "-": standard input'
+            "file", metavar="FILE", help='a JSON list of networks; "-" reads standard input'
         )
         add_namespace(action, required=name != "tear-down")
 
 
 def run(options: argparse.Namespace) -> str:
-    """Does one of the three."""
+    """Runs the action."""
     networks = _read(options.file)
     if options.action == "tear-down":
-        # The process, and the namespace with it, may be gone.
+        # Not `namespace`, which fails if the process has ended.
         pid = options.pid
         where = options.netns if pid is None else f"/proc/{pid}/ns/net"
         tear_down_networks(networks, netns=where)
         return ""
     netns = namespace(options)
-    assert netns is not None  # it is required
+    assert netns is not None  # the parser requires it
     if options.action == "set-up":
         _set_up(networks, netns)
         return ""
@@ -58,12 +106,12 @@ def run(options: argparse.Namespace) -> str:
 
 
 def _set_up(networks: list[Network], netns: str) -> None:
-    """Sets networks up and prints them; undoes all of it if they can't be printed.
+    """Sets networks up and prints them; undoes everything if they cannot be printed.
 
-    The output holds the generated names and device records, which tear-down may need.
+    tear-down may need the generated names and device records that are printed.
     """
     if sys.stdout is None:
-        raise EndError("standard output is closed, but set-up has to print the networks")
+        raise EndError("standard output is closed; set-up must be able to print the networks")
 
     def print_networks(made: list[Network]) -> None:
         write(networks_to_json(made) + "\n")

@@ -1,9 +1,9 @@
-"""`pynetstrat oci-hook`: a hook of an OCI runtime, which wires a container by its annotation.
+"""`pynetstrat oci-hook`: sets up the networks in a container's annotation, as an OCI hook.
 
-The author of an annotation is not trusted (SECURITY.md): the arguments of this command limit what
-an annotation can request. With the default, loopback and veth, it can name nothing of the host but
-an allowed bridge. Tearing down needs no such limit, since it deletes only what carries the
-container's id: it works after the arguments of the hook were changed.
+The author of an annotation is not trusted (SECURITY.md). The arguments of this command limit what
+an annotation can request. With the default types, loopback and veth, an annotation can refer to
+nothing of the host except an allowed bridge. Tearing down needs no such limit, because it deletes
+only what carries the container's id. It therefore still works after the hook's arguments changed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from .. import NetworkNamespace, RtnetlinkSocket, set_up_networks, tear_down_networks
 from ..errors import InterfaceNotFoundError, InvalidNetworkError, NetstratError, TeardownError
-from .configuration import networks_from_json, read_standard_input
+from ._network_json import networks_from_json
+from ._options import EXIT_STATUS, read_standard_input
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,51 +25,66 @@ if TYPE_CHECKING:
 
 ANNOTATION = "pynetstrat.networks"
 _DEFAULT_TYPES = ["loopback", "veth"]
-# Their `destroy` touches only what is proven to be the owner's.
+# The types whose `destroy` deletes or moves only what is proven to be the owner's.
 _TYPES_WITH_PROOF = ["loopback", "veth", "host-device"]
-_MOST = 64  # networks of a container
+_MAX_NETWORKS = 64
 
 _HELP = f"""\
-The container's state is read from standard input, its networks from its annotation
-{ANNOTATION}, a JSON list; without that annotation there is nothing to do. Whoever
-writes it is not trusted: it gets what is allowed here, or else an error, and nothing
-is changed. The names of the host's interfaces are made of the container's id, and
-poststop deletes only what is marked with that id."""
+The OCI runtime passes the container's state on standard input. The networks
+are in the container's annotation {ANNOTATION}, a JSON list. A container
+without it is left alone.
+
+The author of an annotation is not trusted: a network that the options do not
+allow is an error, and nothing is changed. The names of host interfaces are
+generated from the container's id, and poststop deletes only what carries that
+id.
+
+example, in the "hooks" of a container's config.json:
+  "createRuntime": [{{"path": "/usr/local/bin/pynetstrat",
+    "args": ["pynetstrat", "oci-hook", "--bridge", "br0", "createRuntime"]}}],
+  "poststop": [{{"path": "/usr/local/bin/pynetstrat",
+    "args": ["pynetstrat", "oci-hook", "poststop"]}}]
+
+{EXIT_STATUS}"""
 
 
 class StateError(NetstratError):
-    """Standard input does not hold the state of a container that can be wired."""
+    """Standard input is not the state of a container whose networks can be set up."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Declares the command's arguments."""
     parser.epilog = _HELP
     parser.add_argument(
         "--allow",
         action="append",
         metavar="TYPE",
-        help="a type of network that annotations may ask for (without any: loopback and veth); "
-        "with host-device they may ask for any device",
+        help="a network type that annotations may request; may be repeated (default: loopback and "
+        "veth). With host-device they may request any device of the host",
     )
     parser.add_argument(
         "--bridge",
         action="append",
         metavar="NAME",
-        help="a bridge that they may ask for (without any: every bridge there is)",
+        help="a bridge that annotations may name; may be repeated (default: every bridge)",
     )
-    parser.add_argument("hook", choices=["createRuntime", "poststop"], help="which hook this is")
+    parser.add_argument(
+        "hook",
+        choices=["createRuntime", "poststop"],
+        help="createRuntime sets the networks up, poststop tears them down",
+    )
 
 
 def run(options: argparse.Namespace) -> str:
-    """Wires the container of the state on standard input, or takes its wiring down."""
+    """Sets up or tears down the networks of the container on standard input."""
     state = _read_state(read_standard_input())
     annotation = state["annotations"].get(ANNOTATION)
     if annotation is None:
         return ""
     allowed = options.allow or _DEFAULT_TYPES
     asked = networks_from_json(annotation)
-    if len(asked) > _MOST:
-        raise InvalidNetworkError("networks", len(asked), f"at most {_MOST} are allowed")
+    if len(asked) > _MAX_NETWORKS:
+        raise InvalidNetworkError("networks", len(asked), f"must be at most {_MAX_NETWORKS}")
     if options.hook == "poststop":
         _tear_down(asked, state["id"], allowed)
         return ""
@@ -82,17 +98,17 @@ def run(options: argparse.Namespace) -> str:
 
 
 def _tear_down(asked: list[Network], container: str, allowed: list[str]) -> None:
-    """Tears down what is the container's. The process, and the namespace with it, may be gone.
+    """Tears down what belongs to the container, whose namespace may have ended.
 
-    A strategy of another package is only called if it is still allowed: an annotation must not
-    choose which code runs.
+    A strategy of another package is called only if its type is still allowed: an annotation must
+    not choose which code runs.
     """
     networks, errors = [], []
     for network in asked:
         if network.type in _TYPES_WITH_PROOF or network.type in allowed:
             networks.append(_owned_by(container, network))
         else:
-            reason = f"this hook allows {', '.join(allowed)}: tear it down by hand"
+            reason = f"this hook allows {', '.join(allowed)}; tear the network down manually"
             errors.append(InvalidNetworkError("type", network.type, reason, network.name))
     try:
         tear_down_networks(networks)
@@ -103,7 +119,7 @@ def _tear_down(asked: list[Network], container: str, allowed: list[str]) -> None
 
 
 def _owned_by(container: str, network: Network) -> Network:
-    """The network with the container as its owner, and without what only `create` can know."""
+    """Returns the network owned by the container, without the fields that `create` fills in."""
     name = "" if network.type == "veth" else network.host_interface_name
     return replace(network, owner=container, host_interface_name=name, device=None)
 
@@ -116,15 +132,15 @@ def _read_state(text: bytes) -> dict[str, Any]:
         if not isinstance(state.get("id"), str) or not state["id"].encode(
             "utf-8", "surrogateescape"
         ):
-            raise ValueError("it has no id")
+            raise ValueError("the id is missing")
         if state.get("annotations") is None:
             state["annotations"] = {}
         if not isinstance(state["annotations"], dict):
             raise ValueError("the annotations must be an object")
         if not isinstance(state["annotations"].get(ANNOTATION, ""), str):
-            raise ValueError(f"the annotation {ANNOTATION} must be text")
+            raise ValueError(f"the annotation {ANNOTATION} must be a string")
     except (ValueError, RecursionError) as error:
-        raise StateError(f"standard input does not hold a container's state: {error}") from None
+        raise StateError(f"standard input is not the state of a container: {error}") from None
     return state
 
 
@@ -138,7 +154,7 @@ def _pid(state: dict[str, Any]) -> int:
 def _restrict(
     network: Network, container: str, types: list[str], bridges: list[str] | None
 ) -> Network:
-    """The network as it may be set up: the container's own, within what is allowed."""
+    """Returns the network owned by the container, if the hook's arguments allow it."""
 
     def refuse(field: str, reason: str) -> InvalidNetworkError:
         return InvalidNetworkError(field, getattr(network, field), reason, network.name)
@@ -146,25 +162,25 @@ def _restrict(
     if network.type not in types:
         raise refuse("type", f"this hook allows {', '.join(types)}")
     if network.owner not in ("", container):
-        raise refuse("owner", "the owner is the container")
+        raise refuse("owner", "must be empty or the container's id")
     if network.bridge and bridges and network.bridge not in bridges:
         raise refuse("bridge", f"this hook allows {', '.join(bridges)}")
     if network.type == "veth" and not network.bridge:
-        raise refuse("bridge", "this hook makes no point-to-point links: name a bridge")
+        raise refuse("bridge", "must be set: this hook makes no point-to-point links")
     if network.type == "veth" and network.host_interface_name:
-        raise refuse("host_interface_name", "an annotation must not name the host's interfaces")
+        raise refuse("host_interface_name", "an annotation must not name host interfaces")
     if network.device is not None:
         raise refuse("device", "an annotation must not contain a device record")
     if network.type == "host-device" and network.options:
-        raise refuse("options", "an annotation must not contain options of host-device")
+        raise refuse("options", "an annotation must not contain options for host-device")
     return replace(network, owner=container)
 
 
 def _check_mtus(networks: list[Network]) -> None:
-    """Raises InvalidNetworkError for an MTU below its bridge's, whose other ports would suffer.
+    """Raises InvalidNetworkError for an MTU that is lower than the bridge's.
 
-    A bridge takes the lowest MTU of its ports (br_mtu_auto_adjust, Linux net/bridge/br_if.c), and
-    loses its IPv6 addresses for good below 1280.
+    A bridge adopts the lowest MTU of its ports (br_mtu_auto_adjust in Linux net/bridge/br_if.c),
+    which would affect all other containers. Below 1280 it also loses its IPv6 addresses for good.
     """
     lower = [network for network in networks if network.bridge and network.mtu]
     if not lower:
@@ -173,7 +189,7 @@ def _check_mtus(networks: list[Network]) -> None:
         for network in lower:
             try:
                 bridge = host.get_link(network.bridge)
-            except InterfaceNotFoundError:  # the strategy reports it
+            except InterfaceNotFoundError:  # reported by the strategy
                 continue
             if network.mtu < bridge.mtu:
                 reason = f"must be 0 or at least {bridge.mtu}, the MTU of bridge {network.bridge}"

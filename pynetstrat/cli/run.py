@@ -1,4 +1,4 @@
-"""`pynetstrat run`: a command in a network namespace of its own, or in that of others."""
+"""`pynetstrat run`: run a program in a fresh network namespace, or in an existing one."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ from .._syscalls import (
     unshare,
 )
 from ..errors import KernelError, PermissionDeniedError
-from .exit import EndError, warn
-from .options import add_namespace, namespace
+from ._exit import EndError
+from ._options import add_namespace, namespace
+from ._output import warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,25 +39,32 @@ if TYPE_CHECKING:
 _NS_GET_USERNS = 0xB701  # linux/nsfs.h
 
 _HELP = """\
-Without --netns and --pid the network namespace is a fresh one, in which lo is up.
-The command is executed in place: signals and the exit status are the command's
-(127: there is no such command; 126: it can't be executed). It has a /sys of its
-own, in which mounts such as /sys/fs/cgroup stay visible; where that is refused
-the command runs all the same, after a warning that /sys shows the caller's
-network. With --netns NAME the files of /etc/netns/NAME are mounted over those
-of /etc, as by "ip netns exec". Descriptors above 2 are closed.
+examples:
+  pynetstrat run -- make test                   no network but lo
+  pynetstrat run --root -- ip link              ... as root of a user namespace
+  pynetstrat run --netns blue -- ip address     in /run/netns/blue
 
-An ordinary user's command has that user and group, and no capabilities; with
---root it is user 0 of a user namespace, and may change links, addresses and
-routes in a fresh network namespace. Root of a container needs CAP_SYS_ADMIN and
-CAP_NET_ADMIN (Docker: --cap-add SYS_ADMIN --cap-add NET_ADMIN), or permission to
-make user namespaces.
+Without --netns and --pid the network namespace is a fresh one, in which lo is
+up. The program replaces this process, so signals reach it directly. It gets
+its own /sys that shows the network namespace; mounts such as /sys/fs/cgroup
+stay visible in it. If the /sys is refused, a warning says so and the program
+sees the caller's. With --netns NAME the files in /etc/netns/NAME replace those
+in /etc, as with "ip netns exec". Descriptors above 2 are closed.
 
-This is not a sandbox: files, and sockets with a path, stay reachable."""
+The program of an ordinary user keeps its user and group, and has no
+capabilities. With --root it is user 0 of a user namespace, and can change
+links, addresses and routes in a fresh network namespace. Inside a container,
+root needs CAP_SYS_ADMIN and CAP_NET_ADMIN (Docker: --cap-add SYS_ADMIN
+--cap-add NET_ADMIN), or permission to create user namespaces.
+
+This is not a sandbox: files, and sockets that have a path, stay reachable.
+
+exit status: that of the program; 127 if it is not found, 126 if it cannot be
+executed, 1 for another failure, 2 for wrong usage"""
 
 
 class _Command(argparse.Action):
-    """The rest of the line, without the "--" that may stand before it."""
+    """Takes the rest of the arguments, without a "--" before them."""
 
     def __call__(
         self,
@@ -68,36 +76,38 @@ class _Command(argparse.Action):
         assert isinstance(values, list)
         command = values[1:] if values[:1] == ["--"] else values
         if not command:
-            parser.error("a command is missing")
+            parser.error("a command is required")
         setattr(options, self.dest, command)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.usage = "pynetstrat run [-h] [--netns NAME|PATH | --pid PID] [--root] [--] COMMAND ..."
+    """Declares the command's arguments."""
+    parser.usage = (
+        "pynetstrat run [-h] [--netns NAME|PATH | --pid PID] [--root]\n"
+        "                      [--] COMMAND ..."
+    )
     parser.epilog = _HELP
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_namespace(parser)
     parser.add_argument(
         "--root",
         action="store_true",
-        help="as user 0 of the user namespace, with all capabilities in it",
+        help="run as user 0 of the user namespace, with all capabilities in it",
     )
     parser.add_argument(
         "words",
         nargs=argparse.REMAINDER,
         action=_Command,
         metavar="COMMAND",
-        help="the command and its arguments",
+        help="the program and its arguments",
     )
 
 
 def run(options: argparse.Namespace) -> str:
-    """Becomes the command, and does not return.
+    """Replaces the process by the program, and does not return.
 
     Raises:
-        KernelError: namespaces are refused; the text names the setting that stands in the way.
-        EndError: the command can't be executed.
+        KernelError: namespaces are refused; the text names the setting to change.
+        EndError: the program cannot be executed.
     """
     where = namespace(options)
     name = ""
@@ -114,7 +124,7 @@ def run(options: argparse.Namespace) -> str:
     return ""
 
 
-# ---- where to ----
+# ---- namespaces ----
 
 
 def _enter_fresh(*, root: bool) -> None:
@@ -131,7 +141,7 @@ def _enter_fresh(*, root: bool) -> None:
 
 
 def _enter(where: str) -> str:
-    """Enters a namespace and returns its name under /run/netns, or ""."""
+    """Enters a namespace and returns its name in /run/netns, or ""."""
     with NetworkNamespace.open(where) as netns:
         try:
             native.enter(netns.fileno(), where)
@@ -143,14 +153,14 @@ def _enter(where: str) -> str:
 
 
 def _join_owner(netns: int) -> bool:
-    """Joins the user namespace that owns the network namespace, if it is another one and may be."""
+    """Joins the user namespace that owns the network namespace; returns whether that worked."""
     try:
         owner = ioctl(netns, _NS_GET_USERNS)
-    except OSError:  # EPERM: it is out of reach
+    except OSError:  # EPERM: the user namespace is not a descendant
         return False
     try:
         setns(owner, CLONE_NEWUSER)
-    except KernelError:  # EINVAL: it is the process's own
+    except KernelError:  # EINVAL: the process is in it already
         return False
     finally:
         os.close(owner)
@@ -164,7 +174,7 @@ def _become_root() -> None:
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
     except OSError as error:
-        hint = "--root: the caller may not become user 0 of this user namespace"
+        hint = "--root: the caller is not allowed to become user 0 of this user namespace"
         if error.errno == EINVAL:
             hint = "--root: this user namespace has no user 0"
         raise KernelError(error.errno or 0, "setresuid", hint=hint) from None
@@ -174,7 +184,7 @@ def _become_root() -> None:
 
 
 def _mount_sysfs(*, is_fresh: bool) -> bool:
-    """Mounts a /sys; returns whether the process has a mount namespace of its own."""
+    """Mounts a new /sys; returns whether the process has its own mount namespace."""
     kept = list(_mounts_below("/sys"))
     is_apart = False
     try:
@@ -185,10 +195,10 @@ def _mount_sysfs(*, is_fresh: bool) -> bool:
         is_apart = True
         mount_sysfs()
     except KernelError as error:
-        warn(f"/sys shows the network of the caller: {error}")
+        warn(f"/sys shows the caller's network namespace: {error}")
     else:
         for path, descriptor in kept:
-            with contextlib.suppress(KernelError):  # refused, or no place for it in the new one
+            with contextlib.suppress(KernelError):  # refused, or the new /sys has no such folder
                 mount(f"/proc/self/fd/{descriptor}", path, None, MS_BIND | MS_REC)
     for _, descriptor in kept:
         os.close(descriptor)
@@ -196,7 +206,7 @@ def _mount_sysfs(*, is_fresh: bool) -> bool:
 
 
 def _mounts_below(folder: str) -> Iterator[tuple[str, int]]:
-    """The mounts directly below a folder: paths and descriptors."""
+    """Yields the path and a descriptor of each mount directly below a folder."""
     try:
         lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
     except OSError:
@@ -215,16 +225,17 @@ def _mounts_below(folder: str) -> Iterator[tuple[str, int]]:
 
 
 def _bind_etc(name: str, *, is_apart: bool) -> None:
-    """Mounts the files of /etc/netns/NAME over those of /etc, as `ip netns exec` does.
+    """Mounts the files in /etc/netns/NAME over those in /etc, as `ip netns exec` does.
 
     Parameters:
-        is_apart: whether the process has a mount namespace of its own. In that of the caller the
-            files would replace the host's.
+        name: the namespace's name in /run/netns, or "".
+        is_apart: whether the process has its own mount namespace. Otherwise nothing is mounted,
+            because it would hide the host's files.
     """
     try:
         entries = etc_files(name)
         if entries and not is_apart:
-            warn(f"the files of /etc/netns/{name} are not visible to the command")
+            warn(f"the files in /etc/netns/{name} are not visible to the program")
         failed = bind_etc(name, entries) if is_apart else []
     except KernelError as error:
         failed = [error]
@@ -232,15 +243,15 @@ def _bind_etc(name: str, *, is_apart: bool) -> None:
         warn(str(failure))
 
 
-# ---- the command ----
+# ---- the program ----
 
 
 def _execute(command: list[str]) -> None:
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by Python
         signal.signal(number, signal.SIG_DFL)
     _close_others_on_exec()
     try:
-        os.execvpe(command[0], command, _environment())  # noqa: S606  # that is its purpose
+        os.execvpe(command[0], command, _environment())  # noqa: S606  # the purpose of this command
     except OSError as error:
         code = error.errno or 0
         if code == EACCES and not _is_there(command[0]):
@@ -250,7 +261,10 @@ def _execute(command: list[str]) -> None:
 
 
 def _is_there(program: str) -> bool:
-    """Whether a refused program exists: a folder of PATH that can't be searched is refused, too."""
+    """Returns whether a refused program exists.
+
+    An unreadable folder in PATH also makes execvpe() fail with EACCES.
+    """
     folders = os.get_exec_path()
     return "/" in program or any(os.path.isfile(f"{folder}/{program}") for folder in folders)  # noqa: PTH113
 
@@ -262,12 +276,12 @@ def _close_others_on_exec() -> None:
         numbers = list(range(os.sysconf("SC_OPEN_MAX")))
     for number in numbers:
         if number > 2:
-            with contextlib.suppress(OSError):  # not open, or that of the listing
+            with contextlib.suppress(OSError):  # closed, such as the descriptor of the listing
                 os.set_inheritable(number, False)
 
 
 def _environment() -> dict[str, str]:
-    """The environment, without the LC_CTYPE that Python adds in the locale C (PEP 538)."""
+    """Returns the caller's environment, without the LC_CTYPE that Python adds (PEP 538)."""
     environment = dict(os.environ)
     with contextlib.suppress(OSError):
         given = Path("/proc/self/environ").read_bytes()

@@ -1,6 +1,6 @@
-"""A network namespace to play in, without root where user namespaces are allowed.
+"""Fresh namespaces for `demo`, the tests and the benchmarks.
 
-For the demonstration, the tests and the benchmarks; bringing `lo` up needs none of it.
+Root is not required where user namespaces are allowed.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ __all__ = [
 def enter() -> None:
     """Moves the calling process into fresh user, network and mount namespaces with their own /sys.
 
-    Where user namespaces are refused but the process is privileged, it does without one. The
-    process must have one thread only (unshare(2)).
+    A privileged process that may not make a user namespace stays in its own. The process must have
+    one thread only (unshare(2)).
 
     Raises:
-        KernelError: namespaces are refused; the text says what to allow.
+        KernelError: namespaces are refused; the text says which setting to change.
     """
     uid, gid = os.geteuid(), os.getegid()
     try:

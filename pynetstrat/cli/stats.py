@@ -11,66 +11,76 @@ from dataclasses import astuple
 from itertools import islice
 
 from .. import RtnetlinkSocket
-from . import watch
-from .exit import EndError
-from .options import add_json, add_namespace, namespace
-from .readings import Row, read_containers, read_interfaces
-from .table import Table
+from . import _stats_rates
+from ._exit import EndError
+from ._options import EXIT_STATUS, add_json, add_namespace, namespace
+from ._stats_readings import Row, read_containers, read_interfaces
+from ._table import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HELP = """\
-With --watch the first sample shows "-" for the rates; each later one shows what was
-counted since the one before, by the second. "-" also stands for an interface that is
-new, was made again or renamed, or whose counters began again. One that is named has
-to be there at first; whenever it is not there afterwards it is shown with "-". A
-sample that can't be taken in time is left out. The end of the namespace is an error.
+_HELP = f"""\
+examples:
+  pynetstrat stats                             all interfaces
+  pynetstrat stats eth0 --netns blue --json    one interface of /run/netns/blue
+  pynetstrat stats eth0 --watch 1              its rates, each second
+  pynetstrat stats --containers --watch 5 --count 12
 
-With --watch --json each sample is a line: the rates are in "per_second" (null: not
-known), "interval" is the time since the sample before (null: there was none), "time"
-that since 1970-01-01 UTC, both in seconds.
+With --watch the first sample has no rates and shows "-". Each later sample
+shows the increase a second since the sample before. "-" also marks an
+interface that is new, was recreated or renamed, or whose counters were reset.
+An interface that is named must exist at first; if it disappears it is shown
+with "-". A sample that cannot be taken in time is skipped. The command fails
+when the namespace ends.
 
-With --containers whatever takes more privileges to count is left out, after a warning."""
+With --watch --json each sample is a line. "per_second" has the rates (null:
+unknown), "interval" the seconds since the sample before (null: the first), and
+"time" the seconds since 1970-01-01 UTC.
+
+With --containers, containers that cannot be read are skipped with a warning.
+
+{EXIT_STATUS}, 130 after Ctrl-C"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Declares the command's arguments."""
     parser.epilog = _HELP
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("interfaces", nargs="*", metavar="IFACE", help="default: every interface")
+    parser.add_argument(
+        "interfaces", nargs="*", metavar="IFACE", help="the interfaces (default: all)"
+    )
     parser.add_argument(
         "--perspective",
         choices=["host", "container"],
-        help="whose rx and tx: as the kernel counts (host, the default), or as seen from the "
-        "other end of a veth pair (container, the default with --containers)",
+        help="what rx and tx mean: host as the interface of this host counts (default), container "
+        "as the other end of the veth pair counts (default with --containers)",
     )
     parser.add_argument(
         "--watch",
         type=_seconds,
         metavar="SECONDS",
-        help="show rates, a sample every so many seconds",
+        help="show rates, with a sample every SECONDS",
     )
     parser.add_argument(
         "--count",
         type=_samples,
         metavar="N",
-        help="with --watch: end after N samples, the first included",
+        help="with --watch: end after N samples, including the first",
     )
     where = add_namespace(parser)
     where.add_argument(
         "--containers",
         action="store_true",
-        help="the interfaces of every container of this host, but for lo",
+        help="show the interfaces of every container of this host, except lo",
     )
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> str | Iterator[str]:
-    """The counters, or one sample of their rates after the other, as a table or in JSON."""
+    """Returns the counters, or yields samples of their rates, as a table or in JSON."""
     if options.containers and options.interfaces:
-        raise EndError("--containers shows every interface: none can be named", 2)
+        raise EndError("--containers shows every interface: do not name any", 2)
     if options.count and not options.watch:
         raise EndError("--count needs --watch", 2)
     if options.perspective is None:
@@ -81,7 +91,7 @@ def run(options: argparse.Namespace) -> str | Iterator[str]:
     rows = _read(options)
     if not options.json:
         return Table(headings).render((row.labels, row.counters) for row in rows)
-    interfaces = [row.fields() | watch.by_name(row.counters) for row in rows if row.counters]
+    interfaces = [row.fields() | _stats_rates.by_name(row.counters) for row in rows if row.counters]
     return json.dumps({"perspective": options.perspective, "interfaces": interfaces}) + "\n"
 
 
@@ -91,7 +101,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds > 0, not {text!r}")
     return seconds
 
 
@@ -101,20 +111,20 @@ def _samples(text: str) -> int:
     except ValueError:
         count = 0
     if not 1 <= count <= sys.maxsize:
-        raise argparse.ArgumentTypeError(f"must be a number of samples from 1, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number of samples >= 1, not {text!r}")
     return count
 
 
 def _watch(options: argparse.Namespace, headings: list[str]) -> Iterator[str]:
     read = read_containers if options.containers else read_interfaces
     with closing(read(options)) as readings:
-        samples = islice(watch.take(readings, options.watch), options.count)
+        samples = islice(_stats_rates.take_samples(readings, options.watch), options.count)
         if options.json:
-            yield from watch.to_json(samples, options.perspective)
+            yield from _stats_rates.to_json(samples, options.perspective)
         elif len(options.interfaces) == 1:
-            yield from watch.to_lines(samples, headings)
+            yield from _stats_rates.to_lines(samples, headings)
         else:
-            yield from watch.to_tables(samples, headings)
+            yield from _stats_rates.to_tables(samples, headings)
 
 
 def _read(options: argparse.Namespace) -> list[Row]:

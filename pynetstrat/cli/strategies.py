@@ -1,25 +1,32 @@
-"""`pynetstrat strategies`: list the strategies, those of installed packages included."""
+"""`pynetstrat strategies`: list the network types, those of installed packages included."""
 
 from __future__ import annotations
 
 import json
 
 from ..wiring.plugins import sources
-from .options import add_json
-from .text import ljust, printable, width
+from ._options import EXIT_STATUS, add_json
+from ._text import ljust, printable, width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+_HELP = f"""\
+Each line is a type, as in the field "type" of a network, and the MODULE:NAME
+of its strategy. Installed packages can add types. No strategy is loaded.
+
+{EXIT_STATUS}"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Declares the command's arguments."""
+    parser.epilog = _HELP
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> str:
-    """Each type with where its strategy comes from, as `MODULE:NAME`; none of them is loaded."""
+    """Returns each type with the place of its strategy; loads none of them."""
     found = sources()
     if options.json:
         return json.dumps(found) + "\n"

@@ -5,23 +5,37 @@ from __future__ import annotations
 import json
 
 from .. import RtnetlinkSocket
-from .options import add_json, add_namespace, namespace
-from .text import json_fields
+from ._options import EXIT_STATUS, add_json, add_namespace, namespace
+from ._text import json_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+_HELP = f"""\
+Prints nothing unless --json is given. An interface that is up already is left
+as it is. Changing an interface requires CAP_NET_ADMIN.
+
+examples:
+  pynetstrat up                      lo, in the caller's network namespace
+  pynetstrat up --netns blue         lo, in /run/netns/blue
+  pynetstrat up eth0 --pid 4711      eth0, in the namespace of process 4711
+
+{EXIT_STATUS}"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("interface", nargs="?", default="lo", metavar="IFACE", help="default: lo")
+    """Declares the command's arguments."""
+    parser.epilog = _HELP
+    parser.add_argument(
+        "interface", nargs="?", default="lo", metavar="IFACE", help="the interface (default: lo)"
+    )
     add_namespace(parser)
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> str:
-    """Brings the interface up; reports it in JSON only."""
+    """Brings the interface up; reports it only with --json."""
     with RtnetlinkSocket(namespace(options)) as rtnetlink:
         rtnetlink.link_set_up(options.interface)
     if not options.json:

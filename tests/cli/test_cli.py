@@ -15,7 +15,7 @@ import support
 
 import pynetstrat
 from pynetstrat import NetworkInterface, RtnetlinkSocket, cli
-from pynetstrat.cli import table, text
+from pynetstrat.cli import _table, _text
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat"]
 
@@ -118,7 +118,7 @@ def test_stats_are_the_hosts_unless_asked_otherwise(net):
 
 
 def test_the_numbers_of_a_table_are_grouped_and_aligned():
-    lines = table.render([("a long label", NetworkInterface("x", 2**64 - 1, 1_000))]).splitlines()
+    lines = _table.render([("a long label", NetworkInterface("x", 2**64 - 1, 1_000))]).splitlines()
     assert "18,446,744,073,709,551,615" in lines[1]
     assert " 1,000 " in lines[1]
     assert len({len(line) for line in lines}) == 1
@@ -147,10 +147,10 @@ WIDTHS = [
 @pytest.mark.parametrize(("name", "columns"), WIDTHS)
 def test_the_columns_of_a_table_are_aligned_whatever_a_name_is_made_of(name, columns):
     rows = [(label, NetworkInterface("x")) for label in (name, "a longer name", "z")]
-    heading, *lines = table.render(rows).splitlines()
-    assert text.width(text.printable(name)) == columns
-    assert {text.width(line) for line in lines} == {len(heading)}
-    shown = text.printable(name)
+    heading, *lines = _table.render(rows).splitlines()
+    assert _text.width(_text.printable(name)) == columns
+    assert {_text.width(line) for line in lines} == {len(heading)}
+    shown = _text.printable(name)
     assert lines[0].startswith(shown + " " * (len("a longer name") - columns + 2))
 
 
@@ -267,7 +267,7 @@ sys.exit(main(["demo"]))
     done = support.python(code)
     assert (done.returncode, done.stderr) == (0, "")
     assert "lo is UP." in done.stdout
-    assert 'No container is wired here: interface "br0": RTM_NEWLINK: ' in done.stdout
+    assert 'This kernel cannot wire a container: interface "br0": RTM_NEWLINK: ' in done.stdout
 
 
 # ---- how commands are found ----
@@ -568,6 +568,6 @@ def test_names_that_differ_print_differently(net):
     "name", ["a\\b", "\x7f", "caf\u00e9", "a\udcff\\", "\u202eX", "\U0001f600"]
 )
 def test_the_printed_form_of_a_name_can_be_read_back(name):
-    printed = text.printable(name)
+    printed = _text.printable(name)
     assert printed.isprintable()
     assert printed.encode("ascii", "backslashreplace").decode("unicode_escape") == name

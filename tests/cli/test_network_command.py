@@ -1,4 +1,4 @@
-"""cli/network.py and cli/configuration.py: networks in JSON, set up, torn down and checked."""
+"""cli/network.py and cli/_network_json.py: networks in JSON, set up, torn down and checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pynetstrat import InvalidNetworkError, Network, NetworkNamespace, Route, RtnetlinkSocket, cli
-from pynetstrat.cli.configuration import networks_from_json, networks_to_json
+from pynetstrat.cli._network_json import networks_from_json, networks_to_json
 
 VETH = {
     "type": "veth",
@@ -180,7 +180,7 @@ def full(tmp_path):
         (">/dev/full", 1, "No space left on device; the networks were undone"),
         (">FULL", 1, "No space left on device; the networks were undone"),
         ("1</dev/null", 1, "Bad file descriptor; the networks were undone"),
-        (">&-", 1, "standard output is closed, but set-up has to print the networks"),
+        (">&-", 1, "standard output is closed; set-up must be able to print the networks"),
     ],
 )
 def test_networks_that_can_not_be_printed_are_undone(
@@ -329,7 +329,7 @@ def test_a_closed_standard_input_is_not_a_list_of_networks(container, monkeypatc
     monkeypatch.setattr(sys, "stdin", None)
     where = ["--netns", f"/proc/self/fd/{container.fileno()}"]
     assert cli.main(["network", "check", "-", *where]) == 1
-    assert "not JSON" in capsys.readouterr().err
+    assert "invalid JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

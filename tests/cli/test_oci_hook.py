@@ -1,4 +1,7 @@
-"""cli/oci_hook.py: what an annotation gets, and what it does not. (With runc: check/runtime.sh.)"""
+"""cli/oci_hook.py: what an annotation may request, and what is refused.
+
+(tests/check/runtime.sh tests it with runc.)
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ VETH = {
 
 @pytest.fixture
 def host(net):
-    """A host with two bridges, and a device that is worth having."""
+    """A host with two bridges and a device."""
     helpers_network.add_bridge()
     helpers_network.add_bridge("br1", "10.1.0.1/24")
     with RtnetlinkSocket() as sock:
@@ -50,7 +53,7 @@ def state(networks, pid, name="c1", **fields):
 
 @pytest.fixture
 def hook(capsys, monkeypatch):
-    """Runs a hook with a state on standard input: status and complaint."""
+    """Runs a hook with a state on standard input; returns the status and standard error."""
 
     def run(which, given, *options):
         text = given if isinstance(given, bytes) else json.dumps(given).encode()
@@ -65,7 +68,7 @@ def hook(capsys, monkeypatch):
 
 @pytest.fixture
 def refused(hook):
-    """Runs a hook that has to fail in one line: what it says."""
+    """Runs a hook that must fail; returns the line on standard error."""
 
     def run(which, given, *options):
         status, complaint = hook(which, given, *options)
@@ -83,14 +86,14 @@ def links(netns=None):
 
 
 def owned(owner):
-    """The host's ends that are marked as somebody's."""
+    """Returns the names of the host ends that carry the alias tag of an owner."""
     return [link.name for link in links().values() if link.alias == f"pynetstrat:{owner}"]
 
 
-# ---- what is allowed ----
+# ---- allowed requests ----
 
 
-def test_a_container_is_wired_by_its_annotation_and_taken_down(hook, container):
+def test_the_networks_of_an_annotation_are_set_up_and_torn_down(hook, container):
     netns, pid = container
     before = set(links())
     assert hook("createRuntime", state([LOOPBACK, VETH], pid)) == (0, "")
@@ -104,13 +107,13 @@ def test_a_container_is_wired_by_its_annotation_and_taken_down(hook, container):
 
 
 @pytest.mark.parametrize("annotations", [{}, None, {"other": "x"}])
-def test_without_the_annotation_there_is_nothing_to_do(hook, container, annotations):
+def test_a_container_without_the_annotation_is_left_alone(hook, container, annotations):
     for which in ("createRuntime", "poststop"):
         assert hook(which, {"id": "c1", "pid": container[1], "annotations": annotations}) == (0, "")
         assert hook(which, {"id": "c1"}) == (0, "")
 
 
-def test_the_names_of_the_host_are_made_of_the_containers_id(hook, container):
+def test_host_interface_names_are_generated_from_the_containers_id(hook, container):
     _, pid = container
     hook("createRuntime", state([VETH], pid, "c1"))
     with NetworkNamespace.create() as other, support.process_inside(other.fileno()) as process:
@@ -120,12 +123,12 @@ def test_the_names_of_the_host_are_made_of_the_containers_id(hook, container):
         assert first != second
 
 
-def test_its_own_id_may_be_given_as_the_owner(hook, container):
+def test_an_annotation_may_name_the_container_as_the_owner(hook, container):
     assert hook("createRuntime", state([{**VETH, "owner": "c1"}], container[1])) == (0, "")
     assert len(owned("c1")) == 1
 
 
-def test_a_type_that_the_runtimes_arguments_allow_is_allowed(hook, container):
+def test_an_annotation_may_request_a_type_that_the_arguments_allow(hook, container):
     netns, pid = container
     device = {"type": "host-device", "host_interface_name": "d0", "name": "eth1"}
     options = ["--allow", "loopback", "--allow", "host-device"]
@@ -133,13 +136,12 @@ def test_a_type_that_the_runtimes_arguments_allow_is_allowed(hook, container):
     assert set(links(netns)) == {"lo", "eth1"}
 
 
-# ---- what is not ----
-
+# ---- refused requests ----
 
 REFUSED = [
-    ({**VETH, "host_interface_name": "d0"}, [], "must not name the host's interfaces"),
-    ({**VETH, "host_interface_name": "eth7"}, [], "must not name the host's interfaces"),
-    ({**VETH, "owner": "c2"}, [], "the owner is the container"),
+    ({**VETH, "host_interface_name": "d0"}, [], "must not name host interfaces"),
+    ({**VETH, "host_interface_name": "eth7"}, [], "must not name host interfaces"),
+    ({**VETH, "owner": "c2"}, [], "must be empty or the container's id"),
     ({**VETH, "bridge": ""}, [], "no point-to-point links"),
     ({**VETH, "bridge": "br1"}, ["--bridge", "br0"], "this hook allows br0"),
     ({**VETH, "bridge": "br0 "}, ["--bridge", "br0"], "this hook allows br0"),
@@ -162,16 +164,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("wish", "options", "words"), REFUSED)
-def test_what_is_not_allowed_is_refused_and_nothing_is_changed(
-    refused, container, wish, options, words
-):
+def test_a_request_that_is_not_allowed_changes_nothing(refused, container, wish, options, words):
     netns, pid = container
     before = helpers_network.dumps(), helpers_network.dumps(netns)
     assert words in refused("createRuntime", state([LOOPBACK, wish], pid), *options)
     assert (helpers_network.dumps(), helpers_network.dumps(netns)) == before
 
 
-def test_where_the_second_network_is_refused_the_first_one_is_undone(refused, container):
+def test_the_first_network_is_undone_if_the_second_is_refused(refused, container):
     netns, pid = container
     before = helpers_network.dumps(), helpers_network.dumps(netns)
     second = {**VETH, "name": "eth1", "gateway": "192.0.2.1", "metric": 5}
@@ -180,9 +180,9 @@ def test_where_the_second_network_is_refused_the_first_one_is_undone(refused, co
     assert (helpers_network.dumps(), helpers_network.dumps(netns)) == before
 
 
-def test_a_flood_of_networks_is_refused(refused, container):
+def test_more_than_64_networks_are_refused(refused, container):
     many = [{**VETH, "name": f"eth{number}"} for number in range(65)]
-    assert "at most 64 are allowed" in refused("createRuntime", state(many, container[1]))
+    assert "must be at most 64" in refused("createRuntime", state(many, container[1]))
     assert owned("c1") == []
 
 
@@ -197,9 +197,7 @@ def test_a_container_in_the_hooks_own_namespace_is_refused(refused, host):
 
 
 @pytest.mark.parametrize("mtu", [68, 1280, 1499])
-def test_an_mtu_below_the_bridges_is_refused_and_the_bridge_keeps_its_addresses(
-    hook, refused, container, mtu
-):
+def test_an_mtu_below_that_of_the_bridge_is_refused(hook, refused, container, mtu):
     with RtnetlinkSocket() as sock:
         sock.execute(Batch().add_address(sock.get_link("br0").index, "fd00::1/64"))
     before = helpers_network.dumps()
@@ -210,14 +208,14 @@ def test_an_mtu_below_the_bridges_is_refused_and_the_bridge_keeps_its_addresses(
     assert links()["br0"].mtu == 1500
 
 
-# ---- tear-down needs no policy ----
+# ---- poststop ----
 
 
 @pytest.mark.parametrize(
     "options",
     [["--bridge", "br1"], ["--allow", "loopback"], ["--allow", "macvlan", "--bridge", "br9"]],
 )
-def test_poststop_works_after_the_hooks_arguments_were_changed(hook, container, options):
+def test_poststop_works_after_the_arguments_were_changed(hook, container, options):
     before = set(links())
     given = state([LOOPBACK, VETH], container[1])
     assert hook("createRuntime", given) == (0, "")
@@ -225,7 +223,7 @@ def test_poststop_works_after_the_hooks_arguments_were_changed(hook, container, 
     assert set(links()) == before
 
 
-def test_poststop_works_after_the_bridge_has_gone(hook, container):
+def test_poststop_works_after_the_bridge_was_deleted(hook, container):
     given = state([LOOPBACK, VETH], container[1])
     assert hook("createRuntime", given) == (0, "")
     with RtnetlinkSocket() as sock:
@@ -234,7 +232,7 @@ def test_poststop_works_after_the_bridge_has_gone(hook, container):
     assert owned("c1") == []
 
 
-def test_poststop_calls_no_strategy_of_another_package_that_is_not_allowed(
+def test_poststop_does_not_call_a_third_party_strategy_that_is_not_allowed(
     hook, refused, container, monkeypatch
 ):
     class Spy(NetworkStrategy):
@@ -246,7 +244,7 @@ def test_poststop_calls_no_strategy_of_another_package_that_is_not_allowed(
     assert hook("createRuntime", state([VETH], container[1])) == (0, "")
     given = state([VETH, {"type": "spy", "name": "eth1"}], 0)
     assert 'invalid type "spy": this hook allows loopback, veth' in refused("poststop", given)
-    assert (called, owned("c1")) == ([], [])  # the others are torn down all the same
+    assert (called, owned("c1")) == ([], [])  # the other network is torn down
     assert hook("poststop", given, "--allow", "spy") == (0, "")
     assert called == ["c1"]
 
@@ -258,7 +256,7 @@ def test_poststop_calls_no_strategy_of_another_package_that_is_not_allowed(
         {"options": {"trust_container": True}},
     ],
 )
-def test_an_annotation_holds_no_record_of_a_device_and_trusts_nobody(refused, container, wish):
+def test_an_annotation_with_a_device_record_or_options_is_refused(refused, container, wish):
     device = {"type": "host-device", "host_interface_name": "d0", "name": "eth1", **wish}
     options = ["--allow", "loopback", "--allow", "host-device"]
     complaint = refused("createRuntime", state([LOOPBACK, device], container[1]), *options)
@@ -266,10 +264,10 @@ def test_an_annotation_holds_no_record_of_a_device_and_trusts_nobody(refused, co
     assert "d0" in links()
 
 
-# ---- twice, and others ----
+# ---- repeated hooks, and other containers ----
 
 
-def test_the_second_createRuntime_fails_and_leaves_the_first_alone(hook, refused, container):  # noqa: N802
+def test_a_second_createRuntime_fails_and_changes_nothing(hook, refused, container):  # noqa: N802
     netns, pid = container
     hook("createRuntime", state([LOOPBACK, VETH], pid))
     before = helpers_network.dumps(), helpers_network.dumps(netns)
@@ -277,7 +275,7 @@ def test_the_second_createRuntime_fails_and_leaves_the_first_alone(hook, refused
     assert (helpers_network.dumps(), helpers_network.dumps(netns)) == before
 
 
-def test_poststop_twice_and_without_a_createRuntime_does_no_harm(hook, container):  # noqa: N802
+def test_poststop_may_run_twice_or_without_createRuntime(hook, container):  # noqa: N802
     given = state([LOOPBACK, VETH], container[1])
     assert hook("poststop", given) == (0, "")
     hook("createRuntime", given)
@@ -287,7 +285,7 @@ def test_poststop_twice_and_without_a_createRuntime_does_no_harm(hook, container
 
 
 @pytest.mark.parametrize("name", ["c2", "c", "c11", "C1"])
-def test_poststop_of_one_container_never_touches_anothers(hook, container, name):
+def test_poststop_never_changes_another_container(hook, container, name):
     netns, pid = container
     hook("createRuntime", state([LOOPBACK, VETH], pid))
     (end,) = owned("c1")
@@ -327,7 +325,7 @@ STATES = [
 
 @pytest.mark.parametrize("which", ["createRuntime", "poststop"])
 @pytest.mark.parametrize("text", STATES, ids=lambda text: repr(text[-60:]))
-def test_what_is_not_a_state_or_a_list_of_networks_is_refused(hook, host, which, text):
+def test_invalid_input_is_refused(hook, host, which, text):
     before = set(links())
     status, complaint = hook(which, text)
     assert status == 1
@@ -345,10 +343,10 @@ def test_a_state_without_a_live_process_is_refused(refused, host, pid):
 def test_a_closed_standard_input_is_not_a_state(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", None)
     assert cli.main(["oci-hook", "poststop"]) == 1
-    assert "does not hold a container's state" in capsys.readouterr().err
+    assert "standard input is not the state of a container" in capsys.readouterr().err
 
 
-def test_a_hostile_id_can_not_drive_a_terminal(hook, container):
+def test_control_characters_of_an_id_do_not_reach_the_terminal(hook, container):
     _, pid = container
     hostile = "\x1b[31m\n\t\"'$(reboot)"
     assert hook("createRuntime", state([VETH], pid, hostile)) == (0, "")
@@ -360,7 +358,7 @@ def test_a_hostile_id_can_not_drive_a_terminal(hook, container):
 
 
 @pytest.mark.parametrize("length", [244, 245, 5000])
-def test_an_id_that_no_mark_can_hold_is_refused(hook, container, length):
+def test_an_id_that_is_too_long_for_an_alias_tag_is_refused(hook, container, length):
     status, complaint = hook("createRuntime", state([VETH], container[1], "x" * length))
     assert (status == 0) == (length <= 244)
     assert ("at most 244 bytes" in complaint) == (length > 244)
@@ -374,8 +372,8 @@ def test_wrong_usage_is_explained_with_status_2(capsys, arguments):
     assert "usage: pynetstrat " in capsys.readouterr().err
 
 
-def test_an_id_that_is_not_ascii_is_an_id_in_any_locale():
-    """The hook of a runtime often has no locale at all; an owner's tag is UTF-8 all the same."""
+def test_an_id_may_contain_other_characters_than_ascii_in_any_locale():
+    """A runtime often runs hooks without a locale. The alias tag is UTF-8 in any locale."""
     code = "import sys; from pynetstrat.cli import main; sys.exit(main(['oci-hook', 'poststop']))"
     given = json.dumps({"id": "kä\u4e2d", "annotations": {"pynetstrat.networks": "[]"}})
     environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}

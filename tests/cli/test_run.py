@@ -1,4 +1,4 @@
-"""cli/run.py: commands in network namespaces, executed in place."""
+"""cli/run.py: a program in a network namespace, which replaces the process."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def field(status, name):
 
 
 @pytest.mark.parametrize("caller", [succeed, succeed_as_user], ids=["root", "user"])
-def test_a_command_has_lo_alone_and_it_is_up(net, caller):
+def test_a_program_sees_only_lo_which_is_up(net, caller):
     net.add_veth("v0", "w0")
     (lo,) = json.loads(caller("ip", "-json", "address"))
     assert lo["ifname"] == "lo"
@@ -60,7 +60,7 @@ def test_a_command_has_lo_alone_and_it_is_up(net, caller):
 
 
 @pytest.mark.parametrize("caller", [succeed, succeed_as_user], ids=["root", "user"])
-def test_a_command_has_a_sysfs_of_its_own(net, caller):
+def test_a_program_has_its_own_sysfs(net, caller):
     net.add_veth("v0", "w0")
     assert caller("ls", "/sys/class/net") == "lo\n"
     assert sorted(os.listdir("/sys/class/net")) == ["lo", "v0", "w0"]  # noqa: PTH208
@@ -74,15 +74,15 @@ def test_mounts_below_sys_stay_visible(net, caller):
 
 
 READ_ONLY = """
-_syscalls.unshare(system.CLONE_NEWNS)
-_syscalls.separate_mounts(system.MS_PRIVATE)
+_syscalls.unshare(_syscalls.CLONE_NEWNS)
+_syscalls.separate_mounts(_syscalls.MS_PRIVATE)
 # MS_REMOUNT; read-only, nosuid, nodev, noexec
-_syscalls.mount("none", "/sys", None, 32 | system.MS_BIND | 15)
+_syscalls.mount("none", "/sys", None, 32 | _syscalls.MS_BIND | 15)
 """
 
 
-def test_where_sys_is_read_only_a_command_has_a_sysfs_of_its_own_all_the_same(net):
-    """As in Docker, where /sys is read-only: the kernel allows a user no other one."""
+def test_a_program_has_its_own_sysfs_if_sys_is_read_only(net):
+    """As in Docker: the kernel then allows a user only a read-only sysfs."""
     net.add_veth("v0", "w0")
     assert succeed_as_user("ls", "/sys/class/net", prepare=READ_ONLY) == "lo\n"
 
@@ -94,14 +94,14 @@ def test_root_stays_in_its_user_namespace():
     assert capabilities(status) == capabilities(Path("/proc/self/status").read_text())
 
 
-def test_a_user_stays_that_user_without_capabilities():
+def test_a_user_stays_the_same_user_without_capabilities():
     printed = succeed_as_user("sh", "-c", "id -u; id -g; cat /proc/self/status")
     uid, gid, status = printed.split("\n", 2)
     assert (uid, gid) == ("1000", "1000")
     assert capabilities(status) == 0
 
 
-def test_a_user_may_be_root_of_the_namespace():
+def test_a_user_can_be_root_of_the_namespace():
     printed = succeed_as_user("--root", "sh", "-c", "id -u; id -g; cat /proc/self/status")
     uid, gid, status = printed.split("\n", 2)
     assert (uid, gid) == ("0", "0")
@@ -110,7 +110,7 @@ def test_a_user_may_be_root_of_the_namespace():
     assert made.split() == ["lo", "v0", "veth0"]
 
 
-def test_root_without_cap_sys_admin_takes_a_user_namespace():
+def test_root_without_cap_sys_admin_gets_a_user_namespace():
     own = os.readlink("/proc/self/ns/user")  # noqa: PTH115
     code = f"""
 import ctypes, os, sys
@@ -125,7 +125,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 # ---- an existing namespace ----
 
 
-def test_a_command_runs_in_the_namespace_of_a_path_or_a_process(net, new_namespace):
+def test_a_program_runs_in_the_namespace_of_a_path_or_a_process(net, new_namespace):
     netns = new_namespace()
     with support.inside(netns), support.Links() as links:
         links.add_veth("v3", "w3")
@@ -134,11 +134,11 @@ def test_a_command_runs_in_the_namespace_of_a_path_or_a_process(net, new_namespa
         for where in (["--pid", str(process.pid)], ["--netns", path]):
             assert succeed(*where, "readlink", "/proc/self/ns/net") == succeed("readlink", path)
             assert succeed(*where, "--", "ls", "/sys/class/net").split() == ["lo", "v3", "w3"]
-        assert not rtnetlink.link_is_up("lo")  # what is there is left alone
+        assert not rtnetlink.link_is_up("lo")  # an existing namespace is not changed
     assert sorted(os.listdir("/sys/class/net")) == ["lo"]  # noqa: PTH208
 
 
-def test_a_named_namespace_has_its_files_of_etc_netns(net, run):
+def test_the_files_in_etc_netns_of_a_named_namespace_are_mounted(net, run):
     support.mount("tmpfs", Path("/etc"), "tmpfs")
     try:
         folder = Path("/etc/netns/blue")
@@ -162,9 +162,9 @@ _NO_MOUNT_NAMESPACE = """
 import subprocess, sys
 from pathlib import Path
 from pynetstrat import NetworkNamespace, _syscalls
-_syscalls.unshare(system.CLONE_NEWUSER | system.CLONE_NEWNS)
+_syscalls.unshare(_syscalls.CLONE_NEWUSER | _syscalls.CLONE_NEWNS)
 _syscalls.map_ids(0, 0, 0, 0)
-_syscalls.separate_mounts(system.MS_PRIVATE)
+_syscalls.separate_mounts(_syscalls.MS_PRIVATE)
 for folder in ("/run", "/etc"):
     _syscalls.mount("tmpfs", folder, "tmpfs", 0)
 Path("/etc/netns/blue").mkdir(parents=True)
@@ -178,12 +178,12 @@ sys.exit(done.returncode)
 """
 
 
-def test_without_a_mount_namespace_of_its_own_a_command_leaves_the_files_of_the_host_alone():
+def test_without_a_mount_namespace_the_files_of_the_host_are_not_hidden():
     command = [*COMMAND, "--netns", "blue", "cat", "/etc/resolv.conf"]
     done = support.python(_NO_MOUNT_NAMESPACE, *command)
     assert (done.returncode, done.stdout) == (0, "the host'sthe host's\n")
     assert "user.max_mnt_namespaces" in done.stderr
-    assert "/etc/netns/blue are not visible to the command" in done.stderr
+    assert "/etc/netns/blue are not visible to the program" in done.stderr
 
 
 _JOIN = """
@@ -203,7 +203,7 @@ exit $status
     ("first", "second", "uid", "has_capabilities"),
     [("--root", "", "0", True), ("", "", "1000", False), ("--root", "--root", "0", True)],
 )
-def test_a_user_joins_the_user_namespace_of_a_container_first(
+def test_a_user_joins_the_user_namespace_of_the_container(
     tmp_path, first, second, uid, has_capabilities
 ):
     arguments = ["-c", _JOIN, "sh", str(tmp_path), sys.executable, first, second]
@@ -213,7 +213,7 @@ def test_a_user_joins_the_user_namespace_of_a_container_first(
     assert bool(capabilities("\n".join(status))) == has_capabilities
 
 
-def test_root_of_a_namespace_that_has_none_is_refused_in_one_line(tmp_path):
+def test_root_is_refused_in_a_user_namespace_without_user_0(tmp_path):
     arguments = ["-c", _JOIN, "sh", str(tmp_path), sys.executable, "", "--root"]
     done = call_as_user(*arguments, command=["/bin/sh"])
     assert done.returncode == 1
@@ -222,7 +222,7 @@ def test_root_of_a_namespace_that_has_none_is_refused_in_one_line(tmp_path):
     )
 
 
-def test_a_user_may_not_enter_the_namespace_of_others(net):
+def test_a_user_cannot_enter_the_namespace_of_another_user(net):
     done = call_as_user("--netns", "/proc/self/ns/net", "true")
     assert done.returncode == 1
     assert done.stderr.startswith("pynetstrat: setns /proc/self/ns/net: Operation not permitted; ")
@@ -240,15 +240,15 @@ def test_a_path_that_is_not_a_namespace_is_refused(tmp_path):
     assert "/proc shows no process 4194305" in done.stderr
 
 
-# ---- in place ----
+# ---- the program replaces the process ----
 
 
-def test_the_exit_status_is_the_commands():
+def test_the_exit_status_is_that_of_the_program():
     assert call("sh", "-c", "exit 7").returncode == 7
     assert call("--", "true").returncode == 0
 
 
-def test_a_signal_reaches_the_command_in_the_same_process():
+def test_a_signal_reaches_the_program():
     with subprocess.Popen(
         [*COMMAND, "sh", "-c", "echo $$; exec sleep 600"], stdout=subprocess.PIPE, cwd=support.ROOT
     ) as process:
@@ -257,11 +257,11 @@ def test_a_signal_reaches_the_command_in_the_same_process():
         assert process.wait(60) == -signal.SIGTERM
 
 
-def test_the_command_has_the_signals_as_its_caller_had_them():
+def test_the_program_inherits_the_signal_settings_of_the_caller():
     code = """
 import os, signal, sys
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-for number in signal.SIGINT, signal.SIGQUIT:  # which a shell's background jobs ignore
+for number in signal.SIGINT, signal.SIGQUIT:  # ignored in background jobs of a shell
     signal.signal(number, signal.SIG_DFL)
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
 os.execv(sys.argv[1], sys.argv[1:])
@@ -278,10 +278,10 @@ def test_descriptors_above_2_are_closed():
     finally:
         os.close(reading)
         os.close(writing)
-    assert shown.split() == ["0", "1", "2", "3"]  # the last one is the listing's own
+    assert shown.split() == ["0", "1", "2", "3"]  # 3 is the listing itself
 
 
-def test_a_command_keeps_its_standard_streams():
+def test_a_program_keeps_its_standard_streams():
     done = support.run([*COMMAND, "sh", "-c", "cat; echo no >&2"], input="yes\n")
     assert (done.stdout, done.stderr) == ("yes\n", "no\n")
 
@@ -292,20 +292,20 @@ def test_the_environment_is_the_callers():
     assert sorted(shown.splitlines()) == sorted(f"{k}={v}" for k, v in environment.items())
 
 
-def test_arguments_go_to_the_command_as_they_are():
+def test_arguments_reach_the_program_unchanged():
     words = ["a b", "--pid", "--", "-x", "--help"]
     assert succeed("printf", "%s\n", *words).splitlines() == words
     assert succeed("--", "printf", "%s\n", *words).splitlines() == words
 
 
-def test_a_command_that_is_not_there_gives_127():
+def test_a_missing_program_gives_127():
     done = call("/nowhere/at-all")
     assert done.returncode == 127
     assert done.stderr == "pynetstrat: /nowhere/at-all: No such file or directory\n"
     assert call("no-such-command").returncode == 127
 
 
-def test_a_folder_of_path_that_can_not_be_searched_is_passed_over(tmp_path):
+def test_an_unreadable_folder_in_path_is_skipped(tmp_path):
     (tmp_path / "closed").mkdir(mode=0)
     code = """
 import ctypes, os, sys
@@ -319,7 +319,7 @@ os.execv(sys.argv[1], sys.argv[1:])
     assert done.stderr == "pynetstrat: no-such-command: No such file or directory\n"
 
 
-def test_a_file_that_can_not_be_executed_gives_126(tmp_path):
+def test_a_file_that_cannot_be_executed_gives_126(tmp_path):
     file = tmp_path / "file"
     file.write_text("neither a program nor a script")
     done = call(str(file))
@@ -339,28 +339,33 @@ def test_wrong_usage_is_explained_with_status_2(arguments):
     assert "usage: pynetstrat " in done.stderr
 
 
-# ---- what stands in the way ----
+# ---- refused namespaces and mounts ----
 
 
-def test_where_sys_can_not_be_mounted_the_command_runs_after_a_warning(net):
+def test_a_program_runs_after_a_warning_if_sys_cannot_be_mounted(net):
     net.add_veth("v0", "w0")
     done = call_as_user(
         "sh", "-c", "ls /sys/class/net; grep -c : /proc/net/dev", prepare=support.MASKED
     )
     assert done.returncode == 0
-    assert done.stdout.split() == ["lo", "v0", "w0", "1"]  # the caller's, and the own one
+    assert done.stdout.split() == [
+        "lo",
+        "v0",
+        "w0",
+        "1",
+    ]  # /sys is the caller's, the network is not
     assert done.stderr.startswith(
-        "pynetstrat: warning: /sys shows the network of the caller: mount /sys: Operation not "
-        "permitted; "
+        "pynetstrat: warning: /sys shows the caller's network namespace: mount /sys: "
+        "Operation not permitted; "
     )
     assert "systempaths=unconfined" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("kind", ["user", "net", "mnt"])
-def test_the_limit_that_stands_in_the_way_is_named(kind):
+def test_the_error_names_the_limit_that_was_reached(kind):
     prepare = f"""
-_syscalls.unshare(system.CLONE_NEWUSER)
+_syscalls.unshare(_syscalls.CLONE_NEWUSER)
 _syscalls.map_ids(0, 0, 0, 0)
 Path("/proc/sys/user/max_{kind}_namespaces").write_text("{int(kind == "user")}")
 """

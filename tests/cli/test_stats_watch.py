@@ -1,4 +1,4 @@
-"""cli/watch.py and cli/readings.py: rates, a sample at a time, of real interfaces."""
+"""cli/_stats_rates.py and cli/_stats_readings.py: rates, a sample at a time, of real interfaces."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import pytest
 import support
 
 from pynetstrat import NetworkInterface, NetworkNamespace, RtnetlinkSocket, cli
-from pynetstrat.cli import stats, watch
-from pynetstrat.cli.readings import Row
-from pynetstrat.cli.table import Table
+from pynetstrat.cli import _stats_rates, stats
+from pynetstrat.cli._stats_readings import Row
+from pynetstrat.cli._table import Table
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat", "stats"]
 SHORT = ("--watch", "1e-9")  # the next sample is due whenever it is asked for
@@ -155,7 +155,7 @@ def test_counters_that_begin_again_have_no_rates():
     """Some drivers set theirs to 0; none that is at hand here."""
     full, less = [100] * 8, [200, 200, 200, 200, 200, 200, 200, 99]
     readings = ([Row("eth0", 1, counters)] for counters in (full, less, full, full))
-    rates = [found.rows[0][1] for found in watch.take(readings, 1e-9)]
+    rates = [found.rows[0][1] for found in _stats_rates.take_samples(readings, 1e-9)]
     assert rates == [None, None, None, [0.0] * 8]
 
 
@@ -356,7 +356,7 @@ def test_what_may_not_be_counted_is_reported_once_in_one_line(net, blue, begin, 
 
 def test_all_containers_are_all_there_is_to_ask_for(net, capsys):
     assert cli.main(["stats", "--containers", "eth0"]) == 2
-    reason = "--containers shows every interface: none can be named"
+    reason = "--containers shows every interface: do not name any"
     assert capsys.readouterr() == ("", f"pynetstrat: {reason}\n")
     assert cli.main(["stats", "--containers", "--netns", "blue"]) == 2
     assert "not allowed with argument --containers" in capsys.readouterr().err
@@ -386,7 +386,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(watch, "time", clock)
+    monkeypatch.setattr(_stats_rates, "time", clock)
     return clock
 
 
@@ -400,7 +400,7 @@ def test_samples_do_not_drift(clock):
             clock.now += delay
             yield []
 
-    found = list(watch.take(readings(), 2.0))
+    found = list(_stats_rates.take_samples(readings(), 2.0))
     assert begun == [0, 2, 4, 6, 8]
     assert [sample.interval for sample in found] == [None, 2.5, 3.25, 0.5, 1.75]
     assert [sample.time - 1e9 - 1000 for sample in found] == [0, 2.5, 5.75, 6.25, 8]
@@ -415,7 +415,7 @@ def test_samples_that_come_too_late_are_left_out(clock):
             clock.now += delay
             yield []
 
-    samples = watch.take(readings(), 2.0)
+    samples = _stats_rates.take_samples(readings(), 2.0)
     next(samples)
     next(samples)  # begun at 2, read at 6.5: that of 4 and 6 are left out
     clock.now += 3  # and that of 8 also: whoever reads has stopped the terminal
@@ -429,12 +429,12 @@ def test_the_rates_are_those_of_the_time_that_has_passed(clock):
             clock.now += delay
             yield [Row("eth0", 1, [count] * 8)]
 
-    rates = [sample.rows[0][1] for sample in watch.take(readings(), 2.0)]
+    rates = [sample.rows[0][1] for sample in _stats_rates.take_samples(readings(), 2.0)]
     assert rates == [None, [100.0] * 8, [0.0] * 8]
 
 
 def test_a_wait_of_any_length_is_slept_in_parts(clock):
-    samples = watch.take(iter([[], []]), 1e6)
+    samples = _stats_rates.take_samples(iter([[], []]), 1e6)
     assert next(samples).interval is None
     assert next(samples).interval == pytest.approx(1e6)
     assert max(clock.slept) <= 86400
@@ -520,7 +520,7 @@ def test_seconds_are_a_number_above_0(net, seconds, capsys):
     assert cli.main(["stats", "lo", f"--watch={seconds}"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert f"must be a number of seconds above 0, not {seconds!r}" in printed.err
+    assert f"must be a number of seconds > 0, not {seconds!r}" in printed.err
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "1.5", "x", "", str(2**63), "9" * 5000])
@@ -528,7 +528,7 @@ def test_a_count_is_a_number_from_1(net, count, capsys):
     assert cli.main(["stats", "lo", *SHORT, f"--count={count}"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "must be a number of samples from 1" in printed.err
+    assert "must be a number of samples >= 1" in printed.err
 
 
 def test_a_count_needs_a_watch(net, capsys):

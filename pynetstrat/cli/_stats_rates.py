@@ -1,4 +1,4 @@
-"""Rates: what counters gain a second, from one reading to the next."""
+"""What `stats --watch` shows: how much counters increase a second, from reading to reading."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import time
 from dataclasses import dataclass, fields
 
 from .. import NetworkInterface
-from .table import Table
+from ._table import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from .readings import Row
+    from ._stats_readings import Row
 
 _COUNTERS = [field.name for field in fields(NetworkInterface)[1:]]
 _SCREEN = 20  # lines below a line of headings
+_MAX_SLEEP = 86400  # seconds; time.sleep() refuses very large numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,9 @@ class Sample:
     """The rates between two readings.
 
     Attributes:
-        time: of the later one, in seconds since the epoch.
-        interval: the seconds that lie between them; None: there was none before.
-        rows: each interface, with the eight rates; None: they are not known.
+        time: when the later reading was taken, in seconds since the epoch.
+        interval: the seconds between the two, or None for the first reading.
+        rows: each interface, with its eight rates, or None if they are unknown.
     """
 
     time: float
@@ -34,11 +35,11 @@ class Sample:
     rows: list[tuple[Row, list[float] | None]]
 
 
-def take(readings: Iterable[list[Row]], seconds: float) -> Iterator[Sample]:
-    """A sample at once, and then one every so many seconds.
+def take_samples(readings: Iterable[list[Row]], seconds: float) -> Iterator[Sample]:
+    """Yields a sample at once, and then one every `seconds`.
 
-    They do not drift: each is due at a multiple of `seconds` after the first, and one that can't be
-    taken before the next is due is left out.
+    Samples do not drift: each is due at a multiple of `seconds` after the first. A sample that
+    cannot be taken before the next one is due is skipped.
     """
     before: dict[object, Sequence[int]] = {}
     then: float | None = None
@@ -58,7 +59,7 @@ def take(readings: Iterable[list[Row]], seconds: float) -> Iterator[Sample]:
 
 
 def _rates(row: Row, before: Sequence[int] | None, interval: float | None) -> list[float] | None:
-    """The rates of an interface; None where it is new, or its counters began again."""
+    """Returns an interface's rates, or None if it is new or a counter was reset."""
     if row.counters is None or before is None or not interval:
         return None
     gains = [now - then for now, then in zip(row.counters, before, strict=True)]
@@ -67,19 +68,19 @@ def _rates(row: Row, before: Sequence[int] | None, interval: float | None) -> li
 
 def _sleep_until(due: float) -> None:
     while (left := due - time.monotonic()) > 0:
-        time.sleep(min(left, 86400))  # there is a limit to it
+        time.sleep(min(left, _MAX_SLEEP))
 
 
 # ---- as text ----
 
 
 def by_name(numbers: Sequence[float]) -> dict[str, float]:
-    """The eight numbers of an interface by the names of its counters."""
+    """Returns the eight numbers of an interface by the names of its counters."""
     return dict(zip(_COUNTERS, numbers, strict=True))
 
 
 def to_json(samples: Iterable[Sample], perspective: str) -> Iterator[str]:
-    """Each sample as a line of JSON."""
+    """Yields each sample as a line of JSON."""
     for sample in samples:
         rows = [
             row.fields() | {"per_second": None if rates is None else by_name(rates)}
@@ -90,7 +91,7 @@ def to_json(samples: Iterable[Sample], perspective: str) -> Iterator[str]:
 
 
 def to_lines(samples: Iterable[Sample], labels: Sequence[str]) -> Iterator[str]:
-    """Each sample as a line for each of its interfaces, with headings now and then."""
+    """Yields each sample without headings, which are repeated only every _SCREEN samples."""
     table = Table(labels, "/s")
     for number, sample in enumerate(samples):
         rows = ((row.labels, rates) for row, rates in sample.rows)
@@ -98,7 +99,7 @@ def to_lines(samples: Iterable[Sample], labels: Sequence[str]) -> Iterator[str]:
 
 
 def to_tables(samples: Iterable[Sample], labels: Sequence[str]) -> Iterator[str]:
-    """Each sample as a table, with an empty line between two."""
+    """Yields each sample as a table, with an empty line between two."""
     table = Table(labels, "/s")
     for number, sample in enumerate(samples):
         rows = ((row.labels, rates) for row, rates in sample.rows)

@@ -1,4 +1,4 @@
-"""What `pynetstrat stats` reads: interfaces of one namespace, or those of every container."""
+"""What `stats` reads: the interfaces of one namespace, or those of every container."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from .. import Container, HostCounters, InterfaceNotFoundError, NetworkNamespace, RtnetlinkSocket
-from . import missing
-from .exit import warn
-from .options import namespace
-from .text import json_fields, printable
+from . import _missing
+from ._options import namespace
+from ._output import warn
+from ._text import json_fields, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An interface and its counters, in one reading.
+    """One interface in one reading.
 
     Attributes:
-        name: its name, or the one by which it was asked for.
-        identity: what tells it from any other interface, a former one of the same name included.
-        counters: the eight, in the order of `NetworkInterface`'s fields; None: it is not there.
-        container: whose it is, where that is part of the answer.
+        name: its name, or the name that the user gave for it.
+        identity: differs from that of every other interface, including a former one with the same
+            name.
+        counters: its eight counters in the order of the fields of `NetworkInterface`, or None if
+            the interface does not exist.
+        container: its container if all containers are read, otherwise None.
     """
 
     name: str
@@ -36,27 +38,27 @@ class Row:
 
     @property
     def labels(self) -> list[str]:
-        """For a table: printable."""
+        """The printable labels for a table."""
         name = printable(self.name)
         return [name] if self.container is None else [self.container.label, name]
 
     def fields(self) -> dict[str, Any]:
-        """For JSON."""
+        """Returns the name, and the container if it is known, for JSON."""
         name = json_fields("name", self.name)
         if self.container is None:
             return name
-        # Where only the nsid is known, the label has it.
+        # The inode is 0 if only the nsid is known, which the label contains.
         return {"container": self.container.label, "netns": self.container.inode or None, **name}
 
 
 def read_interfaces(options: argparse.Namespace) -> Generator[list[Row], None, None]:
-    """The interfaces that are named, or all of the namespace, once for each step.
+    """Yields readings of the named interfaces, or of all interfaces of the namespace.
 
-    Nothing is kept open between two steps, or a container that is watched could not end.
+    Nothing stays open between two readings: an open namespace could not end.
 
     Raises:
-        InterfaceNotFoundError: one that is named is not there at the first step.
-        KernelError: the namespace is not there, or not there any more.
+        InterfaceNotFoundError: a named interface does not exist at the first reading.
+        KernelError: the namespace does not exist, or has ended.
     """
     is_other_side = options.perspective == "container"
     is_first = True
@@ -65,34 +67,33 @@ def read_interfaces(options: argparse.Namespace) -> Generator[list[Row], None, N
             where = namespace(options)
             netns = stack.enter_context(NetworkNamespace.open(where)) if where else None
             rtnetlink = stack.enter_context(RtnetlinkSocket(netns))
-            space = netns and (netns.id, netns.cookie)
+            netns_identity = netns and (netns.id, netns.cookie)
             named = [(name, _index(rtnetlink, name, is_first)) for name in options.interfaces]
             table = rtnetlink.dump_counters()
         is_first = False
         counters = table.counters.tolist()
         found = {
-            index: ((space, index, name), _swap(values, is_other_side))
+            index: ((netns_identity, index, name), _swap(values, is_other_side))
             for name, index, values in zip(table.names, table.ifindexes, counters, strict=True)
         }
         everything = zip(table.names, table.ifindexes, strict=True)
         yield [Row(name, *found.get(index, ())) for name, index in named or everything]
 
 
-def _index(rtnetlink: RtnetlinkSocket, name: str, is_wanted: bool) -> int:
-    """An interface's index; 0: it is not there, and need not be."""
+def _index(rtnetlink: RtnetlinkSocket, name: str, must_exist: bool) -> int:
+    """Returns an interface's index, or 0 if the interface does not exist and need not."""
     try:
         return rtnetlink.get_link(name).index
     except InterfaceNotFoundError:
-        if is_wanted:
+        if must_exist:
             raise
         return 0
 
 
 def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, None]:
-    """The interfaces of every container of this host, once for each step.
+    """Yields readings of the interfaces of every container of this host.
 
-    Reports on standard error what cannot be counted, at the first step and when a new kind of
-    reason is added.
+    Warns of what is not counted, at the first reading and whenever a new kind of reason appears.
     """
     is_other_side = options.perspective == "host"
     reported: set[str] = set()
@@ -100,10 +101,10 @@ def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, N
         while True:
             discovery = host.refresh()
             table = host.read_columns()
-            reasons = missing.reasons(discovery, host.refused, host.omitted)
+            reasons = _missing.reasons(discovery, host.refused, host.omitted)
             if not reported.issuperset(reasons):
                 reported.update(reasons)
-                warn(missing.line(reasons.values()))
+                warn(_missing.line(reasons.values()))
             yield [
                 Row(name, (identity, name), _swap(values, is_other_side), container)
                 for container, name, identity, values in zip(
@@ -118,5 +119,5 @@ def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, N
 
 
 def _swap(counters: list[int], is_other_side: bool) -> list[int]:
-    """The counters, or the same as the other end of the pair sees them."""
+    """Exchanges rx and tx if the counters are wanted from the other end of the pair."""
     return counters[4:] + counters[:4] if is_other_side else counters

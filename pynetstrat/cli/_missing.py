@@ -1,4 +1,4 @@
-"""What is missing from the counters of this host's containers, for stats and the exporter."""
+"""What the counters of the host's containers leave out, for `stats` and `exporter`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ def reasons(
     refused: Mapping[Container, NetstratError],
     interfaces: Mapping[Container, int],
 ) -> dict[str, str]:
-    """What is not counted, a text for each kind; empty if nothing is missing.
+    """Returns a text for each kind of thing that is not counted; empty if everything is counted.
 
     Parameters:
-        interfaces: how many were left out, by container.
+        discovery: what was found.
+        refused: the containers that could not be read, and why.
+        interfaces: the number of interfaces that were left out, by container.
     """
     found = {}
     if discovery.hidden:
-        takes = "seeing their namespaces takes CAP_SYS_PTRACE"
-        found["hidden"] = f"processes: {discovery.hidden} ({takes})"
+        needs = "seeing their namespaces requires CAP_SYS_PTRACE"
+        found["hidden"] = f"processes: {discovery.hidden} ({needs})"
     if refused:
         container, error = next(iter(refused.items()))
         found["refused"] = f"containers: {len(refused)}, such as {container.label} ({error})"
@@ -36,5 +38,5 @@ def reasons(
 
 
 def line(texts: Iterable[str]) -> str:
-    """These texts in one line, for a warning."""
+    """Joins these texts into one line for a warning."""
     return f"not counted: {'; '.join(texts)}"

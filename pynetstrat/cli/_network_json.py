@@ -1,9 +1,8 @@
-"""Networks as JSON: in files, and in the annotation of a container."""
+"""A list of networks as JSON, in a file or in the annotation of a container."""
 
 from __future__ import annotations
 
 import json
-import sys
 
 from ..errors import InvalidNetworkError
 from ..wiring.network import Network
@@ -13,28 +12,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def read_standard_input() -> bytes:
-    """All of standard input; empty if it is closed."""
-    return sys.stdin.buffer.read() if sys.stdin is not None else b""
-
-
 def networks_from_json(text: str | bytes) -> list[Network]:
-    """Reads networks from a JSON document: a list of objects whose keys are the fields' names.
+    """Reads networks from a JSON list of objects whose keys are the fields of `Network`.
 
     Raises:
-        InvalidNetworkError: invalid JSON, not a list, or a field that is unknown or invalid.
+        InvalidNetworkError: the text is not valid JSON or not a list, or a field is unknown or
+            invalid.
     """
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidNetworkError("networks", _excerpt(text), f"not JSON: {error}") from None
+        raise InvalidNetworkError("networks", _excerpt(text), f"invalid JSON: {error}") from None
     if not isinstance(found, list):
         raise InvalidNetworkError("networks", _excerpt(text), "must be a list of networks")
     return [Network.from_dict(item) for item in found]
 
 
 def networks_to_json(networks: Sequence[Network]) -> str:
-    """Networks as JSON, without the fields that have their default value."""
+    """Returns networks as JSON, without the fields that have their default value."""
     return json.dumps([network.to_dict() for network in networks], indent=2)
 
 

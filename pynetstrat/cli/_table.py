@@ -1,10 +1,10 @@
-"""Counters, or their rates, as a table that reads well on a terminal."""
+"""Counters or rates as a table for a terminal."""
 
 from __future__ import annotations
 
 from dataclasses import astuple
 
-from .text import ljust, printable, width
+from ._text import ljust, printable, width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,16 +18,16 @@ _UNKNOWN = (None,) * len(_COUNTERS)
 
 
 def render(rows: Iterable[tuple[str, NetworkInterface]]) -> str:
-    """A line for each label and interface, below a line of headings."""
+    """Returns a line of headings, and a line for each label and its interface."""
     return Table().render(([printable(label)], astuple(interface)[1:]) for label, interface in rows)
 
 
 class Table:
-    """A table that may be printed in parts: a column keeps its width, or becomes wider.
+    """A table that can be printed in parts. A column may become wider, but never narrower.
 
     Parameters:
-        labels: the headings of the columns before those of the counters.
-        unit: what follows the heading of each counter.
+        labels: the headings of the columns before the counters.
+        unit: appended to the heading of each counter.
     """
 
     def __init__(self, labels: Sequence[str] = ("interface",), unit: str = "") -> None:
@@ -41,11 +41,12 @@ class Table:
         *,
         headings: bool = True,
     ) -> str:
-        """A line for each row, below a line of headings unless those are not wanted.
+        """Returns a line for each row, after a line of headings.
 
         Parameters:
-            rows: of each its labels, which are printable, and its eight numbers; None: they are
-                not known.
+            rows: pairs of printable labels and eight numbers; None instead of the numbers if they
+                are unknown.
+            headings: False leaves out the headings.
         """
         cells = [self._headings] if headings else []
         for labels, numbers in rows:
@@ -62,9 +63,8 @@ class Table:
 
 
 def _number(number: float | None) -> str:
-    """A counter, or a rate: what is little is not rounded to nothing."""
     if number is None:
         return "-"
     if isinstance(number, int):
         return f"{number:,}"
-    return f"{number:.2g}" if 0 < number < 10 else f"{number:,.0f}"
+    return f"{number:.2g}" if 0 < number < 10 else f"{number:,.0f}"  # a low rate is not shown as 0

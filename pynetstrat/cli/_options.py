@@ -1,7 +1,8 @@
-"""Options that several commands have."""
+"""Options and help that several commands share, and standard input."""
 
 from __future__ import annotations
 
+import sys
 from errno import ENOENT
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from ..errors import KernelError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+
+EXIT_STATUS = "exit status: 0 success, 1 failure, 2 wrong usage"
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -20,22 +23,29 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_namespace(
     parser: argparse.ArgumentParser, *, required: bool = False
 ) -> argparse._MutuallyExclusiveGroup:
-    """Adds `--netns` and `--pid`, of which at most one is given, or exactly one: their group."""
+    """Adds `--netns` and `--pid`, which exclude each other, and returns their group.
+
+    Parameters:
+        required: whether one of them must be given. Otherwise the default is the caller's
+            namespace.
+    """
     where = parser.add_mutually_exclusive_group(required=required)
     where.add_argument(
         "--netns",
         metavar="NAME|PATH",
-        help="the network namespace: a name in /run/netns, or a path (with a slash)",
+        help="the network namespace: a name in /run/netns, or a path that contains a slash",
     )
-    where.add_argument("--pid", type=int, metavar="PID", help="the network namespace of a process")
+    where.add_argument(
+        "--pid", type=int, metavar="PID", help="the network namespace of this process"
+    )
     return where
 
 
 def namespace(options: argparse.Namespace) -> str | None:
-    """The namespace that `--netns` or `--pid` names, as `netns=` takes it; None: the caller's.
+    """Returns what `--netns` or `--pid` names, as a `netns=` argument; None is the caller's.
 
     Raises:
-        KernelError: there is no process of that id.
+        KernelError: no process has the id.
     """
     if options.pid is None:
         netns: str | None = options.netns
@@ -45,3 +55,8 @@ def namespace(options: argparse.Namespace) -> str | None:
         hint = f"/proc shows no process {options.pid}"
         raise KernelError(ENOENT, "open netns", hint=hint, filename=path)
     return path
+
+
+def read_standard_input() -> bytes:
+    """Returns all of standard input, or nothing if it is closed."""
+    return sys.stdin.buffer.read() if sys.stdin is not None else b""

@@ -1,0 +1,21 @@
+"""How a command ends other than with success (status 0) or an error of the package (status 1)."""
+
+from __future__ import annotations
+
+from ..errors import NetstratError
+
+
+class EndError(NetstratError):
+    """Ends a command.
+
+    Attributes:
+        reason: one line for standard error, or "".
+        status: the exit status.
+        text: text for standard output.
+    """
+
+    def __init__(self, reason: str, status: int = 1, text: str = "") -> None:
+        super().__init__(reason, status, text)
+        self.reason = reason
+        self.status = status
+        self.text = text

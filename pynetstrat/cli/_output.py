@@ -1,0 +1,78 @@
+"""Standard output and standard error. Either is None if it was closed before Python began."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import sys
+
+from ..errors import NetstratError, escape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+
+class OutputError(NetstratError):
+    """Standard output refused text.
+
+    Attributes:
+        error: the failure of the system call.
+        is_broken_pipe: the reader closed the pipe, which most commands do not report.
+        status: the exit status for a command that ends because of it.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error)
+        self.error = error
+        self.is_broken_pipe = isinstance(error, BrokenPipeError)
+        self.status = 128 + signal.SIGPIPE if self.is_broken_pipe else 1
+
+    def __str__(self) -> str:
+        return f"standard output: {self.error}"
+
+
+def write(text: str) -> None:
+    """Writes text to standard output, and nothing if standard output is closed.
+
+    Raises:
+        OutputError: at least a part of the text was not written.
+    """
+    if sys.stdout is None:
+        return
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may contain bytes of any encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BaseException as error:  # also after Ctrl-C: Python must not write the rest at exit
+        _discard(sys.stdout)
+        if isinstance(error, OSError):
+            raise OutputError(error) from None
+        raise
+
+
+def write_error(text: str) -> None:
+    """Writes text to standard error. If that fails, only the exit status reports the error."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+
+
+def warn(text: str) -> None:
+    """Writes a one-line warning to standard error, for a command that continues."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(f"pynetstrat: warning: {escape(text)}", file=sys.stderr, flush=True)
+
+
+def _discard(stream: TextIO) -> None:
+    """Redirects a stream to /dev/null, so that flushing its buffer at exit cannot fail again."""
+    with contextlib.suppress(OSError), open(os.devnull, "wb") as null:  # noqa: PTH123
+        os.dup2(null.fileno(), stream.fileno())

@@ -1,0 +1,3 @@
+"""Fixtures of several test files of the command line."""
+
+from helpers_exporter import blue, exporter, exporter_host, large  # noqa: F401  # fixtures
