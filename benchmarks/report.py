@@ -300,7 +300,7 @@ def render(results: Results) -> str:
     sections: list[tuple[str, str]] = [
         ("Targets", _targets(medians, results.over)),
         (
-            "The counters of every container, by their number",
+            "Counters of every container, by the number of containers",
             chart("containers", "cost against the number of containers")
             + _sizes(medians, "containers", "containers", sizes["containers"])
             + "\n"
@@ -316,12 +316,12 @@ def render(results: Results) -> str:
             if group not in with_own_table
         ),
         (
-            "The counters of every interface, by their number",
+            "Counters of every interface, by the number of interfaces",
             chart("sizes", "cost against the number of interfaces")
             + _sizes(medians, "dump", "interfaces", sizes["dump"]),
         ),
         ("Events of links: reading them", _events(results)),
-        ("Events of links: from the change to the event in hand", _latencies(results.latencies)),
+        ("Events of links: from the change to the returned event", _latencies(results.latencies)),
         ("Whole processes: import, and `lo` up", _startup(medians, results.over)),
         (
             "Single calls, without and with churn",
@@ -331,11 +331,10 @@ def render(results: Results) -> str:
     pairs = results.tails["with churn"].get("pairs", {}).get("ns", {}).get("100", 0)
     missing = ", ".join(sorted(results.missing))
     text = [
-        f"Measured on {results.machine}; medians. Cases of one table were measured\nby turns.",
+        f"Measured on {results.machine}; medians. Cases of one table were measured\nalternately.",
         *([f"Not installed, so left out: {missing}."] if missing else []),
         *(f"## {title}\n\n{body}" for title, body in sections),
-        f"Calls back to back. Churn: other processes made and deleted {pairs:,} veth pairs "
-        "meanwhile.\n",
+        f"Calls back to back. Churn: other processes made and deleted {pairs:,} veth pairs.\n",
     ]
     return "\n\n".join(part.rstrip("\n") for part in text) + "\n"
 

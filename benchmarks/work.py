@@ -263,7 +263,7 @@ GROUPS |= {
         {name: _wired(way) for name, way in wiring.WAYS.items()},
     ),
     "cycle": (
-        "The same, and torn down",
+        "A container wired and torn down",
         "cycle",
         {name: _cycled(way) for name, way in wiring.WAYS.items()},
     ),
