@@ -1,0 +1,270 @@
+"""What a reading of `ContainerCounters` contains."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import sys
+
+import support
+from helpers_counting import add_macvlan, rename
+from support import Links, add_container_veth, inside, seen
+
+import pynetstrat
+from pynetstrat import (
+    ContainerCounters,
+    NetworkInterface,
+    NetworkNamespace,
+    RtnetlinkSocket,
+)
+from pynetstrat._native import containers as native
+
+
+def test_counters_are_from_the_containers_side(net, counters, new_namespace):
+    netns = new_namespace()
+    add_container_veth(net, netns, "v0", 5)
+    with inside(netns):
+        support.send_frames("eth0", 2, 300)
+    counters.add("a", netns)
+    expected = seen("eth0", 5)
+    expected.tx_bytes, expected.tx_packets = 600, 2
+    expected.tx_dropped = 2  # by the host's end, which knows nothing of these frames' type
+    assert counters.read() == {"a": {"eth0": expected}}
+
+
+def test_dropped_packets_are_those_of_the_host_end(net, counters, new_namespace):
+    """Frames of an unknown type: the container's end drops them, the host's does not."""
+    netns = new_namespace()
+    add_container_veth(net, netns, "v0", 6)
+    counters.add("a", netns)
+    with inside(netns), RtnetlinkSocket() as there:
+        assert there.get_stats("eth0").rx_dropped > 0
+    read = counters.read()["a"]["eth0"]
+    with RtnetlinkSocket() as here:
+        assert read.rx_dropped == here.get_stats("v0").tx_dropped == 0
+        support.send_frames("v0", 3, 100)
+        with inside(netns):
+            support.send_frames("eth0", 4, 100)
+        host = here.get_stats("v0", perspective="container")
+    host.name = "eth0"
+    assert host.tx_dropped > 0
+    assert counters.read()["a"]["eth0"] == host
+
+
+def test_interfaces_of_a_container_are_returned_by_name(net, counters, new_namespace):
+    netns = new_namespace()
+    for number in range(4):
+        add_container_veth(net, netns, f"v{number}", number, f"net{number}")
+    counters.add("a", netns)
+    assert counters.read() == {"a": {f"net{n}": seen(f"net{n}", n) for n in range(4)}}
+
+
+def test_a_container_without_interfaces_has_an_empty_dictionary(net, counters, new_namespace):
+    counters.add("a", new_namespace())
+    assert counters.read() == {"a": {}}
+    table = counters.read_columns()
+    assert (table.keys, table.names, table.counters.tolist()) == ((), (), [])
+
+
+def test_a_reading_without_containers_is_empty(counters):
+    assert counters.read() == {}
+    assert counters.read_columns().counters.shape == (0, 8)
+
+
+def test_columns_and_dataclasses_agree(net, counters, new_namespace):
+    for number in range(5):
+        netns = new_namespace()
+        add_container_veth(net, netns, f"v{number}", number)
+        counters.add(number, netns)
+    table = counters.read_columns()
+    rows = {
+        key: {name: NetworkInterface(name, *row)}
+        for key, name, row in zip(table.keys, table.names, table.counters.tolist(), strict=True)
+    }
+    assert rows == counters.read() == {n: {"eth0": seen("eth0", n)} for n in range(5)}
+    assert repr(table) == "<ContainerTable of 5 interfaces>"
+
+
+def test_later_readings_do_not_change_a_table(net, counters, new_namespace):
+    netns = new_namespace()
+    add_container_veth(net, netns, "v0", 1)
+    counters.add("a", netns)
+    first = counters.read_columns()
+    before = first.counters.tolist()
+    support.send_frames("v0", 3, 100)
+    assert counters.read_columns().counters.tolist() != before
+    assert first.counters.tolist() == before
+    assert first.counters.format == "Q"
+
+
+def test_columns_create_no_object_per_row_while_nothing_changes(net, counters, new_namespace):
+    netns = new_namespace()
+    for number in range(300):
+        net.add_veth(f"v{number}", f"w{number}", peer_netns=netns, up=False)
+    counters.add("a", netns)
+    first = counters.read_columns()
+    again = counters.read_columns()
+    assert again.keys is first.keys and again.names is first.names
+    assert len(again.keys) == 300
+
+    def blocks() -> int:
+        counters.read_columns()
+        gc.collect()
+        before = sys.getallocatedblocks()
+        table = counters.read_columns()
+        made = sys.getallocatedblocks() - before
+        assert len(table.names) == 300
+        return made
+
+    assert min(blocks() for _ in range(5)) < 30
+
+
+def test_a_macvlan_is_read_through_its_own_namespace(net, counters, new_namespace):
+    net.add_veth("v0", "w0")
+    netns = new_namespace()
+    add_macvlan("mac0", "v0", netns)
+    with inside(netns), Links() as there:
+        there.set_up("mac0")
+        support.send_frames("mac0", 7, 150)
+        with RtnetlinkSocket() as rtnetlink:
+            expected = rtnetlink.get_stats("mac0")
+    assert expected.tx_bytes >= 7 * 150
+    counters.add("a", netns)
+    assert counters.read() == {"a": {"mac0": expected}}
+    with inside(netns):
+        support.send_frames("mac0", 1, 150)
+    assert counters.read()["a"]["mac0"].tx_bytes == expected.tx_bytes + 150
+
+
+def test_a_veth_whose_peer_is_in_a_third_namespace_is_read_through_its_own(
+    net, counters, new_namespace
+):
+    netns, elsewhere = new_namespace(), new_namespace()
+    with inside(elsewhere), Links() as there:
+        add_container_veth(there, netns, "v0", 3)
+    counters.add("a", netns)
+    counters.add("b", elsewhere)
+    read = counters.read()
+    assert read["a"]["eth0"].rx_bytes == seen("eth0", 3).rx_bytes
+    assert read["b"]["v0"].tx_bytes == support.view("v0", 3).tx_bytes
+
+
+def test_a_container_can_have_interfaces_of_both_kinds(net, counters, new_namespace):
+    netns = new_namespace()
+    net.add_veth("v0", "w0")
+    add_macvlan("mac0", "v0", netns)
+    add_container_veth(net, netns, "v1", 4)
+    counters.add("a", netns)
+    counters.add("b", netns)
+    for _ in range(3):
+        read = counters.read()
+        assert read["a"] == read["b"]
+        assert set(read["a"]) == {"mac0", "eth0"}
+        assert read["a"]["eth0"] == seen("eth0", 4)
+
+
+def test_a_moved_device_is_read_through_its_new_namespace(net, counters, new_namespace):
+    net.add_veth("v0", "w0")
+    support.send_frames("v0", *support.pattern(9))
+    netns = new_namespace()
+    net.move("w0", netns)
+    net.move("v0", netns)
+    counters.add("a", netns)
+    read = counters.read()["a"]
+    assert read["v0"].tx_bytes == support.view("v0", 9).tx_bytes
+    assert read["w0"].rx_bytes == read["v0"].tx_bytes
+
+
+def test_the_host_namespace_can_be_added_as_a_container(net, counters, new_namespace):
+    net.add_veth("v0", "w0")
+    support.send_frames("v0", *support.pattern(2))
+    counters.add("host", "/proc/thread-self/ns/net")
+    with RtnetlinkSocket() as rtnetlink:
+        expected = rtnetlink.dump_stats()
+    del expected["lo"]
+    assert counters.read() == {"host": expected}
+    net.rename(socket.if_nametoindex("v0"), "first")
+    assert set(counters.read()["host"]) == {"first", "w0"}
+    net.delete("first")
+    assert counters.read() == {"host": {}}
+    assert counters.gone() == []
+
+
+def test_another_namespace_can_be_the_host_namespace(net, new_namespace):
+    host, netns = new_namespace(), new_namespace()
+    with inside(host), Links() as there:
+        add_container_veth(there, netns, "v0", 3)
+    with ContainerCounters(netns=host) as counters:
+        counters.add("a", netns)
+        counters.add("host", host)
+        read = counters.read()
+        assert read["a"] == {"eth0": seen("eth0", 3)}
+        assert read["host"]["v0"].tx_bytes == support.view("v0", 3).tx_bytes
+        assert "descriptor" in repr(counters)
+
+
+def add_links(netns: int, count: int) -> None:
+    """Pairs whose ends are both there."""
+    with RtnetlinkSocket(netns) as sock:
+        for first in range(0, count // 2, 50):
+            batch = pynetstrat.Batch()
+            for number in range(first, min(first + 50, count // 2)):
+                batch.add_veth(f"a{number}", f"b{number}")
+            sock.execute(batch)
+
+
+def test_only_the_first_interfaces_of_an_oversized_container_are_counted(
+    net, counters, new_namespace
+):
+    """They cannot delay the others' counters without a bound, and what is left out is known."""
+    many, other = new_namespace(), new_namespace()
+    add_container_veth(net, many, "v0", 3)
+    add_container_veth(net, other, "v1", 4)
+    add_links(many, 1200)
+    counters.add("many", many)
+    counters.add("other", other)
+    for _ in range(3):
+        table = counters.read_columns()
+        assert table.keys.count("many") == native.MOST_LINKS == 1024
+        assert counters.omitted == {"many": 1201 - 1024}
+        read = counters.read()
+        assert read["many"]["eth0"] == seen("eth0", 3)
+        assert read["other"] == {"eth0": seen("eth0", 4)}
+    add_container_veth(
+        net, many, "v2", 5, "eth1"
+    )  # its index is a high one, but the host's end shows it
+    read = counters.read()
+    assert (read["many"]["eth0"], read["many"]["eth1"]) == (seen("eth0", 3), seen("eth1", 5))
+    assert counters.omitted == {"many": 1202 - len(read["many"])}
+    with inside(many), Links() as there:
+        for number in range(100):
+            there.delete(f"a{number}")
+    assert len(counters.read()["many"]) == 1002
+    assert counters.omitted == {}
+
+
+def test_the_host_namespace_has_no_limit_of_interfaces(net, counters, monkeypatch):
+    monkeypatch.setattr(native, "MOST_LINKS", 4)
+    with NetworkNamespace.current() as own:
+        add_links(own.fileno(), 10)
+    counters.add("host", "/proc/thread-self/ns/net")
+    assert len(counters.read()["host"]) == 10
+    assert counters.omitted == {}
+
+
+def test_lo_is_left_out_even_if_it_is_renamed(net, counters, new_namespace):
+    netns = new_namespace()
+    rename(netns, "lo", "eth9")
+    counters.add("a", netns)
+    assert counters.read() == {"a": {}}
+
+
+def test_named_namespaces_can_be_added_by_name(net, run, counters):
+    expected = {}
+    for number, name in enumerate(("blue", "red")):
+        with NetworkNamespace.create(name) as namespace:
+            add_container_veth(net, namespace.fileno(), f"v{number}", number)
+        expected[name] = {"eth0": seen("eth0", number)}
+    for name in NetworkNamespace.names():
+        counters.add(name, name)
+    assert counters.read() == expected

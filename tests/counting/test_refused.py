@@ -1,0 +1,161 @@
+"""What `HostCounters` reports in `refused`, and what it counts in spite of that."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from errno import EACCES, EMFILE, ENOTDIR
+from pathlib import Path
+
+import support
+from helpers_counting import act_after_scan, inode
+from support import add_container_veth, seen
+
+from pynetstrat import (
+    Container,
+    ContainerCounters,
+    KernelError,
+    NetworkNamespace,
+    PermissionDeniedError,
+    discover,
+)
+
+
+def test_names_that_cannot_be_inspected_are_refused_and_others_are_counted(
+    net, host, only, new_namespace
+):
+    """As with mode 744: the names can be listed, but not looked at."""
+    netns = new_namespace()
+    add_container_veth(net, netns, "v0", 3)
+    with NetworkNamespace.create("blue") as blue, support.process_inside(netns) as process:
+        add_container_veth(net, blue.fileno(), "v1", 4)
+        only(process.pid)
+        with without_access(0o400):
+            found_ = host.refresh()
+            ((refused, error),) = host.refused.items()
+            assert refused == Container("blue", "/run/netns/blue", 0)
+            assert isinstance(error, PermissionDeniedError)
+            assert (error.errno, error.filename) == (EACCES, "/run/netns/blue")
+            assert "mode of /run/netns must be 755" in str(error)
+            assert refused in found_.containers and refused in discover().containers
+            read = {container.label: rows for container, rows in host.read().items()}
+            assert read.pop(str(inode(netns))) == {"eth0": seen("eth0", 3)}
+            assert list(read.values()) == [{"eth0": seen("eth0", 4)}]  # by its nsid
+        host.refresh()
+        assert host.refused == {}
+        assert sorted(container.label for container in host.read()) == [str(inode(netns)), "blue"]
+
+
+def test_processes_are_counted_if_names_cannot_be_listed(net, host, only, new_namespace):
+    """As with mode 700."""
+    netns = new_namespace()
+    add_container_veth(net, netns, "v0", 3)
+    with NetworkNamespace.create("blue"), support.process_inside(netns) as process:
+        only(process.pid)
+        with without_access(0):
+            (container,) = host.refresh().containers
+            assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+            ((refused, error),) = host.refused.items()
+            assert refused == Container("/run/netns", "/run/netns", 0)
+            assert isinstance(error, PermissionDeniedError)
+            assert "mode of /run/netns must be 755" in str(error)
+        assert "blue" in [container.label for container in host.refresh().containers]
+        assert host.refused == {}
+
+
+def test_processes_are_counted_if_run_netns_is_a_file(host, only, new_namespace):
+    netns = new_namespace()
+    Path("/run/netns").touch()
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        host.refresh()
+        assert [error.errno for error in host.refused.values()] == [ENOTDIR]
+        assert [container.inode for container in host.read()] == [inode(netns)]
+    Path("/run/netns").unlink()
+
+
+@contextlib.contextmanager
+def without_access(mode: int) -> Iterator[None]:
+    """/run/netns with this mode, for a caller who has no capability to get around it.
+
+    The caller owns the folder: what others would find with mode 744 or 700, is 400 or 0 here.
+    """
+    folder = Path("/run/netns")
+    before = folder.stat().st_mode
+    folder.chmod(mode)
+    try:
+        with support.without(support.CAP_DAC_OVERRIDE, support.CAP_DAC_READ_SEARCH):
+            yield
+    finally:
+        folder.chmod(before)
+
+
+def test_a_container_that_ends_before_it_is_added_is_not_refused(host, only, monkeypatch):
+    with NetworkNamespace.create("blue"), NetworkNamespace.create() as other:
+        with support.process_inside(other.fileno()) as process:
+            only(process.pid)
+
+            def act() -> None:
+                NetworkNamespace.delete("blue")
+                process.kill()
+                process.wait()
+
+            act_after_scan(monkeypatch, act)
+            assert len(host.refresh().containers) == 2
+        assert (host.read(), host.refused) == ({}, {})
+
+
+def test_a_name_whose_namespace_has_ended_is_not_refused(host, monkeypatch):
+    """As between the two steps of `ip netns delete`."""
+    with NetworkNamespace.create("blue"):
+        act_after_scan(monkeypatch, lambda: support.unmount("/run/netns/blue"))
+        assert len(host.refresh().containers) == 1
+        assert (host.read(), host.refused) == ({}, {})
+
+
+def test_a_permission_failure_is_retried_every_eighth_refresh(net, host, monkeypatch):
+    """Not at each, since it takes longer than all the rest of a refresh."""
+    opened = []
+    original = NetworkNamespace.open
+    monkeypatch.setattr(NetworkNamespace, "open", lambda p: opened.append(p) or original(p))
+    with NetworkNamespace.create("blue") as blue:
+        add_container_veth(net, blue.fileno(), "v0", 3)
+        with support.without(support.CAP_SYS_ADMIN):
+            (container,) = host.refresh().containers
+            error = host.refused[container]
+            assert isinstance(error, PermissionDeniedError)
+            assert str(error).startswith("setns /run/netns/blue: Operation not permitted; ")
+            assert "CAP_SYS_ADMIN" in error.hint
+            for _ in range(7):
+                host.refresh()
+                assert list(host.refused) == [container]
+            del opened[:]
+            for _ in range(16):
+                host.refresh()
+            assert opened == ["/run/netns/blue"] * 2
+            assert host.read() == {}
+        for _ in range(8):
+            host.refresh()
+        assert (host.refused, host.read()) == ({}, {container: {"eth0": seen("eth0", 3)}})
+
+
+def test_other_containers_are_counted_if_one_is_refused(net, host, monkeypatch):
+    add = ContainerCounters.add
+    trouble = KernelError(EMFILE, "socket")
+
+    def refuse(self: ContainerCounters, key: Container, netns: NetworkNamespace) -> None:
+        if key.label == "blue":
+            raise trouble
+        add(self, key, netns)
+
+    spaces = [NetworkNamespace.create(name) for name in ("blue", "red")]
+    with monkeypatch.context() as patch:
+        patch.setattr(ContainerCounters, "add", refuse)
+        host.refresh()
+        assert {key.label: error for key, error in host.refused.items()} == {"blue": trouble}
+        assert [container.label for container in host.read()] == ["red"]
+    host.refresh()  # at once: what was in the way may be over
+    assert host.refused == {}
+    assert sorted(container.label for container in host.read()) == ["blue", "red"]
+    for space in spaces:
+        space.close()

@@ -1,0 +1,294 @@
+"""Iteration over a `LinkMonitor`, in threads and on event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+
+import pytest
+import support
+import uvloop
+from helpers_watching import link_names, run_within
+
+from pynetstrat import (
+    Batch,
+    KernelError,
+    LinkMonitor,
+    NetworkNamespace,
+    RtnetlinkSocket,
+)
+
+
+def test_iteration_waits_for_the_next_event(host, monitor):
+    assert next(monitor).link.name == "lo"
+    timer = threading.Timer(0.3, host.link_set_up, ["lo"])
+    timer.start()
+    event = next(monitor)
+    timer.join()
+    assert (event.kind, event.link.up) == ("changed", True)
+
+
+def test_read_returns_the_events_that_a_loop_left(host, monitor):
+    host.execute(Batch().add_bridge("br0").add_bridge("br1"))
+    for event in monitor:
+        first = event
+        break
+    rest = monitor.read()
+    assert link_names([first, *rest]) == ["br0", "br1", "lo"]
+
+
+def test_ctrl_c_ends_the_wait(monitor):
+    monitor.read()
+    timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
+    with pytest.raises(KeyboardInterrupt):
+        timer.start()  # in here: it may come before the wait
+        next(monitor)
+    timer.join()
+    assert monitor.read() == []
+
+
+# uvloop opens a pipe that lives as long as the process. Opened here, it belongs to no test.
+uvloop.new_event_loop().close()
+
+LOOPS = pytest.mark.parametrize(
+    "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+
+
+def run_on(new_loop, main):
+    loop = new_loop()
+    try:
+        return loop.run_until_complete(asyncio.wait_for(main, 30))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+@LOOPS
+def test_async_iteration_returns_existing_links_and_later_changes(host, monitor, new_loop):
+    async def main():
+        names = []
+        async for event in monitor:
+            names.append(event.link.name)
+            if len(names) == 2:
+                break
+            host.execute(Batch().add_bridge("br0"))
+        return names
+
+    assert run_on(new_loop, main()) == ["lo", "br0"]
+
+
+@LOOPS
+def test_other_tasks_run_while_one_waits(host, monitor, new_loop):
+    async def main():
+        monitor.read()
+        task = asyncio.ensure_future(anext_of(monitor))
+        await waits_at(monitor)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not task.done()
+        host.link_set_up("lo")
+        return await task
+
+    assert run_on(new_loop, main()).kind == "changed"
+
+
+async def anext_of(monitor):
+    return await monitor.__aiter__().__anext__()
+
+
+async def waits_at(monitor, count=1):
+    """Returns once that many tasks wait at the monitor."""
+    while len(monitor._waiting) < count:
+        await asyncio.sleep(0)
+
+
+@LOOPS
+def test_cancellation_removes_the_reader(host, monitor, new_loop):
+    monitor.read()
+    before = support.descriptors()
+
+    async def main():
+        here = support.descriptors()
+        for _ in range(3):
+            task = asyncio.ensure_future(anext_of(monitor))
+            await waits_at(monitor)
+            assert support.descriptors() != here
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert support.descriptors() == here
+            assert not monitor._waiting
+        host.link_set_up("lo")  # and nothing was lost
+        return await anext_of(monitor)
+
+    assert run_on(new_loop, main()).link.up
+    assert support.descriptors() == before
+
+
+@LOOPS
+def test_one_loop_can_wait_for_two_monitors(host, new_loop):
+    async def main():
+        with NetworkNamespace.create() as blue, LinkMonitor() as one, LinkMonitor(blue) as two:
+            one.read()
+            two.read()
+            tasks = [asyncio.ensure_future(anext_of(monitor)) for monitor in (one, two)]
+            await waits_at(one)
+            await waits_at(two)
+            host.execute(Batch().add_veth("v0", "eth0", netns=blue))
+            return [event.link.name for event in await asyncio.gather(*tasks)]
+
+    assert run_on(new_loop, main()) == ["v0", "eth0"]
+
+
+@LOOPS
+def test_two_tasks_on_one_monitor_share_its_events(host, monitor, new_loop):
+    async def main():
+        monitor.read()
+        tasks = [asyncio.ensure_future(anext_of(monitor)) for _ in range(2)]
+        await waits_at(monitor, 2)
+        host.execute(Batch().add_veth("v0", "v1"))
+        return sorted(event.link.name for event in await asyncio.gather(*tasks))
+
+    assert run_on(new_loop, main()) == ["v0", "v1"]
+
+
+@contextlib.contextmanager
+def waiting_loop(new_loop, monitor):
+    """A loop that stands still while a task of its waits at the monitor; runs it on to its end."""
+    loop = new_loop()
+    count = len(monitor._waiting) + 1
+    task = loop.create_task(asyncio.wait_for(anext_of(monitor), 30))
+    loop.run_until_complete(waits_at(monitor, count))
+    try:
+        yield lambda: loop.run_until_complete(task)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+        loop.close()
+
+
+@LOOPS
+def test_events_that_one_loop_left_wake_another_loop(host, monitor, new_loop):
+    monitor.read()
+    with waiting_loop(new_loop, monitor) as other:
+        host.execute(Batch().add_bridge("br0").add_bridge("br1").add_bridge("br2"))
+        first = run_on(new_loop, anext_of(monitor))
+        assert link_names([first, other(), *monitor.read()]) == ["br0", "br1", "br2"]
+
+
+@LOOPS
+def test_events_that_a_thread_left_wake_each_loop(host, monitor, new_loop):
+    monitor.read()
+    with waiting_loop(new_loop, monitor) as one, waiting_loop(new_loop, monitor) as two:
+        host.execute(Batch().add_bridge("br0").add_bridge("br1").add_bridge("br2"))
+        assert link_names([next(monitor), one(), two()]) == ["br0", "br1", "br2"]
+
+
+@LOOPS
+def test_an_interrupted_call_wakes_a_loop(host, monitor, new_loop, monkeypatch):
+    monitor.read()
+    receive = type(monitor._native).receive
+
+    def interrupted(self):
+        receive(self)
+        raise KeyboardInterrupt
+
+    with waiting_loop(new_loop, monitor) as other:
+        host.link_set_up("lo")
+        with monkeypatch.context() as patch:
+            patch.setattr(type(monitor._native), "receive", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                monitor.read()
+        assert other().link.up
+
+
+@LOOPS
+def test_every_event_reaches_one_of_two_loops_in_two_threads(host, monitor, new_loop):
+    """Each loop takes one event at a time and leaves the monitor in between."""
+    monitor.read()
+    found = []
+
+    async def take():
+        while len(found) < 200:
+            try:
+                found.append(await asyncio.wait_for(anext_of(monitor), 30))
+            except KernelError:
+                break
+        monitor.close()
+
+    def work():
+        run_on(new_loop, take())
+
+    def make():
+        with RtnetlinkSocket() as sock:
+            for number in range(0, 200, 4):
+                sock.execute(add_bridges(number, 4))
+
+    with NetworkNamespace.current() as here:
+        support.run_threads(work, work, lambda: run_within(here, make))
+    assert sorted(event.link.name for event in found) == sorted(f"br{n}" for n in range(200))
+
+
+def add_bridges(first, count):
+    batch = Batch()
+    for number in range(first, first + count):
+        batch.add_bridge(f"br{number}")
+    return batch
+
+
+@LOOPS
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_close_ends_a_wait_on_a_loop(host, monitor, new_loop, elsewhere):
+    async def main():
+        monitor.read()
+        task = asyncio.ensure_future(anext_of(monitor))
+        await waits_at(monitor)
+        if elsewhere:
+            await asyncio.get_running_loop().run_in_executor(None, monitor.close)
+        else:
+            monitor.close()
+        with pytest.raises(KernelError, match="closed"):
+            await task
+
+    run_on(new_loop, main())
+
+
+def test_other_tasks_run_during_a_flood(host, monitor):
+    async def main():
+        turns = 0
+
+        async def count():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counter = asyncio.ensure_future(count())
+        up = False
+        async for _ in monitor:
+            up = not up
+            (host.link_set_up if up else host.link_set_down)("lo")  # the next event is there
+            if turns > 20:
+                break
+        counter.cancel()
+
+    run_on(asyncio.new_event_loop, main())
+
+
+def test_next_returns_one_event_at_a_time(host, monitor):
+    host.execute(Batch().add_bridge("br0"))
+    assert sorted([next(monitor).link.name, next(monitor).link.name]) == ["br0", "lo"]
+
+
+def test_an_async_iterator_returns_itself(monitor):
+    async def main():
+        waiter = monitor.__aiter__()
+        assert waiter.__aiter__() is waiter
+        return await waiter.__anext__()
+
+    assert run_on(asyncio.new_event_loop, main()).link.name == "lo"
