@@ -1,4 +1,4 @@
-"""The traffic of every container of this host, as a collector for prometheus_client."""
+"""A collector for prometheus_client: the network traffic of every container of this host."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     Readings = Mapping[Container, Mapping[str, NetworkInterface]]
 
 _DROPPED = (
-    " Where it is an end of a veth pair, these are the packets that the other end, on the host,"
-    " dropped while {}: what the container's own end dropped is not known."
+    " If the interface is an end of a veth pair, these are the packets that the host end dropped"
+    " while {}; drops of the container end are unknown."
 )
 
-# The name, the field of NetworkInterface, and the help text of each counter.
+# The name, the field of NetworkInterface, and the help text of each counter. The names are
+# cAdvisor's.
 _COUNTERS = (
     (
         "container_network_receive_bytes",
@@ -53,7 +54,7 @@ _COUNTERS = (
     (
         "container_network_receive_errors",
         "rx_errors",
-        "Packets that arrived at the container's interface, but were bad.",
+        "Packets that arrived at the container's interface with an error.",
     ),
     (
         "container_network_receive_packets_dropped",
@@ -82,67 +83,78 @@ _COUNTERS = (
     ),
 )
 
-# What the exporter says of itself; all but the first two are absent from a scrape that failed.
+# The name and the help text of each gauge. A scrape that failed has only the first two.
 _ERROR = ("pynetstrat_scrape_error", "1 if the containers could not be read, otherwise 0.")
 _DURATION = (
     "pynetstrat_scrape_duration_seconds",
-    "Time that finding the containers and reading their counters took.",
+    "Seconds that finding the containers and reading their counters took.",
 )
 _CONTAINERS = ("pynetstrat_containers", "Containers in this scrape.")
 _REFUSED = (
     "pynetstrat_containers_refused",
-    "Containers that were found, but that the kernel does not let this process read.",
+    "Containers that were found, but that this process is not allowed to read.",
 )
 _HIDDEN = (
     "pynetstrat_processes_hidden",
-    "Processes whose namespaces this process may not see: containers of theirs may be missing.",
+    "Processes whose namespaces this process cannot see; their containers may be missing.",
 )
 _OMITTED = (
     "pynetstrat_namespaces_omitted",
-    "Network namespaces that were left out because there are too many.",
+    "Network namespaces left out because of the limit on their number.",
 )
 _UNSEEN = (
     "pynetstrat_namespaces_unseen",
-    "Network namespaces in this scrape that no process and no name in /run/netns shows.",
+    "Network namespaces in this scrape without a visible process or a name in /run/netns.",
 )
 _INTERFACES_OMITTED = (
     "pynetstrat_interfaces_omitted",
-    "Interfaces that were left out because their container has too many.",
+    "Interfaces left out because their container has too many.",
 )
 
 
 class ContainerCollector(Handle, Collector):
     """A collector for prometheus_client: eight counters of every interface of every container.
 
-    Each scrape finds the containers that there are at that moment and reads them all at once. What
-    has ended is in no later scrape, and `lo` is in none. The numbers are those that the container
-    sees, as `ContainerCounters` has them. A scrape that fails has no container in it, and
-    `pynetstrat_scrape_error` is 1: it does not fail the other collectors of its registry.
+    Each scrape finds all containers and reads their counters at the same time. The counters are
+    from the container's perspective; `lo` is left out. A container that has ended is in no later
+    scrape. A scrape that fails contains no containers and sets `pynetstrat_scrape_error` to 1; the
+    other collectors of the registry are not affected.
 
-    The labels are `container` (the label that `discover` finds), `interface` and `netns` (the
-    namespace's inode). In the name of an interface backslashes are doubled and unprintable
-    characters escaped, so that different names never come out alike.
+    The labels are `container` (see `discover`), `interface`, and `netns` (the inode of the network
+    namespace). In interface names backslashes are doubled and unprintable characters are escaped,
+    so different names stay different.
 
-    It is safe to share among threads and registries: scrapes take turns. A forked child must make
-    one of its own. A context manager.
+    A collector may be shared between threads and registries: one scrape runs at a time. After a
+    fork the child has to create its own. A collector is a context manager that closes itself.
 
     Parameters:
-        container, exclude_container: regular expressions; a container is shown if the first is
-            found anywhere in its label, and the second is not. None: they decide nothing.
-        interface, exclude_interface: the same for the label of an interface.
-        netns: the host's namespace, as for `ContainerCounters`.
-        limit: how many namespaces are read, as for `discover`.
-        timeout: seconds, as for `ContainerCounters`.
-        routed: False leaves out bridges and the host ends of other containers that are counted, as
-            for `HostCounters`.
+        container: a regular expression. Only containers whose label contains a match are shown.
+        exclude_container: a regular expression. Containers whose label contains a match are not
+            shown.
+        interface: a regular expression. Only interfaces whose label contains a match are shown.
+        exclude_interface: a regular expression. Interfaces whose label contains a match are not
+            shown.
+        netns: the host namespace; the default is the caller's.
+        limit: the maximum number of namespaces that are read.
+        timeout: seconds that each reading may wait for the kernel's answers.
+        routed: False leaves out bridges, and the host ends of other containers that are counted.
 
     Attributes:
-        error: why the latest scrape failed, or None.
-        discovery: what the latest scrape that did not fail has found, or None.
-        refused: the containers that could not be read in it, and why.
-        omitted: how many interfaces of a container were left out of it, as for `HostCounters`.
+        error: why the last scrape failed, or None if it succeeded.
+        discovery: what the last successful scrape found, or None before the first.
+        refused: the containers that the last successful scrape could not read, and why.
+        omitted: how many interfaces of a container the last successful scrape left out.
 
-    Raises: as `HostCounters`, and `re.error` for a pattern that is not valid.
+    Raises:
+        re.error: a pattern is not a valid regular expression.
+        ValueError: `limit` is negative, or `timeout` is not a number of seconds >= 0.
+        KernelError: `netns` does not exist or cannot be entered, or no socket can be opened.
+
+    Example:
+        with ContainerCollector(interface="^eth") as collector:
+            registry = prometheus_client.CollectorRegistry()
+            registry.register(collector)
+            print(prometheus_client.generate_latest(registry).decode())
     """
 
     __slots__ = (
@@ -178,11 +190,11 @@ class ContainerCollector(Handle, Collector):
         return f"<ContainerCollector: {self._state()}>"
 
     def describe(self) -> list[Metric]:
-        """The metrics without their values: registering takes no scrape."""
+        """Returns the metrics without values, so that registering does not scrape."""
         return [*self._counters({}), *_gauges({})]
 
     def collect(self) -> list[Metric]:
-        """The metrics as they are now. It does not raise: `error` has what went wrong."""
+        """Scrapes and returns the metrics. After a failure it does not raise but sets `error`."""
         started = time.perf_counter()
         readings: Readings = {}
         values: dict[tuple[str, str], float] = {}
@@ -233,7 +245,7 @@ def _read(
 
 
 def _gauges(values: Mapping[tuple[str, str], float]) -> list[Metric]:
-    """Those that have a value, and the others without."""
+    """Returns all gauges; those not in `values` have no sample."""
     gauges = (
         *(_ERROR, _DURATION, _CONTAINERS, _REFUSED, _HIDDEN, _OMITTED),
         *(_UNSEEN, _INTERFACES_OMITTED),
@@ -242,7 +254,7 @@ def _gauges(values: Mapping[tuple[str, str], float]) -> list[Metric]:
 
 
 def _filter(wanted: Pattern | None, unwanted: Pattern | None) -> Callable[[str], bool]:
-    """Whether a label is shown."""
+    """Returns a function that tells whether a label is shown."""
     include = re.compile(wanted or "").search
     exclude = re.compile(unwanted).search if unwanted is not None else None
     return lambda label: bool(include(label)) and not (exclude and exclude(label))

@@ -1,4 +1,4 @@
-"""The collector for prometheus_client: what a scrape shows, and what it leaves out."""
+"""prometheus.py: what a scrape contains, and what it leaves out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from pynetstrat._native import containers as native
 from pynetstrat.cli import _missing
 from pynetstrat.prometheus import ContainerCollector
 
-# As cAdvisor names them, and the fields that they are.
+# cAdvisor's name of each counter, and the field of NetworkInterface.
 COUNTERS = {
     "container_network_receive_bytes_total": "rx_bytes",
     "container_network_receive_packets_total": "rx_packets",
@@ -59,7 +59,7 @@ Rows = dict[tuple[str, str], NetworkInterface]
 
 @pytest.fixture
 def make(net: support.Links, run: None) -> Iterator[Callable[..., NetworkNamespace]]:
-    """Makes a container of a name, with an interface and `pattern(number)` of traffic to it."""
+    """Makes a named container with an interface, which has received `pattern(number)`."""
     with contextlib.ExitStack() as stack:
 
         def make(label: str, number: int, interface: str = "eth0") -> NetworkNamespace:
@@ -72,7 +72,7 @@ def make(net: support.Links, run: None) -> Iterator[Callable[..., NetworkNamespa
 
 @pytest.fixture
 def collector(net: support.Links, run: None) -> Iterator[ContainerCollector]:
-    """One that shows the containers of this file's tests, which have names with a dash."""
+    """A collector of the containers of this file, whose names begin with "test-"."""
     with ContainerCollector(container="^test-") as opened:
         yield opened
 
@@ -84,7 +84,7 @@ def text(collector: ContainerCollector) -> str:
 
 
 def parse(exposed: str) -> tuple[Rows, dict[str, float]]:
-    """Container and interface with their counters, and the values of the other metrics."""
+    """Returns the counters by container and interface, and the values of the other metrics."""
     rows: Rows = {}
     values = {}
     for family in text_string_to_metric_families(exposed):
@@ -108,7 +108,7 @@ def samples(collector: ContainerCollector) -> list[tuple[str, dict[str, str]]]:
 
 
 class Stub(HostCounters):
-    """Finds and reads what it is given."""
+    """Finds and reads the containers in `given`."""
 
     given: dict[Container, dict[str, NetworkInterface]]
 
@@ -125,7 +125,7 @@ def stub(net: support.Links, monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
     return Stub
 
 
-# ---- what is shown ----
+# ---- what a scrape contains ----
 
 
 def test_an_interface_has_the_eight_counters_that_the_container_sees(collector, make):
@@ -142,7 +142,7 @@ def test_an_interface_has_the_eight_counters_that_the_container_sees(collector, 
     assert row.rx_bytes > 0
 
 
-def test_every_interface_of_every_container_is_shown_but_lo(net, host, collector, make):
+def test_every_interface_except_lo_is_shown(net, host, collector, make):
     first = make("test-a", 1)
     make("test-b", 2)
     support.add_container_veth(net, first.fileno(), "v4", 4, "net1")
@@ -163,8 +163,8 @@ def test_every_interface_of_every_container_is_shown_but_lo(net, host, collector
     assert values["pynetstrat_containers"] == 2
 
 
-def test_the_dropped_counters_are_those_of_the_hosts_end(collector, host, make):
-    """Frames of an unknown type: the end that gets them drops them."""
+def test_the_dropped_counters_are_those_of_the_host_end(collector, host, make):
+    """The end that receives a frame of an unknown type drops it."""
     container = make("test-a", 6)
     container.call(support.send_frames, "eth0", 5, 100)
     with RtnetlinkSocket(container) as there:
@@ -174,14 +174,14 @@ def test_the_dropped_counters_are_those_of_the_hosts_end(collector, host, make):
     assert host.get_stats("v6").rx_dropped == 5
 
 
-def test_the_help_of_the_dropped_counters_says_whose_they_are(collector):
+def test_the_help_of_the_dropped_counters_names_the_end(collector):
     helps = {metric.name: metric.documentation for metric in collector.describe()}
     assert (
-        "on the host, dropped while transmitting"
+        "the host end dropped while transmitting"
         in helps["container_network_receive_packets_dropped"]
     )
     assert (
-        "on the host, dropped while receiving"
+        "the host end dropped while receiving"
         in helps["container_network_transmit_packets_dropped"]
     )
 
@@ -201,7 +201,7 @@ def test_a_container_that_appears_is_in_the_next_scrape(collector, make):
     assert scrape(collector)[0] == {("test-a", "eth0"): seen("eth0", 1)}
 
 
-def test_the_series_of_a_container_that_ended_go_away(collector, host, make):
+def test_a_container_that_ended_is_in_no_later_scrape(collector, host, make):
     make("test-a", 1).close()
     make("test-b", 2)
     assert set(scrape(collector)[0]) == {("test-a", "eth0"), ("test-b", "eth0")}
@@ -211,13 +211,13 @@ def test_the_series_of_a_container_that_ended_go_away(collector, host, make):
     assert values["pynetstrat_containers"] == 1
 
 
-def test_a_container_without_an_interface_counts_and_has_no_series(collector, host):
+def test_a_container_without_an_interface_is_counted_and_has_no_series(collector, host):
     with NetworkNamespace.create("test-a"):
         rows, values = scrape(collector)
     assert (rows, values["pynetstrat_containers"]) == ({}, 1)
 
 
-def test_the_hosts_own_interfaces_are_not_shown(net, host):
+def test_the_interfaces_of_the_host_are_not_shown(net, host):
     support.add_patterned(net, 3)
     own = str(support.identity()[1])
     with ContainerCollector() as collector:
@@ -236,10 +236,10 @@ def test_another_namespace_can_be_the_host(host, make):
         assert set(scrape(collector)[0]) == {("test-inner", "eth0")}
 
 
-# ---- what can't be read ----
+# ---- what cannot be read ----
 
 
-def test_what_cannot_be_read_is_absent_and_never_0(collector, make, monkeypatch):
+def test_a_counter_that_cannot_be_read_is_absent_and_never_0(collector, make, monkeypatch):
     make("test-a", 1)
 
     def fail(_):
@@ -259,7 +259,7 @@ def test_what_cannot_be_read_is_absent_and_never_0(collector, make, monkeypatch)
     assert collector.error is None
 
 
-def test_a_container_that_is_refused_is_absent_and_counted(collector, make):
+def test_a_refused_container_is_absent_and_counted(collector, make):
     make("test-a", 1)
     with support.without(support.CAP_SYS_ADMIN):
         rows, values = scrape(collector)
@@ -290,7 +290,7 @@ def test_interfaces_beyond_the_limit_are_counted(collector, make, monkeypatch):
     assert [key.label for key in collector.omitted] == ["test-a"]
 
 
-def test_what_is_left_out_is_reported_in_one_line():
+def test_one_line_reports_what_is_left_out():
     few, many = Container("few", "/run/netns/few", 7), Container("many", "/run/netns/many", 8)
     assert _missing.reasons(Discovery((few, many), 0, 0), {}, {}) == {}
     found = _missing.reasons(Discovery((few, many), 0, 4), {}, {few: 2, many: 300})
@@ -300,7 +300,7 @@ def test_what_is_left_out_is_reported_in_one_line():
     )
 
 
-def test_a_namespace_that_nothing_shows_is_in_the_scrape_and_counted(net, host, new_namespace):
+def test_a_hidden_namespace_is_in_the_scrape_and_counted(net, host, new_namespace):
     netns = new_namespace()
     support.add_container_veth(net, netns, "v0", 3)
     label = f"nsid:{host.get_nsid(netns)}"
@@ -313,16 +313,16 @@ def test_a_namespace_that_nothing_shows_is_in_the_scrape_and_counted(net, host, 
         assert scrape(collector)[1]["pynetstrat_namespaces_unseen"] == 0
 
 
-def test_without_routed_traffic_the_sum_of_all_containers_has_each_frame_once(net, host, make):
-    """A container with a bridge for two containers of its own, as Docker in Docker has."""
+def test_the_sum_of_all_containers_has_each_frame_once_without_routed_traffic(net, host, make):
+    """A container has a bridge for two inner containers, as with Docker in Docker."""
     router = make("test-router", 0)
     with contextlib.ExitStack() as stack:
         inner = [stack.enter_context(NetworkNamespace.create(f"test-{n}")) for n in range(2)]
         with support.inside(router.fileno()), support.Links() as links:
             links.add_bridge("br0")
             links.set_up("br0")
-            for number, space in enumerate(inner):
-                support.add_container_veth(links, space.fileno(), f"h{number}", 0)
+            for number, netns in enumerate(inner):
+                support.add_container_veth(links, netns.fileno(), f"h{number}", 0)
                 links.set_master(f"h{number}", "br0")
         inner[0].call(support.send_frames, "eth0", 7, 500)
         with (
@@ -346,7 +346,7 @@ def test_a_closed_collector_does_not_fail_the_registry(collector, make):
     assert repr(collector) == "<ContainerCollector: closed>"
 
 
-def test_a_forked_child_learns_that_it_must_make_its_own(collector):
+def test_a_forked_child_must_create_its_own_collector(collector):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -363,7 +363,7 @@ def test_a_forked_child_learns_that_it_must_make_its_own(collector):
 # ---- registries ----
 
 
-def test_registering_takes_no_scrape(collector, monkeypatch):
+def test_registering_does_not_scrape(collector, monkeypatch):
     def fail(_):
         raise AssertionError("a scrape")
 
@@ -375,14 +375,14 @@ def test_registering_takes_no_scrape(collector, monkeypatch):
     assert all(metric.samples == [] for metric in collector.describe())
 
 
-def test_a_registry_takes_one_collector_only(collector):
+def test_a_registry_accepts_only_one_collector(collector):
     registry = CollectorRegistry()
     registry.register(collector)
     with ContainerCollector() as other, pytest.raises(ValueError, match="Duplicated timeseries"):
         registry.register(other)
 
 
-def test_several_registries_at_once_see_complete_scrapes(collector, make):
+def test_simultaneous_scrapes_of_several_registries_are_complete(collector, make):
     for number in range(20):
         make(f"test-{number}", number)
     expected = {(f"test-{number}", "eth0"): seen("eth0", number) for number in range(20)}
@@ -402,7 +402,7 @@ def test_several_registries_at_once_see_complete_scrapes(collector, make):
 @pytest.mark.parametrize(
     "label", ['a"b', "a\\b", "a\nb", "a\\nb", 'a\\"', "\\", "{}=,", "caf\u00e9", "\U0001f600", ""]
 )
-def test_a_label_comes_back_from_both_formats(stub, label):
+def test_a_label_can_be_read_back_from_both_formats(stub, label):
     stub.given = {Container(label, "/run/netns/a", 7): {"eth0": NetworkInterface("eth0", 1)}}
     registry = CollectorRegistry()
     with ContainerCollector() as collector:
@@ -418,7 +418,7 @@ def test_a_label_comes_back_from_both_formats(stub, label):
         assert [labels for labels in found if labels] == [expected] * 8
 
 
-def test_names_of_interfaces_that_differ_are_different_labels(collector, make):
+def test_different_interface_names_are_different_labels(collector, make):
     container = make("test-a", 1)
     names = ["a\x1b", "a\\x1b", "a\\\\x1b", "a\udcff", "a\\udcff", "a\\xff", "a\xff", 'a"', "a\x85"]
     with support.inside(container.fileno()), support.Links() as links:
@@ -431,7 +431,7 @@ def test_names_of_interfaces_that_differ_are_different_labels(collector, make):
     assert 'a"' in shown and "a\\x1b" in shown and "a\\\\x1b" in shown
 
 
-def test_a_value_above_2_to_the_53_is_the_nearest_that_the_format_has(stub):
+def test_a_value_above_2_to_the_53_is_rounded_by_the_format(stub):
     rx = 2**53 + 1
     stub.given = {Container("a", "/run/netns/a", 7): {"eth0": NetworkInterface("eth0", rx)}}
     with ContainerCollector() as collector:
@@ -455,7 +455,7 @@ def test_a_value_above_2_to_the_53_is_the_nearest_that_the_format_has(stub):
         ({"interface": "^$"}, set()),
     ],
 )
-def test_interfaces_are_chosen_by_patterns_that_are_looked_for(net, make, patterns, shown):
+def test_a_pattern_may_match_anywhere_in_the_name_of_an_interface(net, make, patterns, shown):
     container = make("test-a", 1)
     support.add_container_veth(net, container.fileno(), "v2", 2, "eth01")
     support.add_container_veth(net, container.fileno(), "v3", 3, "net0")
@@ -471,7 +471,7 @@ def test_interfaces_are_chosen_by_patterns_that_are_looked_for(net, make, patter
         ({"container": re.compile("^TEST-B$", re.IGNORECASE)}, {"test-b"}),
     ],
 )
-def test_containers_are_chosen_by_patterns_and_counted_so(host, make, patterns, shown):
+def test_only_containers_that_match_are_shown_and_counted(host, make, patterns, shown):
     make("test-a", 1)
     make("test-b", 2)
     with ContainerCollector(**patterns) as collector:
@@ -483,17 +483,15 @@ def test_containers_are_chosen_by_patterns_and_counted_so(host, make, patterns, 
 @pytest.mark.parametrize(
     "name", ["container", "exclude_container", "interface", "exclude_interface"]
 )
-def test_a_pattern_that_is_not_valid_is_refused_at_once(net, name):
+def test_an_invalid_pattern_is_refused_by_the_constructor(net, name):
     with pytest.raises(re.error):
         ContainerCollector(**{name: "("})
 
 
-# ---- containers that mean harm ----
+# ---- hostile containers ----
 
 
-def test_a_container_that_renames_its_interface_all_the_time_does_not_disturb_the_others(
-    collector, make
-):
+def test_a_container_that_keeps_renaming_its_interface_does_not_affect_others(collector, make):
     hostile = make("test-hostile", 1)
     make("test-a", 2)
     stopped = threading.Event()
@@ -520,7 +518,7 @@ def test_a_container_that_renames_its_interface_all_the_time_does_not_disturb_th
     support.run_threads(rename, read)
 
 
-def test_a_container_with_496_alternative_names_does_not_hide_the_others(collector, make):
+def test_a_container_with_496_alternative_names_does_not_hide_others(collector, make):
     hostile = make("test-hostile", 1)
     make("test-a", 2)
     with support.inside(hostile.fileno()), support.Links() as links:
@@ -530,10 +528,10 @@ def test_a_container_with_496_alternative_names_does_not_hide_the_others(collect
     assert rows == {("test-hostile", "eth0"): seen("eth0", 1), ("test-a", "eth0"): seen("eth0", 2)}
 
 
-# ---- the library that it is for ----
+# ---- prometheus_client ----
 
 
-def test_without_prometheus_client_the_import_says_what_to_install():
+def test_the_import_error_says_what_to_install():
     code = """
 import sys
 sys.modules["prometheus_client"] = None
@@ -548,7 +546,7 @@ except ImportError as error:
     )
 
 
-def test_the_package_itself_does_not_load_prometheus_client():
+def test_the_package_does_not_load_prometheus_client():
     code = """
 import sys
 import pynetstrat
