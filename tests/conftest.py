@@ -34,6 +34,9 @@ hypothesis.settings.load_profile("pynetstrat")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    config = session.config
+    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
+        return  # pytest-xdist's controller runs no test: each worker does what follows
     # A shell starts what it puts in the background with SIGINT ignored, and children inherit that:
     # there would be no Ctrl-C to test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,7 +44,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     # pytest names its folder in /tmp after the user, and in a user namespace that would be root.
     os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")
     try:
-        sandbox.enter()
+        if hasattr(config, "workerinput"):
+            sandbox.mount_sysfs()  # tests/worker.sh has done the rest
+        else:
+            sandbox.enter()
         # Records of devices, names of namespaces: nothing of the tests stays on the machine.
         support.mount("tmpfs", Path("/run"), "tmpfs")
     except KernelError as error:
