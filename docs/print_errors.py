@@ -1,4 +1,4 @@
-"""Prints docs/errors.md from the core's table of failures, to standard output."""
+"""Prints docs/errors.md, which is made from the core's table of failures."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from pynetstrat._native.table import rows
 HEAD = """\
 # Errors
 
-Printed from the table of failures in `csrc/error.c` by `docs/print_errors.py`, which a test
-repeats. A failure is a step, an errno and the kernel's own words. The first row that fits says
-which class the exception has, and which hint it carries; every failure without a row is a
-`KernelError` without a hint. Programs in C get the same sentence from `netstrat_error_describe`.
+`docs/print_errors.py` prints this page from the table of failures in `csrc/error.c`, and a test
+compares the two. A failure consists of an operation, an errno and the kernel's extended ack. The
+first row that matches gives the class of the exception and its hint; a failure that matches no row
+is a `KernelError` without a hint. Programs in C get the same sentence from
+`netstrat_error_describe`.
 
-| step | errno | exception | hint |
+| operation | errno | exception | hint |
 |---|---|---|---|
 """
 
 
 def main() -> None:
-    """Prints the whole document."""
+    """Prints the document to standard output."""
     print(HEAD, end="")
     for step, code, kind, hint in rows():
         cells = (f"`{step}`", errno.errorcode[code] if code else "any", f"`{kind}`", hint)

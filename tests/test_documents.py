@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import support
+
+import pynetstrat
 
 README = Path("README.md")
 DOCUMENTS = [
@@ -94,6 +97,9 @@ PATHS = re.compile(
     r"(?<![\w/.-])(?:benchmarks|csrc|docs|examples|pynetstrat|tests|\.ci)/[\w./*-]*[\w/*]"
 )
 TESTS = re.compile(r"\btest_[a-z]\w+")
+# Names in Python. An annotation of a container, and a module that 0.1 had, look like names too.
+NAMES = re.compile(r"\bpynetstrat(?:\.[A-Za-z_]\w*)+")
+OTHER_NAMES = {"pynetstrat.networks", "pynetstrat.reference"}
 LINKS = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -109,6 +115,13 @@ def every_test() -> set[str]:
     return names
 
 
+def exists(pattern: str) -> bool:
+    """Whether a file matches; of the package, also where only the installed one exists."""
+    installed = Path(pynetstrat.__file__).parent.parent
+    root = installed if pattern.startswith("pynetstrat/") else support.ROOT
+    return any(root.glob(pattern))
+
+
 @pytest.mark.parametrize("document", EVERY_DOCUMENT, ids=str)
 def test_every_path_and_test_that_a_document_names_exists(
     document: Path, every_test: set[str]
@@ -116,9 +129,14 @@ def test_every_path_and_test_that_a_document_names_exists(
     text = read(document)
     paths = {path for path in PATHS.findall(text) if not re.search("[A-Z]{2}", Path(path).stem)}
     paths |= {str(document.parent / target) for target in LINKS.findall(text)}
-    absent = [path for path in paths if not any(support.ROOT.glob(path.rstrip("/")))]
-    assert absent == []
+    assert [path for path in paths if not exists(path.rstrip("/"))] == []
     assert set(TESTS.findall(text)) - every_test == set()
+
+
+@pytest.mark.parametrize("document", EVERY_DOCUMENT, ids=str)
+def test_every_module_and_public_name_that_a_document_names_exists(document: Path) -> None:
+    for name in set(NAMES.findall(read(document))) - OTHER_NAMES:
+        pkgutil.resolve_name(name)
 
 
 def test_the_readme_has_no_links_that_a_package_index_would_break() -> None:
