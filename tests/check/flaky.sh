@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the whole suite FLAKY_RUNS (10) times at low priority, beside a busy loop on each processor,
-# and lists each test that failed in any run. Every run is complete: none is limited to what failed
-# before. FLAKY_TESTS ("tests/watching/test_monitor.py -k waits") are arguments for pytest. It takes an hour
-# or more, so it is not among the checks that run by default. The logs are in build/flaky/.
+# Runs `./build.sh test` FLAKY_RUNS (10) times at low priority, beside a busy loop on each processor,
+# and lists each test that failed in any run. Every run is complete: none is limited to the failures
+# of the last one. FLAKY_TESTS ("tests/watching -k waits") are arguments for pytest. It takes an
+# hour or more, so it is not among the checks that run by default. The logs are in build/flaky/.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 unset PYTEST_ADDOPTS
@@ -23,7 +23,7 @@ done
 for run in $(seq "$runs"); do
     status=0
     # Without the cache there is no --lf, whatever a configuration says.
-    .venv/bin/python -m pytest -q -rfE -p no:cacheprovider --tb=short "${tests[@]}" \
+    ./build.sh test -q -rfE -p no:cacheprovider --tb=short "${tests[@]}" \
         >"build/flaky/$run.log" 2>&1 || status=$?
     echo "run $run of $runs, status $status: $(tail -n 1 "build/flaky/$run.log")"
     # 1: tests failed. Anything else is no result: an error of usage, a crash, no tests.
