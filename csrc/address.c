@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Addresses: text to bytes and back, RTM_NEWADDR and its like. */
+/* Addresses: conversion between text and bytes; RTM_NEWADDR, RTM_DELADDR and RTM_GETADDR. */
 #include "internal.h"
 
 #include <arpa/inet.h>
@@ -12,7 +12,7 @@
 
 /* ---- text ---- */
 
-/* Decimal digits, 1 to 3 of them without a zero in front: a prefix length. */
+/* Reads a prefix length: 1 to 3 decimal digits without a leading zero. */
 static int address_parse_length(const char *text, unsigned most, uint8_t *length)
 {
     unsigned value = 0;
@@ -78,8 +78,7 @@ static void address_put_bytes(struct netstrat_batch *batch, uint16_t type,
     netstrat_batch_put(batch, type, prefix->bytes, netstrat_address_bits(prefix->family) / 8);
 }
 
-/* An address that no message can carry is refused. */
-static int address_is_valid_address(const struct netstrat_address *address)
+static int address_is_valid(const struct netstrat_address *address)
 {
     uint8_t family = address->local.family;
     unsigned whole = netstrat_address_bits(family);
@@ -91,7 +90,7 @@ static int address_is_valid_address(const struct netstrat_address *address)
            (address->broadcast.family == 0 || address->broadcast.family == family);
 }
 
-static void address_begin_address(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
+static void address_begin_request(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
                                   const struct netstrat_address *address)
 {
     const struct netstrat_prefix *peer = address->peer.family ? &address->peer : &address->local;
@@ -100,14 +99,14 @@ static void address_begin_address(struct netstrat_batch *batch, uint16_t type, u
     memset(&fixed, 0, sizeof fixed);
     fixed.ifa_family = address->local.family;
     fixed.ifa_prefixlen = peer->length;
-    fixed.ifa_flags = (uint8_t)address->flags; /* of which it has room for eight */
+    fixed.ifa_flags = (uint8_t)address->flags; /* the lower eight; IFA_FLAGS has them all */
     fixed.ifa_scope = address->scope;
     fixed.ifa_index = (uint32_t)address->index;
     netstrat_batch_begin(batch, type, flags);
     netstrat_batch_append(batch, &fixed, sizeof fixed);
-    if (!address_is_valid_address(address))
+    if (!address_is_valid(address))
         netstrat_batch_refuse(batch, -EINVAL);
-    /* IFA_ADDRESS is the subnet's or the peer's, IFA_LOCAL the own one (linux/if_addr.h). */
+    /* IFA_LOCAL is the address itself; IFA_ADDRESS is the peer's, or the same (linux/if_addr.h). */
     address_put_bytes(batch, IFA_LOCAL, &address->local);
     address_put_bytes(batch, IFA_ADDRESS, peer);
 }
@@ -120,7 +119,7 @@ static void address_put_label(struct netstrat_batch *batch, const char label[NET
         netstrat_batch_put_string(batch, IFA_LABEL, label);
 }
 
-/* The kernel refuses an address that is valid for 0 s, so 0 can stand for ever. */
+/* The kernel refuses an address that is valid for 0 s, so here 0 means forever. */
 static void address_put_lifetimes(struct netstrat_batch *batch,
                                   const struct netstrat_address *address)
 {
@@ -139,7 +138,7 @@ int netstrat_batch_add_address(struct netstrat_batch *batch, const struct netstr
 {
     const uint16_t create = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
 
-    address_begin_address(batch, RTM_NEWADDR, create | (replace ? NLM_F_REPLACE : NLM_F_EXCL),
+    address_begin_request(batch, RTM_NEWADDR, create | (replace ? NLM_F_REPLACE : NLM_F_EXCL),
                           address);
     if (address->broadcast.family != 0)
         address_put_bytes(batch, IFA_BROADCAST, &address->broadcast);
@@ -156,7 +155,7 @@ int netstrat_batch_add_address(struct netstrat_batch *batch, const struct netstr
 int netstrat_batch_delete_address(struct netstrat_batch *batch,
                                   const struct netstrat_address *address)
 {
-    address_begin_address(batch, RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK, address);
+    address_begin_request(batch, RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK, address);
     return netstrat_batch_finish(batch);
 }
 
@@ -194,17 +193,17 @@ static int address_decode_lifetimes(const struct netstrat_cursor *value,
 {
     struct ifa_cacheinfo lifetimes;
 
-    if (netstrat_rest_read(value, &lifetimes, sizeof lifetimes) < 0)
+    if (netstrat_cursor_read(value, &lifetimes, sizeof lifetimes) < 0)
         return -EBADMSG;
     address->preferred = lifetimes.ifa_prefered;
-    /* Less than a second is left; 0 would mean for ever if the struct is used to add it again. */
+    /* 0 means that less than a second is left. Report 1: an address added with 0 is valid forever.
+     * */
     address->valid = lifetimes.ifa_valid == 0 ? 1 : lifetimes.ifa_valid;
     return 0;
 }
 
-static int address_decode_address_attribute(const struct netstrat_attribute *attribute,
-                                            const struct ifaddrmsg *fixed,
-                                            struct netstrat_address *address)
+static int address_decode_attribute(const struct netstrat_attribute *attribute,
+                                    const struct ifaddrmsg *fixed, struct netstrat_address *address)
 {
     const struct netstrat_cursor *value = &attribute->value;
     uint8_t family = fixed->ifa_family;
@@ -224,7 +223,7 @@ static int address_decode_address_attribute(const struct netstrat_attribute *att
     case NETSTRAT_IFA_RT_PRIORITY:
         return netstrat_u32_decode(value, &address->metric);
     case NETSTRAT_IFA_PROTO:
-        return netstrat_rest_read(value, &address->protocol, sizeof address->protocol);
+        return netstrat_cursor_read(value, &address->protocol, sizeof address->protocol);
     case IFA_CACHEINFO:
         return address_decode_lifetimes(value, address);
     default:
@@ -242,7 +241,7 @@ int netstrat_address_decode(const struct netstrat_message *message,
     int more;
 
     if ((message->type != RTM_NEWADDR && message->type != RTM_DELADDR) || rest.missing > 0 ||
-        netstrat_rest_take(&rest, &fixed, sizeof fixed) < 0)
+        netstrat_cursor_take(&rest, &fixed, sizeof fixed) < 0)
         return -EBADMSG;
     if (fixed.ifa_family != AF_INET && fixed.ifa_family != AF_INET6)
         return -EAFNOSUPPORT;
@@ -254,13 +253,13 @@ int netstrat_address_decode(const struct netstrat_message *message,
     read.scope = fixed.ifa_scope;
     read.valid = read.preferred = UINT32_MAX;
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
-        more = address_decode_address_attribute(&attribute, &fixed, &read);
+        more = address_decode_attribute(&attribute, &fixed, &read);
         if (more < 0)
             break;
     }
     if (more < 0)
         return -EBADMSG;
-    /* IPv6 without a peer has IFA_ADDRESS alone; IPv4 has both, and they differ with a peer. */
+    /* IPv6 without a peer has IFA_ADDRESS only. IPv4 has both attributes, equal without a peer. */
     if (read.local.family == 0) {
         read.local = read.peer;
         memset(&read.peer, 0, sizeof read.peer);

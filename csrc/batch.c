@@ -1,9 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages under construction.
+ * Messages under construction. RTM_NEWLINK for a veth, as in the example in netstrat.h:
  *
- * Encoders read as straight lines: the room is checked in one place, batch_reserve(); after the first
- * part that does not fit the batch holds that failure until finish(), which takes the message back.
+ *      byte  0       1       2       3
+ *            +---------------+---------------+
+ *   start -> |           nlmsg_len           |  struct nlmsghdr: netstrat_batch_begin();
+ *            |  nlmsg_type   |  nlmsg_flags  |  the length: netstrat_batch_finish()
+ *            |           nlmsg_seq           |  netstrat_execute() and others
+ *            |         nlmsg_pid = 0         |
+ *            +---------------+---------------+
+ *            |  struct ifinfomsg (16 bytes)  |  the fixed part: netstrat_batch_append()
+ *            +---------------+---------------+
+ *            |  rta_len = 10 |  IFLA_IFNAME  |  an attribute: netstrat_batch_put_string();
+ *            |  v       e       t       h    |  the length is without the padding
+ *            |  0      NUL   |  0   0  (pad) |
+ *            +---------------+---------------+
+ *    nest -> |  rta_len = 16 | IFLA_LINKINFO |  netstrat_batch_nest(); the length:
+ *            |   +-----------+---------------+  netstrat_batch_nest_end()
+ *            |   |rta_len = 9| IFLA_INFO_KIND|  an attribute in the nest
+ *            |   |  v       e       t       h|
+ *            |   | NUL   |  0   0   0  (pad) |
+ *            +---+-----------+---------------+
+ *    used -> (the next attribute or message)
+ *
+ * batch_reserve() alone checks that a part fits, so encoders have no branches. After the first part
+ * that does not fit, `code` holds the failure until netstrat_batch_finish() removes the message.
  */
 #include "internal.h"
 
@@ -22,7 +43,8 @@ void netstrat_batch_init(struct netstrat_batch *batch, void *buffer, size_t size
     batch->code = 0;
 }
 
-/* Where the next `size` bytes go, their padding zeroed; NULL after the first that do not fit. */
+/* Returns where the next `size` bytes go, after zeroing their padding; NULL if the message failed.
+ * */
 static unsigned char *batch_reserve(struct netstrat_batch *batch, size_t size)
 {
     size_t aligned = netstrat_align(size);
@@ -34,7 +56,7 @@ static unsigned char *batch_reserve(struct netstrat_batch *batch, size_t size)
         return NULL;
     at = batch->data + batch->used;
     if (aligned >= 4)
-        memset(at + aligned - 4, 0, 4); /* nothing of the caller's memory goes out as padding */
+        memset(at + aligned - 4, 0, 4); /* the padding must not leak old bytes of the buffer */
     batch->used += aligned;
     return at;
 }
@@ -54,7 +76,7 @@ void netstrat_batch_begin(struct netstrat_batch *batch, uint16_t type, uint16_t 
 
     batch->start = batch->used;
     batch->code = 0;
-    memset(&header, 0, sizeof header); /* length and sequence number come later */
+    memset(&header, 0, sizeof header); /* the length and the sequence number are filled in later */
     header.nlmsg_type = type;
     header.nlmsg_flags = flags;
     at = batch_reserve(batch, sizeof header);
@@ -62,7 +84,7 @@ void netstrat_batch_begin(struct netstrat_batch *batch, uint16_t type, uint16_t 
         memcpy(at, &header, sizeof header);
 }
 
-/* The header of an attribute and `size` bytes of its value, which are left to the caller. */
+/* Writes the header of an attribute. Returns where its value of `size` bytes goes, or NULL. */
 static unsigned char *batch_put_header(struct netstrat_batch *batch, uint16_t type, size_t size)
 {
     struct rtattr head;
@@ -83,6 +105,7 @@ static unsigned char *batch_put_header(struct netstrat_batch *batch, uint16_t ty
 
 void netstrat_batch_put(struct netstrat_batch *batch, uint16_t type, const void *value, size_t size)
 {
+    /* Frama-C: analyse each size separately. No effect on the build. */
     /*@ split size; */
     unsigned char *at = batch_put_header(batch, type, size);
 
@@ -118,7 +141,7 @@ void netstrat_batch_nest_end(struct netstrat_batch *batch, size_t nest)
 
     if (length > UINT16_MAX)
         netstrat_batch_refuse(batch, -EMSGSIZE);
-    if (batch->code == 0) /* otherwise the nest may never have been opened */
+    if (batch->code == 0) /* otherwise netstrat_batch_nest() may have failed */
         memcpy(batch->data + nest, &value, sizeof value); /* rta_len, the first field */
 }
 
@@ -134,7 +157,7 @@ int netstrat_batch_finish(struct netstrat_batch *batch)
     uint32_t length = (uint32_t)(batch->used - batch->start);
 
     if (code == 0 && batch->start + sizeof(struct nlmsghdr) > batch->used)
-        code = -EINVAL; /* nothing was begun */
+        code = -EINVAL; /* no message was begun */
     if (code == 0) {
         memcpy(batch->data + batch->start, &length, sizeof length); /* nlmsg_len, the first field */
         batch->count++;
@@ -146,17 +169,17 @@ int netstrat_batch_finish(struct netstrat_batch *batch)
     return code;
 }
 
-/* May netstrat_execute send this message, with `left` bytes to the end of the batch? */
+/* Tests whether netstrat_execute() can send a message that has `left` bytes to the end of the
+ * batch. */
 static int batch_is_sendable(const struct nlmsghdr *header, size_t left)
 {
-    const uint16_t wanted = NLM_F_REQUEST | NLM_F_ACK;
+    const uint16_t required = NLM_F_REQUEST | NLM_F_ACK;
 
-    /* A dump is answered by rows, not by an ack. GET is the third of each four types
-     * (rtnetlink.h). */
+    /* A dump has no ack. GET is the third of each group of four types (linux/rtnetlink.h). */
     if ((header->nlmsg_type & 3) == 2 && (header->nlmsg_flags & NLM_F_DUMP))
         return 0;
     return header->nlmsg_len >= sizeof *header && header->nlmsg_len <= left &&
-           header->nlmsg_len % 4 == 0 && (header->nlmsg_flags & wanted) == wanted;
+           header->nlmsg_len % 4 == 0 && (header->nlmsg_flags & required) == required;
 }
 
 int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item)
@@ -167,10 +190,10 @@ int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item)
     for (number = 0; number < batch->count; number++) {
         struct nlmsghdr header;
 
-        if (netstrat_rest_read(&rest, &header, sizeof header) < 0 ||
+        if (netstrat_cursor_read(&rest, &header, sizeof header) < 0 ||
             !batch_is_sendable(&header, rest.end - rest.at))
             break;
-        netstrat_rest_skip(&rest, header.nlmsg_len);
+        netstrat_cursor_skip(&rest, header.nlmsg_len);
     }
     if (number == batch->count && rest.at == rest.end)
         return 0;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The counters of many namespaces, seen from one of them: whose end a veth's other end is, what the
- * links of a container are that have none here, and what changes in which namespace.
+ * The counters of many containers, read from the host namespace.
  *
- * A container's end of a pair names the other end by its index, and a dump by IFLA_TARGET_NETNSID
- * names that one's namespace by the id that the asking namespace has for it: its own, for itself.
- * So one small dump for each container, repeated where something changed there, says which of the
- * counters of this namespace are whose; and one dump of those counters holds everybody's.
+ * Most links of a container are veths whose peer is in the host namespace, and the peer's counters
+ * are the same with rx and tx exchanged. So one dump of the host's counters serves all containers.
+ * To find out which peer belongs to which container, each container's links are dumped
+ * (IFLA_TARGET_NETNSID), and again only after a notification from it. The description of a veth has
+ * the index of its peer and the nsid of the peer's namespace. If the peer is in the host namespace,
+ * that is the nsid that the host namespace has for itself.
  */
 #include "internal.h"
 
@@ -16,27 +17,27 @@
 
 /* ---- the links of a namespace ---- */
 
-/* How often a dump is repeated where the links change all the while: a container that sees to that
- * must not keep everybody waiting for its numbers. */
-enum { CONTAINERS_MOST_RESTLESS = 3 };
+/* How many inconsistent dumps of a namespace there may be before one is accepted: a hostile
+ * container, which changes its links all the time, must not delay everyone else's reading. */
+enum { CONTAINERS_MAX_INCONSISTENT = 3 };
 
-/* The ends of a dump, in the caller's arrays; those that do not fit are only counted. */
-struct containers_ends {
+/* The caller's arrays, which receive the first `room` links of a dump. `count` counts all. */
+struct containers_links {
     int32_t nsid;
     int32_t self_nsid;
     int32_t *indexes;
-    struct netstrat_netns_link *ends;
+    struct netstrat_netns_link *links;
     struct netstrat_counters *counters;
     size_t room;
     size_t count;
 };
 
 static int containers_decode_both(const struct netstrat_message *message, int32_t nsid,
-                                  int32_t self_nsid, struct netstrat_netns_link *end,
+                                  int32_t self_nsid, struct netstrat_netns_link *link,
                                   struct netstrat_counters *counters)
 {
     int32_t index;
-    int code = netstrat_netns_link_decode(message, nsid, self_nsid, end);
+    int code = netstrat_netns_link_decode(message, nsid, self_nsid, link);
 
     if (code <= 0)
         return code;
@@ -44,25 +45,25 @@ static int containers_decode_both(const struct netstrat_message *message, int32_
     return code < 0 ? code : 1;
 }
 
-static int containers_add_end(const struct netstrat_message *message, void *context)
+static int containers_add_link(const struct netstrat_message *message, void *context)
 {
-    struct containers_ends *to = (struct containers_ends *)context;
+    struct containers_links *to = (struct containers_links *)context;
     struct netstrat_counters counters;
-    struct netstrat_netns_link end;
+    struct netstrat_netns_link link;
     int code;
 
-    if (!message) { /* a new try */
+    if (!message) { /* a try begins */
         to->count = 0;
         return 0;
     }
-    code = containers_decode_both(message, to->nsid, to->self_nsid, &end, &counters);
+    code = containers_decode_both(message, to->nsid, to->self_nsid, &link, &counters);
     if (code <= 0)
         return code;
     if (to->count >= INT32_MAX)
         return -EOVERFLOW;
     if (to->count < to->room) {
-        to->indexes[to->count] = end.index;
-        to->ends[to->count] = end;
+        to->indexes[to->count] = link.index;
+        to->links[to->count] = link;
         to->counters[to->count] = counters;
     }
     to->count++;
@@ -70,27 +71,28 @@ static int containers_add_end(const struct netstrat_message *message, void *cont
 }
 
 int netstrat_netns_links_dump(struct netstrat_socket *sock, int32_t nsid, int32_t self_nsid,
-                              int32_t *indexes, struct netstrat_netns_link *ends,
+                              int32_t *indexes, struct netstrat_netns_link *links,
                               struct netstrat_counters *counters, size_t room,
                               struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
-    struct containers_ends to = {nsid, self_nsid, indexes, ends, counters, room, 0};
+    struct containers_links to = {nsid, self_nsid, indexes, links, counters, room, 0};
     struct netstrat_batch batch;
     int code;
 
     netstrat_batch_init(&batch, request, sizeof request);
-    if (nsid < 0) /* either fits */
+    /* Either request fits the buffer, so its result is ignored. */
+    if (nsid < 0)
         (void)netstrat_batch_dump_links(&batch, 1);
     else
         (void)netstrat_batch_dump_links_at(&batch, nsid);
-    code = netstrat_dump_tolerant(sock, &batch, CONTAINERS_MOST_RESTLESS, containers_add_end, &to,
-                                  error);
+    code = netstrat_dump_tolerant(sock, &batch, CONTAINERS_MAX_INCONSISTENT, containers_add_link,
+                                  &to, error);
     return code < 0 ? code : (int)to.count;
 }
 
 int netstrat_netns_link_get(struct netstrat_socket *sock, int32_t nsid, int32_t self_nsid,
-                            int32_t index, struct netstrat_netns_link *end,
+                            int32_t index, struct netstrat_netns_link *link,
                             struct netstrat_counters *counters, struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
@@ -111,26 +113,28 @@ int netstrat_netns_link_get(struct netstrat_socket *sock, int32_t nsid, int32_t 
     if (code < 0 || (code > 0 && read.index != index))
         return netstrat_fail_request(error, -EBADMSG, RTM_GETLINK);
     if (code > 0) {
-        *end = read;
+        *link = read;
         *counters = values;
     }
     return code;
 }
 
-/* The pairs of a dump, as the ends above. */
-struct containers_pairs {
-    struct netstrat_veth_peer *pairs;
+/* ---- veths whose peer is in another namespace ---- */
+
+/* The caller's array, which receives the first `room` veths of a dump. `count` counts all. */
+struct containers_peers {
+    struct netstrat_veth_peer *peers;
     size_t room;
     size_t count;
 };
 
-static int containers_add_pair(const struct netstrat_message *message, void *context)
+static int containers_add_peer(const struct netstrat_message *message, void *context)
 {
-    struct containers_pairs *to = (struct containers_pairs *)context;
+    struct containers_peers *to = (struct containers_peers *)context;
     struct netstrat_link link;
     int code;
 
-    if (!message) { /* a new try */
+    if (!message) { /* a try begins */
         to->count = 0;
         return 0;
     }
@@ -142,29 +146,29 @@ static int containers_add_pair(const struct netstrat_message *message, void *con
     if (to->count >= INT32_MAX)
         return -EOVERFLOW;
     if (to->count < to->room) {
-        to->pairs[to->count].index = link.index;
-        to->pairs[to->count].peer = link.peer;
-        to->pairs[to->count].nsid = link.peer_nsid;
+        to->peers[to->count].index = link.index;
+        to->peers[to->count].peer = link.peer;
+        to->peers[to->count].nsid = link.peer_nsid;
     }
     to->count++;
     return 0;
 }
 
-int netstrat_veth_peers_dump(struct netstrat_socket *sock, struct netstrat_veth_peer *pairs,
+int netstrat_veth_peers_dump(struct netstrat_socket *sock, struct netstrat_veth_peer *peers,
                              size_t room, struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
-    struct containers_pairs to = {pairs, room, 0};
+    struct containers_peers to = {peers, room, 0};
     struct netstrat_batch batch;
     int code;
 
     netstrat_batch_init(&batch, request, sizeof request);
-    (void)netstrat_batch_dump_links(&batch, 0); /* it fits */
-    code = netstrat_dump(sock, &batch, containers_add_pair, &to, error);
+    (void)netstrat_batch_dump_links(&batch, 0); /* fits the buffer */
+    code = netstrat_dump(sock, &batch, containers_add_peer, &to, error);
     return code < 0 ? code : (int)to.count;
 }
 
-/* ---- whose counters are which ---- */
+/* ---- from a dump to the rows of a table ---- */
 
 static void containers_swap_sides(struct netstrat_counters *counters)
 {
@@ -180,7 +184,8 @@ static void containers_swap_sides(struct netstrat_counters *counters)
     counters->tx_dropped = other.rx_dropped;
 }
 
-/* Where `index` stands, looked for once around from `from` on; `count` where it does not. */
+/* Returns the position of `index`, searching from `from` to the end and then from the beginning; or
+ * `count` if it is not found. */
 static size_t containers_find(const int32_t *indexes, size_t count, size_t from, int32_t index)
 {
     size_t at;
@@ -195,75 +200,76 @@ static size_t containers_find(const int32_t *indexes, size_t count, size_t from,
 }
 
 size_t netstrat_counters_gather(const int32_t *indexes, const struct netstrat_counters *counters,
-                                size_t count, const struct netstrat_gather_entry *sources,
-                                size_t source_count, struct netstrat_counters *rows)
+                                size_t count, const struct netstrat_gather_entry *entries,
+                                size_t entry_count, struct netstrat_counters *rows)
 {
     size_t i, at = 0, found = 0;
 
-    for (i = 0; i < source_count; i++) {
-        const struct netstrat_gather_entry *source = &sources[i];
-        size_t next = containers_find(indexes, count, at, source->index);
+    for (i = 0; i < entry_count; i++) {
+        const struct netstrat_gather_entry *entry = &entries[i];
+        size_t next = containers_find(indexes, count, at, entry->index);
 
         if (next == count)
             continue;
-        at = next; /* the next source has the same link, or one behind it */
-        rows[source->row] = counters[at];
-        if (source->swapped)
-            containers_swap_sides(&rows[source->row]);
+        at = next; /* the next entry is usually for the same link or a later one */
+        rows[entry->row] = counters[at];
+        if (entry->swapped)
+            containers_swap_sides(&rows[entry->row]);
         found++;
     }
     return found;
 }
 
-/* ---- what changes ---- */
+/* ---- ids from notifications ---- */
 
-static void containers_note_number(struct netstrat_id_recorder *notes, int32_t number)
+static void containers_record_id(struct netstrat_id_recorder *recorder, int32_t id)
 {
     uint32_t i;
 
-    for (i = 0; i < notes->count && i < notes->room; i++)
-        if (notes->numbers[i] == number)
+    for (i = 0; i < recorder->count && i < recorder->room; i++)
+        if (recorder->numbers[i] == id)
             return;
-    if (notes->count < notes->room)
-        notes->numbers[notes->count++] = number;
+    if (recorder->count < recorder->room)
+        recorder->numbers[recorder->count++] = id;
     else
-        notes->count = notes->room + 1;
+        recorder->count = recorder->room + 1;
 }
 
-static void containers_note_link(struct netstrat_id_recorder *notes,
-                                 const struct netstrat_message *message)
+static void containers_record_link(struct netstrat_id_recorder *recorder,
+                                   const struct netstrat_message *message)
 {
-    const int32_t nsid = notes->sock->datagram_nsid;
+    const int32_t nsid = recorder->sock->datagram_nsid;
     struct netstrat_link_name name;
 
     if (message->type != RTM_NEWLINK && message->type != RTM_DELLINK)
         return;
-    if (notes->what == NETSTRAT_RECORD_NAMESPACES) {
+    if (recorder->what == NETSTRAT_RECORD_NAMESPACES) {
         if (nsid >= 0)
-            containers_note_number(notes, nsid);
+            containers_record_id(recorder, nsid);
     } else if (netstrat_link_name_decode(message, &name) < 0) {
-        notes->count = notes->room + 1;
+        recorder->count = recorder->room + 1;
     } else if (name.name[0] == '\0') {
-        containers_note_number(notes, name.index);
+        containers_record_id(recorder, name.index);
     } else {
-        notes->changed = 1;
+        recorder->changed = 1;
     }
 }
 
-static void containers_note(const struct netstrat_message *message, void *context)
+/* The `notified` callback of a socket with a recorder. */
+static void containers_record(const struct netstrat_message *message, void *context)
 {
-    struct netstrat_id_recorder *notes = (struct netstrat_id_recorder *)context;
+    struct netstrat_id_recorder *recorder = (struct netstrat_id_recorder *)context;
     int32_t nsid;
 
     if (!message)
-        notes->count = notes->room + 1;
-    else if (notes->what != NETSTRAT_RECORD_ENDED)
-        containers_note_link(notes, message);
+        recorder->count = recorder->room + 1;
+    else if (recorder->what != NETSTRAT_RECORD_ENDED)
+        containers_record_link(recorder, message);
     else if (message->type == NETSTRAT_RTM_DELNSID && netstrat_nsid_decode(message, &nsid) == 0)
-        containers_note_number(notes, nsid);
+        containers_record_id(recorder, nsid);
 }
 
-int netstrat_id_recorder_start(struct netstrat_id_recorder *notes, uint32_t what,
+int netstrat_id_recorder_start(struct netstrat_id_recorder *recorder, uint32_t what,
                                struct netstrat_socket *sock, struct netstrat_error *error)
 {
     const uint32_t group = what == NETSTRAT_RECORD_ENDED ? (uint32_t)NETSTRAT_RTNLGRP_NSID
@@ -275,11 +281,11 @@ int netstrat_id_recorder_start(struct netstrat_id_recorder *notes, uint32_t what
         code = netstrat_socket_join(sock, group, error);
     if (code < 0)
         return code;
-    notes->sock = sock;
-    notes->what = what;
-    notes->changed = 0;
-    notes->count = 0;
-    sock->notified = containers_note;
-    sock->notified_context = notes;
+    recorder->sock = sock;
+    recorder->what = what;
+    recorder->changed = 0;
+    recorder->count = 0;
+    sock->notified = containers_record;
+    sock->notified_context = recorder;
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counters: RTM_GETSTATS and RTM_NEWSTATS, and IFLA_STATS64 of RTM_NEWLINK. */
+/* Counters: RTM_GETSTATS, RTM_NEWSTATS, and IFLA_STATS64 in RTM_NEWLINK. */
 #include "internal.h"
 
 #include <errno.h>
@@ -45,7 +45,7 @@ static int counters_decode_fields(const struct netstrat_cursor *value,
 {
     uint64_t field[8];
 
-    if (netstrat_rest_read(value, field, sizeof field) < 0)
+    if (netstrat_cursor_read(value, field, sizeof field) < 0)
         return -EBADMSG;
     counters->rx_packets = field[0];
     counters->tx_packets = field[1];
@@ -58,9 +58,9 @@ static int counters_decode_fields(const struct netstrat_cursor *value,
     return 0;
 }
 
-/* Where the index of the link stands, how long the fixed part is, and the attribute with the
- * counters. */
-static int counters_find_parts(uint16_t type, size_t *index_at, size_t *fixed, uint16_t *attribute)
+/* Returns, for a message type, the offset of the link's index, the size of the fixed part, and the
+ * attribute with the counters. */
+static int counters_layout(uint16_t type, size_t *index_at, size_t *fixed, uint16_t *attribute)
 {
     if (type == NETSTRAT_RTM_NEWSTATS) {
         *index_at = offsetof(struct counters_stats_header, index);
@@ -82,9 +82,9 @@ int netstrat_counters_decode(const struct netstrat_message *message, int32_t *in
     struct netstrat_cursor rest = message->payload;
     struct netstrat_attribute attribute;
     size_t index_at, fixed;
-    uint16_t wanted;
+    uint16_t type;
     int32_t read;
-    int more = counters_find_parts(message->type, &index_at, &fixed, &wanted);
+    int more = counters_layout(message->type, &index_at, &fixed, &type);
 
     if (more < 0 || rest.missing > 0 || rest.at + fixed > rest.end)
         return -EBADMSG;
@@ -93,7 +93,7 @@ int netstrat_counters_decode(const struct netstrat_message *message, int32_t *in
         return -EBADMSG;
     rest.at += fixed;
     while ((more = netstrat_attribute_take(&rest, &attribute)) > 0) {
-        if (attribute.type == wanted) {
+        if (attribute.type == type) {
             if (counters_decode_fields(&attribute.value, counters) < 0)
                 return -EBADMSG;
             *index = read;

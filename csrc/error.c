@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a failure means: the one table from step and errno to a kind and a hint, for C and Python
- * alike. docs/errors.md is printed from it.
+ * The table of failures: from step and errno to a kind and a hint, for C and Python. docs/errors.md
+ * is printed from it.
  */
 #include "internal.h"
 
@@ -11,7 +11,7 @@
 
 /* ---- the table ---- */
 
-/* The hints; their texts are below, in the same order. */
+/* The numbers of the hints. Their texts follow in the same order. */
 enum error_hint {
     HINT_NONE,
     HINT_ANY_NAME_RULE,
@@ -63,33 +63,33 @@ enum error_hint {
     HINT_NO_PARENT_DIRECTORY
 };
 
-/* One behind the other, each with its NUL: an array of pointers would need relocating, and so be
- * writable data. */
+/* The texts, one after the other, each with a NUL. An array of pointers would have to be relocated,
+ * which makes it writable data. */
 static const char error_hints[] =
     /* NO_HINT */
     "\0"
     /* ANY_NAME_RULE */
     "must be 1 to 127 bytes without NUL\0"
     /* LINK_NAME_RULE */
-    "must be 1 to 15 bytes, not \".\" or \"..\", without \"/\", \":\", NUL, white space and the "
-    "byte 0xa0 (sysfs and new links have no other names)\0"
+    "must be 1 to 15 bytes, not \".\" or \"..\", without \"/\", \":\", NUL, white space or the "
+    "byte 0xa0 (sysfs and new links take no alternative names)\0"
     /* COUNTER_NAME_RULE */
     "must be one file name, such as rx_bytes\0"
     /* NOT_A_NUMBER */
     "is not an unsigned decimal number\0"
     /* TOO_LARGE */
-    "does not fit 64 bits\0"
+    "does not fit in 64 bits\0"
     /* AF_NETLINK_REFUSED */
-    "AF_NETLINK sockets are refused here: look for a seccomp filter, a SELinux or AppArmor "
+    "AF_NETLINK sockets are refused; check for a seccomp filter, an SELinux or AppArmor "
     "policy, or a kernel without them\0"
     /* DESCRIPTORS_SHORT */
-    "the process has as many descriptors open as its limit allows (RLIMIT_NOFILE, ulimit -n)\0"
+    "the process has reached its limit of open descriptors (RLIMIT_NOFILE, ulimit -n)\0"
     /* FILES_SHORT */
-    "the system has as many files open as its limit allows (sysctl fs.file-max)\0"
+    "the system has reached its limit of open files (sysctl fs.file-max)\0"
     /* NET_ADMIN */
-    "this needs CAP_NET_ADMIN in the user namespace that owns the network namespace: run as "
-    "root, in a user namespace of your own (unshare -Urn; on Ubuntu that takes sysctl "
-    "kernel.apparmor_restrict_unprivileged_userns=0), or with a container's --cap-add=NET_ADMIN\0"
+    "needs CAP_NET_ADMIN in the user namespace that owns the network namespace; run as root, in "
+    "a new user namespace (unshare -Urn; on Ubuntu this needs sysctl "
+    "kernel.apparmor_restrict_unprivileged_userns=0), or in a container with --cap-add=NET_ADMIN\0"
     /* LINK_MISSING */
     "no such interface in this namespace\0"
     /* TIMED_OUT */
@@ -99,82 +99,83 @@ static const char error_hints[] =
     /* REPLIES_LOST */
     "replies were lost because the socket's receive queue was full\0"
     /* BUFFER_SHORT */
-    "the answer does not fit the buffer\0"
+    "the reply does not fit the buffer\0"
     /* REQUEST_FORBIDDEN */
     "a seccomp filter or a security module forbids it\0"
     /* BATCH_MALFORMED */
-    "the message is malformed, or not what this call sends (a query, a dump, or messages that ask "
-    "for an ack): nothing was sent\0"
+    "must be what the call sends: one query, one dump request, or changes that ask for an ack; "
+    "nothing was sent\0"
     /* QUEUE_SHORT */
-    "the socket's receive queue is too small for the answer that the message asks for: set a "
-    "larger SO_RCVBUF\0"
+    "the socket's receive queue is too small for the reply; set a larger SO_RCVBUF\0"
     /* CALLED_BACK */
-    "a callback called the socket that called it: use another socket there\0"
+    "a callback must not use the socket that called it; use another socket\0"
     /* SETNS_ADMIN */
     "entering a network namespace needs CAP_SYS_ADMIN in the user namespace that owns it and "
-    "in the caller's own\0"
+    "in the caller's user namespace\0"
     /* NOT_A_NETNS */
-    "this is neither a network namespace nor a pidfd\0"
+    "must be a network namespace or a pidfd\0"
     /* PROCESS_ENDED */
     "the process has ended\0"
     /* NO_NETNS */
-    "give the name of a namespace in /run/netns, or a path with a slash\0"
+    "must be the name of a namespace in /run/netns, or a path with a slash\0"
     /* NETNS_FORBIDDEN */
-    "the namespaces of another user's process need CAP_SYS_PTRACE over it\0"
+    "the namespaces of another user's process need CAP_SYS_PTRACE over the process\0"
     /* FILE_FORBIDDEN */
     "the file's mode or a security module forbids it\0"
     /* NO_SYSFS */
-    "is sysfs mounted there?\0"
+    "check that sysfs is mounted there\0"
     /* NOT_A_FILE */
-    "this is not a regular file\0"
+    "must be a regular file\0"
     /* SYMBOLIC_LINK */
-    "symbolic links are not followed here\0"
+    "must not be a symbolic link\0"
     /* MOUNT_ADMIN */
     "mounting sysfs needs CAP_SYS_ADMIN in the user namespaces that own the mount namespace "
     "and the network namespace\0"
     /* NO_PROC */
-    "is /proc mounted?\0"
+    "check that /proc is mounted\0"
     /* OTHER_PLACE */
     "the thread has moved to another network namespace, or another sysfs is mounted there\0"
     /* NEW_NETNS_ADMIN */
-    "making a network namespace needs CAP_SYS_ADMIN: run as root, or in a user namespace of your "
-    "own (unshare -Ur; on Ubuntu that takes sysctl "
+    "making a network namespace needs CAP_SYS_ADMIN; run as root, or in a new user namespace "
+    "(unshare -Ur; on Ubuntu this needs sysctl "
     "kernel.apparmor_restrict_unprivileged_userns=0)\0"
     /* NAME_MOUNT_ADMIN */
-    "naming a network namespace needs CAP_SYS_ADMIN over the mount namespace, and /run/netns "
-    "to write to\0"
+    "naming a network namespace needs CAP_SYS_ADMIN over the mount namespace, and write "
+    "access to /run/netns\0"
     /* GATEWAY_UNREACHABLE */
     "the gateway is not in any subnet of the interface; choose another or set onlink\0"
     /* LINK_DOWN */
-    "the interface is down: routes need it up\0"
+    "the interface must be up before routes can use it\0"
     /* ADDRESS_THERE */
-    "the interface has this address already\0"
+    "the interface already has this address\0"
     /* ROUTE_THERE */
-    "there is a route to that destination with that metric already\0"
+    "a route to that destination with that metric already exists\0"
     /* NAME_TAKEN */
-    "that name, or that index, is taken\0"
+    "the name or the index is already in use\0"
     /* NO_THREAD */
-    "the kernel allows no new thread after unshare(CLONE_NEWPID), or after setns() to a pid "
-    "namespace: call this before, or in a child after fork()\0"
+    "the kernel creates no thread after unshare(CLONE_NEWPID) or setns() to a pid namespace; call "
+    "this before, or in a child after fork()\0"
     /* IPV6_DISABLED */
-    "IPv6 is disabled on the interface: sysctl net.ipv6.conf.INTERFACE.disable_ipv6=0\0"
+    "IPv6 is disabled on the interface; enable it with sysctl "
+    "net.ipv6.conf.INTERFACE.disable_ipv6=0\0"
     /* BRIDGE_FULL */
-    "the bridge has no free port: it can have 1,023\0"
+    "the bridge has no free port (the maximum is 1,023)\0"
     /* NO_SUCH_KIND */
-    "this kernel does not support that kind of link, or that setting of it: its module may be "
+    "the kernel does not support this kind of link, or one of its settings; a module may be "
     "missing\0"
     /* NO_GETSTATS */
-    "RTM_GETSTATS needs Linux 4.7, and emulators such as qemu-user refuse it: get the counters by "
-    "name\0"
+    "RTM_GETSTATS needs Linux 4.7, and emulators such as qemu-user refuse it; read the counters "
+    "by name\0"
     /* MESSAGE_UNSUPPORTED */
     "an emulator such as qemu-user does not support this message\0"
     /* THREADS_SHORT */
-    "no thread can be created: check RLIMIT_NPROC (ulimit -u), the cgroup's pids.max, sysctl "
+    "no thread could be created; check RLIMIT_NPROC (ulimit -u), the cgroup's pids.max, sysctl "
     "kernel.threads-max and the memory limits\0"
     /* NAMESPACES_SHORT */
-    "a limit of namespaces is reached: sysctl user.max_net_namespaces, user.max_mnt_namespaces\0"
+    "the limit on namespaces is reached; see sysctl user.max_net_namespaces and "
+    "user.max_mnt_namespaces\0"
     /* NO_DETACHED_MOUNTS */
-    "mounting sysfs without a path needs Linux 5.2, and a seccomp filter may refuse it\0"
+    "a detached mount of sysfs needs Linux 5.2, and a seccomp filter may refuse it\0"
     /* NO_PARENT_DIRECTORY */
     "its parent directory does not exist";
 
@@ -189,13 +190,13 @@ static const char *error_hint_text(uint8_t hint)
 
 struct error_row {
     uint8_t step;
-    uint8_t request; /* 0: any */
-    uint8_t code;    /* 0: any */
+    uint8_t request; /* 0 for any */
+    uint8_t code;    /* 0 for any */
     uint8_t kind;
     uint8_t hint;
 };
 
-/* The first row that fits counts. */
+/* The first row that matches is used. */
 static const struct error_row error_table[] = {
     {NETSTRAT_OP_NAME, 0, EINVAL, NETSTRAT_KIND_INVALID_NAME, HINT_ANY_NAME_RULE},
     {NETSTRAT_OP_LINK_NAME, 0, EINVAL, NETSTRAT_KIND_INVALID_NAME, HINT_LINK_NAME_RULE},
@@ -203,7 +204,7 @@ static const struct error_row error_table[] = {
     {NETSTRAT_OP_PARSE, 0, EBADMSG, NETSTRAT_KIND_PARSE, HINT_NOT_A_NUMBER},
     {NETSTRAT_OP_PARSE, 0, ERANGE, NETSTRAT_KIND_PARSE, HINT_TOO_LARGE},
 
-    /* What socket(2) fails with for want of memory or descriptors says nothing about AF_NETLINK. */
+    /* A lack of memory or descriptors does not mean that AF_NETLINK is refused. */
     {NETSTRAT_OP_SOCKET, 0, EMFILE, NETSTRAT_KIND_OTHER, HINT_DESCRIPTORS_SHORT},
     {NETSTRAT_OP_SOCKET, 0, ENFILE, NETSTRAT_KIND_OTHER, HINT_FILES_SHORT},
     {NETSTRAT_OP_SOCKET, 0, ENOMEM, NETSTRAT_KIND_OTHER, HINT_NONE},
@@ -303,7 +304,6 @@ static const struct error_row error_table[] = {
     {NETSTRAT_OP_UNLINK, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_NAME_MOUNT_ADMIN},
     {NETSTRAT_OP_OPEN_NETNS, 0, EEXIST, NETSTRAT_KIND_OTHER, HINT_NAME_TAKEN},
 
-    /* Whatever else is refused. */
     {NETSTRAT_OP_SETSOCKOPT, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
     {NETSTRAT_OP_BIND, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
     {NETSTRAT_OP_SETSOCKOPT, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
@@ -344,7 +344,7 @@ int netstrat_failure_find(uint32_t step, uint32_t request, int code,
 
 /* ---- names ---- */
 
-/* Arrays of arrays: pointers would need relocating, and so be writable data. */
+/* Arrays of arrays, because pointers would be writable data (as for the hints). */
 static const char error_step_names[NETSTRAT_STEPS][16] = {
     "nothing",
     "name",
@@ -391,16 +391,34 @@ static const struct {
     uint8_t type;
     char name[20];
 } error_request_names[] = {
-    {16, "RTM_NEWLINK"},      {17, "RTM_DELLINK"},     {18, "RTM_GETLINK"},
-    {19, "RTM_SETLINK"},      {20, "RTM_NEWADDR"},     {21, "RTM_DELADDR"},
-    {22, "RTM_GETADDR"},      {24, "RTM_NEWROUTE"},    {25, "RTM_DELROUTE"},
-    {26, "RTM_GETROUTE"},     {28, "RTM_NEWNEIGH"},    {29, "RTM_DELNEIGH"},
-    {30, "RTM_GETNEIGH"},     {32, "RTM_NEWRULE"},     {33, "RTM_DELRULE"},
-    {34, "RTM_GETRULE"},      {36, "RTM_NEWQDISC"},    {37, "RTM_DELQDISC"},
-    {38, "RTM_GETQDISC"},     {88, "RTM_NEWNSID"},     {89, "RTM_DELNSID"},
-    {90, "RTM_GETNSID"},      {94, "RTM_GETSTATS"},    {104, "RTM_NEWNEXTHOP"},
-    {105, "RTM_DELNEXTHOP"},  {106, "RTM_GETNEXTHOP"}, {108, "RTM_NEWLINKPROP"},
-    {109, "RTM_DELLINKPROP"},
+    {RTM_NEWLINK, "RTM_NEWLINK"},
+    {RTM_DELLINK, "RTM_DELLINK"},
+    {RTM_GETLINK, "RTM_GETLINK"},
+    {RTM_SETLINK, "RTM_SETLINK"},
+    {RTM_NEWADDR, "RTM_NEWADDR"},
+    {RTM_DELADDR, "RTM_DELADDR"},
+    {RTM_GETADDR, "RTM_GETADDR"},
+    {RTM_NEWROUTE, "RTM_NEWROUTE"},
+    {RTM_DELROUTE, "RTM_DELROUTE"},
+    {RTM_GETROUTE, "RTM_GETROUTE"},
+    {RTM_NEWNEIGH, "RTM_NEWNEIGH"},
+    {RTM_DELNEIGH, "RTM_DELNEIGH"},
+    {RTM_GETNEIGH, "RTM_GETNEIGH"},
+    {RTM_NEWRULE, "RTM_NEWRULE"},
+    {RTM_DELRULE, "RTM_DELRULE"},
+    {RTM_GETRULE, "RTM_GETRULE"},
+    {RTM_NEWQDISC, "RTM_NEWQDISC"},
+    {RTM_DELQDISC, "RTM_DELQDISC"},
+    {RTM_GETQDISC, "RTM_GETQDISC"},
+    {NETSTRAT_RTM_NEWNSID, "RTM_NEWNSID"},
+    {NETSTRAT_RTM_DELNSID, "RTM_DELNSID"},
+    {NETSTRAT_RTM_GETNSID, "RTM_GETNSID"},
+    {NETSTRAT_RTM_GETSTATS, "RTM_GETSTATS"},
+    {NETSTRAT_RTM_NEWNEXTHOP, "RTM_NEWNEXTHOP"},
+    {NETSTRAT_RTM_DELNEXTHOP, "RTM_DELNEXTHOP"},
+    {NETSTRAT_RTM_GETNEXTHOP, "RTM_GETNEXTHOP"},
+    {NETSTRAT_RTM_NEWLINKPROP, "RTM_NEWLINKPROP"},
+    {NETSTRAT_RTM_DELLINKPROP, "RTM_DELLINKPROP"},
 };
 
 const char *netstrat_request_name(uint32_t request)
@@ -415,10 +433,10 @@ const char *netstrat_request_name(uint32_t request)
 
 /* ---- the sentence ---- */
 
-/* A text that is written as far as it fits, and measured beyond. */
+/* A text under construction: `length` counts the bytes that do not fit too. */
 struct error_sentence {
     char *text;
-    size_t room; /* without its NUL */
+    size_t room; /* without the NUL */
     size_t length;
 };
 
@@ -447,8 +465,9 @@ static void error_add_number(struct error_sentence *to, uint32_t number)
     error_add_bytes(to, digits + at, sizeof digits - at);
 }
 
-/* Bytes from elsewhere: what is not printable ASCII becomes a question mark, fit for a terminal. */
-static void error_add_foreign(struct error_sentence *to, const char *bytes, size_t length)
+/* Adds bytes of unknown origin. Those that are not printable ASCII become question marks, since the
+ * sentence may go to a terminal. */
+static void error_add_untrusted(struct error_sentence *to, const char *bytes, size_t length)
 {
     size_t i;
 
@@ -456,26 +475,26 @@ static void error_add_foreign(struct error_sentence *to, const char *bytes, size
         error_add_bytes(to, bytes[i] >= ' ' && bytes[i] <= '~' ? &bytes[i] : "?", 1);
 }
 
-/* `interface "NAME": `, if a name is given. */
+/* Adds `interface "NAME": `, if there is a name. */
 static void error_add_interface(struct error_sentence *to, const char *name)
 {
     if (name && *name) {
         error_add(to, "interface \"");
-        error_add_foreign(to, name, strlen(name));
+        error_add_untrusted(to, name, strlen(name));
         error_add(to, "\": ");
     }
 }
 
-/* Where `name` itself is invalid. */
+/* Describes an invalid interface name. */
 static void error_describe_name(struct error_sentence *to, const char *name, const char *hint)
 {
     error_add(to, "invalid interface name \"");
-    error_add_foreign(to, name, name ? strlen(name) : 0);
+    error_add_untrusted(to, name, name ? strlen(name) : 0);
     error_add(to, "\": ");
     error_add(to, hint);
 }
 
-/* Where `text` is an invalid name of a counter, or not a counter. */
+/* Describes an invalid counter name, or a text that is not a counter. */
 static void error_describe_counter(struct error_sentence *to, const char *name,
                                    const struct netstrat_error *error, const char *hint)
 {
@@ -483,11 +502,12 @@ static void error_describe_counter(struct error_sentence *to, const char *name,
 
     error_add_interface(to, name);
     error_add(to, is_name ? "invalid counter name \"" : "parse: \"");
-    error_add_foreign(to, error->text, error->text_length);
+    error_add_untrusted(to, error->text, error->text_length);
     error_add(to, is_name ? "\": " : "\" ");
     error_add(to, hint);
 }
 
+/* Describes a failed system call, message or batch. */
 static void error_describe_call(struct error_sentence *to, const char *name,
                                 const struct netstrat_error *error, const char *hint)
 {
@@ -505,7 +525,7 @@ static void error_describe_call(struct error_sentence *to, const char *name,
     error_add(to, strerror(-error->code));
     if (error->text_length > 0) {
         error_add(to, " (the kernel says: ");
-        error_add_foreign(to, error->text, error->text_length);
+        error_add_untrusted(to, error->text, error->text_length);
         error_add(to, ")");
     }
     if (*hint) {

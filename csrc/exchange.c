@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exchanges on a socket: a batch and its acks, a query and its answer, a dump. Nothing here
- * depends on what the messages are about.
+ * Exchanges on a socket: a batch and its acks, a query and its reply, a dump. Nothing here depends
+ * on the type of the messages.
  *
- * A message is a reply if it carries the sequence number of the request, was sent to no multicast
- * group, and, where the socket's port is known, carries that port. Only the group tells a reply
- * from a notification that another namespace's change with NLM_F_ECHO sent here: it may carry the
- * same sequence number, and the same port, since the port of a process's first socket in each
- * namespace is the process's id.
+ * A message is a reply if it has the sequence number of the request, was not sent to a multicast
+ * group, and has the socket's port id (if that is known). The test of the group is needed because a
+ * notification triggered from another namespace by a change with NLM_F_ECHO can carry our port id
+ * and sequence number: in each namespace, the port id of a process's first socket is its pid.
  */
 #include "internal.h"
 
@@ -18,25 +17,28 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-/* A batch, or the part of one that is sent at once, and how far its replies have been read. */
+/* A batch, or a part of it that is sent at once, and the state of reading its replies. */
 struct exchange_state {
     struct netstrat_socket *sock;
     unsigned char *data; /* the messages */
     size_t size;
     uint32_t count;
-    uint32_t first;                  /* sequence number of the first message; the others follow */
+    uint32_t first;                  /* the first sequence number; the others follow */
     struct netstrat_cursor datagram; /* the unread rest of the newest datagram */
     size_t datagram_size;            /* the whole size of that datagram */
-    int cut;      /* 1 if the truncated part of the datagram may hold a notification */
-    int received; /* 1 after the first datagram: the clock is read from then on, and not before */
-    int lost;     /* 1 after ENOBUFS: a reply that is not in the queue will not come */
+    /* 1 if the truncated part of the datagram may hold a notification: `notified` must then be told
+     * that some were lost. */
+    int cut;
+    /* 1 after the first datagram. The clock is read only from then on, so that an exchange that one
+     * datagram completes, as most do, needs no clock_gettime(). */
+    int received;
+    int lost; /* 1 after ENOBUFS: a reply that is not in the queue will not arrive */
 };
 
-/* The smallest buffer for replies: the header of an ack, its errno, and the header of the request
- * that it answers. */
+/* The smallest buffer for replies: an ack's header, its errno, and the header of the request that
+ * it repeats. */
 enum { EXCHANGE_ACK_SIZE = 2 * NETSTRAT_MESSAGE_HEADER + 4 };
 
-/* The header of the message at `at`. */
 static struct nlmsghdr exchange_header_at(const unsigned char *at)
 {
     struct nlmsghdr header;
@@ -45,14 +47,14 @@ static struct nlmsghdr exchange_header_at(const unsigned char *at)
     return header;
 }
 
-/* Does this message ask for something? GET is the third of each four types (rtnetlink.h). */
+/* GET is the third of each group of four types (linux/rtnetlink.h). */
 static int exchange_is_get(const struct nlmsghdr *header)
 {
     return header->nlmsg_type >= RTM_BASE && (header->nlmsg_type & 3) == 2;
 }
 
-/* Begins a call that sends something, with room for replies and without the rest of an earlier
- * call in the queue. On failure the call has ended and nothing has been sent. */
+/* Begins a call that sends something: checks the buffer, and drains what an earlier call left in
+ * the queue. On failure the call has ended and nothing has been sent. */
 static int exchange_begin_call(struct netstrat_socket *sock, struct netstrat_error *error)
 {
     int code = netstrat_call_begin(sock, NETSTRAT_OP_BATCH, error);
@@ -63,8 +65,9 @@ static int exchange_begin_call(struct netstrat_socket *sock, struct netstrat_err
         sock->required_size = NETSTRAT_BUFFER_SIZE;
         return netstrat_call_end(sock, netstrat_fail(error, -EMSGSIZE, NETSTRAT_OP_BATCH));
     }
-    /* After an overrun the kernel sends no notifications until the queue has been found empty, but
-     * it does send the replies of a dump: a change during that dump would be missed. */
+    /* After an overrun the kernel drops notifications until the queue has been found empty, but it
+     * does send the replies of a dump. Without draining, a change during that dump would be missed.
+     * */
     if (sock->unfinished || sock->overrun)
         code = netstrat_socket_drain(sock);
     return code < 0 ? netstrat_call_end(sock, netstrat_fail(error, code, NETSTRAT_OP_RECVFROM)) : 0;
@@ -74,7 +77,7 @@ enum exchange_request { EXCHANGE_QUERY, EXCHANGE_DUMP, EXCHANGE_ANY };
 
 /* Begins a call that sends one request. On failure the call has ended and nothing has been sent. */
 static int exchange_init(struct exchange_state *exchange, struct netstrat_socket *sock,
-                         const struct netstrat_batch *batch, enum exchange_request wanted,
+                         const struct netstrat_batch *batch, enum exchange_request expected,
                          struct netstrat_error *error)
 {
     struct nlmsghdr header;
@@ -84,25 +87,24 @@ static int exchange_init(struct exchange_state *exchange, struct netstrat_socket
     exchange->data = batch->data;
     exchange->size = batch->used;
     exchange->count = batch->count;
-    /* The caller may have built the batch by hand. The kernel does not answer anything else than
-     * one complete request. */
+    /* The batch may be hand-built: reject anything but one complete request, because the kernel
+     * does not reply to it. */
     if (batch->count != 1 || batch->used < sizeof header)
         return netstrat_fail(error, -EINVAL, NETSTRAT_OP_BATCH);
     header = exchange_header_at(batch->data);
-    if (wanted ==
-        EXCHANGE_ANY) /* no change on a socket that has joined a group: its ack may be lost */
+    if (expected == EXCHANGE_ANY)
+        /* On a socket that has joined a group, the ack of a change may be lost. */
         is_right = sock->groups == 0 || exchange_is_get(&header);
     else
         is_right = exchange_is_get(&header) &&
-                   ((header.nlmsg_flags & NLM_F_DUMP) != 0) == (wanted == EXCHANGE_DUMP);
+                   ((header.nlmsg_flags & NLM_F_DUMP) != 0) == (expected == EXCHANGE_DUMP);
     if (header.nlmsg_len != batch->used || !(header.nlmsg_flags & NLM_F_REQUEST) || !is_right)
         return netstrat_fail(error, -EINVAL, NETSTRAT_OP_BATCH);
-    /* Whoever reads the replies himself reads all that is queued, in order. */
-    return wanted == EXCHANGE_ANY ? netstrat_call_begin(sock, NETSTRAT_OP_BATCH, error)
-                                  : exchange_begin_call(sock, error);
+    /* For netstrat_send() the queue is not drained: the caller reads every datagram, in order. */
+    return expected == EXCHANGE_ANY ? netstrat_call_begin(sock, NETSTRAT_OP_BATCH, error)
+                                    : exchange_begin_call(sock, error);
 }
 
-/* The type of message `item`, for the error that reports its refusal. */
 static uint32_t exchange_type_of(const struct exchange_state *exchange, uint32_t item)
 {
     const unsigned char *at = exchange->data;
@@ -112,8 +114,7 @@ static uint32_t exchange_type_of(const struct exchange_state *exchange, uint32_t
     return exchange_header_at(at).nlmsg_type;
 }
 
-/* Gives the messages successive sequence numbers. None is 0, which is that of most
- * notifications. */
+/* Gives the messages consecutive sequence numbers. 0 is not used: most notifications have it. */
 static void exchange_number(struct exchange_state *exchange)
 {
     struct netstrat_socket *sock = exchange->sock;
@@ -132,6 +133,7 @@ static void exchange_number(struct exchange_state *exchange)
     }
 }
 
+/* Sends the messages. */
 static int exchange_start(struct exchange_state *exchange, struct netstrat_error *error)
 {
     exchange_number(exchange);
@@ -161,8 +163,8 @@ static int exchange_is_reply(const struct exchange_state *exchange,
            (sock->port == 0 || message->port == sock->port);
 }
 
-/* The next reply in the datagram: 1; 0: it holds no more of them; -EBADMSG. All else goes to
- * `notified`. */
+/* Takes the next reply in the datagram, passing other messages to `notified`. Returns 1, 0 if there
+ * is none left, or -EBADMSG. */
 static int exchange_next_in_datagram(struct exchange_state *exchange,
                                      struct netstrat_message *message)
 {
@@ -171,7 +173,7 @@ static int exchange_next_in_datagram(struct exchange_state *exchange,
     while ((code = netstrat_message_next(&exchange->datagram, message)) > 0) {
         if (exchange_is_reply(exchange, message)) {
             if (message->payload.missing == exchange->datagram.missing)
-                exchange->cut = 0; /* nothing but the reply was */
+                exchange->cut = 0; /* all that is missing is the reply's */
             return 1;
         }
         if (message->payload.missing == 0)
@@ -184,10 +186,10 @@ static int exchange_next_in_datagram(struct exchange_state *exchange,
 }
 
 /*
- * The next reply. The kernel says ENOBUFS before it gives what is queued, and often only because a
- * notification found no room: so reading goes on, and -ENOBUFS is returned where the queue ends
- * without the reply. It would be there: acks and answers come before send() returns, and a dump
- * goes on with each datagram that is taken.
+ * Waits for the next reply. The kernel reports ENOBUFS before the datagrams in the queue, and often
+ * only because a notification did not fit. So reading continues, and -ENOBUFS is returned only if
+ * the queue ends without the reply. The reply would be in the queue by then: the kernel queues acks
+ * and replies before send() returns, and the next part of a dump whenever a datagram is taken.
  */
 static int exchange_next_reply(struct exchange_state *exchange, struct netstrat_message *message,
                                struct netstrat_error *error)
@@ -199,7 +201,7 @@ static int exchange_next_reply(struct exchange_state *exchange, struct netstrat_
 
         if (code > 0)
             return 0;
-        if (code == 0 && exchange->received) /* one datagram was not enough */
+        if (code == 0 && exchange->received) /* one datagram was not enough: check the clock */
             code = netstrat_call_go_on(sock);
         if (code < 0)
             return netstrat_fail(error, code, NETSTRAT_OP_RECVFROM);
@@ -224,8 +226,8 @@ static int exchange_next_reply(struct exchange_state *exchange, struct netstrat_
     }
 }
 
-/* Reads the kernel's verdict on one message: *verdict is 0 or its errno, which goes into
- * `error`, if that is not NULL. */
+/* Reads an ack: *verdict becomes 0 or the kernel's -errno, which is recorded in `error`, if that is
+ * not NULL. */
 static int exchange_take_verdict(const struct exchange_state *exchange,
                                  const struct netstrat_message *message, int *verdict,
                                  struct netstrat_error *error)
@@ -238,7 +240,7 @@ static int exchange_take_verdict(const struct exchange_state *exchange,
     if (*verdict < 0 && error) {
         (void)netstrat_fail_request(error, *verdict, exchange_type_of(exchange, item));
         error->item = item;
-        (void)netstrat_ack_decode(message, verdict, error); /* and the kernel's words */
+        (void)netstrat_ack_decode(message, verdict, error); /* the extended ack */
     }
     return 0;
 }
@@ -246,14 +248,17 @@ static int exchange_take_verdict(const struct exchange_state *exchange,
 /* ---- a batch and its acks ---- */
 
 /*
- * The most that one message takes of the receive queue (the truesize of an sk_buff: its
- * bookkeeping, and its data rounded up to a power of two). An ack repeats the request where it
- * reports an error, and has the extended ack. A message that asks for something (a GET, or
- * NLM_F_ECHO) is answered by descriptions of links besides, of both ends of a veth pair for
- * instance.
+ * Upper bounds of what one message takes of the receive queue. The kernel counts the truesize of
+ * each sk_buff: about 600 bytes of bookkeeping, and the data rounded up to a power of two.
+ *
+ * An ack takes 832 bytes on Linux 6.18, and more if it reports an error, because it then repeats
+ * the request (twice its length covers the rounding) and has an extended ack. A GET, or a message
+ * with NLM_F_ECHO, is answered with the description of one link, or of both ends of a veth pair:
+ * at most 4,608 bytes each for links without many names.
  */
 enum { EXCHANGE_ACK_COST = 1400, EXCHANGE_ANSWER_COST = 2 * 4608 };
-/* The smallest SO_SNDBUF that the kernel lets a socket have, less what it reserves of it. */
+/* The smallest SO_SNDBUF that the kernel allows, minus what it reserves (netlink_sendmsg,
+ * net/netlink/af_netlink.c). */
 enum { EXCHANGE_SMALLEST_SEND_BUFFER = 4608 - 32 };
 
 static int exchange_is_answered(const struct nlmsghdr *header)
@@ -267,8 +272,8 @@ static size_t exchange_cost(const struct nlmsghdr *header)
            (exchange_is_answered(header) ? EXCHANGE_ANSWER_COST : 0);
 }
 
-/* Reads how much of its queue a part of a batch may use (SO_RCVBUF), or how long a send may be
- * (SO_SNDBUF): three quarters of what the socket has. */
+/* Reads how much of the receive queue a part of a batch may use (SO_RCVBUF), or how long a part may
+ * be (SO_SNDBUF): three quarters of the socket's limit. */
 static int exchange_read_limit(const struct netstrat_socket *sock, int option, size_t *limit,
                                struct netstrat_error *error)
 {
@@ -281,8 +286,8 @@ static int exchange_read_limit(const struct netstrat_socket *sock, int option, s
     return 0;
 }
 
-/* Chooses how many of the `left` messages from exchange->data on are sent at once: at least one. An
- * answered message is sent alone, since what describes a link may have any size. */
+/* Chooses how many of the `left` messages from exchange->data on are sent at once: at least one. A
+ * message that gets a reply is sent alone, because the description of a link may have any size. */
 static void exchange_choose_part(struct exchange_state *exchange, uint32_t left, size_t queue,
                                  size_t send_buffer)
 {
@@ -305,9 +310,10 @@ static void exchange_choose_part(struct exchange_state *exchange, uint32_t left,
 }
 
 /*
- * Sends one part and reads its acks. Returns 0, 1 if acks were lost (their results stay pending),
- * or what broke the exchange. *first becomes the number of the first message known to have failed,
- * or that of all messages if none has; with `record` its failure goes into `error`.
+ * Sends one part and reads its acks. Returns 0, 1 if acks were lost (their results stay
+ * NETSTRAT_PENDING), or the -errno of an exchange that broke off. *first becomes the number of the
+ * first message known to have failed, or the number of all messages if none has. Its failure is
+ * recorded in `error` if `record` is set.
  */
 static int exchange_execute_part(struct exchange_state *exchange, int *results, int record,
                                  uint32_t *first, struct netstrat_error *error)
@@ -325,13 +331,13 @@ static int exchange_execute_part(struct exchange_state *exchange, int *results, 
         int verdict;
 
         code = exchange_next_reply(exchange, &message, &broken);
-        if (code == -ENOBUFS) /* the acks that did arrive have been read */
+        if (code == -ENOBUFS) /* the acks that arrived have been read */
             return 1;
         if (code < 0)
             break;
         item = message.sequence - exchange->first;
         if (message.type != NLMSG_ERROR || results[item] != NETSTRAT_PENDING) {
-            /* The answer to a GET. */
+            /* The reply to a GET, or an echo. */
             netstrat_socket_notify(exchange->sock, message.payload.missing > 0 ? NULL : &message);
             continue;
         }
@@ -352,7 +358,8 @@ static int exchange_execute_part(struct exchange_state *exchange, int *results, 
     return code;
 }
 
-/* Refuses a batch with a message whose answer and ack do not fit the queue, before any is sent. */
+/* Refuses, before anything is sent, a batch with a message whose reply and ack do not fit the
+ * queue. */
 static int exchange_check_room(const struct exchange_state *exchange, size_t queue,
                                struct netstrat_error *error)
 {
@@ -369,7 +376,7 @@ static int exchange_check_room(const struct exchange_state *exchange, size_t que
     return 0;
 }
 
-/* Executes a batch that has been checked, on a socket that is in no group. */
+/* Executes a batch that has been checked, on a socket outside of all groups. */
 static int exchange_execute_all(struct exchange_state *exchange, int *results,
                                 struct netstrat_error *error)
 {
@@ -379,7 +386,7 @@ static int exchange_execute_all(struct exchange_state *exchange, int *results,
     uint32_t done, item = 0;
     int failed = 0, lost = 0, code = 0;
 
-    /* Any queue has room for the ack of one message. */
+    /* Any queue can hold one ack. */
     if (count > 1 || exchange_is_answered(&header))
         code = exchange_read_limit(exchange->sock, SO_RCVBUF, &queue, error);
     if (code == 0 && exchange->size > EXCHANGE_SMALLEST_SEND_BUFFER)
@@ -406,7 +413,7 @@ static int exchange_execute_all(struct exchange_state *exchange, int *results,
     return failed;
 }
 
-/* Executes it on any socket: outside of the groups that the socket has joined. */
+/* Executes a batch that has been checked. The socket leaves its groups meanwhile. */
 static int exchange_execute_outside_groups(struct exchange_state *exchange, int *results,
                                            struct netstrat_error *error)
 {
@@ -417,12 +424,12 @@ static int exchange_execute_outside_groups(struct exchange_state *exchange, int 
         return exchange_execute_all(exchange, results, error);
     code = netstrat_socket_set_groups(sock, 0, error);
     if (code == 0) {
-        code = netstrat_socket_drain(sock); /* or what is queued displaces acks */
+        code = netstrat_socket_drain(sock); /* otherwise queued notifications could displace acks */
         code = code < 0 ? netstrat_fail(error, code, NETSTRAT_OP_RECVFROM)
                         : exchange_execute_all(exchange, results, error);
     }
     joined = netstrat_socket_set_groups(sock, 1, code < 0 ? NULL : error);
-    netstrat_socket_notify(sock, NULL); /* notifications were missed meanwhile */
+    netstrat_socket_notify(sock, NULL); /* notifications were missed */
     return code < 0 ? code : joined;
 }
 
@@ -449,11 +456,11 @@ int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch,
     return netstrat_call_end(sock, exchange_execute_outside_groups(&exchange, results, error));
 }
 
-/* ---- a query and its answer ---- */
+/* ---- a query and its reply ---- */
 
-/* One try of netstrat_query. */
-static int exchange_ask(struct exchange_state *exchange, int whole, struct netstrat_message *answer,
-                        struct netstrat_error *error)
+/* Makes one try of netstrat_query(). */
+static int exchange_query_once(struct exchange_state *exchange, int whole,
+                               struct netstrat_message *answer, struct netstrat_error *error)
 {
     int refusal;
     int code = exchange_start(exchange, error);
@@ -473,11 +480,11 @@ static int exchange_ask(struct exchange_state *exchange, int whole, struct netst
     code = exchange_take_verdict(exchange, answer, &refusal, error);
     if (code < 0)
         return code;
-    /* A bare ack is not an answer. */
+    /* An ack without an error is not a reply. */
     return refusal < 0 ? refusal : netstrat_fail(error, -EBADMSG, NETSTRAT_OP_RECVFROM);
 }
 
-/* After a try that may be repeated: the queue is emptied, and there has to be time for another. */
+/* Prepares another try: drains the queue and checks the time. */
 static int exchange_prepare_retry(struct exchange_state *exchange, struct netstrat_error *error)
 {
     int code = netstrat_socket_drain(exchange->sock);
@@ -499,7 +506,7 @@ int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch, i
     for (tries = 0; tries < NETSTRAT_MAX_TRIES; tries++) {
         int prepared;
 
-        code = exchange_ask(&exchange, whole, &read, error);
+        code = exchange_query_once(&exchange, whole, &read, error);
         if (code != -ENOBUFS)
             break;
         prepared = exchange_prepare_retry(&exchange, error);
@@ -525,18 +532,19 @@ int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
 struct exchange_receiver {
     int (*each)(const struct netstrat_message *message, void *context);
     void *context;
-    int verdict; /* not 0: what `each` returned to end the dump */
+    int verdict; /* what `each` returned; not 0 if it ended the dump */
 };
 
-/* Hands a message, or NULL for a new try, to the callback. Returns 1 if that ends the dump. */
-static int exchange_hand_over(struct exchange_receiver *to, const struct netstrat_message *message)
+/* Passes a message, or NULL before a try, to the callback. Returns 1 if the callback ends the dump.
+ * */
+static int exchange_pass_on(struct exchange_receiver *to, const struct netstrat_message *message)
 {
     to->verdict = to->each(message, to->context);
     return to->verdict != 0;
 }
 
-/* One try of netstrat_dump. Returns 0 (also if the callback ended the dump), 1 if the kernel marked
- * the dump as inconsistent, or a failure. */
+/* Makes one try of netstrat_dump(). Returns 0 (also if the callback ended the dump), 1 if the
+ * kernel marked the dump as inconsistent, or a failure. */
 static int exchange_dump_once(struct exchange_state *exchange, struct exchange_receiver *to,
                               struct netstrat_error *error)
 {
@@ -558,7 +566,7 @@ static int exchange_dump_once(struct exchange_state *exchange, struct exchange_r
                 break;
             if (message.type == NLMSG_DONE)
                 exchange->sock->unfinished = 0;
-            else if (refusal == 0) /* a bare ack is not the end of a dump */
+            else if (refusal == 0) /* an ack without an error does not end a dump */
                 return netstrat_fail(error, -EBADMSG, NETSTRAT_OP_RECVFROM);
             return refusal < 0 ? refusal : inconsistent;
         }
@@ -566,14 +574,14 @@ static int exchange_dump_once(struct exchange_state *exchange, struct exchange_r
             exchange->sock->required_size = exchange->datagram_size;
             return netstrat_fail(error, -EMSGSIZE, NETSTRAT_OP_RECVFROM);
         }
-        if (exchange_hand_over(to, &message))
+        if (exchange_pass_on(to, &message))
             break;
     }
     return code;
 }
 
-/* All tries. Returns 0, a failure (-EAGAIN after the last try), or 1 once `most` of them were
- * inconsistent, each complete by itself. */
+/* Repeats a dump until it is consistent. Returns 0; a failure, which is -EAGAIN after the last try;
+ * or 1 as soon as `most` complete tries were inconsistent. */
 static int exchange_dump_until_settled(struct exchange_state *exchange, int most,
                                        struct exchange_receiver *to, struct netstrat_error *error)
 {
@@ -583,13 +591,13 @@ static int exchange_dump_until_settled(struct exchange_state *exchange, int most
         int code = 0;
         int prepared;
 
-        if (!exchange_hand_over(to, NULL))
+        if (!exchange_pass_on(to, NULL))
             code = exchange_dump_once(exchange, to, error);
         if (to->verdict < 0)
             code = netstrat_fail(error, to->verdict, NETSTRAT_OP_RECVFROM);
-        /* EBUSY is the kernel's: a dump of an earlier call, which had no time to drain it. */
+        /* The kernel returns EBUSY if a dump of an earlier call, which timed out, is unfinished. */
         if (code == 0 || to->verdict < 0 || (code < 0 && code != -ENOBUFS && code != -EBUSY)) {
-            /* The rest of this dump must not stand in the way of the next request. */
+            /* The kernel refuses another dump until this one is complete. */
             if (exchange->sock->unfinished)
                 (void)netstrat_socket_drain(exchange->sock);
             return code;
@@ -623,7 +631,7 @@ int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
     return netstrat_dump_tolerant(sock, batch, INT_MAX, each, context, error);
 }
 
-/* Where netstrat_dump_copy puts the messages. */
+/* The buffer of netstrat_dump_copy(). */
 struct exchange_copy {
     unsigned char *to;
     size_t size;
@@ -639,7 +647,7 @@ static int exchange_copy_message(const struct netstrat_message *message, void *c
         copy->used = 0;
         return 0;
     }
-    /* The header stands before the payload in the datagram. */
+    /* In the datagram the header precedes the payload. */
     from = message->payload.at - NETSTRAT_MESSAGE_HEADER;
     length = message->payload.end - from;
     if (netstrat_align(length) > SIZE_MAX / 2 - copy->used)

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the core share with each other and with nobody else. */
+/* Declarations that the files of the core share, and that are not part of the API. */
 #ifndef NETSTRAT_INTERNAL_H
 #define NETSTRAT_INTERNAL_H
 
-/* Before the first header of the system's: -std=c11 alone hides clock_gettime and strnlen. */
+/* Must precede the first system header: -std=c11 alone hides clock_gettime() and strnlen(). */
 #ifndef _GNU_SOURCE
 #ifdef _FEATURES_H
-#error "a system header came first: define _GNU_SOURCE before it, or include this file before it"
+#error "define _GNU_SOURCE before the first system header, or include this file before it"
 #endif
 #define _GNU_SOURCE
 #endif
-/* In 32 bits, fstat() would refuse inodes of more than that (EOVERFLOW), as overlayfs has them. */
+/* On 32-bit machines fstat() would otherwise fail with EOVERFLOW for the 64-bit inodes of
+ * overlayfs. */
 #ifndef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64
 #endif
@@ -20,8 +21,8 @@
 
 #include "netstrat.h"
 
-/* Every constant of the kernel's ABI that the headers of Linux 3.10, on which portable wheels
- * are built, do not have, with the version that brought it. None of them ever changes. */
+/* Every constant of the kernel's ABI that the headers of Linux 3.10 lack, with the version that
+ * introduced it. Portable wheels are built with those headers. The values never change. */
 enum {
     /* linux/netlink.h */
     NETSTRAT_NLM_F_DUMP_INTR = 0x10,      /* 3.1 */
@@ -38,6 +39,11 @@ enum {
     NETSTRAT_RTNLGRP_NSID = 28,                /* 4.0 */
     NETSTRAT_RTM_NEWSTATS = 92,                /* 4.7 */
     NETSTRAT_RTM_GETSTATS = 94,                /* 4.7 */
+    NETSTRAT_RTM_NEWNEXTHOP = 104,             /* 5.3 */
+    NETSTRAT_RTM_DELNEXTHOP = 105,             /* 5.3 */
+    NETSTRAT_RTM_GETNEXTHOP = 106,             /* 5.3 */
+    NETSTRAT_RTM_NEWLINKPROP = 108,            /* 5.5 */
+    NETSTRAT_RTM_DELLINKPROP = 109,            /* 5.5 */
     NETSTRAT_RTEXT_FILTER_SKIP_STATS = 1 << 3, /* 4.4 */
     /* linux/if_link.h */
     NETSTRAT_IFLA_LINK_NETNSID = 37,        /* 4.0 */
@@ -72,21 +78,24 @@ enum {
     NETSTRAT_FSOPEN_CLOEXEC = 1,
     NETSTRAT_FSCONFIG_CMD_CREATE = 6,
     NETSTRAT_FSMOUNT_CLOEXEC = 1,
-    /* linux/mount.h; MOUNT_ATTR_ of the same system calls */
+    /* linux/mount.h, 5.2: MOUNT_ATTR_ */
     NETSTRAT_MOUNT_ATTR_RDONLY = 1,
     NETSTRAT_MOUNT_ATTR_NOSUID = 2,
     NETSTRAT_MOUNT_ATTR_NODEV = 4,
     NETSTRAT_MOUNT_ATTR_NOEXEC = 8
 };
 
-/* Of a dump that is interrupted, and of a request whose reply is lost. */
+/* How often a dump is repeated that the kernel marked as inconsistent, and a request whose reply
+ * was lost. Each further try is needed only if links changed during the one before, so 16 in a row
+ * mean that they change all the time and a 17th would hardly help. The deadline limits the tries
+ * too. */
 enum { NETSTRAT_MAX_TRIES = 16 };
 
-/* Room for any request of the operations: headers and the longest alternative name. */
+/* A buffer for one query or change of a link: headers and the longest alternative name. */
 enum { NETSTRAT_REQUEST_SIZE = 192 };
 
-/* Messages and attributes begin at multiples of four bytes, and so do their payloads: the two
- * kinds of header are of 16 and 4 bytes. */
+/* The sizes of struct nlmsghdr and struct rtattr. Messages, attributes and their payloads begin at
+ * multiples of four bytes. */
 enum { NETSTRAT_MESSAGE_HEADER = 16, NETSTRAT_ATTRIBUTE_HEADER = 4 };
 
 static inline size_t netstrat_align(size_t length)
@@ -94,13 +103,13 @@ static inline size_t netstrat_align(size_t length)
     return (length + 3) & ~(size_t)3;
 }
 
-/* White space in ASCII: isspace() of the C locale, whatever the program's is. */
+/* isspace() of the C locale, whatever the program's locale is. */
 static inline int netstrat_is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Takes the white space off both ends of the text from *start up to *end. */
+/* Moves *start and *end past the white space at both ends of a text. */
 static inline void netstrat_trim(const char *text, size_t *start, size_t *end)
 {
     while (*start < *end && netstrat_is_space(text[*start]))
@@ -109,7 +118,7 @@ static inline void netstrat_trim(const char *text, size_t *start, size_t *end)
         --*end;
 }
 
-/* Notes a failure and returns its code, so that a caller can `return netstrat_fail(...)`. */
+/* Records a failure and returns its code, so that a caller can `return netstrat_fail(...)`. */
 static inline int netstrat_fail(struct netstrat_error *error, int code, enum netstrat_step step)
 {
     if (error) {
@@ -123,7 +132,7 @@ static inline int netstrat_fail(struct netstrat_error *error, int code, enum net
     return code;
 }
 
-/* The same, of the message type `request`. */
+/* Records the kernel's refusal of a message of the type `request`. */
 static inline int netstrat_fail_request(struct netstrat_error *error, int code, uint32_t request)
 {
     (void)netstrat_fail(error, code, NETSTRAT_OP_REQUEST);
@@ -132,7 +141,7 @@ static inline int netstrat_fail_request(struct netstrat_error *error, int code, 
     return code;
 }
 
-/* The same, of the message or the counter `item`. */
+/* Records a failure of one message of a batch, or of one counter. */
 static inline int netstrat_fail_item(struct netstrat_error *error, int code,
                                      enum netstrat_step step, uint32_t item)
 {
@@ -142,7 +151,7 @@ static inline int netstrat_fail_item(struct netstrat_error *error, int code,
     return code;
 }
 
-/* Copies what fits of `text`, which may hold any bytes, into the error. */
+/* Copies `text`, which may contain any bytes, into the error, truncated if it does not fit. */
 static inline void netstrat_set_text(struct netstrat_error *error, const void *text, size_t length)
 {
     if (!error)
@@ -155,118 +164,139 @@ static inline void netstrat_set_text(struct netstrat_error *error, const void *t
     error->text_length = (uint32_t)length;
 }
 
-/* Not exported by the shared library; amalgamate.sh makes it `static`. */
+/* Functions that the shared library does not export. amalgamate.sh makes them `static`. */
 #define NETSTRAT_PRIVATE __attribute__((visibility("hidden")))
 
-/* ---- what the decoders share ---- */
+/* ---- cursors ---- */
 
-/* Moves `rest` on by `length` bytes and their padding, which the last piece may come without. */
-static inline void netstrat_rest_skip(struct netstrat_cursor *rest, size_t length)
+/* Moves the cursor by `length` bytes and their padding. The last attribute may lack its padding. */
+static inline void netstrat_cursor_skip(struct netstrat_cursor *cursor, size_t length)
 {
-    rest->at += netstrat_align(length);
-    if (rest->at > rest->end)
-        rest->at = rest->end;
+    cursor->at += netstrat_align(length);
+    if (cursor->at > cursor->end)
+        cursor->at = cursor->end;
 }
 
-/* Copies the first `size` bytes of `rest`. */
-static inline int netstrat_rest_read(const struct netstrat_cursor *rest, void *to, size_t size)
+/* Copies the next `size` bytes without moving the cursor. */
+static inline int netstrat_cursor_read(const struct netstrat_cursor *cursor, void *to, size_t size)
 {
-    if (rest->at + size > rest->end)
+    if (cursor->at + size > cursor->end)
         return -EBADMSG;
-    if (size > 0) /* memcpy() must not get a pointer beyond an object, even for no bytes */
-        memcpy(to, rest->data + rest->at, size);
+    if (size > 0) /* even for 0 bytes, memcpy() must not get a pointer beyond an object */
+        memcpy(to, cursor->data + cursor->at, size);
     return 0;
 }
 
-/* The same, and moves on behind them. */
-static inline int netstrat_rest_take(struct netstrat_cursor *rest, void *to, size_t size)
+/* Copies the next `size` bytes and moves the cursor past them. */
+static inline int netstrat_cursor_take(struct netstrat_cursor *cursor, void *to, size_t size)
 {
-    if (netstrat_rest_read(rest, to, size) < 0)
+    if (netstrat_cursor_read(cursor, to, size) < 0)
         return -EBADMSG;
-    netstrat_rest_skip(rest, size);
+    netstrat_cursor_skip(cursor, size);
     return 0;
 }
 
-/* netstrat_attribute_next(), inlined: the calls would cost 7 % of a dump of counters. */
-static inline int netstrat_attribute_take(struct netstrat_cursor *rest,
+/* netstrat_attribute_next(), inlined: the calls would add 7 % to the time of a dump of counters. */
+static inline int netstrat_attribute_take(struct netstrat_cursor *cursor,
                                           struct netstrat_attribute *attribute)
 {
     uint16_t head[2]; /* struct rtattr, linux/rtnetlink.h: length, type */
     size_t end;
 
-    if (netstrat_rest_read(rest, head, sizeof head) < 0)
-        return rest->at == rest->end ? 0 : -EBADMSG;
-    end = rest->at + head[0];
-    if (end < rest->at + sizeof head || end > rest->end)
+    if (netstrat_cursor_read(cursor, head, sizeof head) < 0)
+        return cursor->at == cursor->end ? 0 : -EBADMSG;
+    end = cursor->at + head[0];
+    if (end < cursor->at + sizeof head || end > cursor->end)
         return -EBADMSG;
 
     attribute->type = head[1] & 0x3fff; /* NLA_TYPE_MASK: the upper two bits are flags */
-    attribute->value.data = rest->data;
-    attribute->value.at = rest->at + sizeof head;
+    attribute->value.data = cursor->data;
+    attribute->value.at = cursor->at + sizeof head;
     attribute->value.end = end;
     attribute->value.missing = 0;
-    netstrat_rest_skip(rest, end - rest->at);
+    netstrat_cursor_skip(cursor, end - cursor->at);
     return 1;
 }
 
 static inline int netstrat_u32_decode(const struct netstrat_cursor *value, void *to)
 {
-    return netstrat_rest_read(value, to, sizeof(uint32_t));
+    return netstrat_cursor_read(value, to, sizeof(uint32_t));
 }
 
-/* The length of an address of AF_INET or AF_INET6. */
+/* The number of bits of an address of AF_INET or AF_INET6. */
 static inline unsigned netstrat_address_bits(uint8_t family)
 {
-    return family == 2 ? 32 : 128;
+    enum { FAMILY_IPV4 = 2 }; /* AF_INET; sys/socket.h would come with it to every file */
+
+    return family == FAMILY_IPV4 ? 32 : 128;
 }
 
-/* message.c's: copies a NUL-terminated text of at least one byte into `to`, of `size` bytes. */
+/* ---- batch.c for exchange.c ---- */
+
+/* Checks that netstrat_execute() can send the batch: it consists of `count` messages, each padded
+ * to four bytes, which ask for an ack (NLM_F_REQUEST and NLM_F_ACK) and not for a dump. Returns 0,
+ * or -EINVAL with *item the number of the first message that does not qualify. */
+NETSTRAT_PRIVATE int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item);
+
+/* ---- message.c, link.c and address.c for other decoders ---- */
+
+/* Copies a text of at least one byte, with its NUL, into `to` of `size` bytes. Returns 0, or
+ * -EBADMSG if it is empty, has no NUL or does not fit. */
 NETSTRAT_PRIVATE int netstrat_text_decode(const struct netstrat_cursor *value, char *to,
                                           size_t size);
 
-/* address.c's, for route.c. */
+/* Reads RTM_NEWLINK as a link of the namespace `nsid`. `self_nsid` is the nsid that the socket's
+ * namespace assigns to itself, or -1. Returns 1; 0 if the link is a loopback; -EBADMSG if the
+ * message is malformed or describes another namespace. */
+NETSTRAT_PRIVATE int netstrat_netns_link_decode(const struct netstrat_message *message,
+                                                int32_t nsid, int32_t self_nsid,
+                                                struct netstrat_netns_link *link);
+
+/* Reads an address of a family whose prefix has `length` bits. Returns 0, or -EBADMSG if it is
+ * shorter than the family's addresses, or the prefix longer. */
 NETSTRAT_PRIVATE int netstrat_prefix_decode(const struct netstrat_cursor *value, uint8_t family,
                                             uint8_t length, struct netstrat_prefix *prefix);
 
-/* ---- what socket.c gives to exchange.c: a call's time, and one datagram in ---- */
+/* ---- socket.c for exchange.c: the time of a call, and one datagram in ---- */
 
-/* Begins a call, whose timeout starts anew unless the caller's deadline is shared. Returns 0, or
+/* Begins a call. Its deadline starts anew unless the caller shares one among calls. Returns 0, or
  * -EBUSY, reported at `step`, if a callback of another call on the socket makes this one. */
 NETSTRAT_PRIVATE int netstrat_call_begin(struct netstrat_socket *sock, enum netstrat_step step,
                                          struct netstrat_error *error);
 
-/* Ends a call. Returns `code`. */
+/* Ends a call and returns `code`. */
 NETSTRAT_PRIVATE int netstrat_call_end(struct netstrat_socket *sock, int code);
 
-/* Returns 0 if the call has time to go on after it took a datagram, -ETIMEDOUT otherwise. */
+/* Called after a datagram. Returns 0 if the call has time left, otherwise -ETIMEDOUT. */
 NETSTRAT_PRIVATE int netstrat_call_go_on(struct netstrat_socket *sock);
 
-/* After EINTR: returns 0, -EINTR if the `interrupted` hook ends the call, or -ETIMEDOUT. */
+/* Called after EINTR. Returns 0, -EINTR if the `interrupted` callback ends the call, or -ETIMEDOUT.
+ * */
 NETSTRAT_PRIVATE int netstrat_call_resume(struct netstrat_socket *sock);
 
-/* Waits until there is something to receive. */
+/* Waits until the queue is not empty, or for 100 ms. Returns 0 or -errno. */
 NETSTRAT_PRIVATE int netstrat_socket_wait(struct netstrat_socket *sock);
 
-/* Takes one datagram of the kernel's from the queue into sock->buffer; -EAGAIN if there is none. */
+/* Takes one datagram from the queue into sock->buffer, skipping those that are not from the kernel.
+ * Returns 0, -EAGAIN if the queue is empty, or another -errno. */
 NETSTRAT_PRIVATE int netstrat_socket_take(struct netstrat_socket *sock,
                                           struct netstrat_cursor *datagram);
 
-/* Joins (1) or leaves (0) all groups of sock->groups, which stays as it is. */
+/* Joins (1) or leaves (0) all groups of sock->groups, which is not changed. */
 NETSTRAT_PRIVATE int netstrat_socket_set_groups(const struct netstrat_socket *sock, int joined,
                                                 struct netstrat_error *error);
 
-/* Hands a message to `notified`; NULL: some were lost. */
+/* Passes a message to `notified`, or NULL if notifications were lost. */
 NETSTRAT_PRIVATE void netstrat_socket_notify(struct netstrat_socket *sock,
                                              const struct netstrat_message *message);
 
-/* Empties the queue, its messages going to `notified`. */
+/* Drains the queue: passes its messages to `notified`. Returns 0 once it is empty, or -errno. */
 NETSTRAT_PRIVATE int netstrat_socket_drain(struct netstrat_socket *sock);
 
-/* ---- what exchange.c gives to containers.c ---- */
+/* ---- exchange.c for containers.c ---- */
 
-/* netstrat_dump(), which takes what changes all the time as it is: 1 once the kernel has marked
- * `most` dumps as inconsistent. The messages are then those of the last one, which ran to its end:
- * each was true when it was made, but one of a link that was there all the while may be missing. */
+/* Like netstrat_dump(), but accepts an inconsistent dump after `most` tries (returns 1). Each
+ * message of it was true when it was made, but a link that existed throughout may be missing. */
 NETSTRAT_PRIVATE int
 netstrat_dump_tolerant(struct netstrat_socket *sock, struct netstrat_batch *batch, int most,
                        int (*each)(const struct netstrat_message *message, void *context),
@@ -274,7 +304,7 @@ netstrat_dump_tolerant(struct netstrat_socket *sock, struct netstrat_batch *batc
 
 /* ---- name_cache.c for operations.c ---- */
 
-/* Stores the name of a link in the cache of `watch`. Does nothing if `watch` is NULL. */
+/* Stores a link's name in the cache of `watch`. Does nothing if `watch` is NULL. */
 NETSTRAT_PRIVATE void netstrat_name_cache_store(struct netstrat_name_watch *watch,
                                                 const struct netstrat_link_name *name);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Links: requests about them, and what RTM_NEWLINK says of one. */
+/* Links: RTM_GETLINK, RTM_NEWLINK and RTM_DELLINK. */
 #include "internal.h"
 
 #include <errno.h>
@@ -11,10 +11,8 @@
 
 /* ---- requests ---- */
 
-/*
- * The header and the fixed part. A link goes by its index or, where that is 0, by its name: the
- * kernel then finds it itself, and no look-up comes before.
- */
+/* Begins a message about one link: by its index, or by its name if `index` is 0. The kernel then
+ * looks up the name itself, which saves a query. */
 static void link_begin_request(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
                                int32_t index, const char *name, uint32_t link_flags,
                                uint32_t change)
@@ -51,7 +49,7 @@ int netstrat_batch_get_link(struct netstrat_batch *batch, const char *name)
 
 int netstrat_batch_get_link_index(struct netstrat_batch *batch, int32_t index)
 {
-    /* With index 0 the name counts, and "" is refused. */
+    /* Index 0 selects the name, and "" is refused. */
     link_begin_request(batch, RTM_GETLINK, NLM_F_REQUEST, index, "", 0, 0);
     return netstrat_batch_finish(batch);
 }
@@ -63,16 +61,16 @@ int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters)
     memset(&info, 0, sizeof info);
     netstrat_batch_begin(batch, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP);
     netstrat_batch_append(batch, &info, sizeof info);
-    /* Without a mask the kernel sizes the reply without a look at the links (rtnl_calcit,
-     * net/core/rtnetlink.c): it ends, as if that were all, before one that does not fit. The bit
-     * for those who want the counters is one that means nothing here. */
+    /* Without a mask the kernel does not compute the size of the largest link, and ends the dump
+     * without an error before a link that does not fit (rtnl_calcit, net/core/rtnetlink.c).
+     * RTEXT_FILTER_BRVLAN has no effect here; it only makes the mask nonzero. */
     netstrat_batch_put_u32(batch, IFLA_EXT_MASK,
                            counters ? RTEXT_FILTER_BRVLAN : NETSTRAT_RTEXT_FILTER_SKIP_STATS);
     return netstrat_batch_finish(batch);
 }
 
-/* A link of another namespace, or all of them. An index beside NLM_F_DUMP means nothing. */
-static int link_ask_at(struct netstrat_batch *batch, uint16_t flags, int32_t nsid, int32_t index)
+/* Adds a query for one link of another namespace, or a dump of them all, for which `index` is 0. */
+static int link_query_at(struct netstrat_batch *batch, uint16_t flags, int32_t nsid, int32_t index)
 {
     struct ifinfomsg info;
 
@@ -82,20 +80,20 @@ static int link_ask_at(struct netstrat_batch *batch, uint16_t flags, int32_t nsi
     netstrat_batch_append(batch, &info, sizeof info);
     if (nsid < 0 || index < 0)
         netstrat_batch_refuse(batch, -EINVAL);
-    /* No mask: with one the kernel would size the reply by a look at every link *here*, which takes
-     * longer than the dump and says nothing of those there (rtnl_calcit, net/core/rtnetlink.c). */
+    /* No mask: with one the kernel would compute the reply's size from the links of the socket's
+     * namespace, which takes longer than the dump and is unrelated to it (rtnl_calcit). */
     netstrat_batch_put_u32(batch, NETSTRAT_IFLA_TARGET_NETNSID, (uint32_t)nsid);
     return netstrat_batch_finish(batch);
 }
 
 int netstrat_batch_get_link_at(struct netstrat_batch *batch, int32_t nsid, int32_t index)
 {
-    return link_ask_at(batch, NLM_F_REQUEST, nsid, index);
+    return link_query_at(batch, NLM_F_REQUEST, nsid, index);
 }
 
 int netstrat_batch_dump_links_at(struct netstrat_batch *batch, int32_t nsid)
 {
-    return link_ask_at(batch, NLM_F_REQUEST | NLM_F_DUMP, nsid, 0);
+    return link_query_at(batch, NLM_F_REQUEST | NLM_F_DUMP, nsid, 0);
 }
 
 static int link_has(const struct netstrat_link_settings *settings, uint32_t field)
@@ -103,7 +101,7 @@ static int link_has(const struct netstrat_link_settings *settings, uint32_t fiel
     return (settings->set & field) != 0;
 }
 
-/* The name that a link gets. A link that is renamed goes by its index, so IFLA_IFNAME is free. */
+/* Puts a new name. A link to rename is identified by its index, so IFLA_IFNAME is free for it. */
 static void link_put_name(struct netstrat_batch *batch, const char name[NETSTRAT_NAME_SIZE])
 {
     if (!memchr(name, '\0', NETSTRAT_NAME_SIZE) || netstrat_name_check(name) != 0)
@@ -112,7 +110,7 @@ static void link_put_name(struct netstrat_batch *batch, const char name[NETSTRAT
         netstrat_batch_put_string(batch, IFLA_IFNAME, name);
 }
 
-/* The settings that are attributes of their own. */
+/* Puts the settings that are top-level attributes. */
 static void link_put_settings(struct netstrat_batch *batch,
                               const struct netstrat_link_settings *settings)
 {
@@ -143,12 +141,11 @@ static void link_put_settings(struct netstrat_batch *batch,
 
         if (length == sizeof settings->alias)
             netstrat_batch_refuse(batch, -EINVAL);
-        else /* without its NUL, so that an empty one takes the alias off (do_setlink) */
+        else /* without its NUL, so that "" removes the alias (do_setlink) */
             netstrat_batch_put(batch, IFLA_IFALIAS, settings->alias, length);
     }
 }
 
-/* IFF_UP, as the settings have it. */
 static uint32_t link_up_flags(const struct netstrat_link_settings *settings)
 {
     return link_has(settings, NETSTRAT_LINK_UP) && settings->up ? IFF_UP : 0;
@@ -159,8 +156,8 @@ static uint32_t link_up_change(const struct netstrat_link_settings *settings)
     return link_has(settings, NETSTRAT_LINK_UP) ? IFF_UP : 0;
 }
 
-/* Begins RTM_NEWLINK for a link that must not be there yet, up to the data of its kind; what
- * end_creation takes. */
+/* Begins RTM_NEWLINK for a new link, up to the data of its kind. Returns the offset of the nest
+ * IFLA_LINKINFO, for link_end_creation(). */
 static size_t link_begin_creation(struct netstrat_batch *batch, const char *kind,
                                   const struct netstrat_link_settings *settings, int32_t parent)
 {
@@ -173,8 +170,8 @@ static size_t link_begin_creation(struct netstrat_batch *batch, const char *kind
     info.ifi_change = link_up_change(settings);
     netstrat_batch_begin(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
     netstrat_batch_append(batch, &info, sizeof info);
-    /* Hairpin is a port's, which the link is not yet; an alias the kernel takes without setting
-     * it. */
+    /* A new link is not a port yet, so it has no hairpin mode. The kernel ignores an alias at
+     * creation. */
     if (link_has(settings, NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_ALIAS))
         netstrat_batch_refuse(batch, -EINVAL);
     link_put_settings(batch, settings);
@@ -213,14 +210,14 @@ int netstrat_batch_add_macvlan(struct netstrat_batch *batch, int32_t parent, uin
 int netstrat_batch_add_veth(struct netstrat_batch *batch, const struct netstrat_link_settings *own,
                             const struct netstrat_link_settings *peer)
 {
-    /* What veth_newlink does not take for the other end, or takes without doing it: the index too,
-     * unless the own one comes with it. */
+    /* Settings of the peer that veth_newlink() ignores or refuses. It ignores the peer's index
+     * unless the first end has an index too. */
     const uint32_t refused = NETSTRAT_LINK_UP | NETSTRAT_LINK_MASTER | NETSTRAT_LINK_ALIAS |
                              NETSTRAT_LINK_HAIRPIN |
                              (link_has(own, NETSTRAT_LINK_INDEX) ? 0 : NETSTRAT_LINK_INDEX);
     size_t nest = link_begin_creation(batch, "veth", own, 0);
     size_t data = netstrat_batch_nest(batch, IFLA_INFO_DATA);
-    size_t end = netstrat_batch_nest(batch, NETSTRAT_VETH_INFO_PEER);
+    size_t nested_peer = netstrat_batch_nest(batch, NETSTRAT_VETH_INFO_PEER);
     struct ifinfomsg info;
 
     memset(&info, 0, sizeof info);
@@ -229,12 +226,12 @@ int netstrat_batch_add_veth(struct netstrat_batch *batch, const struct netstrat_
         netstrat_batch_refuse(batch, -EINVAL);
     netstrat_batch_append(batch, &info, sizeof info);
     link_put_settings(batch, peer);
-    netstrat_batch_nest_end(batch, end);
+    netstrat_batch_nest_end(batch, nested_peer);
     netstrat_batch_nest_end(batch, data);
     return link_end_creation(batch, nest);
 }
 
-/* The hairpin mode of a port of a bridge, which is its master's data. */
+/* Puts the hairpin mode of a bridge port. */
 static void link_put_hairpin(struct netstrat_batch *batch, uint32_t hairpin)
 {
     size_t nest = netstrat_batch_nest(batch, IFLA_LINKINFO);
@@ -252,14 +249,15 @@ int netstrat_batch_set_link(struct netstrat_batch *batch, int32_t index, const c
 {
     link_begin_request(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, index, name,
                        link_up_flags(settings), link_up_change(settings));
-    /* By name: it would be looked for by the new name; and before Linux 5.18 a name that is not
-     * there with a group changes all links of that group (rtnl_group_changelink). */
+    /* Without an index, the kernel would look for a link that has the new name already. Before
+     * Linux 5.18, a missing name with a group changes all links of that group
+     * (rtnl_group_changelink). */
     if (index == 0 && link_has(settings, NETSTRAT_LINK_NAME | NETSTRAT_LINK_GROUP))
         netstrat_batch_refuse(batch, -EINVAL);
-    /* The kernel takes a new index without a new namespace, and leaves the index as it is. */
+    /* The kernel ignores a new index without a new namespace. */
     if (link_has(settings, NETSTRAT_LINK_INDEX) && !link_has(settings, NETSTRAT_LINK_NETNS))
         netstrat_batch_refuse(batch, -EINVAL);
-    /* And so with queues: these are allocated with the link. */
+    /* The kernel ignores queues too: it allocates them with the link. */
     if (link_has(settings, NETSTRAT_LINK_QUEUES))
         netstrat_batch_refuse(batch, -EINVAL);
     link_put_settings(batch, settings);
@@ -289,13 +287,13 @@ int netstrat_batch_delete_link_group(struct netstrat_batch *batch, uint32_t grou
 
 /* ---- answers ---- */
 
-/* Takes the fixed part off the payload. */
+/* Reads the fixed part of RTM_NEWLINK or RTM_DELLINK. */
 static int link_take_info(struct netstrat_cursor *rest, const struct netstrat_message *message,
                           struct ifinfomsg *info)
 {
     *rest = message->payload;
     if ((message->type != RTM_NEWLINK && message->type != RTM_DELLINK) ||
-        netstrat_rest_take(rest, info, sizeof *info) < 0 || info->ifi_index <= 0)
+        netstrat_cursor_take(rest, info, sizeof *info) < 0 || info->ifi_index <= 0)
         return -EBADMSG;
     return 0;
 }
@@ -325,7 +323,7 @@ int netstrat_link_name_decode(const struct netstrat_message *message,
 
     if (code < 0 || rest.missing > 0)
         return -EBADMSG;
-    /* IFLA_IFNAME comes first of all (rtnl_fill_ifinfo, net/core/rtnetlink.c). */
+    /* The kernel puts IFLA_IFNAME first (rtnl_fill_ifinfo, net/core/rtnetlink.c). */
     do
         if (netstrat_attribute_next(&rest, &attribute) <= 0)
             return -EBADMSG;
@@ -334,8 +332,8 @@ int netstrat_link_name_decode(const struct netstrat_message *message,
     if (code < 0)
         return code;
     read.index = info.ifi_index;
-    /* A bridge says with RTM_DELLINK of its own family that a port has left it (br_ifinfo_notify,
-     * net/bridge/br_netlink.c): the link is still there. */
+    /* A bridge sends RTM_DELLINK with its own family when a port has left it: the link still exists
+     * (br_ifinfo_notify, net/bridge/br_netlink.c). */
     if (message->type == RTM_DELLINK && info.ifi_family == AF_UNSPEC)
         memset(read.name, 0, sizeof read.name);
     *name = read;
@@ -355,7 +353,7 @@ static void link_decode_port_flag(const struct netstrat_cursor *value, int32_t *
         *flag = 1;
 }
 
-/* IFLA_INFO_SLAVE_DATA of a port of a bridge. */
+/* Reads IFLA_INFO_SLAVE_DATA, or IFLA_PROTINFO, of a bridge port. */
 static int link_decode_port(struct netstrat_cursor rest, struct netstrat_link *link)
 {
     struct netstrat_attribute attribute;
@@ -374,7 +372,7 @@ static int link_decode_port(struct netstrat_cursor rest, struct netstrat_link *l
     return more;
 }
 
-/* IFLA_INFO_DATA of a bridge. */
+/* Reads IFLA_INFO_DATA of a bridge. */
 static int link_decode_bridge(struct netstrat_cursor rest, struct netstrat_link *link)
 {
     struct netstrat_attribute attribute;
@@ -388,7 +386,7 @@ static int link_decode_bridge(struct netstrat_cursor rest, struct netstrat_link 
     return more;
 }
 
-/* IFLA_LINKINFO: the kind of the link, and what its master holds of it. */
+/* Reads IFLA_LINKINFO: the kind of the link, and the settings of a bridge or a bridge port. */
 static int link_decode_kinds(struct netstrat_cursor rest, struct netstrat_link *link)
 {
     char master[NETSTRAT_KIND_SIZE] = "";
@@ -424,8 +422,8 @@ static int link_decode_mac(const struct netstrat_cursor *value,
     return 0;
 }
 
-static int link_decode_link_attribute(const struct netstrat_attribute *attribute,
-                                      struct netstrat_link *link)
+static int link_decode_attribute(const struct netstrat_attribute *attribute,
+                                 struct netstrat_link *link)
 {
     const struct netstrat_cursor *value = &attribute->value;
 
@@ -463,7 +461,7 @@ static int link_decode_link_attribute(const struct netstrat_attribute *attribute
     case NETSTRAT_IFLA_PARENT_DEV_BUS_NAME:
         link->parent_bus = *value;
         return 0;
-    case IFLA_WIRELESS: /* a driver's event, with next to nothing of the link beside it */
+    case IFLA_WIRELESS: /* an event of a wireless driver, without a description of the link */
         return -EBADMSG;
     default:
         return 0;
@@ -487,11 +485,11 @@ int netstrat_link_decode(const struct netstrat_message *message, struct netstrat
     read.nsid = -1;
     read.hairpin = read.isolated = read.learning = read.port_state = -1;
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
-        /* What a bridge says of its port (br_fill_ifinfo, net/bridge/br_netlink.c). */
+        /* A bridge's message about its port (br_fill_ifinfo, net/bridge/br_netlink.c). */
         if (attribute.type == IFLA_PROTINFO && info.ifi_family == AF_BRIDGE)
             more = link_decode_port(attribute.value, &read);
         else
-            more = link_decode_link_attribute(&attribute, &read);
+            more = link_decode_attribute(&attribute, &read);
         if (more < 0)
             break;
     }
@@ -502,27 +500,29 @@ int netstrat_link_decode(const struct netstrat_message *message, struct netstrat
 }
 
 int netstrat_netns_link_decode(const struct netstrat_message *message, int32_t nsid,
-                               int32_t self_nsid, struct netstrat_netns_link *end)
+                               int32_t self_nsid, struct netstrat_netns_link *link)
 {
-    struct netstrat_link link;
-    int code = netstrat_link_decode(message, &link);
+    struct netstrat_link parsed;
+    int code = netstrat_link_decode(message, &parsed);
 
     if (code < 0)
         return code;
-    /* A kernel that does not know the attribute describes the links here instead. */
-    if (link.nsid != nsid)
+    /* Before Linux 4.15 the kernel ignores the nsid and describes links of the socket's namespace.
+     * */
+    if (parsed.nsid != nsid)
         return -EBADMSG;
-    if (link.flags & IFF_LOOPBACK)
+    if (parsed.flags & IFF_LOOPBACK)
         return 0;
-    if (link.peer_nsid < 0 || strcmp(link.kind, "veth") != 0) /* a parent, say */
-        link.peer_nsid = -1;
-    end->index = link.index;
-    end->peer_index = link.peer_nsid >= 0 ? link.peer : 0;
-    end->peer_nsid = link.peer_nsid;
-    end->peer = self_nsid >= 0 && link.peer_nsid == self_nsid ? link.peer : 0;
-    end->master = link.master;
-    end->is_bridge = strcmp(link.kind, "bridge") == 0;
-    memcpy(end->name, link.name, sizeof end->name);
+    /* Links of other kinds have a parent there instead of a peer. */
+    if (parsed.peer_nsid < 0 || strcmp(parsed.kind, "veth") != 0)
+        parsed.peer_nsid = -1;
+    link->index = parsed.index;
+    link->peer_index = parsed.peer_nsid >= 0 ? parsed.peer : 0;
+    link->peer_nsid = parsed.peer_nsid;
+    link->peer = self_nsid >= 0 && parsed.peer_nsid == self_nsid ? parsed.peer : 0;
+    link->master = parsed.master;
+    link->is_bridge = strcmp(parsed.kind, "bridge") == 0;
+    memcpy(link->name, parsed.name, sizeof link->name);
     return 1;
 }
 

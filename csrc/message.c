@@ -1,9 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages taken apart: pure functions over the caller's bytes.
+ * Messages taken apart. A datagram with two messages, the second of which did not fit the buffer:
  *
- * Headers are copied out with memcpy: a caller's buffer has no alignment, and the kernel aligns
- * attributes to 4 bytes although their payloads hold 64-bit fields.
+ *                 message 1                        message 2
+ *     +----------+-------+-----------+-+----------+-------+- - - - -+
+ *     | nlmsghdr | fixed | attributes|p| nlmsghdr | fixed | attribu : missing
+ *     +----------+-------+-----------+-+----------+-------+- - - - -+
+ *     at                                                  end
+ *
+ * netstrat_message_next() takes one message, netstrat_message_body() splits its payload into the
+ * fixed part (struct ifinfomsg and its like) and the attributes, and netstrat_attribute_next()
+ * takes one of these. An attribute's value may contain attributes in turn:
+ *
+ *     +---------+----------+-------+-+---------+----------+-----------------------------+
+ *     | rta_len | rta_type | value |p| rta_len | rta_type | +---------+----------+----- |
+ *     +---------+----------+-------+-+---------+----------+-----------------------------+
+ *
+ * Lengths include the header, but not the padding (p) to a multiple of four bytes. Headers are
+ * copied with memcpy(): the caller's buffer has no alignment, and the kernel aligns 64-bit values
+ * to four bytes only.
  */
 #include "internal.h"
 
@@ -17,12 +32,13 @@ int netstrat_message_next(struct netstrat_cursor *rest, struct netstrat_message 
     struct nlmsghdr header;
     size_t end, cut = 0;
 
-    if (netstrat_rest_read(rest, &header, sizeof header) < 0)
+    if (netstrat_cursor_read(rest, &header, sizeof header) < 0)
         return rest->at == rest->end || rest->missing > 0 ? 0 : -EBADMSG;
     if (header.nlmsg_len < sizeof header)
         return -EBADMSG;
     end = rest->at + header.nlmsg_len;
-    if (header.nlmsg_len > rest->end || end > rest->end) { /* the sum may have wrapped around */
+    /* In 32 bits the sum may have wrapped around. */
+    if (header.nlmsg_len > rest->end || end > rest->end) {
         cut = header.nlmsg_len - (rest->end - rest->at);
         end = rest->end;
         if (cut > rest->missing)
@@ -37,7 +53,7 @@ int netstrat_message_next(struct netstrat_cursor *rest, struct netstrat_message 
     message->payload.at = rest->at + sizeof header;
     message->payload.end = end;
     message->payload.missing = cut;
-    netstrat_rest_skip(rest, end - rest->at);
+    netstrat_cursor_skip(rest, end - rest->at);
     return 1;
 }
 
@@ -46,7 +62,7 @@ int netstrat_attribute_next(struct netstrat_cursor *rest, struct netstrat_attrib
     return netstrat_attribute_take(rest, attribute);
 }
 
-/* The length of the text that `rest` begins with: up to a NUL, the end, or `most` bytes. */
+/* Returns the length of the text at the cursor: up to a NUL, the end, or `most` bytes. */
 static size_t message_text_length(const struct netstrat_cursor *rest, size_t most)
 {
     size_t length = 0;
@@ -72,7 +88,7 @@ int netstrat_message_body(const struct netstrat_message *message, void *fixed, s
 {
     struct netstrat_cursor rest = message->payload;
 
-    if (size > rest.end || netstrat_rest_take(&rest, fixed, size) < 0)
+    if (size > rest.end || netstrat_cursor_take(&rest, fixed, size) < 0)
         return -EBADMSG;
     *attributes = rest;
     return 0;
@@ -80,22 +96,22 @@ int netstrat_message_body(const struct netstrat_message *message, void *fixed, s
 
 int netstrat_attribute_u8(const struct netstrat_attribute *attribute, uint8_t *to)
 {
-    return netstrat_rest_read(&attribute->value, to, sizeof *to);
+    return netstrat_cursor_read(&attribute->value, to, sizeof *to);
 }
 
 int netstrat_attribute_u16(const struct netstrat_attribute *attribute, uint16_t *to)
 {
-    return netstrat_rest_read(&attribute->value, to, sizeof *to);
+    return netstrat_cursor_read(&attribute->value, to, sizeof *to);
 }
 
 int netstrat_attribute_u32(const struct netstrat_attribute *attribute, uint32_t *to)
 {
-    return netstrat_rest_read(&attribute->value, to, sizeof *to);
+    return netstrat_cursor_read(&attribute->value, to, sizeof *to);
 }
 
 int netstrat_attribute_u64(const struct netstrat_attribute *attribute, uint64_t *to)
 {
-    return netstrat_rest_read(&attribute->value, to, sizeof *to);
+    return netstrat_cursor_read(&attribute->value, to, sizeof *to);
 }
 
 int netstrat_attribute_string(const struct netstrat_attribute *attribute, char *to, size_t size)
@@ -107,12 +123,12 @@ int netstrat_attribute_bytes(const struct netstrat_attribute *attribute, void *t
 {
     if (size > attribute->value.end)
         return -EBADMSG;
-    return netstrat_rest_read(&attribute->value, to, size);
+    return netstrat_cursor_read(&attribute->value, to, size);
 }
 
-/* Takes the kernel's words from the attributes of an ack. They are a courtesy: where they are
- * malformed or cut off, the errno before them stands. */
-static void message_decode_words(struct netstrat_cursor rest, struct netstrat_error *error)
+/* Copies the extended ack from the attributes of an ack. Malformed or truncated attributes are
+ * ignored: the errno before them is valid nevertheless. */
+static void message_decode_ext_ack(struct netstrat_cursor rest, struct netstrat_error *error)
 {
     struct netstrat_attribute attribute;
 
@@ -131,7 +147,7 @@ int netstrat_ack_decode(const struct netstrat_message *message, int *verdict,
     struct netstrat_cursor rest = message->payload;
     int32_t value;
 
-    if (netstrat_rest_take(&rest, &value, sizeof value) < 0)
+    if (netstrat_cursor_take(&rest, &value, sizeof value) < 0)
         return -EBADMSG;
     if (value > 0 || value < -4095) /* MAX_ERRNO, linux/err.h */
         return -EBADMSG;
@@ -139,21 +155,21 @@ int netstrat_ack_decode(const struct netstrat_message *message, int *verdict,
     if (message->type == NLMSG_ERROR) {
         struct nlmsghdr request;
 
-        /* Behind the errno stands the request that it answers: its header, or, without
-         * NLM_F_CAPPED, the whole of it. */
-        if (netstrat_rest_read(&rest, &request, sizeof request) < 0)
+        /* After the errno the kernel repeats the request: its header if NLM_F_CAPPED is set,
+         * otherwise the whole of it. */
+        if (netstrat_cursor_read(&rest, &request, sizeof request) < 0)
             return -EBADMSG;
         if (message->flags & NETSTRAT_NLM_F_CAPPED)
-            netstrat_rest_skip(&rest, sizeof request);
+            netstrat_cursor_skip(&rest, sizeof request);
         else if (request.nlmsg_len >= sizeof request && request.nlmsg_len <= rest.end)
-            netstrat_rest_skip(&rest, request.nlmsg_len);
+            netstrat_cursor_skip(&rest, request.nlmsg_len);
         else
             rest.at = rest.end;
     }
     if (error) {
         netstrat_set_text(error, "", 0);
         if (message->flags & NETSTRAT_NLM_F_ACK_TLVS)
-            message_decode_words(rest, error);
+            message_decode_ext_ack(rest, error);
     }
     *verdict = (int)value;
     return 0;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Names of links: the kernel's rules, so that a name can be refused before it is sent. */
+/* The kernel's rules for the names of links, so that an invalid name is refused before it is sent.
+ * */
 #include "internal.h"
 
 #include <errno.h>
 
-/* dev_valid_name(), net/core/dev.c, of a name of 1 to 15 bytes. A `%d` is for the kernel to see. */
+/* dev_valid_name(), net/core/dev.c, for a name of 1 to 15 bytes. The kernel checks a `%d` itself.
+ * */
 static int name_is_link_name(const char *name, size_t length)
 {
     size_t i;
@@ -12,8 +14,8 @@ static int name_is_link_name(const char *name, size_t length)
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return 0;
     for (i = 0; i < length; i++)
-        /* The kernel's isspace() is that of Latin-1 and so takes a byte 0xa0 for a no-break space,
-         * also within UTF-8 (lib/ctype.c). */
+        /* The kernel's isspace() is for Latin-1, in which 0xa0 is a no-break space (lib/ctype.c).
+         * It refuses that byte within UTF-8 too. */
         if (name[i] == '/' || name[i] == ':' || netstrat_is_space(name[i]) ||
             (unsigned char)name[i] == 0xa0)
             return 0;

@@ -2,8 +2,8 @@
 /*
  * The name cache: which index has which name, kept current by the notifications of RTNLGRP_LINK.
  *
- * A dump or a query fills the cache. A notification that repeats a cached name (a change of flags or
- * of the carrier, say) is dropped; any other is recorded as a change for the caller.
+ * A dump or a query fills the cache. A notification that repeats a cached name (a change of flags
+ * or of the carrier, say) is dropped; any other is recorded as a change for the caller.
  */
 #include "internal.h"
 

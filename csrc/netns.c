@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Work in another network namespace. setns() moves a thread, and a socket or a mount of sysfs
- * belongs to the namespace in which it was made; so a thread that nothing else depends on enters
- * the namespace, does its work there and ends.
+ * Other network namespaces. A socket or a mount of sysfs belongs to the namespace in which it was
+ * made, and setns() moves only the calling thread. So a short-lived thread enters the namespace,
+ * makes the socket or the mount and ends.
  */
 #include "internal.h"
 
@@ -36,10 +36,10 @@
 
 static const char netns_own_netns[] = "/proc/thread-self/ns/net";
 
-/* What to do in a namespace, and what came of it. */
-struct netns_visit {
+/* One piece of work for a thread in another namespace, and its result. */
+struct netns_task {
     int netns;
-    int (*work)(struct netns_visit *visit);
+    int (*work)(struct netns_task *task);
     struct netstrat_socket sock;
     unsigned char *buffer;
     size_t size;
@@ -49,23 +49,24 @@ struct netns_visit {
 
 int netstrat_netns_enter(int fd, struct netstrat_error *error)
 {
-    /* The type keeps a descriptor of another kind of namespace out, and is what a pidfd needs. */
+    /* With the type, the kernel refuses descriptors of other kinds of namespace. A pidfd needs it.
+     * */
     return setns(fd, CLONE_NEWNET) < 0 ? netstrat_fail(error, -errno, NETSTRAT_OP_SETNS) : 0;
 }
 
 static void *netns_do_work(void *argument)
 {
-    struct netns_visit *visit = (struct netns_visit *)argument;
+    struct netns_task *task = (struct netns_task *)argument;
 
-    visit->code = visit->work(visit);
+    task->code = task->work(task);
     return NULL;
 }
 
-/* What the helper thread needs of its stack, thread-local storage apart. The default follows
- * RLIMIT_STACK: megabytes, which mlockall() would fault in and RLIMIT_AS might refuse. */
+/* The stack of the thread, without thread-local storage. The default size is RLIMIT_STACK:
+ * megabytes, which mlockall() would fault in and RLIMIT_AS might refuse. */
 enum { NETNS_STACK_SIZE = 64 * 1024 };
 
-/* Adds the size of one object's thread-local storage. */
+/* Adds the size of the thread-local storage of one object. A callback of dl_iterate_phdr(). */
 static int netns_add_tls_size(struct dl_phdr_info *object, size_t size, void *total)
 {
     size_t header;
@@ -78,13 +79,13 @@ static int netns_add_tls_size(struct dl_phdr_info *object, size_t size, void *to
     return 0;
 }
 
-/* The size of the helper thread's stack. glibc takes the thread-local storage of the program and
- * its libraries from it. */
+/* Returns the size of the thread's stack. glibc allocates the thread-local storage of the program
+ * and its libraries on it. */
 static size_t netns_stack_size(void)
 {
     size_t minimum = NETNS_STACK_SIZE, tls = 0;
 
-#ifdef PTHREAD_STACK_MIN /* a call of sysconf() since glibc 2.34 */
+#ifdef PTHREAD_STACK_MIN /* calls sysconf() since glibc 2.34 */
     if (PTHREAD_STACK_MIN > NETNS_STACK_SIZE)
         minimum = (size_t)PTHREAD_STACK_MIN;
 #endif
@@ -93,11 +94,11 @@ static size_t netns_stack_size(void)
 }
 
 /*
- * Starts the visit's thread, with a small stack, on the CPU of the caller, which is about to wait
- * for it. The kernel would choose another CPU, where the thread may have to wait for whatever runs
- * there. Where one of the two attributes is refused the thread starts without any.
+ * Starts the thread, with a small stack, on the CPU of the caller, which is about to wait for it.
+ * On another CPU, which the kernel would choose, it might have to wait for other threads. If either
+ * attribute is refused, the thread starts without both.
  */
-static int netns_start_thread(pthread_t *thread, struct netns_visit *visit)
+static int netns_start_thread(pthread_t *thread, struct netns_task *task)
 {
     pthread_attr_t attributes;
     int failed = pthread_attr_init(&attributes);
@@ -108,99 +109,100 @@ static int netns_start_thread(pthread_t *thread, struct netns_visit *visit)
         const int cpu = sched_getcpu();
 
         if (!failed && cpu >= 0) {
-            cpu_set_t here;
+            cpu_set_t own_cpu;
 
-            CPU_ZERO(&here);
-            CPU_SET((size_t)cpu, &here);
-            failed = pthread_attr_setaffinity_np(&attributes, sizeof here, &here);
+            CPU_ZERO(&own_cpu);
+            CPU_SET((size_t)cpu, &own_cpu);
+            failed = pthread_attr_setaffinity_np(&attributes, sizeof own_cpu, &own_cpu);
         }
 #endif
         if (!failed)
-            failed = pthread_create(thread, &attributes, netns_do_work, visit);
+            failed = pthread_create(thread, &attributes, netns_do_work, task);
         (void)pthread_attr_destroy(&attributes);
         if (!failed || failed == EAGAIN) /* EAGAIN: no resources for another thread */
             return failed;
     }
-    return pthread_create(thread, NULL, netns_do_work, visit);
+    return pthread_create(thread, NULL, netns_do_work, task);
 }
 
-/* Whether the children of this thread belong to another pid namespace than the thread itself. */
+/* Tests whether future children of this thread belong to another pid namespace than the thread. */
 static int netns_has_other_pid_namespace(void)
 {
     static const char children[] = "/proc/thread-self/ns/pid_for_children"; /* Linux 4.12 */
-    struct stat own, theirs;
+    struct stat own, childrens;
 
     if (stat("/proc/thread-self/ns/pid", &own) < 0)
         return 0;
-    if (stat(children, &theirs) == 0)
-        return own.st_ino != theirs.st_ino;
-    return errno == ENOENT && lstat(children, &theirs) == 0; /* without a first process yet */
+    if (stat(children, &childrens) == 0)
+        return own.st_ino != childrens.st_ino;
+    /* The link exists and leads nowhere: the new namespace has no process yet. */
+    return errno == ENOENT && lstat(children, &childrens) == 0;
 }
 
-/* Does the visit's work in a thread of its own. */
-static int netns_make_visit(struct netns_visit *visit, struct netstrat_error *error)
+/* Runs a task in a thread of its own and waits for it. */
+static int netns_run_task(struct netns_task *task, struct netstrat_error *error)
 {
     sigset_t all, before;
     pthread_t thread;
     int failed, cancel;
 
-    /* The thread inherits the mask: no handler of the program's ever runs in it. A signal for the
-     * process meanwhile goes to another thread, or waits for the few microseconds. */
+    /* The thread inherits the mask, so no signal handler of the program runs in it. Until it ends,
+     * a signal for the process goes to another thread or waits. */
     (void)sigfillset(&all);
     failed = pthread_sigmask(SIG_SETMASK, &all, &before);
     if (failed)
         return netstrat_fail(error, -failed, NETSTRAT_OP_PTHREAD_SIGMASK);
-    /* pthread_join() would be a place for the caller to be cancelled, with `visit` still in use. */
+    /* pthread_join() is a cancellation point, and the thread still uses `task`. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    failed = netns_start_thread(&thread, visit);
+    failed = netns_start_thread(&thread, task);
     if (!failed)
-        (void)pthread_join(thread, NULL); /* cannot fail: the thread is ours, and joined once */
+        (void)pthread_join(thread, NULL); /* cannot fail */
     (void)pthread_setcancelstate(cancel, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 
     if (failed == EAGAIN && netns_has_other_pid_namespace())
-        failed = EINVAL; /* the kernel's answer, which musl reports as EAGAIN */
+        failed = EINVAL; /* the kernel's errno, which musl reports as EAGAIN */
     if (failed)
         return netstrat_fail(error, -failed, NETSTRAT_OP_PTHREAD_CREATE);
-    if (visit->code < 0 && error)
-        *error = visit->error;
-    return visit->code;
+    if (task->code < 0 && error)
+        *error = task->error;
+    return task->code;
 }
 
-static int netns_open_socket(struct netns_visit *visit)
+static int netns_open_socket(struct netns_task *task)
 {
-    int code = netstrat_netns_enter(visit->netns, &visit->error);
+    int code = netstrat_netns_enter(task->netns, &task->error);
 
     if (code < 0)
         return code;
-    return netstrat_socket_open(&visit->sock, visit->buffer, visit->size, &visit->error);
+    return netstrat_socket_open(&task->sock, task->buffer, task->size, &task->error);
 }
 
 int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t size, int netns,
                             struct netstrat_error *error)
 {
-    struct netns_visit visit;
+    struct netns_task task;
     int code;
 
     memset(sock, 0, sizeof *sock); /* safe to close after a failure */
     sock->fd = -1;
-    memset(&visit, 0,
-           sizeof visit); /* the analysers think that pthread_create() may fail with < 0 */
-    visit.netns = netns;
-    visit.work = netns_open_socket;
-    visit.buffer = (unsigned char *)buffer;
-    visit.size = size;
-    code = netns_make_visit(&visit, error);
+    /* For gcc -fanalyzer, which assumes that pthread_create() can return a negative number and so
+     * sees an uninitialized task->code. */
+    memset(&task, 0, sizeof task);
+    task.netns = netns;
+    task.work = netns_open_socket;
+    task.buffer = (unsigned char *)buffer;
+    task.size = size;
+    code = netns_run_task(&task, error);
     if (code == 0)
-        *sock = visit.sock;
+        *sock = task.sock;
     return code;
 }
 
-/* Are the two sockets known to be in the same namespace? */
-static int netns_are_together(const struct netstrat_socket *sock,
-                              const struct netstrat_socket *other)
+/* Tests whether the two sockets are known to be in the same namespace. */
+static int netns_is_same(const struct netstrat_socket *sock, const struct netstrat_socket *other)
 {
-    uint64_t own = 0, others = 0; /* gcc does not see that they are set */
+    uint64_t own = 0, others = 0; /* for gcc (uninitialized value) */
 
     return netstrat_netns_cookie(sock, &own, NULL) == 0 &&
            netstrat_netns_cookie(other, &others, NULL) == 0 && own == others;
@@ -211,7 +213,7 @@ int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer, size
 {
     int netns, code = netstrat_socket_open(sock, buffer, size, error);
 
-    if (code < 0 || netns_are_together(sock, other))
+    if (code < 0 || netns_is_same(sock, other))
         return code;
     netstrat_socket_close(sock);
     netns = ioctl(other->fd, NETSTRAT_SIOCGSKNS);
@@ -222,43 +224,43 @@ int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer, size
     return code;
 }
 
-static int netns_mount_sysfs(struct netns_visit *visit)
+static int netns_mount_sysfs(struct netns_task *task)
 {
-    int code = netstrat_netns_enter(visit->netns, &visit->error);
+    int code = netstrat_netns_enter(task->netns, &task->error);
 
-    return code < 0 ? code : netstrat_sysfs_mount(&visit->error);
+    return code < 0 ? code : netstrat_sysfs_mount(&task->error);
 }
 
 int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error)
 {
-    struct netns_visit visit;
+    struct netns_task task;
 
-    visit.netns = netns;
-    visit.work = netns_mount_sysfs;
-    return netns_make_visit(&visit, error);
+    task.netns = netns;
+    task.work = netns_mount_sysfs;
+    return netns_run_task(&task, error);
 }
 
 int netstrat_netns_open(const char *path, struct netstrat_error *error)
 {
-    /* O_NONBLOCK: a path that is a FIFO, say, must not hold the program up. */
+    /* O_NONBLOCK: the path might be a FIFO, which would block. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
     return fd < 0 ? netstrat_fail(error, -errno, NETSTRAT_OP_OPEN_NETNS) : fd;
 }
 
-static int netns_create(struct netns_visit *visit)
+static int netns_create(struct netns_task *task)
 {
     if (unshare(CLONE_NEWNET) < 0)
-        return netstrat_fail(&visit->error, -errno, NETSTRAT_OP_UNSHARE);
-    return netstrat_netns_open(netns_own_netns, &visit->error);
+        return netstrat_fail(&task->error, -errno, NETSTRAT_OP_UNSHARE);
+    return netstrat_netns_open(netns_own_netns, &task->error);
 }
 
 int netstrat_netns_create(struct netstrat_error *error)
 {
-    struct netns_visit visit;
+    struct netns_task task;
 
-    visit.work = netns_create;
-    return netns_make_visit(&visit, error);
+    task.work = netns_create;
+    return netns_run_task(&task, error);
 }
 
 int netstrat_netns_is(int fd)
@@ -278,7 +280,7 @@ int netstrat_netns_cookie(const struct netstrat_socket *sock, uint64_t *cookie,
     return 0;
 }
 
-/* ---- names ---- */
+/* ---- names of namespaces ---- */
 
 enum {
     NETNS_LOCK_TRIES = 5000, /* of a millisecond each */
@@ -288,7 +290,7 @@ enum {
 
 /*
  * Locks the directory as iproute2 does. Returns a descriptor to close, or -errno. Any user who can
- * open the directory can keep the lock, so after five seconds the caller goes on without it.
+ * open the directory can hold the lock, so after five seconds the caller continues without it.
  */
 static int netns_lock_directory(const char *directory)
 {
@@ -305,16 +307,17 @@ static int netns_lock_directory(const char *directory)
     return fd;
 }
 
-/* Makes the directory a shared mount. -EINVAL: it is not a mount. */
+/* Makes the directory a shared mount. Returns 0, or -EINVAL if it is not a mount. */
 static int netns_share_directory(const char *directory)
 {
     return mount("", directory, "none", MS_SHARED | MS_REC, NULL) < 0 ? -errno : 0;
 }
 
 /*
- * Makes the directory if it is missing, and a shared mount of it, as `ip netns` does: a name that
- * is made or deleted in one mount namespace is then made or deleted in the others. Each bind mount
- * onto itself doubles the mounts where the parent is shared, so the directory is locked meanwhile.
+ * Creates the directory if it does not exist, and makes it a shared mount, as `ip netns` does: a
+ * name that is created or deleted in one mount namespace then appears or disappears in the others
+ * too. The directory is locked because each bind mount onto itself doubles the mounts if the parent
+ * is shared.
  */
 static int netns_prepare_directory(const char *directory, struct netstrat_error *error)
 {
@@ -333,13 +336,13 @@ static int netns_prepare_directory(const char *directory, struct netstrat_error 
                        : netns_share_directory(directory);
         }
         if (lock >= 0)
-            (void)close(lock); /* which unlocks it */
+            (void)close(lock); /* also unlocks it */
     }
     return code < 0 ? netstrat_fail(error, code, NETSTRAT_OP_MOUNT) : 0;
 }
 
-/* The path by which the calling thread reaches one of its descriptors. /proc/self/fd would be that
- * of the process's first thread, which may have other descriptors, or have ended. */
+/* Writes the path of a descriptor of the calling thread. /proc/self/fd would be that of the
+ * process's first thread, which may have other descriptors, or have ended. */
 static void netns_descriptor_path(int fd, char path[NETNS_PATH_SIZE])
 {
     static const char prefix[] = "/proc/thread-self/fd/";
@@ -361,13 +364,12 @@ int netstrat_netns_bind(int fd, const char *directory, const char *path,
     char source[NETNS_PATH_SIZE];
     int file, code;
 
-    if (!netstrat_netns_is(fd)) /* any file can be bound to another */
+    if (!netstrat_netns_is(fd)) /* mount() would bind any file */
         return netstrat_fail(error, -EINVAL, NETSTRAT_OP_MOUNT);
     code = netns_prepare_directory(directory, error);
     if (code < 0)
         return code;
-    file = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                0); /* as `ip netns`: nobody may open it */
+    file = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0); /* mode 0, as `ip netns` */
     if (file < 0)
         return netstrat_fail(error, -errno, NETSTRAT_OP_OPEN_NETNS);
     (void)close(file);
@@ -383,9 +385,9 @@ int netstrat_netns_unbind(const char *path, struct netstrat_error *error)
 {
     int tries, code = -EBUSY;
 
-    /* EBUSY: something is mounted on it, again or below what was mounted last. */
+    /* EBUSY: another mount is left on the file. */
     for (tries = 0; tries < NETNS_UNBIND_TRIES && code == -EBUSY; tries++) {
-        /* EINVAL: a file without a mount, as an interrupted bind may leave it. */
+        /* EINVAL: a file without a mount, which an interrupted bind may leave. */
         if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
             return netstrat_fail(error, -errno, NETSTRAT_OP_UMOUNT);
         code = unlink(path) < 0 ? -errno : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * netstrat: brings network interfaces up, changes them and reads their counters, at the price of
- * the system calls.
+ * netstrat: sets network links up, changes them and reads their counters by rtnetlink, with few
+ * system calls.
  *
  *     struct netstrat_error error;
  *     char text[512];
@@ -11,18 +11,18 @@
  *         fprintf(stderr, "%s\n", text);
  *     }
  *
- * Conventions, for every function:
- *   - 0 or a count on success, -errno on failure. Outputs are written on success only, but for a
- *     socket or a reader: one that failed to open is closed, and may be closed again.
- *   - `error` may be NULL; otherwise a failure fills it in. After success its contents are
- *     unspecified.
- *   - No malloc, no global state, no printing, no abort: all memory is the caller's.
- *   - Reentrant. A socket or a reader serves one thread at a time; any number of them may be in
- *     use.
- *   - Strings are NUL-terminated bytes, as the kernel has them: no locale, no encoding.
+ * Conventions for every function:
+ *   - It returns 0 or a count on success, and -errno on failure. Outputs are written on success
+ *     only. A socket or reader that failed to open is closed, and is safe to close again.
+ *   - @error receives the details of a failure. It may be NULL. After success its contents are
+ *     unspecified. The descriptions below do not repeat this.
+ *   - There is no malloc, no mutable global data, no output and no abort. The caller provides all
+ *     memory.
+ *   - Any number of sockets and readers may be in use at once, each by one thread at a time.
+ *   - Strings are NUL-terminated bytes, as in the kernel. They have no encoding.
  *
- * The sender of each datagram, the sequence number of each message and every length are checked
- * before a reply is believed: see socket.c, exchange.c and message.c.
+ * A reply is used only after its sender, its sequence number and every length have been checked:
+ * see socket.c, exchange.c and message.c.
  */
 #ifndef NETSTRAT_H
 #define NETSTRAT_H
@@ -33,8 +33,8 @@
 #define NETSTRAT_VERSION "0.2.0.dev0"
 #define NETSTRAT_VERSION_NUMBER 200 /* major * 10000 + minor * 100 + patch */
 
-/* Initial values of a struct netstrat_socket and a struct netstrat_sysfs_reader that are not open
- * yet, so that they may be closed in any case. All bytes are zero: memset() does the same. */
+/* Initial values for a struct netstrat_socket and a struct netstrat_sysfs_reader: all bytes are
+ * zero. Either struct can then be closed whether or not it was opened. */
 /* clang-format off */
 #ifdef __cplusplus
 #define NETSTRAT_SOCKET_INIT {}
@@ -45,8 +45,8 @@
 #endif
 /* clang-format on */
 
-/* Before each function. Define it to export the functions (with -fvisibility=hidden), or, in a
- * program of one unit that includes netstrat.c, as `static __attribute__((unused))`. */
+/* A macro before each function. Define it to export the functions (with -fvisibility=hidden), or as
+ * `static __attribute__((unused))` in a program of one unit that includes netstrat.c. */
 #ifndef NETSTRAT_API
 #define NETSTRAT_API
 #endif
@@ -65,13 +65,13 @@ extern "C" {
 #define NETSTRAT_PREFIX_SIZE 52    /* the longest address with its prefix length and NUL */
 #define NETSTRAT_TEXT_SIZE 128     /* holds the kernel's longest extended ack (80 bytes) */
 #define NETSTRAT_COUNTERS 8        /* fields of struct netstrat_counters */
-#define NETSTRAT_PENDING 1         /* the result of a message whose ack did not come */
+#define NETSTRAT_PENDING 1         /* the result of a message whose ack was not read */
 #define NETSTRAT_TIMEOUT_MS 5000   /* a new socket's timeout */
-#define NETSTRAT_BUFFER_SIZE 32768 /* holds a datagram of a dump, but for links with many names */
+#define NETSTRAT_BUFFER_SIZE 32768 /* a dump datagram, unless a link has many alt. names */
 
 /* ---- errors: error.c ---- */
 
-/* What failed. */
+/** enum netstrat_step - The operation that failed. */
 enum netstrat_step {
     NETSTRAT_OP_NONE,
     NETSTRAT_OP_NAME,      /* the name is not valid at all; nothing was sent */
@@ -109,88 +109,125 @@ enum netstrat_step {
     NETSTRAT_STEPS /* how many there are */
 };
 
+/** struct netstrat_error - The details of one failure. */
 struct netstrat_error {
     int code;             /* the -errno that was returned */
     uint32_t step;        /* enum netstrat_step */
-    uint32_t request;     /* of NETSTRAT_OP_REQUEST: the type of the message (RTM_NEWLINK) */
-    uint32_t item;        /* which message of a batch, or which counter (both from 0) */
-    uint32_t text_length; /* bytes of `text`, its final NUL not counted */
-    /* The kernel's extended ack, or the first bytes of what is not a counter or its name. */
+    uint32_t request;     /* NETSTRAT_OP_REQUEST: the message type (RTM_NEWLINK); otherwise 0 */
+    uint32_t item;        /* the index of the message in its batch, or of the counter */
+    uint32_t text_length; /* the length of `text` in bytes, without the final NUL */
+    /* The kernel's extended ack, or the start of the text that is not a counter or not a counter's
+     * name. */
     char text[NETSTRAT_TEXT_SIZE];
 };
 
-/* What a failure means to a caller: how Python chooses the class of its exception. */
+/** enum netstrat_kind - The class of a failure. Python raises one exception for each. */
 enum netstrat_kind {
     NETSTRAT_KIND_OTHER,
-    NETSTRAT_KIND_LINK_NOT_FOUND,    /* there is no such link, or it vanished */
-    NETSTRAT_KIND_COUNTER_NOT_FOUND, /* the link is there, but has no counter of that name */
+    NETSTRAT_KIND_LINK_NOT_FOUND,    /* the link does not exist, or it was deleted meanwhile */
+    NETSTRAT_KIND_COUNTER_NOT_FOUND, /* the link exists, but has no counter of that name */
     NETSTRAT_KIND_PERMISSION,        /* a capability or a permission is missing */
-    NETSTRAT_KIND_UNAVAILABLE,       /* AF_NETLINK is refused */
-    NETSTRAT_KIND_INVALID_NAME,      /* no interface can have that name */
-    NETSTRAT_KIND_INVALID_COUNTER,   /* no counter can have that name */
+    NETSTRAT_KIND_UNAVAILABLE,       /* AF_NETLINK sockets are refused */
+    NETSTRAT_KIND_INVALID_NAME,      /* the text cannot be the name of an interface */
+    NETSTRAT_KIND_INVALID_COUNTER,   /* the text cannot be the name of a counter */
     NETSTRAT_KIND_PARSE              /* the file does not hold a counter */
 };
 
-/* A row of the table of failures. */
+/** struct netstrat_failure - One row of the table of failures. */
 struct netstrat_failure {
     uint8_t step;     /* enum netstrat_step */
-    uint8_t request;  /* the type of the message; 0: any */
-    uint8_t code;     /* errno, positive; 0: any */
+    uint8_t request;  /* the message type; 0 for any */
+    uint8_t code;     /* errno, positive; 0 for any */
     uint8_t kind;     /* enum netstrat_kind */
-    const char *hint; /* the remedy or the usual cause; "": nothing is known */
+    const char *hint; /* the remedy or the usual cause; "" if none is known */
 };
 
-/*
- * Finds the row for a failure: `step`, `request` and `code` are those of a struct netstrat_error,
- * so `code` is negative, although the `code` of a row is positive. Returns 1 if the table has one,
- * 0 if not (`failure` then holds NETSTRAT_KIND_OTHER and an empty hint).
+/**
+ * netstrat_failure_find() - Looks up a failure in the table.
+ * @step: as in struct netstrat_error
+ * @request: as in struct netstrat_error
+ * @code: -errno
+ * @failure: receives the first row that matches, or NETSTRAT_KIND_OTHER with an empty hint
+ *
+ * Return: 1 if a row matches, otherwise 0.
  */
 NETSTRAT_API int netstrat_failure_find(uint32_t step, uint32_t request, int code,
                                        struct netstrat_failure *failure);
 
-/* Row `number` (from 0) of the table: 1, or 0 after the last one. */
+/**
+ * netstrat_failure_get() - Reads one row of the table of failures.
+ * @number: the row, from 0
+ * @failure: receives the row
+ *
+ * Return: 1, or 0 after the last row.
+ */
 NETSTRAT_API int netstrat_failure_get(uint32_t number, struct netstrat_failure *failure);
 
-/* The name of a step ("sendto" is "send", as the code has it), NULL for NETSTRAT_OP_REQUEST
- * and for numbers that are not a step; and of a message's type ("RTM_NEWLINK"), NULL for one
- * without a name here. */
+/**
+ * netstrat_step_name() - Names the operation that failed.
+ * @step: enum netstrat_step
+ *
+ * Return: the name of the system call or step ("send", "batch"), or NULL for NETSTRAT_OP_REQUEST
+ * and for numbers that are not a step.
+ */
 NETSTRAT_API const char *netstrat_step_name(uint32_t step);
+
+/**
+ * netstrat_request_name() - Names a message type.
+ * @request: the type
+ *
+ * Return: the name ("RTM_NEWLINK"), or NULL if the type is not in the list.
+ */
 NETSTRAT_API const char *netstrat_request_name(uint32_t request);
 
-/*
- * Writes the sentence for a failure: the interface `name` (NULL or "": none), the step, the cause,
- * the kernel's words and the hint, which are the ones that the Python package gives too. At most
- * `size` bytes, NUL included. Returns the length of the whole sentence, so that a value of `size`
- * or more says that it was cut short. Uses strerror().
+/**
+ * netstrat_error_describe() - Writes a failure as one sentence, the one that Python raises too.
+ * @error: the failure
+ * @name: the interface, or NULL or "" for none
+ * @text: receives the sentence: interface, step, cause, extended ack and hint. Bytes that are not
+ *     printable ASCII become "?".
+ * @size: the size of @text with its NUL
+ *
+ * Uses strerror().
+ *
+ * Return: the length of the whole sentence, which is @size or more if the sentence was cut short.
  */
 NETSTRAT_API size_t netstrat_error_describe(const struct netstrat_error *error, const char *name,
                                             char *text, size_t size);
 
-/* ---- names: name.c ---- */
+/* ---- link names: name.c ---- */
 
-/*
- * Classifies the name of an interface. Returns 0 if a link can have it: 1 to 15 bytes, not "." or
- * "..", without '/', ':', white space and the byte 0xa0 (dev_valid_name, net/core/dev.c). Returns 1
- * if it is valid only as an alternative name: any 1 to 127 bytes. Returns -EINVAL otherwise.
+/**
+ * netstrat_name_check() - Classifies an interface name.
+ * @name: the name
  *
- * Only a name for which it returns 0 may become part of a path: an alternative name can be
- * "../../etc". sysfs does not show alternative names.
+ * A link name has 1 to 15 bytes, is not "." or "..", and contains no '/', ':', white space or byte
+ * 0xa0 (dev_valid_name, net/core/dev.c). An alternative name has 1 to 127 bytes. Only a link name
+ * may become part of a path: an alternative name can be "../../etc".
+ *
+ * Return: 0 if valid as a link name, 1 if valid only as an alternative name, -EINVAL otherwise.
  */
 NETSTRAT_API int netstrat_name_check(const char *name);
 
 /* ---- one counter's text to a number: counter_text.c ---- */
 
-/*
- * A counter's text: decimal digits, white space around them allowed. -EBADMSG: it is anything else;
- * -ERANGE: more than 64 bits.
+/**
+ * netstrat_parse_counter() - Reads the text of one counter.
+ * @text: decimal digits, with optional white space around them; needs no NUL
+ * @length: the length of @text in bytes
+ * @value: receives the number
+ *
+ * Return: 0; -EBADMSG if the text is not an unsigned decimal number; -ERANGE if it does not fit 64
+ * bits.
  */
 NETSTRAT_API int netstrat_parse_counter(const char *text, size_t length, uint64_t *value);
 
 /* ---- messages under construction: batch.c ---- */
 
-/*
- * Requests in the caller's buffer, one behind the other, to be sent by netstrat_execute. A message
- * is begun, filled and finished:
+/**
+ * struct netstrat_batch - Messages in the caller's buffer, one after the other.
+ *
+ * netstrat_execute() sends them. A message is begun, filled and finished; batch.c draws it:
  *
  *     netstrat_batch_begin(&batch, RTM_NEWLINK,
  *                          NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
@@ -201,123 +238,260 @@ NETSTRAT_API int netstrat_parse_counter(const char *text, size_t length, uint64_
  *     netstrat_batch_nest_end(&batch, nest);
  *     code = netstrat_batch_finish(&batch);
  *
- * Only netstrat_batch_finish has to be checked. After the first part of a message that does not
- * fit, or the first call of netstrat_batch_refuse, nothing more is written; finish then returns
- * that code and leaves the batch as it was before begin. Whatever the kernel knows can be said so:
- * examples/embed makes a veth pair by hand. Every netstrat_batch_ function that adds a whole
- * message returns what finish returned: 0, -EMSGSIZE, or -EINVAL for an argument that no message
- * can carry.
+ * Only netstrat_batch_finish() has to be checked. After the first part that does not fit, nothing
+ * more is written; netstrat_batch_finish() then returns the failure and restores the batch to its
+ * state before netstrat_batch_begin(). Any rtnetlink message can be built this way: examples/embed
+ * makes a veth pair by hand.
+ *
+ * Each netstrat_batch_ function of a kernel object (links, addresses ...) adds one whole message
+ * and returns what netstrat_batch_finish() returned: 0; -EMSGSIZE if the message does not fit;
+ * -EINVAL if no message can carry an argument. In their descriptions @batch is the batch to add to.
  */
 struct netstrat_batch {
     unsigned char *data;
-    size_t size;    /* room in `data`, bytes */
-    size_t used;    /* bytes written, those of the message under construction included */
-    size_t start;   /* where the message under construction begins */
-    uint32_t count; /* messages finished */
-    int code;       /* of the message under construction: 0, or the first failure */
+    size_t size;    /* the size of `data` in bytes */
+    size_t used;    /* bytes written, including the message under construction */
+    size_t start;   /* the offset of the message under construction */
+    uint32_t count; /* finished messages */
+    int code;       /* the first failure of the message under construction, or 0 */
 };
 
+/**
+ * netstrat_batch_init() - Makes an empty batch.
+ * @batch: the batch
+ * @buffer: the memory for the messages; needs no alignment
+ * @size: the size of @buffer in bytes
+ */
 NETSTRAT_API void netstrat_batch_init(struct netstrat_batch *batch, void *buffer, size_t size);
 
+/**
+ * netstrat_batch_begin() - Begins a message.
+ * @batch: the batch
+ * @type: the message type (RTM_NEWLINK)
+ * @flags: NLM_F_REQUEST and others of linux/netlink.h
+ */
 NETSTRAT_API void netstrat_batch_begin(struct netstrat_batch *batch, uint16_t type, uint16_t flags);
-/* The fixed part of a message (struct ifinfomsg and its like), or the body of an attribute. */
+
+/**
+ * netstrat_batch_append() - Appends bytes: the fixed part of a message, or of an attribute's value.
+ * @batch: the batch
+ * @data: the bytes (struct ifinfomsg and its like); zeros pad them to four
+ * @size: their number
+ */
 NETSTRAT_API void netstrat_batch_append(struct netstrat_batch *batch, const void *data,
                                         size_t size);
+
+/**
+ * netstrat_batch_put() - Appends an attribute.
+ * @batch: the batch
+ * @type: the attribute (IFLA_IFNAME)
+ * @value: its value
+ * @size: the size of @value in bytes, at most 65,531
+ */
 NETSTRAT_API void netstrat_batch_put(struct netstrat_batch *batch, uint16_t type, const void *value,
                                      size_t size);
+
+/**
+ * netstrat_batch_put_string() - Appends an attribute with a text and its NUL.
+ * @batch: the batch
+ * @type: the attribute
+ * @value: the text
+ */
 NETSTRAT_API void netstrat_batch_put_string(struct netstrat_batch *batch, uint16_t type,
                                             const char *value);
+
+/**
+ * netstrat_batch_put_u8() - Appends an attribute with one byte.
+ * @batch: the batch
+ * @type: the attribute
+ * @value: the byte
+ */
 NETSTRAT_API void netstrat_batch_put_u8(struct netstrat_batch *batch, uint16_t type, uint8_t value);
+
+/**
+ * netstrat_batch_put_u32() - Appends an attribute with a 32-bit number.
+ * @batch: the batch
+ * @type: the attribute
+ * @value: the number, in host byte order
+ */
 NETSTRAT_API void netstrat_batch_put_u32(struct netstrat_batch *batch, uint16_t type,
                                          uint32_t value);
-/* Opens an attribute that holds others; gives what netstrat_batch_nest_end takes. */
-NETSTRAT_API size_t netstrat_batch_nest(struct netstrat_batch *batch, uint16_t type);
-NETSTRAT_API void netstrat_batch_nest_end(struct netstrat_batch *batch, size_t nest);
-/* Ends the message under construction with this failure, unless it has one already. */
-NETSTRAT_API void netstrat_batch_refuse(struct netstrat_batch *batch, int code);
-NETSTRAT_API int netstrat_batch_finish(struct netstrat_batch *batch);
 
-/*
- * Is this what netstrat_execute can send? 0, or -EINVAL with *item the number of the first message
- * that is not: its length does not fit, it is not padded to four bytes, or it does not ask for an
- * ack (NLM_F_REQUEST and NLM_F_ACK). `count` has to be the number of messages.
+/**
+ * netstrat_batch_nest() - Opens an attribute that contains attributes.
+ * @batch: the batch
+ * @type: the attribute (IFLA_LINKINFO); NLA_F_NESTED is added
+ *
+ * Return: the argument for netstrat_batch_nest_end().
  */
-NETSTRAT_API int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item);
+NETSTRAT_API size_t netstrat_batch_nest(struct netstrat_batch *batch, uint16_t type);
+
+/**
+ * netstrat_batch_nest_end() - Closes an attribute that contains attributes.
+ * @batch: the batch
+ * @nest: what netstrat_batch_nest() returned
+ */
+NETSTRAT_API void netstrat_batch_nest_end(struct netstrat_batch *batch, size_t nest);
+
+/**
+ * netstrat_batch_refuse() - Makes the message under construction fail, unless it failed already.
+ * @batch: the batch
+ * @code: -errno, which netstrat_batch_finish() then returns
+ */
+NETSTRAT_API void netstrat_batch_refuse(struct netstrat_batch *batch, int code);
+
+/**
+ * netstrat_batch_finish() - Completes the message under construction.
+ * @batch: the batch
+ *
+ * Return: 0; -EMSGSIZE if the message does not fit; -EINVAL if no message was begun; or what
+ * netstrat_batch_refuse() was given. A message that failed is removed from the batch.
+ */
+NETSTRAT_API int netstrat_batch_finish(struct netstrat_batch *batch);
 
 /* ---- messages taken apart: message.c ---- */
 
-/* What is left of a datagram, of a message or of an attribute: the bytes of `data` from `at` up to
- * `end`. Offsets rather than pointers: a length from elsewhere can be added to one and the sum
- * compared, where a pointer beyond its array would be undefined. */
+/**
+ * struct netstrat_cursor - The unread bytes of a datagram, a message or an attribute.
+ *
+ * These are the bytes of `data` from `at` up to `end`. Offsets are used because any length can be
+ * added to one and the sum compared, whereas a pointer beyond its array would be undefined.
+ */
 struct netstrat_cursor {
     const unsigned char *data;
     size_t at;
     size_t end;
-    size_t missing; /* bytes behind these that did not fit the buffer and were cut off */
+    size_t missing; /* further bytes that did not fit the buffer and were truncated */
 };
 
+/** struct netstrat_message - One message of a datagram. */
 struct netstrat_message {
     uint16_t type;
     uint16_t flags;
     uint32_t sequence;
-    uint32_t port; /* nlmsg_pid: of the socket whose request this answers, or that caused this */
-    struct netstrat_cursor payload; /* `missing` is not 0 where this message was cut off */
+    uint32_t port; /* nlmsg_pid: the port of the socket whose request caused the message */
+    struct netstrat_cursor payload; /* `missing` is not 0 if this message was truncated */
 };
 
+/** struct netstrat_attribute - One attribute of a payload. */
 struct netstrat_attribute {
-    uint16_t type;
+    uint16_t type; /* without NLA_F_NESTED and NLA_F_NET_BYTEORDER */
     struct netstrat_cursor value;
 };
 
-/*
- * The next message of a datagram, the next attribute of a payload; moves `rest` behind it. 1: there
- * it is; 0: the end; -EBADMSG: its length does not fit. At most one message of a datagram is cut
- * off: the last one that is there.
+/**
+ * netstrat_message_next() - Takes the next message of a datagram.
+ * @rest: the datagram; moved past the message
+ * @message: receives the message
+ *
+ * Only the last message of a datagram can be truncated.
+ *
+ * Return: 1; 0 at the end; -EBADMSG if the message's length is malformed.
  */
 NETSTRAT_API int netstrat_message_next(struct netstrat_cursor *rest,
                                        struct netstrat_message *message);
-NETSTRAT_API int netstrat_attribute_next(struct netstrat_cursor *rest,
-                                         struct netstrat_attribute *attribute);
 
-/*
- * The fixed part of a message (struct ifinfomsg and its like), copied to `fixed`, and the
- * attributes after it. Returns 0, or -EBADMSG if the payload is shorter.
+/**
+ * netstrat_message_body() - Splits a message into its fixed part and its attributes.
+ * @message: the message
+ * @fixed: receives the fixed part (struct ifinfomsg and its like)
+ * @size: the size of @fixed in bytes
+ * @attributes: receives the attributes
+ *
+ * Return: 0, or -EBADMSG if the payload is shorter than @size.
  */
 NETSTRAT_API int netstrat_message_body(const struct netstrat_message *message, void *fixed,
                                        size_t size, struct netstrat_cursor *attributes);
 
-/*
- * The value of an attribute: a number in the byte order of the machine; a text, which is copied
- * with its NUL to `to` of `size` bytes; any bytes. Each returns 0, or -EBADMSG if the value is
- * shorter than that, or if the text is empty, has no NUL or does not fit. An attribute that holds
- * others is read by netstrat_attribute_next on a copy of attribute->value.
+/**
+ * netstrat_attribute_next() - Takes the next attribute.
+ * @rest: the attributes of a message, or a copy of the `value` of an attribute that contains
+ *     others; moved past the attribute
+ * @attribute: receives the attribute
+ *
+ * Return: 1; 0 at the end; -EBADMSG if the attribute's length is malformed.
+ */
+NETSTRAT_API int netstrat_attribute_next(struct netstrat_cursor *rest,
+                                         struct netstrat_attribute *attribute);
+
+/**
+ * netstrat_attribute_u8() - Reads an attribute's value as a byte.
+ * @attribute: the attribute
+ * @to: receives the byte
+ *
+ * Return: 0, or -EBADMSG if the value is shorter.
  */
 NETSTRAT_API int netstrat_attribute_u8(const struct netstrat_attribute *attribute, uint8_t *to);
+
+/**
+ * netstrat_attribute_u16() - Reads an attribute's value as a 16-bit number in host byte order.
+ * @attribute: the attribute
+ * @to: receives the number
+ *
+ * Return: 0, or -EBADMSG if the value is shorter.
+ */
 NETSTRAT_API int netstrat_attribute_u16(const struct netstrat_attribute *attribute, uint16_t *to);
+
+/**
+ * netstrat_attribute_u32() - Reads an attribute's value as a 32-bit number in host byte order.
+ * @attribute: the attribute
+ * @to: receives the number
+ *
+ * Return: 0, or -EBADMSG if the value is shorter.
+ */
 NETSTRAT_API int netstrat_attribute_u32(const struct netstrat_attribute *attribute, uint32_t *to);
+
+/**
+ * netstrat_attribute_u64() - Reads an attribute's value as a 64-bit number in host byte order.
+ * @attribute: the attribute
+ * @to: receives the number
+ *
+ * Return: 0, or -EBADMSG if the value is shorter.
+ */
 NETSTRAT_API int netstrat_attribute_u64(const struct netstrat_attribute *attribute, uint64_t *to);
+
+/**
+ * netstrat_attribute_string() - Copies an attribute's text.
+ * @attribute: the attribute
+ * @to: receives the text with its NUL
+ * @size: the size of @to in bytes
+ *
+ * Return: 0, or -EBADMSG if the text is empty, has no NUL or does not fit.
+ */
 NETSTRAT_API int netstrat_attribute_string(const struct netstrat_attribute *attribute, char *to,
                                            size_t size);
+
+/**
+ * netstrat_attribute_bytes() - Copies the first bytes of an attribute's value.
+ * @attribute: the attribute
+ * @to: receives the bytes
+ * @size: their number
+ *
+ * Return: 0, or -EBADMSG if the value is shorter.
+ */
 NETSTRAT_API int netstrat_attribute_bytes(const struct netstrat_attribute *attribute, void *to,
                                           size_t size);
 
-/*
- * Reads NLMSG_ERROR or NLMSG_DONE: *verdict is 0 or the kernel's -errno. `error` takes the kernel's
- * words, if there are any (text_length is 0 otherwise); its other fields stay as they are.
- * -EBADMSG: malformed. The verdict of an ack that was cut off is read as well.
+/**
+ * netstrat_ack_decode() - Reads NLMSG_ERROR or NLMSG_DONE. The ack may be truncated.
+ * @message: the message
+ * @verdict: receives 0 or the kernel's -errno
+ * @error: if not NULL, its text becomes the extended ack, or empty; other fields are not written
+ *
+ * Return: 0, or -EBADMSG if the message is malformed.
  */
 NETSTRAT_API int netstrat_ack_decode(const struct netstrat_message *message, int *verdict,
                                      struct netstrat_error *error);
 
 /* ---- links: link.c ---- */
 
-/* Which link this is: its index and its name. */
+/** struct netstrat_link_name - The index and the name of a link. */
 struct netstrat_link_name {
     int32_t index;
-    char name[NETSTRAT_NAME_SIZE]; /* "": it was deleted, or left the namespace */
+    char name[NETSTRAT_NAME_SIZE]; /* "" if the link was deleted or left the namespace */
 };
 
-/* Flags of a link: those of linux/if.h, which -std=c11 hides in glibc's net/if.h. */
+/* The flags of a link, as in linux/if.h. -std=c11 hides them in glibc's net/if.h. */
 #define NETSTRAT_IFF_UP 0x1
 #define NETSTRAT_IFF_BROADCAST 0x2
 #define NETSTRAT_IFF_LOOPBACK 0x8
@@ -329,61 +503,94 @@ struct netstrat_link_name {
 #define NETSTRAT_IFF_MULTICAST 0x1000
 #define NETSTRAT_IFF_LOWER_UP 0x10000
 
-/* A link as RTM_NEWLINK describes it. */
+/** struct netstrat_link - A link, as RTM_NEWLINK describes it. */
 struct netstrat_link {
     int32_t index;
-    uint32_t flags;      /* NETSTRAT_IFF_UP and its like */
+    uint32_t flags;      /* NETSTRAT_IFF_UP and others */
     uint32_t mtu;        /* bytes */
     uint32_t txqueuelen; /* packets */
     uint32_t group;
-    int32_t master;    /* the index of the bridge or its like that this is a port of; 0: none */
-    int32_t peer;      /* IFLA_LINK: the index of a veth's other end, a macvlan's parent; 0: none */
-    int32_t peer_nsid; /* IFLA_LINK_NETNSID: what this namespace calls the peer's; -1: none */
-    int32_t nsid;      /* of an answer about another namespace: its id; -1: it is about this one */
-    /* Settings of a bridge port: 0 or 1; -1 if the link is not one, or if the kernel is older. */
+    int32_t master;    /* the index of the bridge or other master that this is a port of, or 0 */
+    int32_t peer;      /* IFLA_LINK: the index of a veth's peer or a macvlan's parent, or 0 */
+    int32_t peer_nsid; /* IFLA_LINK_NETNSID: the nsid of the peer's namespace, or -1 */
+    int32_t nsid;      /* the nsid of the namespace that the reply is about; -1 for the socket's */
+    /* The settings of a bridge port: 0 or 1; -1 if the link is not one or the kernel is older. */
     int32_t hairpin;
     int32_t isolated;    /* Linux 4.18 */
     int32_t learning;    /* Linux 3.11 */
     int32_t port_state;  /* BR_STATE_ of linux/if_bridge.h; -1 if the link is not a bridge port */
     uint32_t mac_length; /* bytes of `mac` */
     unsigned char mac[NETSTRAT_MAC_SIZE];
-    uint32_t permanent_mac_length; /* 0: a virtual device, or Linux before 5.6 */
+    uint32_t permanent_mac_length; /* 0 for a virtual device, or before Linux 5.6 */
     unsigned char permanent_mac[NETSTRAT_MAC_SIZE];
-    /* Of a bridge: its priority, and the MAC that it was given or has of a port; zeros in place of
-     * that: neither (Linux 4.4). */
+    /* A bridge's priority (2 bytes) and MAC (6 bytes), which was set or comes from a port. The MAC
+     * is zero if the bridge has neither. Linux 4.4; otherwise zeros. */
     unsigned char bridge_id[8];
     char name[NETSTRAT_NAME_SIZE];
-    char kind[NETSTRAT_KIND_SIZE];   /* "veth", "bridge" ...; "": a physical device, or lo */
-    char alias[NETSTRAT_ALIAS_SIZE]; /* "": none */
-    struct netstrat_cursor altnames; /* within the message: see netstrat_altname_next */
-    /* The device behind a physical link ("pci", "0000:00:1f.6"), as text within the message; empty
-     * for a virtual link, or before Linux 5.14. */
+    char kind[NETSTRAT_KIND_SIZE];   /* "veth", "bridge" ...; "" for a physical device or lo */
+    char alias[NETSTRAT_ALIAS_SIZE]; /* "" if the link has none */
+    struct netstrat_cursor altnames; /* within the message: see netstrat_altname_next() */
+    /* The device of a physical link ("pci", "0000:00:1f.6"), as text within the message; empty for
+     * a virtual link, or before Linux 5.14. */
     struct netstrat_cursor parent_bus, parent_device;
 };
 
-/* Sets the flags of the mask `change` to those in `flags`, for the link `name` (RTM_NEWLINK). */
+/**
+ * netstrat_batch_set_link_flags() - Adds a change of a link's flags (RTM_NEWLINK).
+ * @batch: the batch
+ * @name: the link's name or alternative name
+ * @flags: the new values
+ * @change: the flags to set; the others stay as they are
+ */
 NETSTRAT_API int netstrat_batch_set_link_flags(struct netstrat_batch *batch, const char *name,
                                                uint32_t flags, uint32_t change);
 
-/* Asks for one link by its name or alternative name, or by its index (RTM_GETLINK); the answer has
- * its counters too. */
+/**
+ * netstrat_batch_get_link() - Adds a query for one link with its counters (RTM_GETLINK).
+ * @batch: the batch
+ * @name: the link's name or alternative name (Linux 5.5)
+ */
 NETSTRAT_API int netstrat_batch_get_link(struct netstrat_batch *batch, const char *name);
+
+/**
+ * netstrat_batch_get_link_index() - Adds a query for one link with its counters (RTM_GETLINK).
+ * @batch: the batch
+ * @index: the link's index
+ */
 NETSTRAT_API int netstrat_batch_get_link_index(struct netstrat_batch *batch, int32_t index);
 
-/* Asks for every link; with their counters, if `counters` is not 0. */
-NETSTRAT_API int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters);
-
-/* One link, and every link, of the namespace that the socket's knows as `nsid`, which is neither
- * entered nor kept alive by that (IFLA_TARGET_NETNSID, Linux 4.15); with their counters. Older
- * kernels ignore the id: see link->nsid. Needs CAP_NET_ADMIN there. */
+/**
+ * netstrat_batch_get_link_at() - Adds a query for one link of another namespace.
+ * @batch: the batch
+ * @nsid: the namespace's id in the socket's namespace
+ * @index: the link's index there
+ *
+ * The namespace is neither entered nor kept alive (IFLA_TARGET_NETNSID, Linux 4.15). An older
+ * kernel ignores the nsid: check link->nsid. Needs CAP_NET_ADMIN over the namespace.
+ */
 NETSTRAT_API int netstrat_batch_get_link_at(struct netstrat_batch *batch, int32_t nsid,
                                             int32_t index);
+
+/**
+ * netstrat_batch_dump_links() - Adds a dump of every link.
+ * @batch: the batch
+ * @counters: 1 to include the counters, 0 to leave them out (Linux 4.4)
+ */
+NETSTRAT_API int netstrat_batch_dump_links(struct netstrat_batch *batch, int counters);
+
+/**
+ * netstrat_batch_dump_links_at() - Adds a dump of every link of another namespace.
+ * @batch: the batch
+ * @nsid: the namespace's id in the socket's namespace
+ *
+ * The reply includes the counters. See netstrat_batch_get_link_at().
+ */
 NETSTRAT_API int netstrat_batch_dump_links_at(struct netstrat_batch *batch, int32_t nsid);
 
-/* What to make of a link, or to set in one; fields whose bit is not in `set` are left alone. */
+/* The fields of struct netstrat_link_settings that a message sets. */
 enum {
     NETSTRAT_LINK_NAME = 1 << 0,  /* the name of a new link, or a new name */
-    NETSTRAT_LINK_INDEX = 1 << 1, /* the index of a new link, or in a new namespace */
+    NETSTRAT_LINK_INDEX = 1 << 1, /* the index of a new link, or the index after a move */
     NETSTRAT_LINK_UP = 1 << 2,
     NETSTRAT_LINK_MTU = 1 << 3,
     NETSTRAT_LINK_TXQUEUELEN = 1 << 4,
@@ -391,94 +598,140 @@ enum {
     NETSTRAT_LINK_MASTER = 1 << 6,
     NETSTRAT_LINK_NETNS = 1 << 7,
     NETSTRAT_LINK_ALIAS = 1 << 8,   /* not at creation */
-    NETSTRAT_LINK_HAIRPIN = 1 << 9, /* of a port of a bridge, not at creation */
+    NETSTRAT_LINK_HAIRPIN = 1 << 9, /* bridge ports; not at creation */
     NETSTRAT_LINK_GROUP = 1 << 10,
-    NETSTRAT_LINK_QUEUES = 1 << 11 /* at creation alone */
+    NETSTRAT_LINK_QUEUES = 1 << 11 /* at creation only */
 };
 
+/** struct netstrat_link_settings - The settings of a new link, or changes to a link. */
 struct netstrat_link_settings {
-    uint32_t set;
+    uint32_t set; /* NETSTRAT_LINK_ bits; fields without their bit are ignored */
     int32_t index;
-    uint32_t up; /* 0: down */
+    uint32_t up; /* 0 for down */
     uint32_t mtu;
     uint32_t txqueuelen;
     uint32_t mac_length;
     unsigned char mac[NETSTRAT_MAC_SIZE];
-    int32_t master; /* an index; 0: none */
-    int32_t netns;  /* a descriptor of a namespace; the kernel refuses a pidfd (-EINVAL) */
+    int32_t master; /* the index of a bridge or other master; 0 for none */
+    int32_t netns;  /* a descriptor of the new namespace; the kernel refuses a pidfd (-EINVAL) */
     uint32_t hairpin;
     uint32_t group;
-    uint32_t queues;                 /* as many to transmit, and as many to receive */
-    char name[NETSTRAT_NAME_SIZE];   /* with one %d in it: the kernel's choice of number */
-    char alias[NETSTRAT_ALIAS_SIZE]; /* "": none */
+    uint32_t queues;                 /* transmit queues, and as many receive queues */
+    char name[NETSTRAT_NAME_SIZE];   /* the kernel replaces one %d by the first free number */
+    char alias[NETSTRAT_ALIAS_SIZE]; /* "" removes the alias */
 };
 
-/*
- * Make a link: of a kind that takes no more than that ("bridge", "ifb" ...); a macvlan on the link
- * `parent`, `mode` as MACVLAN_MODE_ of linux/if_link.h; and a veth pair, both ends at once, in
- * which `own` may be enslaved and up and `peer` may be in another namespace. -EINVAL for what the
- * kernel does not do for the peer (up, master) or only together with the same of `own` (index).
- * EEXIST where a name is taken.
+/**
+ * netstrat_batch_add_link() - Adds the creation of a link (-EEXIST if its name is taken).
+ * @batch: the batch
+ * @kind: a kind that needs no data of its own ("bridge", "ifb" ...)
+ * @settings: the link's settings
  */
 NETSTRAT_API int netstrat_batch_add_link(struct netstrat_batch *batch, const char *kind,
                                          const struct netstrat_link_settings *settings);
+
+/**
+ * netstrat_batch_add_macvlan() - Adds the creation of a macvlan.
+ * @batch: the batch
+ * @parent: the index of its parent
+ * @mode: MACVLAN_MODE_ of linux/if_link.h
+ * @settings: the link's settings
+ */
 NETSTRAT_API int netstrat_batch_add_macvlan(struct netstrat_batch *batch, int32_t parent,
                                             uint32_t mode,
                                             const struct netstrat_link_settings *settings);
+
+/**
+ * netstrat_batch_add_veth() - Adds the creation of a veth pair, both ends in one message.
+ * @batch: the batch
+ * @own: the settings of the first end, which may be up and have a master
+ * @peer: the settings of its peer, which may be in another namespace
+ *
+ * Returns -EINVAL for settings of @peer that the kernel ignores: up, master, alias and hairpin, and
+ * an index unless @own has one too.
+ */
 NETSTRAT_API int netstrat_batch_add_veth(struct netstrat_batch *batch,
                                          const struct netstrat_link_settings *own,
                                          const struct netstrat_link_settings *peer);
 
-/*
- * Change a link, delete it. It goes by its `index`, or where that is 0 by its `name`; a new name, a
- * group and what comes with them need the index (-EINVAL). The kernel carries a change out part by
- * part, in this order: hairpin (so that the link has to be a port already), namespace and index,
- * MAC, MTU, group, name, alias, up, master, queue length; it stops at the first part that fails and
- * keeps what it did.
+/**
+ * netstrat_batch_set_link() - Adds a change of a link.
+ * @batch: the batch
+ * @index: the link's index, or 0 to use @name
+ * @name: the link's name or alternative name
+ * @settings: the changes. A new name and a group need @index, and a new index needs a new namespace
+ *     (-EINVAL).
+ *
+ * The kernel makes the changes in this order: hairpin (so the link must be a port already),
+ * namespace and index, MAC, MTU, group, name, alias, up, master, queue length. It stops at the
+ * first that fails and keeps those before it.
  */
 NETSTRAT_API int netstrat_batch_set_link(struct netstrat_batch *batch, int32_t index,
                                          const char *name,
                                          const struct netstrat_link_settings *settings);
+
+/**
+ * netstrat_batch_delete_link() - Adds the deletion of a link.
+ * @batch: the batch
+ * @index: the link's index, or 0 to use @name
+ * @name: the link's name or alternative name
+ */
 NETSTRAT_API int netstrat_batch_delete_link(struct netstrat_batch *batch, int32_t index,
                                             const char *name);
 
-/* Deletes every link of a group, or none of them where one can't be deleted. */
+/**
+ * netstrat_batch_delete_link_group() - Adds the deletion of all links of a group.
+ * @batch: the batch
+ * @group: the group
+ *
+ * The kernel deletes none of them if one cannot be deleted.
+ */
 NETSTRAT_API int netstrat_batch_delete_link_group(struct netstrat_batch *batch, uint32_t group);
 
-/* Read RTM_NEWLINK: the whole of it (of a bridge's own family what that says of a port: without
- * kind, alias and the like); its index and name, as RTM_DELLINK has them too (a link
- * that is gone has an empty name); and what stands at its very beginning, which serves for a
- * message that was cut off. -EBADMSG: malformed, cut off, or another type of message. */
+/**
+ * netstrat_link_decode() - Reads RTM_NEWLINK or RTM_DELLINK.
+ * @message: the message. A bridge's message about a port (AF_BRIDGE) has no kind and no alias.
+ * @link: receives the link; parts of it point into the message
+ *
+ * Return: 0, or -EBADMSG if the message is malformed, truncated or of another type.
+ */
 NETSTRAT_API int netstrat_link_decode(const struct netstrat_message *message,
                                       struct netstrat_link *link);
+
+/**
+ * netstrat_link_name_decode() - Reads the index and name from RTM_NEWLINK or RTM_DELLINK.
+ * @message: the message
+ * @name: receives both; the name is empty if the link is gone
+ *
+ * Return: 0, or -EBADMSG if the message is malformed, truncated or of another type.
+ */
 NETSTRAT_API int netstrat_link_name_decode(const struct netstrat_message *message,
                                            struct netstrat_link_name *name);
+
+/**
+ * netstrat_link_flags_decode() - Reads the index and flags from RTM_NEWLINK or RTM_DELLINK.
+ * @message: the message, which may be truncated after its fixed part
+ * @index: receives the index
+ * @flags: receives the flags
+ *
+ * Return: 0, or -EBADMSG if the message is malformed or of another type.
+ */
 NETSTRAT_API int netstrat_link_flags_decode(const struct netstrat_message *message, int32_t *index,
                                             uint32_t *flags);
 
-/* The next alternative name of a link: 1 and its bytes in `name` (NUL-terminated); 0: the end. */
+/**
+ * netstrat_altname_next() - Takes the next alternative name of a link.
+ * @altnames: link->altnames, or a copy of it; moved past the name
+ * @name: receives the name
+ *
+ * Return: 1, or 0 at the end.
+ */
 NETSTRAT_API int netstrat_altname_next(struct netstrat_cursor *altnames,
                                        char name[NETSTRAT_ALT_NAME_SIZE]);
 
-/* A link of a container, as far as it matters whose counters are which. */
-struct netstrat_netns_link {
-    int32_t index;
-    int32_t peer; /* the index of a veth's peer if that is in the socket's namespace, else 0 */
-    int32_t peer_index; /* the index of a veth's peer if that is in another namespace, else 0 */
-    int32_t peer_nsid;  /* the id that the socket's namespace has for that one, or -1 */
-    int32_t master;     /* the index of the bridge or the like that the link is a port of, or 0 */
-    int32_t is_bridge;  /* 1 if the link is a bridge, else 0 */
-    char name[NETSTRAT_NAME_SIZE];
-};
-
-/* Reads RTM_NEWLINK of the namespace `nsid` as such: 1; 0: it is a loopback. -EBADMSG: malformed,
- * or about another namespace. See netstrat_netns_links_dump for `self_nsid`. */
-NETSTRAT_API int netstrat_netns_link_decode(const struct netstrat_message *message, int32_t nsid,
-                                            int32_t self_nsid, struct netstrat_netns_link *end);
-
 /* ---- counters: counters.c ---- */
 
-/* A link's counters as the host sees them, in the order of the files of sysfs below. */
+/** struct netstrat_counters - A link's counters from the perspective of its namespace. */
 struct netstrat_counters {
     uint64_t rx_bytes;
     uint64_t rx_packets;
@@ -490,206 +743,338 @@ struct netstrat_counters {
     uint64_t tx_dropped;
 };
 
-/* Ask for the counters of one link by its index, and of every link (RTM_GETSTATS, Linux 4.7). */
+/**
+ * netstrat_batch_get_counters() - Adds a query for one link's counters (RTM_GETSTATS, Linux 4.7).
+ * @batch: the batch
+ * @index: the link's index
+ */
 NETSTRAT_API int netstrat_batch_get_counters(struct netstrat_batch *batch, int32_t index);
+
+/**
+ * netstrat_batch_dump_counters() - Adds a dump of every link's counters (RTM_GETSTATS, Linux 4.7).
+ * @batch: the batch
+ */
 NETSTRAT_API int netstrat_batch_dump_counters(struct netstrat_batch *batch);
 
-/* Reads RTM_NEWSTATS, or the counters in RTM_NEWLINK, and whose they are. -EBADMSG: malformed or
- * another type; -ENODATA: without the counters. */
+/**
+ * netstrat_counters_decode() - Reads the counters in RTM_NEWSTATS or RTM_NEWLINK.
+ * @message: the message
+ * @index: receives the link's index
+ * @counters: receives the counters
+ *
+ * Return: 0; -EBADMSG if the message is malformed, truncated or of another type; -ENODATA if it has
+ * no counters.
+ */
 NETSTRAT_API int netstrat_counters_decode(const struct netstrat_message *message, int32_t *index,
                                           struct netstrat_counters *counters);
 
 /* ---- addresses: address.c ---- */
 
-/* An address with its prefix length: of a link, or of a route. */
+/** struct netstrat_prefix - An address with its prefix length. */
 struct netstrat_prefix {
-    uint8_t family;          /* AF_INET or AF_INET6; 0: none */
-    uint8_t length;          /* of the prefix, bits */
-    unsigned char bytes[16]; /* network order; of IPv4 the first four */
+    uint8_t family;          /* AF_INET or AF_INET6; 0 for none */
+    uint8_t length;          /* the prefix length in bits */
+    unsigned char bytes[16]; /* network byte order; IPv4 uses the first four */
 };
 
-/* Text to bytes and back: "192.0.2.1/24", "2001:db8::1/64". Without a slash the length is that
- * of the whole address. -EINVAL: anything else. The text is of NETSTRAT_PREFIX_SIZE bytes at
- * most, its NUL included; with `length` 0 it is written without the prefix length. */
+/**
+ * netstrat_prefix_parse() - Converts text to an address.
+ * @text: "192.0.2.1/24" or "2001:db8::1/64". Without a slash the prefix length is 32 or 128.
+ * @prefix: receives the address
+ *
+ * Return: 0, or -EINVAL if the text is anything else.
+ */
 NETSTRAT_API int netstrat_prefix_parse(const char *text, struct netstrat_prefix *prefix);
+
+/**
+ * netstrat_prefix_format() - Converts an address to text.
+ * @prefix: the address
+ * @length: 1 to write the prefix length, 0 to leave it out
+ * @text: receives the text, which is empty if the family is neither AF_INET nor AF_INET6
+ */
 NETSTRAT_API void netstrat_prefix_format(const struct netstrat_prefix *prefix, int length,
                                          char text[NETSTRAT_PREFIX_SIZE]);
 
-/* An address of a link. Zeros are valid for everything but `index` and `local`. */
+/** struct netstrat_address - An address of a link. Only `index` and `local` must be set. */
 struct netstrat_address {
-    int32_t index;                    /* of the link */
+    int32_t index;                    /* the link's index */
     struct netstrat_prefix local;     /* the address itself */
-    struct netstrat_prefix peer;      /* of a point-to-point link; family 0: none */
-    struct netstrat_prefix broadcast; /* family 0: none */
-    uint32_t flags;                   /* IFA_F_PERMANENT and its like, linux/if_addr.h */
-    uint32_t metric;                  /* of the route to its subnet; 0: the default */
-    /* Lifetimes in seconds; UINT32_MAX means for ever. `valid` 0 means for ever as well, and so
-     * does `preferred` 0 if both are 0. */
+    struct netstrat_prefix peer;      /* the peer of a point-to-point link; family 0 for none */
+    struct netstrat_prefix broadcast; /* family 0 for none */
+    uint32_t flags;                   /* IFA_F_ of linux/if_addr.h */
+    uint32_t metric;                  /* of the route to its subnet; 0 for the default */
+    /* Lifetimes in seconds; UINT32_MAX is forever. `valid` 0 is forever too, and so is `preferred`
+     * 0 if both are 0. */
     uint32_t valid, preferred;
     uint8_t scope;                  /* RT_SCOPE_ of linux/rtnetlink.h */
-    uint8_t protocol;               /* IFAPROT_ of linux/if_addr.h, Linux 5.18; 0: none */
-    char label[NETSTRAT_NAME_SIZE]; /* IPv4; "": none */
+    uint8_t protocol;               /* IFAPROT_ of linux/if_addr.h, Linux 5.18; 0 for none */
+    char label[NETSTRAT_NAME_SIZE]; /* IPv4; "" for none */
 };
 
-/* Add an address (with `replace`: also where it is there already, whose settings change then)
- * and delete one, which goes by index, address and length. */
+/**
+ * netstrat_batch_add_address() - Adds an address to a link.
+ * @batch: the batch
+ * @address: the address
+ * @replace: 1 to change the settings of an address that exists; 0 to refuse it (-EEXIST)
+ */
 NETSTRAT_API int netstrat_batch_add_address(struct netstrat_batch *batch,
                                             const struct netstrat_address *address, int replace);
+
+/**
+ * netstrat_batch_delete_address() - Adds the deletion of an address.
+ * @batch: the batch
+ * @address: its index, address and prefix length
+ */
 NETSTRAT_API int netstrat_batch_delete_address(struct netstrat_batch *batch,
                                                const struct netstrat_address *address);
 
-/* Asks for every address; of the link `index` alone, if that is not 0 and the socket has
- * netstrat_socket_set_strict. */
+/**
+ * netstrat_batch_dump_addresses() - Adds a dump of addresses.
+ * @batch: the batch
+ * @index: the index of the link, or 0 for all links. The kernel ignores it unless
+ *     netstrat_socket_set_strict() was called.
+ */
 NETSTRAT_API int netstrat_batch_dump_addresses(struct netstrat_batch *batch, int32_t index);
 
-/* Reads RTM_NEWADDR or RTM_DELADDR. -EBADMSG: malformed; -EAFNOSUPPORT: of another family. */
+/**
+ * netstrat_address_decode() - Reads RTM_NEWADDR or RTM_DELADDR.
+ * @message: the message
+ * @address: receives the address
+ *
+ * Return: 0; -EBADMSG if the message is malformed, truncated or of another type; -EAFNOSUPPORT if
+ * it is of another family.
+ */
 NETSTRAT_API int netstrat_address_decode(const struct netstrat_message *message,
                                          struct netstrat_address *address);
 
 /* ---- routes: route.c ---- */
 
-/* A route. Zeros are valid for everything, if there is a gateway. */
+/** struct netstrat_route - A route. If it has a gateway, everything else may be zero. */
 struct netstrat_route {
-    /* Length 0 is the default route of its family; family 0 as well, of that of the gateway. */
+    /* Length 0 is the default route. Family 0 with length 0 takes the gateway's family. */
     struct netstrat_prefix destination;
-    struct netstrat_prefix gateway; /* family 0: none; or the other one (Linux 5.2) */
-    struct netstrat_prefix source;  /* the preferred source address; family 0: none */
-    uint32_t metric;                /* 0: the default (IPv4 0, IPv6 1024) */
-    uint32_t table;                 /* 0: RT_TABLE_MAIN */
-    int32_t index;                  /* of the link; 0: none (several next hops, or the gateway's) */
-    uint8_t scope;                  /* RT_SCOPE_; 0 is RT_SCOPE_UNIVERSE */
-    /* 0: RTN_UNICAST and RTPROT_BOOT; of a route to be deleted, any. */
-    uint8_t type;     /* RTN_ */
-    uint8_t protocol; /* RTPROT_ */
+    struct netstrat_prefix gateway; /* family 0 for none; the other family needs Linux 5.2 */
+    struct netstrat_prefix source;  /* the preferred source address; family 0 for none */
+    uint32_t metric;                /* 0 for the default (IPv4 0, IPv6 1024) */
+    uint32_t table;                 /* 0 for RT_TABLE_MAIN */
+    int32_t index;    /* the link's index; 0 for the gateway's, or several next hops */
+    uint8_t scope;    /* RT_SCOPE_; 0 is RT_SCOPE_UNIVERSE */
+    uint8_t type;     /* RTN_; 0 for RTN_UNICAST, or for any in a deletion */
+    uint8_t protocol; /* RTPROT_; 0 for RTPROT_BOOT, or for any in a deletion */
     uint32_t flags;   /* RTNH_F_ONLINK */
 };
 
-/* Add a route, which must not be there yet (destination, tos, metric and table), and delete one. */
+/**
+ * netstrat_batch_add_route() - Adds a route.
+ * @batch: the batch
+ * @route: the route. The kernel returns -EEXIST if a route with the same destination, TOS, metric
+ *     and table exists.
+ */
 NETSTRAT_API int netstrat_batch_add_route(struct netstrat_batch *batch,
                                           const struct netstrat_route *route);
+
+/**
+ * netstrat_batch_delete_route() - Adds the deletion of a route.
+ * @batch: the batch
+ * @route: the route
+ */
 NETSTRAT_API int netstrat_batch_delete_route(struct netstrat_batch *batch,
                                              const struct netstrat_route *route);
-/* Asks for every route; only for those that use the link `index`, if that is not 0 and the socket
- * has netstrat_socket_set_strict (-ENODEV where the link does not exist). */
+
+/**
+ * netstrat_batch_dump_routes() - Adds a dump of routes.
+ * @batch: the batch
+ * @index: the index of the link that the routes use (the kernel returns -ENODEV if it does not
+ *     exist), or 0 for all links. The kernel ignores it unless netstrat_socket_set_strict() was
+ *     called.
+ */
 NETSTRAT_API int netstrat_batch_dump_routes(struct netstrat_batch *batch, int32_t index);
 
-/* Reads RTM_NEWROUTE or RTM_DELROUTE; errors as for addresses. */
+/**
+ * netstrat_route_decode() - Reads RTM_NEWROUTE or RTM_DELROUTE.
+ * @message: the message
+ * @route: receives the route
+ *
+ * Return: 0; -EBADMSG if the message is malformed, truncated or of another type; -EAFNOSUPPORT if
+ * it is of another family.
+ */
 NETSTRAT_API int netstrat_route_decode(const struct netstrat_message *message,
                                        struct netstrat_route *route);
 
-/* ---- ids of namespaces: nsid.c ---- */
+/* ---- namespace ids (nsids): nsid.c ---- */
 
-/* Asks for the id by which the socket's namespace knows another, `netns` being a descriptor
- * (RTM_GETNSID, Linux 4.0); the answer holds it, -1 where there is none. */
+/**
+ * netstrat_batch_get_nsid() - Adds a query for a namespace's id in the socket's namespace.
+ * @batch: the batch
+ * @netns: a descriptor of the namespace
+ *
+ * The reply holds -1 if the namespace has no id. RTM_GETNSID, Linux 4.0.
+ */
 NETSTRAT_API int netstrat_batch_get_nsid(struct netstrat_batch *batch, int netns);
 
-/* Gives it one, of the kernel's choice (RTM_NEWNSID). -EEXIST: it has one. */
+/**
+ * netstrat_batch_add_nsid() - Adds a request to give a namespace an nsid.
+ * @batch: the batch
+ * @netns: a descriptor of the namespace
+ *
+ * The kernel chooses the nsid, and returns -EEXIST if the namespace has one. RTM_NEWNSID, Linux
+ * 4.0.
+ */
 NETSTRAT_API int netstrat_batch_add_nsid(struct netstrat_batch *batch, int netns);
 
-/* Reads RTM_NEWNSID or RTM_DELNSID. -EBADMSG: malformed or another type. */
+/**
+ * netstrat_nsid_decode() - Reads RTM_NEWNSID or RTM_DELNSID.
+ * @message: the message
+ * @nsid: receives the id, or -1
+ *
+ * Return: 0, or -EBADMSG if the message is malformed, truncated or of another type.
+ */
 NETSTRAT_API int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid);
 
 /* ---- one rtnetlink socket: socket.c ---- */
 
+/**
+ * struct netstrat_socket - A socket and the state of the call in progress.
+ *
+ * The caller may set `timeout_ms`, `deadline_ms`, `shared_deadline`, the buffer and the callbacks
+ * between calls. The other fields are for reading.
+ */
 struct netstrat_socket {
-    int fd;         /* -1: closed */
-    int is_open;    /* 1 after netstrat_socket_open, until netstrat_socket_close */
-    int in_call;    /* 1 during a call: another one on this socket returns -EBUSY */
-    int unfinished; /* 1 if a call ended before its last reply: the next one drains the queue */
-    int overrun;    /* 1 after ENOBUFS, until the queue has been found empty */
-    int timeout_ms; /* of one call; may be changed. 0 or less: take what is queued, don't wait */
-    int64_t deadline_ms;      /* on CLOCK_MONOTONIC; 0: not set yet. See netstrat_socket_open */
-    int shared_deadline;      /* 1: the deadline goes on from call to call */
-    uint32_t datagram_budget; /* datagrams that a call may take beyond its time; set by each call */
-    uint32_t sequence;        /* of the newest request */
-    uint32_t port;            /* the socket's own port id; 0 if not known */
-    uint64_t groups;          /* bit N - 1 is set if the socket has joined the multicast group N */
-    unsigned char *buffer;    /* where datagrams are received; may be replaced between calls */
+    int fd;              /* -1 if closed */
+    int is_open;         /* 1 from netstrat_socket_open() to netstrat_socket_close() */
+    int in_call;         /* 1 during a call; another call then returns -EBUSY */
+    int unfinished;      /* 1 if a call ended before its last reply: the next drains the queue */
+    int overrun;         /* 1 from ENOBUFS until the queue has been found empty */
+    int timeout_ms;      /* for one call; 0 or less reads only what is already queued */
+    int64_t deadline_ms; /* on CLOCK_MONOTONIC; 0 until the first wait of a call */
+    int shared_deadline; /* 1 to keep the deadline from call to call */
+    uint32_t datagram_budget; /* datagrams that a call with a timeout of 0 may still read */
+    uint32_t sequence;        /* the sequence number of the newest request */
+    uint32_t port;            /* the socket's port id; 0 until it joins a group */
+    uint64_t groups;          /* bit N - 1 is set if the socket has joined multicast group N */
+    unsigned char *buffer;    /* receives datagrams */
     size_t buffer_size;
-    size_t required_size;     /* after -EMSGSIZE: the size of the buffer that the answer takes */
-    int all_namespaces;       /* 1: see netstrat_socket_listen_all_nsid */
-    int32_t datagram_nsid;    /* of the namespace that the newest datagram is about; -1: this one */
-    uint32_t datagram_groups; /* a bit for the group that it was sent to, up to the 32nd; 0: it was
-                               * sent to this socket alone */
-    /* Called, if not NULL, when a signal interrupts a wait and every 100 ms of one (a signal that
-     * arrives just before a wait does not interrupt it). A non-zero value ends the call with
-     * -EINTR. */
+    size_t required_size;     /* after -EMSGSIZE: the buffer size that the reply needs */
+    int all_namespaces;       /* 1 after netstrat_socket_listen_all_nsid() */
+    int32_t datagram_nsid;    /* the nsid that the newest datagram is about; -1 for the socket's */
+    uint32_t datagram_groups; /* the group (1 to 32) it was sent to, as a bit; 0 for unicast */
+    /* Called, if not NULL, when a signal interrupts a wait, and every 100 ms of a wait, because a
+     * signal that arrives just before a wait does not interrupt it. A nonzero value ends the call
+     * with -EINTR. */
     int (*interrupted)(void *context);
     void *interrupted_context;
-    /* Called, if not NULL, with every message that is not a reply: notifications of the groups that
-     * the socket has joined, and echoes (NLM_F_ECHO). NULL instead of a message: some were lost. */
+    /* Called, if not NULL, with each message that is not a reply: a notification or an echo
+     * (NLM_F_ECHO). The message is NULL if some were lost. */
     void (*notified)(const struct netstrat_message *message, void *context);
     void *notified_context;
 };
 
-/*
- * Opens a socket in the network namespace of the calling thread. The socket stays in that namespace
- * when the thread leaves it, and keeps the namespace alive. After a failure the socket is closed.
+/**
+ * netstrat_socket_open() - Opens a socket in the network namespace of the calling thread.
+ * @sock: receives the socket, which is closed after a failure
+ * @buffer: receives datagrams; must live as long as the socket. 4 KiB hold the replies to changes
+ *     of links, NETSTRAT_BUFFER_SIZE those to everything else, unless a link has many alternative
+ *     names.
+ * @size: the size of @buffer in bytes, at least 36
  *
- * `buffer` is where datagrams are received. It must live as long as the socket. 4 KiB hold the
- * replies to changes of links, NETSTRAT_BUFFER_SIZE those to everything else, unless a link has
- * many alternative names. Where a reply does not fit, the call fails with -EMSGSIZE, sock->required_size
- * is the size that would do, and a call with a larger buffer works. With less than 36 bytes (the
- * beginning of an ack) nothing is sent.
+ * The socket keeps its namespace alive, and stays in it when the thread leaves. A child process
+ * must not use its parent's sockets: parent and child would take each other's replies.
  *
- * A call ends at its deadline, timeout_ms after its first wait, with -ETIMEDOUT. With
- * shared_deadline set that is the deadline of all calls until the caller sets deadline_ms to 0
- * again. The deadline does not cover the time that the kernel spends waiting for the RTNL lock,
- * inside the send() of a change and each recvfrom() of a dump.
+ * Any call on a socket can fail in these ways:
  *
- * A callback (`interrupted`, `notified`, or that of a dump) must not call the same socket: the
- * functions below return -EBUSY then. It may close the socket, which ends the call under way with
- * -EBADF.
+ *   -ETIMEDOUT  the deadline passed: timeout_ms after the first wait of the call, or of the first
+ *               call if shared_deadline is set (until the caller sets deadline_ms to 0). The
+ *               deadline does not cover time the kernel spends waiting for the RTNL lock inside
+ *               send() or a dump's recvfrom().
+ *   -EINTR      the callback `interrupted` ended the call.
+ *   -EBUSY      a callback called the socket that called it. It may close the socket; the call in
+ *               progress then returns -EBADF.
+ *   -EMSGSIZE   the reply does not fit the buffer. A call with a buffer of sock->required_size
+ *               bytes works. With a buffer of less than 36 bytes nothing is sent.
+ *   -ENOBUFS    replies were lost because the receive queue was full.
+ *   -EBADMSG    a reply is malformed.
  *
- * A child process must not use its parent's sockets: the two would take each other's replies.
+ * Return: 0, or -errno of socket().
  */
 NETSTRAT_API int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size,
                                       struct netstrat_error *error);
 
-/* Closes the socket. Does nothing to one that is closed, was never opened (NETSTRAT_SOCKET_INIT)
- * or failed to open. A callback may close its socket: the call under way then ends with -EBADF. */
+/**
+ * netstrat_socket_close() - Closes a socket.
+ * @sock: a socket that is open or closed, failed to open, or is NETSTRAT_SOCKET_INIT
+ */
 NETSTRAT_API void netstrat_socket_close(struct netstrat_socket *sock);
 
-/*
- * Joins a multicast group (RTNLGRP_LINK and the others of linux/rtnetlink.h). From then on
- * `notified` is called with each notification that a call on this socket receives. Replies and
- * notifications share one queue, so a reply is as new as all the notifications before it.
+/**
+ * netstrat_socket_join() - Joins a multicast group.
+ * @sock: the socket
+ * @group: RTNLGRP_LINK or another of linux/rtnetlink.h
  *
- * Use the socket for queries and dumps, and send changes on another one that has joined no group
- * (netstrat_socket_open_beside opens it). A change causes notifications, which compete with its ack
- * for the receive queue: deleting one group of links can fill it. See netstrat_execute.
+ * From now on calls on the socket pass the notifications they receive to `notified`. Replies and
+ * notifications share one queue, so a reply is newer than every notification before it.
  *
- * -EINVAL with NETSTRAT_OP_SETSOCKOPT if the group does not exist.
+ * Use such a socket for queries and dumps, and another for changes (netstrat_socket_open_beside()):
+ * the notifications of a change compete with its ack for the receive queue. See netstrat_execute().
+ *
+ * Return: 0; -EINVAL if the group does not exist; -EBUSY in a callback.
  */
 NETSTRAT_API int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group,
                                       struct netstrat_error *error);
 
-/* From now on the socket also gets the notifications of every namespace that has an id here and
- * over which it has CAP_NET_BROADCAST, keeping none alive; sock->datagram_nsid says whose one is
- * while `notified` has it (NETLINK_LISTEN_ALL_NSID, Linux 4.2). */
+/**
+ * netstrat_socket_listen_all_nsid() - Receives the notifications of other namespaces too.
+ * @sock: the socket
+ *
+ * They come from every namespace that has an nsid in the socket's namespace and over which it has
+ * CAP_NET_BROADCAST. No namespace is kept alive. sock->datagram_nsid identifies the origin and is
+ * valid only inside `notified`. NETLINK_LISTEN_ALL_NSID, Linux 4.2.
+ *
+ * Return: 0; -ENOPROTOOPT if the kernel is older; -EBUSY in a callback.
+ */
 NETSTRAT_API int netstrat_socket_listen_all_nsid(struct netstrat_socket *sock,
                                                  struct netstrat_error *error);
 
-/* Calls `notified` with the notifications that are queued, without waiting for more. */
+/**
+ * netstrat_socket_process_pending() - Passes all queued notifications to `notified`.
+ * @sock: the socket
+ *
+ * Return: 0, or a failure of any call.
+ */
 NETSTRAT_API int netstrat_socket_process_pending(struct netstrat_socket *sock,
                                                  struct netstrat_error *error);
 
-/* Asks the kernel to filter dumps as their requests say (NETLINK_GET_STRICT_CHK, Linux 4.20).
- * Where it is refused, dumps give everything: the caller filters in any case. */
+/**
+ * netstrat_socket_set_strict() - Asks the kernel to filter dumps by their index.
+ * @sock: the socket
+ *
+ * NETLINK_GET_STRICT_CHK, Linux 4.20. If it fails, dumps contain everything.
+ *
+ * Return: 0; -ENOPROTOOPT if the kernel is older; -EBUSY in a callback.
+ */
 NETSTRAT_API int netstrat_socket_set_strict(struct netstrat_socket *sock,
                                             struct netstrat_error *error);
 
-/* Has the receive queue hold this many bytes (SO_RCVBUFFORCE, which takes CAP_NET_ADMIN in the
- * first user namespace), or twice /proc/sys/net/core/rmem_max (SO_RCVBUF). A notification of a link
- * takes about 4,600 of them. */
+/**
+ * netstrat_socket_set_receive_buffer() - Sets the size of the receive queue.
+ * @sock: the socket
+ * @size: bytes, as the kernel counts them: about 4,600 for the notification of a link
+ *
+ * SO_RCVBUFFORCE, which needs CAP_NET_ADMIN in the initial user namespace; otherwise SO_RCVBUF,
+ * which is limited to twice /proc/sys/net/core/rmem_max.
+ *
+ * Return: 0, or -EBUSY in a callback.
+ */
 NETSTRAT_API int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t size,
                                                     struct netstrat_error *error);
 
-/*
- * Takes one datagram of the kernel's from the queue without waiting. It lies in sock->buffer until
- * the next call, and datagram->missing is how many bytes of it were cut off. -EAGAIN if the queue
- * is empty. -ENOBUFS if notifications were lost. Further losses are then silent until the queue has
- * been found empty (-EAGAIN): only a dump that starts after that is complete.
+/**
+ * netstrat_socket_receive() - Takes one datagram from the queue without waiting.
+ * @sock: the socket
+ * @datagram: receives the datagram, which stays in sock->buffer until the next call;
+ *     datagram->missing is the number of truncated bytes
+ *
+ * Return: 0; -EAGAIN if the queue is empty; -ENOBUFS if notifications were lost. Further losses are
+ * silent until the queue is drained: start a new dump only after -EAGAIN.
  */
 NETSTRAT_API int netstrat_socket_receive(struct netstrat_socket *sock,
                                          struct netstrat_cursor *datagram,
@@ -697,179 +1082,308 @@ NETSTRAT_API int netstrat_socket_receive(struct netstrat_socket *sock,
 
 /* ---- exchanges on a socket: exchange.c ---- */
 
-/*
- * Sends the batch and reads the ack of each message. The kernel carries out the messages in order
- * and goes on after one that fails: a batch is not a transaction.
+/**
+ * netstrat_execute() - Sends a batch of changes and reads the ack of each message.
+ * @sock: the socket
+ * @batch: messages with NLM_F_REQUEST and NLM_F_ACK. Their sequence numbers are written.
+ * @results: receives one result per message: 0, -errno, or NETSTRAT_PENDING if its ack was not
+ *     read. They are not written if the step is NETSTRAT_OP_BATCH.
  *
- * results[i], one for each message, becomes 0, -errno, or NETSTRAT_PENDING where no ack was read.
- * They are written in every case but a failure with NETSTRAT_OP_BATCH, after which nothing has
- * been sent: -EINVAL if netstrat_batch_check refused the batch; -ENOBUFS if the message error->item
- * asks for an answer (NLM_F_ECHO, or a GET) that the receive queue could not hold beside its ack;
- * -EBUSY and -EMSGSIZE as described at netstrat_socket_open.
+ * The kernel processes the messages in order and continues after one that fails: a batch is not a
+ * transaction. It is sent in parts whose acks fit the receive queue, however small that is.
  *
- * The batch is sent in parts whose acks fit the receive queue (SO_RCVBUF), however small that is. A
- * socket that has joined multicast groups leaves them while the batch is executed, so that
- * notifications cannot displace acks, and joins them again afterwards. Notifications are missed
- * meanwhile: `notified` is then called with NULL. A second socket for changes avoids that.
+ * A socket that has joined multicast groups leaves them during the call, so that notifications
+ * cannot displace acks. `notified` is then called with NULL, because notifications were missed. Use
+ * a second socket for changes to avoid that.
  *
- * Returns 0 if all messages succeeded; the -errno of the first message that failed, with
- * error->item its number; or what broke the exchange itself: -ETIMEDOUT, for one.
+ * Return: 0 if all succeeded; -errno of the first message that failed, whose number is error->item;
+ * or a failure of any call. With NETSTRAT_OP_BATCH nothing was sent: -EINVAL if message error->item
+ * is malformed or is not a change with an ack, and -ENOBUFS if it asks for a reply (NLM_F_ECHO, or
+ * a GET) that the receive queue cannot hold.
  */
 NETSTRAT_API int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch,
                                   int *results, struct netstrat_error *error);
 
-/*
- * Sends a batch of one query (a GET without NLM_F_DUMP) and waits for its answer, which stays in
- * sock->buffer until the next call. If replies were lost (ENOBUFS) the query is sent again.
- * -EMSGSIZE if the answer is larger than the buffer; if `whole` is 0 the part that fits is returned
- * instead (answer->payload.missing). -EINVAL with NETSTRAT_OP_BATCH, before anything is sent, if
- * the batch is anything else than one query.
+/**
+ * netstrat_query() - Sends one query and waits for its reply.
+ * @sock: the socket
+ * @batch: one GET without NLM_F_DUMP
+ * @whole: 0 to accept a reply that is larger than the buffer: answer->payload.missing is then not 0
+ * @answer: receives the reply, which stays in sock->buffer until the next call
+ *
+ * The query is sent again, up to 16 times, if replies were lost.
+ *
+ * Return: 0; the -errno that the kernel replied with; -EINVAL with NETSTRAT_OP_BATCH if @batch is
+ * not one query (nothing was sent); or a failure of any call.
  */
 NETSTRAT_API int netstrat_query(struct netstrat_socket *sock, struct netstrat_batch *batch,
                                 int whole, struct netstrat_message *answer,
                                 struct netstrat_error *error);
 
-/*
- * Sends a batch of one dump request (a GET with NLM_F_DUMP) and calls `each` with every message of
- * the reply. `each` may end the dump: a negative value is returned as it is, a positive one ends
- * the dump with success (0).
+/**
+ * netstrat_dump() - Sends one dump request and passes each message of the reply to a callback.
+ * @sock: the socket
+ * @batch: one GET with NLM_F_DUMP
+ * @each: the callback. A NULL message starts a try: discard the messages before it. A negative
+ *     value ends the dump and is returned; a positive value ends it successfully.
+ * @context: passed to @each
  *
- * A dump is repeated if the kernel marked it as inconsistent (NLM_F_DUMP_INTR) or replies were
- * lost. Each try begins with `each(NULL, context)`: forget the messages of the try before. -EAGAIN
- * after 16 tries. -EINVAL with NETSTRAT_OP_BATCH, before anything is sent, if the batch is
- * anything else than one dump request.
+ * A dump is repeated, up to 16 times, if the kernel marked it as inconsistent (NLM_F_DUMP_INTR,
+ * Linux 3.1) or replies were lost. On a socket that has joined a group, every change is
+ * reported: one during the dump is passed to `notified`, or `notified` is called with NULL.
  *
- * After an overrun of the receive queue it is drained before the dump is sent, so that a dump on a
- * socket that has joined a group misses no change: what changes during the dump is notified, or
- * `notified` is called with NULL.
+ * Return: 0; the negative value that @each returned; the -errno that the kernel replied with;
+ * -EAGAIN if every try was inconsistent; -EINVAL with NETSTRAT_OP_BATCH if @batch is not one dump
+ * request (nothing was sent); or a failure of any call.
  */
 NETSTRAT_API int netstrat_dump(struct netstrat_socket *sock, struct netstrat_batch *batch,
                                int (*each)(const struct netstrat_message *message, void *context),
                                void *context, struct netstrat_error *error);
 
-/*
- * Makes a dump as netstrat_dump does and copies all messages of the reply into `buffer`, one after
- * the other, to be read with netstrat_message_next. Returns 0 and their size in *used. If that is
- * more than `size`, only the messages that fit are written: call it again with more room.
+/**
+ * netstrat_dump_copy() - Makes a dump and copies its messages.
+ * @sock: the socket
+ * @batch: one GET with NLM_F_DUMP
+ * @buffer: receives the messages that fit, one after the other, for netstrat_message_next()
+ * @size: the size of @buffer in bytes
+ * @used: receives the size of all messages. If it exceeds @size, call again with a larger buffer.
+ *
+ * Return: as for netstrat_dump(); -EOVERFLOW if the size of the messages overflows.
  */
 NETSTRAT_API int netstrat_dump_copy(struct netstrat_socket *sock, struct netstrat_batch *batch,
                                     void *buffer, size_t size, size_t *used,
                                     struct netstrat_error *error);
 
-/* Sends a batch of one request and does not wait: for callers who read every datagram themselves,
- * with netstrat_socket_receive. Its replies have the sequence number sock->sequence. -EINVAL with
- * NETSTRAT_OP_BATCH for a change on a socket that has joined a group. */
+/**
+ * netstrat_send() - Sends one request without waiting for its reply.
+ * @sock: the socket
+ * @batch: one request, whose replies will have the sequence number sock->sequence
+ *
+ * The caller reads every datagram with netstrat_socket_receive().
+ *
+ * Return: 0; -EINVAL with NETSTRAT_OP_BATCH if @batch is not one request, or is a change and the
+ * socket has joined a group; or -errno of send().
+ */
 NETSTRAT_API int netstrat_send(struct netstrat_socket *sock, struct netstrat_batch *batch,
                                struct netstrat_error *error);
 
+/* ---- which index has which name: name_cache.c ---- */
+
+/**
+ * struct netstrat_name_watch - Records the links that appear, change their name or disappear.
+ *
+ * The caller sets the two arrays and their sizes, and may replace them between calls, with a zeroed
+ * `known`. It reads `changes` and then sets `count` to 0. A notification that does not change a
+ * cached name is not recorded.
+ */
+struct netstrat_name_watch {
+    struct netstrat_link_name *changes;
+    uint32_t room;  /* entries of `changes` */
+    uint32_t count; /* changes recorded; above `room`, some were lost and every name may be stale */
+    struct netstrat_link_name *known; /* the name cache; may be NULL */
+    uint32_t known_size; /* entries: 0 or a power of two, ideally above the number of links */
+};
+
+/**
+ * netstrat_name_watch_start() - Joins RTNLGRP_LINK and records changes in @watch from now on.
+ * @watch: receives the changes during calls on the socket; must stay at its address
+ * @sock: the socket, whose `notified` is set
+ *
+ * Return: as for netstrat_socket_join().
+ */
+NETSTRAT_API int netstrat_name_watch_start(struct netstrat_name_watch *watch,
+                                           struct netstrat_socket *sock,
+                                           struct netstrat_error *error);
+
 /* ---- whole operations: operations.c ---- */
 
-/*
- * Set a link up or down by its name, in one message. Where the kernel refuses for want of
- * CAP_NET_ADMIN (-EPERM), the link's state is looked up: it is a success if it is so already.
- * -ENODEV: no such link.
+/**
+ * netstrat_link_set_up() - Sets a link up.
+ * @sock: the socket
+ * @name: the link's name or alternative name
+ *
+ * If the kernel refuses for lack of CAP_NET_ADMIN, the link is looked up: it is a success if the
+ * link is up already.
+ *
+ * Return: 0; -ENODEV if the link does not exist; -EPERM; -EINVAL if the name is invalid; or a
+ * failure of netstrat_execute().
  */
 NETSTRAT_API int netstrat_link_set_up(struct netstrat_socket *sock, const char *name,
                                       struct netstrat_error *error);
+
+/**
+ * netstrat_link_set_down() - Sets a link down.
+ * @sock: the socket
+ * @name: the link's name or alternative name
+ *
+ * Return: as for netstrat_link_set_up().
+ */
 NETSTRAT_API int netstrat_link_set_down(struct netstrat_socket *sock, const char *name,
                                         struct netstrat_error *error);
 
-/* The same with a socket opened for the purpose, in the calling thread's namespace. */
+/**
+ * netstrat_link_set_up_once() - Sets a link up, on a socket opened for this call.
+ * @name: the link's name or alternative name
+ *
+ * Return: as for netstrat_link_set_up(), or -errno of socket().
+ */
 NETSTRAT_API int netstrat_link_set_up_once(const char *name, struct netstrat_error *error);
+
+/**
+ * netstrat_link_set_down_once() - Sets a link down, on a socket opened for this call.
+ * @name: the link's name or alternative name
+ *
+ * Return: as for netstrat_link_set_up(), or -errno of socket().
+ */
 NETSTRAT_API int netstrat_link_set_down_once(const char *name, struct netstrat_error *error);
 
-/* 1 if the link is up (IFF_UP), 0 if it is down. */
+/**
+ * netstrat_link_is_up() - Reads whether a link is up (IFF_UP).
+ * @sock: the socket
+ * @name: the link's name or alternative name
+ *
+ * Return: 1 if up, 0 if down; -ENODEV; -EINVAL; or a failure of netstrat_query().
+ */
 NETSTRAT_API int netstrat_link_is_up(struct netstrat_socket *sock, const char *name,
                                      struct netstrat_error *error);
 
-/* One link by its name or alternative name, or by its index; `counters` may be NULL. link->altnames
- * points into sock->buffer, which the next call overwrites. -ENODEV: no such link. */
+/**
+ * netstrat_link_get() - Reads one link by name.
+ * @sock: the socket
+ * @name: the link's name or alternative name
+ * @link: receives the link; parts of it point into sock->buffer, which the next call overwrites
+ * @counters: receives its counters; may be NULL
+ *
+ * Return: 0; -ENODEV if the link does not exist; -EINVAL if the name is invalid; or a failure of
+ * netstrat_query().
+ */
 NETSTRAT_API int netstrat_link_get(struct netstrat_socket *sock, const char *name,
                                    struct netstrat_link *link, struct netstrat_counters *counters,
                                    struct netstrat_error *error);
+
+/**
+ * netstrat_link_get_index() - Reads one link by index.
+ * @sock: the socket
+ * @index: the link's index
+ * @link: as for netstrat_link_get()
+ * @counters: as for netstrat_link_get()
+ *
+ * Return: 0; -ENODEV if the link does not exist; or a failure of netstrat_query().
+ */
 NETSTRAT_API int netstrat_link_get_index(struct netstrat_socket *sock, int32_t index,
                                          struct netstrat_link *link,
                                          struct netstrat_counters *counters,
                                          struct netstrat_error *error);
 
-/*
- * Links that appear, change or go, as they are noted on the way by the calls on a socket. The
- * caller reads `changes` and sets `count` to 0. A count above `room` says that some were lost: then
- * nothing that was known of the links may be relied on. A notification that says nothing new
- * (flags, addresses, a carrier) takes no room, as far as `known` remembers the link: it is a cache
- * of what was noted or dumped, which netstrat_name_watch_start clears.
- */
-struct netstrat_name_watch {
-    struct netstrat_link_name *changes;
-    uint32_t room;
-    uint32_t count;
-    struct netstrat_link_name *known;
-    uint32_t known_size; /* entries: 0, or a power of two, best above the number of links */
-};
-
-/* Joins RTNLGRP_LINK and notes changes in `watch` from now on. The caller sets its two arrays
- * (`changes`, `known`) and their sizes (`room`, `known_size`) before, and may replace them between
- * calls, a new `known` being zeroed. */
-NETSTRAT_API int netstrat_name_watch_start(struct netstrat_name_watch *watch,
-                                           struct netstrat_socket *sock,
-                                           struct netstrat_error *error);
-
-/*
- * The counters of a link by its name or alternative name, by rtnetlink, on every kernel and with
- * every size of buffer that a socket can have.
+/**
+ * netstrat_counters_read() - Reads a link's counters, on any kernel and with a buffer of any size.
+ * @sock: the socket
+ * @watch: NULL, or a watch started on this socket for this link alone, whose `count` is read and
+ *     cleared
+ * @name: the link's name or alternative name
+ * @found: NULL, or the link's index and name: zeroed before the first call, then kept up to date
+ * @counters: receives the counters
  *
- * `watch` and `found` are NULL, or make repeated calls for one link cheaper: `watch` was started on
- * this socket and serves no other link; `found` is zeroed before the first call and holds the index
- * and the name of the link after it. As long as no link changes, each call is then one RTM_GETSTATS
- * by index, several times as fast as a request by name. The function reads and clears watch->count.
+ * With @watch and @found, repeated calls use RTM_GETSTATS by index while no link changes, which is
+ * several times as fast as a query by name.
  *
- * netstrat_counters_read_once opens a socket for one call, in the calling thread's namespace.
+ * Return: 0; -ENODEV if the link does not exist; -EINVAL if the name is invalid; -EAGAIN if the
+ * reply does not fit the buffer and the link was replaced 16 times; or a failure of
+ * netstrat_query().
  */
 NETSTRAT_API int netstrat_counters_read(struct netstrat_socket *sock,
                                         struct netstrat_name_watch *watch, const char *name,
                                         struct netstrat_link_name *found,
                                         struct netstrat_counters *counters,
                                         struct netstrat_error *error);
+
+/**
+ * netstrat_counters_read_once() - Reads a link's counters, on a socket opened for this call.
+ * @name: the link's name or alternative name
+ * @counters: receives the counters
+ *
+ * Return: as for netstrat_counters_read(), or -errno of socket().
+ */
 NETSTRAT_API int netstrat_counters_read_once(const char *name, struct netstrat_counters *counters,
                                              struct netstrat_error *error);
 
-/* The index and name of a link, by its name or alternative name, and its counters. `watch` may
- * be NULL; otherwise it learns the name. */
+/**
+ * netstrat_counters_get_by_name() - Reads a link's counters by one query (RTM_GETLINK).
+ * @sock: the socket
+ * @watch: NULL, or a watch whose cache stores the name
+ * @name: the link's name or alternative name
+ * @found: receives the link's index and name
+ * @counters: receives the counters
+ *
+ * Return: as for netstrat_link_get().
+ */
 NETSTRAT_API int netstrat_counters_get_by_name(struct netstrat_socket *sock,
                                                struct netstrat_name_watch *watch, const char *name,
                                                struct netstrat_link_name *found,
                                                struct netstrat_counters *counters,
                                                struct netstrat_error *error);
 
-/*
- * The counters of the link `index`, by the cheapest exchange there is (RTM_GETSTATS, Linux 4.7).
- * Returns watch->count (0 if `watch` is NULL), the changes that were noted up to the reply: at 0,
- * all that is known of the link is true of these counters. -ENODEV: no such link. -EOPNOTSUPP: the
- * kernel is older, or an emulator stands in between: netstrat_counters_get_by_name is the way.
+/**
+ * netstrat_counters_get() - Reads a link's counters by index (RTM_GETSTATS, Linux 4.7).
+ * @sock: the socket
+ * @watch: NULL, or a watch started on this socket
+ * @index: the link's index
+ * @counters: receives the counters
+ *
+ * Return: watch->count, the changes recorded up to the reply (0 if @watch is NULL): 0 means that
+ * the index still belongs to the link the caller knows; -ENODEV if the link does not exist;
+ * -EOPNOTSUPP if the kernel is older or an emulator refuses the message (use
+ * netstrat_counters_get_by_name()); or a failure of netstrat_query().
  */
 NETSTRAT_API int netstrat_counters_get(struct netstrat_socket *sock,
                                        const struct netstrat_name_watch *watch, int32_t index,
                                        struct netstrat_counters *counters,
                                        struct netstrat_error *error);
 
-/*
- * Dump the names of all links; the counters of all links by index (-EOPNOTSUPP as above); and both
- * from the same messages, on every kernel, at about five times the cost. Each returns how many
- * links there are. If that is more than `room`, only the first `room` are written: call it again
- * with more room. The arrays are scratch while the call runs: after a failure their contents are
- * unspecified.
+/**
+ * netstrat_link_names_dump() - Dumps the index and name of every link.
+ * @sock: the socket
+ * @watch: NULL, or a watch whose cache stores the names
+ * @names: receives the first @room of them; its contents are unspecified after a failure
+ * @room: entries of @names
  *
- * The kernel does not mark a dump as inconsistent in which links exchange names: two of its links
- * then have the same name, and another name is missing. A caller who finds links by name and hears
- * no notifications repeats a dump with a doubled name.
+ * The kernel does not mark a dump as inconsistent if two links exchange their names during it: one
+ * name then appears twice, and the other is missing. A caller who finds links by name and receives
+ * no notifications should repeat a dump with a duplicate name.
+ *
+ * Return: the number of links, which may exceed @room: call again with more room; or a failure of
+ * netstrat_dump().
  */
 NETSTRAT_API int netstrat_link_names_dump(struct netstrat_socket *sock,
                                           struct netstrat_name_watch *watch,
                                           struct netstrat_link_name *names, size_t room,
                                           struct netstrat_error *error);
+
+/**
+ * netstrat_counters_dump() - Dumps the counters of every link by index (RTM_GETSTATS, Linux 4.7).
+ * @sock: the socket
+ * @indexes: receives the indexes; its contents are unspecified after a failure
+ * @counters: receives the counters; its contents are unspecified after a failure
+ * @room: entries of each array
+ *
+ * Return: as for netstrat_link_names_dump(); -EOPNOTSUPP as for netstrat_counters_get().
+ */
 NETSTRAT_API int netstrat_counters_dump(struct netstrat_socket *sock, int32_t *indexes,
                                         struct netstrat_counters *counters, size_t room,
                                         struct netstrat_error *error);
+
+/**
+ * netstrat_counters_dump_by_name() - Dumps the name and counters of every link, on any kernel.
+ * @sock: the socket
+ * @names: receives the names; its contents are unspecified after a failure
+ * @counters: receives the counters; its contents are unspecified after a failure
+ * @room: entries of each array
+ *
+ * It takes several times as long as netstrat_counters_dump(). Names may be exchanged during it: see
+ * netstrat_link_names_dump().
+ *
+ * Return: as for netstrat_link_names_dump().
+ */
 NETSTRAT_API int netstrat_counters_dump_by_name(struct netstrat_socket *sock,
                                                 struct netstrat_link_name *names,
                                                 struct netstrat_counters *counters, size_t room,
@@ -877,231 +1391,409 @@ NETSTRAT_API int netstrat_counters_dump_by_name(struct netstrat_socket *sock,
 
 /* ---- the counters of many namespaces: containers.c ---- */
 
-/*
- * Every link of the namespace `nsid` (-1: of the socket's own), loopback left out: its index, which
- * end it is, and its counters as the container sees them. `self_nsid` is the id that the socket's
- * namespace has for itself, by which the kernel says in this dump that a peer is there. Returns how
- * many there are; where that is more than `room`, only the first `room` are written. -EINVAL: there
- * is no such namespace, or none any more. -EBADMSG also where the kernel is older than Linux 4.15.
- * Where links come and go all the while, the third dump counts, consistent or not: each link is
- * then as it was at some moment of the call.
+/** struct netstrat_netns_link - A link of another namespace, and where its peer is. */
+struct netstrat_netns_link {
+    int32_t index;
+    int32_t peer;       /* the index of a veth's peer in the socket's namespace, or 0 */
+    int32_t peer_index; /* the index of a veth's peer in another namespace, or 0 */
+    int32_t peer_nsid;  /* the nsid, in the socket's namespace, of the peer's namespace; or -1 */
+    int32_t master; /* the index of the bridge or other master that the link is a port of, or 0 */
+    int32_t is_bridge; /* 1 if the link is a bridge, otherwise 0 */
+    char name[NETSTRAT_NAME_SIZE];
+};
+
+/**
+ * netstrat_netns_links_dump() - Dumps a namespace's links and their counters.
+ * @sock: the socket
+ * @nsid: the namespace's id in the socket's namespace, or -1 for the socket's namespace
+ * @self_nsid: the nsid the socket's namespace assigns to itself, used to recognise peers located in
+ *     it; -1 if it has none
+ * @indexes: receives the links' indexes; its contents are unspecified after a failure
+ * @links: receives the links; its contents are unspecified after a failure
+ * @counters: receives the counters from the namespace's perspective; its contents are unspecified
+ *     after a failure
+ * @room: entries of each array
  *
- * A link with so many alternative names that it takes more than 32 KiB does not fit the dump of
- * another namespace, which then ends before it as if that were all. netstrat_netns_link_get gets it.
+ * Loopback links are left out. If links change during each try, the third dump is used even if it
+ * is inconsistent: each link was then correct at some moment of the call. A link with so many
+ * alternative names that it needs more than 32 KiB ends the kernel's dump early: read it by
+ * netstrat_netns_link_get(). Linux 4.15, and CAP_NET_ADMIN over the namespace.
+ *
+ * Return: the number of links, which may exceed @room; -EINVAL if the namespace does not exist;
+ * -EBADMSG also if the kernel is older than 4.15; or a failure of netstrat_dump().
  */
 NETSTRAT_API int netstrat_netns_links_dump(struct netstrat_socket *sock, int32_t nsid,
                                            int32_t self_nsid, int32_t *indexes,
-                                           struct netstrat_netns_link *ends,
+                                           struct netstrat_netns_link *links,
                                            struct netstrat_counters *counters, size_t room,
                                            struct netstrat_error *error);
 
-/* The same of the link `index` alone, however many names it has. */
+/**
+ * netstrat_netns_link_get() - Reads one link of a namespace with its counters.
+ * @sock: the socket
+ * @nsid: the namespace's id in the socket's namespace
+ * @self_nsid: as for netstrat_netns_links_dump()
+ * @index: the link's index in the namespace
+ * @link: receives the link
+ * @counters: receives its counters
+ *
+ * Return: 1; 0 if the link is a loopback; -ENODEV if it does not exist; -EINVAL if the namespace
+ * does not exist or an argument is negative; -EBADMSG also if the kernel is older than 4.15; or a
+ * failure of netstrat_query().
+ */
 NETSTRAT_API int netstrat_netns_link_get(struct netstrat_socket *sock, int32_t nsid,
                                          int32_t self_nsid, int32_t index,
-                                         struct netstrat_netns_link *end,
+                                         struct netstrat_netns_link *link,
                                          struct netstrat_counters *counters,
                                          struct netstrat_error *error);
 
-/* Whose other end a link of the socket's namespace is. */
+/** struct netstrat_veth_peer - A veth of the socket's namespace and its peer in another one. */
 struct netstrat_veth_peer {
-    int32_t index;
-    int32_t peer; /* the index of the other end, in the namespace `nsid` */
+    int32_t index; /* the veth's index */
+    int32_t peer;  /* the peer's index in the namespace `nsid` */
     int32_t nsid;
 };
 
-/* The veth pairs between the socket's namespace and others; counted as by netstrat_netns_links_dump. */
+/**
+ * netstrat_veth_peers_dump() - Dumps the veths whose peer is in another namespace that has an nsid.
+ * @sock: the socket
+ * @peers: receives the first @room of them; its contents are unspecified after a failure
+ * @room: entries of @peers
+ *
+ * Return: the number of such veths, which may exceed @room; or a failure of netstrat_dump().
+ */
 NETSTRAT_API int netstrat_veth_peers_dump(struct netstrat_socket *sock,
-                                          struct netstrat_veth_peer *pairs, size_t room,
+                                          struct netstrat_veth_peer *peers, size_t room,
                                           struct netstrat_error *error);
 
-/* A row of a table, and the link whose counters go there. */
+/** struct netstrat_gather_entry - A link, and the row of a table for its counters. */
 struct netstrat_gather_entry {
     int32_t index;
     uint32_t row;
-    uint32_t swapped; /* 1: rx and tx are exchanged, since the link is the other end */
+    uint32_t swapped; /* 1 to exchange rx and tx, because the link is the peer of the row's link */
 };
 
-/*
- * Copies the counters of a dump, of which `indexes` says whose they are, into the rows of a table.
- * Quickest where the sources are in the order of the dump. Returns how many sources there are
- * counters of; the rows of the others stay as they are.
+/**
+ * netstrat_counters_gather() - Copies counters from a dump into the rows of a table.
+ * @indexes: the indexes of the dump's links
+ * @counters: the dump's counters
+ * @count: entries of @indexes and @counters
+ * @entries: which link goes into which row. Fastest if sorted in the order of the dump.
+ * @entry_count: entries of @entries
+ * @rows: the table; rows of links that are not in the dump are not written
+ *
+ * Return: the number of rows written.
  */
 NETSTRAT_API size_t netstrat_counters_gather(const int32_t *indexes,
                                              const struct netstrat_counters *counters, size_t count,
-                                             const struct netstrat_gather_entry *sources,
-                                             size_t source_count, struct netstrat_counters *rows);
+                                             const struct netstrat_gather_entry *entries,
+                                             size_t entry_count, struct netstrat_counters *rows);
 
-/* What a socket notes of its notifications. */
+/** enum netstrat_record - The ids that a struct netstrat_id_recorder records. */
 enum netstrat_record {
-    NETSTRAT_RECORD_ENDED,     /* ids of namespaces that ended (RTM_DELNSID) */
-    NETSTRAT_RECORD_DELETED,   /* indexes of links that left this namespace (RTM_DELLINK) */
-    NETSTRAT_RECORD_NAMESPACES /* ids of the other namespaces in which a link changed in any way */
+    NETSTRAT_RECORD_ENDED,     /* nsids of namespaces that ended (RTM_DELNSID) */
+    NETSTRAT_RECORD_DELETED,   /* indexes of links that left the socket's namespace (RTM_DELLINK) */
+    NETSTRAT_RECORD_NAMESPACES /* nsids of other namespaces in which any link changed */
 };
 
-/* Numbers that were noted, each once. The caller reads them and sets `count` to 0. A count above
- * `room` says that some were lost. */
+/**
+ * struct netstrat_id_recorder - Records ids from notifications, each id once.
+ *
+ * The caller sets `numbers` and `room`, reads the ids and then sets `count` to 0.
+ */
 struct netstrat_id_recorder {
     const struct netstrat_socket *sock;
     uint32_t what;    /* enum netstrat_record */
     uint32_t changed; /* NETSTRAT_RECORD_DELETED: 1 once a link has changed in any other way */
-    uint32_t room;
-    uint32_t count;
-    int32_t *numbers;
+    uint32_t room;    /* entries of `numbers` */
+    uint32_t count;   /* ids recorded; above `room`, some were lost */
+    int32_t *numbers; /* the ids */
 };
 
-/* Joins the group that it takes, and notes what comes from now on; `numbers` and `room` are the
- * caller's. The socket and `notes` have to stay where they are. */
-NETSTRAT_API int netstrat_id_recorder_start(struct netstrat_id_recorder *notes, uint32_t what,
+/**
+ * netstrat_id_recorder_start() - Joins the group for @what and records ids from now on.
+ * @recorder: receives the ids during calls on the socket; must stay at its address
+ * @what: enum netstrat_record; NETSTRAT_RECORD_NAMESPACES needs Linux 4.2
+ * @sock: the socket, whose `notified` is set; must stay at its address
+ *
+ * Return: as for netstrat_socket_join() and netstrat_socket_listen_all_nsid().
+ */
+NETSTRAT_API int netstrat_id_recorder_start(struct netstrat_id_recorder *recorder, uint32_t what,
                                             struct netstrat_socket *sock,
                                             struct netstrat_error *error);
 
 /* ---- other network namespaces: netns.c, the only file that needs pthread ---- */
 
-/*
- * Do their work in the network namespace that `netns` stands for: an open descriptor of a namespace
- * or (Linux 5.8) a pidfd. The caller's threads stay where they are: a short-lived thread that takes
- * no signals, with a stack of 64 KiB, enters the namespace. Needs CAP_SYS_ADMIN over it, and in the
- * caller's own user namespace. The first opens a socket there, which keeps the namespace alive; the
- * second makes a detached mount of its sysfs (netstrat_sysfs_mount), which does not.
+/**
+ * netstrat_socket_open_at() - Opens a socket in another network namespace.
+ * @sock: receives the socket, which is closed after a failure and keeps the namespace alive
+ * @buffer: as for netstrat_socket_open()
+ * @size: as for netstrat_socket_open()
+ * @netns: a descriptor of the namespace, or a pidfd (Linux 5.8)
  *
- * -EINVAL with NETSTRAT_OP_PTHREAD_CREATE: the caller's future children belong to another pid
- * namespace, after unshare(CLONE_NEWPID) or setns(). The kernel then allows the caller no new
- * thread; its children may have threads.
+ * A short-lived thread, which takes no signals, enters the namespace; the caller's threads do not
+ * move. Needs CAP_SYS_ADMIN over the namespace and in the caller's user namespace. Linux 3.0.
+ *
+ * Return: 0; -EPERM; -EINVAL with NETSTRAT_OP_SETNS if @netns is of another kind; -ESRCH if the
+ * process of a pidfd has ended; -EINVAL with NETSTRAT_OP_PTHREAD_CREATE if the caller's future
+ * children belong to another pid namespace (unshare(CLONE_NEWPID) or setns()), for which the kernel
+ * creates no thread; -EAGAIN if no thread can be created; or -errno of socket().
  */
 NETSTRAT_API int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t size,
                                          int netns, struct netstrat_error *error);
-NETSTRAT_API int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error);
 
-/*
- * Opens a socket in the network namespace of another one, whatever namespace the calling thread is
- * in: a second socket for changes, where the first has joined a multicast group. If the thread is
- * in that namespace, no capability is needed (Linux 5.14). Otherwise it takes CAP_NET_ADMIN over
- * the namespace to find it (Linux 4.9), and CAP_SYS_ADMIN to enter it, as for
- * netstrat_socket_open_at: -EPERM with NETSTRAT_OP_SETNS where one of them is missing.
+/**
+ * netstrat_socket_open_beside() - Opens a socket in the network namespace of another socket.
+ * @sock: receives the socket, which is closed after a failure
+ * @buffer: as for netstrat_socket_open()
+ * @size: as for netstrat_socket_open()
+ * @other: the other socket
+ *
+ * Use it for changes if @other has joined a multicast group. If the calling thread is in that
+ * namespace, no capability is needed (Linux 5.14). Otherwise it needs CAP_NET_ADMIN over the
+ * namespace to find it (Linux 4.9), and CAP_SYS_ADMIN to enter it.
+ *
+ * Return: 0; -EPERM with NETSTRAT_OP_SETNS; or as for netstrat_socket_open_at().
  */
 NETSTRAT_API int netstrat_socket_open_beside(struct netstrat_socket *sock, void *buffer,
                                              size_t size, const struct netstrat_socket *other,
                                              struct netstrat_error *error);
 
-/* Opens the path of a network namespace: a descriptor, close-on-exec, for the functions above. */
+/**
+ * netstrat_sysfs_mount_at() - Mounts the sysfs of another network namespace.
+ * @netns: as for netstrat_socket_open_at()
+ *
+ * See netstrat_sysfs_mount(). Linux 5.2.
+ *
+ * Return: a descriptor of the mount's root, which does not keep the namespace alive; or a failure
+ * of netstrat_sysfs_mount() or netstrat_socket_open_at().
+ */
+NETSTRAT_API int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error);
+
+/**
+ * netstrat_netns_open() - Opens the path of a network namespace.
+ * @path: /run/netns/NAME, /proc/PID/ns/net or a path like them
+ *
+ * Return: a descriptor, close-on-exec; or -errno of open().
+ */
 NETSTRAT_API int netstrat_netns_open(const char *path, struct netstrat_error *error);
 
-/* The id of a namespace that is used once only (SO_NETNS_COOKIE, Linux 5.14), from a socket
- * opened in it. */
+/**
+ * netstrat_netns_cookie() - Reads the cookie of a socket's namespace.
+ * @sock: a socket opened in the namespace
+ * @cookie: receives the cookie
+ *
+ * A cookie is never reused. SO_NETNS_COOKIE, Linux 5.14.
+ *
+ * Return: 0, or -ENOPROTOOPT if the kernel is older.
+ */
 NETSTRAT_API int netstrat_netns_cookie(const struct netstrat_socket *sock, uint64_t *cookie,
                                        struct netstrat_error *error);
 
-/* 1 if the descriptor is that of a network namespace, 0 if it is not (NS_GET_NSTYPE, Linux
- * 4.11). */
+/**
+ * netstrat_netns_is() - Tests whether a descriptor refers to a network namespace.
+ * @fd: the descriptor
+ *
+ * Return: 1 if so, otherwise 0, and always before Linux 4.11 (NS_GET_NSTYPE).
+ */
 NETSTRAT_API int netstrat_netns_is(int fd);
 
-/* Makes a network namespace, in a short-lived thread as above. Returns a descriptor, which is all
- * that keeps the namespace alive. Needs CAP_SYS_ADMIN in the caller's user namespace. */
+/**
+ * netstrat_netns_create() - Makes a network namespace.
+ *
+ * A short-lived thread makes it. Needs CAP_SYS_ADMIN in the caller's user namespace. Linux 3.17.
+ *
+ * Return: a descriptor, which alone keeps the namespace alive; -EPERM; -ENOSPC if a limit on
+ * namespaces is reached; or a failure to create the thread, as for netstrat_socket_open_at().
+ */
 NETSTRAT_API int netstrat_netns_create(struct netstrat_error *error);
 
-/*
- * Names the namespace that is open as `fd` in the calling thread, as `ip netns add` does: makes the
- * file `path`, which must not exist, and mounts the namespace on it. The namespace then lives until
- * the name is deleted. A missing `directory` is made. It becomes a mount that is shared with other
- * mount namespaces, under the lock that iproute2 takes (flock on the directory; after five seconds
- * without it). -EINVAL with NETSTRAT_OP_MOUNT: `fd` is not a network namespace.
+/**
+ * netstrat_netns_bind() - Gives a network namespace a name, as `ip netns add` does.
+ * @fd: a descriptor of the namespace, open in the calling thread
+ * @directory: the directory of the names (/run/netns), which is created if it does not exist
+ * @path: the file to create and to mount the namespace on
  *
- * netstrat_netns_unbind deletes a name with up to 16 mounts on it, and likewise a file or symbolic
- * link on which nothing is mounted.
+ * The namespace lives until netstrat_netns_unbind(). The directory becomes a shared mount, so other
+ * mount namespaces see the name. That is done under the lock that iproute2 takes (flock() on the
+ * directory), or without it after five seconds. Linux 4.11.
+ *
+ * Return: 0; -EEXIST if @path exists; -EPERM or -EACCES; -EINVAL with NETSTRAT_OP_MOUNT if @fd is
+ * not a network namespace; or -errno of mkdir(), open() or mount().
  */
 NETSTRAT_API int netstrat_netns_bind(int fd, const char *directory, const char *path,
                                      struct netstrat_error *error);
+
+/**
+ * netstrat_netns_unbind() - Deletes a namespace's name.
+ * @path: a file with up to 16 mounts on it, or a file or symbolic link without any
+ *
+ * Return: 0; -EBUSY if more is mounted on it; or -errno of umount2() or unlink().
+ */
 NETSTRAT_API int netstrat_netns_unbind(const char *path, struct netstrat_error *error);
 
-/* Moves the calling thread, and no other, into the namespace. */
+/**
+ * netstrat_netns_enter() - Moves the calling thread into a network namespace.
+ * @fd: a descriptor of the namespace, or a pidfd (Linux 5.8)
+ *
+ * Return: 0; -EPERM; -EINVAL if @fd is of another kind; -ESRCH if the process of a pidfd has ended.
+ */
 NETSTRAT_API int netstrat_netns_enter(int fd, struct netstrat_error *error);
 
-/* Moves the calling thread, and no other, into a mount namespace of its own, as `ip netns exec`
- * does: mounts made there stay there, and mounts made outside still appear in it. The thread then
- * has a working directory and a umask of its own. */
+/**
+ * netstrat_mounts_separate() - Moves the calling thread into a new mount namespace.
+ *
+ * Mounts made in it stay in it; mounts made outside still appear in it, as with `ip netns exec`.
+ * The thread gets a working directory and a umask of its own.
+ *
+ * Return: 0, or -errno of unshare() or mount().
+ */
 NETSTRAT_API int netstrat_mounts_separate(struct netstrat_error *error);
 
-/* Mounts the file or directory `source` on `target`, which must exist (MS_BIND). */
+/**
+ * netstrat_mounts_bind() - Mounts a file or directory on another (MS_BIND).
+ * @source: the file or directory
+ * @target: what to mount it on; must exist
+ *
+ * Return: 0, or -errno of mount().
+ */
 NETSTRAT_API int netstrat_mounts_bind(const char *source, const char *target,
                                       struct netstrat_error *error);
 
 /* ---- counters from files: sysfs.c ---- */
 
-/* The file name of the counter `item`, an index into struct netstrat_counters; NULL above 7. */
+/**
+ * netstrat_counter_name() - Names the file of a counter.
+ * @item: the index of the counter in struct netstrat_counters
+ *
+ * Return: the name ("rx_bytes"), or NULL if @item is above 7.
+ */
 NETSTRAT_API const char *netstrat_counter_name(uint32_t item);
 
-/*
- * Which network namespace the calling thread is in, and which tree of sysfs a directory belongs to.
- * A sysfs shows the namespace in which it was mounted: which one that is, no single look can tell
- * (see netstrat_sysfs_mount), but a pair that was found to match goes on to match.
+/**
+ * struct netstrat_sysfs_place - The calling thread's network namespace, and a tree of sysfs.
+ *
+ * A sysfs shows the network namespace in which it was mounted. One stat cannot tell which that is
+ * (see netstrat_sysfs_mount()), but once verified, a (namespace, mount) pair stays valid.
  */
 struct netstrat_sysfs_place {
     uint64_t netns_device; /* st_dev and st_ino of /proc/thread-self/ns/net */
     uint64_t netns_inode;
-    uint64_t device; /* st_dev of the directory */
-    /* Which mount it is reached by: an id never used twice (Linux 6.8), or of this moment (5.8);
-     * 0: not known. Numbers of namespaces and devices are used again at once; a mount shows one
-     * namespace for good. */
+    uint64_t device; /* st_dev of the tree */
+    /* The id of the mount, never reused since Linux 6.8, unique at one moment since 5.8, and 0
+     * before. Inodes and devices are reused at once; a mount always shows the same namespace. */
     uint64_t mount;
 };
 
-/*
- * In what follows `at` and `root` name the directory of the interfaces as for openat(2): AT_FDCWD
- * and a path, "/sys/class/net" or any tree like it; or the descriptor of netstrat_sysfs_mount and
- * "class/net".
+/**
+ * netstrat_sysfs_place_get() - Reads the place of the calling thread and of a directory.
+ * @at: AT_FDCWD or a directory's descriptor, as for openat(2)
+ * @root: the directory of the interfaces: "/sys/class/net", or "class/net" with the descriptor of
+ *     netstrat_sysfs_mount()
+ * @place: receives the place
+ *
+ * Linux 3.17.
+ *
+ * Return: 0; -ENOENT with NETSTRAT_OP_OPEN if the directory does not exist, with NETSTRAT_OP_STAT
+ * if /proc is not mounted; or -errno of openat() or fstat().
  */
-
-/* The place of that directory and of the calling thread. -ENOENT with NETSTRAT_OP_STAT: there
- * is no /proc; with NETSTRAT_OP_OPEN: there is no such root. */
 NETSTRAT_API int netstrat_sysfs_place_get(int at, const char *root,
                                           struct netstrat_sysfs_place *place,
                                           struct netstrat_error *error);
 
-/*
- * Mounts the sysfs of the calling thread's network namespace where nobody sees it, and gives a
- * descriptor of its root. It does not keep the namespace alive. Its device (netstrat_sysfs_place)
- * equals that of /sys/class/net exactly where /sys shows the caller's namespace. Linux 5.2; needs
- * CAP_SYS_ADMIN over the mount namespace and over the network namespace.
+/**
+ * netstrat_sysfs_mount() - Mounts the sysfs of the calling thread's network namespace, detached.
+ *
+ * The mount has no path and does not keep the namespace alive. Its device (struct
+ * netstrat_sysfs_place) equals that of /sys/class/net exactly if /sys shows the thread's namespace.
+ * Needs CAP_SYS_ADMIN over the mount namespace and over the network namespace. Linux 5.2.
+ *
+ * Return: a descriptor of the mount's root; -EPERM; -ENOSYS if the kernel is older or a filter
+ * refuses the call; or -errno of fsopen(), fsconfig() or fsmount().
  */
 NETSTRAT_API int netstrat_sysfs_mount(struct netstrat_error *error);
 
-/*
- * NAME/statistics/FILE beneath the root, one counter or all eight. With `place`, which may be NULL,
- * they count only if the thread is there and the files are of that tree: -ESTALE with
- * NETSTRAT_OP_STAT if not. -EINVAL with NETSTRAT_OP_NAME or _FILE: the name of the interface or
- * of the counter is not valid. -ENODEV: no such interface, or it vanished. -ENOENT with
- * NETSTRAT_OP_OPEN: no such root; with NETSTRAT_OP_OPENAT: no such counter. -ELOOP or -EINVAL
- * with NETSTRAT_OP_OPENAT: a symbolic link, or something other than a regular file, stands in the
- * counter's place. -EBADMSG or -ERANGE with NETSTRAT_OP_PARSE: the text, in error->text, is not a
- * counter.
+/**
+ * netstrat_sysfs_read_counter() - Reads one counter from its file, ROOT/NAME/statistics/FILE.
+ * @at: as for netstrat_sysfs_place_get()
+ * @root: as for netstrat_sysfs_place_get()
+ * @name: the interface's name; alternative names have no files
+ * @file: the counter's file name
+ * @place: NULL, or the place that the thread and the files must have
+ * @value: receives the counter
+ *
+ * Return: 0, or
+ *   -EINVAL   with NETSTRAT_OP_LINK_NAME or _FILE: the interface's or the counter's name is invalid
+ *   -ENODEV   the interface does not exist
+ *   -ENOENT   with NETSTRAT_OP_OPEN: the directory of the interfaces does not exist; with
+ *             NETSTRAT_OP_OPENAT: the counter does not
+ *   -ELOOP, -EINVAL  with NETSTRAT_OP_OPENAT: the counter is a symbolic link, or not a regular file
+ *   -EBADMSG, -ERANGE  with NETSTRAT_OP_PARSE: the file does not hold a counter but error->text
+ *   -ESTALE   the thread or the files have another place
+ * or -errno of openat() or read(). Linux 2.6.39.
  */
 NETSTRAT_API int netstrat_sysfs_read_counter(int at, const char *root, const char *name,
                                              const char *file,
                                              const struct netstrat_sysfs_place *place,
                                              uint64_t *value, struct netstrat_error *error);
+
+/**
+ * netstrat_sysfs_read() - Reads the eight counters of an interface from their files.
+ * @at: as for netstrat_sysfs_place_get()
+ * @root: as for netstrat_sysfs_place_get()
+ * @name: as for netstrat_sysfs_read_counter()
+ * @place: as for netstrat_sysfs_read_counter()
+ * @counters: receives the counters
+ *
+ * Return: as for netstrat_sysfs_read_counter().
+ */
 NETSTRAT_API int netstrat_sysfs_read(int at, const char *root, const char *name,
                                      const struct netstrat_sysfs_place *place,
                                      struct netstrat_counters *counters,
                                      struct netstrat_error *error);
 
-/* The eight files held open. They follow the interface when it is renamed, and also into another
- * network namespace: compare netstrat_sysfs_place_get where that matters, or open the reader anew.
- * -ENODEV once the interface or its namespace is gone. Reading takes no kernel lock that other
- * network operations hold for long. */
+/** struct netstrat_sysfs_reader - The eight files of an interface, held open. */
 struct netstrat_sysfs_reader {
-    int is_open; /* 1 after netstrat_sysfs_reader_open, until it is closed */
+    int is_open; /* 1 from netstrat_sysfs_reader_open() to netstrat_sysfs_reader_close() */
     int fds[NETSTRAT_COUNTERS];
 };
 
+/**
+ * netstrat_sysfs_reader_open() - Opens the eight files of an interface.
+ * @reader: receives the files, and is closed after a failure
+ * @at: as for netstrat_sysfs_place_get()
+ * @root: as for netstrat_sysfs_place_get()
+ * @name: as for netstrat_sysfs_read_counter()
+ * @place: as for netstrat_sysfs_read_counter()
+ *
+ * The files follow the interface when it is renamed or moved to another network namespace. If that
+ * matters, compare netstrat_sysfs_place_get() or open the reader again.
+ *
+ * Return: as for netstrat_sysfs_read_counter().
+ */
 NETSTRAT_API int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at,
                                             const char *root, const char *name,
                                             const struct netstrat_sysfs_place *place,
                                             struct netstrat_error *error);
+
+/**
+ * netstrat_sysfs_reader_read() - Reads the eight counters.
+ * @reader: the reader
+ * @counters: receives the counters
+ *
+ * It takes no kernel lock that other network operations hold for long.
+ *
+ * Return: 0; -ENODEV if the interface or its namespace no longer exists; -EBADMSG or -ERANGE with
+ * NETSTRAT_OP_PARSE; or -errno of pread().
+ */
 NETSTRAT_API int netstrat_sysfs_reader_read(const struct netstrat_sysfs_reader *reader,
                                             struct netstrat_counters *counters,
                                             struct netstrat_error *error);
-/* Closes the files. Does nothing to a reader that is closed, was never opened
- * (NETSTRAT_SYSFS_READER_INIT) or failed to open. */
+
+/**
+ * netstrat_sysfs_reader_close() - Closes a reader.
+ * @reader: a reader that is open or closed, failed to open, or is NETSTRAT_SYSFS_READER_INIT
+ */
 NETSTRAT_API void netstrat_sysfs_reader_close(struct netstrat_sysfs_reader *reader);
 
 /* cffi: end */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The ids by which a network namespace knows others: RTM_GETNSID and its like. */
+/* Nsids, by which one network namespace knows another: RTM_GETNSID, RTM_NEWNSID and RTM_DELNSID. */
 #include "internal.h"
 
 #include <errno.h>
 
 #include <linux/netlink.h>
 
-/* struct rtgenmsg (linux/rtnetlink.h) is a family alone; the attributes follow aligned. */
+/* struct rtgenmsg (linux/rtnetlink.h) is one byte, the family; the attributes follow its padding.
+ * */
 enum { NSID_FIXED_SIZE = 1 };
 
 static void nsid_begin(struct netstrat_batch *batch, uint16_t type, uint16_t flags, int netns)
@@ -27,7 +28,7 @@ int netstrat_batch_get_nsid(struct netstrat_batch *batch, int netns)
 int netstrat_batch_add_nsid(struct netstrat_batch *batch, int netns)
 {
     nsid_begin(batch, NETSTRAT_RTM_NEWNSID, NLM_F_REQUEST | NLM_F_ACK, netns);
-    netstrat_batch_put_u32(batch, NETSTRAT_NETNSA_NSID, UINT32_MAX); /* -1: any */
+    netstrat_batch_put_u32(batch, NETSTRAT_NETNSA_NSID, UINT32_MAX); /* -1: the kernel chooses */
     return netstrat_batch_finish(batch);
 }
 
@@ -39,7 +40,7 @@ int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid)
     if ((message->type != NETSTRAT_RTM_NEWNSID && message->type != NETSTRAT_RTM_DELNSID) ||
         rest.missing > 0)
         return -EBADMSG;
-    netstrat_rest_skip(&rest, NSID_FIXED_SIZE);
+    netstrat_cursor_skip(&rest, NSID_FIXED_SIZE);
     while (netstrat_attribute_next(&rest, &attribute) > 0)
         if (attribute.type == NETSTRAT_NETNSA_NSID)
             return netstrat_u32_decode(&attribute.value, nsid);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole operations: each builds its request, exchanges it and decodes the answer. */
+/* Whole operations: each builds its request, sends it and decodes the reply. */
 #include "internal.h"
 
 #include <errno.h>
@@ -7,25 +7,45 @@
 
 #include <linux/rtnetlink.h>
 
-enum {
-    OPERATIONS_ONCE_BUFFER = 4096
-}; /* for replies to the operations with a socket of their own */
+/* The buffer of the operations that open a socket of their own. */
+enum { OPERATIONS_ONCE_BUFFER = 4096 };
 
-/* ---- flags ---- */
-
-/* Reports a failure to encode. Only a name can be wrong: the buffers here have room. */
+/* Reports a failure to encode. Only a name can be invalid: the buffers in this file are large
+ * enough. */
 static int operations_refuse_name(struct netstrat_error *error, int code)
 {
     return netstrat_fail(error, code, NETSTRAT_OP_NAME);
 }
 
-/* The index and the flags of a link, for which the beginning of the answer is enough: a link with
- * many alternative names does not fit every buffer. */
-static int operations_get_flags(struct netstrat_socket *sock, const char *name, int32_t *index,
-                                uint32_t *flags, struct netstrat_error *error)
+/* Opens a socket for one operation. An invalid name is refused before the first system call. */
+static int operations_open_once(struct netstrat_socket *sock, void *buffer, const char *name,
+                                struct netstrat_error *error)
+{
+    int code = netstrat_name_check(name);
+
+    return code < 0 ? operations_refuse_name(error, code)
+                    : netstrat_socket_open(sock, buffer, OPERATIONS_ONCE_BUFFER, error);
+}
+
+/* Begins several calls with one deadline. Returns -EBUSY, or the value that the caller must assign
+ * to shared_deadline after them. */
+static int operations_share_deadline(struct netstrat_socket *sock, struct netstrat_error *error)
+{
+    const int shared = sock->shared_deadline;
+
+    if (sock->in_call) /* the deadline belongs to the call in progress */
+        return netstrat_fail(error, -EBUSY, NETSTRAT_OP_BATCH);
+    if (!shared)
+        sock->deadline_ms = 0;
+    sock->shared_deadline = 1;
+    return shared != 0;
+}
+
+/* Queries a link by name. With `whole` 0, the reply may be truncated. */
+static int operations_query_link(struct netstrat_socket *sock, const char *name, int whole,
+                                 struct netstrat_message *answer, struct netstrat_error *error)
 {
     unsigned char request[NETSTRAT_REQUEST_SIZE];
-    struct netstrat_message answer;
     struct netstrat_batch batch;
     int code;
 
@@ -33,13 +53,30 @@ static int operations_get_flags(struct netstrat_socket *sock, const char *name, 
     code = netstrat_batch_get_link(&batch, name);
     if (code < 0)
         return operations_refuse_name(error, code);
-    code = netstrat_query(sock, &batch, 0, &answer, error);
+    return netstrat_query(sock, &batch, whole, answer, error);
+}
+
+/* ---- flags ---- */
+
+/* Reads the index and the flags of a link. They are at the start of the reply, which may be
+ * truncated: a link with many alternative names does not fit every buffer. */
+static int operations_get_flags(struct netstrat_socket *sock, const char *name, int32_t *index,
+                                uint32_t *flags, struct netstrat_error *error)
+{
+    struct netstrat_message answer;
+    int code = operations_query_link(sock, name, 0, &answer, error);
+
     if (code < 0)
         return code;
     code = netstrat_link_flags_decode(&answer, index, flags);
     return code < 0 ? netstrat_fail_request(error, code, RTM_GETLINK) : 0;
 }
 
+/*
+ * Sets flags. If the kernel refuses for lack of CAP_NET_ADMIN, the link is looked up, and it is a
+ * success if it has the flags already: a container without capabilities can then use an lo that was
+ * set up for it. The kernel checks capabilities before the link, so -ENODEV needs the look-up too.
+ */
 static int operations_try_set_flags(struct netstrat_socket *sock, const char *name, uint32_t flags,
                                     uint32_t change, struct netstrat_error *error)
 {
@@ -55,41 +92,25 @@ static int operations_try_set_flags(struct netstrat_socket *sock, const char *na
     code = netstrat_batch_set_link_flags(&batch, name, flags, change);
     if (code < 0)
         return operations_refuse_name(error, code);
-    do /* where the ack was lost, asking again does no harm */
+    do /* the change is idempotent, so it is repeated if its ack was lost */
         code = netstrat_execute(sock, &batch, &result, error);
     while (code == -ENOBUFS && result == NETSTRAT_PENDING && ++tries < NETSTRAT_MAX_TRIES);
 
-    /* The kernel looks at the caller's rights before it looks at the link. A container whose lo was
-     * brought up by somebody else needs no right to find it so, nor to learn that a link does not
-     * exist. */
     if (code == -EPERM && result == -EPERM) {
-        int looked = operations_get_flags(sock, name, &index, &found, NULL);
+        int lookup = operations_get_flags(sock, name, &index, &found, NULL);
 
-        if (looked == 0 && (found & change) == flags)
+        if (lookup == 0 && (found & change) == flags)
             return 0;
-        if (looked == -ENODEV)
+        if (lookup == -ENODEV)
             return netstrat_fail_request(error, -ENODEV, RTM_GETLINK);
     }
     return code;
 }
 
-/* Begins several exchanges with one deadline. Returns what shared_deadline has to be after them. */
-static int operations_begin_together(struct netstrat_socket *sock, struct netstrat_error *error)
-{
-    const int shared = sock->shared_deadline;
-
-    if (sock->in_call) /* the deadline is that of the call under way */
-        return netstrat_fail(error, -EBUSY, NETSTRAT_OP_BATCH);
-    if (!shared)
-        sock->deadline_ms = 0;
-    sock->shared_deadline = 1;
-    return shared != 0;
-}
-
 static int operations_set_flags(struct netstrat_socket *sock, const char *name, uint32_t flags,
                                 uint32_t change, struct netstrat_error *error)
 {
-    const int shared = operations_begin_together(sock, error);
+    const int shared = operations_share_deadline(sock, error);
     int code;
 
     if (shared < 0)
@@ -126,11 +147,8 @@ static int operations_set_flags_once(const char *name, uint32_t flags, uint32_t 
 {
     unsigned char buffer[OPERATIONS_ONCE_BUFFER];
     struct netstrat_socket sock;
-    int code = netstrat_name_check(name); /* before the first system call */
+    int code = operations_open_once(&sock, buffer, name, error);
 
-    if (code < 0)
-        return operations_refuse_name(error, code);
-    code = netstrat_socket_open(&sock, buffer, sizeof buffer, error);
     if (code < 0)
         return code;
     code = operations_set_flags(&sock, name, flags, change, error);
@@ -149,21 +167,6 @@ int netstrat_link_set_down_once(const char *name, struct netstrat_error *error)
 }
 
 /* ---- one link ---- */
-
-/* Asks for a link by its name. */
-static int operations_query_link(struct netstrat_socket *sock, const char *name,
-                                 struct netstrat_message *answer, struct netstrat_error *error)
-{
-    unsigned char request[NETSTRAT_REQUEST_SIZE];
-    struct netstrat_batch batch;
-    int code;
-
-    netstrat_batch_init(&batch, request, sizeof request);
-    code = netstrat_batch_get_link(&batch, name);
-    if (code < 0)
-        return operations_refuse_name(error, code);
-    return netstrat_query(sock, &batch, 1, answer, error);
-}
 
 static int operations_decode_link(const struct netstrat_message *answer, struct netstrat_link *link,
                                   struct netstrat_counters *counters, struct netstrat_error *error)
@@ -187,7 +190,7 @@ int netstrat_link_get(struct netstrat_socket *sock, const char *name, struct net
                       struct netstrat_counters *counters, struct netstrat_error *error)
 {
     struct netstrat_message answer;
-    int code = operations_query_link(sock, name, &answer, error);
+    int code = operations_query_link(sock, name, 1, &answer, error);
 
     return code < 0 ? code : operations_decode_link(&answer, link, counters, error);
 }
@@ -202,7 +205,7 @@ int netstrat_link_get_index(struct netstrat_socket *sock, int32_t index, struct 
 
     netstrat_batch_init(&batch, request, sizeof request);
     code = netstrat_batch_get_link_index(&batch, index);
-    if (code < 0) /* no link has an index of 0 or less */
+    if (code < 0) /* an index is positive */
         return netstrat_fail_request(error, -ENODEV, RTM_GETLINK);
     code = netstrat_query(sock, &batch, 1, &answer, error);
     return code < 0 ? code : operations_decode_link(&answer, link, counters, error);
@@ -216,7 +219,7 @@ int netstrat_counters_get_by_name(struct netstrat_socket *sock, struct netstrat_
     struct netstrat_link_name read;
     struct netstrat_message answer;
     int32_t index;
-    int code = operations_query_link(sock, name, &answer, error);
+    int code = operations_query_link(sock, name, 1, &answer, error);
 
     if (code < 0)
         return code;
@@ -243,7 +246,7 @@ int netstrat_counters_get(struct netstrat_socket *sock, const struct netstrat_na
     int code;
 
     netstrat_batch_init(&batch, request, sizeof request);
-    (void)netstrat_batch_get_counters(&batch, index); /* it fits */
+    (void)netstrat_batch_get_counters(&batch, index); /* fits the buffer */
     code = netstrat_query(sock, &batch, 1, &answer, error);
     if (code < 0)
         return code;
@@ -258,8 +261,8 @@ int netstrat_counters_get(struct netstrat_socket *sock, const struct netstrat_na
     return watch->count < INT32_MAX ? (int)watch->count : INT32_MAX;
 }
 
-/* The counters of a link whose answer does not fit the buffer, by its index. They count if the name
- * is that of this index before and after. */
+/* Reads the counters of a link whose description does not fit the buffer, by its index. They are
+ * valid if the name belongs to this index before and after. */
 static int operations_read_large(struct netstrat_socket *sock, const char *name,
                                  struct netstrat_counters *counters, struct netstrat_error *error)
 {
@@ -267,7 +270,7 @@ static int operations_read_large(struct netstrat_socket *sock, const char *name,
 
     for (tries = 0; tries < NETSTRAT_MAX_TRIES; tries++) {
         struct netstrat_counters read;
-        int32_t index = 0, again = 0; /* the analysers do not see that they are set */
+        int32_t index = 0, again = 0; /* for gcc -fanalyzer and clang-tidy (uninitialized value) */
         uint32_t flags;
         int code = operations_get_flags(sock, name, &index, &flags, error);
         int result;
@@ -297,7 +300,7 @@ static int operations_try_read(struct netstrat_socket *sock, struct netstrat_nam
     int code;
 
     if (watch && found && found->index > 0 && strcmp(found->name, name) == 0) {
-        /* 0: no link has changed. Otherwise the name may be another link's by now. */
+        /* Returns 0 if no link has changed. Otherwise the name may belong to another link now. */
         code = netstrat_counters_get(sock, watch, found->index, &read, error);
         if (code == 0) {
             *counters = read;
@@ -307,7 +310,7 @@ static int operations_try_read(struct netstrat_socket *sock, struct netstrat_nam
             return code;
     }
     if (watch)
-        watch->count = 0; /* what was noted up to now is older than the answer */
+        watch->count = 0; /* the changes recorded so far are older than the reply */
     code = netstrat_counters_get_by_name(sock, watch, name, &link, &read, error);
     if (code == -EMSGSIZE)
         return operations_read_large(sock, name, counters, error);
@@ -323,7 +326,7 @@ int netstrat_counters_read(struct netstrat_socket *sock, struct netstrat_name_wa
                            const char *name, struct netstrat_link_name *found,
                            struct netstrat_counters *counters, struct netstrat_error *error)
 {
-    const int shared = operations_begin_together(sock, error);
+    const int shared = operations_share_deadline(sock, error);
     int code;
 
     if (shared < 0)
@@ -338,11 +341,8 @@ int netstrat_counters_read_once(const char *name, struct netstrat_counters *coun
 {
     unsigned char buffer[OPERATIONS_ONCE_BUFFER];
     struct netstrat_socket sock;
-    int code = netstrat_name_check(name); /* before the first system call */
+    int code = operations_open_once(&sock, buffer, name, error);
 
-    if (code < 0)
-        return operations_refuse_name(error, code);
-    code = netstrat_socket_open(&sock, buffer, sizeof buffer, error);
     if (code < 0)
         return code;
     code = netstrat_counters_read(&sock, NULL, name, NULL, counters, error);
@@ -352,8 +352,8 @@ int netstrat_counters_read_once(const char *name, struct netstrat_counters *coun
 
 /* ---- every link ---- */
 
-/* The rows of a dump, in the caller's arrays, of which one or two are there; rows that do not
- * fit are only counted. */
+/* The caller's arrays, some of which may be NULL. They receive the first `room` rows of a dump;
+ * `count` counts all. */
 struct operations_rows {
     struct netstrat_name_watch *watch;
     struct netstrat_link_name *names;
@@ -368,10 +368,10 @@ static int operations_add_row(const struct netstrat_message *message, void *cont
     struct operations_rows *rows = (struct operations_rows *)context;
     struct netstrat_link_name name;
     struct netstrat_counters counters;
-    int32_t index = 0; /* the analysers do not see that netstrat_counters_decode() sets it */
+    int32_t index = 0; /* for gcc -fanalyzer and clang-tidy (uninitialized value) */
     int code = 0;
 
-    if (!message) { /* a new try */
+    if (!message) { /* a try begins */
         rows->count = 0;
         return 0;
     }
@@ -415,7 +415,7 @@ int netstrat_link_names_dump(struct netstrat_socket *sock, struct netstrat_name_
     struct operations_rows rows = {watch, names, NULL, NULL, room, 0};
 
     netstrat_batch_init(&batch, request, sizeof request);
-    (void)netstrat_batch_dump_links(&batch, 0); /* it fits */
+    (void)netstrat_batch_dump_links(&batch, 0); /* fits the buffer */
     return operations_dump_rows(sock, &batch, &rows, error);
 }
 
@@ -428,7 +428,7 @@ int netstrat_counters_dump(struct netstrat_socket *sock, int32_t *indexes,
     struct operations_rows rows = {NULL, NULL, indexes, counters, room, 0};
 
     netstrat_batch_init(&batch, request, sizeof request);
-    (void)netstrat_batch_dump_counters(&batch); /* it fits */
+    (void)netstrat_batch_dump_counters(&batch); /* fits the buffer */
     return operations_dump_rows(sock, &batch, &rows, error);
 }
 
@@ -441,6 +441,6 @@ int netstrat_counters_dump_by_name(struct netstrat_socket *sock, struct netstrat
     struct operations_rows rows = {NULL, names, NULL, counters, room, 0};
 
     netstrat_batch_init(&batch, request, sizeof request);
-    (void)netstrat_batch_dump_links(&batch, 1); /* it fits */
+    (void)netstrat_batch_dump_links(&batch, 1); /* fits the buffer */
     return operations_dump_rows(sock, &batch, &rows, error);
 }

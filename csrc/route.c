@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Routes: RTM_NEWROUTE and its like. */
+/* Routes: RTM_NEWROUTE, RTM_DELROUTE and RTM_GETROUTE. */
 #include "internal.h"
 
 #include <errno.h>
@@ -15,8 +15,7 @@ static int route_is_prefix(const struct netstrat_prefix *prefix)
            prefix->length <= netstrat_address_bits(prefix->family);
 }
 
-/* A route that no message can carry is refused. */
-static int route_is_valid_route(const struct netstrat_route *route)
+static int route_is_valid(const struct netstrat_route *route)
 {
     return route_is_prefix(&route->destination) &&
            (route->gateway.family == 0 || route_is_prefix(&route->gateway)) &&
@@ -25,7 +24,7 @@ static int route_is_valid_route(const struct netstrat_route *route)
            route->index >= 0;
 }
 
-/* A gateway of the other family goes as struct rtvia: its family, then its bytes. */
+/* A gateway of the other family is sent as struct rtvia: its family, then its bytes. */
 static void route_put_gateway(struct netstrat_batch *batch, const struct netstrat_route *route)
 {
     const uint16_t family = route->gateway.family;
@@ -41,7 +40,7 @@ static void route_put_gateway(struct netstrat_batch *batch, const struct netstra
     }
 }
 
-/* The route with what zeros stand for where a route is added and where one is deleted. */
+/* Returns the route with the defaults that apply both when it is added and when it is deleted. */
 static struct netstrat_route route_complete(const struct netstrat_route *route)
 {
     struct netstrat_route whole = *route;
@@ -53,8 +52,8 @@ static struct netstrat_route route_complete(const struct netstrat_route *route)
     return whole;
 }
 
-static int route_put_route(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
-                           const struct netstrat_route *route)
+static int route_put_request(struct netstrat_batch *batch, uint16_t type, uint16_t flags,
+                             const struct netstrat_route *route)
 {
     size_t size = netstrat_address_bits(route->destination.family) / 8;
     struct rtmsg fixed;
@@ -62,14 +61,15 @@ static int route_put_route(struct netstrat_batch *batch, uint16_t type, uint16_t
     memset(&fixed, 0, sizeof fixed);
     fixed.rtm_family = route->destination.family;
     fixed.rtm_dst_len = route->destination.length;
-    fixed.rtm_table = (uint8_t)(route->table < 256 ? route->table : 0); /* RTA_TABLE says which */
+    /* RTA_TABLE has all 32 bits. */
+    fixed.rtm_table = (uint8_t)(route->table < 256 ? route->table : 0);
     fixed.rtm_protocol = route->protocol;
     fixed.rtm_scope = route->scope;
     fixed.rtm_type = route->type;
     fixed.rtm_flags = route->flags;
     netstrat_batch_begin(batch, type, flags);
     netstrat_batch_append(batch, &fixed, sizeof fixed);
-    if (!route_is_valid_route(route))
+    if (!route_is_valid(route))
         netstrat_batch_refuse(batch, -EINVAL);
     if (route->destination.length > 0)
         netstrat_batch_put(batch, RTA_DST, route->destination.bytes, size);
@@ -92,15 +92,15 @@ int netstrat_batch_add_route(struct netstrat_batch *batch, const struct netstrat
     if (whole.type == RTN_UNSPEC)
         whole.type = RTN_UNICAST;
     if (whole.protocol == RTPROT_UNSPEC)
-        whole.protocol = RTPROT_BOOT; /* as `ip route add` has it */
-    return route_put_route(batch, RTM_NEWROUTE, create, &whole);
+        whole.protocol = RTPROT_BOOT; /* as `ip route add` does */
+    return route_put_request(batch, RTM_NEWROUTE, create, &whole);
 }
 
 int netstrat_batch_delete_route(struct netstrat_batch *batch, const struct netstrat_route *route)
 {
     const struct netstrat_route whole = route_complete(route);
 
-    return route_put_route(batch, RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, &whole);
+    return route_put_request(batch, RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, &whole);
 }
 
 int netstrat_batch_dump_routes(struct netstrat_batch *batch, int32_t index)
@@ -119,13 +119,13 @@ int netstrat_batch_dump_routes(struct netstrat_batch *batch, int32_t index)
 
 /* ---- answers ---- */
 
-/* struct rtvia, linux/rtnetlink.h, 3.19: the gateway of a route may be of another family. */
+/* Reads struct rtvia (linux/rtnetlink.h, 3.19): a gateway of the other family. */
 static int route_decode_via(const struct netstrat_cursor *value, struct netstrat_route *route)
 {
     struct netstrat_cursor address = *value;
     uint16_t family;
 
-    if (netstrat_rest_read(&address, &family, sizeof family) < 0)
+    if (netstrat_cursor_read(&address, &family, sizeof family) < 0)
         return -EBADMSG;
     if (family != AF_INET && family != AF_INET6)
         return 0;
@@ -134,8 +134,8 @@ static int route_decode_via(const struct netstrat_cursor *value, struct netstrat
                                   (uint8_t)netstrat_address_bits((uint8_t)family), &route->gateway);
 }
 
-static int route_decode_route_attribute(const struct netstrat_attribute *attribute,
-                                        const struct rtmsg *fixed, struct netstrat_route *route)
+static int route_decode_attribute(const struct netstrat_attribute *attribute,
+                                  const struct rtmsg *fixed, struct netstrat_route *route)
 {
     const struct netstrat_cursor *value = &attribute->value;
     uint8_t family = fixed->rtm_family;
@@ -170,7 +170,7 @@ int netstrat_route_decode(const struct netstrat_message *message, struct netstra
     int more;
 
     if ((message->type != RTM_NEWROUTE && message->type != RTM_DELROUTE) || rest.missing > 0 ||
-        netstrat_rest_take(&rest, &fixed, sizeof fixed) < 0)
+        netstrat_cursor_take(&rest, &fixed, sizeof fixed) < 0)
         return -EBADMSG;
     if (fixed.rtm_family != AF_INET && fixed.rtm_family != AF_INET6)
         return -EAFNOSUPPORT;
@@ -182,7 +182,7 @@ int netstrat_route_decode(const struct netstrat_message *message, struct netstra
     read.protocol = fixed.rtm_protocol;
     read.flags = fixed.rtm_flags;
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
-        more = route_decode_route_attribute(&attribute, &fixed, &read);
+        more = route_decode_attribute(&attribute, &fixed, &read);
         if (more < 0)
             break;
     }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One rtnetlink socket: opened, waited for within a deadline, one datagram taken at a time.
+ * One rtnetlink socket: it is opened, waits within a deadline, and takes one datagram at a time.
  *
- * Besides the reply to a request the queue may hold late replies to requests that timed out,
- * notifications, and datagrams of other processes (those with CAP_NET_ADMIN). A datagram is used
+ * In addition to the reply to a request, the queue may hold late replies to requests that timed
+ * out, notifications, and datagrams from other processes with CAP_NET_ADMIN. A datagram is used
  * only if the kernel sent it (nl_pid 0); exchange.c decides which of its messages is the reply.
  *
- * The socket is not bound before it joins a group: the kernel gives it a port id at the first send
+ * The socket is not bound until it joins a group: the kernel assigns a port id at the first send
  * (netlink_autobind), which saves a system call.
  */
 #include "internal.h"
@@ -25,10 +25,12 @@
 #endif
 
 enum {
-    SOCKET_HOOK_MS = 100,  /* the longest wait without asking whether to go on */
-    SOCKET_MAX_GROUP = 64, /* of struct netstrat_socket's `groups`; rtnetlink has fewer than 40 */
-    SOCKET_SPARE =
-        65536 /* datagrams that a call with a timeout of 0 takes at most: 2 GiB of a dump */
+    SOCKET_HOOK_MS = 100,  /* how often the `interrupted` callback is called during a wait */
+    SOCKET_MAX_GROUP = 64, /* the bits of `groups`; rtnetlink has fewer than 40 groups */
+    /* The most datagrams that a call with a timeout of 0 takes, so that a flood of them cannot keep
+     * it busy forever. At 32 KiB each, the largest dump it can read has 2 GiB: more than any needs.
+     * */
+    SOCKET_DATAGRAM_BUDGET = 65536
 };
 
 int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size,
@@ -42,8 +44,8 @@ int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size
     fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     if (fd < 0)
         return netstrat_fail(error, -errno, NETSTRAT_OP_SOCKET);
-    /* Best effort: without it, errors have no extended ack. NETLINK_CAP_ACK, which would shorten
-     * errors by the repeated request, is not worth a system call. */
+    /* If this fails, errors have no extended ack. NETLINK_CAP_ACK, which would leave the repeated
+     * request out of errors, is not worth a system call. */
     (void)setsockopt(fd, SOL_NETLINK, NETSTRAT_NETLINK_EXT_ACK, &on, sizeof on);
 
     sock->fd = fd;
@@ -58,12 +60,11 @@ int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size
 void netstrat_socket_close(struct netstrat_socket *sock)
 {
     if (sock->is_open && sock->fd >= 0)
-        (void)close(sock->fd); /* Linux closes it whatever close() returns; never try again */
+        (void)close(sock->fd); /* Linux closes it even if close() fails; never retry */
     sock->fd = -1;
     sock->is_open = 0;
 }
 
-/* Sets an option of netlink's. */
 static int socket_set_option(const struct netstrat_socket *sock, int option, uint32_t value,
                              struct netstrat_error *error)
 {
@@ -72,7 +73,7 @@ static int socket_set_option(const struct netstrat_socket *sock, int option, uin
     return 0;
 }
 
-/* The same for a caller, who may be a callback of a call under way. */
+/* Sets an option, unless a callback asks for it during a call. */
 static int socket_set_option_between_calls(const struct netstrat_socket *sock, int option,
                                            uint32_t value, struct netstrat_error *error)
 {
@@ -86,7 +87,7 @@ int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group, struct ne
     int code;
     socklen_t own_size = sizeof own;
 
-    /* The port id, which distinguishes replies from notifications. */
+    /* Read the port id, which distinguishes replies from notifications. */
     memset(&own, 0, sizeof own);
     own.nl_family = AF_NETLINK;
     if (getsockname(sock->fd, (struct sockaddr *)&own, &own_size) < 0)
@@ -97,7 +98,7 @@ int netstrat_socket_join(struct netstrat_socket *sock, uint32_t group, struct ne
         if (getsockname(sock->fd, (struct sockaddr *)&own, &own_size) < 0)
             return netstrat_fail(error, -errno, NETSTRAT_OP_GETSOCKNAME);
     }
-    /* A group above the last would not fit `groups`; 0 is left to the kernel, which refuses it. */
+    /* A group above 64 would not fit `groups`. The kernel refuses 0. */
     if (group > SOCKET_MAX_GROUP)
         return netstrat_fail(error, -EINVAL, NETSTRAT_OP_SETSOCKOPT);
     code = socket_set_option_between_calls(sock, NETLINK_ADD_MEMBERSHIP, group, error);
@@ -130,7 +131,7 @@ int netstrat_socket_set_strict(struct netstrat_socket *sock, struct netstrat_err
 int netstrat_socket_set_receive_buffer(struct netstrat_socket *sock, uint32_t size,
                                        struct netstrat_error *error)
 {
-    const int half = (int)(size / 2); /* the kernel doubles it, for its own bookkeeping */
+    const int half = (int)(size / 2); /* the kernel doubles it to allow for its bookkeeping */
 
     if (sock->in_call)
         return netstrat_fail(error, -EBUSY, NETSTRAT_OP_SETSOCKOPT);
@@ -149,17 +150,17 @@ int netstrat_socket_listen_all_nsid(struct netstrat_socket *sock, struct netstra
     return code;
 }
 
-/* ---- one call ---- */
+/* ---- the time of one call ---- */
 
 int netstrat_call_begin(struct netstrat_socket *sock, enum netstrat_step step,
                         struct netstrat_error *error)
 {
-    if (sock->in_call) /* by a callback of the call under way, whose state must stay as it is */
+    if (sock->in_call) /* a callback of the call in progress must not change its state */
         return netstrat_fail(error, -EBUSY, step);
     sock->in_call = 1;
     if (!sock->shared_deadline)
         sock->deadline_ms = 0;
-    sock->datagram_budget = SOCKET_SPARE;
+    sock->datagram_budget = SOCKET_DATAGRAM_BUDGET;
     return 0;
 }
 
@@ -169,8 +170,9 @@ int netstrat_call_end(struct netstrat_socket *sock, int code)
     return code;
 }
 
-/* Returns the milliseconds left, at least 1, or -ETIMEDOUT. The clock is first read when the call
- * has to wait: the kernel answers most requests before send() returns. */
+/* Returns the milliseconds left, at least 1, or -ETIMEDOUT. The deadline starts when the call first
+ * waits, so that calls that need not wait do not read the clock: the kernel answers most requests
+ * before send() returns. */
 static int socket_time_left(struct netstrat_socket *sock)
 {
     struct timespec now;
@@ -178,18 +180,16 @@ static int socket_time_left(struct netstrat_socket *sock)
 
     if (sock->timeout_ms <= 0)
         return -ETIMEDOUT;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail: the clock exists, `now` is ours */
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
     now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
     if (sock->deadline_ms == 0)
         sock->deadline_ms = now_ms + sock->timeout_ms;
     if (sock->deadline_ms <= now_ms)
         return -ETIMEDOUT;
     left = sock->deadline_ms - now_ms;
-    return left < INT_MAX ? (int)left : INT_MAX; /* poll() takes an int; the caller polls again */
+    return left < INT_MAX ? (int)left : INT_MAX; /* for poll(); the caller polls again */
 }
 
-/* A call with a timeout of 0 is bounded by a number of datagrams: a flood of them would keep it
- * busy for ever otherwise. */
 int netstrat_call_go_on(struct netstrat_socket *sock)
 {
     int left;
@@ -215,8 +215,8 @@ int netstrat_socket_wait(struct netstrat_socket *sock)
 
     if (left < 0)
         return left;
-    /* A signal that comes just before poll() interrupts nothing, so the hook is asked now and
-     * then. */
+    /* A signal that arrives just before poll() does not interrupt it, so the callback is called
+     * regularly. */
     if (sock->interrupted && left > SOCKET_HOOK_MS)
         left = SOCKET_HOOK_MS;
     wait.fd = sock->fd;
@@ -230,15 +230,15 @@ int netstrat_socket_wait(struct netstrat_socket *sock)
 
 /* ---- datagrams ---- */
 
-/* recvfrom(), which also notes the namespace that the datagram is about. The kernel says it beside
- * the datagram: recvmsg() alone hears that, and costs more. */
+/* Receives like recvfrom(), and sets datagram_nsid. The kernel sends the nsid as ancillary data,
+ * which needs recvmsg(); that is slower. */
 static ssize_t socket_receive_of_all(struct netstrat_socket *sock, struct sockaddr_nl *sender,
                                      socklen_t *sender_size)
 {
     union {
         struct cmsghdr first; /* for its alignment */
         unsigned char bytes[CMSG_SPACE(sizeof(int32_t))];
-    } beside;
+    } ancillary;
     const struct cmsghdr *control;
     struct msghdr message;
     struct iovec part;
@@ -251,8 +251,8 @@ static ssize_t socket_receive_of_all(struct netstrat_socket *sock, struct sockad
     message.msg_namelen = *sender_size;
     message.msg_iov = &part;
     message.msg_iovlen = 1;
-    message.msg_control = &beside;
-    message.msg_controllen = sizeof beside;
+    message.msg_control = &ancillary;
+    message.msg_controllen = sizeof ancillary;
     length = recvmsg(sock->fd, &message, MSG_DONTWAIT | MSG_TRUNC);
     sock->datagram_nsid = -1;
     if (length < 0)
@@ -283,7 +283,7 @@ int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_cursor *d
         if (length > 0 && sender_size == sizeof sender && sender.nl_family == AF_NETLINK &&
             sender.nl_pid == 0) {
             size_t whole =
-                (size_t)length; /* MSG_TRUNC: also where the buffer was too small for it */
+                (size_t)length; /* MSG_TRUNC: the size of the datagram, even if truncated */
 
             datagram->data = sock->buffer;
             datagram->at = 0;
@@ -292,7 +292,7 @@ int netstrat_socket_take(struct netstrat_socket *sock, struct netstrat_cursor *d
             sock->datagram_groups = sender.nl_groups;
             return 0;
         }
-        if (length >= 0) /* another process's, or empty: a flood of them ends too */
+        if (length >= 0) /* another process's, or empty: they use up the call's time too */
             code = netstrat_call_go_on(sock);
         else
             code = errno == EINTR ? netstrat_call_resume(sock) : -errno;
@@ -332,8 +332,8 @@ int netstrat_socket_process_pending(struct netstrat_socket *sock, struct netstra
     return code < 0 ? netstrat_fail(error, code, NETSTRAT_OP_RECVFROM) : 0;
 }
 
-/* This also runs an abandoned dump to its end: the kernel continues a dump when the socket is read,
- * and refuses a second one before that. */
+/* This also finishes an abandoned dump. The kernel continues a dump whenever the socket is read,
+ * and refuses a second dump until the first is complete. */
 int netstrat_socket_drain(struct netstrat_socket *sock)
 {
     for (;;) {
@@ -355,7 +355,7 @@ int netstrat_socket_drain(struct netstrat_socket *sock)
             while ((more = netstrat_message_next(&datagram, &message)) > 0)
                 if (message.payload.missing == 0)
                     netstrat_socket_notify(sock, &message);
-            if (more < 0 || datagram.missing > 0) /* malformed, or cut off */
+            if (more < 0 || datagram.missing > 0) /* malformed or truncated */
                 netstrat_socket_notify(sock, NULL);
         }
         code = netstrat_call_go_on(sock);

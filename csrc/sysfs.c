@@ -2,10 +2,10 @@
 /*
  * Counters from /sys/class/net/IFACE/statistics: eight small files, each one unsigned decimal.
  *
- * The directory is resolved once and the files are opened beneath it, which costs two thirds of
- * eight full paths and keeps the eight counters those of one interface. Whose interface that is can
- * be checked on the way: a sysfs shows the network namespace in which it was mounted, wherever the
- * thread has gone since.
+ * The directory is opened once and the files beneath it. That is faster than eight full paths, and
+ * all eight counters belong to one interface. The caller can have the directory's place checked on
+ * the way: a sysfs shows the network namespace in which it was mounted, whichever one the thread is
+ * in.
  */
 #include "internal.h"
 
@@ -26,7 +26,7 @@
 #define SYSFS_MAGIC 0x62656572 /* linux/magic.h */
 #endif
 
-/* Linux 4.11: of the architectures that portable wheels are built for. It is dispensable. */
+/* Linux 4.11, for the architectures of the portable wheels. Without it, the mount is not known. */
 #ifndef SYS_statx
 #if defined(__x86_64__) && !defined(__ILP32__)
 #define SYS_statx 332
@@ -41,7 +41,7 @@
 #endif
 #endif
 
-/* Linux 5.2: the same numbers everywhere, counted from the first system call of the ABI. */
+/* Linux 5.2: on every architecture the same offsets from the first system call of the ABI. */
 #ifndef SYS_fsopen
 #if defined(__alpha__)
 #define FIRST_SYSCALL 110
@@ -61,15 +61,14 @@
 #define SYS_fsmount (FIRST_SYSCALL + 432)
 #endif
 
-enum {
-    SYSFS_TEXT_SIZE = 4096
-}; /* an attribute of sysfs is at most a page: filesystems/sysfs.rst */
+/* An attribute of sysfs has at most one page (Documentation/filesystems/sysfs.rst). */
+enum { SYSFS_TEXT_SIZE = 4096 };
 
-static const char sysfs_below_interface[] = "/statistics";
+static const char sysfs_subdirectory[] = "/statistics";
 
 /* ---- the eight counters ---- */
 
-/* An array of arrays: pointers would need relocating, and so be writable data. */
+/* An array of arrays: pointers would have to be relocated, which makes them writable data. */
 static const char sysfs_counter_names[NETSTRAT_COUNTERS][12] = {
     "rx_bytes", "rx_packets", "rx_errors", "rx_dropped",
     "tx_bytes", "tx_packets", "tx_errors", "tx_dropped",
@@ -80,15 +79,15 @@ const char *netstrat_counter_name(uint32_t item)
     return item < NETSTRAT_COUNTERS ? sysfs_counter_names[item] : NULL;
 }
 
-/* The same field of the struct, which is eight uint64_t in the order of the names. */
+/* Sets one field of the struct, which is eight uint64_t in the order of the names. */
 static void sysfs_set_counter(struct netstrat_counters *counters, uint32_t item, uint64_t value)
 {
     memcpy((unsigned char *)counters + item * sizeof value, &value, sizeof value);
 }
 
-/* ---- whose files they are ---- */
+/* ---- the place of a directory ---- */
 
-/* A handle of a directory, with which nothing can be read: it needs no permission to. */
+/* Opens a directory as O_PATH, which needs no permission to read it. */
 static int sysfs_open_directory(int at, const char *path)
 {
     int fd;
@@ -99,24 +98,31 @@ static int sysfs_open_directory(int at, const char *path)
     return fd < 0 ? -errno : fd;
 }
 
-/* The tree that an open directory belongs to: by one statx(), or without the mount by fstat(). */
+#ifdef SYS_statx
+/* The start of struct statx. linux/stat.h has it since 4.11, and it has grown since. */
+struct sysfs_statx {
+    uint32_t stx_mask;
+    unsigned char unused[132];
+    uint32_t stx_dev_major;
+    uint32_t stx_dev_minor;
+    uint64_t stx_mnt_id;
+    unsigned char rest[256 - 152];
+};
+#endif
+
+/* Reads the device and the mount of an open directory by statx(), or the device alone by fstat().
+ * */
 static int sysfs_find_tree(int directory, struct netstrat_sysfs_place *place,
                            struct netstrat_error *error)
 {
     struct stat status;
 #ifdef SYS_statx
     const uint32_t has_mount = NETSTRAT_STATX_MNT_ID | NETSTRAT_STATX_MNT_ID_UNIQUE;
-    unsigned char extended[256]; /* struct statx: linux/stat.h, later than Linux 3.10 and growing */
+    struct sysfs_statx extended;
 
-    if (syscall(SYS_statx, directory, "", AT_EMPTY_PATH, has_mount, extended) == 0) {
-        uint32_t mask, device[2];
-        uint64_t mount;
-
-        memcpy(&mask, extended, sizeof mask);          /* stx_mask */
-        memcpy(device, extended + 136, sizeof device); /* stx_dev_major, stx_dev_minor */
-        memcpy(&mount, extended + 144, sizeof mount);  /* stx_mnt_id */
-        place->device = (uint64_t)makedev(device[0], device[1]);
-        place->mount = (mask & has_mount) != 0 ? mount : 0;
+    if (syscall(SYS_statx, directory, "", AT_EMPTY_PATH, has_mount, &extended) == 0) {
+        place->device = (uint64_t)makedev(extended.stx_dev_major, extended.stx_dev_minor);
+        place->mount = (extended.stx_mask & has_mount) != 0 ? extended.stx_mnt_id : 0;
         return 0;
     }
 #endif
@@ -126,11 +132,11 @@ static int sysfs_find_tree(int directory, struct netstrat_sysfs_place *place,
     return 0;
 }
 
-/* The place of an open directory and of the calling thread. */
+/* Reads the place of an open directory and of the calling thread. */
 static int sysfs_find_place(int directory, struct netstrat_sysfs_place *place,
                             struct netstrat_error *error)
 {
-    struct netstrat_sysfs_place found = {0, 0, 0, 0}; /* the mount may stay so: not known */
+    struct netstrat_sysfs_place found = {0, 0, 0, 0}; /* the mount stays 0 if it is not known */
     struct stat netns;
     int code = sysfs_find_tree(directory, &found, error);
 
@@ -167,7 +173,8 @@ int netstrat_sysfs_mount(struct netstrat_error *error)
     if (syscall(SYS_fsconfig, context, NETSTRAT_FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
         root = netstrat_fail(error, -errno, NETSTRAT_OP_FSCONFIG);
     } else {
-        /* In a user namespace it may allow no more than the /sys that is there does: so nothing. */
+        /* Inside a user namespace the new mount must be at least as restricted as the existing
+         * /sys, so every restriction is set. */
         root = (int)syscall(SYS_fsmount, context, NETSTRAT_FSMOUNT_CLOEXEC,
                             NETSTRAT_MOUNT_ATTR_RDONLY | NETSTRAT_MOUNT_ATTR_NOSUID |
                                 NETSTRAT_MOUNT_ATTR_NODEV | NETSTRAT_MOUNT_ATTR_NOEXEC);
@@ -180,16 +187,16 @@ int netstrat_sysfs_mount(struct netstrat_error *error)
 
 /* ---- the directory of an interface's counters ---- */
 
-/* ROOT/NAME/statistics, open. */
+/* The open directory ROOT/NAME/statistics. */
 struct sysfs_statistics {
     int at;
     const char *root;
     const char *name;
     int fd;       /* or -errno */
-    int is_sysfs; /* its files are the kernel's own */
+    int is_sysfs; /* 1 if the directory is in a sysfs, whose files can be trusted */
 };
 
-/* Opens ROOT/NAME/statistics. -ENODEV: there is such a root, but no such interface. */
+/* Opens ROOT/NAME/statistics. Returns -ENODEV if ROOT exists, but not the interface. */
 static int sysfs_open_beneath(int at, const char *root, const char *name)
 {
     char path[PATH_MAX];
@@ -198,19 +205,18 @@ static int sysfs_open_beneath(int at, const char *root, const char *name)
     int fd;
 
     if (root_length == 0)
-        return -ENOENT; /* as openat() has it; "/NAME" would be a path of its own */
-    if (root_length + 1 + name_length + sizeof sysfs_below_interface > sizeof path)
+        return -ENOENT; /* as openat() returns for ""; "/NAME" would be another path */
+    if (root_length + 1 + name_length + sizeof sysfs_subdirectory > sizeof path)
         return -ENAMETOOLONG;
     memcpy(path, root, root_length); /* NOLINT(bugprone-not-null-terminated-result): more follows */
     path[root_length] = '/';
     memcpy(path + root_length + 1, name, name_length);
-    memcpy(path + root_length + 1 + name_length, sysfs_below_interface,
-           sizeof sysfs_below_interface);
+    memcpy(path + root_length + 1 + name_length, sysfs_subdirectory, sizeof sysfs_subdirectory);
 
     fd = sysfs_open_directory(at, path);
-    /* No such interface, or no such root? ENOTDIR: a file among the interfaces, as
+    /* Find out whether the interface or ROOT is missing. ENOTDIR means that NAME is a file, such as
      * /sys/class/net/bonding_masters. */
-    path[root_length + 1] = '\0'; /* ROOT/, which is there only as a directory */
+    path[root_length + 1] = '\0'; /* "ROOT/" exists only if ROOT is a directory */
     if ((fd == -ENOENT || fd == -ENOTDIR) && faccessat(at, path, F_OK, 0) == 0)
         return -ENODEV;
     return fd;
@@ -220,7 +226,7 @@ static int sysfs_check_place(const struct sysfs_statistics *statistics,
                              const struct netstrat_sysfs_place *wanted,
                              struct netstrat_error *error)
 {
-    struct netstrat_sysfs_place found = {0, 0, 0, 0}; /* for the analysers, as `value` below */
+    struct netstrat_sysfs_place found = {0, 0, 0, 0}; /* for gcc -fanalyzer (uninitialized value) */
     int code = statistics->fd >= 0
                    ? sysfs_find_place(statistics->fd, &found, error)
                    : netstrat_sysfs_place_get(statistics->at, statistics->root, &found, error);
@@ -247,7 +253,7 @@ static int sysfs_open_statistics(struct sysfs_statistics *statistics, int at, co
     statistics->root = root;
     statistics->name = name;
     statistics->fd = fd;
-    /* That an interface is not there is true in the right place only, as its counters are. */
+    /* A missing interface, like a counter, means something only in the right place. */
     if (place && (fd >= 0 || fd == -ENODEV)) {
         int code = sysfs_check_place(statistics, place, error);
 
@@ -259,15 +265,16 @@ static int sysfs_open_statistics(struct sysfs_statistics *statistics, int at, co
     }
     if (fd < 0)
         return netstrat_fail(error, fd, NETSTRAT_OP_OPEN);
-    /* Before Linux 3.12 this handle has no fstatfs(): then each file is looked at. */
+    /* Before Linux 3.12 fstatfs() fails for O_PATH descriptors: then each file is checked. */
     statistics->is_sysfs = fstatfs(fd, &kind) == 0 && kind.f_type == SYSFS_MAGIC;
     return 0;
 }
 
 /*
- * A counter's file is not there: because the interface is not, or not wholly? sysfs makes and
- * removes the files one by one, in a directory that can be opened meanwhile (create_files and
- * remove_files, fs/sysfs/group.c); but in the end every interface has the eight.
+ * Tests whether a missing file means that the interface is gone. sysfs creates and removes the
+ * files one by one, while the directory can be opened already or still (create_files and
+ * remove_files, fs/sysfs/group.c). Otherwise every interface has the eight files, so in a sysfs one
+ * of the eight is missing only while the interface appears or disappears.
  */
 static int sysfs_is_gone(const struct sysfs_statistics *statistics, const char *file)
 {
@@ -286,9 +293,9 @@ static int sysfs_is_gone(const struct sysfs_statistics *statistics, const char *
 /* ---- files ---- */
 
 /*
- * Opens a counter's file. Anything can stand in its place in a tree that is not sysfs: a link to a
- * secret, which an error would quote, or a FIFO, whose bytes are another's. The kernel's own files
- * need no look.
+ * Opens a counter's file. In a tree that is not a sysfs it might be anything: a symbolic link to a
+ * secret, which an error would quote, or a FIFO, whose bytes are for another process. In a sysfs
+ * the check is not needed.
  */
 static int sysfs_open_counter(const struct sysfs_statistics *statistics, const char *file,
                               uint32_t item, struct netstrat_error *error)
@@ -320,7 +327,7 @@ static int sysfs_open_counter(const struct sysfs_statistics *statistics, const c
     return code;
 }
 
-/* Files held open are read from their beginning each time. */
+/* Reads a part of a file. A file that is held open is always read from its beginning. */
 static ssize_t sysfs_read_some(int fd, char *text, size_t size, size_t offset, int held)
 {
     ssize_t count;
@@ -331,8 +338,8 @@ static ssize_t sysfs_read_some(int fd, char *text, size_t size, size_t offset, i
     return count;
 }
 
-/* Reads a whole counter file. The kernel ends a counter with a newline, and there one system call
- * is enough; a file without one is read on to its end. */
+/* Reads a counter from its file. The kernel ends a counter with a newline, so one system call is
+ * enough; a file without a newline is read to its end. */
 static int sysfs_read_counter(int fd, int held, uint32_t item, uint64_t *value,
                               struct netstrat_error *error)
 {
@@ -344,7 +351,7 @@ static int sysfs_read_counter(int fd, int held, uint32_t item, uint64_t *value,
         ssize_t count = sysfs_read_some(fd, text + length, sizeof text - length, length, held);
 
         if (count < 0) {
-            /* The device is gone. EINVAL is how some kernels say so (net/core/net-sysfs.c). */
+            /* The interface is gone. Some kernels return EINVAL then (net/core/net-sysfs.c). */
             code = errno == EINVAL ? -ENODEV : -errno;
             return netstrat_fail_item(error, code, held ? NETSTRAT_OP_PREAD : NETSTRAT_OP_READ,
                                       item);
@@ -362,7 +369,7 @@ static int sysfs_read_counter(int fd, int held, uint32_t item, uint64_t *value,
     return code;
 }
 
-/* ---- one shot ---- */
+/* ---- files opened for one reading ---- */
 
 static int sysfs_open_and_read(const struct sysfs_statistics *statistics, const char *file,
                                uint32_t item, uint64_t *value, struct netstrat_error *error)
@@ -384,7 +391,7 @@ int netstrat_sysfs_read_counter(int at, const char *root, const char *name, cons
     struct sysfs_statistics statistics;
     int code;
 
-    /* One step down, and no further. */
+    /* The name must be that of one file in the directory. */
     if (*file == '\0' || strchr(file, '/') || strcmp(file, ".") == 0 || strcmp(file, "..") == 0) {
         (void)netstrat_fail(error, -EINVAL, NETSTRAT_OP_FILE);
         netstrat_set_text(error, file, strlen(file));
@@ -423,7 +430,7 @@ int netstrat_sysfs_read(int at, const char *root, const char *name,
     return 0;
 }
 
-/* ---- held open ---- */
+/* ---- files held open ---- */
 
 int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at, const char *root,
                                const char *name, const struct netstrat_sysfs_place *place,
@@ -433,7 +440,7 @@ int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at, con
     uint32_t item;
     int code;
 
-    reader->is_open = 0; /* nothing to close, whatever the caller's memory holds */
+    reader->is_open = 0; /* the caller's memory may be uninitialized: nothing to close */
     netstrat_sysfs_reader_close(reader);
     code = sysfs_open_statistics(&statistics, at, root, name, place, error);
     if (code < 0)
@@ -443,7 +450,7 @@ int netstrat_sysfs_reader_open(struct netstrat_sysfs_reader *reader, int at, con
         code = reader->fds[item] = sysfs_open_counter(&statistics, sysfs_counter_names[item], item,
                                                       error);
     (void)close(statistics.fd);
-    if (code < 0) { /* the last of `fds` is the error then, which is not closed */
+    if (code < 0) { /* the last of `fds` is then -errno, which is not closed */
         netstrat_sysfs_reader_close(reader);
         return code;
     }
@@ -457,7 +464,7 @@ int netstrat_sysfs_reader_read(const struct netstrat_sysfs_reader *reader,
     uint32_t item;
 
     for (item = 0; item < NETSTRAT_COUNTERS; item++) {
-        uint64_t value = 0; /* the analysers take it that errno might be 0 after a failure */
+        uint64_t value = 0; /* for gcc -fanalyzer (errno might be 0 after a failure) */
         int code = sysfs_read_counter(reader->fds[item], 1, item, &value, error);
 
         if (code < 0)

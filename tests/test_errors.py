@@ -206,7 +206,7 @@ def test_a_full_bridge_is_named(bridge):
 
 
 def test_an_unknown_kind_of_link_is_named(host):
-    with pytest.raises(errors.KernelError, match="does not support that kind of link") as caught:
+    with pytest.raises(errors.KernelError, match="does not support this kind of link") as caught:
         host.execute(Batch().add_link("x0", "nosuchkind"))
     assert caught.value.errno == errno.EOPNOTSUPP
 
@@ -245,7 +245,7 @@ def test_a_missing_parent_of_the_directory_of_names_is_named(tmp_path):
         ("fsopen", errno.ENOSYS, "Linux 5.2"),
         ("fsconfig", errno.ENOSYS, "Linux 5.2"),
         ("fsmount", errno.ENOSYS, "Linux 5.2"),
-        ("mount", errno.ENOENT, "is /proc mounted?"),
+        ("mount", errno.ENOENT, "check that /proc is mounted"),
         ("openat", errno.ENFILE, "fs.file-max"),
         ("open", errno.ENFILE, "fs.file-max"),
         ("open netns", errno.ENFILE, "fs.file-max"),
@@ -282,13 +282,13 @@ STEPS = {
         (errno.EPERM, "setns", errors.PermissionDeniedError, "CAP_SYS_ADMIN"),
         (errno.EACCES, "open netns", errors.PermissionDeniedError, "CAP_SYS_PTRACE"),
         (errno.EACCES, "openat", errors.PermissionDeniedError, "the file's mode"),
-        (errno.EINVAL, "setns", errors.KernelError, "neither a network namespace nor a pidfd"),
+        (errno.EINVAL, "setns", errors.KernelError, "must be a network namespace or a pidfd"),
         (errno.EBADF, "setns", errors.KernelError, "Bad file descriptor"),
         (errno.ENOENT, "open netns", errors.KernelError, "/run/netns"),
         (errno.ENODEV, 18, errors.InterfaceNotFoundError, "no such interface"),
         (errno.ENODEV, "pread", errors.InterfaceNotFoundError, "No such device"),
         (errno.ENOENT, "openat", errors.CounterNotFoundError, "No such file"),
-        (errno.ENOENT, "open", errors.KernelError, "is sysfs mounted there?"),
+        (errno.ENOENT, "open", errors.KernelError, "check that sysfs is mounted there"),
         (errno.EMFILE, "openat", errors.KernelError, "RLIMIT_NOFILE"),
         (errno.ETIMEDOUT, "recvfrom", errors.KernelError, "did not answer in time"),
         (errno.EIO, "send", errors.KernelError, "Input/output error"),

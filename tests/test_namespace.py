@@ -141,9 +141,9 @@ def test_a_file_under_run_netns_that_is_not_a_namespace_is_not_a_name(named):
     file.write_text("of another program")
     try:
         assert named not in NetworkNamespace.names()
-        with pytest.raises(KernelError, match="this is neither a network namespace"):
+        with pytest.raises(KernelError, match="must be a network namespace or a pidfd"):
             NetworkNamespace.open(named)
-        with pytest.raises(KernelError, match="this is neither a network namespace"):
+        with pytest.raises(KernelError, match="must be a network namespace or a pidfd"):
             NetworkNamespace.delete(named)
         assert file.exists()
     finally:
@@ -200,7 +200,7 @@ def test_a_namespace_of_another_kind_under_run_netns_is_not_a_name(named):
     try:
         assert run(["mount", "--bind", "/proc/self/ns/uts", str(file)]).returncode == 0
         assert named not in NetworkNamespace.names()
-        with pytest.raises(KernelError, match="neither a network namespace"):
+        with pytest.raises(KernelError, match="must be a network namespace or a pidfd"):
             NetworkNamespace.open(named)
         assert run(["umount", str(file)]).returncode == 0
     finally:
@@ -234,7 +234,7 @@ def test_a_missing_path_and_one_that_is_not_a_namespace_are_told_apart(tmp_path)
     with pytest.raises(KernelError) as raised:
         NetworkNamespace.open(tmp_path / "file")
     assert (raised.value.errno, raised.value.filename) == (22, str(tmp_path / "file"))
-    assert "neither a network namespace" in raised.value.hint
+    assert "must be a network namespace or a pidfd" in raised.value.hint
 
 
 def test_every_form_of_a_namespace_opens_the_same(net, named):

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "../../csrc/netstrat.h"
+#include "../../csrc/internal.h"
 #include "bytes.h"
 #include "check.h"
 

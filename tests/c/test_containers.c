@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "../../csrc/netstrat.h"
+#include "../../csrc/internal.h"
 #include "bytes.h"
 #include "check.h"
 #include "codec.h"

@@ -232,13 +232,13 @@ static void test_a_sentence_names_the_rule_for_a_name_and_for_a_counter(void)
          "invalid interface name \"\": must be 1 to 127 bytes without NUL"},
         {NETSTRAT_OP_LINK_NAME, -EINVAL, "a/b\n",
          "invalid interface name \"a/b?\": must be 1 to 15 bytes, not \".\" or \"..\", without "
-         "\"/\", \":\", NUL, white space and the byte 0xa0 (sysfs and new links have no other "
+         "\"/\", \":\", NUL, white space or the byte 0xa0 (sysfs and new links take no alternative "
          "names)"},
         {NETSTRAT_OP_FILE, -EINVAL, "lo",
          "interface \"lo\": invalid counter name \"-1?\": must be one file name, such as rx_bytes"},
         {NETSTRAT_OP_PARSE, -EBADMSG, "lo",
          "interface \"lo\": parse: \"-1?\" is not an unsigned decimal number"},
-        {NETSTRAT_OP_PARSE, -ERANGE, NULL, "parse: \"-1?\" does not fit 64 bits"},
+        {NETSTRAT_OP_PARSE, -ERANGE, NULL, "parse: \"-1?\" does not fit in 64 bits"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -69,7 +69,7 @@ ROWS = [("operations", "operations_add_row"), ("exchange", "exchange_copy_messag
 WATCHED = [("name_cache", "name_cache_apply")]
 WORK = [("netns", "netns_open_socket"), ("netns", "netns_mount_sysfs")]
 INDIRECT = {
-    ("exchange", "exchange_hand_over"): ROWS,
+    ("exchange", "exchange_pass_on"): ROWS,
     ("exchange", "exchange_dump_once"): ROWS,
     ("exchange", "exchange_dump_until_settled"): ROWS,
     ("exchange", "netstrat_dump_tolerant"): ROWS,

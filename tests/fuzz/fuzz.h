@@ -3,15 +3,15 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
+#include "internal.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "netstrat.h"
-
-/* Something that must be so whatever the input: libFuzzer keeps the input that breaks it. */
+/* A condition that must hold for every input. libFuzzer keeps the input that breaks it. */
 #define HOLDS(condition)                                                                           \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -20,7 +20,7 @@
         }                                                                                          \
     } while (0)
 
-/* Outputs are filled with this before a call that may fail, which must leave them alone. */
+/* Outputs are filled with this byte before a call. A call that fails must not write them. */
 enum { UNTOUCHED = 0x5a };
 
 static inline int is_untouched(const void *output, size_t size)

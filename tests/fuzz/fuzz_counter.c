@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes as a text: of a counter, against a second way of reading one (digit by digit, no
- * libc), and of an address, which is the same again after it was written and read. */
+/* The input is a text: of a counter, which a second parser reads too (digit by digit, without
+ * libc); and of an address, which must be the same after it was formatted and parsed again. */
 #include "fuzz.h"
 
 static int expected(const uint8_t *text, size_t size, uint64_t *value)
@@ -22,7 +22,7 @@ static int expected(const uint8_t *text, size_t size, uint64_t *value)
         unsigned digit = text[i] - 48U;
 
         if (digit > 9)
-            return -EBADMSG; /* whatever the digits before it come to */
+            return -EBADMSG; /* also if the digits before it overflow */
         if (__builtin_mul_overflow(sum, (uint64_t)10, &sum) ||
             __builtin_add_overflow(sum, (uint64_t)digit, &sum))
             overflows = 1;
@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char text[128];
 
     HOLDS(netstrat_parse_counter((const char *)data, size, &value) == result);
-    HOLDS(value == wanted); /* left alone where that failed */
+    HOLDS(value == wanted); /* not written after a failure */
 
     if (size >= sizeof text)
         size = sizeof text - 1;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any bytes as a datagram: every message in it goes to every decoder. The input: two bytes (little
- * endian) for how much of the datagram was cut off, and what there is of it.
- * Held to: what is left shrinks and stays inside, outputs are in range, and untouched by a failure.
+ * The input is a datagram, and each of its messages is given to every decoder. The first two bytes
+ * (little endian) are the number of truncated bytes.
+ *
+ * Checked: cursors shrink and stay within the datagram; outputs are in range; a failure does not
+ * write them.
  */
 #include "fuzz.h"
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-/* A decoder whose only output is one struct, and what must hold of that. */
+/* Calls a decoder with one output, and checks a condition of the output. */
 #define DECODE(decode, message, output)                                                            \
     (memset(&(output), UNTOUCHED, sizeof(output)),                                                 \
      check_code(decode(message, &(output)), message, &(output), sizeof(output)))
@@ -28,7 +30,7 @@ static int is_text(const char *text, size_t size)
     return memchr(text, '\0', size) != NULL;
 }
 
-/* What callers may read of an attribute, against its bytes. */
+/* Compares the getters of an attribute with its bytes. */
 static void read_value(const struct netstrat_attribute *attribute)
 {
     const struct netstrat_cursor *value = &attribute->value;
@@ -118,7 +120,7 @@ static void decode_ack(const struct netstrat_message *message)
         HOLDS(strlen(error.text) == error.text_length);
         HOLDS(is_untouched(&error, offsetof(struct netstrat_error, text_length)));
     }
-    HOLDS(netstrat_ack_decode(message, &same, NULL) == result); /* `error` changes nothing else */
+    HOLDS(netstrat_ack_decode(message, &same, NULL) == result); /* `error` may be NULL */
     HOLDS(result < 0 || same == verdict);
 }
 
@@ -140,10 +142,10 @@ static void decode_link(const struct netstrat_message *message)
     named = DECODE(netstrat_link_name_decode, message, name);
     whole = DECODE(netstrat_link_decode, message, link);
     HOLDS(flagged == 0 || named < 0);
-    HOLDS(named == 0 || whole < 0); /* the whole of it has a name */
+    HOLDS(named == 0 || whole < 0); /* a complete link has a name */
     if (named == 0) {
         HOLDS(name.index == index && index > 0 && is_text(name.name, sizeof name.name));
-        /* The first byte is the family: a bridge uses its own to say what leaves the bridge
+        /* The first byte is the family: a bridge uses its own for a port that leaves it
          * only. */
         HOLDS((name.name[0] == '\0') ==
               (message->type == RTM_DELLINK && message->payload.data[message->payload.at] == 0));
@@ -256,7 +258,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
               message.payload.end <= rest.at);
         HOLDS(rest.at < message.payload.end + 4);
         HOLDS(message.payload.missing <= missing && rest.missing == missing);
-        cut = message.payload.missing > 0; /* then it is the last one */
+        cut = message.payload.missing > 0; /* only the last message can be truncated */
         HOLDS(!cut || rest.at == rest.end);
         walk_attributes(message.payload);
         read_body(&message);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any sequence of calls on a batch of any size, beside a second builder that does the same in its
- * own way. The input: the batch's room (two bytes, big endian), then for each call a byte for its
- * kind, a length, and so many bytes, from which its arguments are made.
+ * The input is a sequence of calls on a batch. A second builder makes the same messages in a
+ * different way, and the bytes are compared. The input begins with the size of the batch (two
+ * bytes, big endian). Each call is a byte for its kind, a byte for the length of its arguments, and
+ * the arguments.
  */
 #include "fuzz.h"
 
@@ -23,7 +24,7 @@ enum kind {
     GET_COUNTERS,
     DUMP_LINKS,
     DUMP_COUNTERS,
-    /* the parts of one */
+    /* parts of a message */
     BEGIN,
     APPEND,
     PUT,
@@ -36,7 +37,7 @@ enum kind {
     FINISH,
     APPEND_BIG,
     PUT_BIG,
-    /* any bytes as a batch */
+    /* netstrat_batch_check() on any bytes */
     CHECK,
     /* whole messages with many arguments */
     ADD_LINK,
@@ -64,7 +65,7 @@ static struct {
     int code;
 } model;
 
-/* The core's and the model's nests, of the message under construction. */
+/* The open nests of the message under construction, in the core and in the model. */
 static struct {
     size_t core[MOST_NESTS], model[MOST_NESTS];
     unsigned depth;
@@ -132,9 +133,9 @@ static int model_finish(void)
     return code;
 }
 
-/* ---- a second reading ---- */
+/* ---- checks of the result ---- */
 
-/* The rules for names, put in another way than name.c does. */
+/* The rules for names, written differently from name.c. */
 static int expected_kind(const char *name)
 {
     size_t length = strlen(name);
@@ -145,7 +146,8 @@ static int expected_kind(const char *name)
            strpbrk(name, "/: \t\n\v\f\r\xa0");
 }
 
-/* Which message of a batch can't be sent; `count`: none, or the bytes behind the last one. */
+/* Returns the number of the first message that cannot be sent; `count` if there is none, or if
+ * bytes follow the last message. */
 static uint32_t first_wrong(const unsigned char *data, size_t size, uint32_t count)
 {
     uint32_t item;
@@ -192,7 +194,7 @@ static void check_batch(unsigned char *data, size_t size, uint32_t count)
         HOLDS(code == -EINVAL && item == wrong);
 }
 
-/* A message that the core's own reader takes for one message, whole and to the end. */
+/* Checks that the core's decoder reads the bytes as exactly one message. */
 static void check_message(const unsigned char *at, size_t size, unsigned kind, const char *name)
 {
     struct netstrat_cursor rest = {at, 0, size, 0};
@@ -210,7 +212,7 @@ static void check_message(const unsigned char *at, size_t size, unsigned kind, c
         HOLDS(size == HEADER + 16 + 4 + (length + 1 + 3) / 4 * 4);
         HOLDS(memcmp(at + HEADER + 20, name, length + 1) == 0);
         for (length++; length < size - HEADER - 20; length++)
-            HOLDS(at[HEADER + 20 + length] == 0); /* the padding says nothing */
+            HOLDS(at[HEADER + 20 + length] == 0); /* the padding is zero */
     }
     if (message.type != RTM_NEWLINK && message.type != RTM_DELLINK)
         return;
@@ -224,12 +226,12 @@ static void check_message(const unsigned char *at, size_t size, unsigned kind, c
 
 /* ---- the calls ---- */
 
-/* The bytes of a call as a struct, zeros behind them. */
+/* Copies the arguments of a call into a struct, padded with zeros. */
 #define FILL(output, bytes, length)                                                                \
     (memset(&(output), 0, sizeof(output)),                                                         \
      memcpy(&(output), bytes, (length) < sizeof(output) ? (length) : sizeof(output)))
 
-/* Ids and indexes that may be negative. */
+/* Nsids and indexes, which may be negative. */
 static int encode_id(struct netstrat_batch *batch, uint32_t number)
 {
     const int32_t nsid = (int32_t)(number & 0x8000ffff);
@@ -261,7 +263,8 @@ static int encode_other(struct netstrat_batch *batch, uint32_t number)
     }
 }
 
-/* What is not the first byte of a name in ASCII is an index, which may be negative; 0 otherwise. */
+/* Returns 0 if the arguments start with a letter of a name, otherwise an index, which may be
+ * negative. */
 static int32_t index_of(uint32_t number)
 {
     return number & 0x80 ? (int32_t)(number & 0x8000007f) : 0;
@@ -274,7 +277,7 @@ static int encode_settings(struct netstrat_batch *batch, unsigned kind, const ui
 
     FILL(one, bytes, length);
     FILL(other, bytes + length / 2, length - length / 2);
-    if (length == 255) /* an alias that does not end */
+    if (length == 255) /* an alias without a NUL */
         memset(one.alias, 'x', sizeof one.alias);
     switch (kind) {
     case ADD_LINK:
@@ -326,7 +329,7 @@ static int encode(struct netstrat_batch *batch, unsigned kind, const uint8_t *by
     }
 }
 
-/* Adds a whole message, or leaves the batch as it was. */
+/* Adds a whole message, or checks that the batch is unchanged. */
 static void try_message(struct netstrat_batch *batch, unsigned kind, const uint8_t *bytes,
                         size_t length, const char *name, uint32_t number)
 {
@@ -445,7 +448,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     room = room & 0x8000 ? (room & 0x7fff) * 4 : room % 1024;
     data += 2;
     size -= 2;
-    buffer = (unsigned char *)malloc(room + 1); /* of its own, so that ASan sees its end */
+    buffer = (unsigned char *)malloc(
+        room + 1); /* a separate allocation, so that ASan detects an overrun */
     HOLDS(buffer);
     buffer[room] = UNTOUCHED;
     netstrat_batch_init(&batch, buffer, room);
@@ -466,7 +470,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= 2;
         if (length > size)
             length = size;
-        bytes = (uint8_t *)malloc(length + 1); /* each call sees its own bytes and no others */
+        bytes = (uint8_t *)malloc(length + 1); /* a separate allocation for each call */
         HOLDS(bytes);
         memcpy(bytes, data, length);
         bytes[length] = '\0';

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any failure in a sentence, at every size of the caller's buffer. The input: the step, the type of
- * the request and the errno (two bytes each, little endian), the length of the interface's name,
- * that name, and the kernel's words.
+ * The input is a failure, described with every size of the caller's buffer: the step, the message
+ * type and the errno (two bytes each, little endian), the length of the interface's name, the name,
+ * and the extended ack.
  */
 #include "fuzz.h"
 
@@ -12,7 +12,7 @@ static int is_row_of(const struct netstrat_failure *row, uint32_t step, uint32_t
            (row->code == 0 || row->code == -code);
 }
 
-/* The first row of the table that fits, by a second search. */
+/* Finds the first row of the table that matches, by a second search. */
 static void check_failure(const struct netstrat_error *error)
 {
     struct netstrat_failure found, row;
@@ -60,11 +60,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     length = netstrat_error_describe(&error, name, whole, sizeof whole);
     HOLDS(length > 0 && length < sizeof whole && strlen(whole) == length);
     for (i = 0; i < length; i++)
-        HOLDS(whole[i] >= ' ' && whole[i] <= '~'); /* fit for a terminal */
+        HOLDS(whole[i] >= ' ' && whole[i] <= '~'); /* printable ASCII */
     if (strstr(whole, "invalid interface name \"") != whole)
         HOLDS((strstr(whole, "interface \"") == whole) == (name[0] != '\0'));
     for (size = 0; size <= length + 1; size++) {
-        char *text = (char *)malloc(size); /* of its own, so that ASan sees its end */
+        char *text = (char *)malloc(
+            size); /* a separate allocation, so that ASan detects an overrun */
 
         HOLDS(text || size == 0);
         HOLDS(netstrat_error_describe(&error, name, text, size) == length);

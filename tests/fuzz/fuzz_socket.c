@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exchanges and operations before a kernel that answers anything. The input chooses a call, and is
- * then a queue of events that recvfrom() deals out; a clock that only this program moves shows that
- * every call ends by its deadline; and a second reading of what was dealt out shows that no answer
- * is credited to a message that it does not answer.
+ * Exchanges and operations with a fake kernel that replies anything. The input selects a call,
+ * followed by a queue of events for recvfrom(). A fake clock shows that every call ends by its
+ * deadline. A model decodes the same datagrams and checks that no reply is assigned to the wrong
+ * message.
  *
- * The first four bytes: the call, the number of messages, options, the fate of the first send().
- * Each event: a byte for its kind, two for its length (little endian), and so many bytes.
+ * The first four bytes are the call, the number of messages, options, and the result of the first
+ * send(). Each event is a byte for its kind, two for its length (little endian), and its bytes.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -22,12 +22,12 @@
 
 enum {
     BUFFER = 2048,
-    SMALL_BUFFER = 96, /* cuts off whatever is longer than a row of counters */
+    SMALL_BUFFER = 96, /* truncates what is longer than one link's counters */
     MOST_MESSAGES = 4,
     TIMEOUT = 1000,
-    HOOK = 100, /* the longest wait without asking the hook */
+    HOOK = 100, /* the longest wait without the callback, ms */
     OWN_PORT = 77,
-    INDEX = 7, /* of the link that is asked for */
+    INDEX = 7, /* of the queried link */
     ROWS = 4,  /* room for a dump */
     CHANGES = 3,
     NSID = 5,
@@ -38,49 +38,49 @@ enum {
 /* Bits of the third byte. */
 enum {
     WATCHING = 1,
-    GIVING_UP = 2,     /* the hook ends the call at the first signal */
-    SEQUENCE_ENDS = 4, /* soon to begin anew */
+    GIVING_UP = 2,     /* the callback ends the call at the first signal */
+    SEQUENCE_ENDS = 4, /* the sequence numbers soon wrap around */
     NO_CACHE = 8,
-    NO_TIME = 16,     /* timeout 0: take what is there */
+    NO_TIME = 16,     /* timeout 0: read only what is queued */
     CUTTING = 32,     /* a small buffer */
     SHARED = 64,      /* one deadline for all calls */
-    SMALL_QUEUE = 128 /* a batch goes in parts */
+    SMALL_QUEUE = 128 /* a batch is sent in parts */
 };
 
 enum event_kind {
     FROM_KERNEL,
-    ANSWER, /* from the kernel, and its sequence numbers count from that of the last request */
+    ANSWER, /* from the kernel; sequence numbers are relative to the last request */
     FROM_STRANGER,
     CUT,
     FAILURE,
     SHORT_SENDER,
-    FROM_GROUP, /* as ANSWER, but sent to a group: never an answer */
+    FROM_GROUP, /* like ANSWER, but sent to a group, so never a reply */
     KINDS
 };
 
-/* ---- what is dealt out ---- */
+/* ---- the fake kernel ---- */
 
 static const uint8_t *events;
 static size_t events_left;
 static int64_t now_ms;
 static size_t buffer_size;
 static unsigned options, send_fate, sends, polls, interrupts;
-static int is_member; /* of the group that was joined */
+static int is_member; /* of the joined group */
 
-/* What the second reading knows of the last request sent, and of what answered it. */
+/* The model: the last request, and the replies to it so far. */
 static struct {
     uint32_t first, count; /* the messages of the last send() */
-    uint32_t port;         /* that an answer must carry; 0: any */
-    int is_batch;          /* a send() goes on where the one before ended */
-    uint32_t done;         /* messages of the batch before those of the last send() */
+    uint32_t port;         /* of a reply; 0 for any */
+    int is_batch;          /* each send() continues after the one before */
+    uint32_t done;         /* messages of the batch sent before the last send() */
     int acked[MOST_MESSAGES], codes[MOST_MESSAGES];
-    uint32_t answers; /* messages that answer it, of any type */
-    int blind;        /* a datagram that cannot be read to its end has been dealt out */
+    uint32_t answers; /* replies of any type */
+    int blind;        /* a malformed or truncated datagram was received */
     unsigned char seen[64 * 1024];
     size_t seen_size;
 } model;
 
-/* Reads a datagram of which the last `missing` bytes were cut off. */
+/* Decodes a datagram whose last `missing` bytes were truncated. */
 static void read_again(const unsigned char *data, size_t size, size_t missing)
 {
     while (size >= sizeof(struct nlmsghdr)) {
@@ -119,7 +119,7 @@ static void read_again(const unsigned char *data, size_t size, size_t missing)
     }
 }
 
-/* Are these bytes part of some message that answers the request? */
+/* Tests whether these bytes belong to a reply. */
 static int was_answered(const void *bytes, size_t size)
 {
     return model.blind || memmem(model.seen, model.seen_size, bytes, size) != NULL;
@@ -209,7 +209,7 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
         *sender_size = sizeof from - 4;
     fits = length < size ? length : size;
     memcpy(buffer, events, fits);
-    if (kind == CUT) { /* longer than any buffer: what comes behind its beginning is zeros */
+    if (kind == CUT) { /* longer than any buffer; zeros follow its start */
         memset((unsigned char *)buffer + fits, 0, size - fits);
         length = fits;
         read_again((const unsigned char *)buffer, size, fits + BUFFER + 1 - size);
@@ -243,8 +243,8 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
     return (ssize_t)(kind == CUT ? at + BUFFER + 1 : at);
 }
 
-/* The same; with every third datagram comes the namespace that it is about, and with every third
- * something else. */
+/* Like recvfrom(). Every third datagram has an nsid as ancillary data, and every third other data.
+ * */
 ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
 {
     struct cmsghdr *control = CMSG_FIRSTHDR(message);
@@ -330,7 +330,7 @@ struct hook {
     int gives_up;
 };
 
-/* Also tries calls on the same socket, each of which is refused. */
+/* Also checks that calls on the same socket are refused. */
 static int stop(void *context)
 {
     const struct hook *hook = (const struct hook *)context;
@@ -379,7 +379,7 @@ static void try_execute(struct netstrat_socket *sock, uint32_t count)
         if (results[i] == NETSTRAT_PENDING)
             answered = 0;
     }
-    if (first && answered) { /* the first refusal is the outcome */
+    if (first && answered) { /* the first failure is returned */
         HOLDS(code == results[first - 1]);
         HOLDS(error.item == (uint32_t)first - 1 && error.request == RTM_NEWLINK);
     }
@@ -480,7 +480,7 @@ static void try_dump(struct netstrat_socket *sock, struct netstrat_name_watch *w
     check_error(code, sock, &error);
     if (code < 0)
         return;
-    HOLDS((uint32_t)code < model.answers); /* and one that ended it */
+    HOLDS((uint32_t)code < model.answers); /* one reply ended the dump */
     for (i = 0; i < code && i < ROWS; i++) {
         HOLDS((which == COUNTERS ? indexes[i] : names[i].index) > 0);
         HOLDS(which == NAMES || counters_were_answered(&counters[i]));
@@ -495,7 +495,8 @@ static void try_dump_copy(struct netstrat_socket *sock, size_t room)
     struct netstrat_batch batch;
     struct netstrat_error error;
     struct netstrat_cursor rest;
-    unsigned char *copy = (unsigned char *)malloc(room); /* of its own, so that ASan sees its end */
+    unsigned char *copy = (unsigned char *)malloc(
+        room); /* a separate allocation, so that ASan detects an overrun */
     size_t used = 12345;
     int code, more;
 
@@ -525,7 +526,7 @@ static int end_was_answered(const struct netstrat_netns_link *end,
            (end->master == 0 || was_answered(&end->master, 4)) && counters_were_answered(of);
 }
 
-/* `nsid` is that of the answers in the corpus, or -1; `alone`: of one link. */
+/* `nsid` is that of the replies in the corpus, or -1. With `alone`, one link is queried. */
 static void try_ends(struct netstrat_socket *sock, int32_t nsid, int alone)
 {
     struct netstrat_counters counters[ROWS], one;
@@ -596,7 +597,7 @@ static void try_flags(struct netstrat_socket *sock,
     HOLDS(code < 0 || model.acked[0] || model.answers > 0);
 }
 
-/* A request, and what comes of it, datagram by datagram. */
+/* Sends a request and reads the replies, datagram by datagram. */
 static void try_receive(struct netstrat_socket *sock)
 {
     unsigned char request[64];
@@ -711,7 +712,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buffer[buffer_size] = UNTOUCHED;
 
     memset(&sock, 0, sizeof sock);
-    sock.fd = 1000000; /* no descriptor: all that could use it is above */
+    sock.fd = 1000000; /* not a descriptor: the system calls are wrapped above */
     sock.timeout_ms = options & NO_TIME ? 0 : TIMEOUT;
     sock.shared_deadline = (options & SHARED) != 0;
     sock.buffer = buffer;
@@ -731,7 +732,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     started = now_ms;
     make_call(&sock, options & WATCHING ? &watch : NULL, data[0], data[1]);
-    /* recvfrom takes a millisecond here, so that what is already queued is part of the time. */
+    /* Here recvfrom() takes 1 ms, so reading what is already queued takes time too. */
     if (options & NO_TIME)
         HOLDS(polls == 0);
     else
@@ -741,6 +742,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         HOLDS(changes[i].index > 0 && memchr(changes[i].name, '\0', sizeof changes[i].name));
     HOLDS(is_member == (sock.groups != 0) && !sock.in_call);
     if (hook.gives_up)
-        HOLDS(interrupts <= 2); /* and one of the look at the flags, after EPERM */
+        HOLDS(interrupts <= 2); /* and one while the flags are queried after EPERM */
     return 0;
 }

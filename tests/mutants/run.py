@@ -1,10 +1,10 @@
 """Breaks the core one line at a time and sees what notices: `run.py FOLDER [--all] [WORD]`.
 
-The C tests; of the pure files also the fuzzers, whose corpus goes through sanitizers, and the
-proof. A proof takes half a minute: so these two are asked where the tests have noticed nothing, and
-where a length is not checked, which all three should notice; --all asks them of every pure file.
-WORD picks the mutants whose file or purpose contains it. Exits 1 where nothing notices, or where
-the proof does not notice that a length is not checked.
+Three checks may notice: the C tests; and for pure files the fuzzers, which run their corpus under
+sanitizers, and the proof. A proof takes half a minute. So the last two run only if the tests
+noticed nothing, and for a missing check of a length, which all three should notice; --all runs them
+for every mutant of a pure file. WORD selects the mutants whose file or property contains it. Exits
+with 1 if nothing notices a mutant, or if the proof does not notice a missing check of a length.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from mutants import LENGTHS, MUTANTS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# The programs that are to notice a broken line of each file, the quick ones first.
+# The test programs that must notice a broken line of each file, fast ones first.
 PROGRAMS = {
     "name.c": ["name", "link"],
     "counter_text.c": ["counter_text"],
@@ -40,7 +40,7 @@ PROGRAMS = {
     "sysfs.c": ["sysfs", "faults"],
     "error.c": ["error"],
 }
-# Of the files that are fuzzed and proved: the fuzzers, and the harness of tests/prove/.
+# For the files that are fuzzed and proved: the fuzzers, and the harness in tests/prove/.
 PURE = {
     "name.c": (["encode"], "name"),
     "counter_text.c": (["counter"], "counter_text"),
@@ -54,17 +54,17 @@ PURE = {
     "nsid.c": (["decode", "encode"], "nsid"),
     "error.c": (["error"], "error"),
 }
-# The files that have much of internal.h in them.
+# The files that inline much of internal.h.
 INLINED = ["counter_text.c", "message.c", "link.c", "counters.c", "address.c", "route.c", "nsid.c"]
-WHOLE = "int netstrat_name_check("  # which stands for the core as it is
-SECONDS = 60  # for one program; one that hangs has noticed
+WHOLE = "int netstrat_name_check("  # a text to replace by itself, for the unchanged core
+SECONDS = 60  # for one program; one that hangs counts as noticed
 SANITIZE = ["clang", "-std=c11", "-g", "-w", "-fsanitize=address,undefined"]
 SANITIZE += ["-fno-sanitize-recover=all"]
 CORE = (ROOT / "csrc/sources").read_text().split()
 
 
 def ends_well(*command: str | Path, seconds: int = SECONDS) -> bool:
-    """Does a program end with status 0, and in time? A broken one may have no end of words."""
+    """Tests whether a program ends in time with status 0. A broken one may print without end."""
     quiet = subprocess.DEVNULL
     try:
         done = subprocess.run(command, timeout=seconds, stdout=quiet, stderr=quiet, check=False)
@@ -74,7 +74,7 @@ def ends_well(*command: str | Path, seconds: int = SECONDS) -> bool:
 
 
 def break_core(work: Path, file: str, old: str, new: str) -> None:
-    """Makes a copy of what is compiled, with one line changed."""
+    """Copies the sources, with one text replaced."""
     shutil.rmtree(work, ignore_errors=True)
     for part in ("csrc", "tests/c", "tests/cases", "tests/prove"):
         shutil.copytree(ROOT / part, work / part)
@@ -83,15 +83,17 @@ def break_core(work: Path, file: str, old: str, new: str) -> None:
     source = work / "csrc" / file
     text = source.read_text()
     if text.count(old) != 1:
-        raise SystemExit(f"{file}: {old!r} stands {text.count(old)} times: mend tests/mutants")
+        raise SystemExit(
+            f"{file}: {old!r} occurs {text.count(old)} times, not once: update tests/mutants"
+        )
     source.write_text(text.replace(old, new))
 
 
-# Each of the three gives what noticed the change, "" if nothing did.
+# Each of these three returns the name of what noticed the change, or "".
 
 
 def tested(work: Path, programs: list[str]) -> str:
-    # Without the warnings: it is the tests that are put to the test.
+    # Without warnings as errors: only the tests may notice.
     script = work / "tests/c/build.sh"
     script.write_text(script.read_text().replace("-Werror", ""))
     build = ["bash", script, work / "bin", *programs]
@@ -113,7 +115,7 @@ def compile_objects(work: Path, sources: list[str]) -> None:
 
 
 def fuzzed(work: Path, whole: Path, changed: list[str], targets: list[str]) -> str:
-    """With the corpus alone. What has not changed is linked from the `whole` core."""
+    """Runs the corpus. Unchanged files are linked from the `whole` core."""
     compile_objects(work, changed)
     core = [(work if source in changed else whole) / f"{source}.o" for source in CORE]
     for target in targets:
@@ -127,13 +129,13 @@ def fuzzed(work: Path, whole: Path, changed: list[str], targets: list[str]) -> s
 
 
 def proved(work: Path, harness: str) -> str:
-    """For the machine of 64 bits alone."""
+    """Runs the proof for the 64-bit machine."""
     holds = ends_well("bash", work / "tests/check/prove.sh", harness, seconds=10 * SECONDS)
     return "" if holds else "prove"
 
 
 def prepare(whole: Path, files: set[str], pool: Executor) -> None:
-    """Compiles what the fuzzers share. What fails on the whole core would "notice" anything."""
+    """Compiles what the fuzzers share, and checks that the unchanged core passes everything."""
     break_core(whole, "name.c", WHOLE, WHOLE)
     programs = {program for file in files for program in PROGRAMS[file]}
     targets = {target for file in files & set(PURE) for target in PURE[file][0]}
@@ -149,7 +151,7 @@ def prepare(whole: Path, files: set[str], pool: Executor) -> None:
     ]
     failing = " ".join(job.result() for job in jobs).split()
     if failing:
-        sys.exit(f"the core as it is fails {failing[0]}")
+        sys.exit(f"the unchanged core fails {failing[0]}")
 
 
 def main() -> int:
@@ -163,7 +165,7 @@ def main() -> int:
             sys.exit(f"no {program}: apt-get install {package}")
 
     def try_one(item: tuple[int, tuple[str, str, str, str]]) -> tuple[bool, list[str]]:
-        """Was it caught? And of a pure file, by which of the three."""
+        """Returns whether the mutant was caught, and for a pure file what each check noticed."""
         number, (file, old, new, purpose) = item
         work = folder / str(number)
         break_core(work, file, old, new)
@@ -186,7 +188,7 @@ def main() -> int:
     pure = [by for _, by in results if by]
     counts = [sum(bool(by[which]) for by in pure) for which in range(3)]
     print(
-        f"{caught} of {len(chosen)} mutants caught; of {len(pure)} that all three were asked about "
+        f"{caught} of {len(chosen)} mutants caught; of {len(pure)} that were given to all three, "
         f"by the tests {counts[0]}, by the fuzzers' corpus {counts[1]}, by the proof {counts[2]}"
     )
     return 0 if caught == len(chosen) else 1
