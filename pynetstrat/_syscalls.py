@@ -1,6 +1,6 @@
-"""The system calls that move a process into namespaces, and what stands in their way.
+"""System calls that move a process into namespaces, and the settings that forbid them.
 
-Through ctypes: `os.unshare` and `os.setns` came with Python 3.12, and there is no `os.mount`.
+They use ctypes: `os.unshare` and `os.setns` are new in Python 3.12, and `os.mount` does not exist.
 """
 
 from __future__ import annotations
@@ -32,29 +32,33 @@ def _call(operation: str, *arguments: object, filename: str | None = None) -> No
 
 
 def unshare(flags: int) -> None:
-    """Moves the calling thread (CLONE_NEWUSER: process) into fresh namespaces (man 2 unshare).
+    """Moves the calling thread into new namespaces (man 2 unshare); with CLONE_NEWUSER the process.
 
     Raises:
-        KernelError: it is refused; the text names the setting that stands in the way.
+        KernelError: the kernel refuses; the hint names the setting to change.
     """
     _call("unshare", flags)
 
 
 def setns(descriptor: int, flags: int = 0) -> None:
-    """Moves the calling thread into the namespace open as `descriptor` (man 2 setns).
+    """Moves the calling thread into the namespace of a descriptor (man 2 setns).
 
     Raises:
-        KernelError: it is refused.
+        KernelError: the kernel refuses.
     """
     if _libc.setns(descriptor, flags) != 0:
         raise KernelError(ctypes.get_errno(), "setns")
 
 
 def map_ids(uid: int, gid: int, outer_uid: int, outer_gid: int) -> None:
-    """Gives a fresh user namespace its one user and its one group (user_namespaces(7)).
+    """Maps one user and one group into a new user namespace (user_namespaces(7)).
+
+    Parameters:
+        uid, gid: the ids inside of it.
+        outer_uid, outer_gid: the ids outside of it.
 
     Raises:
-        KernelError: it is refused; the text names the setting that stands in the way.
+        KernelError: the kernel refuses; the hint names the setting to change.
     """
     for file, text in (
         ("setgroups", "deny"),
@@ -73,7 +77,7 @@ def mount(source: str, target: str, kind: str | None, flags: int) -> None:
     """Mounts `source` at `target` (man 2 mount).
 
     Raises:
-        KernelError: it is refused.
+        KernelError: the kernel refuses.
     """
     encoded = kind.encode() if kind is not None else None
     paths = os.fsencode(source), os.fsencode(target)
@@ -81,22 +85,22 @@ def mount(source: str, target: str, kind: str | None, flags: int) -> None:
 
 
 def separate_mounts(propagation: int) -> None:
-    """Keeps what the process mounts from now on out of the mount namespace that it comes from.
+    """Keeps later mounts of the process out of the mount namespace that it has left.
 
     Parameters:
-        propagation: MS_PRIVATE, or MS_SLAVE: what is mounted there is still seen here.
+        propagation: MS_PRIVATE, or MS_SLAVE to still receive the mounts of that namespace.
     """
     mount("none", "/", None, MS_REC | propagation)
 
 
 def mount_sysfs(path: str = "/sys") -> None:
-    """Mounts a sysfs of the current network namespace over `path`.
+    """Mounts the sysfs of the current network namespace over `path`.
 
-    It is read-only where the kernel allows no other, since the process's /sys is: in a user
-    namespace a new mount may not allow more (mount_too_revealing, fs/namespace.c).
+    The mount is read-only if the kernel allows no other: in a user namespace, a new mount must be
+    at least as restricted as the existing /sys (mount_too_revealing, fs/namespace.c).
 
     Raises:
-        KernelError: it is refused, as in a container that masks parts of /sys.
+        KernelError: the kernel refuses, for example in a container that masks parts of /sys.
     """
     flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
     try:
@@ -109,11 +113,12 @@ def mount_sysfs(path: str = "/sys") -> None:
 
 def may_mount() -> bool:
     """Whether the process has CAP_SYS_ADMIN over its mount namespace. Nothing is changed."""
-    # What is not a mount point can't be unmounted: EINVAL, but EPERM first.
+    # Unmounting a file that is not a mount point fails with EINVAL, but without the capability the
+    # kernel returns EPERM first.
     return _libc.umount2(b"/proc/self/ns", 0) != 0 and ctypes.get_errno() != EPERM
 
 
-# ---- what stands in the way ----
+# ---- settings that forbid namespaces ----
 
 _GENERAL = (
     "run as root, or allow unprivileged user namespaces: sysctl "
@@ -125,7 +130,7 @@ _LIMITS = [f"user.max_{kind}_namespaces" for kind in ("user", "net", "mnt")]
 
 
 def read_setting(name: str) -> str | None:
-    """A setting by the name that sysctl gives it; None: this kernel has none of that name."""
+    """The value of a sysctl setting. None if this kernel has no setting of that name."""
     try:
         return (PROC / "sys" / name.replace(".", "/")).read_text().strip()
     except OSError:
@@ -142,17 +147,17 @@ def in_seccomp_filter() -> bool:
 
 
 def explain_denial(error: int) -> str:
-    """Which settings stand in the way of new namespaces, and how to change them.
+    """Names the settings that forbid new namespaces, and how to change them.
 
     Parameters:
-        error: the errno with which they were refused.
+        error: the errno of the refused call.
     """
     found: list[str] = []
     if error == ENOSPC:
         found += [f"{name} is 0: sysctl {name}=10000" for name in _LIMITS if _is(name, "0")]
         if not found:
             limits = ", ".join(f"{name} ({read_setting(name)})" for name in _LIMITS)
-            found.append(f"a limit is reached: {limits}, or that of an outer user namespace")
+            found.append(f"a limit is reached: {limits}, or the limit of an outer user namespace")
     if error in (EPERM, EACCES):
         if _is("kernel.unprivileged_userns_clone", "0"):
             name = "kernel.unprivileged_userns_clone"
@@ -181,6 +186,6 @@ def _mount_hint(error: int) -> str:
     if error not in (EPERM, EACCES):
         return ""
     return (
-        "it needs CAP_SYS_ADMIN over the network namespace, and a /sys of which nothing is hidden: "
+        "needs CAP_SYS_ADMIN over the network namespace, and a /sys without hidden parts: "
         "in Docker --privileged, or --security-opt systempaths=unconfined and apparmor=unconfined"
     )

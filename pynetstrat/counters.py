@@ -1,4 +1,4 @@
-"""Counters as Python has them: of one interface, and of all interfaces as columns."""
+"""Counters of one interface, and tables of the counters of many interfaces."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     View = Callable[[str, list[int]], "NetworkInterface"]
 
-    class CounterView(memoryview):  # type: ignore[misc]  # it is final, and knows no rows
-        """A two-dimensional memoryview of format `Q`, as typing tools are to see it."""
+    class CounterView(memoryview):  # type: ignore[misc]  # memoryview is final and one-dimensional there
+        """A two-dimensional memoryview of format `Q`, for type checkers."""
 
         def tolist(self) -> list[list[int]]:  # type: ignore[override]
             """The rows."""
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class NetworkInterface:
-    """An interface's counters, as one side of it sees them.
+    """The eight counters of an interface, from one perspective.
 
-    Each counter is an unsigned 64-bit number since the interface was made; `*_bytes` are in bytes,
-    the others in packets (`struct rtnl_link_stats64`, linux/if_link.h).
+    Each counter is an unsigned 64-bit number that starts at 0 when the interface is created
+    (`struct rtnl_link_stats64`, linux/if_link.h). It is a dataclass.
 
     Attributes:
         name: the interface's name.
-        rx_bytes: received, good.
-        rx_packets: received, good.
-        rx_errors: received, bad.
-        rx_dropped: received, but not processed.
-        tx_bytes: transmitted.
-        tx_packets: transmitted.
-        tx_errors: not transmitted because of an error.
-        tx_dropped: not transmitted for lack of room.
+        rx_bytes: bytes of the packets in `rx_packets`.
+        rx_packets: good packets received.
+        rx_errors: bad packets received.
+        rx_dropped: packets received but not processed, for example for lack of memory.
+        tx_bytes: bytes of the packets in `tx_packets`.
+        tx_packets: packets transmitted.
+        tx_errors: packets that could not be transmitted.
+        tx_dropped: packets dropped on their way to transmission, for example for lack of memory.
     """
 
     name: str = ""
@@ -47,7 +47,7 @@ class NetworkInterface:
     tx_dropped: int = 0
 
     def swapped(self) -> NetworkInterface:
-        """The same counters as the other side of the veth pair sees them: rx is tx, tx is rx."""
+        """Returns the counters from the other perspective, with rx and tx swapped."""
         return NetworkInterface(
             self.name,
             self.tx_bytes,
@@ -61,13 +61,13 @@ class NetworkInterface:
         )
 
 
-# The two views of eight counters, which come as the host sees them. They fill the slots themselves:
-# the dataclass's __init__ would cost a tenth of get_stats.
+# A view makes a NetworkInterface of the eight counters, which are in the host's perspective. Both
+# views fill the slots themselves: the dataclass's __init__ would cost a tenth of get_stats.
 _new = object.__new__
 
 
 def host_view(name: str, values: list[int]) -> NetworkInterface:
-    """The dataclass of a name and the host's eight counters, in its fields' order."""
+    """A NetworkInterface of a name and eight counters, which are in the order of its fields."""
     view = _new(NetworkInterface)
     view.name = name
     (
@@ -84,7 +84,7 @@ def host_view(name: str, values: list[int]) -> NetworkInterface:
 
 
 def container_view(name: str, values: list[int]) -> NetworkInterface:
-    """The same as the other end of the pair sees it."""
+    """A NetworkInterface of a name and eight counters, with rx and tx swapped."""
     view = _new(NetworkInterface)
     view.name = name
     (
@@ -104,7 +104,7 @@ VIEWS: dict[object, View] = {"host": host_view, "container": container_view}
 
 
 def get_view(perspective: object) -> View:
-    """The view of a perspective.
+    """The view for a perspective.
 
     Raises:
         ValueError: `perspective` is neither "container" nor "host".
@@ -112,19 +112,29 @@ def get_view(perspective: object) -> View:
     try:
         return VIEWS[perspective]
     except (KeyError, TypeError):
-        raise ValueError(f'perspective is "container" or "host", not {perspective!r}') from None
+        raise ValueError(
+            f'perspective must be "container" or "host", not {perspective!r}'
+        ) from None
 
 
 class CounterTable:
-    """The counters of a namespace as columns: one row an interface, as the host sees them.
+    """The counters of all interfaces of a namespace, in the host's perspective, as columns.
+
+    `RtnetlinkSocket.dump_counters` returns one. Row i of each column belongs to one interface.
 
     Attributes:
-        names: the interfaces' names; the same tuple again while no interface comes, goes or is
-            renamed.
-        ifindexes: their indexes: a `memoryview` of format `i`.
-        counters: a two-dimensional `memoryview` of format `Q`: a row for each interface, and in it
-            the eight counters in the order of `NetworkInterface`'s fields. It is this table's own
-            memory: later calls leave it alone.
+        names: the interfaces' names. It is the same tuple as in the last table if no interface was
+            added, deleted or renamed.
+        ifindexes: the interfaces' indexes, a `memoryview` of format `i`.
+        counters: a two-dimensional `memoryview` of format `Q`. Each row has the eight counters in
+            the order of the fields of `NetworkInterface`, in bytes and packets. The memory belongs
+            to this table: later calls do not change it.
+
+    Example:
+        >>> with RtnetlinkSocket() as sock:
+        ...     table = sock.dump_counters()
+        >>> dict(zip(table.names, table.counters.tolist()))
+        {'lo': [0, 0, 0, 0, 0, 0, 0, 0]}
     """
 
     __slots__ = ("counters", "ifindexes", "names")
@@ -141,17 +151,21 @@ class CounterTable:
 
 
 class ContainerTable:
-    """The counters of many containers as columns: a row an interface, as the container sees it.
+    """The counters of many containers' interfaces, in the container's perspective, as columns.
+
+    `ContainerCounters.read_columns` and `HostCounters.read_columns` return one. Row i of each
+    column belongs to one interface. `keys`, `names` and `identities` are the same tuples as in the
+    last table if no interface was added, deleted or renamed.
 
     Attributes:
-        keys: whose row it is; the same tuple again while nothing changes.
-        names: the interface's name in the container; likewise.
-        identities: what tells the interface from any other, a former one of its name included;
-            likewise. It is made of the namespace, the index there, and the index of the host's end:
-            the kernel gives none of them anew, unless somebody asks for that very index.
-        counters: a two-dimensional `memoryview` of format `Q`: a row for each interface, and in it
-            the eight counters in the order of `NetworkInterface`'s fields. It is this table's own
-            memory: later calls leave it alone.
+        keys: the container of each row, as it was given to `ContainerCounters.add`.
+        names: the interfaces' names in their containers.
+        identities: a value for each interface that differs from those of all others, former ones of
+            the same name included. It consists of the namespace, the index in it, and the index of
+            the host end. The kernel does not use an index again unless a caller requests it.
+        counters: a two-dimensional `memoryview` of format `Q`. Each row has the eight counters in
+            the order of the fields of `NetworkInterface`, in bytes and packets. The memory belongs
+            to this table: later calls do not change it.
     """
 
     __slots__ = ("counters", "identities", "keys", "names")

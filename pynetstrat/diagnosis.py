@@ -1,7 +1,6 @@
-"""What is allowed here and what is not, each with the setting to change.
+"""What is allowed on this machine, and the settings that forbid the rest.
 
-Nothing is guessed that can be tried: a process of its own, which is started for the purpose, makes
-namespaces and links, and all of it ends with that process.
+A separate process tries to create namespaces and links. All of them end with that process.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 KINDS = ("veth", "bridge", "macvlan", "ipvlan", "vlan", "vxlan", "dummy", "ifb", "vrf", "tun")
 
-_MODULES = {"vlan": "8021q"}  # where the name is another
+_MODULES = {"vlan": "8021q"}  # kinds whose kernel module has another name
 
 _SETTINGS = (
     "kernel.unprivileged_userns_clone",
@@ -55,13 +54,13 @@ _UNUSED_INDEX = (1 << 31) - 1
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was tried.
+    """The result of one attempt of `diagnose`.
 
     Attributes:
-        name: what it is.
-        allowed: whether it works here; None: that could not be found out.
-        detail: what was found.
-        remedy: the setting to change, where it is not allowed.
+        name: what was tried, such as "network namespaces".
+        allowed: whether it works on this machine; None for findings that only inform.
+        detail: the circumstances, or the reason of a refusal.
+        remedy: the setting to change, if it is not allowed.
     """
 
     name: str
@@ -71,16 +70,23 @@ class Finding:
 
 
 def diagnose() -> list[Finding]:
-    """What is allowed here and what is not: namespaces, capabilities, sysfs, kinds of links.
+    """Finds out what is allowed on this machine: namespaces, capabilities, sysfs, kinds of links.
 
-    Starts a process of its own, a Python that tries each of these things, and waits for it: the
-    calling process is left as it is, and nothing is left behind.
+    It starts a Python process that tries each of them, and waits for it, 60 seconds at most. The
+    calling process does not change, and nothing is left afterwards.
+
+    Returns:
+        A finding for each attempt.
 
     Raises:
-        NetstratError: that process could not be started, or came to grief.
+        NetstratError: the process could not be started, or failed.
+
+    Example:
+        >>> [finding.name for finding in diagnose() if finding.allowed is False]
+        []
     """
     if not sys.executable:
-        raise NetstratError("diagnose: there is no Python to start (sys.executable is empty)")
+        raise NetstratError("diagnose: Python can't be started: sys.executable is empty")
     command = [sys.executable, "-I", "-c", _PROGRAM]
     try:
         done = subprocess.run(  # noqa: S603  # our own program
@@ -90,8 +96,8 @@ def diagnose() -> list[Finding]:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NetstratError(f"diagnose: {error}") from error
     except (ValueError, TypeError):
-        last = (done.stderr.strip().splitlines() or ["no reason is known"])[-1]
-        reason = f"the process that tries has failed with status {done.returncode}: {last}"
+        last = (done.stderr.strip().splitlines() or ["without an error message"])[-1]
+        reason = f"the process failed with status {done.returncode}: {last}"
         raise NetstratError(f"diagnose: {reason}") from None
 
 
@@ -102,11 +108,11 @@ from pynetstrat import diagnosis
 print(diagnosis.try_all())
 """
 
-# ---- in the process that tries ----
+# ---- in the separate process ----
 
 
 def try_all() -> str:
-    """The findings of this process as JSON; it is moved into namespaces by that."""
+    """Tries everything, and returns the findings as JSON. It moves the process into namespaces."""
     findings = [_settings(), _seccomp()]
     findings += [_try(*trial) for trial in _HERE]
     findings.append(_sysfs())
@@ -119,7 +125,7 @@ _AS_ROOT = "in a network namespace of your own: pynetstrat run --root COMMAND"
 
 
 def _advise(findings: list[Finding]) -> list[Finding]:
-    """The findings, with the remedy of a caller who may make user namespaces and no others."""
+    """Adds `pynetstrat run --root` as a remedy, if only user namespaces are allowed."""
     allowed = {finding.name for finding in findings if finding.allowed}
     if "user namespaces" not in allowed or "network namespaces" in allowed:
         return findings
@@ -131,7 +137,7 @@ def _advise(findings: list[Finding]) -> list[Finding]:
         elif finding.name == "/sys" and not finding.allowed:
             remedy = f"run as root, or {_AS_ROOT}"
         elif finding.name == "network namespaces" and finding.detail.startswith("unshare"):
-            remedy = f"run as root, or {_AS_ROOT}"  # what `obstacle` suggests is allowed already
+            remedy = f"run as root, or {_AS_ROOT}"  # the hint suggests user namespaces
         advised.append(replace(finding, remedy=remedy))
     return advised
 
@@ -156,7 +162,9 @@ def _settings() -> Finding:
 
 def _seccomp() -> Finding:
     if in_seccomp_filter():
-        return Finding("seccomp", None, "a filter is in force, which may forbid any of the below")
+        return Finding(
+            "seccomp", None, "a filter is in force, which may forbid any of the following"
+        )
     return Finding("seccomp", None, "no filter is in force")
 
 
@@ -168,7 +176,7 @@ def _open_socket() -> str:
 def _net_admin() -> str:
     with RtnetlinkSocket() as sock:
         try:
-            # What has no such index is not changed, but the right to it is checked before.
+            # No link has this index, so nothing changes. The kernel checks the capability first.
             sock.execute(Batch().set_link(_UNUSED_INDEX, up=True))
         except KernelError as error:
             if error.errno == EPERM or error.operation != "RTM_NEWLINK":
@@ -178,8 +186,8 @@ def _net_admin() -> str:
 
 def _sys_admin() -> str:
     with NetworkNamespace.current() as own:
-        # Entered although it is there already; not by a thread, or there would be no user namespace
-        # for a process that has two.
+        # The process enters the namespace that it is in. A thread can't do so for it: the kernel
+        # allows no new user namespace to a process with two threads.
         native.enter(own.fileno(), "the process's own")
     return "over this network namespace"
 
@@ -213,7 +221,10 @@ def _names() -> Finding:
 
 
 def _in_fresh_namespaces() -> list[Finding]:
-    """New namespaces, and what may be done in them; the user namespace last: it takes rights."""
+    """Tries new namespaces, and what is allowed in them.
+
+    The user namespace comes last, since the process loses capabilities by entering it.
+    """
     uid, gid = os.geteuid(), os.getegid()
 
     def enter_user() -> str:
@@ -255,7 +266,7 @@ def _try_kind(sock: RtnetlinkSocket, kind: str) -> Finding:
     except KernelError as error:
         if error.errno == EOPNOTSUPP and "device type" in error.kernel_message.lower():
             remedy = f"modprobe {_MODULES.get(kind, kind)}, or a kernel that is built with it"
-            return Finding(f"links of kind {kind}", False, "this kernel has none", remedy)
+            return Finding(f"links of kind {kind}", False, "this kernel does not have them", remedy)
         if error.errno == EPERM:
             return Finding(f"links of kind {kind}", False, str(error.strerror), error.hint)
     return Finding(f"links of kind {kind}", True)

@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -126,3 +127,24 @@ def tree(tmp_path: Path) -> Path:
     for number, file in enumerate(support.FILES, 1):
         (statistics / file).write_text(f"{number}\n")
     return tmp_path
+
+
+@pytest.fixture
+def named(net: support.Links) -> Iterator[str]:
+    """A free name under /run/netns."""
+    with helpers_network.own_run():
+        yield "blue"
+
+
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[float], None]]:
+    """Sends SIGINT to the process after some seconds. The test waits for it."""
+    timers = []
+
+    def after(seconds: float) -> None:
+        timers.append(threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)))
+        timers[-1].start()
+
+    yield after
+    for timer in timers:
+        timer.join()

@@ -20,20 +20,20 @@ def test_network_interface_has_a_name_and_eight_counters_in_order():
     assert dataclasses.astuple(NetworkInterface()) == ("", *[0] * 8)
 
 
-def test_swapped_gives_the_other_side():
+def test_swapped_exchanges_rx_and_tx():
     interface = NetworkInterface("eth0", *range(1, 9))
     assert interface.swapped() == NetworkInterface("eth0", 5, 6, 7, 8, 1, 2, 3, 4)
     assert interface.swapped().swapped() == interface
     assert interface == NetworkInterface("eth0", *range(1, 9))
 
 
-def test_it_copies_pickles_and_compares():
+def test_an_interface_can_be_copied_pickled_and_compared():
     interface = NetworkInterface("lo", 1)
     assert pickle.loads(pickle.dumps(interface)) == copy.deepcopy(interface) == interface
     assert interface != NetworkInterface()
 
 
-def test_the_views_are_what_the_dataclass_makes_of_them():
+def test_a_view_equals_the_dataclass_made_by_its_constructor():
     host = NetworkInterface("eth0", *range(1, 9))
     assert get_view("host")("eth0", list(range(1, 9))) == host
     assert get_view("container")("eth0", list(range(1, 9))) == host.swapped()
@@ -42,7 +42,7 @@ def test_the_views_are_what_the_dataclass_makes_of_them():
             get_view(wrong)
 
 
-def test_a_caller_who_tries_to_change_names_mislabels_no_later_table(net):
+def test_a_caller_cannot_change_the_names_of_later_tables(net):
     support.add_patterned(net, 1)
     with RtnetlinkSocket() as rtnetlink:
         first = rtnetlink.dump_counters()

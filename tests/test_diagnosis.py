@@ -1,4 +1,4 @@
-"""diagnosis.py, _syscalls.py, cli/diagnose.py: what is allowed, and what stands in the way."""
+"""diagnosis.py, _syscalls.py, cli/diagnose.py: what is allowed, and which settings forbid it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def by_name(findings):
 
 
 def diagnose_as_user(prepare=""):
-    """What is reported to a user without capabilities."""
+    """The findings for a user without capabilities."""
     done = support.run_as_user([*COMMAND, "--json"], prepare)
     assert (done.returncode, done.stderr) == (0, "")
     return by_name(Finding(**row) for row in json.loads(done.stdout))
@@ -31,7 +31,7 @@ def diagnose_as_user(prepare=""):
 # ---- diagnose ----
 
 
-def test_what_is_allowed_is_found(net):
+def test_diagnose_finds_what_is_allowed(net):
     findings = by_name(diagnose())
     for name in ("AF_NETLINK", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "/sys", "network namespaces"):
         assert findings[name].allowed, findings[name]
@@ -41,7 +41,7 @@ def test_what_is_allowed_is_found(net):
     assert "user.max_user_namespaces=" in findings["settings"].detail
 
 
-def test_the_caller_is_left_as_it_is(net):
+def test_diagnose_does_not_change_its_caller(net):
     net.add_veth("v0", "w0")
     before = support.identity(), os.listdir("/sys/class/net"), os.readlink("/proc/self/ns/user")  # noqa: PTH115, PTH208
     diagnose()
@@ -51,7 +51,7 @@ def test_the_caller_is_left_as_it_is(net):
         os.waitpid(-1, os.WNOHANG)
 
 
-def test_a_user_without_capabilities_is_told_which_are_missing():
+def test_a_user_without_capabilities_learns_which_are_missing():
     findings = diagnose_as_user()
     for name in ("CAP_NET_ADMIN", "CAP_SYS_ADMIN"):
         assert not findings[name].allowed
@@ -64,12 +64,12 @@ def test_a_user_without_capabilities_is_told_which_are_missing():
         "run as root, or in a network namespace of your own: pynetstrat run --root COMMAND"
     )
     assert findings["user namespaces"].allowed
-    assert findings["mounting sysfs"].allowed  # within those
+    assert findings["mounting sysfs"].allowed  # in a user namespace
     assert findings["links of kind veth"].allowed
 
 
-def test_what_a_user_is_advised_to_do_works():
-    """`run --root` has what `diagnose` says that the user misses."""
+def test_the_remedy_for_a_user_works():
+    """With `run --root` everything is allowed that `diagnose` reported as missing."""
     command = [sys.executable, "-W", "error", "-m", "pynetstrat", "run", "--root", "--"]
     done = support.run_as_user([*command, *COMMAND, "--json"])
     findings = by_name(Finding(**row) for row in json.loads(done.stdout))
@@ -85,8 +85,8 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def test_root_needs_net_admin_beside_sys_admin_for_a_namespace_with_lo_up():
-    """As in Docker with --cap-add SYS_ADMIN alone."""
+def test_root_also_needs_net_admin_for_a_namespace_with_lo_up():
+    """Docker with --cap-add SYS_ADMIN alone is such a case."""
     done = support.python(_DROP, str(support.CAP_NET_ADMIN), *COMMAND, "--json")
     found = by_name(Finding(**row) for row in json.loads(done.stdout))["network namespaces"]
     assert not found.allowed
@@ -97,7 +97,7 @@ def test_root_needs_net_admin_beside_sys_admin_for_a_namespace_with_lo_up():
     assert "--cap-add=NET_ADMIN" in done.stderr
 
 
-def test_where_user_namespaces_are_used_up_the_setting_is_named():
+def test_the_setting_of_an_exhausted_user_namespace_limit_is_named():
     prepare = """
 _syscalls.unshare(_syscalls.CLONE_NEWUSER)
 _syscalls.map_ids(0, 0, 0, 0)
@@ -109,14 +109,14 @@ Path("/proc/sys/user/max_user_namespaces").write_text("1")
     assert "user.max_user_namespaces" in found.remedy
 
 
-def test_where_parts_of_sys_are_hidden_sysfs_can_not_be_mounted():
+def test_sysfs_cannot_be_mounted_if_parts_of_sys_are_hidden():
     found = diagnose_as_user(support.MASKED)["mounting sysfs"]
     assert not found.allowed
     assert found.detail == "mount: Operation not permitted"
     assert "systempaths=unconfined" in found.remedy
 
 
-def test_a_sysfs_of_another_namespace_is_seen_for_what_it_is(net, new_namespace):
+def test_a_sysfs_of_another_namespace_is_detected(net, new_namespace):
     with support.inside(new_namespace()):
         found = by_name(diagnose())["/sys"]
     assert not found.allowed
@@ -162,7 +162,7 @@ def test_a_seccomp_filter_is_named_by_diagnose_run_and_demo():
 
 
 @pytest.mark.parametrize("program", ["", "/nowhere/python", "/bin/false", "/bin/echo"])
-def test_where_nothing_can_be_tried_the_error_says_why(monkeypatch, program):
+def test_the_error_says_why_the_process_failed(monkeypatch, program):
     monkeypatch.setattr(sys, "executable", program)
     with pytest.raises(NetstratError, match=r"^diagnose: "):
         diagnose()
@@ -183,7 +183,7 @@ def test_a_process_that_hangs_is_an_error(monkeypatch, tmp_path):
 # ---- the command ----
 
 
-def test_the_command_prints_a_line_for_each_thing_with_its_remedy_below(net):
+def test_the_command_prints_a_line_for_each_finding_and_its_remedy_below(net):
     done = support.run(COMMAND)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -202,12 +202,12 @@ def test_the_command_in_json_holds_every_field():
     }
 
 
-# ---- the setting that stands in the way ----
+# ---- settings that forbid namespaces ----
 
 
 @pytest.fixture
 def proc(tmp_path, monkeypatch):
-    """A tree in the place of /proc; settings are written into it by their names."""
+    """Writes settings by their names into a directory that replaces /proc."""
     monkeypatch.setattr(_syscalls, "PROC", tmp_path)
 
     def write(**settings):
@@ -247,22 +247,22 @@ def proc(tmp_path, monkeypatch):
             errno.ENOSPC,
             {"user__max_user_namespaces": 3, "user__max_net_namespaces": 5},
             "a limit is reached: user.max_user_namespaces (3), user.max_net_namespaces (5), "
-            "user.max_mnt_namespaces (None), or that of an outer user namespace",
+            "user.max_mnt_namespaces (None), or the limit of an outer user namespace",
         ),
     ],
 )
-def test_a_setting_that_stands_in_the_way_is_named(proc, code, settings, words):
+def test_a_setting_that_forbids_namespaces_is_named(proc, code, settings, words):
     proc(**settings)
     assert _syscalls.explain_denial(code) == words
 
 
-def test_two_settings_that_stand_in_the_way_are_both_named(proc):
+def test_two_settings_that_forbid_namespaces_are_both_named(proc):
     names = ("kernel__unprivileged_userns_clone", "kernel__apparmor_restrict_unprivileged_userns")
     proc(**dict(zip(names, (0, 1), strict=True)))
     assert _syscalls.explain_denial(errno.EPERM).count("run as root, or sysctl") == 2
 
 
-def test_settings_that_allow_it_are_not_blamed(proc):
+def test_settings_that_allow_namespaces_are_not_named(proc):
     proc(kernel__unprivileged_userns_clone=1, kernel__apparmor_restrict_unprivileged_userns=0)
     assert _syscalls.explain_denial(errno.EPERM).startswith(
         "run as root, or allow unprivileged user"
@@ -274,7 +274,7 @@ def test_a_kernel_without_user_namespaces_is_named(proc, tmp_path):
     assert "CONFIG_USER_NS" in _syscalls.explain_denial(errno.EINVAL)
 
 
-def test_without_proc_the_remedies_are_given_in_general(monkeypatch, tmp_path):
+def test_without_proc_the_general_remedies_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr(_syscalls, "PROC", tmp_path / "nothing")
     assert _syscalls.explain_denial(errno.EPERM).startswith(
         "run as root, or allow unprivileged user"

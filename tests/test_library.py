@@ -25,15 +25,15 @@ def run(*command: str | Path, **settings: str) -> str:
 
 
 def run_alone(program: Path, **settings: str) -> None:
-    """Runs the program in a network namespace of its own, and checks what it says."""
-    said = run("unshare", "--net", program, **settings)
-    assert said.splitlines()[0] == "left: mtu 1500, flags up: 1"
-    assert "packets sent" in said
+    """Runs the program in a new network namespace, and checks its output."""
+    output = run("unshare", "--net", program, **settings)
+    assert output.splitlines()[0] == "left: mtu 1500, flags up: 1"
+    assert "packets sent" in output
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """DESTDIR of an installation below /usr/test."""
+    """The DESTDIR of an installation with the prefix /usr/test."""
     root = tmp_path_factory.mktemp("library")
     run(CSRC / "build-lib.sh", "--install", DESTDIR=str(root), PREFIX="/usr/test", CFLAGS="-O1")
     return root
@@ -45,7 +45,7 @@ def ask_pkg_config(root: Path, *options: str, **settings: str) -> list[str]:
     return run("pkg-config", *options, "netstrat", PKG_CONFIG_LIBDIR=str(path), **settings).split()
 
 
-def test_an_installation_writes_below_destdir_and_names_the_prefix_alone(installed):
+def test_an_installation_writes_to_destdir_and_names_only_the_prefix(installed):
     files = sorted(
         str(path.relative_to(installed)) for path in installed.rglob("*") if not path.is_dir()
     )
@@ -65,7 +65,7 @@ def test_an_installation_writes_below_destdir_and_names_the_prefix_alone(install
     assert str(installed) not in (installed / "usr/test/lib/pkgconfig/netstrat.pc").read_text()
 
 
-def test_the_library_is_another_one_with_each_minor_version(installed):
+def test_each_minor_version_has_another_soname_and_symbol_version(installed):
     library = installed / "usr/test/lib/libnetstrat.so"
     assert "soname: [libnetstrat.so.0.2]" in run("readelf", "-d", library)
     versions = {
@@ -74,7 +74,7 @@ def test_the_library_is_another_one_with_each_minor_version(installed):
     assert versions == {"NETSTRAT_0.2"}
 
 
-def test_a_program_is_linked_by_pkg_config_with_the_shared_library(installed, tmp_path):
+def test_pkg_config_links_a_program_with_the_shared_library(installed, tmp_path):
     flags = ask_pkg_config(installed, "--cflags", "--libs", PKG_CONFIG_SYSROOT_DIR=str(installed))
     program = tmp_path / "shared"
     run("gcc", *STRICT, PROGRAM, *flags, "-o", program)
@@ -82,7 +82,7 @@ def test_a_program_is_linked_by_pkg_config_with_the_shared_library(installed, tm
     run_alone(program, LD_LIBRARY_PATH=str(installed / "usr/test/lib"))
 
 
-def test_a_program_is_linked_by_pkg_config_with_the_static_library(installed, tmp_path):
+def test_pkg_config_links_a_program_with_the_static_library(installed, tmp_path):
     flags = ask_pkg_config(
         installed, "--static", "--cflags", "--libs", PKG_CONFIG_SYSROOT_DIR=str(installed)
     )
@@ -93,7 +93,7 @@ def test_a_program_is_linked_by_pkg_config_with_the_static_library(installed, tm
     run_alone(program)
 
 
-def test_a_folder_with_the_library_may_be_moved(tmp_path):
+def test_a_built_library_works_after_its_directory_was_moved(tmp_path):
     run(CSRC / "build-lib.sh", tmp_path / "built", CFLAGS="-O1")
     (tmp_path / "built").rename(tmp_path / "moved")
     flags = run(
@@ -104,7 +104,7 @@ def test_a_folder_with_the_library_may_be_moved(tmp_path):
     run_alone(tmp_path / "program", LD_LIBRARY_PATH=str(tmp_path / "moved"))
 
 
-def test_the_two_files_carry_the_whole_licence(tmp_path):
+def test_the_amalgamation_contains_the_whole_licence(tmp_path):
     run(CSRC / "amalgamate.sh", tmp_path)
     for file in ("netstrat.c", "netstrat.h"):
         lines = (tmp_path / file).read_text().splitlines()
@@ -123,8 +123,8 @@ def test_all_sources_compile_as_one_unit(tmp_path, compiler):
     run(*compiler.split(), *warnings, "-c", unit, "-o", tmp_path / "unit.o")
 
 
-def test_the_two_files_are_part_of_a_program_of_one_unit(tmp_path):
-    """The whole core is private to the unit: it exports main() and nothing else."""
+def test_the_amalgamation_can_be_private_to_a_program_of_one_unit(tmp_path):
+    """The whole core is private to the unit, which exports only main()."""
     run(CSRC / "amalgamate.sh", tmp_path)
     unit = tmp_path / "unit.c"
     unit.write_text(
@@ -150,7 +150,7 @@ def test_the_two_files_are_part_of_a_program_of_one_unit(tmp_path):
 
 
 def test_file_level_names_of_the_core_begin_with_the_name_of_their_file(tmp_path):
-    """So that they clash with none of a program that is one unit with the core."""
+    """Otherwise they could clash with names of a program that is one unit with the core."""
     for source in SOURCES:
         run("gcc", "-std=c11", "-O0", "-c", CSRC / source, "-o", tmp_path / "one.o")
         symbols = run("nm", "--defined-only", tmp_path / "one.o").splitlines()
@@ -161,7 +161,7 @@ def test_file_level_names_of_the_core_begin_with_the_name_of_their_file(tmp_path
         assert [name for name in private if not name.startswith(prefixes)] == []
 
 
-def test_a_unit_that_has_read_the_systems_headers_already_is_told_what_to_do(tmp_path):
+def test_including_system_headers_first_is_a_compile_error_with_a_remedy(tmp_path):
     unit = tmp_path / "unit.c"
     unit.write_text(f'#include <stdio.h>\n#include "{CSRC / "name.c"}"\n')
     done = subprocess.run(

@@ -84,7 +84,7 @@ except KernelError as error:
     done = support.python(code)
     assert done.stderr == ""
     assert done.stdout.startswith("unshare: No space left on device; a limit is reached: user.max_")
-    assert "that of an outer user namespace" in done.stdout
+    assert "the limit of an outer user namespace" in done.stdout
 
 
 def test_the_tests_themselves_fail_where_namespaces_are_refused():

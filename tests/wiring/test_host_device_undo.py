@@ -16,13 +16,7 @@ from devices import (
 from faults_for_tests import EIO, QUERIES, FailingRequest, at_line, input_output_error
 from helpers_network import ip, names
 
-from pynetstrat import (
-    Batch,
-    KernelError,
-    Route,
-    RtnetlinkSocket,
-    set_up_networks,
-)
+from pynetstrat import Batch, KernelError, Route, RtnetlinkSocket, set_up_networks
 from pynetstrat._native.socket import Socket
 from pynetstrat.wiring import _device_addresses, _device_move, host_device
 

@@ -1,0 +1,233 @@
+"""namespace.py, _namespace_thread.py: functions that run in a namespace."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import support
+from support import identity, python, run
+
+from pynetstrat import Batch, NetworkNamespace, RtnetlinkSocket
+
+# ---- call ----
+
+
+def test_a_function_runs_in_the_namespace_and_its_caller_does_not_move(net):
+    with NetworkNamespace.create() as namespace:
+        before = identity()
+        assert namespace.call(identity) == namespace.id
+        assert namespace.call(lambda *values: values, 1, 2) == (1, 2)
+        assert namespace.call(dict, [("a", 1)], function=2) == {"a": 1, "function": 2}
+        assert identity() == before
+
+
+def test_an_exception_of_a_function_is_raised_in_its_caller_which_does_not_move(net):
+    class SpecialError(Exception):
+        pass
+
+    def fail() -> None:
+        raise SpecialError("from there")
+
+    with NetworkNamespace.create() as namespace:
+        before = identity()
+        with pytest.raises(SpecialError, match="from there"):
+            namespace.call(fail)
+        for kind in (SystemExit, KeyboardInterrupt):
+            with pytest.raises(kind):
+                namespace.call(_raise, kind)
+        assert identity() == before
+        assert namespace.call(identity) == namespace.id
+
+
+def _raise(kind: type[BaseException]) -> None:
+    raise kind
+
+
+def test_no_thread_is_left_and_no_thread_of_the_caller_has_moved(net):
+    def tasks() -> dict[str, int]:
+        """The network namespace of each thread, those of pytest-xdist included."""
+        found = {}
+        for task in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it has just ended
+                found[task.name] = (task / "ns/net").stat().st_ino
+        return found
+
+    with NetworkNamespace.create() as namespace:
+        before, threads = tasks(), threading.active_count()
+        for _ in range(20):
+            namespace.call(identity)
+            namespace.run(["true"])
+        assert threading.active_count() == threads
+        # The kernel ends a thread later than Python does.
+        support.wait_until(lambda: tasks() == before)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (socket.AF_INET, socket.SOCK_STREAM),
+        (socket.AF_INET6, socket.SOCK_DGRAM),
+        (socket.AF_UNIX, socket.SOCK_STREAM),
+        (socket.AF_PACKET, socket.SOCK_RAW),
+        (socket.AF_NETLINK, socket.SOCK_RAW),
+    ],
+)
+def test_a_socket_opened_by_a_function_belongs_to_the_namespace(net, arguments):
+    with (
+        NetworkNamespace.create() as namespace,
+        namespace.call(socket.socket, *arguments) as sock,
+    ):
+        cookie = int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, 71, 8), sys.byteorder)
+        assert cookie == namespace.cookie  # SO_NETNS_COOKIE
+
+
+def test_an_abstract_unix_socket_and_a_bound_packet_socket_belong_to_the_namespace(net):
+    with NetworkNamespace.create() as namespace, RtnetlinkSocket(namespace) as sock:
+        sock.execute(Batch().add_veth("only-there", "peer"))
+        with namespace.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW) as packets:
+            packets.bind(("only-there", 0))
+        with (
+            namespace.call(socket.socket, socket.AF_UNIX) as there,
+            socket.socket(socket.AF_UNIX) as here,
+        ):
+            there.bind("\0pynetstrat-test")
+            there.listen()
+            with pytest.raises(ConnectionRefusedError):
+                here.connect("\0pynetstrat-test")
+
+
+def test_threads_share_a_handle(net):
+    with NetworkNamespace.create() as namespace:
+        seen = []
+
+        def work() -> None:
+            seen.extend(namespace.call(identity) for _ in range(20))
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert seen == [namespace.id] * 80
+
+
+_GREENLETS = """
+import os, sys, time
+def patch(library):
+    if library == "gevent":
+        from gevent import monkey, spawn
+        monkey.patch_all()
+    else:
+        import eventlet
+        from eventlet import spawn
+        eventlet.monkey_patch()
+    return spawn
+if sys.argv[2] == "before":
+    spawn = patch(sys.argv[1])
+from pynetstrat import NetworkNamespace
+from pynetstrat.cli import sandbox
+if sys.argv[2] == "after":
+    spawn = patch(sys.argv[1])
+import subprocess, threading
+
+def identity():
+    return os.stat("/proc/thread-self/ns/net").st_ino
+
+def watch():
+    while not over:
+        seen.add(identity())
+        time.sleep(0)
+
+def work(process=None):
+    time.sleep(0)  # a greenlet would switch to the other one here
+    return identity(), threading.get_native_id()
+
+sandbox.enter()
+before, over, seen = identity(), [], set()
+spawn(watch)
+time.sleep(0)
+command = ["stat", "-Lc", "%i", "/proc/self/ns/net"]
+with NetworkNamespace.create() as namespace:
+    inside, thread = namespace.call(work)
+    assert inside == namespace.id[1] != before
+    assert thread != os.getpid()
+    done = namespace.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == namespace.id[1]
+    try:
+        namespace.run(["sleep", "60"], timeout=0.1)
+    except subprocess.TimeoutExpired:
+        pass
+    with namespace.popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.communicate(b"given") == (b"given", None)
+    assert process.returncode == 0
+    try:
+        namespace.run(["false"], check=True)
+    except subprocess.CalledProcessError as error:
+        assert error.returncode == 1
+time.sleep(0)
+over.append(True)
+assert seen == {before}, (seen, before)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+def test_no_greenlet_enters_the_namespace_if_threading_is_patched(library, order):
+    done = run([sys.executable, "-W", "ignore", "-c", _GREENLETS, library, order])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+def test_the_error_names_the_pid_namespace_that_forbids_threads():
+    code = """
+import ctypes, os
+from pynetstrat import KernelError, NetworkNamespace, RtnetlinkSocket, SysfsReader, link_set_up
+from pynetstrat.cli import sandbox
+sandbox.enter()
+namespace = NetworkNamespace.create()
+sandbox.unshare(0x20000000)  # CLONE_NEWPID
+uses = [
+    NetworkNamespace.create,
+    lambda: namespace.call(os.getpid),
+    lambda: namespace.popen(["true"]),
+    lambda: namespace.run(["true"]),
+    lambda: RtnetlinkSocket(namespace),
+    lambda: link_set_up("lo", netns=namespace),
+    lambda: SysfsReader("lo", netns=namespace),
+]
+for use in uses:
+    try:
+        use()
+    except KernelError as error:
+        print(error.errno, error.operation, "pid namespace" in error.hint, "fork" in error.hint)
+pid = os.fork()
+if pid == 0:  # the first process of the new pid namespace
+    with NetworkNamespace.create() as other:
+        os._exit(other.call(os.getpid) != 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+namespace.close()
+"""
+    done = python(code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "22 pthread_create True True\n" * 7 + "0\n"
+
+
+# ---- Ctrl-C ----
+
+
+def test_ctrl_c_ends_a_waiting_call(net, interrupt):
+    gate = threading.Event()
+    with NetworkNamespace.create() as namespace:
+        before = identity()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt(0.2)  # inside of `raises`, since it may come before the call
+            namespace.call(gate.wait, 60)
+        assert identity() == before
+        gate.set()
+        for thread in threading.enumerate():
+            if thread.name == "pynetstrat":
+                thread.join()
