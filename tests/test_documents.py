@@ -101,6 +101,8 @@ TESTS = re.compile(r"\btest_[a-z]\w+")
 NAMES = re.compile(r"\bpynetstrat(?:\.[A-Za-z_]\w*)+")
 OTHER_NAMES = {"pynetstrat.networks", "pynetstrat.reference"}
 LINKS = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+ANCHORS = re.compile(r"\]\(([^)#:]*)#([^)]*)\)")
+HEADINGS = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,14 @@ def test_every_path_and_test_that_a_document_names_exists(
     paths |= {str(document.parent / target) for target in LINKS.findall(text)}
     assert [path for path in paths if not exists(path.rstrip("/"))] == []
     assert set(TESTS.findall(text)) - every_test == set()
+
+
+@pytest.mark.parametrize("document", EVERY_DOCUMENT, ids=str)
+def test_every_section_that_a_document_links_to_exists(document: Path) -> None:
+    for target, anchor in ANCHORS.findall(read(document)):
+        headings = HEADINGS.findall(read(document.parent / target if target else document))
+        slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert anchor in slugs, target
 
 
 @pytest.mark.parametrize("document", EVERY_DOCUMENT, ids=str)
