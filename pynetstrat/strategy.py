@@ -1,7 +1,7 @@
-"""Strategies bring a container's network up; the registry finds one by its type.
+"""Strategies bring a container's network up; the registry finds a strategy by its type.
 
-The first four operations and their names follow runc's `networkStrategy`
-(libcontainer/network_linux.go). Plug-ins, the strategies of other packages, are in plugins.py.
+`create`, `initialize`, `attach` and `detach` follow runc's `networkStrategy`
+(libcontainer/network_linux.go). The strategies of other packages are in wiring/plugins.py.
 """
 
 from __future__ import annotations
@@ -20,61 +20,86 @@ if TYPE_CHECKING:
 
 
 class NetworkStrategy:
-    """The base of a strategy: operations that do nothing unless overridden."""
+    """The base class of strategies: operations that do nothing unless they are overridden.
+
+    A third-party strategy overrides the operations that it needs. `set_up_networks` calls
+    `validate` for every network, then `create`, then `initialize`; it calls `destroy` to undo a
+    `create` that returned, if a later operation fails.
+
+    Example:
+        >>> class Tap(NetworkStrategy):
+        ...     def create(self, network, nspid=None, *, netns=None):
+        ...         run(["ip", "tuntap", "add", network.host_interface_name, "mode", "tap"])
+        ...
+        ...     def destroy(self, network, *, netns=None):
+        ...         run(["ip", "link", "delete", network.host_interface_name])
+        >>> register_strategy("tap", Tap())
+    """
 
     def validate(self, network: Network) -> None:
-        """Raises InvalidNetworkError for a network that can't be set up, before any is created."""
+        """Checks a network before anything is created.
+
+        Raises:
+            InvalidNetworkError: the network cannot be set up.
+        """
 
     def create(
         self, network: Network, nspid: int | None = None, *, netns: Netns | None = None
     ) -> Network | None:
-        """On the host, before the container starts: makes what it will need.
+        """Makes on the host what the container needs, before the container starts.
 
         Parameters:
             network: the configuration.
-            nspid: a process in the container's namespaces.
-            netns: the container's namespace itself.
+            nspid: a process in the container's network namespace, if `netns` is None.
+            netns: the container's network namespace.
 
         Returns:
-            The network as it was made, with the names that were made up; None: as given.
+            The network as it was made, with generated names filled in; None if it is unchanged.
         """
         return None
 
     def initialize(self, network: Network | None = None, *, netns: Netns | None = None) -> None:
-        """In the container's network namespace: brings the network up.
-
-        Parameters:
-            network: the configuration.
-            netns: the namespace to work in; None: that of the calling thread.
-        """
-
-    def attach(self, network: Network) -> None:
-        """On the host, after a restore: connects the container to its network again."""
-
-    def detach(self, network: Network) -> None:
-        """On the host, before a checkpoint: takes the container off its network."""
-
-    def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
-        """Undoes `create`; twice does no harm.
+        """Brings the network up in the container's network namespace.
 
         Parameters:
             network: the configuration as `create` returned it.
-            netns: the container's namespace, where it is still alive.
+            netns: the container's network namespace; None: that of the calling thread.
+        """
+
+    def attach(self, network: Network) -> None:
+        """Connects the container to its network again, on the host, after a restore."""
+
+    def detach(self, network: Network) -> None:
+        """Disconnects the container from its network, on the host, before a checkpoint."""
+
+    def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
+        """Reverses `create`. It must be idempotent.
+
+        Parameters:
+            network: the configuration as `create` returned it.
+            netns: the container's network namespace, or None if it is unknown or has ended.
         """
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
-        """Reads back what there is, and lists what differs from what was asked for."""
+        """Lists what differs from the network as it was requested, one sentence each.
+
+        Parameters:
+            network: the configuration as `create` returned it.
+            netns: the container's network namespace.
+        """
         return []
 
 
 class BuiltIn(NetworkStrategy):
-    """The base of this package's strategies.
+    """The base class of this package's strategies.
 
-    `set_up_networks` and its like call these methods instead of the public ones, which each open a
-    session of their own. The network is valid by then, and a copy that `_create` may fill in. Each
-    change pushes its undo step onto `session.undo_stack` before it is made; the caller rolls back
-    after an error.
+    `set_up_networks`, `tear_down_networks` and `check_networks` call the methods below, which share
+    the sockets and the undo stack of one session. The network is valid, and a copy that `_create`
+    may fill in. Each change pushes its undo step onto `session.undo_stack` before it is made; the
+    session runs the stack after an error.
     """
+
+    _adds_routes = False  # whether it adds exactly the routes of requested_routes()
 
     def _create(self, session: Session, network: Network) -> Network:
         return network
@@ -93,7 +118,11 @@ _LO_ADDRESSES = "127.0.0.1/8", "::1/128"
 
 
 class Loopback(BuiltIn):
-    """Brings `lo` up; the kernel then gives it its addresses, 127.0.0.1/8 and ::1."""
+    """The strategy `loopback`: brings `lo` up. The kernel then adds its addresses.
+
+    Example:
+        >>> get_strategy("loopback").initialize(netns="/run/netns/web-1")
+    """
 
     def validate(self, network: Network) -> None:
         """Raises InvalidNetworkError for a network with options: loopback has none."""
@@ -106,8 +135,8 @@ class Loopback(BuiltIn):
 
         Parameters:
             network: not used.
-            netns: the namespace whose `lo` it is, as for `RtnetlinkSocket`; None: the calling
-                thread's.
+            netns: the namespace of this `lo`, as for `RtnetlinkSocket`; None: that of the calling
+                thread.
 
         Raises:
             PermissionDeniedError: `lo` is down, and CAP_NET_ADMIN is missing.
@@ -117,21 +146,27 @@ class Loopback(BuiltIn):
         link_set_up("lo", netns=netns)
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
-        """Whether `lo` is up. `check_networks` checks its addresses as well."""
+        """Returns whether `lo` is up, as a list of differences.
+
+        `check_networks` checks the addresses of `lo` as well.
+
+        Parameters:
+            network: not used.
+            netns: as for `initialize`.
+        """
         return [] if link_is_up("lo", netns=netns) else ["lo: down"]
 
     def _initialize(self, session: Session, network: Network) -> None:
         session.set_up_link("lo")
 
     def _check(self, session: Session, network: Network) -> list[str]:
-        """Whether `lo` is up, and has the addresses that the kernel gives it."""
         container = session.container
         if not container.link_is_up("lo"):
             return ["lo: down"]
         addresses = container.dump_addresses()
         index = container.get_link("lo").index
         own = {address.address for address in addresses if address.ifindex == index}
-        # Where no link has an IPv6 address, IPv6 is switched off.
+        # If no link has an IPv6 address, IPv6 is disabled.
         has_ipv6 = any(":" in address.address for address in addresses)
         wanted = _LO_ADDRESSES if has_ipv6 else _LO_ADDRESSES[:1]
         return [f"lo: the address {address} is missing" for address in wanted if address not in own]
@@ -139,7 +174,7 @@ class Loopback(BuiltIn):
 
 registry: dict[str, NetworkStrategy] = {"loopback": Loopback()}
 
-# Ours that take more than bringing `lo` up does: where they are, and their class.
+# The built-in strategies that are loaded when they are looked up: their modules and classes.
 BUILT_IN = {"veth": ("wiring.veth", "Veth"), "host-device": ("wiring.host_device", "HostDevice")}
 
 #: The entry-point group under which other packages provide strategies.
@@ -147,22 +182,27 @@ ENTRY_POINT_GROUP = "pynetstrat.strategies"
 
 
 def check_type(type: object) -> None:
-    """Raises TypeError unless it is a str."""
+    """Raises TypeError unless the type is a str."""
     if not isinstance(type, str):
         raise TypeError(f"a strategy's type must be a str, not {type!r}")
 
 
 def register_strategy(type: str, strategy: NetworkStrategy, *, replace: bool = False) -> None:
-    """Makes `strategy` the one that `get_strategy(type)` gives.
+    """Registers a strategy, which `get_strategy(type)` then returns.
 
     Parameters:
-        type: any text but "".
+        type: any text except "".
         strategy: an instance of a subclass of `NetworkStrategy`.
-        replace: put it in the place of one that is registered already.
+        replace: whether to replace a strategy that is registered already.
 
     Raises:
-        ValueError: the type is taken and `replace` is not given, or it is empty.
-        TypeError: `type` is not a str, or `strategy` not a `NetworkStrategy`.
+        ValueError: the type is empty, or it is taken and `replace` is false.
+        TypeError: `type` is not a str, or `strategy` is not a `NetworkStrategy`.
+
+    Example:
+        >>> class MyStrategy(NetworkStrategy):
+        ...     ...
+        >>> register_strategy("my-strategy", MyStrategy())
     """
     check_type(type)
     if not type:
@@ -171,21 +211,25 @@ def register_strategy(type: str, strategy: NetworkStrategy, *, replace: bool = F
         raise TypeError(f"strategy must be a NetworkStrategy instance, not {strategy!r}")
     if replace:
         registry[type] = strategy
-    # Of threads that register one type at once, one wins.
+    # If several threads register one type at once, one of them succeeds.
     elif type in registry or registry.setdefault(type, strategy) is not strategy:
         raise ValueError(f"strategy type {type!r} is taken; replace=True puts another in its place")
 
 
 def get_strategy(type: str) -> NetworkStrategy:
-    """The strategy of that type.
+    """Returns the strategy of a type.
 
-    One that is not registered is looked for among the installed packages (the entry-point group
-    `pynetstrat.strategies`, the type being the entry point's name) and registered from then on.
+    If the type is not registered, the function searches the installed packages for an entry point
+    of this name in the group `pynetstrat.strategies`, loads the strategy and registers it.
 
     Raises:
-        UnknownStrategyError: there is none; the error names those that there are.
-        StrategyLoadError: an installed package provides it, but can't be imported, provides
-            something else, or is not the only one to provide it.
+        UnknownStrategyError: no strategy has this type; the error lists the known types.
+        StrategyLoadError: a package that provides the strategy can't be imported or provides
+            something else, or several packages provide it.
+        TypeError: `type` is not a str.
+
+    Example:
+        >>> get_strategy("loopback").initialize()
     """
     found = registry.get(type)
     if found is not None:
@@ -196,9 +240,9 @@ def get_strategy(type: str) -> NetworkStrategy:
         loaded = __import__(module, globals(), level=1, fromlist=[name])
         return registry.setdefault(type, getattr(loaded, name)())
     try:
-        # importlib.metadata costs more than bringing lo up does, and few programs need it.
+        # Imported here because it takes longer than bringing lo up, and few programs need it.
         from importlib.metadata import entry_points
-    except ImportError:  # after a chroot: there are no packages any more
+    except ImportError:  # after a chroot the packages are not accessible
         raise UnknownStrategyError(type, tuple(registry)) from None
     except OSError as error:
         reason = f"the installed packages can't be searched: {error}"

@@ -1,1 +1,1 @@
-"""Containers set up by named strategies, all or nothing, and torn down again."""
+"""Containers wired by named strategies: set up all or nothing, torn down, and checked."""

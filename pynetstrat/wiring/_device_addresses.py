@@ -7,7 +7,7 @@ from dataclasses import replace
 from .._native.addresses import normal_prefix
 from ..rtnetlink.batch import Batch
 from ..rtnetlink.links import IFA_F_NODAD, Address
-from ._session import wanted_addresses
+from ._requested import requested_addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def carried_addresses(addresses: list[Address], name: str, network: Network) -> 
         name: its name there.
         network: has the device's name in the container.
     """
-    requested = {_normal(address) for address in wanted_addresses(network, 0)}
+    requested = {_normal(address) for address in requested_addresses(network, 0)}
     return [
         replace(address, label=_new_label(address.label, name, network.name))
         for address in addresses

@@ -14,7 +14,9 @@ from ._device_addresses import add_addresses, carried_addresses, without_prefix_
 from ._device_identity import OpenDevice, Place, find_device
 from ._device_record import VERSION, Record, Store, read_boot_id
 from ._device_return import SETTABLE, bring_back, finish, random_index, unproven
-from ._session import Session, execute_for, find_bridge, in_order, wanted_addresses, wanted_routes
+from ._links import execute_for, find_bridge, in_order
+from ._requested import requested_addresses, requested_routes
+from ._session import Session
 from ._undo import add_note
 from .network import Network, invalid
 
@@ -95,8 +97,10 @@ class DeviceMove:
         index = self.record.container_index
         carried = carried_addresses(self.addresses, self.record.name, network)
         batch = Batch()
-        add_addresses(batch, index, in_order(carried) + wanted_addresses(network, index), up=True)
-        for route in wanted_routes(network, index):
+        add_addresses(
+            batch, index, in_order(carried) + requested_addresses(network, index), up=True
+        )
+        for route in requested_routes(network, index):
             batch.add_route(route)
         execute_for(self.session.container, batch, network.name)
 

@@ -18,7 +18,7 @@ from time import monotonic, sleep
 from .._native.batch import parse_mac
 from .._native.values import INT_MAX, UINT_MAX, encode_text
 from ..errors import InvalidNetworkError, KernelError, PermissionDeniedError
-from ._session import stable_hash
+from ._hash import stable_hash
 from .network import Network
 
 TYPE_CHECKING = False

@@ -18,7 +18,7 @@ from .._native.device import add_altname, delete_altname, detach_xdp, set_flags
 from ..errors import KernelError, quote
 from ..rtnetlink.batch import Batch, BatchError
 from ._device_identity import Found, Place, find_device, is_device, is_random, random_name
-from ._session import execute_for, find_bridge
+from ._links import execute_for, find_bridge
 from ._undo import add_note
 
 TYPE_CHECKING = False

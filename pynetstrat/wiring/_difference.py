@@ -1,10 +1,10 @@
-"""What differs between a network as it was requested and the links, addresses and routes found."""
+"""The differences between a requested network and the links, addresses and routes found."""
 
 from __future__ import annotations
 
 from .._native.addresses import normal_prefix, normal_route, subnet_of
 from ..rtnetlink.links import MAIN_TABLE, Route
-from ._session import wanted_addresses, wanted_routes
+from ._requested import requested_addresses, requested_routes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 _DEFAULT = "0.0.0.0/0", "::/0"
 _DISABLED = 0  # BR_STATE_DISABLED, linux/if_bridge.h
 
-
 # The routes of a namespace by their destination, each with its type.
 Routes = dict[str, list[tuple[str, Route]]]
 
 
 class Found:
-    """What a container's namespace contains, dumped once for every network that is checked.
+    """The addresses and routes in a container, dumped once for every network that is checked.
 
     Parameters:
-        session: the call's.
-        networks: the container's networks of built-in strategies: a route of one is no difference
-            of another.
+        session: the session of the call.
+        networks: the networks of the container that request routes. A route that one of them
+            requests is not a difference of another.
+
+    Attributes:
+        addresses: the addresses found, by the index of their link.
+        routes: the routes found, by destination.
+        requested: the routes that `networks` request, by destination.
     """
 
     def __init__(self, session: Session, networks: Iterable[Network]) -> None:
@@ -40,8 +44,8 @@ class Found:
         self.requested: dict[str, list[Route]] = {}
         for network in networks:
             for route in (
-                *wanted_routes(network, 0),
-                *subnet_routes(wanted_addresses(network, 0)),
+                *requested_routes(network, 0),
+                *subnet_routes(requested_addresses(network, 0)),
             ):
                 normal = normal_route(route)
                 self.requested.setdefault(normal.destination, []).append(normal)
@@ -51,7 +55,7 @@ class Found:
 
 
 def check_settings(link: Link, *, mtu: int, txqueuelen: int = 0, mac: str = "") -> list[str]:
-    """The differences of a link's own settings. 0 and "" stand for any value."""
+    """Returns the differences in a link's own settings. 0 and "" accept any value."""
     found = []
     if not link.up:
         found.append("down")
@@ -65,7 +69,7 @@ def check_settings(link: Link, *, mtu: int, txqueuelen: int = 0, mac: str = "") 
 
 
 def check_port(link: Link, network: Network, bridge: Link | None) -> list[str]:
-    """The differences of a host end as a port of its network's bridge, or of none.
+    """Returns the differences of a host end as a port of the network's bridge, if it has one.
 
     Parameters:
         bridge: the link of the bridge's name, or None if it does not exist.
@@ -83,7 +87,7 @@ def check_port(link: Link, network: Network, bridge: Link | None) -> list[str]:
         found.append("isolated from other ports of the bridge")
     if link.learning is False:
         found.append("learning off")
-    # A port without a carrier is disabled, too: its peer is down, or a worker has not run yet.
+    # A port without a carrier is also disabled: its peer is down, or a worker has not run yet.
     if link.running and link.port_state == _DISABLED:
         found.append("disabled by the bridge")
     return found
@@ -92,10 +96,10 @@ def check_port(link: Link, network: Network, bridge: Link | None) -> list[str]:
 def check_container_link(
     session: Session, network: Network, link: Link, *, mac: str = "", mtu: int = 0
 ) -> list[str]:
-    """The differences of a container's interface from its network.
+    """Returns the differences of a container's interface from its network.
 
     Parameters:
-        mac, mtu: what the strategy has chosen where the network leaves it open; "" and 0: any.
+        mac, mtu: the strategy's choice if the network requests none; "" and 0 accept any value.
     """
     found = check_settings(
         link,
@@ -105,12 +109,12 @@ def check_container_link(
     )
     if link.master is not None:
         found.append(_has_master(link))
-    there = session.found or Found(session, [])
-    wanted = wanted_addresses(network, link.index)
-    present, differences = check_addresses(there.addresses.get(link.index, ()), wanted)
+    present = session.found or Found(session, [])
+    requested = requested_addresses(network, link.index)
+    kept, differences = check_addresses(present.addresses.get(link.index, ()), requested)
     found += differences
-    routes = wanted_routes(network, link.index)
-    found += check_routes(there.routes, routes, subnet_routes(present), there.requested)
+    routes = requested_routes(network, link.index)
+    found += check_routes(present.routes, routes, subnet_routes(kept), present.requested)
     return [f"{link.name}: {difference}" for difference in found]
 
 
@@ -122,18 +126,22 @@ def _has_master(link: Link) -> str:
 
 
 def check_addresses(
-    there: Iterable[Address], wanted: Iterable[Address]
+    present: Iterable[Address], requested: Iterable[Address]
 ) -> tuple[list[Address], list[str]]:
-    """Which of the requested addresses a link has, and the differences."""
-    found = {address.address: address for address in there}
-    present, differences = [], []
-    for address in wanted:
+    """Returns the requested addresses that a link has, and the differences.
+
+    Parameters:
+        present: the addresses of the link.
+    """
+    by_text = {address.address: address for address in present}
+    kept, differences = [], []
+    for address in requested:
         text = normal_prefix(address.address)
-        known = found.get(text)
+        known = by_text.get(text)
         if known is None:
             differences.append(f"the address {text} is missing")
             continue
-        present.append(address)
+        kept.append(address)
         if known.peer:
             differences.append(f"the address {text} has the peer {known.peer}")
         elif known.dadfailed:
@@ -145,14 +153,14 @@ def check_addresses(
         elif address.broadcast and known.broadcast != address.broadcast:
             has = f"the broadcast address {known.broadcast or 'none'}"
             differences.append(f"the address {text} has {has}, not {address.broadcast}")
-    return present, differences
+    return kept, differences
 
 
 # ---- routes ----
 
 
 def subnet_routes(addresses: Iterable[Address]) -> list[Route]:
-    """The routes to their subnets that the kernel adds with addresses."""
+    """Returns the routes to subnets that the kernel adds with addresses."""
     routes = []
     for address in addresses:
         subnet = subnet_of(address.address)
@@ -164,7 +172,7 @@ def subnet_routes(addresses: Iterable[Address]) -> list[Route]:
 
 
 def by_destination(routes: Iterable[tuple[str, Route]]) -> Routes:
-    """Sorts a dump of routes."""
+    """Groups a dump of routes by destination."""
     found: Routes = {}
     for kind, route in routes:
         found.setdefault(route.destination, []).append((kind, route))
@@ -172,27 +180,27 @@ def by_destination(routes: Iterable[tuple[str, Route]]) -> Routes:
 
 
 def check_routes(
-    there: Routes,
-    wanted: Iterable[Route],
+    present: Routes,
+    requested: Iterable[Route],
     subnets: Iterable[Route] = (),
     allowed: Mapping[str, Sequence[Route]] | None = None,
 ) -> list[str]:
-    """The differences of routes: missing ones, and others that can take their traffic.
+    """Returns the differences of routes: missing routes, and others that can take their traffic.
 
     Parameters:
-        there: the routes of the namespace.
-        wanted: the requested routes.
-        subnets: the routes that the kernel adds with the requested addresses, whatever source
-            address they prefer.
-        allowed: normal routes by destination that are no differences, though they may take
+        present: the routes of the namespace.
+        requested: the requested routes.
+        subnets: the routes that the kernel adds with the requested addresses; any preferred source
+            address is accepted.
+        allowed: normal routes by destination that are not differences, although they can take
             traffic.
     """
-    requested = [normal_route(route) for route in wanted]
-    own = [*requested, *map(normal_route, subnets)]
+    wanted = [normal_route(route) for route in requested]
+    own = [*wanted, *map(normal_route, subnets)]
     differences = []
     for number, route in enumerate(own):
-        with_source = number < len(requested)
-        same = there.get(route.destination, [])
+        with_source = number < len(wanted)
+        same = present.get(route.destination, [])
         known = [*own, *(allowed or {}).get(route.destination, ())]
         if not any(
             kind == "unicast" and _is_same(route, other, with_source) for kind, other in same
@@ -204,16 +212,17 @@ def check_routes(
             if other.table == route.table and other.metric <= route.metric and not expected:
                 what = _describe(kind, other)
                 differences.append(f"another route to {route.destination} is there: {what}")
-    defaults = {route.destination for route in requested}
-    for destination in {_DEFAULT[":" in route.destination] for route in own} - defaults:
-        differences += _check_no_default(there.get(destination, ()))
+    defaults = {_DEFAULT[":" in route.destination] for route in own}
+    for destination in defaults - {route.destination for route in wanted}:
+        differences += _check_no_default(present.get(destination, ()))
     return differences
 
 
 def _check_no_default(defaults: Iterable[tuple[str, Route]]) -> list[str]:
-    """Reports a default route that drops everything, for a network that has requested none.
+    """Returns a difference if the default route in use drops all traffic.
 
-    Other default routes are those of other networks, or the administrator's.
+    For a network that requests no default route. One that delivers is another network's or the
+    administrator's.
     """
     found = [
         (route.metric, kind != "unicast", kind, route)
@@ -228,7 +237,12 @@ def _check_no_default(defaults: Iterable[tuple[str, Route]]) -> list[str]:
 
 
 def _missing(route: Route, same: Sequence[tuple[str, Route]], shows_all: bool) -> str:
-    """The sentence for a missing route, with another one of the same destination, if any."""
+    """Returns the difference for a missing route.
+
+    Parameters:
+        same: the routes to the same destination, of which the first is shown.
+        shows_all: whether to show more than the destination.
+    """
     if not shows_all:
         return f"the route to {route.destination} is missing"
     via = f" via {route.gateway}" if route.gateway else ""
@@ -245,6 +259,7 @@ def _describe(kind: str, route: Route) -> str:
 
 
 def _is_same(wanted: Route, other: Route, with_source: bool = False) -> bool:
+    """Whether a route is the wanted one; its source address counts only if `with_source`."""
     return (
         wanted.destination == other.destination
         and wanted.gateway == other.gateway

@@ -15,65 +15,62 @@ if TYPE_CHECKING:
     Handler = Callable[[int, FrameType | None], object]
     Step = Callable[[], object]
 
-# How often a step is run that something other than a deferred signal interrupts every time.
+# How many times an undo step is run if an exception other than a signal handler's interrupts it
+# each time.
 _MAX_RUNS = 16
 
 
 class UndoStack:
     """Undo steps, in the order of the changes that they reverse.
 
-    A step is pushed before its change is made, because an exception of a signal handler can come
-    between any two lines. So a step has to be idempotent: it may run although its change was not
-    made, and it runs again after an interrupt.
+    A step is pushed before its change is made, because a signal handler can raise between any two
+    lines. So a step must be idempotent: it may run although its change was not made, and it runs
+    again after an interrupt.
     """
 
     def __init__(self) -> None:
         self._steps: list[tuple[Step, str]] = []
         self._runs = 0  # of the last step
-        # Kept between calls of roll_back(): one that was interrupted is continued by the next.
+        # Kept between calls of roll_back(): the next call continues an interrupted one.
         self._signals = _DeferredSignals()
 
     def __len__(self) -> int:
         return len(self._steps)
 
     def push(self, step: Step, what: str = "") -> None:
-        """Adds a step.
+        """Adds an undo step.
 
         Parameters:
-            step: reverses the change that is made next.
-            what: how a note on a failure of the step names it.
+            step: reverses the change that the caller makes next.
+            what: names the change in the note that is added to the error if the step fails.
         """
         self._steps.append((step, what))
 
     def last(self) -> Step | None:
-        """The step that a rollback runs first, or None."""
+        """Returns the step that a rollback runs first, or None."""
         return self._steps[-1][0] if self._steps else None
 
-    def pop(self) -> None:
-        """Forgets the step that was pushed last: its change has not been made."""
-        self._steps.pop()
-
     def clear(self) -> None:
-        """Forgets every step."""
+        """Removes every step without running it."""
         self._steps.clear()
 
-    def roll_back(self, error: BaseException, kept: int, until: float) -> None:
-        """Runs the steps above the first `kept`, last step first, because of `error`.
+    def roll_back(self, error: BaseException, until: float) -> None:
+        """Runs every step because of `error`, the last one first.
 
-        A step that fails is named in the text of `error`, and the other steps run all the same.
-        Python's signal handlers run when every step has; what a handler raises follows then. (To
-        block the signals in this thread would not do: another thread takes them, and their handlers
-        run in the main thread anyway.) A step that something else interrupts is run again.
+        A step that fails is named in the text of `error`, and the other steps still run. Python's
+        signal handlers run after the last step; an exception of a handler is raised then. (Blocking
+        the signals in this thread is not enough: another thread takes them, and Python runs the
+        handlers in the main thread anyway.) A step that another exception interrupts runs again.
 
         Parameters:
             until: the deadline, a time of time.monotonic(). After it signal handlers run at once,
                 and an interrupted step counts as failed.
         """
         interrupt: BaseException | None = None
-        while len(self._steps) > kept:
+        while self._steps:
             try:
                 self._signals.defer(until)
-                self._run_down(error, kept, until)
+                self._run_all(error, until)
             except BaseException as raised:
                 interrupt = raised
         try:
@@ -81,12 +78,12 @@ class UndoStack:
         except BaseException as raised:
             interrupt = raised
         finally:
-            self._signals.deliver()  # one that was interrupted
+            self._signals.deliver()  # completes a deliver() that a handler interrupted
         if interrupt is not None:
             raise interrupt
 
-    def _run_down(self, error: BaseException, kept: int, until: float) -> None:
-        while len(self._steps) > kept:
+    def _run_all(self, error: BaseException, until: float) -> None:
+        while self._steps:
             step, what = self._steps[-1]
             self._runs += 1
             try:
@@ -105,65 +102,68 @@ class UndoStack:
 
 
 class _DeferredSignals:
-    """Notes signals instead of running Python's handlers for them, which then run later.
+    """Records signals instead of running Python's handlers for them, and runs these later.
 
-    Handlers run in the main thread only. In any other thread there is nothing to defer.
+    Python runs handlers in the main thread only, so in any other thread nothing is deferred.
     """
 
     def __init__(self) -> None:
-        self._handlers: dict[int, Handler] = {}  # those that are replaced
-        self._noted: dict[int, tuple[Handler, FrameType | None]] = {}
+        self._handlers: dict[int, Handler] = {}  # the replaced handlers, by signal number
+        self._recorded: dict[int, tuple[Handler, FrameType | None]] = {}
         self._until = 0.0
 
     def defer(self, until: float) -> None:
-        """Replaces the handlers; a call that was interrupted is continued by the next."""
+        """Replaces the handlers of all signals. The next call continues an interrupted one."""
         self._until = until
         for number in range(1, NSIG):
             handler = getsignal(number)
-            if not callable(handler) or handler == self._note:
+            if not callable(handler) or handler == self._record:
                 continue
-            self._handlers[number] = handler  # first: deliver() has to know it
+            self._handlers[number] = handler  # before signal(): deliver() must know it
             try:
-                signal(number, self._note)
-            except ValueError:  # not the main thread
+                signal(number, self._record)
+            except ValueError:  # this is not the main thread
                 del self._handlers[number]
                 return
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         handler = self._handlers[number]
         if monotonic() >= self._until:
             handler(number, frame)
         else:
-            self._noted[number] = handler, frame
+            self._recorded[number] = handler, frame
 
     def deliver(self) -> None:
-        """Puts the handlers back, then runs those whose signals came meanwhile, each once."""
+        """Restores the handlers, then runs each whose signal was recorded, once."""
         try:
-            self._put_back()
+            self._restore()
         finally:
-            self._put_back()  # a handler that is back already may have raised
-            self._run_noted()
+            self._restore()  # completes the first call if a restored handler has raised
+            self._run_recorded()
 
-    def _put_back(self) -> None:
+    def _restore(self) -> None:
         for number, handler in list(self._handlers.items()):
-            if getsignal(number) == self._note:  # otherwise a step has set another one
+            if getsignal(number) == self._record:  # otherwise an undo step has set another handler
                 signal(number, handler)
             del self._handlers[number]
 
-    def _run_noted(self) -> None:
-        if self._noted:
-            number, (handler, frame) = self._noted.popitem()
+    def _run_recorded(self) -> None:
+        if self._recorded:
+            number, (handler, frame) = self._recorded.popitem()
             try:
                 handler(number, frame)
             finally:
-                self._run_noted()
+                self._run_recorded()
 
 
 def add_note(error: BaseException, note: str) -> None:
-    """Adds to the text of an error of this package, and to the notes of any other exception."""
+    """Adds a sentence to the text of an error.
+
+    An exception of another package gets it as a note (`BaseException.add_note`).
+    """
     if isinstance(error, KernelError):
         error.hint = "; ".join(filter(None, (error.hint, note)))
     elif isinstance(error, InvalidNetworkError):
         error.reason += f"; {note}"
-    else:  # add_note() of Python 3.11, also for 3.10
+    else:  # Python 3.10 has no add_note()
         error.__notes__ = [*getattr(error, "__notes__", []), note]

@@ -13,30 +13,24 @@ from errno import EBUSY
 from time import monotonic, sleep
 
 from ..errors import InvalidNetworkError, KernelError, quote
-from ..strategy import BuiltIn
+from ._checks import check_link_name, check_options, check_values
 from ._device_identity import Found, Place, find_device, is_random
 from ._device_move import plan_move, restore_altname
 from ._device_record import Record, Store, open_store, parse_record
 from ._device_return import TRUST, bring_back, check_names, finish, unproven
 from ._difference import check_container_link
-from ._session import (
-    Session,
-    find_bridge,
-    open_session,
-    open_session_if_alive,
-    refuse_own,
-    transaction,
-)
-from .network import Network, check_link_name, check_options, check_values, invalid
+from ._links import find_bridge
+from ._strategy import SessionStrategy
+from .network import Network, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..types import Netns
+    from ._session import Session
 
 _ENDING = 1.0  # seconds that the kernel may take to end a namespace
 
 
-class HostDevice(BuiltIn):
+class HostDevice(SessionStrategy):
     """Moves a device of the host namespace into the container namespace, and back.
 
     These fields of a `Network` matter:
@@ -63,6 +57,13 @@ class HostDevice(BuiltIn):
     and those of a bridge port (except hairpin mode) when a device moves. They are not restored.
     Settings of ethtool(8) stay as the container left them.
 
+    `create` moves the device and configures it; `initialize` does nothing. `destroy` uses the
+    record in `device` or, without one, the file that `create` wrote. If the container namespace has
+    ended, the kernel has moved a physical device back, which then gets its name and settings again;
+    any other device has ended with the namespace. An error of `destroy` says where the device is:
+    its record does not fit (InvalidNetworkError), one of its names is taken (EEXIST), the link is
+    not proven to be the device (EPERM), or the device is in a third namespace (EBUSY).
+
     It needs Linux 5.12, where the index of a moved device can be chosen.
 
     Example:
@@ -70,6 +71,8 @@ class HostDevice(BuiltIn):
         >>> made = set_up_networks([network], netns="blue")
         >>> tear_down_networks(made, netns="blue")
     """
+
+    type = "host-device"
 
     def validate(self, network: Network) -> None:
         """Checks the fields of a network.
@@ -91,37 +94,8 @@ class HostDevice(BuiltIn):
         elif network.hairpin_mode:
             raise invalid(network, "hairpin_mode", "requires a bridge")
 
-    def create(
-        self, network: Network, nspid: int | None = None, *, netns: Netns | None = None
-    ) -> Network:
-        """Moves the device into the container, adds addresses and routes, and sets it up.
-
-        `initialize` does nothing.
-
-        Parameters:
-            network: the configuration.
-            nspid: the id of a process in the container namespace.
-            netns: the container namespace, in place of `nspid`.
-
-        Returns:
-            The network with the device's name in the container and its record filled in.
-
-        Raises:
-            InvalidNetworkError: a field has an invalid value. Nothing was changed.
-            InterfaceNotFoundError: the device does not exist. Nothing was changed.
-            KernelError: a name is taken (EEXIST), /run/pynetstrat can't be used, or the kernel
-                refuses a change. Everything was restored.
-        """
-        self.validate(network)
-        with (
-            open_session(nspid, netns, "host-device") as session,
-            transaction(session),
-            transaction(session),
-        ):
-            return self._create(session, network)
-
     def _create(self, session: Session, network: Network) -> Network:
-        refuse_own(session, network.name or network.host_interface_name)
+        session.refuse_host_namespace(network.name or network.host_interface_name)
         network = replace(network, device=None)  # the record of an earlier move
         with Store(session.host_namespace.id) as store:
             store.lock(session.until)
@@ -131,48 +105,11 @@ class HostDevice(BuiltIn):
         move.configure(made)
         return made
 
-    def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
-        """Moves the device back, without addresses, up if it was up. It may be called again.
-
-        If the container namespace has ended, the kernel has moved a physical device back, which
-        then gets its name and settings again. Any other device has ended with the namespace.
-
-        Parameters:
-            network: the configuration that `create` returned. Without a record in `device` the file
-                that `create` wrote is used.
-            netns: the container namespace, if it still exists.
-
-        Raises:
-            InvalidNetworkError: the record is missing, malformed, or of another version, boot or
-                namespace; or `bridge` does not exist or is not a bridge. The device stays where it
-                is.
-            KernelError: a name of the device is taken in the host namespace (EEXIST), the link is
-                not proven to be the device (EPERM), the device is in a third namespace (EBUSY), or
-                the kernel refuses a change. The error says where the device is.
-        """
-        self.validate(network)
-        with open_session_if_alive(netns) as session:
-            self._destroy(session, network)
-
     def _destroy(self, session: Session, network: Network) -> None:
         with open_store(session.host_namespace.id) or nullcontext() as store:
             if store is not None:
                 store.lock(session.until)
             _destroy(session, network, store)
-
-    def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
-        """Compares the container with the network.
-
-        Parameters:
-            network: the configuration.
-            netns: the container namespace.
-
-        Returns:
-            A sentence for each difference.
-        """
-        self.validate(network)
-        with open_session(None, netns, "host-device") as session:
-            return self._check(session, network)
 
     def _check(self, session: Session, network: Network) -> list[str]:
         with open_store(session.host_namespace.id) or nullcontext() as store:

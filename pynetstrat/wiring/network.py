@@ -1,4 +1,4 @@
-"""A network's configuration, and what every strategy of ours checks of it before it begins."""
+"""A network's configuration: the dataclass, its JSON form, and the types of its fields."""
 
 from __future__ import annotations
 
@@ -8,48 +8,63 @@ from dataclasses import field as dataclass_field
 from itertools import compress
 from operator import attrgetter, is_not
 
-from .._native.addresses import AF_INET, AF_INET6, check_route_types, new_route, parse_unicast
-from .._native.batch import check_name, parse_ethernet_mac
+from .._native.addresses import check_route_types
 from .._native.values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
-from ..errors import InvalidInterfaceNameError, InvalidNetworkError, escape
+from ..errors import InvalidNetworkError, escape
 from ..rtnetlink.links import Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from typing import Any
-
-# ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h; IPV6_MIN_MTU, linux/ipv6.h
-MIN_MTU, MIN_IPV6_MTU, MAX_MTU = 68, 1280, 65535
 
 
 @dataclass(slots=True)
 class Network:
-    """A network's configuration: what a strategy's operations are given.
+    """The configuration of one network of a container, which a strategy's operations take.
 
     The fields up to `hairpin_mode` are those of runc's `configs.Network`
-    (libcontainer/configs/network.go). What they mean is up to the strategy.
+    (libcontainer/configs/network.go). Each strategy reads the fields that it needs;
+    docs/networks.md lists them by strategy.
 
     Attributes:
-        type: the strategy's type, such as "loopback".
-        name: the name of the interface in the container.
-        bridge: the bridge to attach to.
-        mac_address: the MAC address, as "02:00:5e:10:00:01".
-        address: the IPv4 address with its prefix length.
-        gateway: the IPv4 gateway.
-        ipv6_address: the IPv6 address with its prefix length.
-        ipv6_gateway: the IPv6 gateway.
-        mtu: the MTU in bytes; 0: the kernel's default.
-        txqueuelen: the length of the transmit queue in packets; 0: the kernel's default.
-        host_interface_name: the name of the host's end of a pair, or of the device.
+        type: the strategy's type: "loopback", "veth", "host-device", or that of a registered or
+            installed strategy. Default "".
+        name: the name of the container's interface, 1 to 15 bytes. Default "".
+        bridge: the name of an existing bridge on the host. Default "": no bridge.
+        mac_address: the MAC address of the container's interface, as "02:00:5e:10:00:01". Default
+            "": the strategy chooses one.
+        address: the IPv4 address with its prefix length, as "192.0.2.2/24". Default "": none.
+        gateway: the IPv4 gateway, as "192.0.2.1". Default "": no IPv4 default route.
+        ipv6_address: the IPv6 address with its prefix length, as "2001:db8::2/64". Default "":
+            none.
+        ipv6_gateway: the IPv6 gateway, as "2001:db8::1". Default "": no IPv6 default route.
+        mtu: the MTU in bytes, 68 to 65535, with an IPv6 address at least 1280. Default 0: the
+            strategy chooses one.
+        txqueuelen: the length of the transmit queue in packets. Default 0: the kernel's default.
+        host_interface_name: the name of the interface on the host: a veth's host end, or the device
+            to move. Default "": the strategy generates one if it can.
         hairpin_mode: whether the bridge may send a frame back out of the port it came in by.
-        routes: further routes of the container.
-        owner: whose it is, such as a container's id.
+            Default False.
+        routes: further routes of the container, `Route` objects. Default (): none.
+        owner: who the network belongs to, such as a container's id, up to 244 bytes. Default "":
+            unknown.
         options: settings that only one strategy has, by name. A built-in strategy refuses names
-            that it does not know.
-        device: the record that `host-device` makes of the device it has moved; None if no device
-            was moved. It is JSON-able, and `destroy` needs it.
-        metric: of the default routes; 0: the kernel's default (IPv4 0, IPv6 1024).
+            that it does not know. Default {}.
+        device: the record that `host-device` makes of the device it has moved, which `destroy`
+            needs; it can be stored as JSON. Default None: no device was moved.
+        metric: the metric of the default routes. Default 0: the kernel's default (0 for IPv4, 1024
+            for IPv6).
+
+    Example:
+        >>> Network(
+        ...     "veth",
+        ...     name="eth0",
+        ...     bridge="br0",
+        ...     address="192.0.2.2/24",
+        ...     gateway="192.0.2.1",
+        ...     owner="web-1",
+        ... )
     """
 
     type: str = ""
@@ -72,14 +87,18 @@ class Network:
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Network:
-        """Makes a network from its JSON form: a mapping of field names to values.
+        """Makes a network from its JSON form.
 
         Parameters:
-            mapping: `routes` is a list of mappings with the field names of `Route`, or of `Route`.
+            mapping: field names and their values. `routes` is a list of mappings with the field
+                names of `Route`, or of `Route` objects.
 
         Raises:
             InvalidNetworkError: `mapping` is not a mapping, has an unknown key (the error lists the
                 known ones) or a value of the wrong type.
+
+        Example:
+            >>> Network.from_dict({"type": "veth", "name": "eth0", "address": "192.0.2.2/24"})
         """
         if not isinstance(mapping, Mapping):
             raise InvalidNetworkError("networks", mapping, "a network must be an object of fields")
@@ -98,9 +117,9 @@ class Network:
         return network
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the JSON form, which `from_dict` reads: the fields that differ from the default.
+        """Returns the JSON form, which `from_dict` reads.
 
-        Fields at their default value are left out; so are those of each route.
+        Fields that have their default value are left out, also those of each route.
         """
         return _changed_fields(self, Network())
 
@@ -116,7 +135,7 @@ _OTHER_DEFAULTS = _get_others(Network())
 
 
 def _changed_fields(thing: Network | Route, plain: Network | Route) -> dict[str, Any]:
-    """The fields that differ from those of `plain`, and a route's destination in any case."""
+    """The fields that differ from those of `plain`; a route's destination is always included."""
     found = {}
     for each in fields(thing):
         value = getattr(thing, each.name)
@@ -144,17 +163,21 @@ def _route_from(item: object, network: str) -> Route:
 
 
 def copy_of(network: Network) -> Network:
-    """A copy. dataclasses.replace() gives it of a subclass, too, at five times the price."""
-    return Network(*_get_values(network)) if type(network) is Network else replace(network)
+    """Returns a copy with routes of its own, so that a change to it changes nothing else."""
+    # dataclasses.replace() copies a subclass, too, but takes five times as long.
+    copy = Network(*_get_values(network)) if type(network) is Network else replace(network)
+    if copy.routes:
+        copy.routes = [replace(route) for route in copy.routes]
+    return copy
 
 
 def invalid(network: Network, field: str, reason: str) -> InvalidNetworkError:
-    """The error for one field."""
+    """Returns the error for one field."""
     return InvalidNetworkError(field, getattr(network, field), reason, network.name)
 
 
 def check_types(network: Network) -> None:
-    """Raises InvalidNetworkError for a field whose type is wrong, or a number out of range."""
+    """Raises InvalidNetworkError for a field of the wrong type, or a number out of range."""
     if not _are_plain(_get_texts(network)):
         for field in _TEXT_FIELDS:
             _check_field(network, encode_text, field, getattr(network, field))
@@ -177,7 +200,7 @@ def check_types(network: Network) -> None:
 
 
 def _are_plain(texts: tuple[Any, ...]) -> bool:
-    """Whether every item is text without NUL, in ASCII: a quick test that most networks pass."""
+    """Whether every item is ASCII text without NUL. Most networks pass this quick test."""
     try:
         joined = "".join(texts)
     except TypeError:
@@ -200,82 +223,15 @@ def _check_routes(network: Network) -> None:
     for route in network.routes:
         if not isinstance(route, Route):
             raise InvalidNetworkError("routes", route, "must be a Route", network.name)
-        _check_route(network, route, check_route_types)
+        check_route(network, route, check_route_types)
 
 
-def check_options(network: Network, known: Collection[str] = ()) -> None:
-    """Raises InvalidNetworkError for an option that the strategy does not know.
-
-    Parameters:
-        known: the names of the strategy's options.
-    """
-    for name in network.options:
-        if name not in known:
-            has = f"the options of {network.type} are {', '.join(known)}"
-            reason = f'unknown option "{name}"; {has if known else f"{network.type} has none"}'
-            raise invalid(network, "options", reason)
-
-
-def check_link_name(network: Network, field: str, *, pattern: bool = False) -> None:
-    """Raises InvalidNetworkError unless a field holds a name that a link can have.
+def check_route(network: Network, route: Route, check: Callable[[Route], object]) -> None:
+    """Checks a route, and names the network in the error.
 
     Parameters:
-        pattern: the name may contain one `%d`, which the kernel replaces by a number.
+        check: raises InvalidNetworkError for an invalid route.
     """
-    name = getattr(network, field)
-    try:
-        check_name(name)
-    except InvalidInterfaceNameError as error:
-        raise invalid(network, field, error.reason) from None
-    if "%" in name.replace("%d", "", 1 if pattern else 0):
-        reason = "must not contain % except in one %d" if pattern else "must not contain %"
-        raise invalid(network, field, reason)
-
-
-def check_values(network: Network) -> None:
-    """Raises InvalidNetworkError for an invalid address, gateway, route, MAC or MTU."""
-    check_types(network)
-    if network.address or network.gateway:
-        _check_addresses(network, "address", "gateway", AF_INET)
-    if network.ipv6_address or network.ipv6_gateway:
-        _check_addresses(network, "ipv6_address", "ipv6_gateway", AF_INET6)
-    for route in network.routes:
-        _check_route(network, route, new_route)
-    if network.mac_address:
-        try:
-            parse_ethernet_mac(network.mac_address, "mac_address")
-        except InvalidNetworkError as error:
-            raise invalid(network, "mac_address", error.reason) from None
-    least = MIN_IPV6_MTU if network.ipv6_address else MIN_MTU
-    if network.mtu and not least <= network.mtu <= MAX_MTU:
-        needs = " (IPv6 needs 1280)" if network.ipv6_address else ""
-        raise invalid(network, "mtu", f"must be 0 or from {least} to {MAX_MTU}{needs}")
-
-
-def _check_addresses(network: Network, field: str, gateway_field: str, family: int) -> None:
-    """Checks the address of one family, and its gateway."""
-    text, gateway_text = getattr(network, field), getattr(network, gateway_field)
-    address = broadcast = gateway = None
-    try:
-        if text:
-            address, broadcast = parse_unicast(text, field, family, length=True)
-        if gateway_text:
-            gateway, _ = parse_unicast(gateway_text, gateway_field, family, length=False)
-    except InvalidNetworkError as error:
-        raise invalid(network, error.field, error.reason) from None
-    if address is not None and address == broadcast:
-        raise invalid(network, field, "must not be the broadcast address of its subnet")
-    if gateway is None:
-        return
-    if address is None:
-        raise invalid(network, gateway_field, f"must come with an address of its family ({field})")
-    if gateway == address:
-        raise invalid(network, gateway_field, f"must not be the container's own address ({field})")
-    if gateway == broadcast:
-        raise invalid(network, gateway_field, "must not be the broadcast address of the subnet")
-
-
-def _check_route(network: Network, route: Route, check: Callable[[Route], object]) -> None:
     try:
         check(route)
     except InvalidNetworkError as error:

@@ -1,4 +1,4 @@
-"""Plug-ins: the strategies that other installed packages provide, by entry points."""
+"""Plug-ins: strategies that other installed packages provide by entry points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 class _Strategies(Mapping[str, NetworkStrategy]):
-    """The strategies by type: those registered, and then the plug-ins found when it was made."""
+    """The registered strategies and the plug-ins, by type.
+
+    Parameters:
+        provided: where each plug-in and each built-in strategy is found, by type.
+    """
 
     __slots__ = ("_provided",)
 
@@ -39,17 +43,21 @@ class _Strategies(Mapping[str, NetworkStrategy]):
 
 
 def strategies() -> Mapping[str, NetworkStrategy]:
-    """The strategies that there are, by type: a read-only view that follows later registrations.
+    """Returns the available strategies by type.
 
-    Those of other packages are listed without being loaded: only looking one up loads it, as
-    `get_strategy` does.
+    The mapping is read-only and follows later registrations. It lists the strategies of other
+    packages without loading them; a lookup loads the strategy, as `get_strategy` does.
+
+    Example:
+        >>> sorted(strategies())
+        ['host-device', 'loopback', 'veth']
     """
     built_in = dict.fromkeys(BUILT_IN, "")
     return _Strategies({**_provided(), **built_in})
 
 
 def sources() -> dict[str, str]:
-    """Where each strategy comes from, as "module:name", by type. Loads none."""
+    """Returns where each strategy is defined, as "module:name", by type. Loads no strategy."""
     registered = {
         name: f"{type(strategy).__module__}:{type(strategy).__qualname__}"
         for name, strategy in registry.items()

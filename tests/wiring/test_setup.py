@@ -301,7 +301,10 @@ def _quick_dumps(host: RtnetlinkSocket, netns: NetworkNamespace) -> object:
 
 # Where an interrupt has to be reckoned with. (Within a turn at a socket, guard.py, the interpreter
 # looks for signals at calls alone.)
-FILES = ("batch.py", "lifecycle.py", "links.py", "network.py", "veth.py", "wiring.py")
+FILES = (
+    *("batch.py", "links.py", "network.py", "setup.py", "_session.py", "_strategy.py"),
+    *("_undo.py", "veth.py", "_veth_names.py", "_veth_pair.py"),
+)
 
 
 def _interrupted_at_line(at: int, networks: list[Network], netns: NetworkNamespace) -> bool:
@@ -397,7 +400,7 @@ def _signal_at_line(at: int, netns: NetworkNamespace) -> tuple[bool, BaseExcepti
     def trace(frame, event, argument):
         nonlocal count, begun
         code = frame.f_code
-        files = ("_undo.py", "_session.py", "setup.py", "veth.py")
+        files = ("_undo.py", "_session.py", "setup.py", "_links.py", "_veth_pair.py")
         if not code.co_filename.endswith(files) or code.co_name == "close":
             return None
         begun = begun or (code.co_name == "__exit__" and frame.f_locals.get("error") is not None)
@@ -562,7 +565,7 @@ def test_an_undo_step_that_is_interrupted_otherwise_is_run_again_and_not_for_eve
     stack.push(once)
     stack.push(always, "the second")
     with pytest.raises((SystemExit, KeyboardInterrupt)):
-        stack.roll_back(error, 0, monotonic() + 60)
+        stack.roll_back(error, monotonic() + 60)
     assert runs[-3:] == ["once", "once", "first"]
     assert 1 < runs.count("always") < 100
     assert "the second could not be undone: SystemExit()" in str(error)
@@ -575,7 +578,7 @@ def test_after_its_deadline_a_rollback_can_be_interrupted(raising):
     stack.push(partial(runs.append, "first"))
     stack.push(partial(signal.raise_signal, signal.SIGUSR1), "what hangs")
     with pytest.raises(Interrupted):
-        stack.roll_back(error, 0, monotonic())
+        stack.roll_back(error, monotonic())
     assert runs == ["first"]
     assert "what hangs could not be undone: Interrupted()" in str(error)
 

@@ -44,7 +44,7 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
-from pynetstrat.wiring import veth as veth_module
+from pynetstrat.wiring import _veth_pair
 from pynetstrat.wiring._session import Session
 
 LO = Network("loopback", name="lo")
@@ -416,8 +416,8 @@ def untagged(host, bridge, blue, monkeypatch):
             raise Killed
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(veth_module, "_finish_port", kill)
-            patch.setattr(veth_module, "_finish_point_to_point", kill)
+            patch.setattr(_veth_pair, "_finish_port", kill)
+            patch.setattr(_veth_pair, "_finish_point_to_point", kill)
             patch.setattr(Session, "roll_back", lambda *_: None)
             with pytest.raises(Killed):
                 set_up_networks([network], netns=blue)
@@ -502,14 +502,14 @@ def test_a_point_to_point_pair_that_another_process_has_replaced_is_not_tagged(
     host, blue, monkeypatch
 ):
     network = veth(bridge="", gateway="")
-    finish = veth_module._finish_point_to_point
+    finish = _veth_pair._finish_point_to_point
 
     def after_another(*arguments: object) -> None:
         host.delete_links(["h0"])
         host.execute(Batch().add_veth("h0", "eth0", netns=blue))
         finish(*arguments)
 
-    monkeypatch.setattr(veth_module, "_finish_point_to_point", after_another)
+    monkeypatch.setattr(_veth_pair, "_finish_point_to_point", after_another)
     with pytest.raises(KernelError, match="another process has set this network up"):
         Veth().create(network, netns=blue)
     assert host.get_link("h0").alias == ""
@@ -524,7 +524,7 @@ def test_a_pair_that_another_process_is_about_to_tag_is_left_alone(
     def tag(_: float) -> None:
         host.execute(Batch().set_link("h0", alias="pynetstrat:c1"))
 
-    monkeypatch.setattr(veth_module, "sleep", tag)
+    monkeypatch.setattr(_veth_pair, "sleep", tag)
     with pytest.raises(KernelError, match="this network's already: tear it down first"):
         set_up_networks([veth()], netns=blue)
     assert host.get_link("h0").index == before.index
@@ -920,8 +920,8 @@ def test_the_host_end_ignores_advertisements_before_it_is_up(host, blue, monkeyp
         path = Path(f"/proc/sys/net/ipv6/conf/{name}/accept_ra")
         states.append(path.read_text())
 
-    original = veth_module.refuse_router_advertisements
-    monkeypatch.setattr(veth_module, "refuse_router_advertisements", look)
+    original = _veth_pair.refuse_router_advertisements
+    monkeypatch.setattr(_veth_pair, "refuse_router_advertisements", look)
     set_up_networks([veth(bridge="", gateway="")], netns=blue)
     assert states == [False, "0\n"]
 

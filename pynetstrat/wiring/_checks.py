@@ -1,0 +1,89 @@
+"""What the built-in strategies check of a network before they change anything."""
+
+from __future__ import annotations
+
+from .._native.addresses import AF_INET, AF_INET6, new_route, parse_unicast
+from .._native.batch import check_name, parse_ethernet_mac
+from ..errors import InvalidInterfaceNameError, InvalidNetworkError
+from .network import check_route, check_types, invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from .network import Network
+
+# ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h; IPV6_MIN_MTU, linux/ipv6.h
+MIN_MTU, MIN_IPV6_MTU, MAX_MTU = 68, 1280, 65535
+
+
+def check_options(network: Network, known: Collection[str] = ()) -> None:
+    """Raises InvalidNetworkError for an option that the strategy does not have.
+
+    Parameters:
+        known: the names of the strategy's options.
+    """
+    for name in network.options:
+        if name not in known:
+            has = f"the options of {network.type} are {', '.join(known)}"
+            reason = f'unknown option "{name}"; {has if known else f"{network.type} has none"}'
+            raise invalid(network, "options", reason)
+
+
+def check_link_name(network: Network, field: str, *, pattern: bool = False) -> None:
+    """Raises InvalidNetworkError unless a field contains a name that a link can have.
+
+    Parameters:
+        pattern: whether the name may contain one `%d`, which the kernel replaces by a number.
+    """
+    name = getattr(network, field)
+    try:
+        check_name(name)
+    except InvalidInterfaceNameError as error:
+        raise invalid(network, field, error.reason) from None
+    if "%" in name.replace("%d", "", 1 if pattern else 0):
+        reason = "must not contain % except in one %d" if pattern else "must not contain %"
+        raise invalid(network, field, reason)
+
+
+def check_values(network: Network) -> None:
+    """Raises InvalidNetworkError for an invalid address, gateway, route, MAC or MTU."""
+    check_types(network)
+    if network.address or network.gateway:
+        _check_addresses(network, "address", "gateway", AF_INET)
+    if network.ipv6_address or network.ipv6_gateway:
+        _check_addresses(network, "ipv6_address", "ipv6_gateway", AF_INET6)
+    for route in network.routes:
+        check_route(network, route, new_route)
+    if network.mac_address:
+        try:
+            parse_ethernet_mac(network.mac_address, "mac_address")
+        except InvalidNetworkError as error:
+            raise invalid(network, "mac_address", error.reason) from None
+    least = MIN_IPV6_MTU if network.ipv6_address else MIN_MTU
+    if network.mtu and not least <= network.mtu <= MAX_MTU:
+        needs = " (IPv6 needs 1280)" if network.ipv6_address else ""
+        raise invalid(network, "mtu", f"must be 0 or from {least} to {MAX_MTU}{needs}")
+
+
+def _check_addresses(network: Network, field: str, gateway_field: str, family: int) -> None:
+    """Checks the address of one family, and its gateway."""
+    text, gateway_text = getattr(network, field), getattr(network, gateway_field)
+    address = broadcast = gateway = None
+    try:
+        if text:
+            address, broadcast = parse_unicast(text, field, family, length=True)
+        if gateway_text:
+            gateway, _ = parse_unicast(gateway_text, gateway_field, family, length=False)
+    except InvalidNetworkError as error:
+        raise invalid(network, error.field, error.reason) from None
+    if address is not None and address == broadcast:
+        raise invalid(network, field, "must not be the broadcast address of its subnet")
+    if gateway is None:
+        return
+    if address is None:
+        raise invalid(network, gateway_field, f"must come with an address of its family ({field})")
+    if gateway == address:
+        raise invalid(network, gateway_field, f"must not be the container's own address ({field})")
+    if gateway == broadcast:
+        raise invalid(network, gateway_field, "must not be the broadcast address of the subnet")

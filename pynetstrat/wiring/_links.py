@@ -1,0 +1,94 @@
+"""Small operations on links and addresses that more than one strategy needs."""
+
+from __future__ import annotations
+
+from ..errors import InterfaceNotFoundError
+from ..rtnetlink.batch import Batch, BatchError
+from .network import invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..rtnetlink.links import Address, Link
+    from ..rtnetlink.socket import RtnetlinkSocket
+    from .network import Network
+
+
+def find_link(sock: RtnetlinkSocket, name: str) -> Link | None:
+    """Returns a link by its name, or None if it does not exist."""
+    try:
+        return sock.get_link(name)
+    except InterfaceNotFoundError:
+        return None
+
+
+def find_bridge(host: RtnetlinkSocket, network: Network) -> Link:
+    """Returns the bridge of a network.
+
+    Raises:
+        InvalidNetworkError: the link does not exist, or is not a bridge.
+    """
+    link = find_link(host, network.bridge)
+    if link is None:
+        raise invalid(network, "bridge", "there is no such bridge: make it, or name another")
+    if link.kind != "bridge":
+        kind = f"a link of kind {link.kind}" if link.kind else "a device"
+        raise invalid(network, "bridge", f"this is {kind}, not a bridge")
+    return link
+
+
+def execute_for(sock: RtnetlinkSocket, batch: Batch, name: str) -> None:
+    """Executes a batch about one link.
+
+    Parameters:
+        name: the name of the link in errors; the batch may have only its index.
+    """
+    try:
+        sock.execute(batch)
+    except BatchError as error:
+        error.interface = name
+        raise
+
+
+def delete_by_index(sock: RtnetlinkSocket, index: int, name: str) -> None:
+    """Deletes a link, if it still exists.
+
+    Parameters:
+        name: the name of the link in errors.
+    """
+    try:
+        sock.execute(Batch().delete_link(index))
+    except BatchError as error:
+        if not isinstance(error.results[0], FileNotFoundError):
+            error.interface = name
+            raise
+
+
+def restore_down(sock: RtnetlinkSocket, index: int, addresses: Callable[[], list[Address]]) -> None:
+    """Brings a link down and restores its addresses.
+
+    Parameters:
+        addresses: returns the addresses that the link had.
+    """
+    before = in_order(addresses())
+    name = next(link.name for link in sock.dump_links().values() if link.index == index)
+    execute_for(sock, Batch().set_link(index, up=False), name)
+    batch = Batch()
+    # Every address is deleted and added again: this also deletes the route to the subnet that `lo`
+    # got when it went up. The last address goes first, because deleting a primary IPv4 address
+    # deletes its secondary ones.
+    for address in reversed(sock.dump_addresses(index)):
+        batch.delete_address(index, address)
+    for address in before:
+        batch.add_address(index, address)
+    execute_for(sock, batch, name)
+
+
+def in_order(addresses: list[Address]) -> list[Address]:
+    """Returns addresses in the order in which adding them restores the order of a dump.
+
+    The kernel puts an IPv6 address before the others of its scope, and an IPv4 address after them.
+    """
+    ipv4 = [address for address in addresses if ":" not in address.address]
+    return ipv4 + [address for address in reversed(addresses) if ":" in address.address]

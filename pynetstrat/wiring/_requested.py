@@ -1,0 +1,70 @@
+"""The addresses and routes that a network requests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..rtnetlink.links import IFA_F_NODAD, Address, Route
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .network import Network
+
+
+def host_prefix(address: str) -> str:
+    """Returns the prefix of one address: "192.0.2.1/32" for "192.0.2.1" or "192.0.2.1/24"."""
+    bare = address.partition("/")[0]
+    return f"{bare}/{_full_length(bare)}"
+
+
+def _full_length(address: str) -> int:
+    """The number of bits in an address."""
+    return 128 if ":" in address else 32
+
+
+def requested_addresses(network: Network, index: int) -> list[Address]:
+    """Returns the addresses that a network requests.
+
+    IPv6 addresses are usable at once: duplicate address detection is off.
+
+    Parameters:
+        index: of the container's link.
+    """
+    addresses = []
+    if network.address:
+        broadcast = _broadcast(network.address)
+        addresses.append(Address(index, network.address, broadcast=broadcast))
+    if network.ipv6_address:
+        addresses.append(Address(index, network.ipv6_address, flags=IFA_F_NODAD))
+    return addresses
+
+
+def _broadcast(address: str) -> str:
+    """The broadcast address of an IPv4 subnet, or "" for /31 (RFC 3021) and /32."""
+    bare, _, length = address.partition("/")
+    hosts = (1 << (32 - int(length))) - 1
+    if hosts < 3:
+        return ""
+    value = int.from_bytes(map(int, bare.split(".")), "big") | hosts
+    return ".".join(map(str, value.to_bytes(4, "big")))
+
+
+def requested_routes(network: Network, index: int) -> list[Route]:
+    """Returns the routes that a network requests: its default routes, then `Network.routes`.
+
+    Parameters:
+        index: of the container's link, for the routes without an index.
+    """
+    routes = []
+    pairs = ((network.address, network.gateway), (network.ipv6_address, network.ipv6_gateway))
+    for address, gateway in pairs:
+        if gateway:
+            # In a subnet of one address no gateway is on the link unless the route says so.
+            bare, _, length = address.partition("/")
+            onlink = int(length) == _full_length(bare)
+            routes.append(
+                Route("default", gateway, metric=network.metric, ifindex=index, onlink=onlink)
+            )
+    if network.routes:
+        routes += [replace(route, ifindex=route.ifindex or index) for route in network.routes]
+    return routes

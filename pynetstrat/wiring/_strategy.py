@@ -1,0 +1,115 @@
+"""How a call on a session reaches a strategy: of this package, or of another one."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..errors import quote
+from ..strategy import BuiltIn, NetworkStrategy
+from ._session import open_session, open_session_if_alive
+from .network import Network, copy_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..types import Netns
+    from ._session import Session
+
+
+class SessionStrategy(BuiltIn):
+    """The public methods of a strategy of this package, for use on a single network.
+
+    Each method checks the network, opens a session and calls the method of the same name with an
+    underscore. After an error everything is as before; the error lists anything that could not be
+    restored.
+
+    Attributes:
+        type: the strategy's type, for errors.
+    """
+
+    type: str
+    _adds_routes = True
+
+    def create(
+        self, network: Network, nspid: int | None = None, *, netns: Netns | None = None
+    ) -> Network:
+        """Does the strategy's work on the host, before the container starts.
+
+        Parameters:
+            network: the configuration. It is left alone.
+            nspid: a process in the container's network namespace, if `netns` is None.
+            netns: the container's network namespace.
+
+        Returns:
+            The network with generated names filled in.
+
+        Raises:
+            InvalidNetworkError: a field is invalid, or no namespace is given; nothing was changed.
+            KernelError: the kernel refused a change.
+        """
+        self.validate(network)
+        with open_session(nspid, netns, self.type) as session, session:
+            return self._create(session, copy_of(network))
+
+    def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
+        """Reverses `create`. A second call does nothing.
+
+        Parameters:
+            network: the configuration as `create` returned it, or the one given to `create` if it
+                has an owner.
+            netns: the container's network namespace, or None if it is unknown. It may have ended.
+
+        Raises:
+            InvalidNetworkError: a field is invalid.
+            KernelError: the link exists but is not proven to be the network's, or the kernel
+                refused the change.
+        """
+        self.validate(network)
+        with open_session_if_alive(netns) as session, session:
+            self._destroy(session, network)
+
+    def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
+        """Lists what differs from the network as it was requested, one sentence each.
+
+        Parameters:
+            network: the configuration as `create` returned it.
+            netns: the container's network namespace.
+
+        Raises:
+            InvalidNetworkError: a field is invalid, or no namespace is given.
+            KernelError: the kernel refused a query.
+        """
+        self.validate(network)
+        with open_session(None, netns, self.type) as session, session:
+            return self._check(session, network)
+
+
+class ThirdParty(BuiltIn):
+    """A strategy of another package, called through its public methods.
+
+    They get a handle of the container namespace as `netns`.
+    """
+
+    def __init__(self, strategy: NetworkStrategy) -> None:
+        self._strategy = strategy
+        # A subclass of a strategy of this package adds routes as that does.
+        self._adds_routes = isinstance(strategy, SessionStrategy)
+
+    def _create(self, session: Session, network: Network) -> Network:
+        strategy, netns = self._strategy, session.container_namespace
+        returned = strategy.create(network, netns=netns)
+        made = returned if isinstance(returned, Network) else network
+        what = f"network {quote(made.name)} ({made.type})"
+        session.undo_stack.push(partial(strategy.destroy, made, netns=netns), what)
+        if returned is not None and returned is not made:
+            kind = type(strategy).__qualname__
+            raise TypeError(f"{kind}.create must return a Network or None, not {returned!r}")
+        return made
+
+    def _initialize(self, session: Session, network: Network) -> None:
+        self._strategy.initialize(network, netns=session.container_namespace)
+
+    def _destroy(self, session: Session, network: Network) -> None:
+        self._strategy.destroy(network, netns=session.namespace)
+
+    def _check(self, session: Session, network: Network) -> list[str]:
+        return self._strategy.check(network, netns=session.container_namespace)

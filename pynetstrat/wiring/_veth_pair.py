@@ -1,0 +1,298 @@
+"""Making a veth pair, and the undo step that deletes it."""
+
+from __future__ import annotations
+
+import os
+from errno import EEXIST, ENOENT
+from functools import partial
+from time import monotonic, sleep
+
+from ..errors import KernelError, TeardownError
+from ..rtnetlink.batch import Batch, BatchError
+from ..rtnetlink.links import Route
+from ._links import delete_by_index, execute_for, find_link
+from ._requested import host_prefix
+from ._veth_names import (
+    container_mac,
+    host_mac_prefix,
+    link_local_address,
+    new_host_mac,
+    tag_of,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..rtnetlink.links import Link
+    from ..rtnetlink.socket import RtnetlinkSocket
+    from ._session import Session
+    from .network import Network
+
+_TAGGING = 0.1  # seconds that another process may take between a pair and its tag
+
+
+def make_pair(session: Session, network: Network, digest: int, bridge: Link | None) -> None:
+    """Makes the pair of a network, tags it, and configures its host end.
+
+    Parameters:
+        network: with the name of the host end filled in.
+        digest: the result of `digest_of`.
+        bridge: the bridge of the network, or None for a point-to-point link.
+    """
+    mac = new_host_mac(digest)
+    _push_undo(session, network.host_interface_name, mac)
+    session.created.add(network.name)
+    _add_pair(session, network, digest, mac, bridge)
+    if bridge is None:
+        _finish_point_to_point(session.host, network, mac)
+        return
+    if _is_free(bridge):
+        session.undo_stack.push(partial(_restore_mac, session.host, bridge), bridge.name)
+    _finish_port(session.host, network, bridge)
+
+
+def _is_free(bridge: Link) -> bool:
+    """Whether a bridge would take the MAC address of its first port.
+
+    The bridge id contains the MAC address that was set or taken from a port, or zeros.
+    """
+    return not int(bridge.bridge_id[4:] or "1", 16)
+
+
+def _add_pair(
+    session: Session, network: Network, digest: int, mac: str, bridge: Link | None
+) -> None:
+    # A bridge that must keep its MAC address gets the port once the pair is known to exist.
+    # A point-to-point link goes up once it ignores router advertisements.
+    port = bridge is not None and not _is_free(bridge)
+    batch = Batch().add_veth(
+        network.host_interface_name,
+        network.name,
+        netns=session.container_namespace,
+        mtu=network.mtu or (bridge.mtu if bridge is not None else None),
+        txqueuelen=network.txqueuelen or None,
+        mac=mac,
+        peer_mac=network.mac_address or container_mac(network),
+        master=bridge.index if bridge is not None and port else None,
+        up=port,
+        queues=1,  # by default a pair has more and uses one: see Batch.add_veth
+    )
+    try:
+        execute_for(session.host, batch, network.host_interface_name)
+    except BatchError as error:
+        if error.errno != EEXIST or not _delete_left_over(session, network, digest, error):
+            raise
+        execute_for(session.host, batch, network.host_interface_name)
+
+
+# ---- an older pair of the same network ----
+
+
+def _delete_left_over(session: Session, network: Network, digest: int, error: KernelError) -> bool:
+    """Deletes the untagged pair that a killed `create` of this network left, and returns True.
+
+    Returns False if there is no such pair. If a tagged pair of the network exists, the hint of
+    `error` then says what to do about it.
+    """
+    prefix = host_mac_prefix(digest)
+    for link in session.host.dump_links().values():
+        if link.kind != "veth" or not link.mac.startswith(prefix):
+            continue
+        if not link.alias and link.name == network.host_interface_name:
+            link = _wait_for_tag(session, link)
+            if not link.alias:
+                delete_by_index(session.host, link.index, link.name)
+                return True
+        if link.alias == tag_of(network):
+            hint = f'"{link.name}" is this network\'s already: tear it down first'
+            error.hint = f"{error.hint}; {hint}" if error.hint else hint
+    return False
+
+
+def _wait_for_tag(session: Session, link: Link) -> Link:
+    """Waits up to 0.1 s for a link to get a tag, and returns the link as it is then.
+
+    Another process that sets up the same network may be about to tag it. There is a pause between
+    queries because each takes the kernel's RTNL lock, which the other process needs.
+    """
+    until = min(session.until, monotonic() + _TAGGING)
+    while not link.alias and monotonic() < until:
+        sleep(0.002)
+        now = find_link(session.host, link.name)
+        if now is None or now.index != link.index:
+            break
+        link = now
+    return link
+
+
+# ---- the host end ----
+
+
+def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link) -> None:
+    """Tags the host end, and makes it a port of a bridge that had no MAC address of its own.
+
+    The batch is sent once the pair is acknowledged: if its name was taken (EEXIST), the tag would
+    go to another link.
+    """
+    name = network.host_interface_name
+    batch = Batch()
+    if _is_free(bridge):
+        # The bridge keeps an address that was set, so its own is set. But setting the address that
+        # it has does not change the bridge id: every later container would set it again, and each
+        # time the bridge would flush its neighbours. So another address is set first.
+        other = f"fe:{os.urandom(5).hex(':')}"
+        batch.set_link(bridge.index, mac=other).set_link(bridge.index, mac=bridge.mac)
+        batch.set_link(name, master=bridge.index, up=True, alias=tag_of(network))
+        if network.hairpin_mode:  # the link must be a port first
+            batch.set_link(name, hairpin=True)
+    else:
+        batch.set_link(name, alias=tag_of(network), hairpin=network.hairpin_mode or None)
+    execute_for(host, batch, name)
+
+
+def _finish_point_to_point(host: RtnetlinkSocket, network: Network, mac: str) -> None:
+    """Tags the host end of a point-to-point link and configures it."""
+    name = network.host_interface_name
+    refuse_router_advertisements(name)
+    link = host.get_link(name)
+    if link.mac != mac:
+        hint = "another process has set this network up at the same time"
+        raise KernelError(EEXIST, "look", name, hint=hint)
+    batch = Batch().set_link(link.index, alias=tag_of(network))
+    execute_for(host, configure_host_end(batch, link.index, network, mac), name)
+
+
+def configure_host_end(
+    batch: Batch, index: int, network: Network, mac: str, *, again: bool = False
+) -> Batch:
+    """Brings the host end of a point-to-point link up, with the gateways and the host's routes.
+
+    Parameters:
+        again: whether the addresses may exist already.
+    """
+    if network.ipv6_address:
+        batch.add_address(index, link_local_address(index, mac), replace=again)
+    batch.set_link(index, up=True)
+    for gateway in (network.gateway, network.ipv6_gateway):
+        if gateway:
+            batch.add_address(index, host_prefix(gateway), replace=again)
+    for route in host_routes(network, index):
+        batch.add_route(route)
+    return batch
+
+
+def host_routes(network: Network, index: int) -> list[Route]:
+    """Returns the host's routes to the container's addresses over a point-to-point link."""
+    addresses = (network.address, network.ipv6_address)
+    return [Route(host_prefix(address), ifindex=index) for address in addresses if address]
+
+
+def refuse_router_advertisements(name: str) -> None:
+    """Sets accept_ra of a link in the host namespace to 0 (ip-sysctl.rst of the kernel).
+
+    Otherwise the container could become the host's IPv6 router. Only /proc has this setting; the
+    kernel looks it up in the namespace of the calling thread, whatever /proc is mounted. A link
+    without IPv6 has no such setting.
+
+    Raises:
+        KernelError: accept_ra is not 0 and cannot be set.
+    """
+    path = f"/proc/sys/net/ipv6/conf/{name}/accept_ra"
+    try:
+        with open(path, "wb", buffering=0) as file:  # noqa: PTH123  # half the time of a Path
+            file.write(b"0")
+    except OSError as error:
+        missing = error.errno == ENOENT
+        if missing and os.path.isdir("/proc/sys/net"):  # noqa: PTH112
+            return
+        if not missing and _read(path) == b"0\n":
+            return
+        hint = (
+            "the container must not become the host's IPv6 router: mount /proc, with a writable "
+            "/proc/sys, or set net.ipv6.conf.default.accept_ra to 0"
+        )
+        raise KernelError(error.errno or 0, "open", name, hint=hint, filename=path) from None
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read()
+    except OSError:
+        return b""
+
+
+# ---- undo steps ----
+
+
+class _DeletePairs:
+    """The undo step of pairs that were made one after the other.
+
+    It deletes them together, because a deletion takes 20 ms, most of it spent waiting for other
+    processors, however many links it deletes.
+    """
+
+    def __init__(self, host: RtnetlinkSocket) -> None:
+        self._host = host
+        self._names: dict[str, str] = {}  # of host ends, by MAC address
+
+    def add(self, name: str, mac: str) -> None:
+        """Adds the pair that is made next.
+
+        Parameters:
+            name, mac: of the host end.
+        """
+        self._names[mac] = name
+
+    def __call__(self) -> None:
+        try:
+            links = self._host.dump_links().values()
+        except KernelError as error:
+            error.interface = ", ".join(self._names.values())
+            raise
+        made = [link for link in links if link.kind == "veth" and link.mac in self._names]
+        if len(made) > 1 and _delete_as_group(self._host, made, {link.group for link in links}):
+            return
+        errors: list[Exception] = []
+        for link in made:
+            try:
+                delete_by_index(self._host, link.index, link.name)
+            except KernelError as error:
+                errors.append(error)
+        if errors:
+            raise TeardownError(errors)
+
+
+def _push_undo(session: Session, name: str, mac: str) -> None:
+    """Pushes the undo step of a pair, or adds the pair to such a step if that is the last one."""
+    step = session.undo_stack.last()
+    if not isinstance(step, _DeletePairs):
+        step = _DeletePairs(session.host)
+        session.undo_stack.push(step)
+    step.add(name, mac)
+
+
+def _delete_as_group(host: RtnetlinkSocket, links: list[Link], taken: set[int]) -> bool:
+    """Deletes links in one message, and returns whether that succeeded.
+
+    Parameters:
+        taken: the group numbers that are in use.
+    """
+    group = 0
+    while group in taken or group == 0:
+        group = int.from_bytes(os.urandom(4), "little") >> 1
+    batch = Batch()
+    for link in links:
+        batch.set_group(link.index, group)
+    try:
+        host.execute(batch)
+        host.execute(Batch().delete_group(group))
+    except KernelError:
+        return False
+    return True
+
+
+def _restore_mac(host: RtnetlinkSocket, bridge: Link) -> None:
+    """Restores the MAC address of a bridge if _finish_port() failed between its two changes."""
+    link = find_link(host, bridge.name)
+    if link is not None and link.index == bridge.index and link.mac != bridge.mac:
+        execute_for(host, Batch().set_link(bridge.index, mac=bridge.mac), bridge.name)
