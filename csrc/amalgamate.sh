@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the core as two files, netstrat.c and netstrat.h, for those who copy it into their own tree.
+# Writes the core as two files, netstrat.c and netstrat.h, to be copied into another source tree.
 #
 #   csrc/amalgamate.sh FOLDER
 set -euo pipefail
@@ -9,9 +9,9 @@ source=$(dirname "$0")
 mkdir -p "$out"
 version=$(sed -n 's/^#define NETSTRAT_VERSION "\(.*\)"$/\1/p' "$source/netstrat.h")
 
-# The licence asks for its whole text, the copyright line included, in every copy.
+# The licence requires its whole text, including the copyright line, in every copy.
 licence() {
-    echo "/* netstrat $version, made of csrc/ by amalgamate.sh: change it there."
+    echo "/* netstrat $version, generated from csrc/ by amalgamate.sh. Do not edit."
     echo ' *'
     sed -e 's|^| * |' -e 's| *$||' "$source/../LICENSE"
     echo ' */'
@@ -24,7 +24,7 @@ licence() {
     sed '1i /* SPDX-License-Identifier: MIT */' >"$out/netstrat.h"
 {
     licence
-    # What the files share with each other is this file's own now.
+    # In one file, the functions that files share need no external linkage.
     sed 's/^#define NETSTRAT_PRIVATE .*/#define NETSTRAT_PRIVATE static/' "$source/internal.h"
     while read -r file; do
         printf '\n/* ==== %s ==== */\n' "$file"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds the core as a library: libnetstrat.a, libnetstrat.so, netstrat.h and netstrat.pc.
 #
-#   csrc/build-lib.sh FOLDER      all in one folder, which may be moved as a whole
-#   csrc/build-lib.sh --install   below PREFIX, by default /usr/local
+#   csrc/build-lib.sh FOLDER      in one folder, which may be moved
+#   csrc/build-lib.sh --install   below PREFIX (/usr/local)
 #
-# CC, CFLAGS, LDFLAGS and AR as usual. --install also reads LIBDIR (PREFIX/lib), INCLUDEDIR
-# (PREFIX/include) and DESTDIR, which is put before each path that is written to and does not
-# appear in netstrat.pc. Run `ldconfig` after an installation on the machine itself.
+# It reads CC, CFLAGS, LDFLAGS and AR. --install also reads LIBDIR (PREFIX/lib), INCLUDEDIR
+# (PREFIX/include) and DESTDIR, a prefix for the paths that are written; it does not appear in
+# netstrat.pc. Run `ldconfig` after an installation on this machine.
 set -euo pipefail
 
 usage="usage: csrc/build-lib.sh FOLDER | --install"
@@ -37,7 +37,7 @@ read -ra compiler <<<"${CC:-cc}"
 read -ra cflags <<<"${CFLAGS--O2 -g}"
 read -ra ldflags <<<"${LDFLAGS-}"
 version=$(sed -n 's/^#define NETSTRAT_VERSION "\(.*\)"$/\1/p' "$source/netstrat.h")
-# Before 1.0 a new minor version may change structs, so it is another library to the linker.
+# Before 1.0 a minor version may change structs, so each has its own soname.
 minor=$(cut -d . -f 1,2 <<<"$version")
 soname=libnetstrat.so.$minor
 
@@ -48,7 +48,7 @@ done <"$source/sources"
 
 "${AR:-ar}" rcsD "$work/libnetstrat.a" "$work"/*.o
 
-# The names that programs may use, and no others.
+# Export only the public names.
 echo "NETSTRAT_$minor { global: netstrat_*; local: *; };" >"$work/exports"
 "${compiler[@]}" "${cflags[@]}" "${ldflags[@]}" -shared -pthread "-Wl,-soname,$soname" -Wl,-z,defs \
     "-Wl,--version-script,$work/exports" "$work"/*.o -o "$work/$soname"

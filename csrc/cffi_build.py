@@ -1,4 +1,4 @@
-"""The cffi builder: declarations are sliced from netstrat.h, sources are those listed beside it."""
+"""Builds the extension pynetstrat._core with cffi, from the declarations in netstrat.h."""
 
 import sysconfig
 from pathlib import Path
@@ -14,7 +14,7 @@ _declarations = _declarations.replace("NETSTRAT_API ", "")
 
 ffibuilder = FFI()
 ffibuilder.cdef(_declarations)
-# Called by the core when a signal interrupts a wait, so that Python's handlers run: see
+# The core calls it when a signal interrupts a wait, so that Python's signal handlers run: see
 # pynetstrat/_native/__init__.py.
 ffibuilder.cdef('extern "Python" int pynetstrat_interrupted(void *context);')
 ffibuilder.cdef("int prctl(int option, ...);")  # man 2 prctl

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Copies what the program needs of the core into FOLDER and builds it there with one command, as a
-# project that keeps the core in its own tree would.
+# Copies the programs and the files of the core that they need into FOLDER, and builds each with one
+# command, as a project would that keeps the core in its own tree.
 #
 #   examples/embed/build.sh FOLDER [COMPILER AND FLAGS ..]     by default: cc -std=c11
 set -eu
@@ -20,7 +20,7 @@ cd "$out"
 # shellcheck disable=SC2086  # a list
 "$@" -Os -Wall -Wextra -Werror main.c $core -o embed
 
-# The second program needs three files more, and threads.
+# The second program needs three more files, and threads.
 more="address.c route.c netns.c"
 cd - >/dev/null
 cp "$here/wire.c" "$out/"

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A container runtime in miniature, and all that it needs of netstrat: it makes a network
- * namespace, brings lo up there, prints its counters as sysfs and as rtnetlink have them, and makes
- * a veth pair by a message of its own.
+ * A minimal container runtime: it enters a new network namespace, sets lo up, prints its counters
+ * from sysfs and from rtnetlink, and makes a veth pair by a message of its own.
  *
- *   embed        in namespaces of its own: user, network and mount
- *   embed here   in those of the caller
+ *   embed        in new user, network and mount namespaces
+ *   embed here   in the caller's namespaces
  *
- * build.sh copies the core beside this file and compiles the two with one command.
+ * build.sh copies the core next to this file and compiles both with one command.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
@@ -25,7 +24,7 @@
 
 #include "netstrat.h"
 
-/* Says what failed, why and what helps; `name` is the interface, or NULL. */
+/* Prints a failure. `name` is the interface, or NULL. */
 static int complain(const char *name, const struct netstrat_error *error)
 {
     char text[512];
@@ -35,7 +34,8 @@ static int complain(const char *name, const struct netstrat_error *error)
     return 1;
 }
 
-/* sysfs shows the namespace in which it was mounted: a new namespace needs a new mount. */
+/* A sysfs shows the network namespace in which it was mounted, so a new namespace needs a new one.
+ * */
 static int enter_namespaces(void)
 {
     if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) < 0) {
@@ -49,7 +49,7 @@ static int enter_namespaces(void)
     return 0;
 }
 
-static int bring_lo_up(struct netstrat_socket *sock)
+static int set_lo_up(struct netstrat_socket *sock)
 {
     struct netstrat_error error;
     int was_up = netstrat_link_is_up(sock, "lo", &error);
@@ -89,8 +89,8 @@ static int show_counters(struct netstrat_socket *sock)
         return complain("lo", &error);
     print_counters("sysfs", &counters);
 
-    /* By name, which every kernel since 2.6.35 answers; by index, which is several times cheaper
-     * but not allowed everywhere; and by whatever works, in one call. */
+    /* There are three ways: by name, which works since Linux 2.6.35; by index, which is several
+     * times as fast but may be refused; and a call that chooses. */
     if (netstrat_counters_get_by_name(sock, NULL, "lo", &found, &counters, &error) < 0)
         return complain("lo", &error);
     print_counters("name", &counters);
@@ -98,7 +98,7 @@ static int show_counters(struct netstrat_socket *sock)
     if (code == 0)
         print_counters("index", &counters);
     else if (code == -EOPNOTSUPP)
-        printf("lo by index: refused here, so counters are read by name\n");
+        printf("lo by index: refused; counters are read by name\n");
     else
         return complain("lo", &error);
     if (netstrat_counters_read_once("lo", &counters, &error) < 0)
@@ -107,30 +107,31 @@ static int show_counters(struct netstrat_socket *sock)
     return 0;
 }
 
-/* Appends a message for which the core has no function: make a pair of links, `name` and `peer`. */
+/* Adds a message of its own: the creation of a veth pair. (netstrat_batch_add_veth() does the
+ * same.) */
 static int add_veth(struct netstrat_batch *batch, const char *name, const char *peer)
 {
-    size_t link_info, data, other_end;
+    size_t link_info, data, nested_peer;
     struct ifinfomsg info;
 
-    memset(&info, 0, sizeof info); /* any family, index and flags */
+    memset(&info, 0, sizeof info); /* index 0: the kernel chooses */
     netstrat_batch_begin(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
     netstrat_batch_append(batch, &info, sizeof info);
     netstrat_batch_put_string(batch, IFLA_IFNAME, name);
     link_info = netstrat_batch_nest(batch, IFLA_LINKINFO);
     netstrat_batch_put_string(batch, IFLA_INFO_KIND, "veth");
     data = netstrat_batch_nest(batch, IFLA_INFO_DATA);
-    other_end = netstrat_batch_nest(batch,
-                                    VETH_INFO_PEER); /* in it, a message without its header */
+    /* This nest contains a message without its header. */
+    nested_peer = netstrat_batch_nest(batch, VETH_INFO_PEER);
     netstrat_batch_append(batch, &info, sizeof info);
     netstrat_batch_put_string(batch, IFLA_IFNAME, peer);
-    netstrat_batch_nest_end(batch, other_end);
+    netstrat_batch_nest_end(batch, nested_peer);
     netstrat_batch_nest_end(batch, data);
     netstrat_batch_nest_end(batch, link_info);
     return netstrat_batch_finish(batch);
 }
 
-/* The pair, and one end of it up: two messages in one send. */
+/* Makes a veth pair and sets one end up: two messages in one send. */
 static int make_pair(struct netstrat_socket *sock)
 {
     unsigned char requests[256];
@@ -168,7 +169,7 @@ int main(int argc, char **argv)
         return 1;
     if (netstrat_socket_open(&sock, buffer, sizeof buffer, &error) < 0)
         return complain(NULL, &error);
-    failed = bring_lo_up(&sock) || show_counters(&sock) || make_pair(&sock);
+    failed = set_lo_up(&sock) || show_counters(&sock) || make_pair(&sock);
     netstrat_socket_close(&sock);
     return failed;
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A container's network, wired in C: a namespace, a veth pair between it and a bridge, addresses of
- * both families, lo, default routes. What it made is shown, and taken down again.
+ * Sets up a container's network: a network namespace, a veth pair between it and a bridge, IPv4 and
+ * IPv6 addresses, lo and default routes. It prints the result and deletes everything again.
  *
- *   wire        in namespaces of its own: user and network
- *   wire here   in those of the caller, which is the host then
+ *   wire        in new user and network namespaces
+ *   wire here   in the caller's namespaces: the caller's network namespace is the host namespace
  *
- * Three sends make the container's network: the pair, whose other end appears in the namespace at
- * once; what can only be set afterwards; and everything on the container's side.
+ * Three sends make the container's network: the pair, whose peer is created in the container
+ * namespace; the settings that the kernel ignores at creation; and everything in the container
+ * namespace.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
@@ -24,7 +25,7 @@
 
 static const char bridge_name[] = "wire-bridge", host_name[] = "wire-host";
 
-/* An end may have any index that is free: chosen here, nothing has to be looked up afterwards. */
+/* With indexes chosen by the program, nothing has to be looked up after the creation. */
 enum { HOST_INDEX = 7001, CONTAINER_INDEX = 7002 };
 
 static struct netstrat_error error;
@@ -40,21 +41,21 @@ static int complain(const char *what)
     return -1;
 }
 
-/* Sends the batch and empties it. Where not all `count` messages are there, one was refused. */
+/* Sends the batch and empties it. If it has fewer than `count` messages, one was not encoded. */
 static int carry_out(struct netstrat_socket *sock, uint32_t count, const char *what)
 {
     int results[8];
     int code = batch.count == count ? netstrat_execute(sock, &batch, results, &error) : -1;
 
     if (batch.count != count)
-        fprintf(stderr, "wire: %s: a request can't be encoded\n", what);
+        fprintf(stderr, "wire: %s: a request cannot be encoded\n", what);
     else if (code < 0)
         (void)complain(what);
     netstrat_batch_init(&batch, requests, sizeof requests);
     return code;
 }
 
-/* Settings that hold a name, or nothing yet (NULL). */
+/* Returns settings with a name, or without any if `name` is NULL. */
 static struct netstrat_link_settings settings_with(const char *name)
 {
     struct netstrat_link_settings settings;
@@ -73,12 +74,12 @@ static void add_address(int32_t index, const char *text)
 
     memset(&address, 0, sizeof address);
     address.index = index;
-    address.flags = IFA_F_NODAD; /* usable at once */
+    address.flags = IFA_F_NODAD; /* usable at once, without duplicate address detection */
     if (netstrat_prefix_parse(text, &address.local) == 0)
         (void)netstrat_batch_add_address(&batch, &address, 0);
 }
 
-/* A gateway is enough: the rest may stay zero. */
+/* The gateway is enough. Everything else may be zero. */
 static void add_default_route(const char *gateway)
 {
     struct netstrat_route route;
@@ -121,17 +122,18 @@ static int make_pair(struct netstrat_socket *host, int32_t bridge, int netns)
     return carry_out(host, 1, "the pair");
 }
 
-/* In a send of its own, once it is known that the first worked: in the same one it would mark a
- * stranger's link where the index was taken, since a batch goes on after an error. */
-static int mark_pair(struct netstrat_socket *host)
+/* Sets the alias and hairpin mode, which the kernel ignores at creation. This is a send of its own
+ * because a batch continues after an error: if the index was taken, it would change another link.
+ * */
+static int tag_pair(struct netstrat_socket *host)
 {
-    struct netstrat_link_settings mark = settings_with(NULL);
+    struct netstrat_link_settings tag = settings_with(NULL);
 
-    mark.set = NETSTRAT_LINK_ALIAS | NETSTRAT_LINK_HAIRPIN;
-    memcpy(mark.alias, "made by wire", 13);
-    mark.hairpin = 1;
-    (void)netstrat_batch_set_link(&batch, HOST_INDEX, NULL, &mark);
-    return carry_out(host, 1, "the mark");
+    tag.set = NETSTRAT_LINK_ALIAS | NETSTRAT_LINK_HAIRPIN;
+    memcpy(tag.alias, "made by wire", 13);
+    tag.hairpin = 1;
+    (void)netstrat_batch_set_link(&batch, HOST_INDEX, NULL, &tag);
+    return carry_out(host, 1, "the alias tag");
 }
 
 static int set_up_container(struct netstrat_socket *container)
@@ -146,16 +148,16 @@ static int set_up_container(struct netstrat_socket *container)
     (void)netstrat_batch_set_link_flags(&batch, "lo", NETSTRAT_IFF_UP, NETSTRAT_IFF_UP);
     add_default_route("10.90.0.1");
     add_default_route("fd00:90::1");
-    return carry_out(container, 6, "the container's side");
+    return carry_out(container, 6, "the container's settings");
 }
 
-/* Prints the container's addresses but those that the kernel gave it. */
+/* Prints the container's addresses, except those that the kernel assigned. */
 static int show_row(const struct netstrat_message *message, void *context)
 {
     struct netstrat_address address;
     char text[NETSTRAT_PREFIX_SIZE];
 
-    (void)context; /* a NULL message is the beginning, also of a second try */
+    (void)context; /* the message is NULL at the start of each try */
     if (!message || netstrat_address_decode(message, &address) < 0 ||
         address.index != CONTAINER_INDEX || address.scope != RT_SCOPE_UNIVERSE)
         return 0;
@@ -189,10 +191,10 @@ static int wire(struct netstrat_socket *host, struct netstrat_socket *container,
     int failed = make_bridge(host, &bridge) < 0;
     int paired = !failed && make_pair(host, bridge, netns) == 0;
 
-    failed = !paired || mark_pair(host) < 0 || set_up_container(container) < 0 ||
+    failed = !paired || tag_pair(host) < 0 || set_up_container(container) < 0 ||
              show(host, container) < 0;
 
-    /* Only what was made here; the container's end goes with the host's. */
+    /* Delete only what this program made. The container end is deleted with its peer. */
     if (paired) {
         (void)netstrat_batch_delete_link(&batch, HOST_INDEX, NULL);
         failed = carry_out(host, 1, "deleting the pair") < 0 || failed;
@@ -202,14 +204,14 @@ static int wire(struct netstrat_socket *host, struct netstrat_socket *container,
         failed = carry_out(host, 1, "deleting the bridge") < 0 || failed;
     }
     if (!failed)
-        printf("and gone\n");
+        printf("all of it deleted\n");
     return failed;
 }
 
 int main(int argc, char **argv)
 {
     static unsigned char host_buffer[NETSTRAT_BUFFER_SIZE], container_buffer[NETSTRAT_BUFFER_SIZE];
-    struct netstrat_socket host, container;
+    struct netstrat_socket host = NETSTRAT_SOCKET_INIT, container = NETSTRAT_SOCKET_INIT;
     int netns, failed;
 
     if (argc > 2 || (argc == 2 && strcmp(argv[1], "here") != 0)) {
@@ -224,7 +226,6 @@ int main(int argc, char **argv)
     netns = netstrat_netns_create(&error);
     if (netns < 0)
         return complain("a new namespace") != 0;
-    host.fd = container.fd = -1;
     if (netstrat_socket_open(&host, host_buffer, sizeof host_buffer, &error) < 0 ||
         netstrat_socket_open_at(&container, container_buffer, sizeof container_buffer, netns,
                                 &error) < 0)

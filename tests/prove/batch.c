@@ -4,11 +4,11 @@
 static struct netstrat_batch batch;
 static const unsigned char elsewhere[MEMORY_SIZE];
 
-/* Any batch, in which a call then does its part. */
+/* Calls a function with any batch. */
 #define IN_ANY_BATCH(call) (batch = any_batch(), (void)(call))
 
-/* Values of any bytes, of each size from 0 to 300 bytes, in memory that ends with them; the longest
- * that fits an attribute, and longer ones; and what is longer than any batch. */
+/* Values of any bytes: of each size from 0 to 300, at the end of their memory; of the longest size
+ * that fits an attribute, and longer ones; and longer than any batch. */
 static void put_values(void)
 {
     static unsigned char value[300];
@@ -27,7 +27,7 @@ static void put_values(void)
     IN_ANY_BATCH(netstrat_batch_append(&batch, elsewhere, SIZE_MAX));
 }
 
-/* What does not fit is refused, although nothing would be overrun by it here. */
+/* Lengths that must be refused, although they overrun nothing here. */
 static void check_lengths(void)
 {
     uint32_t length = 17 + (uint32_t)any_size(UINT32_MAX - 17), item;

@@ -2,7 +2,7 @@
 /* apart: counter_text_convert:100 */
 #include "prove.h"
 
-/* Texts of each length from 0 to 64 bytes in memory that ends with them, and longer ones. */
+/* Texts of each length from 0 to 64 bytes at the end of their memory, and longer ones. */
 int main(void)
 {
     size_t size = any_size(64);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The functions of libc of which Frama-C has no model, or one that is too vague: what POSIX says of
- * them, or more (any bytes where it says what they are). Eva follows the loops byte by byte, so
- * that it knows of each state where the text ends.
+ * Models of the libc functions for which Frama-C has none, or one that is too imprecise. Each
+ * allows every result that POSIX allows, and more. Eva follows their loops byte by byte, so that in
+ * each state it knows where the text ends.
  */
 #ifndef PROVE_LIBC_H
 #define PROVE_LIBC_H
@@ -25,7 +25,7 @@ void *memchr(const void *bytes, int byte, size_t size)
     return NULL;
 }
 
-/* `set` is of one byte in this project. */
+/* In this project `set` has one byte. */
 size_t strcspn(const char *text, const char *set)
 {
     size_t length = 0;
@@ -35,7 +35,7 @@ size_t strcspn(const char *text, const char *set)
     return length;
 }
 
-/* Reads the text up to its NUL; gives any number, and may set errno (EINVAL: POSIX allows it). */
+/* Reads the text up to its NUL, returns any number, and may set errno (POSIX allows EINVAL). */
 unsigned long long strtoull(const char *text, char **end, int base)
 {
     size_t length = strlen(text);
@@ -48,7 +48,7 @@ unsigned long long strtoull(const char *text, char **end, int base)
     return Frama_C_unsigned_long_long_interval(0, UINT64_MAX);
 }
 
-/* Any text of up to 63 bytes. */
+/* Returns any text of up to 63 bytes. */
 char *strerror(int code)
 {
     static char text[64];
@@ -59,7 +59,7 @@ char *strerror(int code)
     return text;
 }
 
-/* Reads 4 or 16 bytes and writes any text that fits; or fails. */
+/* Reads 4 or 16 bytes and writes any text that fits, or fails. */
 const char *inet_ntop(int family, const void *from, char *to, socklen_t size)
 {
     unsigned char address[16];
@@ -72,7 +72,7 @@ const char *inet_ntop(int family, const void *from, char *to, socklen_t size)
     return to;
 }
 
-/* Reads the text and writes any 4 or 16 bytes; or finds that it is not an address. */
+/* Reads the text and writes any 4 or 16 bytes, or returns that it is not an address. */
 int inet_pton(int family, const char *text, void *to)
 {
     size_t length = strlen(text);

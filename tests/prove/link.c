@@ -3,10 +3,10 @@
 
 static struct netstrat_batch batch;
 
-/* Adds a message to any batch. */
+/* Calls a function that adds a message to any batch. */
 #define ADD(call) (batch = any_batch(), (void)(call))
 
-static void encode_questions(void)
+static void encode_queries(void)
 {
     ADD(netstrat_batch_get_link(&batch, any_text()));
     ADD(netstrat_batch_get_link_index(&batch, any_int()));
@@ -38,23 +38,23 @@ static void decode(void)
     struct netstrat_cursor altnames;
     struct netstrat_link link;
     struct netstrat_link_name link_name;
-    struct netstrat_netns_link end;
+    struct netstrat_netns_link netns_link;
     uint32_t flags;
     int32_t index;
 
     (void)netstrat_link_decode(&message, &link);
     (void)netstrat_link_name_decode(&message, &link_name);
     (void)netstrat_link_flags_decode(&message, &index, &flags);
-    (void)netstrat_netns_link_decode(&message, any_int(), any_int(), &end);
+    (void)netstrat_netns_link_decode(&message, any_int(), any_int(), &netns_link);
     altnames = any_rest();
     (void)netstrat_altname_next(&altnames, name);
-    memset(&altnames, 0, sizeof altnames); /* of a link without any */
+    memset(&altnames, 0, sizeof altnames); /* of a link without alternative names */
     (void)netstrat_altname_next(&altnames, name);
 }
 
 int main(void)
 {
-    encode_questions();
+    encode_queries();
     encode_changes();
     decode();
     return 0;

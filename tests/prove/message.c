@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "prove.h"
 
-/* What the iterators give lies in the datagram: so much any_rest() takes for granted. */
+/* Cursors from the iterators lie within the datagram, as any_rest() assumes. */
 #define IS_WITHIN(rest)                                                                            \
     ((rest).data == memory && (rest).at <= MEMORY_SIZE && (rest).end <= MEMORY_SIZE)
 
@@ -14,8 +14,8 @@ static void take_messages(void)
         /*@ assert IS_WITHIN(rest); */
         /*@ assert IS_WITHIN(message.payload); */
     }
-    /* A message at the beginning of a datagram that is all there: it has its header at least, so
-     * that a loop over messages ends, and is all there too. */
+    /* The first message of a complete datagram is complete. It consumes at least its header, so a
+     * loop over messages ends. */
     rest = any_rest();
     rest.at = 0;
     rest.missing = 0;
@@ -43,7 +43,7 @@ static void take_attributes(void)
     }
 }
 
-/* Into an array of each size that there is: of names, alternative names and aliases. */
+/* Copies texts into arrays of each size in use: for names, alternative names and aliases. */
 static void take_texts(void)
 {
     const struct netstrat_cursor value = any_rest();
@@ -55,7 +55,7 @@ static void take_texts(void)
     (void)netstrat_text_decode(&value, text, sizeof text);
 }
 
-/* Into memory of each size to 300 bytes, which ends with it, and into all of it. */
+/* Copies values to the last bytes of memory of 300 bytes, of each size, and of a huge size. */
 static void take_values(void)
 {
     static unsigned char to[300];

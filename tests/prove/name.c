@@ -7,14 +7,14 @@ int main(void)
     size_t size = 1 + any_size(sizeof name - 1);
     int code;
 
-    /* Any bytes in memory of each size, which ends with a NUL. */
+    /* Names of each length, of any bytes. */
     ANY(name);
     name[sizeof name - 1] = '\0';
     /*@ split size; */
     (void)netstrat_name_check(name + sizeof name - size);
     /*@ merge size; */
 
-    memset(name, 'x', NETSTRAT_ALT_NAME_SIZE); /* too long, though nothing would be overrun */
+    memset(name, 'x', NETSTRAT_ALT_NAME_SIZE); /* too long, although it overruns nothing here */
     code = netstrat_name_check(name);
     /*@ assert code < 0; */
     return 0;

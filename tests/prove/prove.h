@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the harnesses share: arbitrary arguments.
+ * Arbitrary arguments for the harnesses.
  *
- * Each harness calls every function of a pure file with all that its documentation in netstrat.h
- * allows, and Frama-C's Eva follows all of these calls at once. tests/check/prove.sh runs them.
+ * Each harness calls every function of a pure file with all arguments that netstrat.h allows, and
+ * Frama-C's Eva analyses all of these calls at once. tests/check/prove.sh runs them.
  */
 #ifndef PROVE_H
 #define PROVE_H
@@ -13,8 +13,8 @@
 #include "internal.h"
 #include "libc.h"
 
-/* The memory that datagrams lie in and batches are written to: a byte beyond it is an alarm. Its
- * size is a number like any other to Eva, which follows intervals, not bytes. */
+/* The memory for datagrams and batches: an access beyond it is an alarm. Eva follows intervals, not
+ * bytes, so the size costs no time. */
 enum { MEMORY_SIZE = 1 << 30 };
 
 static unsigned char memory[MEMORY_SIZE];
@@ -32,7 +32,7 @@ static size_t any_size(size_t most)
     return Frama_C_unsigned_long_interval(0, most);
 }
 
-/* Any part of any datagram of up to MEMORY_SIZE bytes, any number of bytes cut off behind it. */
+/* Returns any part of a datagram of up to MEMORY_SIZE bytes, with any number of truncated bytes. */
 static struct netstrat_cursor any_rest(void)
 {
     struct netstrat_cursor rest;
@@ -45,7 +45,7 @@ static struct netstrat_cursor any_rest(void)
     return rest;
 }
 
-/* A message of any type with any payload. */
+/* Returns a message of any type with any payload. */
 static struct netstrat_message any_message(void)
 {
     struct netstrat_message message;
@@ -55,8 +55,8 @@ static struct netstrat_message any_message(void)
     return message;
 }
 
-/* A batch with any number of bytes used, so that any number of bytes, from none to MEMORY_SIZE, is
- * left; a message under construction begins anywhere, and has failed or not. */
+/* Returns a batch with any number of bytes used, and so any number of free bytes. A message under
+ * construction begins anywhere, and has failed or not. */
 static struct netstrat_batch any_batch(void)
 {
     struct netstrat_batch batch;
@@ -70,7 +70,7 @@ static struct netstrat_batch any_batch(void)
     return batch;
 }
 
-/* Any text of up to 139 bytes: longer than any name. */
+/* Returns any text of up to 139 bytes, which is longer than any name. */
 static const char *any_text(void)
 {
     static char text[140];
