@@ -98,7 +98,7 @@ FOLDERS = {
         "discovery",
         "host",
     ),
-    "watching": ("__init__", "_state", "monitor"),
+    "watching": ("__init__", "_inventory", "_state", "monitor"),
 }
 
 # The imports that a call may make: get_strategy loads the strategy that it finds, popen and run

@@ -1,4 +1,4 @@
-"""Links and addresses as they come, change and go."""
+"""`LinkMonitor`: links and addresses as they appear, change and disappear."""
 
 from __future__ import annotations
 
@@ -20,54 +20,63 @@ if TYPE_CHECKING:
     from .._handle import Result
     from ..types import Netns
 
-_MOST_DATAGRAMS = 65536  # of one read: a flood does not keep it from ending
-_SLICE_MS = 100  # the longest wait without a look at whether to go on
+_MOST_DATAGRAMS = 65536  # per read, so that it ends during a flood
+_SLICE_MS = 100  # the longest wait before checking whether the monitor is closed
 
 
 class LinkMonitor(Handle):
-    """The links of a network namespace, as they come, change and go, and their addresses.
+    """Reports the links of a network namespace, and optionally their addresses, as they change.
 
-    First every link that is there comes as "added", then what happens to them, without a gap and
-    without anything twice. Where the kernel's notifications were lost, because nobody read for too
-    long, everything is dumped anew and comes as what it amounts to: a link that came and went
-    meanwhile does not come at all.
+    The first events are "added", one for each existing link; then every change follows, exactly
+    once. If notifications were lost because nothing was read for too long, everything is dumped
+    again and the differences are reported: a link that appeared and disappeared in between is not.
 
-    There are three ways to read: `read` returns what is queued, a `for` waits for the next event,
-    and an `async for` waits for it on the running loop (asyncio's, uvloop's). Threads, tasks and
-    loops may share a monitor: each event goes to one of them. For a loop of another kind, wait
-    until `fileno` is readable, then call `read`. Refer to links by index: names may be swapped.
+    There are three ways to read. `read` returns the queued events, `for` waits for the next event,
+    and `async for` waits on the running event loop (asyncio or uvloop). For other loops, wait until
+    `fileno` is readable and call `read`. Threads, tasks and loops may share a monitor; each event
+    goes to one of them. Use the index to identify a link: names can be swapped.
 
-    The kernel sends no notification of some changes (net/core/rtnetlink.c: do_setlink). The event
-    of the link's next change includes them:
+    What the kernel does not announce (net/core/rtnetlink.c, do_setlink) is reported with the link's
+    next change:
 
-    - of a link that is down: its `alias`, `altnames` and `group`, and `hairpin` where that is set
-      as the bridge's port data (`Batch.set_link`, `ip link set ... type bridge_slave`);
-    - the `link_index` and `link_nsid` of a link whose peer or parent is in another namespace and
-      moves from there to a third one.
+    - for a link that is down: a change of its `alias`, `altnames` or `group`;
+    - for a bridge port that is down: a change of its `hairpin` as bridge port data
+      (`Batch.set_link`, `ip link set ... type bridge_slave`);
+    - for a link whose peer or parent is in a second namespace and moves from there to a third: a
+      change of its `link_index` and `link_nsid`.
 
-    Like every socket a monitor keeps its namespace alive. A forked child must open its own.
+    Like every socket, a monitor keeps its namespace alive. A forked child must open its own. The
+    object is a context manager.
 
     Parameters:
-        netns: the namespace, as for `RtnetlinkSocket`; None: that of the calling thread.
-        addresses: whether to follow IPv4 and IPv6 addresses too.
+        netns: the namespace, in any form that `RtnetlinkSocket` accepts. None: the calling
+            thread's.
+        addresses: whether to report IPv4 and IPv6 addresses as well.
 
     Raises:
-        NetlinkUnavailableError: AF_NETLINK is refused.
-        PermissionDeniedError: `netns` can't be entered without CAP_SYS_ADMIN over it.
-        KernelError: `netns` is not a network namespace, or descriptors or memory are short.
+        NetlinkUnavailableError: the kernel or a seccomp filter refuses AF_NETLINK.
+        PermissionDeniedError: entering `netns` takes CAP_SYS_ADMIN over it.
+        KernelError: `netns` does not exist or is not a network namespace, or descriptors or memory
+            are short.
+
+    Example:
+        with LinkMonitor() as monitor:
+            for event in monitor:
+                print(event.kind, event.link.name)
     """
 
-    __slots__ = ("_linkstate", "_torn", "_waiting", "_where")
+    __slots__ = ("_is_interrupted", "_linkstate", "_waiting", "_where")
 
     def __init__(self, netns: Netns | None = None, *, addresses: bool = False) -> None:
         self._linkstate = state = LinkState(addresses)
-        self._torn = False  # a call was ended in its middle, perhaps with a datagram in its hands
-        self._waiting: set[Callable[[], None]] = set()  # wake those who wait on a loop
+        # A call is receiving, or was ended by a signal handler and has lost a datagram.
+        self._is_interrupted = False
+        self._waiting: set[Callable[[], None]] = set()  # these wake the loops that wait
         native = Subscription(netns, addresses)
         self._where = native.namespace
-        try:  # from now on the descriptor is readable
+        try:  # with the first dump requested, the descriptor is readable at once
             state.idle()
-            state.asked(native.request(state.wanted), native.port)
+            state.requested(native.request(state.next_dump), native.port)
         except BaseException:
             native.close()
             raise
@@ -77,10 +86,11 @@ class LinkMonitor(Handle):
         return f"<LinkMonitor in {self._place()}: {self._state()}>"
 
     def fileno(self) -> int:
-        """The descriptor, readable when the kernel has something for `read`; don't read from it.
+        """Returns the descriptor to wait on. Only `read` may read from it.
 
-        Events that an iteration has taken from the kernel but not returned do not make it
-        readable: call `read` once after a loop over the monitor ended, before waiting.
+        It is readable when the kernel has queued something. Events that an iteration has received
+        but not returned do not make it readable: after a loop over the monitor has ended, call
+        `read` once before waiting.
 
         Raises:
             KernelError: the monitor is closed.
@@ -89,11 +99,14 @@ class LinkMonitor(Handle):
         return descriptor
 
     def read(self) -> list[Event]:
-        """What has happened since the last time; it never waits. [] where that is nothing.
+        """Returns the events since the last call, without waiting.
+
+        Returns:
+            The events in their order; an empty list if there are no new ones.
 
         Raises:
-            KernelError: the kernel refused a dump (the next call tries again), or the monitor is
-                closed.
+            KernelError: the kernel refused a dump (the next call requests it again), or the monitor
+                is closed.
         """
         events: list[Event] = self._locked(self._read, "read")
         return events
@@ -102,16 +115,18 @@ class LinkMonitor(Handle):
         return self
 
     def __next__(self) -> Event:
-        """The next event, waited for without end.
+        """Waits for the next event, without a time limit.
 
-        Raises: as `read`; also when another thread closes the monitor meanwhile.
+        Raises:
+            KernelError: the kernel refused a dump, or the monitor is closed, also by another thread
+                during the wait.
         """
         while True:
             event: Event | None = self._locked(self._take, "read")
             if event is not None:
                 return event
-            # Not within a turn, which close() waits for. Should the descriptor be another's by now,
-            # nothing is taken from it, and the next turn says that this one is closed.
+            # Without the lock, which close() needs. If the monitor is closed and another file has
+            # its descriptor now, nothing is read from that, and the next _locked() raises.
             waiter = poll()
             waiter.register(self.fileno(), POLLIN)
             waiter.poll(_SLICE_MS)
@@ -122,55 +137,60 @@ class LinkMonitor(Handle):
         return _Waiter(self, asyncio.get_running_loop())
 
     def close(self) -> None:
-        """Closes it once no other thread uses it; the waits of others end with a KernelError."""
+        """Closes the monitor when no other thread uses it.
+
+        Other threads and tasks that wait for an event get a KernelError. A second call does
+        nothing.
+        """
         super().close()
         if self._forks == _handle.forks:
             self._wake()
 
     def _locked(self, work: Callable[..., Result], operation: str, name: object = "") -> Result:
-        """As in every handle; then wakes the waiting loops if this call left events to take.
+        """Runs `work` with the lock held; then wakes waiting loops if it left events for them.
 
-        The socket does not become readable again for what this call has received, so without this
-        another loop would wait on while events are queued.
+        What this call has received does not make the socket readable again, so another loop would
+        wait although events are queued.
         """
         try:
             return super()._locked(work, operation, name)
         finally:
-            if self._waiting and self._is_ready():
+            if self._waiting and self._has_work():
                 self._wake()
 
     def _wake(self) -> None:
-        """Wakes the loops that wait."""
         for wake in list(self._waiting):
             wake()
 
-    def _is_ready(self) -> bool:
+    def _has_work(self) -> bool:
         """Whether a call has something to do although the socket may not be readable."""
         state = self._linkstate
-        return bool(state.events) or state.stale or self._torn
+        return bool(state.inventory.events) or state.is_stale or self._is_interrupted
 
-    # ---- within a turn ----
+    # ---- with the lock held ----
 
     def _read(self, native: Subscription, _: object) -> list[Event]:
-        self._fill(native)
-        events = list(self._linkstate.events)
-        self._linkstate.events.clear()
+        self._receive(native)
+        queued = self._linkstate.inventory.events
+        events = list(queued)
+        queued.clear()
         return events
 
     def _take(self, native: Subscription, _: object) -> Event | None:
-        if not self._linkstate.events:
-            self._fill(native)
+        if not self._linkstate.inventory.events:
+            self._receive(native)
         return self._pop(native)
 
     def _pop(self, _native: Subscription, _: object = "") -> Event | None:
-        return self._linkstate.events.popleft() if self._linkstate.events else None
+        events = self._linkstate.inventory.events
+        return events.popleft() if events else None
 
-    def _fill(self, native: Subscription, _: object = "") -> None:
-        """Takes every datagram that is there."""
+    def _receive(self, native: Subscription, _: object = "") -> None:
+        """Receives and processes every datagram that is queued."""
         state = self._linkstate
-        if self._torn:
-            state.lose()
-        self._torn = True
+        if self._is_interrupted:
+            state.recover()
+        self._is_interrupted = True
         for _ in range(_MOST_DATAGRAMS):
             received = native.receive()
             if received is not None:
@@ -178,21 +198,21 @@ class LinkMonitor(Handle):
             elif state.failure is not None:
                 break
             else:
-                links = state.idle()
-                if not links and not state.wanted:
+                names = state.idle()
+                if not names and not state.next_dump:
                     break
-                for name in links:
+                for name in names:
                     native.request_link(name)
-            if state.wanted:
-                state.asked(native.request(state.wanted), native.port)
-        self._torn = False
+            if state.next_dump:
+                state.requested(native.request(state.next_dump), native.port)
+        self._is_interrupted = False
         failure, state.failure = state.failure, None
         if failure is not None:
             raise failure
 
 
 class _Waiter:
-    """`async for` over a monitor."""
+    """The iterator of `async for` over a monitor."""
 
     __slots__ = ("_loop", "_monitor")
 
@@ -209,29 +229,30 @@ class _Waiter:
             event: Event | None = monitor._locked(monitor._pop, "read")
             if event is not None:
                 return event
-            # Waits also where there is something to read: a flood leaves the loop its turns.
+            # Even if something is queued, so that other tasks of the loop run during a flood.
             await self._readable()
-            monitor._locked(monitor._fill, "read")
+            monitor._locked(monitor._receive, "read")
 
     async def _readable(self) -> None:
+        """Waits until the monitor has something to receive, or `_wake` is called."""
         monitor, loop = self._monitor, self._loop
         ready: Future[None] = loop.create_future()
 
-        def note() -> None:
+        def set_ready() -> None:
             if not ready.done():
                 ready.set_result(None)
 
         def wake() -> None:
             with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(note)
+                loop.call_soon_threadsafe(set_ready)
 
-        monitor._waiting.add(wake)  # first, or a close() could miss it
+        monitor._waiting.add(wake)  # first, so that a close() from here on wakes this task
         try:
-            # A descriptor of its own, which is still the socket's when it is taken off the loop,
-            # whoever closes the monitor meanwhile, and which no other task has on the loop.
+            # A descriptor of its own: it refers to the socket until it is removed from the loop,
+            # even if the monitor is closed before, and no other task has it on the loop.
             descriptor = monitor._locked(lambda native, _: native.duplicate(), "dup")
             try:
-                loop.add_reader(descriptor, note)
+                loop.add_reader(descriptor, set_ready)
                 try:
                     await ready
                 finally:

@@ -51,7 +51,7 @@ def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(host):
                 events = []
                 try:
                     signal.setitimer(signal.ITIMER_REAL, delay * 50e-6)
-                    monitor._locked(monitor._fill, "read")
+                    monitor._locked(monitor._receive, "read")
                     signal.setitimer(signal.ITIMER_REAL, 0)
                 except Interrupted:
                     struck += 1

@@ -1,4 +1,4 @@
-"""linkstate.py: bytes in, events out."""
+"""`LinkState`: datagrams in, events out."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ class Driver:
         self.sequence = SEQUENCE - 1
 
     def pump(self) -> None:
-        if self.state.wanted:
+        if self.state.next_dump:
             self.sequence += 1
-            self.requests.append(self.state.wanted)
-            self.state.asked(self.sequence, OWN)
+            self.requests.append(self.state.next_dump)
+            self.state.requested(self.sequence, OWN)
 
     def empty(self) -> None:
         """The queue is found empty."""
@@ -104,8 +104,8 @@ class Driver:
     def take(self) -> list[tuple[str, ...]]:
         """The events, each as its kind, the name or the address, and what that was before."""
         found = []
-        while self.state.events:
-            event = self.state.events.popleft()
+        while self.state.inventory.events:
+            event = self.state.inventory.events.popleft()
             thing = event.link or event.address
             texts = [getattr(thing, "name", "") or getattr(thing, "address", "")]
             if event.previous is not None:
@@ -126,7 +126,7 @@ def driver():
     return driver
 
 
-def test_nothing_comes_before_the_dump_is_complete():
+def test_no_event_precedes_the_end_of_the_dump():
     driver = Driver()
     driver.empty()
     assert driver.requests == [GETLINK]
@@ -141,14 +141,14 @@ def test_a_notification_is_an_event(driver):
     assert driver.feed(notice(link_body(3, "c"), DELLINK)) == [("removed", "c", "c")]
 
 
-def test_a_notification_that_says_nothing_new_is_not_an_event(driver):
+def test_a_notification_without_news_is_no_event(driver):
     assert driver.feed(notice(link_body(2, "a"))) == []
     assert driver.feed(notice(link_body(9, "z"), DELLINK)) == []
 
 
-def test_the_events_have_what_is_and_what_was(driver):
+def test_an_event_contains_the_new_and_the_previous_link(driver):
     driver.state.feed(notice(link_body(2, "a", mtu=9000)))
-    (event,) = driver.state.events
+    (event,) = driver.state.inventory.events
     assert event.link.mtu == 9000
     assert event.previous == replace(event.link, mtu=1500)
     assert event.address is None
@@ -159,30 +159,30 @@ def test_a_notification_during_the_dump_is_part_of_it():
     driver.empty()
     assert driver.feed(row(link_body(1, "lo")), notice(link_body(1, "lo", mtu=9))) == []
     assert driver.feed(notice(link_body(5, "b")), done()) == [("added", "lo"), ("added", "b")]
-    assert driver.state.known[1].mtu == 9
+    assert driver.state.inventory.entries[1].mtu == 9
 
 
-def test_what_went_during_the_dump_does_not_come_back_with_a_late_row():
+def test_a_late_row_does_not_restore_a_deleted_link():
     driver = Driver()
     driver.empty()
     gone = notice(link_body(2, "a"), DELLINK)
     assert driver.feed(gone, row(link_body(2, "a")), done()) == []
-    assert driver.state.known == {}
+    assert driver.state.inventory.entries == {}
 
 
 @pytest.mark.parametrize("missing", [1, 5000])
-def test_a_datagram_that_was_cut_off_leads_to_a_dump_once_the_queue_is_empty(driver, missing):
+def test_a_truncated_datagram_causes_a_dump_once_the_queue_is_empty(driver, missing):
     assert driver.feed(notice(link_body(3, "b"))[:40], missing=missing) == []
     assert driver.requests == [GETLINK]
     driver.empty()
     assert driver.requests == [GETLINK, GETLINK]
 
 
-def test_replies_to_an_earlier_request_count_for_nothing(driver):
+def test_replies_to_an_earlier_request_are_ignored(driver):
     driver.feed(b"", missing=1)
     driver.empty()
     assert driver.feed(row(link_body(9, "z")), done(), done(sequence=0)) == []
-    assert driver.state.known.keys() == {1, 2}
+    assert driver.state.inventory.entries.keys() == {1, 2}
     assert driver.feed(done(sequence=driver.sequence))[0] == ("removed", "lo", "lo")
 
 
@@ -195,7 +195,7 @@ def anew(driver, *links, kind="ifb", flags=MULTI):
     return driver.feed(*rows, done(flags, sequence=number))
 
 
-def test_a_new_dump_gives_removals_first_then_what_changed_and_came(driver):
+def test_a_new_dump_reports_removals_before_changes_and_additions(driver):
     driver.feed(notice(link_body(3, "b")))
     assert anew(driver, (2, "c"), (4, "a")) == [
         ("removed", "lo", "lo"),
@@ -205,18 +205,18 @@ def test_a_new_dump_gives_removals_first_then_what_changed_and_came(driver):
     ]
 
 
-def test_a_new_dump_that_finds_nothing_new_gives_no_event(driver):
+def test_a_new_dump_without_news_gives_no_event(driver):
     driver.feed(notice(link_body(1, "lo"), DELLINK))
     assert anew(driver, (2, "a")) == []
 
 
-def test_an_index_that_was_used_again_is_another_link(driver):
+def test_a_reused_index_is_another_link(driver):
     again = [("removed", "a", "a"), ("added", "b")]
     assert driver.feed(notice(link_body(2, "a"), DELLINK), notice(link_body(2, "b"))) == again
     assert ("removed", "b", "b") in anew(driver, (2, "b"), kind="bridge")  # also when that was lost
 
 
-def test_an_index_that_is_used_again_during_a_dump_is_another_link(driver):
+def test_an_index_reused_during_a_dump_is_another_link(driver):
     driver.feed(b"", missing=1)
     driver.empty()
     gone, come = notice(link_body(2, "a"), DELLINK), notice(link_body(2, "a"))
@@ -225,18 +225,18 @@ def test_an_index_that_is_used_again_during_a_dump_is_another_link(driver):
     assert events == [("removed", "a", "a"), ("added", "a")]
 
 
-def test_a_loss_during_a_dump_makes_that_dump_worthless(driver):
+def test_a_loss_during_a_dump_discards_that_dump(driver):
     driver.feed(b"", missing=1)
     driver.empty()
     assert driver.feed(row(link_body(7, "x"), sequence=10)) == []
     assert driver.feed(b"", missing=1) == []
     assert driver.feed(done(sequence=10)) == []
-    assert driver.state.known.keys() == {1, 2}
+    assert driver.state.inventory.entries.keys() == {1, 2}
     driver.empty()
     assert driver.feed(done(sequence=11)) == [("removed", "lo", "lo"), ("removed", "a", "a")]
 
 
-def test_a_dump_that_was_interrupted_is_repeated_a_bounded_number_of_times(driver):
+def test_an_inconsistent_dump_is_repeated_a_bounded_number_of_times(driver):
     driver.feed(b"", missing=1)
     driver.empty()
     events = []
@@ -250,7 +250,7 @@ def test_a_dump_that_was_interrupted_is_repeated_a_bounded_number_of_times(drive
     assert events == [("removed", "lo", "lo"), ("removed", "a", "a"), ("added", "b")]
 
 
-def test_an_interrupted_dump_keeps_what_notifications_said(driver):
+def test_a_repeated_dump_keeps_the_notifications_of_the_former_one(driver):
     driver.feed(b"", missing=1)
     driver.empty()
     driver.feed(notice(link_body(3, "b")), row(link_body(4, "c"), sequence=10))
@@ -260,13 +260,13 @@ def test_an_interrupted_dump_keeps_what_notifications_said(driver):
     assert events == [("removed", "lo", "lo"), ("added", "b")]
 
 
-def test_a_dump_that_is_refused_is_a_failure(driver):
+def test_a_refused_dump_is_a_failure(driver):
     driver.feed(b"", missing=1)
     driver.empty()
     assert driver.feed(refused(1, sequence=10)) == []
     assert driver.state.failure.errno == 1
     assert driver.state.failure.operation == "RTM_GETLINK"
-    assert driver.state.stale
+    assert driver.state.is_stale
 
 
 def test_a_dump_that_ends_with_an_error_is_a_failure(driver):
@@ -281,7 +281,7 @@ def test_a_bare_ack_is_not_the_end_of_a_dump(driver):
     driver.empty()
     driver.feed(refused(0, sequence=10))
     assert driver.state.failure.errno == 74  # EBADMSG
-    assert driver.state.known.keys() == {1, 2}
+    assert driver.state.inventory.entries.keys() == {1, 2}
 
 
 def test_a_malformed_row_is_a_failure(driver):
@@ -291,7 +291,7 @@ def test_a_malformed_row_is_a_failure(driver):
     assert driver.state.failure.errno == 74  # EBADMSG
 
 
-def test_a_dump_that_is_refused_since_another_is_under_way_is_asked_for_again(driver):
+def test_a_dump_that_is_refused_with_ebusy_is_requested_again(driver):
     driver.feed(b"", missing=1)
     driver.empty()
     driver.feed(refused(16, sequence=10))
@@ -300,7 +300,7 @@ def test_a_dump_that_is_refused_since_another_is_under_way_is_asked_for_again(dr
     assert driver.requests == [GETLINK] * 3
 
 
-def test_a_notification_may_carry_our_port_and_number(driver):
+def test_a_notification_may_carry_our_port_and_sequence_number(driver):
     """It may be due to a socket in another namespace, where both are another's."""
     caused = message(NEWLINK, link_body(3, "b"), 0, driver.sequence, OWN)
     assert driver.feed(caused) == [("added", "b")]
@@ -310,28 +310,28 @@ def test_a_notification_may_carry_our_port_and_number(driver):
     assert ("added", "c") in driver.feed(caused, done(sequence=driver.sequence))
 
 
-def test_a_bridge_that_says_a_port_has_left_removes_nothing(driver):
+def test_a_port_that_leaves_a_bridge_is_not_removed(driver):
     assert driver.feed(notice(link_body(2, "a", family=AF_BRIDGE), DELLINK)) == []
 
 
-def test_a_bridge_says_how_a_port_is_set_and_nothing_else(driver):
+def test_a_bridge_notification_updates_only_the_settings_of_a_port(driver):
     port = attribute(IFLA_PROTINFO | 0x8000, attribute(4, b"\1"))  # IFLA_BRPORT_MODE
     body = link_body(2, "a", mtu=7, family=AF_BRIDGE) + port
     assert driver.feed(notice(body)) == [("changed", "a", "a")]
-    assert driver.state.known[2].hairpin is True
-    assert driver.state.known[2].mtu == 1500
+    assert driver.state.inventory.entries[2].hairpin is True
+    assert driver.state.inventory.entries[2].mtu == 1500
     assert driver.feed(notice(body)) == []
     assert driver.feed(notice(link_body(77, "z", family=AF_BRIDGE) + port)) == []
 
 
-def test_a_drivers_event_does_not_pass_for_a_link(driver):
+def test_a_wireless_event_is_not_taken_for_a_link(driver):
     body = struct.pack("=BxHiII", 0, 1, 2, 1, 0) + attribute(IFLA_IFNAME, b"a\0")
     assert driver.feed(notice(body + attribute(IFLA_WIRELESS, bytes(8)))) == []
-    assert driver.state.known[2].mtu == 1500
-    assert driver.state.stale
+    assert driver.state.inventory.entries[2].mtu == 1500
+    assert driver.state.is_stale
 
 
-def test_a_veth_that_was_announced_without_its_other_end_is_asked_for(driver):
+def test_a_veth_that_was_announced_without_its_peer_is_requested(driver):
     driver.feed(notice(link_body(3, "v1", kind="veth")))
     driver.feed(notice(link_body(4, "v0", kind="veth", peer=3)))
     driver.empty()
@@ -344,7 +344,7 @@ def test_a_veth_that_was_announced_without_its_other_end_is_asked_for(driver):
 
 
 @pytest.mark.parametrize(("errno", "dumps"), [(19, 1), (12, 2)])  # ENODEV, ENOMEM
-def test_a_link_that_could_not_be_asked_for_is_dumped_unless_it_is_gone(driver, errno, dumps):
+def test_a_failed_request_for_a_link_causes_a_dump_unless_the_link_is_gone(driver, errno, dumps):
     driver.feed(notice(link_body(3, "v1", kind="veth")))
     driver.empty()
     assert driver.links == ["v1"]
@@ -354,7 +354,7 @@ def test_a_link_that_could_not_be_asked_for_is_dumped_unless_it_is_gone(driver, 
     assert driver.state.failure is None
 
 
-def test_a_veth_whose_other_end_has_left_is_asked_for(driver):
+def test_a_veth_whose_peer_has_left_is_requested(driver):
     driver.feed(notice(link_body(3, "v1", kind="veth", peer=4)))
     driver.feed(notice(link_body(4, "v0", kind="veth", peer=3)))
     driver.empty()
@@ -394,7 +394,7 @@ def test_a_veth_whose_peer_is_elsewhere_is_not_requested_when_another_link_arriv
     assert driver.links == []
 
 
-def test_a_pair_that_is_deleted_is_not_asked_for(driver):
+def test_a_deleted_pair_is_not_requested(driver):
     driver.feed(notice(link_body(3, "v1", kind="veth", peer=4)))
     driver.feed(notice(link_body(4, "v0", kind="veth", peer=3)))
     driver.feed(notice(link_body(4, "v0"), DELLINK) + notice(link_body(3, "v1"), DELLINK))
@@ -402,21 +402,21 @@ def test_a_pair_that_is_deleted_is_not_asked_for(driver):
     assert driver.links == []
 
 
-def test_many_links_to_ask_for_are_dumped_instead(driver):
+def test_a_dump_replaces_requests_for_many_links(driver):
     driver.feed(*(notice(link_body(n, f"v{n}", kind="veth")) for n in range(10, 30)))
     driver.empty()
     assert driver.links == []
     assert driver.requests == [GETLINK, GETLINK]
 
 
-def test_rows_of_other_kinds_say_nothing(driver):
+def test_rows_of_other_types_are_ignored(driver):
     driver.feed(b"", missing=1)
     driver.empty()
     bridge = row(link_body(3, "b", family=AF_BRIDGE), sequence=10)
     other = row(address_body(2, "192.0.2.1"), NEWADDR, sequence=10)
     same = row(link_body(1, "lo", kind="x"), sequence=10) + row(link_body(2, "a"), sequence=10)
     assert driver.feed(bridge, other, same, done(sequence=10)) == []
-    assert driver.state.known.keys() == {1, 2}
+    assert driver.state.inventory.entries.keys() == {1, 2}
 
 
 # ---- addresses ----
@@ -434,7 +434,7 @@ def addressed():
     return driver
 
 
-def test_addresses_come_and_go(addressed):
+def test_addresses_appear_and_disappear(addressed):
     body = address_body(2, "192.0.2.2")
     assert addressed.feed(notice(body, NEWADDR)) == [("address-added", "192.0.2.2/24")]
     assert addressed.feed(notice(body, NEWADDR)) == []
@@ -443,21 +443,21 @@ def test_addresses_come_and_go(addressed):
     assert addressed.feed(notice(body, DELADDR)) == []
 
 
-def test_an_address_with_other_flags_comes_with_what_it_was(addressed):
+def test_an_address_with_new_flags_is_reported_with_the_previous_one(addressed):
     body = address_body(2, "192.0.2.1", flags=0xC0)
     events = [("address-added", "192.0.2.1/24", "192.0.2.1/24")]
     assert addressed.feed(notice(body, NEWADDR)) == events
 
 
-def test_a_lifetime_that_runs_is_not_news(addressed):
+def test_an_elapsing_lifetime_is_no_event(addressed):
     first = notice(address_body(2, "192.0.2.9", valid=100), NEWADDR)
     second = notice(address_body(2, "192.0.2.9", valid=99), NEWADDR)
     assert len(addressed.feed(first)) == 1
     assert addressed.feed(second) == []
-    assert addressed.state.known[2, "192.0.2.9/24", ""].valid == 99
+    assert addressed.state.inventory.entries[2, "192.0.2.9/24", ""].valid == 99
 
 
-def test_a_link_takes_its_addresses_with_it(addressed):
+def test_the_addresses_of_a_removed_link_are_removed(addressed):
     addressed.feed(notice(address_body(2, "192.0.2.2"), NEWADDR))
     assert [event[0] for event in addressed.feed(notice(link_body(2, "a"), DELLINK))] == [
         *("address-removed", "address-removed", "removed")
@@ -478,13 +478,13 @@ class Searched(dict):
         return super().values()
 
 
-def test_the_end_of_many_links_with_addresses_does_not_search_all_for_each(addressed):
+def test_removing_many_links_does_not_search_everything_for_each(addressed):
     numbers = range(10, 310)
     for number in numbers:
         addressed.feed(notice(link_body(number, f"v{number}", kind="veth", peer=number ^ 1)))
         addressed.feed(notice(address_body(number, "192.0.2.7"), NEWADDR))
     addressed.empty()
-    addressed.state.known = Searched(addressed.state.known)
+    addressed.state.inventory.entries = Searched(addressed.state.inventory.entries)
     Searched.searches = 0
     events = []
     for number in numbers:
@@ -492,16 +492,16 @@ def test_the_end_of_many_links_with_addresses_does_not_search_all_for_each(addre
         addressed.empty()
     assert len(events) == 600
     assert Searched.searches == 0
-    assert addressed.state.known.keys() == {2, (2, "192.0.2.1/24", "")}
-    assert addressed.state._held.keys() == {2}
-    assert not addressed.state._children
+    assert addressed.state.inventory.entries.keys() == {2, (2, "192.0.2.1/24", "")}
+    assert addressed.state.inventory._addresses_of.keys() == {2}
+    assert not addressed.state.inventory._dependents
 
 
-def test_a_dump_without_many_links_with_addresses_does_not_search_all_for_each(addressed):
+def test_a_dump_that_lacks_many_links_does_not_search_everything_for_each(addressed):
     for number in range(10, 310):
         addressed.feed(notice(link_body(number, f"v{number}")))
         addressed.feed(notice(address_body(number, "192.0.2.7"), NEWADDR))
-    addressed.state.known = Searched(addressed.state.known)
+    addressed.state.inventory.entries = Searched(addressed.state.inventory.entries)
     Searched.searches = 0
     addressed.feed(b"", missing=1)
     addressed.empty()
@@ -509,10 +509,10 @@ def test_a_dump_without_many_links_with_addresses_does_not_search_all_for_each(a
     events = addressed.feed(done(sequence=12))
     assert len(events) == 601
     assert Searched.searches < 10
-    assert addressed.state.known.keys() == {2}
+    assert addressed.state.inventory.entries.keys() == {2}
 
 
-def test_what_was_lost_of_addresses_is_dumped_anew(addressed):
+def test_lost_notifications_of_addresses_cause_a_dump(addressed):
     addressed.feed(b"", missing=1)
     addressed.empty()
     addressed.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
@@ -524,7 +524,7 @@ def test_what_was_lost_of_addresses_is_dumped_anew(addressed):
     ]
 
 
-def test_a_row_of_an_address_does_not_overrule_a_notification(addressed):
+def test_a_row_of_an_address_does_not_override_a_notification(addressed):
     addressed.feed(b"", missing=1)
     addressed.empty()
     addressed.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
@@ -534,7 +534,7 @@ def test_a_row_of_an_address_does_not_overrule_a_notification(addressed):
     assert events == [("address-removed", "192.0.2.1/24", "192.0.2.1/24")]
 
 
-def test_a_row_of_an_address_does_not_overrule_its_newer_flags(addressed):
+def test_a_row_of_an_address_does_not_override_newer_flags(addressed):
     addressed.feed(b"", missing=1)
     addressed.empty()
     addressed.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
@@ -542,13 +542,13 @@ def test_a_row_of_an_address_does_not_overrule_its_newer_flags(addressed):
     late = row(address_body(2, "192.0.2.1"), NEWADDR, sequence=12)
     events = addressed.feed(noted, late, done(sequence=12))
     assert events == [("address-added", "192.0.2.1/24", "192.0.2.1/24")]
-    assert addressed.state.known[2, "192.0.2.1/24", ""].tentative
+    assert addressed.state.inventory.entries[2, "192.0.2.1/24", ""].tentative
 
 
 def test_addresses_of_other_families_are_left_out(addressed):
     body = struct.pack("=BBBBI", 77, 24, 0, 0, 2) + attribute(1, bytes(4))
     assert addressed.feed(notice(body, NEWADDR)) == []
-    assert not addressed.state.stale
+    assert not addressed.state.is_stale
 
 
 # ---- hostile bytes ----
@@ -568,14 +568,14 @@ VECTORS = [
 
 @pytest.mark.parametrize("vector", VECTORS)
 @pytest.mark.parametrize("dumping", [False, True])
-def test_a_datagram_cut_at_any_length_leads_to_a_dump_or_to_the_truth(vector, dumping):
+def test_a_datagram_cut_at_any_length_causes_a_dump(vector, dumping):
     for length in range(len(vector)):
         driver = Driver(addresses=True)
         driver.empty()
         if not dumping:
             driver.feed(row(link_body(2, "a")), done(), done(sequence=10))
         driver.feed(vector[:length], missing=len(vector) - length)
-        assert driver.state.stale
+        assert driver.state.is_stale
         driver.empty()
         assert driver.requests[-1] == GETLINK
 
@@ -596,8 +596,8 @@ def test_a_datagram_with_any_byte_changed_does_no_harm(vector):
             driver.feed(row(link_body(2, "a"), sequence=driver.sequence))
             driver.feed(done(sequence=driver.sequence))
             driver.feed(done(sequence=driver.sequence))
-            assert driver.state.known.keys() == {2}
-            assert driver.state.known[2].name == "a"
+            assert driver.state.inventory.entries.keys() == {2}
+            assert driver.state.inventory.entries[2].name == "a"
 
 
 @st.composite
@@ -632,8 +632,8 @@ def test_no_datagram_does_harm(received):
             driver.state.feed(*item)
             driver.pump()
         driver.state.failure = None
-        while driver.state.events:
-            event = driver.state.events.popleft()
+        while driver.state.inventory.events:
+            event = driver.state.inventory.events.popleft()
             thing = event.link or event.address
             link = event.link is not None
             key = thing.index if link else (thing.ifindex, thing.address, thing.peer)
@@ -643,6 +643,6 @@ def test_no_datagram_does_harm(received):
                 del known[key]
             else:
                 known[key] = thing
-    assert known.keys() == driver.state.known.keys()
+    assert known.keys() == driver.state.inventory.entries.keys()
     most = sum(2 if item is None else 1 + len(item[0]) // 16 for item in received)
     assert len(driver.requests) <= 1 + most
