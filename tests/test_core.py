@@ -1,32 +1,104 @@
-"""The C core's own tests (tests/c): each program built with the system's compiler, and run."""
+"""The tests of the C core (tests/c): each test of each program is a test here."""
 
 from __future__ import annotations
 
+import fcntl
+import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent / "c"
-PROGRAMS = sorted(path.stem for path in HERE.glob("test_*.c"))
 SOURCES = (HERE / "../../csrc/sources").read_text().split()
+PROGRAMS = sorted(path.stem for path in HERE.glob("test_*.c"))
+SLOW = {"test_batches", "test_faults"}
+TEST = re.compile(r"^TEST\w*\((\w+)", re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("core")
-    done = subprocess.run([HERE / "build.sh", folder], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def names_in(program: str) -> list[str]:
+    """Reads the names of tests from the source, so that collection needs no compiler."""
+    return TEST.findall((HERE / f"{program}.c").read_text())
+
+
+def marks_of(program: str) -> list[pytest.MarkDecorator]:
+    # A program runs once, with all of its tests: they belong to one worker of pytest-xdist.
+    group = pytest.mark.xdist_group(program)
+    return [group, pytest.mark.slow] if program in SLOW else [group]
+
+
+TESTS = [
+    pytest.param(program, name, marks=marks_of(program), id=f"{program[5:]}-{name}")
+    for program in PROGRAMS
+    for name in names_in(program)
+]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Excludes the other workers of pytest-xdist, which share the folder."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder of the programs, which the first worker builds."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent
+    folder /= "core"
+    folder.mkdir(exist_ok=True)
+    with locked(folder / "build.lock"):
+        if not (folder / "is_built").exists():
+            command = [HERE / "build.sh", folder]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            (folder / "is_built").touch()
     return folder
 
 
-def test_the_list_of_sources_is_whole() -> None:
+def output_of(program: Path) -> str:
+    """Runs a program, unless a worker has done so already, and returns what it printed."""
+    output = program.with_suffix(".out")
+    with locked(program.with_suffix(".lock")):
+        if not output.exists():
+            done = subprocess.run(
+                [program],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+            output.write_text(f"{done.stdout}exit status {done.returncode}\n")
+        return output.read_text()
+
+
+def result_of(name: str, output: str) -> tuple[str, str]:
+    """Returns the result of a test, and the lines that the program printed during it."""
+    details = []
+    for line in output.splitlines():
+        result, _, rest = line.partition(" ")
+        if result in ("passed", "failed", "skipped") and re.match(r"\w+:", rest):
+            if rest.startswith(f"{name}:"):
+                return result, "\n".join([*details, line])
+            details = []
+        else:
+            details.append(line)
+    return "missing", output
+
+
+def test_the_list_of_sources_is_complete() -> None:
     assert sorted(SOURCES) == sorted(path.name for path in (HERE / "../../csrc").glob("*.c"))
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_each_file_of_the_core_has_its_program(source: str) -> None:
-    # A socket does nothing by itself: socket.c is tested by the exchanges on it.
+    # A socket does nothing without an exchange.
     name = {"socket.c": "test_exchange"}.get(source, f"test_{source.removesuffix('.c')}")
     assert name in PROGRAMS
 
@@ -38,14 +110,21 @@ def test_a_program_makes_every_system_call_of_the_core_fail() -> None:
 def test_the_counter_parser_uses_strtoull(built: Path) -> None:
     command = ["nm", "--undefined-only", "--format=just-symbols", built / "counter_text.o"]
     symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    # glibc's headers rename it where they are of C23.
+    # glibc renames it in C23.
     assert {"strtoull", "__isoc23_strtoull"} & set(symbols)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_program(built: Path, program: str) -> None:
-    done = subprocess.run(
-        [built / program], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].endswith(" passed, 0 failed")
+def test_a_program_lists_its_tests(built: Path, program: str) -> None:
+    command = [built / program, "--list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert listed == names_in(program)
+    assert len(set(listed)) == len(listed) > 0
+
+
+@pytest.mark.parametrize(("program", "name"), TESTS)
+def test_core(built: Path, program: str, name: str) -> None:
+    result, details = result_of(name, output_of(built / program))
+    if result == "skipped":
+        pytest.skip(details)
+    assert result == "passed", details

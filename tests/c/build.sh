@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Builds the test programs of the C core: tests/c/build.sh FOLDER [NAME...], by default all of them.
-# CC, CFLAGS and LDFLAGS are heeded, so that a sanitizer, gcov or a cross compiler is only a matter
-# of these. Nothing but a C11 compiler and a libc is needed.
+# A C11 compiler and a libc are enough. CC, CFLAGS and LDFLAGS choose a sanitizer, gcov or a cross
+# compiler.
 #
-# A program that stands in for system calls says so in a line `/* wrap: NAME NAME */`.
+# A program that includes fake_kernel.h is linked with fake_kernel.c, whose lines `/* wrap: NAME */`
+# name the system calls that it replaces.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$1
@@ -21,24 +22,41 @@ read -ra compiler <<<"${CC:-cc}"
 read -ra flags <<<"${CFLAGS--O1 -g}"
 read -ra link <<<"${LDFLAGS-}"
 strict=(-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror)
-# The checked twins of read() and its like that _FORTIFY_SOURCE brings would slip past --wrap.
+# _FORTIFY_SOURCE would call checked variants of read() and others, which --wrap does not replace.
 flags+=(-U_FORTIFY_SOURCE -pthread)
 
-cd "$folder" # gcov's notes go where the objects are
+cd "$folder" # gcov writes its notes next to the objects
 sed -n 's/.*"hex": "\([^"]*\)", "\([^"]*\)": "\([^"]*\)".*/{"\1", "\2", "\3"},/p' \
     "$here/../cases/parse_counter.json" >parse_counter.inc
-objects=()
+
+compile() {
+    "${compiler[@]}" "${flags[@]}" "${strict[@]}" "$@"
+}
+
+objects=(check.o)
+compile -D_GNU_SOURCE -c "$here/check.c" -o check.o
+compile -D_GNU_SOURCE -c "$here/fake_kernel.c" -o fake_kernel.o
 while read -r source; do
     object=${source%.c}.o
-    "${compiler[@]}" "${flags[@]}" "${strict[@]}" -c "$here/../../csrc/$source" -o "$object"
+    compile -c "$here/../../csrc/$source" -o "$object"
     objects+=("$object")
 done <"$here/../../csrc/sources"
+fake=(fake_kernel.o)
+while read -ra names; do
+    fake+=("${names[@]/#/-Wl,--wrap=}")
+done < <(sed -n 's|^/\* wrap: \(.*\) \*/$|\1|p' "$here/fake_kernel.c")
+
+# The header, and the headers that include it.
+fake_headers=(-e '"fake_kernel.h"')
+while read -r header; do
+    fake_headers+=(-e "\"${header##*/}\"")
+done < <(grep -l '"fake_kernel.h"' "$here"/*.h)
+
 for name in "$@"; do
     source=$here/test_$name.c
-    wraps=()
-    while read -ra names; do
-        wraps+=("${names[@]/#/-Wl,--wrap=}")
-    done < <(sed -n 's|^/\* wrap: \(.*\) \*/$|\1|p' "$source")
-    "${compiler[@]}" "${flags[@]}" "${strict[@]}" -D_GNU_SOURCE -I. "$source" "${objects[@]}" \
-        "${wraps[@]}" "${link[@]}" -o "test_$name"
+    parts=("${objects[@]}")
+    if grep -q "${fake_headers[@]}" "$source"; then
+        parts+=("${fake[@]}")
+    fi
+    compile -D_GNU_SOURCE -I. "$source" "${parts[@]}" "${link[@]}" -o "test_$name"
 done

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Did a call fail as it should? Prints what it did instead. */
+/* Checks how a call fails: the errno, and the step or the message that the error names. */
 #ifndef FAILED_H
 #define FAILED_H
 
@@ -7,7 +7,13 @@
 
 #include "../../csrc/netstrat.h"
 
-/* `code` is what the call returned that filled in `error`: it failed with `wanted` at this step. */
+/* The call, which gets `&error`, must fail with `code` at this step. */
+#define FAILS(call, code, step) CHECK(failed_with(&error, call, code, step))
+
+/* The kernel must refuse a message of the type `request` with `code`. */
+#define REFUSED(call, code, request) CHECK(refused_with(&error, call, code, request))
+
+/* `code` is what the call returned, `error` what it filled in. Prints the difference. */
 static inline int failed_with(const struct netstrat_error *error, int code, int wanted,
                               enum netstrat_step step)
 {
@@ -21,7 +27,6 @@ static inline int failed_with(const struct netstrat_error *error, int code, int 
     return 0;
 }
 
-/* The kernel answered with `wanted` to a message of the type `request`. */
 static inline int refused_with(const struct netstrat_error *error, int code, int wanted,
                                uint32_t request)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A network namespace for the program alone, without help from outside; and what it leaks. */
+/* A network namespace of the program's own, and a thread without capabilities. */
 #ifndef SANDBOX_H
 #define SANDBOX_H
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -65,42 +64,6 @@ static inline void drop_capabilities(void)
         perror("capset");
         exit(1);
     }
-}
-
-/* How many descriptors are open, that of the look itself included. */
-static inline int count_descriptors(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    int count = 0;
-
-    while (directory && readdir(directory))
-        count++;
-    if (directory)
-        closedir(directory);
-    return count;
-}
-
-/* Runs `test` in a child, which may spoil its process: its checks count as one. */
-static inline void in_child(void (*test)(void))
-{
-    int status = -1;
-    pid_t child;
-
-    fflush(stdout);
-    child = fork();
-    if (child == 0) {
-        checks_passed = checks_failed = 0;
-        test();
-        exit(checks_failed != 0 || checks_passed == 0);
-    }
-    CHECK(waitpid(child, &status, 0) == child && status == 0);
-}
-
-/* Under qemu-user, which passes on what it knows of netlink only: the few things that need more are
- * left out, and the program says so. Set by whoever runs the tests so. */
-static inline int is_emulated(void)
-{
-    return getenv("NETSTRAT_EMULATED") != NULL;
 }
 
 #endif

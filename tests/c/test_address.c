@@ -27,7 +27,7 @@ static struct netstrat_prefix prefix_of(const char *text)
     return prefix;
 }
 
-static void test_an_address_is_read_and_written(void)
+TEST(an_address_is_read_and_written)
 {
     static const struct {
         const char *text;
@@ -62,7 +62,7 @@ static void test_an_address_is_read_and_written(void)
     }
 }
 
-static void test_the_bytes_of_an_address_are_in_network_order(void)
+TEST(the_bytes_of_an_address_are_in_network_order)
 {
     static const unsigned char four[16] = {192, 0, 2, 1};
     static const unsigned char six[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 0xfe};
@@ -73,7 +73,7 @@ static void test_the_bytes_of_an_address_are_in_network_order(void)
     CHECK(memcmp(prefix.bytes, six, 16) == 0);
 }
 
-static void test_text_that_is_not_an_address_is_refused(void)
+TEST(text_that_is_not_an_address_is_refused)
 {
     static const char *const texts[] = {
         "",
@@ -152,7 +152,7 @@ static void test_text_that_is_not_an_address_is_refused(void)
     CHECK(memcmp(&prefix, &before, sizeof prefix) == 0);
 }
 
-static void test_every_address_survives_text(void)
+TEST(every_address_survives_text)
 {
     struct netstrat_prefix prefix, read;
     char text[NETSTRAT_PREFIX_SIZE];
@@ -179,7 +179,7 @@ static void test_every_address_survives_text(void)
     CHECK(longest > 40 && longest < NETSTRAT_PREFIX_SIZE);
 }
 
-static void test_a_prefix_of_no_known_family_is_written_as_nothing(void)
+TEST(a_prefix_of_no_known_family_is_written_as_nothing)
 {
     struct netstrat_prefix prefix;
     char text[NETSTRAT_PREFIX_SIZE];
@@ -415,7 +415,7 @@ static void put_dump(struct bytes *to)
     finish(to, at);
 }
 
-static void test_each_request_is_these_bytes(void)
+TEST(each_request_is_these_bytes)
 {
     static const struct encoder encoders[] = {
         {encode_plain, put_plain},   {encode_whole, put_whole},   {encode_six, put_six},
@@ -443,7 +443,7 @@ static int is_refused(const struct netstrat_address *address)
     return 1;
 }
 
-static void test_an_address_that_no_message_can_carry_is_refused(void)
+TEST(an_address_that_no_message_can_carry_is_refused)
 {
     struct netstrat_address address = whole();
     unsigned char buffer[64];
@@ -495,7 +495,7 @@ static void test_an_address_that_no_message_can_carry_is_refused(void)
     CHECK(netstrat_batch_dump_addresses(&batch, 0) == 0);
 }
 
-static void test_any_bytes_as_an_address_do_no_harm(void)
+TEST(any_bytes_as_an_address_do_no_harm)
 {
     unsigned char *buffer = (unsigned char *)malloc(256);
     struct netstrat_address *address = (struct netstrat_address *)malloc(sizeof *address);
@@ -554,7 +554,7 @@ static int same_prefix(const struct netstrat_prefix *one, const struct netstrat_
     return memcmp(one, other, sizeof *one) == 0;
 }
 
-static void test_an_address_is_read_whole(void)
+TEST(an_address_is_read_whole)
 {
     const uint16_t deleted = RTM_DELADDR;
     struct bytes bytes = {{0}, 0};
@@ -577,7 +577,7 @@ static void test_an_address_is_read_whole(void)
     CHECK(decoded(&bytes).index == 7);
 }
 
-static void test_an_address_alone_has_no_peer(void)
+TEST(an_address_alone_has_no_peer)
 {
     static const char six[] = "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1";
     struct bytes four = {{0}, 0}, other = {{0}, 0}, local = {{0}, 0}, any = {{0}, 0};
@@ -623,7 +623,7 @@ static void test_an_address_alone_has_no_peer(void)
     CHECK(same_prefix(&address.local, &wanted) && address.peer.family == 0);
 }
 
-static void test_a_peer_of_ipv6_is_told_from_the_address(void)
+TEST(a_peer_of_ipv6_is_told_from_the_address)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_prefix local = prefix_of("2001:db8::1"), peer = prefix_of("2001:db8::2/127");
@@ -637,7 +637,7 @@ static void test_a_peer_of_ipv6_is_told_from_the_address(void)
 }
 
 /* 0 stands for ever where the address is added again. */
-static void test_an_address_in_its_last_second_is_not_valid_for_ever(void)
+TEST(an_address_in_its_last_second_is_not_valid_for_ever)
 {
     const struct ifa_cacheinfo lifetimes = {0, 0, 0, 0};
     struct bytes bytes = {{0}, 0};
@@ -671,7 +671,7 @@ static int decode_with(unsigned family, unsigned length, uint32_t index, int alo
     return decode(&message);
 }
 
-static void test_an_attribute_of_the_wrong_size_is_malformed(void)
+TEST(an_attribute_of_the_wrong_size_is_malformed)
 {
     static const struct {
         uint16_t type;
@@ -701,14 +701,14 @@ static void test_an_attribute_of_the_wrong_size_is_malformed(void)
     CHECK(decode_with(AF_INET, 32, 3, 0, IFA_LABEL, "", 0) == -EBADMSG);
 }
 
-static void test_an_address_of_another_family_is_said_to_be(void)
+TEST(an_address_of_another_family_is_said_to_be)
 {
     for (unsigned family = 0; family < 256; family++)
         CHECK(decode_with(family, 0, 3, 0, 0, NULL, 0) ==
               (family == AF_INET || family == AF_INET6 ? 0 : -EAFNOSUPPORT));
 }
 
-static void test_an_address_out_of_range_is_malformed(void)
+TEST(an_address_out_of_range_is_malformed)
 {
     for (unsigned length = 0; length < 256; length++) {
         CHECK(decode_with(AF_INET, length, 3, 0, 0, NULL, 0) == (length <= 32 ? 0 : -EBADMSG));
@@ -721,7 +721,7 @@ static void test_an_address_out_of_range_is_malformed(void)
     CHECK(decode_with(AF_INET, 24, 3, 1, IFA_LABEL, "eth0", 5) == -EBADMSG);
 }
 
-static void test_other_messages_are_not_addresses(void)
+TEST(other_messages_are_not_addresses)
 {
     static const uint16_t types[] = {RTM_GETADDR, RTM_NEWLINK, RTM_NEWROUTE, NLMSG_ERROR};
     struct netstrat_message message;
@@ -739,7 +739,7 @@ static void test_other_messages_are_not_addresses(void)
     CHECK(decode(&message) == -EBADMSG);
 }
 
-static void test_what_is_encoded_is_read_back(void)
+TEST(what_is_encoded_is_read_back)
 {
     unsigned char buffer[512];
     struct netstrat_address address = whole();
@@ -759,26 +759,4 @@ static void test_what_is_encoded_is_read_back(void)
     netstrat_batch_init(&batch, buffer + 256, 256);
     CHECK(netstrat_batch_add_address(&batch, &address, 0) == 0);
     CHECK(memcmp(buffer, buffer + 256, batch.used) == 0);
-}
-
-int main(void)
-{
-    test_an_address_is_read_and_written();
-    test_the_bytes_of_an_address_are_in_network_order();
-    test_text_that_is_not_an_address_is_refused();
-    test_every_address_survives_text();
-    test_a_prefix_of_no_known_family_is_written_as_nothing();
-    test_each_request_is_these_bytes();
-    test_an_address_that_no_message_can_carry_is_refused();
-    test_any_bytes_as_an_address_do_no_harm();
-    test_an_address_is_read_whole();
-    test_an_address_alone_has_no_peer();
-    test_a_peer_of_ipv6_is_told_from_the_address();
-    test_an_address_in_its_last_second_is_not_valid_for_ever();
-    test_an_attribute_of_the_wrong_size_is_malformed();
-    test_an_address_of_another_family_is_said_to_be();
-    test_an_address_out_of_range_is_malformed();
-    test_other_messages_are_not_addresses();
-    test_what_is_encoded_is_read_back();
-    return report();
 }

@@ -56,7 +56,7 @@ static void put_everything(struct bytes *to)
 
 /* At every size of the buffer: the whole message, its padding zeroed, or nothing; and not a byte
  * behind the buffer is written. */
-static void test_a_message_fits_or_leaves_the_batch_as_it_was(void)
+TEST(a_message_fits_or_leaves_the_batch_as_it_was)
 {
     unsigned char buffer[512], before[512];
     struct netstrat_batch batch;
@@ -93,7 +93,7 @@ static void test_a_message_fits_or_leaves_the_batch_as_it_was(void)
 }
 
 /* A large part that does not fit is not made up for by a small one that would. */
-static void test_the_first_part_that_does_not_fit_ends_the_message(void)
+TEST(the_first_part_that_does_not_fit_ends_the_message)
 {
     unsigned char buffer[64];
     struct netstrat_batch batch;
@@ -115,7 +115,7 @@ static void test_the_first_part_that_does_not_fit_ends_the_message(void)
     CHECK(netstrat_batch_finish(&batch) == 0 && batch.used == 16 && batch.count == 1);
 }
 
-static void test_the_first_refusal_stays(void)
+TEST(the_first_refusal_stays)
 {
     unsigned char buffer[64];
     struct netstrat_batch batch;
@@ -133,7 +133,7 @@ static void test_the_first_refusal_stays(void)
     CHECK(batch.used == 0 && batch.count == 0 && batch.code == 0);
 }
 
-static void test_what_was_not_begun_can_not_be_finished(void)
+TEST(what_was_not_begun_can_not_be_finished)
 {
     unsigned char buffer[64];
     struct netstrat_batch batch;
@@ -150,7 +150,7 @@ static void test_what_was_not_begun_can_not_be_finished(void)
 }
 
 /* The length of an attribute has 16 bits. */
-static void test_an_attribute_or_a_nest_above_64_kib_is_refused(void)
+TEST(an_attribute_or_a_nest_above_64_kib_is_refused)
 {
     enum { ROOM = 1 << 18, MOST = 65535 - 4 };
     unsigned char *buffer = (unsigned char *)malloc(ROOM);
@@ -201,7 +201,7 @@ static void put_sound(struct bytes *to)
     finish(to, at);
 }
 
-static void test_a_sound_batch_can_be_sent(void)
+TEST(a_sound_batch_can_be_sent)
 {
     struct bytes bytes = {{0}, 0};
     uint32_t item = 77;
@@ -220,7 +220,7 @@ static void test_a_sound_batch_can_be_sent(void)
 }
 
 /* Each of these stands between two sound messages: it is the one that is named. */
-static void test_a_message_that_cannot_be_sent_is_named(void)
+TEST(a_message_that_cannot_be_sent_is_named)
 {
     static const struct {
         uint16_t type, flags;
@@ -261,7 +261,7 @@ static void test_a_message_that_cannot_be_sent_is_named(void)
     CHECK(check_bytes(&bytes, 3, &item) == -EINVAL && item == 0);
 }
 
-static void test_a_batch_whose_count_or_size_is_wrong_is_refused(void)
+TEST(a_batch_whose_count_or_size_is_wrong_is_refused)
 {
     struct bytes bytes = {{0}, 0};
     uint32_t item = 77;
@@ -278,17 +278,4 @@ static void test_a_batch_whose_count_or_size_is_wrong_is_refused(void)
         CHECK(check_bytes(&bytes, 2, &item) == -EINVAL && item == (bytes.length >= size / 2));
     bytes.length = size + 4;
     CHECK(check_bytes(&bytes, 2, &item) == -EINVAL && item == 2);
-}
-
-int main(void)
-{
-    test_a_message_fits_or_leaves_the_batch_as_it_was();
-    test_the_first_part_that_does_not_fit_ends_the_message();
-    test_the_first_refusal_stays();
-    test_what_was_not_begun_can_not_be_finished();
-    test_an_attribute_or_a_nest_above_64_kib_is_refused();
-    test_a_sound_batch_can_be_sent();
-    test_a_message_that_cannot_be_sent_is_named();
-    test_a_batch_whose_count_or_size_is_wrong_is_refused();
-    return report();
 }

@@ -73,7 +73,7 @@ static int decode_any(const struct netstrat_message *message)
     return code == 1 ? 0 : code;
 }
 
-static void test_an_end_is_read(void)
+TEST(an_end_is_read)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_netns_link end;
@@ -85,7 +85,7 @@ static void test_an_end_is_read(void)
     check_mutations(decode_any, &bytes);
 }
 
-static void test_a_peer_counts_only_if_it_is_here_and_a_pairs_other_end(void)
+TEST(a_peer_counts_only_if_it_is_here_and_a_pairs_other_end)
 {
     struct description link = veth;
     struct netstrat_netns_link end;
@@ -103,7 +103,7 @@ static void test_a_peer_counts_only_if_it_is_here_and_a_pairs_other_end(void)
     CHECK(end.peer_index == 0 && end.peer_nsid == -1);
 }
 
-static void test_a_bridge_and_its_port_are_told_from_other_ends(void)
+TEST(a_bridge_and_its_port_are_told_from_other_ends)
 {
     struct description link = veth;
     struct netstrat_netns_link end;
@@ -116,7 +116,7 @@ static void test_a_bridge_and_its_port_are_told_from_other_ends(void)
     CHECK(end.peer_index == 0 && end.peer_nsid == -1);
 }
 
-static void test_loopback_is_not_an_end(void)
+TEST(loopback_is_not_an_end)
 {
     struct description link = veth;
     struct netstrat_netns_link end;
@@ -125,7 +125,7 @@ static void test_loopback_is_not_an_end(void)
     CHECK(decode_end(&link, THERE, OWN, &end) == 0);
 }
 
-static void test_a_link_of_another_namespace_is_malformed(void)
+TEST(a_link_of_another_namespace_is_malformed)
 {
     struct description link = veth;
     struct netstrat_netns_link end;
@@ -163,7 +163,7 @@ static int is_swapped_of(const struct netstrat_counters *row, uint64_t number)
            row->rx_errors == number + 6 && row->rx_dropped == number + 7;
 }
 
-static void test_every_source_gets_its_row(void)
+TEST(every_source_gets_its_row)
 {
     static const int32_t indexes[] = {1, 4, 2, 9};
     const struct netstrat_counters counters[] = {of(100), of(400), of(200), of(900)};
@@ -179,7 +179,7 @@ static void test_every_source_gets_its_row(void)
     CHECK(rows[5].rx_bytes == UINT64_C(0xa5a5a5a5a5a5a5a5));
 }
 
-static void test_a_source_without_counters_is_not_counted_and_its_row_stays(void)
+TEST(a_source_without_counters_is_not_counted_and_its_row_stays)
 {
     static const int32_t indexes[] = {1, 4};
     const struct netstrat_counters counters[] = {of(100), of(400)};
@@ -278,7 +278,7 @@ static void change(struct netstrat_socket *sock, int32_t index, const char *new_
     CHECK(netstrat_execute(sock, &batch, &result, NULL) == 0);
 }
 
-static void test_the_ends_of_a_namespace_are_dumped(void)
+TEST_WITH(the_ends_of_a_namespace_are_dumped, NATIVE)
 {
     int netns = netstrat_netns_create(NULL), here, eth0;
     struct netstrat_counters counters[4], one;
@@ -351,7 +351,7 @@ static void add_macvlan(struct netstrat_socket *sock, int32_t parent, int netns)
     CHECK(netstrat_execute(sock, &batch, &result, NULL) == 0);
 }
 
-static void test_only_veth_pairs_with_other_namespaces_are_pairs(void)
+TEST_WITH(only_veth_pairs_with_other_namespaces_are_pairs, NATIVE)
 {
     int netns = netstrat_netns_create(NULL), here;
     struct netstrat_socket sock, there;
@@ -403,7 +403,7 @@ static uint32_t hear(struct listener *listener)
     return listener->notes.count;
 }
 
-static void test_what_changes_is_noted(void)
+TEST_WITH(what_changes_is_noted, NATIVE)
 {
     struct listener deleted, elsewhere, ended;
     int netns = netstrat_netns_create(NULL), here;
@@ -470,7 +470,7 @@ static void test_what_changes_is_noted(void)
 }
 
 /* In a namespace that has no id for itself. */
-static void test_a_notification_of_this_namespace_is_not_taken_for_the_one_before_it(void)
+TEST_WITH(a_notification_of_this_namespace_is_not_taken_for_the_one_before_it, IN_CHILD | NATIVE)
 {
     struct netstrat_socket sock, there;
     struct listener elsewhere;
@@ -493,7 +493,7 @@ static void test_a_notification_of_this_namespace_is_not_taken_for_the_one_befor
     close(netns);
 }
 
-static void test_what_is_lost_is_noted(void)
+TEST_WITH(what_is_lost_is_noted, NATIVE)
 {
     struct listener listener;
 
@@ -512,7 +512,7 @@ static void give(struct listener *listener, const struct bytes *bytes)
     listener->sock.notified(&message, listener->sock.notified_context);
 }
 
-static void test_other_messages_are_not_noted(void)
+TEST_WITH(other_messages_are_not_noted, NATIVE)
 {
     struct bytes address = {{0}, 0}, malformed = {{0}, 0}, added = {{0}, 0}, port = {{0}, 0};
     const int32_t nsid = 5;
@@ -557,7 +557,7 @@ static void test_other_messages_are_not_noted(void)
     netstrat_socket_close(&listener.sock);
 }
 
-static void test_without_capabilities_only_the_own_namespace_is_heard(void)
+TEST_WITH(without_capabilities_only_the_own_namespace_is_heard, IN_CHILD | NATIVE)
 {
     struct netstrat_id_recorder notes;
     struct netstrat_socket sock;
@@ -572,30 +572,9 @@ static void test_without_capabilities_only_the_own_namespace_is_heard(void)
     netstrat_socket_close(&sock);
 }
 
-int main(void)
+static void enter(void)
 {
-    int before;
-
     enter_sandbox(0);
-    before = count_descriptors();
-    test_an_end_is_read();
-    test_a_peer_counts_only_if_it_is_here_and_a_pairs_other_end();
-    test_a_bridge_and_its_port_are_told_from_other_ends();
-    test_loopback_is_not_an_end();
-    test_a_link_of_another_namespace_is_malformed();
-    test_every_source_gets_its_row();
-    test_a_source_without_counters_is_not_counted_and_its_row_stays();
-    if (is_emulated()) {
-        printf("emulated: no veth pairs, no ids of namespaces\n");
-    } else {
-        test_the_ends_of_a_namespace_are_dumped();
-        test_only_veth_pairs_with_other_namespaces_are_pairs();
-        test_what_changes_is_noted();
-        in_child(test_a_notification_of_this_namespace_is_not_taken_for_the_one_before_it);
-        test_what_is_lost_is_noted();
-        test_other_messages_are_not_noted();
-        in_child(test_without_capabilities_only_the_own_namespace_is_heard);
-    }
-    CHECK(count_descriptors() == before);
-    return report();
 }
+
+const struct fixture fixture = {.before_all = enter};

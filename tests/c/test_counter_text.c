@@ -9,7 +9,7 @@
 #include "cases.h"
 #include "check.h"
 
-static void test_a_text_is_a_number_or_is_refused(void)
+TEST(a_text_is_a_number_or_is_refused)
 {
     size_t rows = sizeof cases / sizeof *cases;
 
@@ -35,7 +35,7 @@ static void test_a_text_is_a_number_or_is_refused(void)
     }
 }
 
-static void test_a_parser_ignores_and_keeps_the_errno_of_the_caller(void)
+TEST(a_parser_ignores_and_keeps_the_errno_of_the_caller)
 {
     static const char largest[] = "18446744073709551615\n", too_large[] = "18446744073709551616\n";
     uint64_t value = 99;
@@ -48,7 +48,7 @@ static void test_a_parser_ignores_and_keeps_the_errno_of_the_caller(void)
     CHECK(netstrat_parse_counter(largest, sizeof largest - 1, &value) == 0 && value == UINT64_MAX);
 }
 
-static void test_a_parser_reads_any_number_of_leading_zeros(void)
+TEST(a_parser_reads_any_number_of_leading_zeros)
 {
     char text[4096];
     uint64_t value = 99;
@@ -61,12 +61,4 @@ static void test_a_parser_reads_any_number_of_leading_zeros(void)
     CHECK(netstrat_parse_counter(text, sizeof text, &value) == -ERANGE && value == 7);
     text[sizeof text - 1] = 'x'; /* whatever the digits before it come to */
     CHECK(netstrat_parse_counter(text, sizeof text, &value) == -EBADMSG && value == 7);
-}
-
-int main(void)
-{
-    test_a_text_is_a_number_or_is_refused();
-    test_a_parser_ignores_and_keeps_the_errno_of_the_caller();
-    test_a_parser_reads_any_number_of_leading_zeros();
-    return report();
 }

@@ -39,7 +39,7 @@ static void put_dump(struct bytes *to)
     finish(to, at);
 }
 
-static void test_each_request_is_these_bytes(void)
+TEST(each_request_is_these_bytes)
 {
     static const struct encoder get = {encode_get, put_get}, dump = {encode_dump, put_dump};
 
@@ -97,7 +97,7 @@ static int decode_with(uint16_t type, uint32_t index, size_t size)
     return decode_counters(&message);
 }
 
-static void test_counters_are_read_from_every_version_of_both_messages(void)
+TEST(counters_are_read_from_every_version_of_both_messages)
 {
     static const uint16_t types[] = {NEWSTATS, RTM_NEWLINK};
 
@@ -116,7 +116,7 @@ static void test_counters_are_read_from_every_version_of_both_messages(void)
         }
 }
 
-static void test_too_few_bytes_for_the_eight_are_malformed(void)
+TEST(too_few_bytes_for_the_eight_are_malformed)
 {
     for (size_t size = 1; size < 64; size++) {
         CHECK(decode_with(NEWSTATS, 5, size) == -EBADMSG);
@@ -124,14 +124,14 @@ static void test_too_few_bytes_for_the_eight_are_malformed(void)
     }
 }
 
-static void test_a_message_without_counters_says_so(void)
+TEST(a_message_without_counters_says_so)
 {
     CHECK(decode_with(NEWSTATS, 5, 0) == -ENODATA);
     CHECK(decode_with(RTM_NEWLINK, 5, 0) == -ENODATA);
 }
 
 /* RTM_DELLINK among them: the counters of a link that is gone are nobody's. */
-static void test_other_messages_have_no_counters(void)
+TEST(other_messages_have_no_counters)
 {
     static const uint16_t types[] = {RTM_DELLINK, RTM_GETLINK, GETSTATS, RTM_NEWADDR};
 
@@ -139,7 +139,7 @@ static void test_other_messages_have_no_counters(void)
         CHECK(decode_with(types[i], 5, 200) == -EBADMSG);
 }
 
-static void test_an_index_that_no_link_has_is_malformed(void)
+TEST(an_index_that_no_link_has_is_malformed)
 {
     static const uint32_t indexes[] = {0, 0x80000000U, UINT32_MAX};
 
@@ -151,7 +151,7 @@ static void test_an_index_that_no_link_has_is_malformed(void)
 }
 
 /* The old 32-bit counters do not stand in; a flag in the attribute's type is not part of it. */
-static void test_only_the_64_bit_counters_count(void)
+TEST(only_the_64_bit_counters_count)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_message message;
@@ -184,24 +184,11 @@ static void test_only_the_64_bit_counters_count(void)
     CHECK(decode_counters(&message) == -EBADMSG);
 }
 
-static void test_a_message_that_was_cut_off_is_malformed(void)
+TEST(a_message_that_was_cut_off_is_malformed)
 {
     struct bytes bytes = {{0}, 0};
 
     put_counters(&bytes, RTM_NEWLINK, 5, 200, 0);
     for (size_t size = 0; size < bytes.length; size++)
         CHECK(decode_copy(decode_counters, bytes.data, size, bytes.length - size) == -EBADMSG);
-}
-
-int main(void)
-{
-    test_each_request_is_these_bytes();
-    test_counters_are_read_from_every_version_of_both_messages();
-    test_too_few_bytes_for_the_eight_are_malformed();
-    test_a_message_without_counters_says_so();
-    test_other_messages_have_no_counters();
-    test_an_index_that_no_link_has_is_malformed();
-    test_only_the_64_bit_counters_count();
-    test_a_message_that_was_cut_off_is_malformed();
-    return report();
 }

@@ -20,7 +20,7 @@ static struct netstrat_error make_error(enum netstrat_step step, int code)
 /* ---- the table ---- */
 
 /* A row that can't be reached, since one before it fits all that it fits, would be a mistake. */
-static void test_every_row_of_the_table_is_found(void)
+TEST(every_row_of_the_table_is_found)
 {
     struct netstrat_failure row, found;
     uint32_t number;
@@ -54,7 +54,7 @@ static int kind_of(enum netstrat_step step, uint32_t request, int code)
     return failure.kind;
 }
 
-static void test_failures_have_these_kinds(void)
+TEST(failures_have_these_kinds)
 {
     static const struct {
         enum netstrat_step step;
@@ -93,7 +93,7 @@ static void test_failures_have_these_kinds(void)
 }
 
 /* Want of memory or of descriptors says nothing about AF_NETLINK. */
-static void test_only_a_refusal_makes_af_netlink_unavailable(void)
+TEST(only_a_refusal_makes_af_netlink_unavailable)
 {
     static const int short_of[] = {EMFILE, ENFILE, ENOMEM, ENOBUFS};
     static const int refused[] = {EACCES, EAFNOSUPPORT, EPERM, EPROTONOSUPPORT, ENOSYS, EINVAL};
@@ -106,7 +106,7 @@ static void test_only_a_refusal_makes_af_netlink_unavailable(void)
 
 /* ---- names ---- */
 
-static void test_every_step_has_a_name(void)
+TEST(every_step_has_a_name)
 {
     for (uint32_t step = 0; step < NETSTRAT_STEPS; step++)
         if (step == NETSTRAT_OP_REQUEST)
@@ -127,7 +127,7 @@ static void test_every_step_has_a_name(void)
     CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_PTHREAD_CREATE), "pthread_create"));
 }
 
-static void test_message_types_have_the_names_of_the_kernels_header(void)
+TEST(message_types_have_the_names_of_the_kernels_header)
 {
     static const struct {
         uint32_t type;
@@ -196,7 +196,7 @@ static void set_text(struct netstrat_error *error, const char *text, size_t leng
     error->text_length = (uint32_t)length;
 }
 
-static void test_a_sentence_has_the_interface_the_step_the_cause_and_the_hint(void)
+TEST(a_sentence_has_the_interface_the_step_the_cause_and_the_hint)
 {
     struct netstrat_error error = make_error(NETSTRAT_OP_REQUEST, -ENODEV);
 
@@ -219,7 +219,7 @@ static void test_a_sentence_has_the_interface_the_step_the_cause_and_the_hint(vo
 }
 
 /* What is invalid before any call is made: no errno says more than the rule. */
-static void test_a_sentence_names_the_rule_for_a_name_and_for_a_counter(void)
+TEST(a_sentence_names_the_rule_for_a_name_and_for_a_counter)
 {
     static const struct {
         enum netstrat_step step;
@@ -255,7 +255,7 @@ static void test_a_sentence_names_the_rule_for_a_name_and_for_a_counter(void)
 }
 
 /* Names and texts come from elsewhere: nothing of them may reach a terminal as a command. */
-static void test_bytes_from_elsewhere_are_printable(void)
+TEST(bytes_from_elsewhere_are_printable)
 {
     struct netstrat_error error = make_error(NETSTRAT_OP_REQUEST, -EBUSY);
 
@@ -265,7 +265,7 @@ static void test_bytes_from_elsewhere_are_printable(void)
                     "interface \"?]???\": RTM_NEWLINK: ", " (the kernel says: a?b?[0m?~)"));
 }
 
-static void test_a_sentence_is_cut_to_the_room_and_measured_whole(void)
+TEST(a_sentence_is_cut_to_the_room_and_measured_whole)
 {
     const struct netstrat_error error = make_error(NETSTRAT_OP_RECVFROM, -ETIMEDOUT);
     char whole[512], text[512];
@@ -283,18 +283,4 @@ static void test_a_sentence_is_cut_to_the_room_and_measured_whole(void)
         for (i = size == 0 ? 0 : fits + 1; i < sizeof text; i++)
             CHECK(text[i] == 0x5a);
     }
-}
-
-int main(void)
-{
-    test_every_row_of_the_table_is_found();
-    test_failures_have_these_kinds();
-    test_only_a_refusal_makes_af_netlink_unavailable();
-    test_every_step_has_a_name();
-    test_message_types_have_the_names_of_the_kernels_header();
-    test_a_sentence_has_the_interface_the_step_the_cause_and_the_hint();
-    test_a_sentence_names_the_rule_for_a_name_and_for_a_counter();
-    test_bytes_from_elsewhere_are_printable();
-    test_a_sentence_is_cut_to_the_room_and_measured_whole();
-    return report();
 }

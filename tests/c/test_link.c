@@ -121,7 +121,7 @@ static void put_dump_at(struct bytes *to)
     put_at(to, NLM_F_REQUEST | NLM_F_DUMP, 0);
 }
 
-static void test_an_id_or_an_index_below_zero_is_not_sent(void)
+TEST(an_id_or_an_index_below_zero_is_not_sent)
 {
     unsigned char buffer[256];
     struct netstrat_batch batch;
@@ -157,13 +157,13 @@ static const struct encoder encoders[] = {
 
 enum { ENCODERS = sizeof encoders / sizeof *encoders };
 
-static void test_each_request_is_these_bytes(void)
+TEST(each_request_is_these_bytes)
 {
     for (int i = 0; i < ENCODERS; i++)
         check_encoder(&encoders[i]);
 }
 
-static void test_requests_stand_one_behind_the_other(void)
+TEST(requests_stand_one_behind_the_other)
 {
     unsigned char buffer[512];
     struct bytes wanted = {{0}, 0};
@@ -189,7 +189,7 @@ static void test_requests_stand_one_behind_the_other(void)
     CHECK(read == ENCODERS && rest.at == rest.end);
 }
 
-static void test_a_name_that_is_not_valid_leaves_the_batch_as_it_was(void)
+TEST(a_name_that_is_not_valid_leaves_the_batch_as_it_was)
 {
     unsigned char buffer[128];
     struct netstrat_batch batch;
@@ -313,7 +313,7 @@ static int decode_flags(const struct netstrat_message *message)
     return code;
 }
 
-static void test_a_link_is_read_whole(void)
+TEST(a_link_is_read_whole)
 {
     static const unsigned char mac[6] = {2, 0, 0, 0, 0, 7};
     char name[NETSTRAT_ALT_NAME_SIZE];
@@ -338,7 +338,7 @@ static void test_a_link_is_read_whole(void)
     check_mutations(decode_name, &bytes);
 }
 
-static void test_what_a_link_does_not_have_is_marked_so(void)
+TEST(what_a_link_does_not_have_is_marked_so)
 {
     char name[NETSTRAT_ALT_NAME_SIZE];
     struct netstrat_message message;
@@ -369,7 +369,7 @@ static int decode_with(uint16_t type, const void *value, size_t size)
     return decode_link(&message);
 }
 
-static void test_an_attribute_of_the_wrong_size_is_malformed(void)
+TEST(an_attribute_of_the_wrong_size_is_malformed)
 {
     static const uint16_t numbers[] = {IFLA_MTU,    IFLA_TXQLEN, IFLA_GROUP,
                                        IFLA_MASTER, IFLA_LINK,   LINK_NETNSID};
@@ -414,7 +414,7 @@ static int decode_kinds(struct netstrat_link *link, const char *master, const vo
     return netstrat_link_decode(&message, link);
 }
 
-static void test_hairpin_is_read_of_a_port_of_a_bridge_only(void)
+TEST(hairpin_is_read_of_a_port_of_a_bridge_only)
 {
     struct bytes ports[4] = {{{0}, 0}, {{0}, 0}, {{0}, 0}, {{0}, 0}};
     struct netstrat_link link;
@@ -434,7 +434,7 @@ static void test_hairpin_is_read_of_a_port_of_a_bridge_only(void)
 }
 
 /* The kernel's own limit is MODULE_NAME_LEN: 55 bytes, in 32 bits 59. */
-static void test_a_kind_of_any_length_that_the_kernel_allows_is_read(void)
+TEST(a_kind_of_any_length_that_the_kernel_allows_is_read)
 {
     struct bytes port = {{0}, 0};
     struct netstrat_link link;
@@ -454,7 +454,7 @@ static void test_a_kind_of_any_length_that_the_kernel_allows_is_read(void)
 }
 
 /* An alternative name goes as such, whatever its bytes and its length are. */
-static void test_a_name_that_no_link_can_have_is_sent_as_an_alternative_name(void)
+TEST(a_name_that_no_link_can_have_is_sent_as_an_alternative_name)
 {
     static const char *const names[] = {".", "..", "a/b", "../../etc", "a b", "a:1", "\xa0", "\n"};
     unsigned char buffer[128];
@@ -471,7 +471,7 @@ static void test_a_name_that_no_link_can_have_is_sent_as_an_alternative_name(voi
     }
 }
 
-static void test_the_settings_of_a_port_are_read_of_a_port_of_a_bridge_only(void)
+TEST(the_settings_of_a_port_are_read_of_a_port_of_a_bridge_only)
 {
     struct bytes port = {{0}, 0}, empty = {{0}, 0};
     struct netstrat_link link;
@@ -507,7 +507,7 @@ static int decode_protinfo(struct netstrat_link *link, unsigned char family, con
     return netstrat_link_decode(&message, link);
 }
 
-static void test_a_bridge_says_of_a_port_whether_it_is_a_hairpin(void)
+TEST(a_bridge_says_of_a_port_whether_it_is_a_hairpin)
 {
     struct bytes on = {{0}, 0}, off = {{0}, 0};
     struct netstrat_link link;
@@ -522,7 +522,7 @@ static void test_a_bridge_says_of_a_port_whether_it_is_a_hairpin(void)
     CHECK(decode_protinfo(&link, AF_INET6, "\1", 1) == 0);
 }
 
-static void test_a_drivers_event_does_not_describe_a_link(void)
+TEST(a_drivers_event_does_not_describe_a_link)
 {
     CHECK(decode_with(IFLA_WIRELESS, "12345678", 8) == -EBADMSG);
 }
@@ -546,7 +546,7 @@ static int decode_data(struct netstrat_link *link, const char *kind, const struc
     return netstrat_link_decode(&message, link);
 }
 
-static void test_the_id_of_a_bridge_is_read_if_it_has_eight_bytes(void)
+TEST(the_id_of_a_bridge_is_read_if_it_has_eight_bytes)
 {
     static const unsigned char id[9] = {0x80, 0, 2, 0, 0, 0, 0, 7, 1}, none[8] = {0};
     struct netstrat_link link;
@@ -565,7 +565,7 @@ static void test_the_id_of_a_bridge_is_read_if_it_has_eight_bytes(void)
     CHECK(decode_data(&link, "vxlan", &data) == 0); /* nobody looks */
 }
 
-static void test_a_link_without_index_or_name_is_malformed(void)
+TEST(a_link_without_index_or_name_is_malformed)
 {
     static const struct {
         int32_t index;
@@ -592,7 +592,7 @@ static void test_a_link_without_index_or_name_is_malformed(void)
     }
 }
 
-static void test_a_link_that_is_gone_has_no_name(void)
+TEST(a_link_that_is_gone_has_no_name)
 {
     struct netstrat_link_name name;
     struct netstrat_message message;
@@ -610,7 +610,7 @@ static void test_a_link_that_is_gone_has_no_name(void)
     CHECK(netstrat_link_name_decode(&message, &name) == 0 && !strcmp(name.name, "123456789012345"));
 }
 
-static void test_other_messages_are_not_links(void)
+TEST(other_messages_are_not_links)
 {
     static const uint16_t types[] = {RTM_GETLINK, RTM_SETLINK, RTM_NEWADDR, NEWSTATS, NLMSG_ERROR};
 
@@ -626,7 +626,7 @@ static void test_other_messages_are_not_links(void)
 }
 
 /* Of a message that was cut off the beginning alone is believed: it holds the flags. */
-static void test_the_flags_stand_at_the_beginning(void)
+TEST(the_flags_stand_at_the_beginning)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_message message;
@@ -648,7 +648,7 @@ static void test_the_flags_stand_at_the_beginning(void)
 }
 
 /* IFLA_IFNAME is all that name_decode needs: what stands behind it is not looked at. */
-static void test_a_malformed_attribute_is_found_where_it_is_looked_at(void)
+TEST(a_malformed_attribute_is_found_where_it_is_looked_at)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_message message;
@@ -664,7 +664,7 @@ static void test_a_malformed_attribute_is_found_where_it_is_looked_at(void)
 }
 
 /* Those that the kernel would never send are passed over; a list that is malformed ends there. */
-static void test_alternative_names_are_bounded(void)
+TEST(alternative_names_are_bounded)
 {
     char name[NETSTRAT_ALT_NAME_SIZE], longest[200];
     struct bytes list = {{0}, 0};
@@ -683,29 +683,4 @@ static void test_alternative_names_are_bounded(void)
     rest.missing = 0;
     CHECK(netstrat_altname_next(&rest, name) == 1 && !strcmp(name, longest));
     CHECK(netstrat_altname_next(&rest, name) == 0 && !strcmp(name, longest));
-}
-
-int main(void)
-{
-    test_an_id_or_an_index_below_zero_is_not_sent();
-    test_each_request_is_these_bytes();
-    test_requests_stand_one_behind_the_other();
-    test_a_name_that_is_not_valid_leaves_the_batch_as_it_was();
-    test_a_link_is_read_whole();
-    test_what_a_link_does_not_have_is_marked_so();
-    test_an_attribute_of_the_wrong_size_is_malformed();
-    test_hairpin_is_read_of_a_port_of_a_bridge_only();
-    test_the_settings_of_a_port_are_read_of_a_port_of_a_bridge_only();
-    test_a_kind_of_any_length_that_the_kernel_allows_is_read();
-    test_a_name_that_no_link_can_have_is_sent_as_an_alternative_name();
-    test_a_bridge_says_of_a_port_whether_it_is_a_hairpin();
-    test_a_drivers_event_does_not_describe_a_link();
-    test_the_id_of_a_bridge_is_read_if_it_has_eight_bytes();
-    test_a_link_without_index_or_name_is_malformed();
-    test_a_link_that_is_gone_has_no_name();
-    test_other_messages_are_not_links();
-    test_the_flags_stand_at_the_beginning();
-    test_a_malformed_attribute_is_found_where_it_is_looked_at();
-    test_alternative_names_are_bounded();
-    return report();
 }

@@ -318,7 +318,7 @@ static void put_delete_group(struct bytes *to)
     finish(to, at);
 }
 
-static void test_each_request_is_these_bytes(void)
+TEST(each_request_is_these_bytes)
 {
     static const struct encoder encoders[] = {
         {encode_bridge, put_bridge},
@@ -368,7 +368,7 @@ static int encode_with(enum kind kind, const struct netstrat_link_settings *sett
     return code;
 }
 
-static void test_a_setting_that_the_kernel_would_not_carry_out_is_refused(void)
+TEST(a_setting_that_the_kernel_would_not_carry_out_is_refused)
 {
     const uint32_t others = NETSTRAT_LINK_INDEX | NETSTRAT_LINK_NETNS;
 
@@ -383,7 +383,7 @@ static void test_a_setting_that_the_kernel_would_not_carry_out_is_refused(void)
     }
 }
 
-static void test_a_new_index_needs_a_new_namespace(void)
+TEST(a_new_index_needs_a_new_namespace)
 {
     struct netstrat_link_settings settings = filled(NETSTRAT_LINK_INDEX);
 
@@ -392,7 +392,7 @@ static void test_a_new_index_needs_a_new_namespace(void)
     CHECK(encode_with(CHANGE, &settings) == 0);
 }
 
-static void test_the_index_of_a_peer_needs_the_own_one(void)
+TEST(the_index_of_a_peer_needs_the_own_one)
 {
     struct netstrat_link_settings own = none(), peer = filled(NETSTRAT_LINK_INDEX);
     unsigned char buffer[256];
@@ -405,7 +405,7 @@ static void test_the_index_of_a_peer_needs_the_own_one(void)
     CHECK(netstrat_batch_add_veth(&batch, &own, &peer) == 0);
 }
 
-static void test_a_link_that_goes_by_its_name_gets_no_name_and_no_group(void)
+TEST(a_link_that_goes_by_its_name_gets_no_name_and_no_group)
 {
     unsigned char buffer[256];
     struct netstrat_batch batch;
@@ -423,7 +423,7 @@ static void test_a_link_that_goes_by_its_name_gets_no_name_and_no_group(void)
     }
 }
 
-static void test_a_name_that_no_link_can_have_is_refused(void)
+TEST(a_name_that_no_link_can_have_is_refused)
 {
     static const char *const names[] = {"", ".", "..", "a/b", "a:b", "a b", "a\n", "\xa0"};
     unsigned char buffer[256];
@@ -451,7 +451,7 @@ static void test_a_name_that_no_link_can_have_is_refused(void)
     }
 }
 
-static void test_a_hardware_address_of_no_length_or_too_long_is_refused(void)
+TEST(a_hardware_address_of_no_length_or_too_long_is_refused)
 {
     for (uint32_t length = 0; length < 70; length++) {
         struct netstrat_link_settings settings = none();
@@ -464,7 +464,7 @@ static void test_a_hardware_address_of_no_length_or_too_long_is_refused(void)
     }
 }
 
-static void test_an_alias_without_its_nul_is_refused(void)
+TEST(an_alias_without_its_nul_is_refused)
 {
     struct netstrat_link_settings settings = none();
 
@@ -475,7 +475,7 @@ static void test_an_alias_without_its_nul_is_refused(void)
     CHECK(encode_with(CHANGE, &settings) == 0);
 }
 
-static void test_a_link_without_a_sensible_index_is_refused(void)
+TEST(a_link_without_a_sensible_index_is_refused)
 {
     struct netstrat_link_settings settings = none();
     unsigned char buffer[256];
@@ -491,7 +491,7 @@ static void test_a_link_without_a_sensible_index_is_refused(void)
     CHECK(netstrat_batch_set_link(&batch, INT32_MAX, NULL, &settings) == 0);
 }
 
-static void test_any_bytes_as_settings_do_no_harm(void)
+TEST(any_bytes_as_settings_do_no_harm)
 {
     struct netstrat_link_settings *own = (struct netstrat_link_settings *)malloc(sizeof *own);
     struct netstrat_link_settings *peer = (struct netstrat_link_settings *)malloc(sizeof *peer);
@@ -527,7 +527,7 @@ static void test_any_bytes_as_settings_do_no_harm(void)
     free(peer);
 }
 
-static void test_a_kind_of_any_length_is_encoded_or_does_not_fit(void)
+TEST(a_kind_of_any_length_is_encoded_or_does_not_fit)
 {
     struct netstrat_link_settings settings = none();
     char *kind = (char *)malloc(70000);
@@ -545,20 +545,4 @@ static void test_a_kind_of_any_length_is_encoded_or_does_not_fit(void)
     kind[69999] = '\0';
     CHECK(netstrat_batch_add_link(&batch, kind, &settings) == -EMSGSIZE);
     free(kind);
-}
-
-int main(void)
-{
-    test_each_request_is_these_bytes();
-    test_a_setting_that_the_kernel_would_not_carry_out_is_refused();
-    test_a_new_index_needs_a_new_namespace();
-    test_the_index_of_a_peer_needs_the_own_one();
-    test_a_link_that_goes_by_its_name_gets_no_name_and_no_group();
-    test_a_name_that_no_link_can_have_is_refused();
-    test_a_hardware_address_of_no_length_or_too_long_is_refused();
-    test_an_alias_without_its_nul_is_refused();
-    test_a_link_without_a_sensible_index_is_refused();
-    test_any_bytes_as_settings_do_no_harm();
-    test_a_kind_of_any_length_is_encoded_or_does_not_fit();
-    return report();
 }

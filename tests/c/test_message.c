@@ -27,7 +27,7 @@ static void put_two(struct bytes *to)
     finish(to, at);
 }
 
-static void test_the_messages_of_a_datagram_come_one_by_one(void)
+TEST(the_messages_of_a_datagram_come_one_by_one)
 {
     struct bytes two = {{0}, 0};
     struct netstrat_message message;
@@ -45,7 +45,7 @@ static void test_the_messages_of_a_datagram_come_one_by_one(void)
 }
 
 /* In memory of exactly the size that is left of it. */
-static void test_a_datagram_that_ends_early_is_malformed(void)
+TEST(a_datagram_that_ends_early_is_malformed)
 {
     struct bytes two = {{0}, 0};
     size_t size;
@@ -68,7 +68,7 @@ static void test_a_datagram_that_ends_early_is_malformed(void)
 
 /* What the buffer was too small for is known to be missing: the message that it cuts off is given
  * as far as it is there, and nothing behind it. */
-static void test_a_datagram_that_was_cut_off_gives_what_is_there(void)
+TEST(a_datagram_that_was_cut_off_gives_what_is_there)
 {
     struct bytes two = {{0}, 0};
     size_t size;
@@ -98,7 +98,7 @@ static void test_a_datagram_that_was_cut_off_gives_what_is_there(void)
     }
 }
 
-static void test_a_length_that_does_not_fit_is_malformed(void)
+TEST(a_length_that_does_not_fit_is_malformed)
 {
     struct bytes two = {{0}, 0};
     struct netstrat_message message, before;
@@ -128,7 +128,7 @@ static void test_a_length_that_does_not_fit_is_malformed(void)
     }
 }
 
-static void test_attributes_come_one_by_one(void)
+TEST(attributes_come_one_by_one)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_attribute attribute_;
@@ -169,7 +169,7 @@ static void test_attributes_come_one_by_one(void)
 
 /* ---- what callers read of messages of their own ---- */
 
-static void test_the_fixed_part_and_the_attributes_of_a_message_are_read(void)
+TEST(the_fixed_part_and_the_attributes_of_a_message_are_read)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_message message;
@@ -194,7 +194,7 @@ static void test_the_fixed_part_and_the_attributes_of_a_message_are_read(void)
     CHECK(memcmp(&attributes, &before, sizeof before) == 0);
 }
 
-static void test_the_value_of_an_attribute_is_read_by_its_size(void)
+TEST(the_value_of_an_attribute_is_read_by_its_size)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_cursor rest = {bytes.data, 0, 0, 0};
@@ -230,7 +230,7 @@ static void test_the_value_of_an_attribute_is_read_by_its_size(void)
     }
 }
 
-static void test_the_text_of_an_attribute_is_read_whole_or_not_at_all(void)
+TEST(the_text_of_an_attribute_is_read_whole_or_not_at_all)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_cursor rest = {bytes.data, 0, 0, 0};
@@ -282,7 +282,7 @@ static int read_ack(const struct bytes *bytes, int *verdict, struct netstrat_err
 }
 
 /* The request echoed whole, its header alone, or capped; with words and without. */
-static void test_an_ack_gives_the_verdict_and_the_kernels_words(void)
+TEST(an_ack_gives_the_verdict_and_the_kernels_words)
 {
     struct netstrat_error error;
     struct bytes ack;
@@ -316,7 +316,7 @@ static void test_an_ack_gives_the_verdict_and_the_kernels_words(void)
     CHECK(read_ack(&ack, &verdict, &error) == 0 && error.text_length == 0);
 }
 
-static void test_a_done_message_has_no_request_in_it(void)
+TEST(a_done_message_has_no_request_in_it)
 {
     const int32_t value = -ENOMEM;
     struct netstrat_error error;
@@ -333,7 +333,7 @@ static void test_a_done_message_has_no_request_in_it(void)
 }
 
 /* An echo whose length is a lie: the errno stands, the words are given up. */
-static void test_an_errno_stands_where_the_words_are_malformed(void)
+TEST(an_errno_stands_where_the_words_are_malformed)
 {
     static const uint32_t lies[] = {0, 15, 4096, UINT32_MAX};
     struct netstrat_error error;
@@ -352,7 +352,7 @@ static void test_an_errno_stands_where_the_words_are_malformed(void)
     CHECK(read_ack(&ack, &verdict, &error) == 0 && verdict == -EBUSY && error.text_length == 0);
 }
 
-static void test_words_are_found_and_bounded(void)
+TEST(words_are_found_and_bounded)
 {
     const int32_t value = -EINVAL;
     struct netstrat_error error;
@@ -381,7 +381,7 @@ static void test_words_are_found_and_bounded(void)
     CHECK(read_ack(&ack, &verdict, &error) == 0 && error.text_length == 0);
 }
 
-static void test_an_ack_that_was_cut_off_still_has_its_verdict(void)
+TEST(an_ack_that_was_cut_off_still_has_its_verdict)
 {
     struct bytes ack = {{0}, 0};
     size_t size;
@@ -392,7 +392,7 @@ static void test_an_ack_that_was_cut_off_still_has_its_verdict(void)
               (size < 36 ? -EBADMSG : 0));
 }
 
-static void test_a_number_that_is_not_an_errno_is_malformed(void)
+TEST(a_number_that_is_not_an_errno_is_malformed)
 {
     static const int32_t values[] = {1, INT32_MAX, -4096, INT32_MIN};
     struct netstrat_error error;
@@ -417,7 +417,7 @@ static void test_a_number_that_is_not_an_errno_is_malformed(void)
 
 /* ---- what the files share ---- */
 
-static void test_failures_are_noted_where_they_are_wanted(void)
+TEST(failures_are_noted_where_they_are_wanted)
 {
     struct netstrat_error error;
 
@@ -438,28 +438,13 @@ static void test_failures_are_noted_where_they_are_wanted(void)
     CHECK(error.step == NETSTRAT_OP_READ && error.item == 3 && error.request == 0);
 }
 
-int main(void)
+static void make_request(void)
 {
     size_t at = begin(&request, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 0, 0);
 
     put_info(&request, 0, 0);
     attribute(&request, IFLA_IFNAME, "lo", 3);
     finish(&request, at);
-
-    test_the_messages_of_a_datagram_come_one_by_one();
-    test_a_datagram_that_ends_early_is_malformed();
-    test_a_datagram_that_was_cut_off_gives_what_is_there();
-    test_a_length_that_does_not_fit_is_malformed();
-    test_attributes_come_one_by_one();
-    test_an_ack_gives_the_verdict_and_the_kernels_words();
-    test_a_done_message_has_no_request_in_it();
-    test_an_errno_stands_where_the_words_are_malformed();
-    test_words_are_found_and_bounded();
-    test_an_ack_that_was_cut_off_still_has_its_verdict();
-    test_a_number_that_is_not_an_errno_is_malformed();
-    test_failures_are_noted_where_they_are_wanted();
-    test_the_fixed_part_and_the_attributes_of_a_message_are_read();
-    test_the_value_of_an_attribute_is_read_by_its_size();
-    test_the_text_of_an_attribute_is_read_whole_or_not_at_all();
-    return report();
 }
+
+const struct fixture fixture = {.before_all = make_request};

@@ -6,7 +6,7 @@
 #include "../../csrc/netstrat.h"
 #include "check.h"
 
-static void test_names_are_taken_and_refused_as_the_kernel_does(void)
+TEST(names_are_taken_and_refused_as_the_kernel_does)
 {
     static const struct {
         const char *name;
@@ -48,7 +48,7 @@ static void test_names_are_taken_and_refused_as_the_kernel_does(void)
         CHECK(netstrat_name_check(rows[i].name) == rows[i].kind);
 }
 
-static void test_the_length_tells_names_from_alternative_names(void)
+TEST(the_length_tells_names_from_alternative_names)
 {
     char name[200];
 
@@ -62,7 +62,7 @@ static void test_the_length_tells_names_from_alternative_names(void)
     CHECK(netstrat_name_check(name + sizeof name - NETSTRAT_ALT_NAME_SIZE) == -EINVAL);
 }
 
-static void test_six_kinds_of_bytes_make_a_name_an_alternative_one(void)
+TEST(six_kinds_of_bytes_make_a_name_an_alternative_one)
 {
     for (unsigned c = 1; c < 256; c++) {
         int is_alternative = c == '/' || c == ':' || c == ' ' || (c >= 9 && c <= 13) || c == 0xa0;
@@ -70,12 +70,4 @@ static void test_six_kinds_of_bytes_make_a_name_an_alternative_one(void)
 
         CHECK(netstrat_name_check(name) == is_alternative);
     }
-}
-
-int main(void)
-{
-    test_names_are_taken_and_refused_as_the_kernel_does();
-    test_the_length_tells_names_from_alternative_names();
-    test_six_kinds_of_bytes_make_a_name_an_alternative_one();
-    return report();
 }

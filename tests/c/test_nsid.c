@@ -50,7 +50,7 @@ static void put_add(struct bytes *to)
     finish(to, at);
 }
 
-static void test_the_requests_are_these_bytes(void)
+TEST(the_requests_are_these_bytes)
 {
     static const struct encoder encoders[] = {{encode_get, put_get}, {encode_add, put_add}};
 
@@ -77,7 +77,7 @@ static void put_nsid(struct bytes *to, uint16_t type, int32_t nsid)
     finish(to, at);
 }
 
-static void test_an_id_is_read(void)
+TEST(an_id_is_read)
 {
     static const int32_t ids[] = {0, 1, -1, INT32_MAX};
 
@@ -98,7 +98,7 @@ static void test_an_id_is_read(void)
     }
 }
 
-static void test_a_message_without_an_id_is_malformed(void)
+TEST(a_message_without_an_id_is_malformed)
 {
     static const unsigned char zeros[8] = {0};
 
@@ -121,7 +121,7 @@ static void test_a_message_without_an_id_is_malformed(void)
     }
 }
 
-static void test_other_messages_have_no_id(void)
+TEST(other_messages_have_no_id)
 {
     static const uint16_t types[] = {GETNSID, GETNSID + 1, RTM_NEWLINK, NEWSTATS, NLMSG_ERROR};
     struct netstrat_message message;
@@ -137,13 +137,4 @@ static void test_other_messages_have_no_id(void)
     CHECK(decode(&message) == 0);
     message.payload.missing = 1; /* nor has one that was cut off */
     CHECK(decode(&message) == -EBADMSG);
-}
-
-int main(void)
-{
-    test_the_requests_are_these_bytes();
-    test_an_id_is_read();
-    test_a_message_without_an_id_is_malformed();
-    test_other_messages_have_no_id();
-    return report();
 }

@@ -287,7 +287,7 @@ static void put_dump_of_link(struct bytes *to)
     finish(to, at);
 }
 
-static void test_each_request_is_these_bytes(void)
+TEST(each_request_is_these_bytes)
 {
     static const struct encoder encoders[] = {
         {encode_zeroed, put_zeroed_add},
@@ -321,7 +321,7 @@ static int is_refused(const struct netstrat_route *route)
     return 1;
 }
 
-static void test_a_route_that_no_message_can_carry_is_refused(void)
+TEST(a_route_that_no_message_can_carry_is_refused)
 {
     unsigned char buffer[256];
     struct netstrat_batch batch;
@@ -369,7 +369,7 @@ static void test_a_route_that_no_message_can_carry_is_refused(void)
     CHECK(netstrat_batch_dump_routes(&batch, 0) == 0);
 }
 
-static void test_any_bytes_as_a_route_do_no_harm(void)
+TEST(any_bytes_as_a_route_do_no_harm)
 {
     unsigned char *buffer = (unsigned char *)malloc(256);
     struct netstrat_route *route = (struct netstrat_route *)malloc(sizeof *route);
@@ -424,7 +424,7 @@ static struct netstrat_route decoded(const struct bytes *bytes)
     return route;
 }
 
-static void test_a_route_is_read_whole(void)
+TEST(a_route_is_read_whole)
 {
     const uint16_t deleted = RTM_DELROUTE;
     struct bytes bytes = {{0}, 0};
@@ -448,7 +448,7 @@ static void test_a_route_is_read_whole(void)
     CHECK(decoded(&bytes).index == 7);
 }
 
-static void test_what_a_route_does_not_have_is_zero(void)
+TEST(what_a_route_does_not_have_is_zero)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_route route;
@@ -463,7 +463,7 @@ static void test_what_a_route_does_not_have_is_zero(void)
     check_mutations(decode, &bytes);
 }
 
-static void test_a_route_with_several_next_hops_has_no_link(void)
+TEST(a_route_with_several_next_hops_has_no_link)
 {
     struct bytes bytes = {{0}, 0};
     struct rtnexthop hop;
@@ -487,7 +487,7 @@ static void test_a_route_with_several_next_hops_has_no_link(void)
     check_mutations(decode, &bytes);
 }
 
-static void test_a_gateway_may_be_of_the_other_family(void)
+TEST(a_gateway_may_be_of_the_other_family)
 {
     struct bytes four = {{0}, 0}, six = {{0}, 0};
     struct netstrat_prefix gateway = prefix_of("fe80::1"), other = prefix_of("192.0.2.1");
@@ -518,7 +518,7 @@ static int decode_with(unsigned family, unsigned length, uint16_t type, const vo
     return decode(&message);
 }
 
-static void test_an_attribute_of_the_wrong_size_is_malformed(void)
+TEST(an_attribute_of_the_wrong_size_is_malformed)
 {
     static const struct {
         uint16_t type;
@@ -538,7 +538,7 @@ static void test_an_attribute_of_the_wrong_size_is_malformed(void)
         }
 }
 
-static void test_a_gateway_of_an_unknown_family_is_left_out(void)
+TEST(a_gateway_of_an_unknown_family_is_left_out)
 {
     unsigned char via[24] = {0};
 
@@ -551,7 +551,7 @@ static void test_a_gateway_of_an_unknown_family_is_left_out(void)
     }
 }
 
-static void test_a_destination_that_is_missing_or_out_of_range_is_malformed(void)
+TEST(a_destination_that_is_missing_or_out_of_range_is_malformed)
 {
     static const unsigned char zeros[16] = {0};
 
@@ -562,14 +562,14 @@ static void test_a_destination_that_is_missing_or_out_of_range_is_malformed(void
     }
 }
 
-static void test_a_route_of_another_family_is_said_to_be(void)
+TEST(a_route_of_another_family_is_said_to_be)
 {
     for (unsigned family = 0; family < 256; family++)
         CHECK(decode_with(family, 0, 0, NULL, 0) ==
               (family == AF_INET || family == AF_INET6 ? 0 : -EAFNOSUPPORT));
 }
 
-static void test_other_messages_are_not_routes(void)
+TEST(other_messages_are_not_routes)
 {
     static const uint16_t types[] = {RTM_GETROUTE, RTM_NEWLINK, RTM_NEWADDR, NLMSG_ERROR};
     struct netstrat_message message;
@@ -585,21 +585,4 @@ static void test_other_messages_are_not_routes(void)
     message = only_message(&bytes);
     message.payload.missing = 1; /* nor is one that was cut off */
     CHECK(decode(&message) == -EBADMSG);
-}
-
-int main(void)
-{
-    test_each_request_is_these_bytes();
-    test_a_route_that_no_message_can_carry_is_refused();
-    test_any_bytes_as_a_route_do_no_harm();
-    test_a_route_is_read_whole();
-    test_what_a_route_does_not_have_is_zero();
-    test_a_route_with_several_next_hops_has_no_link();
-    test_a_gateway_may_be_of_the_other_family();
-    test_an_attribute_of_the_wrong_size_is_malformed();
-    test_a_gateway_of_an_unknown_family_is_left_out();
-    test_a_destination_that_is_missing_or_out_of_range_is_malformed();
-    test_a_route_of_another_family_is_said_to_be();
-    test_other_messages_are_not_routes();
-    return report();
 }

@@ -1,171 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* Counters from files: every text of the shared table, every kind of file and of tree, and the
- * kernel's own in namespaces that come and go. */
-/* wrap: openat openat64 faccessat fstatfs fstatfs64 fstat fstat64 stat stat64 read close syscall */
-/* wrap: __fstat_time64 __stat_time64 */
+/* Counters from files: every kind of file, name and tree, in a temporary folder. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/un.h>
-#include <sys/utsname.h>
-#include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
-
-#include <linux/magic.h>
 
 #include "../../csrc/netstrat.h"
 
 #include "cases.h"
 #include "check.h"
+#include "fake_kernel.h"
 #include "sandbox.h"
-#include "veth.h"
+#include "sysfs_reading.h"
 
 static const char *const files[] = {"rx_bytes", "rx_packets", "rx_errors", "rx_dropped",
                                     "tx_bytes", "tx_packets", "tx_errors", "tx_dropped"};
-
-static const char sys[] = "/sys/class/net";
-static char root[] = "/tmp/netstrat-XXXXXX";
-static struct netstrat_error error;
-
-/* ---- the system calls: counted, and with something in between ---- */
-
-static unsigned calls;
-static void (*before_openat)(const char *path);
-static int says_sysfs;    /* the tree passes for a sysfs */
-static int without_statx; /* as before Linux 4.11 */
-
-#define WRAP(result, name, parameters)                                                             \
-    result __real_##name parameters;                                                               \
-    result __wrap_##name parameters;                                                               \
-    result __wrap_##name parameters
-
-WRAP(int, openat, (int directory, const char *path, int flags, ...))
-{
-    calls++;
-    if (before_openat)
-        before_openat(path);
-    return __real_openat(directory, path, flags, 0);
-}
-
-int __wrap_openat64(int directory, const char *path, int flags, ...);
-int __wrap_openat64(int directory, const char *path, int flags, ...)
-{
-    return __wrap_openat(directory, path, flags);
-}
-
-WRAP(int, faccessat, (int directory, const char *path, int mode, int flags))
-{
-    calls++;
-    return __real_faccessat(directory, path, mode, flags);
-}
-
-WRAP(int, fstatfs, (int fd, struct statfs *status))
-{
-    int result = __real_fstatfs(fd, status);
-
-    calls++;
-    if (says_sysfs)
-        status->f_type = SYSFS_MAGIC;
-    return result;
-}
-
-WRAP(int, fstat, (int fd, struct stat *status))
-{
-    calls++;
-    return __real_fstat(fd, status);
-}
-
-WRAP(int, stat, (const char *path, struct stat *status))
-{
-    calls++;
-    return __real_stat(path, status);
-}
-
-#ifdef _REDIR_TIME64 /* musl's names for these two where a time once had 32 bits */
-WRAP(int, __fstat_time64, (int fd, struct stat *status))
-{
-    calls++;
-    return __real___fstat_time64(fd, status);
-}
-
-WRAP(int, __stat_time64, (const char *path, struct stat *status))
-{
-    calls++;
-    return __real___stat_time64(path, status);
-}
-#endif
-
-#ifdef __GLIBC__ /* musl has one kind of each */
-WRAP(int, fstatfs64, (int fd, struct statfs64 *status))
-{
-    int result = __real_fstatfs64(fd, status);
-
-    calls++;
-    if (says_sysfs)
-        status->f_type = SYSFS_MAGIC;
-    return result;
-}
-
-WRAP(int, fstat64, (int fd, struct stat64 *status))
-{
-    calls++;
-    return __real_fstat64(fd, status);
-}
-
-WRAP(int, stat64, (const char *path, struct stat64 *status))
-{
-    calls++;
-    return __real_stat64(path, status);
-}
-#endif
-
-WRAP(long, syscall, (long number, ...))
-{
-    long arguments[5];
-    va_list list;
-
-    va_start(list, number);
-    for (int i = 0; i < 5; i++)
-        arguments[i] = va_arg(list, long);
-    va_end(list);
-    calls++;
-#ifdef SYS_fsopen
-    if (number == SYS_fsopen)
-        CHECK((int)arguments[1] ==
-              1); /* FSOPEN_CLOEXEC, which nothing else shows: it is closed soon */
-#endif
-#ifdef SYS_statx
-    if (without_statx && number == SYS_statx) {
-        errno = ENOSYS;
-        return -1;
-    }
-#endif
-    return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],
-                          arguments[4]);
-}
-
-WRAP(ssize_t, read, (int fd, void *buffer, size_t size))
-{
-    calls++;
-    return __real_read(fd, buffer, size);
-}
-
-WRAP(int, close, (int fd))
-{
-    calls++;
-    return __real_close(fd);
-}
-
-/* ---- a tree in a temporary folder ---- */
 
 static const char *path_of(const char *name, const char *file)
 {
@@ -219,57 +74,6 @@ static void remove_interface(const char *name)
     rmdir(path);
 }
 
-/* ---- what is expected ---- */
-
-static int failed_at(enum netstrat_step step, uint32_t item)
-{
-    return error.step == (uint32_t)step && error.item == item && error.request == 0;
-}
-
-static int is_untouched(const struct netstrat_counters *counters)
-{
-    unsigned char wanted[sizeof *counters];
-
-    memset(wanted, 0xa5, sizeof wanted);
-    return memcmp(counters, wanted, sizeof wanted) == 0;
-}
-
-/* Reads all eight of `name` in both ways. Both must end with `wanted`, fail at `item` in `step`
- * (pread for a held file where it is read otherwise), write nothing then and leak nothing. */
-static void expect_of(int at, const char *tree, const char *name,
-                      const struct netstrat_sysfs_place *place, int wanted, enum netstrat_step step,
-                      uint32_t item)
-{
-    enum netstrat_step held = step == NETSTRAT_OP_READ ? NETSTRAT_OP_PREAD : step;
-    struct netstrat_counters counters;
-    struct netstrat_sysfs_reader reader;
-    int before = count_descriptors();
-    int code;
-
-    memset(&error, 0xa5, sizeof error);
-    memset(&counters, 0xa5, sizeof counters);
-    CHECK(netstrat_sysfs_read(at, tree, name, place, &counters, &error) == wanted);
-    CHECK(wanted == 0 || is_untouched(&counters));
-    CHECK(wanted == 0 || (error.code == wanted && failed_at(step, item)));
-    CHECK(netstrat_sysfs_read(at, tree, name, place, &counters, NULL) == wanted);
-
-    memset(&reader, 0xa5, sizeof reader);
-    memset(&error, 0xa5, sizeof error);
-    memset(&counters, 0xa5, sizeof counters);
-    code = netstrat_sysfs_reader_open(&reader, at, tree, name, place, &error);
-    if (code == 0) {
-        code = netstrat_sysfs_reader_read(&reader, &counters, &error);
-        CHECK(netstrat_sysfs_reader_read(&reader, &counters, NULL) == code);
-        netstrat_sysfs_reader_close(&reader);
-    }
-    netstrat_sysfs_reader_close(&reader); /* twice, or after a failure: it does nothing */
-    CHECK(reader.fds[0] == -1 && reader.fds[7] == -1);
-    CHECK(code == wanted);
-    CHECK(wanted == 0 || is_untouched(&counters));
-    CHECK(wanted == 0 || (error.code == wanted && failed_at(held, item)));
-    CHECK(count_descriptors() == before);
-}
-
 static void expect(int wanted, enum netstrat_step step, uint32_t item)
 {
     expect_of(AT_FDCWD, root, "if0", NULL, wanted, step, item);
@@ -280,7 +84,7 @@ static int read_if0(const char *file, uint64_t *value)
     return netstrat_sysfs_read_counter(AT_FDCWD, root, "if0", file, NULL, value, &error);
 }
 
-static void test_a_file_holds_a_number_or_is_refused(void)
+TEST(a_file_holds_a_number_or_is_refused)
 {
     size_t rows = sizeof cases / sizeof *cases;
 
@@ -302,7 +106,7 @@ static void test_a_file_holds_a_number_or_is_refused(void)
     put_file("if0", "rx_errors", "1002\n");
 }
 
-static void test_the_counters_names_are_those_of_the_files(void)
+TEST(the_counters_names_are_those_of_the_files)
 {
     for (uint32_t i = 0; i < 8; i++)
         CHECK(!strcmp(netstrat_counter_name(i), files[i]));
@@ -311,7 +115,7 @@ static void test_the_counters_names_are_those_of_the_files(void)
 
 /* ---- files ---- */
 
-static void test_each_counter_comes_from_its_own_file(void)
+TEST(each_counter_comes_from_its_own_file)
 {
     struct netstrat_counters counters;
     uint64_t field[8];
@@ -327,7 +131,7 @@ static void test_each_counter_comes_from_its_own_file(void)
     expect(0, NETSTRAT_OP_NONE, 0);
 }
 
-static void test_a_file_without_a_newline_is_read_to_its_end(void)
+TEST(a_file_without_a_newline_is_read_to_its_end)
 {
     struct netstrat_counters counters;
 
@@ -338,7 +142,7 @@ static void test_a_file_without_a_newline_is_read_to_its_end(void)
     put_file("if0", "tx_bytes", "1004\n");
 }
 
-static void test_held_files_are_read_anew_each_time(void)
+TEST(held_files_are_read_anew_each_time)
 {
     struct netstrat_sysfs_reader reader;
     struct netstrat_counters counters;
@@ -354,7 +158,7 @@ static void test_held_files_are_read_anew_each_time(void)
     put_file("if0", "tx_bytes", "1004\n");
 }
 
-static void test_a_drivers_own_counter_can_be_read(void)
+TEST(a_drivers_own_counter_can_be_read)
 {
     uint64_t value;
 
@@ -364,30 +168,33 @@ static void test_a_drivers_own_counter_can_be_read(void)
 }
 
 /* The numbers are of Linux's own files, and of any others. */
-static void test_a_reading_takes_as_few_system_calls_as_can_be(void)
+TEST(a_reading_takes_as_few_system_calls_as_can_be)
 {
     struct netstrat_sysfs_place place;
     struct netstrat_counters counters;
     uint64_t value;
 
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, root, &place, &error) == 0);
-    for (says_sysfs = 0; says_sysfs < 2; says_sysfs++) {
-        unsigned looks = says_sysfs ? 0 : 1; /* at each file */
+    for (int is_sysfs = 0; is_sysfs < 2; is_sysfs++) {
+        unsigned looks = is_sysfs ? 0 : 1; /* fstat() of each file */
 
-        calls = 0; /* open, fstatfs, eight times open, read and close, close */
+        /* open, fstatfs, eight times open, read and close, close */
+        reset_kernel();
+        kernel.passes_for_sysfs = is_sysfs;
         CHECK(netstrat_sysfs_read(AT_FDCWD, root, "if0", NULL, &counters, &error) == 0);
-        CHECK(calls == 27 + 8 * looks);
-        calls = 0;
+        CHECK(count_calls() == 27 + 8 * looks);
+        reset_kernel();
+        kernel.passes_for_sysfs = is_sysfs;
         CHECK(netstrat_sysfs_read(AT_FDCWD, root, "if0", &place, &counters, &error) == 0);
-        CHECK(calls == 29 + 8 * looks);
-        calls = 0;
+        CHECK(count_calls() == 29 + 8 * looks);
+        reset_kernel();
+        kernel.passes_for_sysfs = is_sysfs;
         CHECK(read_if0("rx_bytes", &value) == 0);
-        CHECK(calls == 6 + looks);
+        CHECK(count_calls() == 6 + looks);
     }
-    says_sysfs = 0;
 }
 
-static void test_contents_that_are_not_a_counter_are_quoted(void)
+TEST(contents_that_are_not_a_counter_are_quoted)
 {
     char *huge = (char *)malloc(5000);
 
@@ -415,7 +222,7 @@ static void test_contents_that_are_not_a_counter_are_quoted(void)
     free(huge);
 }
 
-static void test_a_counter_that_is_missing_means_a_vanishing_interface_only_in_sysfs(void)
+TEST(a_counter_that_is_missing_means_a_vanishing_interface_only_in_sysfs)
 {
     uint64_t value = 99;
 
@@ -423,12 +230,12 @@ static void test_a_counter_that_is_missing_means_a_vanishing_interface_only_in_s
         unlink(path_of("if0", files[i]));
         expect(-ENOENT, NETSTRAT_OP_OPENAT, i);
         CHECK(read_if0(files[i], &value) == -ENOENT && failed_at(NETSTRAT_OP_OPENAT, 0));
-        says_sysfs = 1;
+        kernel.passes_for_sysfs = 1;
         expect(-ENODEV, NETSTRAT_OP_OPENAT, i);
         CHECK(read_if0(files[i], &value) == -ENODEV && failed_at(NETSTRAT_OP_OPENAT, 0));
         /* Another counter's absence says nothing: not every interface has each. */
         CHECK(read_if0("nonesuch", &value) == -ENOENT && failed_at(NETSTRAT_OP_OPENAT, 0));
-        says_sysfs = 0;
+        kernel.passes_for_sysfs = 0;
         remove_interface("if0");
         make_interface("if0");
     }
@@ -436,13 +243,13 @@ static void test_a_counter_that_is_missing_means_a_vanishing_interface_only_in_s
 }
 
 /* Puts something else in the place of each counter in turn, which must be refused with `wanted`. */
-static void expect_refusal(int (*put)(const char *path), int wanted)
+static void expect_refusal(int (*make)(const char *path), int wanted)
 {
     uint64_t value = 99;
 
     for (uint32_t i = 0; i < 8; i++) {
         unlink(path_of("if0", files[i]));
-        CHECK(put(path_of("if0", files[i])) == 0);
+        CHECK(make(path_of("if0", files[i])) == 0);
         expect(wanted, NETSTRAT_OP_OPENAT, i);
         CHECK(error.text_length == 0);
         CHECK(read_if0(files[i], &value) == wanted && failed_at(NETSTRAT_OP_OPENAT, 0));
@@ -462,7 +269,7 @@ static int put_link_to_itself(const char *path)
     return symlink(strrchr(path, '/') + 1, path);
 }
 
-static void test_a_symbolic_link_in_a_counters_place_is_not_followed(void)
+TEST(a_symbolic_link_in_a_counters_place_is_not_followed)
 {
     expect_refusal(put_link_to_a_secret, -ELOOP);
     expect_refusal(put_link_to_itself, -ELOOP);
@@ -492,7 +299,7 @@ static int put_socket(const char *path)
     return code;
 }
 
-static void test_only_regular_files_are_read(void)
+TEST(only_regular_files_are_read)
 {
     uint64_t value = 99;
     char path[512];
@@ -512,7 +319,7 @@ static void test_only_regular_files_are_read(void)
     rmdir(path);
 }
 
-static void test_a_fifo_keeps_what_its_writer_wrote(void)
+TEST(a_fifo_keeps_what_its_writer_wrote)
 {
     char bytes[8];
     int writer;
@@ -530,7 +337,7 @@ static void test_a_fifo_keeps_what_its_writer_wrote(void)
 
 /* ---- names and paths ---- */
 
-static void test_a_name_that_is_not_valid_opens_nothing(void)
+TEST(a_name_that_is_not_valid_opens_nothing)
 {
     static const char *const names[] = {"",           ".",   "..",  "a/b",
                                         "../../etc",  "a b", "a:1", "an-alternative-name",
@@ -544,20 +351,20 @@ static void test_a_name_that_is_not_valid_opens_nothing(void)
     for (i = 0; i < sizeof names / sizeof *names; i++) {
         expect_of(AT_FDCWD, root, names[i], NULL, -EINVAL, NETSTRAT_OP_LINK_NAME, 0);
         expect_of(AT_FDCWD, root, names[i], &nowhere, -EINVAL, NETSTRAT_OP_LINK_NAME, 0);
-        calls = 0;
+        reset_kernel();
         CHECK(netstrat_sysfs_read_counter(AT_FDCWD, root, names[i], "rx_bytes", NULL, &value,
                                           &error) == -EINVAL);
-        CHECK(failed_at(NETSTRAT_OP_LINK_NAME, 0) && calls == 0);
+        CHECK(failed_at(NETSTRAT_OP_LINK_NAME, 0) && count_calls() == 0);
     }
     for (i = 0; i < sizeof bad_files / sizeof *bad_files; i++) {
-        calls = 0;
+        reset_kernel();
         CHECK(read_if0(bad_files[i], &value) == -EINVAL);
-        CHECK(failed_at(NETSTRAT_OP_FILE, 0) && calls == 0);
+        CHECK(failed_at(NETSTRAT_OP_FILE, 0) && count_calls() == 0);
     }
     CHECK(value == 99);
 }
 
-static void test_no_interface_is_told_from_no_root_and_no_counter(void)
+TEST(no_interface_is_told_from_no_root_and_no_counter)
 {
     char path[512];
     uint64_t value = 99;
@@ -575,7 +382,7 @@ static void test_no_interface_is_told_from_no_root_and_no_counter(void)
     CHECK(value == 99);
 }
 
-static void test_a_root_may_be_as_long_as_a_path_can_be(void)
+TEST(a_root_may_be_as_long_as_a_path_can_be)
 {
     static char long_root[5000];
     struct netstrat_counters counters;
@@ -591,7 +398,7 @@ static void test_a_root_may_be_as_long_as_a_path_can_be(void)
     }
 }
 
-static void test_a_root_is_looked_up_from_a_directory_as_openat_does(void)
+TEST(a_root_is_looked_up_from_a_directory_as_openat_does)
 {
     const char *name = root + strlen("/tmp/");
     struct netstrat_sysfs_place here, place;
@@ -619,7 +426,7 @@ static void test_a_root_is_looked_up_from_a_directory_as_openat_does(void)
 
 /* ---- places ---- */
 
-static void test_a_place_names_the_namespace_and_the_device(void)
+TEST(a_place_names_the_namespace_and_the_device)
 {
     struct netstrat_sysfs_place place;
     struct stat netns, directory;
@@ -640,22 +447,22 @@ static void test_a_place_names_the_namespace_and_the_device(void)
     CHECK(count_descriptors() == before);
 }
 
-static void test_without_statx_only_the_mount_is_not_known(void)
+TEST(without_statx_only_the_mount_is_not_known)
 {
     struct netstrat_sysfs_place place, other;
 
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, root, &place, &error) == 0);
-    without_statx = 1;
+    fail_call(STATX, EVERY, ENOSYS);
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, root, &other, &error) == 0);
     expect_of(AT_FDCWD, root, "if0", &other, 0, NETSTRAT_OP_NONE, 0);
-    without_statx = 0;
+    reset_kernel();
     CHECK(other.mount == 0);
     place.mount = 0;
     CHECK(memcmp(&place, &other, sizeof place) == 0);
 }
 
 /* That an interface is not there is refused too: it may well be where the thread is. */
-static void test_what_is_read_in_another_place_is_stale(void)
+TEST(what_is_read_in_another_place_is_stale)
 {
     struct netstrat_sysfs_place here;
     uint64_t value = 99;
@@ -685,15 +492,15 @@ static void test_what_is_read_in_another_place_is_stale(void)
 
 /* ---- interfaces that vanish ---- */
 
-static void vanish_at_tx_bytes(const char *path)
+static void vanish_at_tx_bytes(enum call call, const char *path)
 {
-    if (strcmp(path, "tx_bytes") == 0) {
-        before_openat = NULL;
+    if (call == OPENAT && strcmp(path, "tx_bytes") == 0) {
+        kernel.before = NULL;
         remove_interface("if2");
     }
 }
 
-static void test_an_interface_that_vanishes_on_the_way_is_not_there(void)
+TEST(an_interface_that_vanishes_on_the_way_is_not_there)
 {
     struct netstrat_counters counters;
     struct netstrat_sysfs_reader reader;
@@ -702,305 +509,46 @@ static void test_an_interface_that_vanishes_on_the_way_is_not_there(void)
 
     memset(&counters, 0xa5, sizeof counters);
     make_interface("if2");
-    before_openat = vanish_at_tx_bytes;
+    kernel.before = vanish_at_tx_bytes;
     CHECK(netstrat_sysfs_read(AT_FDCWD, root, "if2", NULL, &counters, &error) == -ENODEV);
     CHECK(error.code == -ENODEV && failed_at(NETSTRAT_OP_OPENAT, 4));
     make_interface("if2");
-    before_openat = vanish_at_tx_bytes;
+    kernel.before = vanish_at_tx_bytes;
     CHECK(netstrat_sysfs_read(AT_FDCWD, root, "if2", NULL, &counters, NULL) == -ENODEV);
     make_interface("if2");
-    before_openat = vanish_at_tx_bytes;
+    kernel.before = vanish_at_tx_bytes;
     CHECK(netstrat_sysfs_reader_open(&reader, AT_FDCWD, root, "if2", NULL, &error) == -ENODEV);
     CHECK(error.code == -ENODEV && failed_at(NETSTRAT_OP_OPENAT, 4));
     make_interface("if2");
-    before_openat = vanish_at_tx_bytes;
+    kernel.before = vanish_at_tx_bytes;
     CHECK(netstrat_sysfs_read_counter(AT_FDCWD, root, "if2", "tx_bytes", NULL, &value, &error) ==
           -ENODEV);
     CHECK(value == 99 && is_untouched(&counters));
     CHECK(count_descriptors() == before);
 }
 
-/* ---- the kernel's own files, in namespaces of our own ---- */
-
-static void mount_own_sysfs(void)
-{
-    CHECK(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0);
-    CHECK(mount("sysfs", "/sys", "sysfs", 0, NULL) == 0);
-}
-
-/* Is there an fsopen()? Not before Linux 5.2, and not under valgrind 3.19. */
-static int can_mount_detached(void)
-{
-#ifdef SYS_fsopen
-    int context = (int)syscall(SYS_fsopen, "sysfs", 1 /* FSOPEN_CLOEXEC */);
-
-    if (context < 0 && errno == ENOSYS)
-        return 0;
-    close(context);
-#endif
-    return 1;
-}
-
-/* The device that a fresh detached mount has. */
-static uint64_t own_device(void)
-{
-    struct netstrat_sysfs_place place = {0, 0, 0, 0};
-    int mounted = netstrat_sysfs_mount(&error);
-
-    CHECK(mounted >= 0);
-    CHECK(netstrat_sysfs_place_get(mounted, "class/net", &place, &error) == 0);
-    close(mounted);
-    return place.device;
-}
-
-static void test_a_detached_mount_has_the_device_of_sys_only_if_that_shows_the_namespace(void)
-{
-    struct netstrat_sysfs_place place;
-
-    CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &place, &error) == 0);
-    CHECK(place.device != own_device()); /* it was mounted in the namespace that we left */
-    CHECK(unshare(CLONE_NEWNS) == 0);
-    mount_own_sysfs();
-    CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &place, &error) == 0);
-    CHECK(place.device == own_device());
-    CHECK(unshare(CLONE_NEWNET) == 0);
-    CHECK(place.device != own_device());
-}
-
-static size_t read_mounts(char *text, size_t size)
-{
-    int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-    size_t length = 0;
-    ssize_t count;
-
-    while ((count = read(fd, text + length, size - length)) > 0)
-        length += (size_t)count;
-    close(fd);
-    return length;
-}
-
-static void test_a_detached_mount_is_seen_nowhere_and_changes_nothing(void)
-{
-    const unsigned long allows_nothing = ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC;
-    static char before[65536], after[65536];
-    struct statvfs status;
-    size_t length = read_mounts(before, sizeof before);
-    int descriptors = count_descriptors();
-    int mounted = netstrat_sysfs_mount(&error);
-
-    CHECK(mounted >= 0 && fcntl(mounted, F_GETFD) == FD_CLOEXEC);
-    CHECK(count_descriptors() == descriptors + 1);
-    CHECK(length > 0 && length < sizeof before && read_mounts(after, sizeof after) == length);
-    CHECK(memcmp(before, after, length) == 0);
-    CHECK(fstatvfs(mounted, &status) == 0 && (status.f_flag & allows_nothing) == allows_nothing);
-    close(mounted);
-}
-
-static void test_a_mount_that_is_refused_names_the_step_and_leaks_nothing(void)
-{
-    int before = count_descriptors();
-
-    drop_capabilities();
-    CHECK(netstrat_sysfs_mount(&error) == -EPERM);
-    CHECK(error.code == -EPERM && failed_at(NETSTRAT_OP_FSOPEN, 0));
-    CHECK(netstrat_sysfs_mount(NULL) == -EPERM);
-    CHECK(count_descriptors() == before);
-}
-
-static void test_a_detached_mount_is_believed_where_sys_is_stale(void)
-{
-    struct netstrat_sysfs_place place;
-    int mounted = netstrat_sysfs_mount(&error);
-
-    CHECK(netstrat_sysfs_place_get(mounted, "class/net", &place, &error) == 0);
-    expect_of(mounted, "class/net", "lo", &place, 0, NETSTRAT_OP_NONE, 0);
-    expect_of(mounted, "class/net", "ve0", &place, -ENODEV, NETSTRAT_OP_OPEN, 0);
-    expect_of(AT_FDCWD, sys, "lo", &place, -ESTALE, NETSTRAT_OP_STAT, 0);
-    expect_of(AT_FDCWD, sys, "ve0", &place, -ESTALE, NETSTRAT_OP_STAT, 0);
-    close(mounted);
-}
-
-static void test_a_thread_that_has_moved_does_not_believe_its_sysfs(void)
-{
-    struct netstrat_sysfs_place here;
-
-    CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &here, &error) == 0);
-    expect_of(AT_FDCWD, sys, "lo", &here, 0, NETSTRAT_OP_NONE, 0);
-    expect_of(AT_FDCWD, sys, "ve0", &here, -ENODEV, NETSTRAT_OP_OPEN, 0);
-    CHECK(unshare(CLONE_NEWNET) == 0);
-    expect_of(AT_FDCWD, sys, "lo", &here, -ESTALE, NETSTRAT_OP_STAT, 0);
-    expect_of(AT_FDCWD, sys, "ve0", &here, -ESTALE, NETSTRAT_OP_STAT, 0);
-}
-
-/* Devices are numbered anew, mounts (Linux 6.8) are not: so a place is of one mount. */
-static void test_the_same_sysfs_mounted_again_is_another_place(void)
-{
-    struct netstrat_sysfs_place here, there;
-    struct utsname kernel;
-    int major = 0, minor = 0;
-    char path[512];
-
-    CHECK(uname(&kernel) == 0 && sscanf(kernel.release, "%d.%d", &major, &minor) == 2);
-    snprintf(path, sizeof path, "%s/class/net", root);
-    CHECK(unshare(CLONE_NEWNS) == 0 && mount("sysfs", root, "sysfs", 0, NULL) == 0);
-    CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &here, &error) == 0);
-    CHECK(netstrat_sysfs_place_get(AT_FDCWD, path, &there, &error) == 0);
-    CHECK(there.device == here.device);
-    expect_of(AT_FDCWD, path, "lo", &there, 0, NETSTRAT_OP_NONE, 0);
-    if (major > 5 || (major == 5 && minor >= 8)) {
-        CHECK(here.mount && there.mount && there.mount != here.mount);
-        expect_of(AT_FDCWD, path, "lo", &here, -ESTALE, NETSTRAT_OP_STAT, 0);
-    } else {
-        printf("older than Linux 5.8: mounts are not distinguished\n");
-    }
-}
-
-/* Another thread's view, from a namespace of its own. */
-static void *look_from_elsewhere(void *place)
-{
-    if (unshare(CLONE_NEWNET) == 0)
-        (void)netstrat_sysfs_place_get(AT_FDCWD, sys, (struct netstrat_sysfs_place *)place, NULL);
-    return NULL;
-}
-
-static void test_a_place_is_that_of_the_calling_thread(void)
-{
-    struct netstrat_sysfs_place here, there = {0, 0, 0, 0};
-    pthread_t thread;
-
-    CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &here, &error) == 0);
-    CHECK(pthread_create(&thread, NULL, look_from_elsewhere, &there) == 0);
-    CHECK(pthread_join(thread, NULL) == 0);
-    CHECK(there.netns_device == here.netns_device && there.netns_inode != here.netns_inode);
-    CHECK(there.device == here.device);
-    expect_of(AT_FDCWD, sys, "lo", &here, 0, NETSTRAT_OP_NONE, 0);
-}
-
-static void test_without_proc_there_is_no_place(void)
-{
-    struct netstrat_sysfs_place place;
-    int outside = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int mounted = netstrat_sysfs_mount(&error);
-
-    CHECK(netstrat_sysfs_place_get(mounted, "class/net", &place, &error) == 0);
-    CHECK(chroot(root) == 0);
-    expect_of(mounted, "class/net", "lo", &place, -ENOENT, NETSTRAT_OP_STAT, 0);
-    CHECK(netstrat_sysfs_place_get(mounted, "class/net", &place, &error) == -ENOENT);
-    CHECK(error.code == -ENOENT && failed_at(NETSTRAT_OP_STAT, 0));
-    CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &place, &error) == -ENOENT);
-    CHECK(failed_at(NETSTRAT_OP_OPEN, 0));
-    expect_of(mounted, "class/net", "lo", NULL, 0, NETSTRAT_OP_NONE, 0);
-    CHECK(fchdir(outside) == 0 && chroot(".") == 0); /* a sanitizer needs /proc at the end */
-    close(outside);
-    close(mounted);
-}
-
-/* Neither the mount nor the files keep it alive. Its end is the work of a kernel thread, file by
- * file, so the first failure may be at any of them, and a file may be left when the next comes. */
-static void test_the_interfaces_of_a_namespace_that_has_ended_are_gone(void)
-{
-    struct netstrat_sysfs_reader reader;
-    struct netstrat_counters counters;
-    const struct timespec moment = {0, 1000000};
-    int mounted, code;
-
-    CHECK(unshare(CLONE_NEWNET) == 0);
-    mounted = netstrat_sysfs_mount(&error);
-    CHECK(mounted >= 0);
-    CHECK(netstrat_sysfs_reader_open(&reader, mounted, "class/net", "lo", NULL, &error) == 0);
-    CHECK(netstrat_sysfs_reader_read(&reader, &counters, &error) == 0);
-    CHECK(unshare(CLONE_NEWNET) == 0);
-    for (int tries = 0; tries < 30000; tries++) { /* or it is kept alive after all */
-        code = netstrat_sysfs_reader_read(&reader, &counters, &error);
-        if (code < 0)
-            break;
-        nanosleep(&moment, NULL);
-    }
-    CHECK(code == -ENODEV && error.code == -ENODEV && failed_at(NETSTRAT_OP_PREAD, error.item));
-    CHECK(netstrat_sysfs_read(mounted, "class/net", "lo", NULL, &counters, &error) == -ENODEV);
-    netstrat_sysfs_reader_close(&reader);
-    close(mounted);
-}
-
-static void test_a_reader_follows_a_rename_and_ends_with_the_interface(void)
-{
-    static unsigned char buffer[NETSTRAT_BUFFER_SIZE];
-    struct netstrat_sysfs_place place;
-    struct netstrat_socket sock;
-    struct netstrat_counters counters, held;
-    struct netstrat_sysfs_reader reader;
-    int before = count_descriptors();
-
-    CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &place, &error) == 0);
-    CHECK(netstrat_sysfs_read(AT_FDCWD, sys, "lo", &place, &counters, &error) == 0);
-    CHECK(counters.rx_bytes == 0 && counters.tx_packets == 0);
-    CHECK(netstrat_sysfs_read(AT_FDCWD, sys, "ve0", &place, &counters, &error) == -ENODEV);
-
-    CHECK(netstrat_socket_open(&sock, buffer, sizeof buffer, &error) == 0);
-    CHECK(make_veth(&sock, "ve0", "ve1") == 0);
-    CHECK(netstrat_sysfs_read(AT_FDCWD, sys, "ve0", &place, &counters, &error) == 0);
-    CHECK(netstrat_sysfs_reader_open(&reader, AT_FDCWD, sys, "ve0", &place, &error) == 0);
-    CHECK(rename_link(&sock, "ve0", "ve9") == 0);
-    CHECK(netstrat_sysfs_read(AT_FDCWD, sys, "ve0", &place, &counters, &error) == -ENODEV);
-    CHECK(netstrat_sysfs_reader_read(&reader, &held, &error) == 0);
-    CHECK(delete_link(&sock, "ve9") == 0);
-    CHECK(netstrat_sysfs_reader_read(&reader, &held, &error) == -ENODEV);
-    CHECK(error.code == -ENODEV && failed_at(NETSTRAT_OP_PREAD, 0));
-    CHECK(netstrat_sysfs_read(AT_FDCWD, sys, "ve9", &place, &counters, &error) == -ENODEV);
-    netstrat_sysfs_reader_close(&reader);
-    netstrat_socket_close(&sock);
-    CHECK(count_descriptors() == before);
-}
-
-int main(void)
+static void make_tree(void)
 {
     if (!mkdtemp(root)) {
         perror(root);
-        return 1;
+        exit(1);
     }
-    make_interface("if0");
-    test_a_file_holds_a_number_or_is_refused();
-    test_the_counters_names_are_those_of_the_files();
-    test_each_counter_comes_from_its_own_file();
-    test_a_file_without_a_newline_is_read_to_its_end();
-    test_held_files_are_read_anew_each_time();
-    test_a_drivers_own_counter_can_be_read();
-    test_a_reading_takes_as_few_system_calls_as_can_be();
-    test_contents_that_are_not_a_counter_are_quoted();
-    test_a_counter_that_is_missing_means_a_vanishing_interface_only_in_sysfs();
-    test_a_symbolic_link_in_a_counters_place_is_not_followed();
-    test_only_regular_files_are_read();
-    test_a_fifo_keeps_what_its_writer_wrote();
-    test_a_name_that_is_not_valid_opens_nothing();
-    test_no_interface_is_told_from_no_root_and_no_counter();
-    test_a_root_may_be_as_long_as_a_path_can_be();
-    test_a_root_is_looked_up_from_a_directory_as_openat_does();
-    test_a_place_names_the_namespace_and_the_device();
-    test_without_statx_only_the_mount_is_not_known();
-    test_what_is_read_in_another_place_is_stale();
-    test_an_interface_that_vanishes_on_the_way_is_not_there();
-    remove_interface("if0");
-
-    if (is_emulated()) {
-        printf("emulated: no interface is made and no sysfs mounted, so no real one is read\n");
-    } else {
-        enter_sandbox(CLONE_NEWNS);
-        if (can_mount_detached()) {
-            in_child(test_a_detached_mount_has_the_device_of_sys_only_if_that_shows_the_namespace);
-            in_child(test_a_detached_mount_is_seen_nowhere_and_changes_nothing);
-            in_child(test_a_mount_that_is_refused_names_the_step_and_leaks_nothing);
-            in_child(test_a_detached_mount_is_believed_where_sys_is_stale);
-            in_child(test_without_proc_there_is_no_place);
-            in_child(test_the_interfaces_of_a_namespace_that_has_ended_are_gone);
-        } else {
-            printf("no fsopen here: no sysfs is mounted out of sight\n");
-        }
-        mount_own_sysfs();
-        in_child(test_a_thread_that_has_moved_does_not_believe_its_sysfs);
-        in_child(test_a_place_is_that_of_the_calling_thread);
-        in_child(test_the_same_sysfs_mounted_again_is_another_place);
-        test_a_reader_follows_a_rename_and_ends_with_the_interface();
-    }
-    CHECK(rmdir(root) == 0); /* nothing else was left behind */
-    return report();
 }
+
+static void fill_tree(void)
+{
+    reset_kernel();
+    make_interface("if0");
+}
+
+static void empty_tree(void)
+{
+    remove_interface("if0");
+}
+
+static void remove_tree(void)
+{
+    CHECK(rmdir(root) == 0); /* nothing else was left behind */
+}
+
+const struct fixture fixture = {make_tree, fill_tree, empty_tree, remove_tree};

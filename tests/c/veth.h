@@ -18,13 +18,13 @@ enum { OF_ALT_NAMES = 65536 + 4096 }; /* bytes: a message or an answer with the 
 /* Sends a batch of one message, and prints why it was refused. */
 static inline int send_one(struct netstrat_socket *sock, struct netstrat_batch *batch)
 {
-    struct netstrat_error error;
+    struct netstrat_error failure;
     char text[512];
     int result;
-    int code = netstrat_execute(sock, batch, &result, &error);
+    int code = netstrat_execute(sock, batch, &result, &failure);
 
     if (code < 0) {
-        netstrat_error_describe(&error, NULL, text, sizeof text);
+        netstrat_error_describe(&failure, NULL, text, sizeof text);
         printf("  %s\n", text);
     }
     return code;

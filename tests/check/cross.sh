@@ -88,7 +88,7 @@ one() {
         echo "== $name: ${program##*/}"
         # qemu 7.2 shares one GDT among an i386 program's threads: sigreturn reloads %gs, which then
         # is that of the thread made last, and ended. This kernel runs the program as it is.
-        if [ "$name" = i386 ] && [ "${program##*/}" = test_netns ]; then
+        if [ "$name" = i386 ] && [[ ${program##*/} = test_netns* ]]; then
             (unset NETSTRAT_EMULATED && sandboxed "$program")
         else
             sandboxed "${emulator[@]}" "$program"

@@ -19,6 +19,9 @@ from pathlib import Path
 from mutants import LENGTHS, MUTANTS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# Exchanges with a scripted kernel, and with the real one.
+EXCHANGES = ["exchange", "notifications", "dumps", "deadlines"]
+REAL = ["operations", "batches", "large_replies"]
 # The test programs that must notice a broken line of each file, fast ones first.
 PROGRAMS = {
     "name.c": ["name", "link"],
@@ -32,12 +35,12 @@ PROGRAMS = {
     "route.c": ["route"],
     "nsid.c": ["nsid"],
     "containers.c": ["containers"],
-    "socket.c": ["exchange", "operations", "faults", "netns", "containers"],
-    "exchange.c": ["exchange", "operations", "faults"],
-    "name_cache.c": ["name_cache", "exchange", "operations", "faults"],
-    "operations.c": ["exchange", "operations", "faults"],
-    "netns.c": ["netns", "wiring", "faults"],
-    "sysfs.c": ["sysfs", "faults"],
+    "socket.c": [*EXCHANGES, *REAL, "faults", "netns", "containers"],
+    "exchange.c": [*EXCHANGES, *REAL, "faults"],
+    "name_cache.c": ["name_cache", *EXCHANGES, *REAL, "faults"],
+    "operations.c": [*EXCHANGES, *REAL, "faults"],
+    "netns.c": ["netns", "netns_names", "netns_threads", "wiring", "faults"],
+    "sysfs.c": ["sysfs", "sysfs_namespaces", "faults"],
     "error.c": ["error"],
 }
 # For the files that are fuzzed and proved: the fuzzers, and the harness in tests/prove/.
