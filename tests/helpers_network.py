@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import support
 
-from pynetstrat import Batch, Network, NetworkNamespace, RtnetlinkSocket
+from pynetstrat import Batch, Link, Network, NetworkNamespace, Route, RtnetlinkSocket
 
 # What the kernel does not give back: queueing disciplines, operational state, carrier.
 _VOLATILE = {"qdisc", "operstate"}
@@ -132,3 +133,73 @@ def veth(**fields: Any) -> Network:
         "owner": "c1",
     }
     return Network("veth", **{**given, **fields})
+
+
+def link_in(netns: NetworkNamespace, name: str = "eth0") -> Link:
+    """A link of a namespace."""
+    with RtnetlinkSocket(netns) as sock:
+        return sock.get_link(name)
+
+
+def link_settings(netns: NetworkNamespace) -> object:
+    """The settings of the links on the host and in a container that only a caller changes.
+
+    (The kernel changes carriers and link-local addresses.)
+    """
+    with RtnetlinkSocket() as host, RtnetlinkSocket(netns) as container:
+        links = [*host.dump_links().values(), *container.dump_links().values()]
+        return [(link.index, link.name, link.up, link.mac, link.alias) for link in links]
+
+
+def assert_connects(
+    server: NetworkNamespace | None, client: NetworkNamespace | None, address: str
+) -> None:
+    """Asserts that a TCP connection succeeds at the first attempt. None is the host."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+    def listen() -> socket.socket:
+        return socket.create_server((address, 0), family=family)
+
+    with listen() if server is None else server.call(listen) as listening:
+        port = listening.getsockname()[1]
+
+        def connect() -> socket.socket:
+            return socket.create_connection((address, port), timeout=5)
+
+        with connect() if client is None else client.call(connect) as connection:
+            accepted, _ = listening.accept()
+            with accepted:
+                connection.sendall(b"hello")
+                assert accepted.recv(5) == b"hello"
+
+
+def three_networks() -> list[Network]:
+    """Loopback, a veth on the bridge br0 with both families, and a point-to-point veth."""
+    return [
+        Network("loopback", name="lo"),
+        veth(hairpin_mode=True, ipv6_address="fd00::2/64", ipv6_gateway="fd00::1"),
+        veth(
+            name="eth1",
+            host_interface_name="",
+            bridge="",
+            address="10.9.0.2/24",
+            gateway="",
+            routes=[Route("192.0.2.0/24", gateway="10.9.0.7")],
+        ),
+    ]
+
+
+# Every message of a call on networks goes through one of these methods of the binding's Socket.
+EXCHANGES = [
+    *("execute", "get_link", "dump_links", "dump_states", "copy_addresses"),
+    *("set_up", "is_up", "get_nsid"),
+]
+
+
+def quick_dumps(host: RtnetlinkSocket, netns: NetworkNamespace) -> object:
+    """The link names, addresses and routes of the host and a container, without waiting."""
+    with RtnetlinkSocket(netns) as container:
+        return [
+            (sock.dump_links().keys(), sock.dump_addresses(), sock.dump_routes())
+            for sock in (host, container)
+        ]

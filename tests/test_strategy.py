@@ -1,4 +1,4 @@
-"""strategy/: the registry, loopback, and the plug-ins of other packages."""
+"""strategy.py, plugins.py: the registry, loopback, and the plug-ins of other packages."""
 
 from __future__ import annotations
 
@@ -80,17 +80,17 @@ def test_a_type_is_a_str(type):
         register_strategy(type, Recorder())
 
 
-def test_register():
+def test_a_registered_strategy_is_found_by_its_type():
     view, mine = strategies(), Recorder()
     register_strategy("mine", mine)
     assert get_strategy("mine") is mine
     assert view["mine"] is mine  # the view follows
     with pytest.raises(ValueError, match="'mine' is taken"):
-        register_strategy("mine", mine)  # also by itself
+        register_strategy("mine", mine)  # even the same strategy
     register_strategy("mine", mine, replace=True)
 
 
-def test_register_a_taken_type():
+def test_a_taken_type_is_refused_unless_it_is_to_be_replaced():
     before = get_strategy("loopback")
     with pytest.raises(ValueError, match=r"strategy type 'loopback' is taken; replace=True"):
         register_strategy("loopback", Recorder())
@@ -100,7 +100,7 @@ def test_register_a_taken_type():
     assert get_strategy("loopback") is other
 
 
-def test_register_what_is_none():
+def test_an_empty_type_and_an_object_that_is_no_strategy_are_refused():
     with pytest.raises(ValueError, match="must not be empty"):
         register_strategy("", Recorder())
     for thing in (Recorder, object(), None):
@@ -128,7 +128,7 @@ def test_the_view_is_read_only():
         del strategies()["loopback"]
 
 
-def test_of_many_threads_that_register_one_wins():
+def test_one_of_many_threads_that_register_a_type_succeeds():
     candidates = [Recorder() for _ in range(8)]
     winners, refused = [], []
     together = threading.Barrier(len(candidates))
@@ -150,7 +150,7 @@ def test_of_many_threads_that_register_one_wins():
 # ---- the four operations ----
 
 
-def test_the_base_does_nothing():
+def test_the_base_class_does_nothing():
     base, network = NetworkStrategy(), Network("x")
     assert base.create(network, 1) is None
     assert base.create(network) is None
@@ -170,11 +170,11 @@ def test_loopback_brings_lo_up(net):
         loopback.create(network, os.getpid())
         loopback.attach(network)
         loopback.detach(network)
-        assert not rtnetlink.link_is_up("lo")  # those three do nothing
+        assert not rtnetlink.link_is_up("lo")  # these three do nothing
         loopback.initialize(network)
         assert rtnetlink.link_is_up("lo")
-        loopback.initialize()  # again: a success
-    # The kernel has given it its address: traffic flows, and is counted.
+        loopback.initialize()  # the second call succeeds
+    # The kernel has added the address: traffic flows and is counted.
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
@@ -189,7 +189,7 @@ def test_loopback_brings_lo_up(net):
     assert stats.rx_bytes == stats.tx_bytes == 10 * (20 + 8 + 100)
 
 
-def test_loopback_in_another_namespace(net, new_namespace):
+def test_loopback_brings_lo_up_in_another_namespace(net, new_namespace):
     other, here = new_namespace(), support.identity()
     get_strategy("loopback").initialize(netns=other)
     assert support.identity() == here
@@ -198,7 +198,7 @@ def test_loopback_in_another_namespace(net, new_namespace):
         assert others.link_is_up("lo")
 
 
-def test_loopback_where_it_cannot(net, tmp_path):
+def test_loopback_reports_why_it_cannot_bring_lo_up(net, tmp_path):
     with pytest.raises(KernelError) as caught:
         get_strategy("loopback").initialize(netns=tmp_path)
     assert caught.value.operation == "setns"
@@ -241,7 +241,7 @@ def failing():
 
 
 def install(where: Path, source: Path) -> None:
-    """Builds a package and installs it beneath `where`, as a user would."""
+    """Builds a package and installs it into the folder `where`, as a user would."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--no-build-isolation", "--no-index", "--no-cache-dir"]
     done = support.run([*command, "--target", str(where), str(source)])
@@ -271,7 +271,7 @@ def plugins(tmp_path_factory):
     (source / "pyproject.toml").write_text(project)
     (source / "netstrat_bridge.py").write_text(_MODULE)
     install(where, source)
-    # A second provider needs no build: this is all that an installed package is to importlib.
+    # A second provider needs no build: importlib looks only for this.
     metadata = where / "netstrat_rival-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(
@@ -292,7 +292,7 @@ def installed(plugins, monkeypatch):
     sys.modules.pop("netstrat_bridge", None)
 
 
-def test_a_plugin_in_a_fresh_interpreter(plugins):
+def test_a_plugin_is_found_in_a_fresh_interpreter(plugins):
     code = """
 import sys
 from pynetstrat import get_strategy, strategies
@@ -311,10 +311,10 @@ print("found")
     assert (done.stdout, done.stderr) == ("found\n", "")
 
 
-def test_the_example_plugin(tmp_path):
+def test_the_example_plugin_brings_every_link_up(tmp_path):
     source = support.ROOT / "examples" / "strategy_plugin"
     assert source.is_dir(), "examples/strategy_plugin is the plug-in that the README shows"
-    # The build writes beside its source, which stays as it is.
+    # The build writes into the folder of its source, so it gets a copy.
     subprocess.run(["cp", "-r", str(source), str(tmp_path / "source")], check=True)
     install(tmp_path / "site", tmp_path / "source")
     code = """
@@ -328,7 +328,7 @@ print("found")
     assert (done.stdout, done.stderr) == ("found\n", "")
 
 
-def test_a_registered_type_costs_no_scan():
+def test_a_registered_type_is_found_without_a_scan():
     code = """
 import sys
 from pynetstrat import get_strategy
@@ -351,7 +351,7 @@ def test_plugins_are_listed_without_being_loaded(installed):
     assert plugins_module.sources()["bridge"] == "netstrat_bridge:Bridge"
     assert plugins_module.sources()["loopback"] == "pynetstrat.strategy:Loopback"
     assert "netstrat_bridge" not in sys.modules
-    assert listed["ready"] is get_strategy("ready")  # looked up: loaded
+    assert listed["ready"] is get_strategy("ready")  # the lookup loads it
     with pytest.raises(StrategyLoadError):
         listed["failing"]
     with pytest.raises(UnknownStrategyError) as caught:
@@ -359,7 +359,7 @@ def test_plugins_are_listed_without_being_loaded(installed):
     assert {"bridge", "failing", "loopback"} < set(caught.value.known)
 
 
-def test_what_is_registered_comes_first(installed):
+def test_a_registered_strategy_comes_before_a_plugin(installed):
     assert isinstance(get_strategy("loopback"), Loopback)
 
 
@@ -386,8 +386,8 @@ def test_two_providers_of_the_same_object_agree(installed):
         ),
     ],
 )
-def test_a_plugin_that_cannot_be_used(installed, type, says, cause):
-    for _ in range(2):  # and it stays so
+def test_a_plugin_that_cannot_be_used_is_an_error(installed, type, says, cause):
+    for _ in range(2):  # the same each time
         with pytest.raises(StrategyLoadError) as caught:
             get_strategy(type)
         assert str(caught.value).startswith(f'strategy type "{type}" can\'t be loaded: {says}')

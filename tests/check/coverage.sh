@@ -29,7 +29,7 @@ partial_also =
 RC
 # Where there are no files, or no descriptors, coverage itself can't write what it has counted.
 without_files=(
-    --deselect tests/wiring/test_setup.py::test_it_works_after_a_chroot_into_nothing
+    --deselect tests/wiring/test_setup_cost.py::test_the_calls_work_after_a_chroot_into_an_empty_folder
     --deselect tests/test_namespace.py::test_handles_work_after_a_chroot_into_an_empty_directory
     --deselect tests/test_without_files.py::test_without_a_descriptor_a_call_says_so
 )

@@ -1,4 +1,4 @@
-"""difference.py: what check_networks reports, each change made by `ip` on the real kernel."""
+"""_difference.py: check_networks reports changes, each made by `ip` on the real kernel."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def blue(net):
 
 
 def fields(text: str) -> dict[str, object]:
-    """The fields of a row: `gateway="",mtu=0`."""
+    """Returns the fields of a row such as `gateway="",mtu=0`."""
     if text == "-":
         return {}
     return {
@@ -71,7 +71,7 @@ def fields(text: str) -> dict[str, object]:
 
 def set_up(network: Network, netns: NetworkNamespace) -> list[Network]:
     made = set_up_networks([Network("loopback"), network], netns=netns)
-    with RtnetlinkSocket() as host:  # the kernel's worker takes note of the carrier
+    with RtnetlinkSocket() as host:  # until the kernel's worker has processed the carrier
         support.wait_until(lambda: host.get_link(made[1].host_interface_name).running)
     return made
 
@@ -146,7 +146,7 @@ def test_a_second_default_route_with_a_lower_metric_is_reported(blue):
 
 
 @pytest.mark.parametrize("second", ["10.0.0.3/24", "10.1.0.3/24"])
-def test_the_routes_of_the_containers_other_networks_are_no_differences(blue, second):
+def test_the_routes_of_other_networks_of_the_container_are_not_differences(blue, second):
     networks = [
         replace(PLAIN, metric=100, ipv6_gateway=""),
         replace(
@@ -158,7 +158,7 @@ def test_the_routes_of_the_containers_other_networks_are_no_differences(blue, se
     assert check_networks(made, netns=blue) == []
 
 
-def test_without_an_mtu_the_ends_of_a_pair_have_the_same(blue):
+def test_the_ends_of_a_pair_have_one_mtu_if_none_is_requested(blue):
     made = set_up(replace(PLAIN, mtu=0), blue)
     assert check_networks(made, netns=blue) == []
     change("ip link set eth0 mtu 1300", blue)
@@ -172,7 +172,7 @@ def test_a_route_with_a_gateway_of_the_other_family_does_not_stop_a_check(blue):
 
 
 def test_check_passes_at_once_after_each_of_many_set_ups(blue):
-    """What the kernel's workers do a moment later is no difference."""
+    """The work of the kernel's workers a moment later is not a difference."""
     for number in range(20):
         with NetworkNamespace.create() as netns:
             network = replace(PLAIN, owner=f"o{number}")

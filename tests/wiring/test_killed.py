@@ -14,7 +14,7 @@ import pytest
 
 @pytest.mark.parametrize("action", ["set-up", "tear-down"])
 @pytest.mark.parametrize("what", killed.NETWORKS)
-def test_after_a_kill_at_any_change_tear_down_then_set_up_succeed(net, run, tmp_path, what, action):
+def test_tear_down_and_set_up_succeed_after_a_kill_at_any_change(net, run, tmp_path, what, action):
     stage = killed.Stage(what, tmp_path)
     try:
         stops = list(killed.sweep(stage, action, killed.CHANGES.get(os.uname().machine)))

@@ -1,4 +1,4 @@
-"""network.py: a network's configuration."""
+"""network.py, _checks.py: the fields of a network, their checks, and the JSON form."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ NETWORK = Network(
 )
 
 
-def test_a_network_comes_back_from_its_json_form():
+def test_the_json_form_of_a_network_makes_an_equal_network():
     text = json.dumps(NETWORK.to_dict())
     assert Network.from_dict(json.loads(text)) == NETWORK
     assert Network.from_dict({}) == Network()
 
 
-def test_the_json_form_holds_the_fields_that_differ_from_the_default():
+def test_the_json_form_has_only_the_fields_that_differ_from_the_default():
     assert Network("loopback").to_dict() == {"type": "loopback"}
     assert Network().to_dict() == {}
     assert NETWORK.to_dict()["routes"] == [
@@ -107,7 +107,7 @@ WRONG_TYPES = {
     "bool": NOT_A_BOOL,
 }
 
-# For each field of a route: values of a wrong type, then values that no route can have.
+# For each field of a route: values of a wrong type, then invalid values of the right type.
 ROUTE_FIELDS = {
     "destination": [*NOT_TEXT, *BAD_TEXT, "", "x", "10.0.0.1/24", "fd00::1/64", "10.0.0.0/33"],
     "gateway": [
@@ -130,7 +130,7 @@ PLAIN: dict[str, object] = {
     "ipv6_address": "fd00::2/64",
     "ipv6_gateway": "fd00::1",
 }
-# Values of the right type that no container can have.
+# Invalid values of the right type.
 BAD_VALUES = [
     *(
         ("name", value)
@@ -172,7 +172,7 @@ def no_socket(*arguments: object, **options: object) -> None:
 
 @pytest.fixture
 def refused(net, monkeypatch):
-    """Sets networks up, the last of which is invalid: the error, which came before any socket."""
+    """Sets up networks of which the last is invalid. Returns the error; no socket was opened."""
     monkeypatch.setattr(RtnetlinkSocket, "__init__", no_socket)
 
     def run(*networks: Network) -> InvalidNetworkError:
@@ -201,7 +201,7 @@ def test_a_field_of_the_wrong_type_is_refused_and_named(refused, kind, field, va
 
 
 @pytest.mark.parametrize(("field", "value"), BAD_VALUES)
-def test_a_value_that_no_network_can_have_is_refused_and_named(refused, field, value):
+def test_an_invalid_value_is_refused_and_named(refused, field, value):
     error = refused(Network(**{"type": "veth", **PLAIN, field: value}))
     assert error.field == field
     assert error.value == value or field == "routes"
@@ -210,7 +210,7 @@ def test_a_value_that_no_network_can_have_is_refused_and_named(refused, field, v
 @pytest.mark.parametrize(
     ("field", "value"), [(field, value) for field, bad in ROUTE_FIELDS.items() for value in bad]
 )
-def test_a_bad_field_of_a_route_is_refused_and_named(refused, field, value):
+def test_an_invalid_field_of_a_route_is_refused_and_named(refused, field, value):
     route = Route(**{"destination": "192.0.2.0/24", "gateway": "10.0.0.9", field: value})
     error = refused(Network(**{"type": "veth", **PLAIN, "routes": [route]}))
     assert error.field == "routes"
@@ -227,14 +227,14 @@ def test_a_bad_field_of_a_route_is_refused_and_named(refused, field, value):
         ("scope", "0"),
     ],
 )
-def test_a_route_in_json_with_a_field_of_the_wrong_type_is_refused(field, value):
+def test_a_json_route_with_a_field_of_the_wrong_type_is_refused(field, value):
     with pytest.raises(InvalidNetworkError) as raised:
         Network.from_dict({"routes": [{"destination": "192.0.2.0/24", field: value}]})
     assert raised.value.field == "routes"
     assert raised.value.reason.startswith(f"{field}: must ")
 
 
-def test_the_boundaries_of_a_route_are_allowed(net):
+def test_the_smallest_and_largest_values_of_a_route_are_allowed(net):
     highest = {"metric": (1 << 32) - 1, "table": (1 << 32) - 1, "scope": 255}
     lowest = {"metric": 0, "table": 1, "scope": 0, "ifindex": 0}
     for fields in (highest, lowest, {"ifindex": (1 << 31) - 1}):
@@ -276,7 +276,7 @@ def test_two_default_routes_within_one_network_are_refused(refused):
     assert refused(twice).field == "routes"
 
 
-def test_two_networks_have_default_routes_of_different_metrics(host, bridge):
+def test_two_networks_can_have_default_routes_of_different_metrics(host, bridge):
     helpers_network.add_bridge("br1", "10.1.0.1/24")
     networks = [
         helpers_network.veth(ipv6_address="fd00::2/64", ipv6_gateway="fd00::1"),

@@ -1,4 +1,4 @@
-"""lifecycle.py, wiring.py: the timeout of a call on networks, its rollback included."""
+"""setup.py, _session.py: the timeout of a call on networks, including its rollback."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def many(count: int) -> list[Network]:
 
 
 class Late(NetworkStrategy):
-    """Its `initialize` returns once the call's deadline has passed, and fails then."""
+    """A strategy whose `initialize` fails after the deadline of the call."""
 
     def __init__(self, until: float) -> None:
         self.until = until
@@ -86,7 +86,7 @@ def test_the_timeout_is_the_deadline_of_each_exchange(host, blue, monkeypatch):
     tear_down_networks(made, netns=blue, timeout=1000)
 
 
-def test_a_call_with_a_timeout_of_0_waits_for_nothing_and_works(host, blue):
+def test_a_call_with_a_timeout_of_0_does_not_wait_and_succeeds(host, blue):
     networks = [LO, veth(ipv6_address="fd00::2/64")]
     for _ in range(3):
         made = set_up_networks(networks, netns=blue, timeout=0)
@@ -95,9 +95,7 @@ def test_a_call_with_a_timeout_of_0_waits_for_nothing_and_works(host, blue):
 
 
 @pytest.mark.parametrize("timeout", [0.001, 0.002, 0.005, 0.01, 0.02, 0.05])
-def test_a_deadline_that_passes_anywhere_leaves_nothing_and_says_nothing_untrue(
-    host, blue, timeout
-):
+def test_a_call_whose_deadline_passes_is_undone_completely(host, blue, timeout):
     before = dumps(), dumps(blue)
     networks = [LO, *many(20)]
     try:
@@ -105,7 +103,7 @@ def test_a_deadline_that_passes_anywhere_leaves_nothing_and_says_nothing_untrue(
     except KernelError as error:
         assert "could not be undone" not in str(error)
         assert (dumps(), dumps(blue)) == before
-    else:  # the machine is fast
+    else:  # the call was in time
         assert check_networks(made, netns=blue) == []
 
 
@@ -121,7 +119,7 @@ def test_a_rollback_after_the_deadline_undoes_everything(host, blue):
     assert (dumps(), dumps(blue)) == before
 
 
-def test_300_networks_that_fail_late_are_undone_and_the_error_says_nothing_else(host, blue):
+def test_300_networks_are_undone_after_a_late_failure(host, blue):
     before = dumps(), dumps(blue)
     networks = [LO, *many(300), veth(name="last", host_interface_name="", gateway="192.0.2.1")]
     with pytest.raises(KernelError, match="Network is unreachable") as raised:

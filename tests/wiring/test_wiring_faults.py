@@ -1,4 +1,4 @@
-"""Wiring under faults that are smaller than an exchange; all the others are in tests/check/."""
+"""Faults within an exchange. tests/check/wiring_faults.py makes whole exchanges fail."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def blue(net):
         yield namespace
 
 
-def test_a_bridge_that_was_given_another_address_on_the_way_has_its_own_again(blue, monkeypatch):
+def test_a_bridge_gets_its_mac_back_after_an_error_between_two_changes(blue, monkeypatch):
     with RtnetlinkSocket() as host:
         mac = host.get_link("br0").mac
     original, refused = Batch.set_link, []
 
     def set_link(self: Batch, link: object, **options: object) -> Batch:
-        if options.get("mac") == mac and not refused:  # back to its own: the second step of two
-            options["mac"] = "01:00:5e:00:00:01"  # a group's, which the kernel refuses
+        if options.get("mac") == mac and not refused:  # the second of two changes, back to its own
+            options["mac"] = "01:00:5e:00:00:01"  # a multicast address, which the kernel refuses
             refused.append(link)
         return original(self, link, **options)
 
@@ -51,7 +51,7 @@ def test_a_bridge_that_was_given_another_address_on_the_way_has_its_own_again(bl
         assert host.get_link("br0").mac == mac
 
 
-def test_too_few_descriptors_are_an_error_of_ours_and_everything_is_as_it_was(blue):
+def test_too_few_descriptors_are_a_kernel_error_and_change_nothing(blue):
     before, limits = (dumps(), dumps(blue)), resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.dup(0)
     os.close(lowest_free)
@@ -72,7 +72,7 @@ def test_too_few_descriptors_are_an_error_of_ours_and_everything_is_as_it_was(bl
     tear_down_networks(made, netns=blue)
 
 
-def test_the_look_at_the_containers_links_names_lo(blue, monkeypatch):
+def test_an_error_of_the_snapshot_names_lo(blue, monkeypatch):
     def refuse(self: Socket) -> None:
         raise KernelError(12, "RTM_GETLINK")
 

@@ -1,0 +1,166 @@
+"""setup.py: the exchanges, system calls, deadlines and descriptors of a call."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Callable
+
+import pytest
+from helpers_network import (
+    EXCHANGES,
+    quieten,
+    three_networks,
+    veth,
+)
+from support import descriptors, python, run
+
+from pynetstrat import (
+    KernelError,
+    Network,
+    NetworkNamespace,
+    check_networks,
+    set_up_networks,
+    tear_down_networks,
+)
+from pynetstrat._native.socket import Socket
+
+LO = Network("loopback", name="lo")
+
+
+@pytest.fixture
+def blue(blue):
+    """A container namespace in which the kernel adds no link-local addresses."""
+    quieten(blue)
+    return blue
+
+
+def test_a_bridged_veth_takes_three_exchanges_on_the_host_and_four_in_the_container(
+    host, bridge, blue
+):
+    done = _exchanges([LO, veth(hairpin_mode=True, ipv6_address="fd00::2/64")], blue)
+    assert done == {
+        "here": ["get_link", "execute", "execute"],
+        "there": ["dump_states", "copy_addresses", "set_up", "execute"],
+    }
+
+
+def test_strace_shows_the_same_exchanges(tmp_path):
+    assert shutil.which("strace"), "strace is needed: install it (Debian: apt-get install strace)"
+    code = """
+import os
+from pynetstrat import *
+from pynetstrat.cli import sandbox
+sandbox.enter()
+with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
+    host.execute(Batch().add_bridge("br0", up=True))
+    pair = Network("veth", name="eth0", bridge="br0", address="10.0.0.2/24", gateway="10.0.0.1")
+    networks = [Network("loopback", name="lo"), pair]
+    os.path.exists("/begin")
+    set_up_networks(networks, netns=space)
+    os.path.exists("/end")
+"""
+    trace = tmp_path / "trace"
+    command = ["strace", "-f", "-e", "trace=%network,%file", "-o", str(trace)]
+    done = run([*command, sys.executable, "-W", "error", "-c", code])
+    assert (done.returncode, done.stderr) == (0, "")
+    _, _, rest = trace.read_text().partition('"/begin"')
+    within, _, _ = rest.partition('"/end"')
+    sends = re.findall(r"sendto\((\d+)", within)
+    host, container = dict.fromkeys(sends)
+    # The bridge, the pair, its tag; the links, the addresses of lo, lo up, the container end.
+    assert sends == [host] * 3 + [container] * 4
+    opened = set(re.findall(r'open(?:at)?\([^"]*"([^"]*)"', within))
+    assert opened <= {"/proc/thread-self/ns/net"}
+
+
+def test_a_veth_alone_takes_two_exchanges_in_the_container(host, bridge, blue):
+    done = _exchanges([veth()], blue)
+    assert done["there"] == ["get_link", "execute"]
+
+
+def _exchanges(networks: list[Network], netns: NetworkNamespace) -> dict[str, list[str]]:
+    done: dict[str, list[str]] = {"here": [], "there": []}
+
+    def noting(name: str, function: Callable[..., object]) -> Callable[..., object]:
+        def work(self: Socket, *arguments: object) -> object:
+            done["there" if self.namespace else "here"].append(name)
+            return function(self, *arguments)
+
+        return work
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in EXCHANGES:
+            patch.setattr(Socket, name, noting(name, getattr(Socket, name)))
+        set_up_networks(networks, netns=netns)
+    return done
+
+
+def test_one_deadline_holds_for_every_exchange(host, bridge, blue):
+    deadlines = set()
+    original = Socket.execute
+
+    def execute(self, encoded):
+        deadlines.add(self._sock.deadline_ms)
+        return original(self, encoded)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Socket, "execute", execute)
+        set_up_networks(three_networks(), netns=blue)
+    assert len(deadlines) == 1
+    assert deadlines != {0}
+
+
+def test_the_calls_work_after_a_chroot_into_an_empty_folder(tmp_path):
+    code = """
+import os, sys
+import pynetstrat
+from pynetstrat import *
+from pynetstrat.cli import sandbox
+sandbox.enter()
+space = NetworkNamespace.create()
+descriptor = os.dup(space.fileno())
+os.chroot(sys.argv[1])
+os.chdir("/")
+with RtnetlinkSocket() as host:
+    host.execute(Batch().add_bridge("br0", up=True))
+    for netns in (space, descriptor):
+        networks = [
+            Network("loopback", name="lo"),
+            Network("veth", name="eth0", bridge="br0", address="10.0.0.2/24", gateway="10.0.0.1",
+                ipv6_address="fd00::2/64", routes=[Route("192.0.2.0/24", gateway="10.0.0.3")]),
+        ]
+        made = set_up_networks(networks, netns=netns)
+        print(check_networks(made, netns=netns), len(host.dump_links()))
+        try:
+            set_up_networks([*networks, Network("veth", name="eth1", bridge="nope")], netns=netns)
+        except NetstratError as error:
+            print(error)
+        tear_down_networks(made, netns=netns)
+        print(list(host.dump_links()))
+    with NetworkNamespace.current() as own:
+        try:
+            set_up_networks([Network("veth", name="eth1", bridge="br0")], netns=own)
+        except InvalidNetworkError as error:
+            print(error.reason)
+space.close()
+"""
+    done = python(code, str(tmp_path))
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert [lines[0], lines[3]] == ["[] 3"] * 2
+    assert all("RTM_NEWLINK: File exists" in line for line in (lines[1], lines[4]))
+    assert [lines[2], lines[5]] == ["['lo', 'br0']"] * 2
+    assert lines[6] == "the container's namespace is the caller's own"
+
+
+def test_a_call_leaves_no_descriptor_open(host, bridge, blue):
+    before = descriptors()
+    for _ in range(5):
+        made = set_up_networks(three_networks(), netns=blue)
+        assert check_networks(made, netns=blue) == []
+        tear_down_networks(made, netns=blue)
+        with pytest.raises(KernelError):
+            set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
+    assert descriptors() == before

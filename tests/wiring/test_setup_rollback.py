@@ -1,0 +1,207 @@
+"""setup.py: after an error everything is as before."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import pickle
+import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from helpers_network import (
+    EXCHANGES,
+    dumps,
+    ip,
+    quick_dumps,
+    quieten,
+    three_networks,
+    veth,
+)
+from support import descriptors
+
+from pynetstrat import (
+    Batch,
+    InvalidNetworkError,
+    KernelError,
+    Network,
+    NetworkNamespace,
+    RtnetlinkSocket,
+    check_networks,
+    set_up_networks,
+    tear_down_networks,
+)
+from pynetstrat._native.socket import Socket
+
+LO = Network("loopback", name="lo")
+
+
+@pytest.fixture
+def blue(blue):
+    """A container namespace in which the kernel adds no link-local addresses."""
+    quieten(blue)
+    return blue
+
+
+@contextlib.contextmanager
+def _failing(at: int, error: BaseException, *, after: bool) -> list[str]:
+    """Makes exchange number `at` fail, before or after it is carried out. Yields the exchanges."""
+    done: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for name in EXCHANGES:
+            faulty = _faulty(getattr(Socket, name), name, done, at, error, after)
+            patch.setattr(Socket, name, faulty)
+        yield done
+
+
+def _faulty(
+    function: Callable[..., object],
+    name: str,
+    done: list[str],
+    at: int,
+    error: BaseException,
+    after: bool,
+) -> Callable[..., object]:
+    def work(self: Socket, *arguments: object) -> object:
+        number = len(done)
+        done.append(name)
+        if number == at and not after:
+            raise error
+        result = function(self, *arguments)
+        if number == at:
+            raise error
+        return result
+
+    return work
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("kind", [KernelError, KeyboardInterrupt])
+def test_everything_is_as_before_after_any_exchange_fails(host, bridge, blue, kind, after):
+    """Each exchange fails once: before it is carried out, or after (as if its ack was lost)."""
+    before, open_before = (dumps(), dumps(blue)), descriptors()
+    for at in range(100):
+        error = kind(5, "fault") if kind is KernelError else kind()
+        with _failing(at, error, after=after) as done:
+            try:
+                made = set_up_networks(three_networks(), netns=blue)
+            except kind as raised:
+                assert raised is error
+                assert "could not be undone" not in str(raised)
+            else:
+                break
+        assert (dumps(), dumps(blue)) == before, (at, done)
+        assert descriptors() == open_before
+    assert at == len(done)
+    assert at > 7
+    tear_down_networks(made, netns=blue)
+
+
+def test_everything_is_as_before_after_an_interrupt_at_any_line(host, bridge, blue):
+    """An interrupt at each line of the modules in FILES leaves all or nothing.
+
+    All only where all was done, and nothing was left but to close the sockets.
+    """
+
+    look = partial(quick_dumps, host, blue)
+    networks, before, complete = three_networks()[:2], look(), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of sockets that the interrupt left open
+        for at in range(10_000):
+            if not _interrupted_at_line(at, networks, blue):
+                break
+            if look() != before:
+                assert check_networks(networks, netns=blue) == [], at
+                complete.append(at)
+                tear_down_networks(networks, netns=blue)
+                with RtnetlinkSocket(blue) as container:
+                    container.link_set_down("lo")
+                    container.execute(Batch().delete_address(1, "127.0.0.1/8"))
+            assert look() == before, at
+        gc.collect()
+    assert at > 200
+    assert complete == list(range(at))[at - len(complete) :]
+    assert len(complete) < 10
+    tear_down_networks(networks, netns=blue)
+
+
+# The modules that decide what is done and undone.
+FILES = (
+    *("batch.py", "links.py", "network.py", "setup.py", "_session.py", "_strategy.py"),
+    *("_undo.py", "veth.py", "_veth_names.py", "_veth_pair.py"),
+)
+
+
+def _interrupted_at_line(at: int, networks: list[Network], netns: NetworkNamespace) -> bool:
+    """Whether the call has so many lines."""
+    count = -1
+
+    def trace(frame, event, argument):
+        nonlocal count
+        if not frame.f_code.co_filename.endswith(FILES) or frame.f_code.co_name == "close":
+            return None  # everything is done by then
+        if event == "line":
+            count += 1
+            if count == at:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()  # a debugger's, or coverage's
+    sys.settrace(trace)
+    try:
+        set_up_networks(networks, netns=netns)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_lo_that_was_up_stays_up_after_an_error(host, bridge, blue):
+    with RtnetlinkSocket(blue) as sock:
+        sock.link_set_up("lo")
+    before = dumps(blue)
+    with pytest.raises(KernelError):
+        set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
+    assert dumps(blue) == before
+
+
+LO_ADDRESSES = [
+    ["127.0.0.9/8"],
+    ["127.0.0.1/8", "127.0.0.9/8"],
+    ["127.0.0.9/8", "127.0.0.1/8", "10.1.1.1/32"],
+    ["fd00::9/128", "127.0.0.9/32", "fd00::8/128"],
+]
+
+
+@pytest.mark.parametrize("addresses", LO_ADDRESSES)
+def test_lo_that_was_down_keeps_its_addresses_after_an_error(host, bridge, blue, addresses):
+    for address in addresses:
+        ip("address", "add", address, "dev", "lo", netns=blue)
+    before = dumps(blue)
+    with pytest.raises(KernelError) as raised:
+        set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
+    assert "could not be undone" not in str(raised.value)
+    assert dumps(blue) == before
+
+
+def test_two_networks_are_undone_if_the_third_is_refused(host, bridge, blue):
+    before = dumps(), dumps(blue)
+    third = veth(name="eth2", host_interface_name="h2", bridge="br1", metric=5)
+    networks = [*three_networks(), third]
+    with pytest.raises(InvalidNetworkError, match='network "eth2": invalid bridge "br1"'):
+        set_up_networks(networks, netns=blue)
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_the_error_names_the_network_the_step_and_the_cause(host, bridge, blue):
+    with pytest.raises(KernelError) as raised:
+        set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
+    text = str(raised.value)
+    assert "RTM_NEWROUTE: Network is unreachable" in text
+    assert "(the kernel says: Nexthop has invalid gateway)" in text
+    assert 'step initialize of network "eth0" (veth)' in text
+    assert str(pickle.loads(pickle.dumps(raised.value))) == text

@@ -1,0 +1,261 @@
+"""_undo.py: a rollback finishes, whatever signals arrive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from functools import partial
+from time import monotonic
+
+import pytest
+from helpers_network import (
+    dumps,
+    names,
+    quick_dumps,
+    quieten,
+    three_networks,
+    veth,
+)
+from support import run_threads
+
+from pynetstrat import (
+    KernelError,
+    Network,
+    NetworkNamespace,
+    Route,
+    set_up_networks,
+)
+from pynetstrat._native.batch import DELLINK
+from pynetstrat._native.socket import Socket
+from pynetstrat.wiring._session import Session
+from pynetstrat.wiring._undo import UndoStack
+
+LO = Network("loopback", name="lo")
+
+
+@pytest.fixture
+def blue(blue):
+    """A container namespace in which the kernel adds no link-local addresses."""
+    quieten(blue)
+    return blue
+
+
+class Interrupted(BaseException):
+    """The exception of the signal handler."""
+
+
+@pytest.fixture
+def raising():
+    """SIGUSR1 has a handler that raises while the list is empty or its item is true."""
+    active: list[bool] = []
+
+    def handle(number, frame):
+        if all(active):
+            raise Interrupted
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        yield active
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def _failing_late() -> list[Network]:
+    """Loopback, a pair on a bridge, a point-to-point pair with a route that is refused."""
+    wanted = three_networks()
+    wanted[2].routes = [Route("192.0.2.0/24", gateway="198.51.100.1")]
+    return wanted
+
+
+def _signal_at_line(at: int, netns: NetworkNamespace) -> tuple[bool, BaseException]:
+    """Raises SIGUSR1 at line `at` of a rollback. Returns whether it has one, and the error."""
+    count = -1
+    begun = False
+    lines: set[tuple[str, int]] = set()
+
+    def trace(frame, event, argument):
+        nonlocal count, begun
+        code = frame.f_code
+        files = ("_undo.py", "_session.py", "setup.py", "_links.py", "_veth_pair.py")
+        if not code.co_filename.endswith(files) or code.co_name == "close":
+            return None
+        begun = begun or (code.co_name == "__exit__" and frame.f_locals.get("error") is not None)
+        line = code.co_filename, frame.f_lineno
+        if event == "line" and begun and line not in lines:  # each line once
+            lines.add(line)
+            count += 1
+            if count == at:
+                sys.settrace(None)
+                signal.raise_signal(signal.SIGUSR1)
+        return trace
+
+    sessions: list[Session] = []
+    before = sys.gettrace()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "__enter__", lambda self: sessions.append(self) or self)
+        sys.settrace(trace)
+        try:
+            set_up_networks([LO, veth(gateway="192.0.2.1")], netns=netns)
+        except BaseException as error:
+            sys.settrace(before)
+            sessions[0].close()  # the signal may have come before that
+            return count >= at, error
+    raise AssertionError("it did not fail")
+
+
+def test_a_signal_at_any_line_of_a_rollback_is_handled_once_everything_is_undone(
+    host, bridge, blue, raising
+):
+    look = partial(quick_dumps, host, blue)
+    before, complete_before = look(), (dumps(), dumps(blue))
+    handler = signal.getsignal(signal.SIGUSR1)
+    for at in range(10_000):
+        struck, error = _signal_at_line(at, blue)
+        assert signal.getsignal(signal.SIGUSR1) == handler, at
+        assert look() == before, at
+        if not struck:
+            break
+        assert type(error) is Interrupted, at
+        assert "could not be undone" not in str(error.__context__), at
+    assert isinstance(error, KernelError)
+    assert (dumps(), dumps(blue)) == complete_before
+    assert at > 50
+
+
+@pytest.mark.parametrize("sender", ["timer", "thread"])
+def test_a_storm_of_signals_does_not_end_a_rollback(host, bridge, blue, sender):
+    """Most of 200 networks would be left if an exception of a handler ended the rollback."""
+    before = dumps(), dumps(blue)
+    wanted = [
+        LO,
+        *(
+            veth(name=f"eth{i}", host_interface_name=f"h{i}", address="", gateway="")
+            for i in range(200)
+        ),
+        veth(name="last", host_interface_name="last", gateway="192.0.2.1"),
+    ]
+    original, over = UndoStack.roll_back, threading.Event()
+
+    def handle(number, frame):
+        while frame is not None:  # raise only within the rollback
+            if frame.f_code is original.__code__:
+                raise Interrupted
+            frame = frame.f_back
+
+    def storm() -> None:
+        while not over.wait(0.0005):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    def roll_back(self, *arguments):
+        if sender == "timer":
+            signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+        else:
+            threading.Thread(target=storm).start()
+        original(self, *arguments)
+
+    handlers = {
+        number: signal.signal(number, handle) for number in (signal.SIGUSR1, signal.SIGALRM)
+    }
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(UndoStack, "roll_back", roll_back)
+            with pytest.raises(Interrupted) as raised:
+                set_up_networks(wanted, netns=blue)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        over.set()
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread():
+                thread.join()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert "could not be undone" not in str(raised.value.__context__)
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_ctrl_c_during_a_rollback_is_raised_once_everything_is_undone(host, bridge, blue):
+    before = dumps(), dumps(blue)
+    original = Socket.execute
+
+    def execute(self, encoded):
+        if any(message.type == DELLINK for message in encoded.messages):
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, encoded)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Socket, "execute", execute)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            set_up_networks(_failing_late(), netns=blue)
+    assert isinstance(raised.value.__context__, KernelError)
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_a_handler_that_does_not_raise_is_called_once_everything_is_undone(host, bridge, blue):
+    seen: list[set[str]] = []
+    previous = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(names()))
+    original = UndoStack.roll_back
+
+    def roll_back(self, *arguments):
+        if len(self):
+            self.push(partial(signal.raise_signal, signal.SIGUSR1))
+        original(self, *arguments)
+
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(UndoStack, "roll_back", roll_back)
+            with pytest.raises(KernelError):
+                set_up_networks([veth(gateway="192.0.2.1")], netns=blue)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert seen == [{"lo", "br0"}]
+
+
+def test_a_rollback_outside_the_main_thread_defers_no_signals(host, bridge, blue):
+    before, raised = (dumps(), dumps(blue)), []
+
+    def work() -> None:
+        try:
+            set_up_networks(_failing_late(), netns=blue)
+        except KernelError as error:
+            raised.append(str(error))
+
+    run_threads(work)
+    assert len(raised) == 1
+    assert "could not be undone" not in raised[0]
+    assert (dumps(), dumps(blue)) == before
+
+
+def test_an_interrupted_undo_step_runs_again_a_limited_number_of_times():
+    stack, error, runs = UndoStack(), KernelError(5, "fault"), []
+
+    def once() -> None:
+        runs.append("once")
+        if runs.count("once") == 1:
+            raise KeyboardInterrupt
+
+    def always() -> None:
+        runs.append("always")
+        raise SystemExit
+
+    stack.push(partial(runs.append, "first"))
+    stack.push(once)
+    stack.push(always, "the second")
+    with pytest.raises((SystemExit, KeyboardInterrupt)):
+        stack.roll_back(error, monotonic() + 60)
+    assert runs[-3:] == ["once", "once", "first"]
+    assert 1 < runs.count("always") < 100
+    assert "the second could not be undone: SystemExit()" in str(error)
+    assert len(stack) == 0
+
+
+def test_a_rollback_can_be_interrupted_after_its_deadline(raising):
+    """A step of a third-party strategy may hang."""
+    stack, error, runs = UndoStack(), KernelError(5, "fault"), []
+    stack.push(partial(runs.append, "first"))
+    stack.push(partial(signal.raise_signal, signal.SIGUSR1), "what hangs")
+    with pytest.raises(Interrupted):
+        stack.roll_back(error, monotonic())
+    assert runs == ["first"]
+    assert "what hangs could not be undone: Interrupted()" in str(error)
