@@ -222,6 +222,9 @@ def get_strategy(type: str) -> NetworkStrategy:
     If the type is not registered, the function searches the installed packages for an entry point
     of this name in the group `pynetstrat.strategies`, loads the strategy and registers it.
 
+    Parameters:
+        type: the type, such as "veth".
+
     Raises:
         UnknownStrategyError: no strategy has this type; the error lists the known types.
         StrategyLoadError: a package that provides the strategy can't be imported or provides
