@@ -78,7 +78,9 @@ def _run(arguments: Sequence[str]) -> int:
             # argparse would ignore a full standard output, and write to standard output in place
             # of a closed standard error.
             with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaint):
-                options = parser.parse_args(arguments)
+                options, unknown = parser.parse_known_args(arguments)
+                if unknown:
+                    options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         except SystemExit as end:  # after --help and --version, and for wrong usage
             write_error(complaint.getvalue())
             return _print(printed.getvalue()) or int(end.code or 0)
@@ -120,7 +122,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         if name == chosen:
             module = import_module("." + name.replace("-", "_"), __name__)
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, parser=command)
     return parser
 
 

@@ -23,7 +23,7 @@ def reasons(
     """
     found = {}
     if discovery.hidden:
-        needs = "seeing their namespaces requires CAP_SYS_PTRACE"
+        needs = "seeing their namespaces needs CAP_SYS_PTRACE"
         found["hidden"] = f"processes: {discovery.hidden} ({needs})"
     if refused:
         container, error = next(iter(refused.items()))

@@ -22,7 +22,8 @@ def networks_from_json(text: str | bytes) -> list[Network]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidNetworkError("networks", _excerpt(text), f"invalid JSON: {error}") from None
+        reason = f"must be valid JSON: {error}"
+        raise InvalidNetworkError("networks", _excerpt(text), reason) from None
     if not isinstance(found, list):
         raise InvalidNetworkError("networks", _excerpt(text), "must be a list of networks")
     return [Network.from_dict(item) for item in found]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from errno import ENOENT
 from pathlib import Path
 
 from ..errors import KernelError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import argparse
 
 EXIT_STATUS = "exit status: 0 success, 1 failure, 2 wrong usage"
 
@@ -36,9 +33,16 @@ def add_namespace(
         help="the network namespace: a name in /run/netns, or a path that contains a slash",
     )
     where.add_argument(
-        "--pid", type=int, metavar="PID", help="the network namespace of this process"
+        "--pid", type=_process_id, metavar="PID", help="the network namespace of this process"
     )
     return where
+
+
+def _process_id(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a process id, not {text!r}") from None
 
 
 def namespace(options: argparse.Namespace) -> str | None:

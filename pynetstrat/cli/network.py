@@ -125,4 +125,8 @@ def _set_up(networks: list[Network], netns: str) -> None:
 
 
 def _read(file: str) -> list[Network]:
-    return networks_from_json(read_standard_input() if file == "-" else Path(file).read_bytes())
+    try:
+        text = read_standard_input() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise EndError(f"{file}: {error.strerror}") from None
+    return networks_from_json(text)

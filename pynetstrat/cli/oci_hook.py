@@ -127,21 +127,30 @@ def _owned_by(container: str, network: Network) -> Network:
 def _read_state(text: bytes) -> dict[str, Any]:
     try:
         state = json.loads(text)
-        if not isinstance(state, dict):
-            raise ValueError("must be an object")
-        if not isinstance(state.get("id"), str) or not state["id"].encode(
-            "utf-8", "surrogateescape"
-        ):
-            raise ValueError("the id is missing")
-        if state.get("annotations") is None:
-            state["annotations"] = {}
-        if not isinstance(state["annotations"], dict):
-            raise ValueError("the annotations must be an object")
-        if not isinstance(state["annotations"].get(ANNOTATION, ""), str):
-            raise ValueError(f"the annotation {ANNOTATION} must be a string")
     except (ValueError, RecursionError) as error:
-        raise StateError(f"standard input is not the state of a container: {error}") from None
+        raise _invalid_state(f"must be valid JSON: {error}") from None
+    if not isinstance(state, dict):
+        raise _invalid_state("must be an object")
+    if not _is_id(state.get("id")):
+        raise _invalid_state("the id must be a non-empty string")
+    if state.get("annotations") is None:
+        state["annotations"] = {}
+    if not isinstance(state["annotations"], dict):
+        raise _invalid_state("the annotations must be an object")
+    if not isinstance(state["annotations"].get(ANNOTATION, ""), str):
+        raise _invalid_state(f"the annotation {ANNOTATION} must be a string")
     return state
+
+
+def _invalid_state(reason: str) -> StateError:
+    return StateError(f"standard input is not the state of a container: {reason}")
+
+
+def _is_id(value: object) -> bool:
+    try:
+        return isinstance(value, str) and value.encode("utf-8", "surrogateescape") != b""
+    except UnicodeEncodeError:  # JSON can contain lone surrogates
+        return False
 
 
 def _pid(state: dict[str, Any]) -> int:

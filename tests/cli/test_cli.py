@@ -1,4 +1,4 @@
-"""cli/ and __main__.py: the command line, as a process."""
+"""cli/ and __main__.py: commands, failures and output, mostly as a process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def succeed(*arguments):
 
 
 def fail(*arguments):
-    """What it reports, in one line, with the exit status 1."""
+    """Runs a command that must fail with status 1; returns the line on standard error."""
     done = call(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("pynetstrat: ")
@@ -42,13 +42,13 @@ def fail(*arguments):
 
 @pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
 def environment(request):
-    """The environment with standard output as it is by default, and as containers often have it."""
+    """The environment with buffered output, and with unbuffered output as in many containers."""
     return os.environ | {"PYTHONUNBUFFERED": request.param}
 
 
 @pytest.fixture
 def redirected(environment):
-    """Runs the command with a redirection as a shell makes it, such as `2>&-`."""
+    """Runs the command with a redirection of the shell, such as `2>&-`."""
 
     def run(redirection, *arguments):
         script = f"exec {shlex.join([*COMMAND, *arguments])} {redirection}"
@@ -58,8 +58,8 @@ def redirected(environment):
 
 
 @pytest.fixture
-def elsewhere(net, new_namespace):
-    """Another namespace, with traffic on v3: a process in it, its path, and a socket there."""
+def other_namespace(net, new_namespace):
+    """A namespace with traffic on v3: the id of a process in it, its path, and a socket in it."""
     netns = new_namespace()
     with support.inside(netns), support.Links() as links:
         support.add_patterned(links, 3)
@@ -93,7 +93,7 @@ def test_stats_prints_a_table(net):
     ]
 
 
-def test_stats_shows_every_interface_or_those_that_are_named(net):
+def test_stats_shows_all_interfaces_or_the_named_ones(net):
     support.add_patterned(net, 3)
     for arguments, names in (([], ["lo", "w3", "v3"]), (["v3", "lo"], ["v3", "lo"])):
         lines = succeed("stats", *arguments).splitlines()
@@ -101,7 +101,7 @@ def test_stats_shows_every_interface_or_those_that_are_named(net):
 
 
 @pytest.mark.parametrize("perspective", ["host", "container"])
-def test_stats_in_json_are_those_of_the_perspective(net, perspective):
+def test_stats_in_json_has_the_counters_of_the_perspective(net, perspective):
     support.add_patterned(net, 3)
     sent = support.view("v3", 3)
     view = sent if perspective == "host" else sent.swapped()
@@ -113,7 +113,7 @@ def test_stats_in_json_are_those_of_the_perspective(net, perspective):
     assert NetworkInterface(**found["interfaces"][2]) == view
 
 
-def test_stats_are_the_hosts_unless_asked_otherwise(net):
+def test_the_default_perspective_of_stats_is_the_host(net):
     assert json.loads(succeed("stats", "lo", "--json"))["perspective"] == "host"
 
 
@@ -124,7 +124,7 @@ def test_the_numbers_of_a_table_are_grouped_and_aligned():
     assert len({len(line) for line in lines}) == 1
 
 
-# Names and the columns of a terminal that they take, as wcwidth(3) has them.
+# Names, and how many columns of a terminal they take by the rules of wcwidth(3).
 WIDTHS = [
     ("eth0", 4),
     ("caf\u00e9", 4),
@@ -145,7 +145,7 @@ WIDTHS = [
 
 
 @pytest.mark.parametrize(("name", "columns"), WIDTHS)
-def test_the_columns_of_a_table_are_aligned_whatever_a_name_is_made_of(name, columns):
+def test_the_columns_of_a_table_are_aligned_for_any_name(name, columns):
     rows = [(label, NetworkInterface("x")) for label in (name, "a longer name", "z")]
     heading, *lines = _table.render(rows).splitlines()
     assert _text.width(_text.printable(name)) == columns
@@ -154,15 +154,15 @@ def test_the_columns_of_a_table_are_aligned_whatever_a_name_is_made_of(name, col
     assert lines[0].startswith(shown + " " * (len("a longer name") - columns + 2))
 
 
-def test_the_list_of_strategies_is_aligned_whatever_a_type_is_made_of(monkeypatch, capsys):
+def test_the_list_of_strategies_is_aligned_for_any_type(monkeypatch, capsys):
     found = {"\u7db2\u7d61": "a:B", "cafe\u0301": "c:D"}
     monkeypatch.setattr("pynetstrat.cli.strategies.sources", lambda: found)
     assert cli.main(["strategies"]) == 0
     assert capsys.readouterr().out == "cafe\u0301  c:D\n\u7db2\u7d61  a:B\n"
 
 
-def test_a_command_works_in_the_namespace_of_a_process_or_a_path(elsewhere):
-    pid, path, rtnetlink = elsewhere
+def test_a_command_works_in_the_namespace_of_a_process_or_a_path(other_namespace):
+    pid, path, rtnetlink = other_namespace
     for where in (["--pid", str(pid)], ["--netns", path]):
         (row,) = json.loads(succeed("stats", "v3", "--json", *where))["interfaces"]
         assert NetworkInterface(**row) == support.view("v3", 3)
@@ -174,8 +174,8 @@ def test_a_command_works_in_the_namespace_of_a_process_or_a_path(elsewhere):
         assert not own.link_is_up("lo")
 
 
-def test_a_command_works_in_a_namespace_that_has_a_name(elsewhere):
-    _, path, rtnetlink = elsewhere
+def test_a_command_works_in_a_named_namespace(other_namespace):
+    _, path, rtnetlink = other_namespace
     support.mount("none", Path("/run"), "tmpfs")  # of this process's own mount namespace
     try:
         blue = Path("/run/netns/blue")
@@ -189,22 +189,22 @@ def test_a_command_works_in_a_namespace_that_has_a_name(elsewhere):
         support.unmount("/run")
 
 
-def test_strategies_lists_where_each_comes_from():
+def test_strategies_lists_the_source_of_each_type():
     found = json.loads(succeed("strategies", "--json"))
     assert found["loopback"] == "pynetstrat.strategy:Loopback"
     assert dict(line.split() for line in succeed("strategies").splitlines()) == found
 
 
-def test_strategies_lists_those_of_packages_without_loading_them(tmp_path):
+def test_strategies_lists_types_of_packages_without_loading_them(tmp_path):
     metadata = tmp_path / "rival-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: rival\nVersion: 1.0\n")
     points = "[pynetstrat.strategies]\nbridge = rival:Bridge\nloopback = rival:Loopback\n"
-    (metadata / "entry_points.txt").write_text(points)  # and there is no module of that name
+    (metadata / "entry_points.txt").write_text(points)  # the module does not exist
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     found = json.loads(call("strategies", "--json", env=environment).stdout)
     assert found["bridge"] == "rival:Bridge"
-    assert found["loopback"] == "pynetstrat.strategy:Loopback"  # a registered one comes first
+    assert found["loopback"] == "pynetstrat.strategy:Loopback"  # built-in types have precedence
     assert "bridge" in call("strategies", env=environment).stdout
 
 
@@ -218,7 +218,7 @@ def test_the_demo_shows_lo_and_its_traffic():
     assert after.split()[-8:] == ["102,800", "100", "0", "0", "102,800", "100", "0", "0"]
 
 
-def test_the_demo_in_json_holds_both_views():
+def test_the_demo_in_json_has_both_perspectives():
     found = json.loads(succeed("demo", "--json"))
     assert found["up"] == {"before": False, "after": True}
     zero = NetworkInterface("lo")
@@ -232,7 +232,7 @@ def test_the_demo_wires_a_container_and_leaves_nothing():
     printed = succeed("demo")
     assert "tear_down_networks(...): nothing is left.\n" in printed
     inside, outside = [line.split() for line in printed.splitlines() if line.startswith(_ENDS)]
-    for row in (inside, outside):  # 100 datagrams there and back, and what IPv6 says of itself
+    for row in (inside, outside):  # 100 datagrams in each direction, and IPv6's own packets
         assert int(row[-7].replace(",", "")) >= 100
         assert int(row[-3].replace(",", "")) >= 100
 
@@ -240,7 +240,7 @@ def test_the_demo_wires_a_container_and_leaves_nothing():
 _ENDS = ("eth0, in the container", "veth")
 
 
-def test_the_demo_in_json_holds_both_ends_of_the_container():
+def test_the_demo_in_json_has_both_ends_of_the_pair():
     found = json.loads(succeed("demo", "--json"))["container"]
     assert found["left"] == []
     assert found["milliseconds"] > 0
@@ -251,7 +251,7 @@ def test_the_demo_in_json_holds_both_ends_of_the_container():
         assert end["tx_packets"] >= 100
 
 
-def test_where_there_is_no_veth_the_demo_says_so_and_shows_lo():
+def test_the_demo_shows_lo_if_the_kernel_has_no_veth():
     code = """
 import sys
 from errno import EOPNOTSUPP
@@ -270,7 +270,7 @@ sys.exit(main(["demo"]))
     assert 'This kernel cannot wire a container: interface "br0": RTM_NEWLINK: ' in done.stdout
 
 
-# ---- how commands are found ----
+# ---- the list of commands, and help ----
 
 
 def test_the_help_names_every_command():
@@ -280,12 +280,12 @@ def test_the_help_names_every_command():
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
-def test_a_command_has_a_help_text_of_its_own(command):
+def test_each_command_has_a_help_text(command):
     assert succeed(command, "--help").startswith(f"usage: pynetstrat {command} ")
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
-def test_a_command_loads_no_other_commands_module(command):
+def test_a_command_does_not_load_the_module_of_another_command(command):
     code = f"""
 import sys
 from pynetstrat.cli import main
@@ -301,7 +301,7 @@ def test_version_prints_the_version():
     assert succeed("--version") == f"pynetstrat {pynetstrat.__version__}\n"
 
 
-def test_the_installed_command_is_the_same():
+def test_the_installed_command_prints_the_version():
     done = support.run([str(Path(sys.executable).parent / "pynetstrat"), "--version"])
     assert done.stdout == f"pynetstrat {pynetstrat.__version__}\n"
 
@@ -340,17 +340,17 @@ def test_wrong_usage_is_explained_with_status_2(arguments):
     assert "error: " in done.stderr
 
 
-def test_an_interface_that_is_not_there_is_named_with_the_request(net):
+def test_the_error_for_a_missing_interface_names_it_and_the_request(net):
     assert 'interface "eth0": RTM_NEWLINK: No such device' in fail("up", "eth0")
     assert 'interface "eth0": RTM_NEWLINK: No such device' in fail("down", "eth0")
     assert 'interface "eth0": RTM_GETLINK: No such device' in fail("stats", "eth0")
 
 
-def test_where_one_interface_fails_no_other_is_printed(net):
+def test_no_interface_is_printed_if_one_of_them_fails(net):
     assert 'interface "eth0"' in fail("stats", "lo", "eth0", "--json")
 
 
-def test_a_namespace_that_is_not_there_is_named(net, tmp_path):
+def test_the_error_for_a_missing_namespace_names_it(net, tmp_path):
     assert f"open netns {tmp_path}/x: No such file" in fail("up", "--netns", f"{tmp_path}/x")
     assert "open netns ./x: No such file" in fail("up", "--netns", "./x")
 
@@ -358,13 +358,13 @@ def test_a_namespace_that_is_not_there_is_named(net, tmp_path):
 @pytest.mark.parametrize(
     "pid", ["0", "-1", "4194305"]
 )  # the last is above any limit: PID_MAX_LIMIT
-def test_a_process_that_is_not_there_is_named(net, pid):
+def test_the_error_for_a_missing_process_names_it(net, pid):
     said = fail("up", "--pid", pid)
     assert f"open netns /proc/{pid}/ns/net: No such file" in said
     assert f"/proc shows no process {pid}" in said
 
 
-def test_a_path_that_is_not_a_namespace_is_named(net, tmp_path):
+def test_the_error_for_a_path_that_is_no_namespace_names_it(net, tmp_path):
     assert f"setns {tmp_path}: Invalid argument" in fail("up", "--netns", str(tmp_path))
 
 
@@ -375,7 +375,7 @@ def test_a_hostile_name_is_refused_in_one_line(net, name):
     for command in ("up", "down", "stats"):
         text = fail(command, name)
         assert "\x1b" not in text
-        # By rtnetlink most of them could be alternative names.
+        # For rtnetlink most of them are valid alternative names.
         invalid = "invalid interface name"
         assert (invalid if len(name) in (0, 128) else "no such interface") in text or (
             command == "stats" and invalid in text
@@ -395,7 +395,7 @@ sys.exit(main(["up"]))
     assert done.stderr.count("\n") == 1
 
 
-def test_where_namespaces_are_refused_the_demo_says_so():
+def test_the_demo_reports_that_namespaces_are_refused():
     code = """
 import sys
 from pathlib import Path
@@ -410,8 +410,8 @@ sys.exit(main(["demo"]))
     assert done.stderr.count("\n") == 1
 
 
-def test_an_error_of_the_system_is_not_blamed_on_standard_output():
-    """No descriptor is left, neither for the command's module nor for /dev/null."""
+def test_a_system_error_is_not_reported_as_one_of_standard_output():
+    """The process may open no descriptor, so neither the command's module nor /dev/null."""
     code = """
 import resource, sys
 from pynetstrat.cli import main
@@ -427,7 +427,7 @@ sys.exit(status)
     assert done.stderr.count("\n") == 1
 
 
-def test_an_error_of_any_other_kind_is_reported_as_it_is(net, monkeypatch, capsys):
+def test_any_other_error_is_reported_unchanged(net, monkeypatch, capsys):
     def refuse(*_):
         raise OSError(5, "Input/output error", "a\nb")
 
@@ -443,7 +443,7 @@ PRINTING = [["stats"], ["stats", "--json"], ["strategies"], ["--help"], ["stats"
 
 
 @pytest.mark.parametrize("arguments", PRINTING)
-def test_a_pipe_that_nobody_reads_ends_the_command_quietly(net, environment, arguments):
+def test_a_pipe_without_a_reader_ends_the_command_silently(net, environment, arguments):
     reading, writing = os.pipe()
     os.close(reading)
     with subprocess.Popen(
@@ -466,7 +466,7 @@ def test_a_full_device_is_reported_in_one_line(net, redirected, arguments):
 
 
 @pytest.mark.parametrize("arguments", [["up"], ["stats"], ["strategies"], ["--version"]])
-def test_a_closed_standard_output_is_no_failure(net, redirected, arguments):
+def test_a_closed_standard_output_is_not_an_error(net, redirected, arguments):
     done = redirected(">&-", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -475,20 +475,18 @@ def test_a_closed_standard_output_is_no_failure(net, redirected, arguments):
 @pytest.mark.parametrize(
     ("arguments", "status"), [(["up", "eth0"], 1), (["sideways"], 2), (["down"], 2)]
 )
-def test_an_error_that_cannot_be_reported_does_not_go_to_standard_output(
-    net, redirected, redirection, arguments, status
-):
+def test_an_error_never_goes_to_standard_output(net, redirected, redirection, arguments, status):
     done = redirected(redirection, *arguments)
     assert (done.returncode, done.stdout) == (status, "")
 
 
-def test_with_both_streams_closed_the_status_still_tells(net, redirected):
+def test_the_status_reports_an_error_if_both_streams_are_closed(net, redirected):
     assert redirected(">&- 2>&-", "up").returncode == 0
     assert redirected(">&- 2>&-", "up", "eth0").returncode == 1
 
 
-def test_ctrl_c_ends_a_wait_for_the_kernel_quietly(net):
-    """A socket that never answers stands in the kernel's place."""
+def test_ctrl_c_silently_ends_a_wait_for_the_kernel(net):
+    """A socket that never answers replaces the kernel."""
     code = """
 import os, socket, sys, threading
 import pynetstrat
@@ -521,7 +519,7 @@ sys.exit(status)
     assert (process.returncode, said) == (128 + signal.SIGINT, b"")
 
 
-def test_main_returns_128_and_the_signal_after_ctrl_c(net, monkeypatch, capsys):
+def test_main_returns_128_plus_the_signal_after_ctrl_c(net, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -533,7 +531,7 @@ def test_main_returns_128_and_the_signal_after_ctrl_c(net, monkeypatch, capsys):
 # ---- names are bytes ----
 
 
-def test_nothing_unprintable_reaches_a_terminal(net):
+def test_no_unprintable_character_reaches_the_terminal(net):
     net.add_veth("\x1b[31mX", "caf\u00e9")
     plain = os.environ | {"PYTHONIOENCODING": "ascii"}
     assert "\x1b" not in succeed("stats")
@@ -542,7 +540,7 @@ def test_nothing_unprintable_reaches_a_terminal(net):
     assert "\x1b" not in fail("stats", "\x1b[32m")
 
 
-def test_a_name_that_is_not_utf_8_is_valid_json_with_its_bytes_beside_it(net):
+def test_json_has_the_bytes_of_a_name_that_is_not_utf_8(net):
     net.add_veth("a\udcff", "caf\u00e9")
     rows = json.loads(succeed("stats", "--json"))["interfaces"]
     names = {row["name"]: row.get("name_hex") for row in rows}
@@ -554,7 +552,7 @@ def test_a_name_that_is_not_utf_8_is_valid_json_with_its_bytes_beside_it(net):
     assert (row["name"], row["name_hex"]) == ("a\\xff", "61ff")
 
 
-def test_names_that_differ_print_differently(net):
+def test_different_names_are_printed_differently(net):
     names = ["a\x1b", "a\\x1b", "a\\\\x1b", "a\udcff", "a\\udcff", "a\\xff", "a\xff", "a\x85"]
     for number, name in enumerate(names):
         net.add_veth(name, f"w{number}", up=False)

@@ -1,4 +1,4 @@
-"""cli/network.py and cli/_network_json.py: networks in JSON, set up, torn down and checked."""
+"""cli/network.py and cli/_network_json.py: networks of a JSON file set up, torn down, checked."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def container(host):
 
 @pytest.fixture
 def call(capsys, monkeypatch, container, tmp_path):
-    """Runs an action on a document in the container's namespace: status, output, complaint."""
+    """Runs an action on a document; returns the status, standard output and standard error."""
 
     def run(action, document, *, where=None, raw=False):
         text = document if raw else json.dumps(document)
@@ -64,7 +64,7 @@ def links(netns=None):
 # ---- the actions ----
 
 
-def test_networks_are_set_up_and_printed_as_they_were_made(call, container):
+def test_set_up_prints_the_networks_with_generated_names(call, container):
     status, printed, complaint = call("set-up", [{"type": "loopback"}, VETH])
     assert (status, complaint) == (0, "")
     loopback, veth = json.loads(printed)
@@ -75,7 +75,7 @@ def test_networks_are_set_up_and_printed_as_they_were_made(call, container):
     assert links(container) == {"lo", "eth0"}
 
 
-def test_what_is_printed_is_what_to_tear_down(call, container):
+def test_tear_down_accepts_the_output_of_set_up(call, container):
     before = links()
     without_owner = {key: value for key, value in VETH.items() if key != "owner"}
     _, printed, _ = call("set-up", [without_owner])
@@ -83,7 +83,7 @@ def test_what_is_printed_is_what_to_tear_down(call, container):
     assert (links(), links(container)) == (before, {"lo"})
 
 
-def test_networks_are_torn_down_twice(call):
+def test_networks_may_be_torn_down_twice(call):
     before = links()
     call("set-up", [VETH])
     for _ in range(2):
@@ -91,7 +91,7 @@ def test_networks_are_torn_down_twice(call):
         assert links() == before
 
 
-def test_networks_are_torn_down_when_their_process_is_gone(call, container):
+def test_networks_are_torn_down_after_their_process_has_ended(call, container):
     with support.process_inside(container.fileno()) as process:
         where = ["--pid", str(process.pid)]
         assert call("set-up", [VETH], where=where)[0] == 0
@@ -99,12 +99,12 @@ def test_networks_are_torn_down_when_their_process_is_gone(call, container):
     assert links() == {"lo", "br0"}
 
 
-def test_a_check_passes_right_after_set_up(call):
+def test_check_prints_nothing_after_set_up(call):
     call("set-up", [{"type": "loopback"}, VETH])
     assert call("check", [{"type": "loopback"}, VETH]) == (0, "", "")
 
 
-def test_a_check_lists_each_difference_on_a_line_with_status_1(call, container):
+def test_check_prints_each_difference_on_a_line_with_status_1(call, container):
     call("set-up", [{"type": "loopback"}, VETH])
     with RtnetlinkSocket(container) as sock:
         sock.link_set_down("lo")
@@ -116,7 +116,7 @@ def test_a_check_lists_each_difference_on_a_line_with_status_1(call, container):
     assert "eth0: down" in lines
 
 
-def test_a_difference_can_not_drive_a_terminal(call):
+def test_control_characters_of_a_difference_do_not_reach_the_terminal(call):
     call("set-up", [VETH])
     status, printed, _ = call("check", [{**VETH, "owner": "\x1b[31m\n"}])
     assert status == 1
@@ -132,9 +132,9 @@ def test_networks_are_read_from_standard_input(container, monkeypatch, capsys):
     assert links(container) == {"lo", "eth0"}
 
 
-def test_all_of_them_are_set_up_or_none(call, container):
+def test_either_all_networks_are_set_up_or_none(call, container):
     before = helpers_network.dumps(), helpers_network.dumps(container)
-    # On no subnet: the kernel refuses it.
+    # The kernel refuses a gateway that is in no subnet of the interface.
     second = {**VETH, "name": "eth1", "gateway": "192.0.2.1", "metric": 5}
     status, printed, complaint = call("set-up", [{"type": "loopback"}, VETH, second])
     assert (status, printed) == (1, "")
@@ -144,12 +144,12 @@ def test_all_of_them_are_set_up_or_none(call, container):
     assert (helpers_network.dumps(), helpers_network.dumps(container)) == before
 
 
-# ---- output that can't be written ----
+# ---- output that cannot be written ----
 
 
 @pytest.fixture
 def redirected(container, tmp_path):
-    """Sets up lo and a pair by a program, its output redirected by a shell: the finished shell."""
+    """Sets up lo and a veth pair by a process whose output a shell redirects."""
     file = tmp_path / "networks.json"
     file.write_text(json.dumps([{"type": "loopback"}, VETH]))
     where = f"/proc/{os.getpid()}/fd/{container.fileno()}"
@@ -163,7 +163,7 @@ def redirected(container, tmp_path):
 
 @pytest.fixture
 def full(tmp_path):
-    """A file in a file system that is full."""
+    """A file in a full file system."""
     where = tmp_path / "full"
     where.mkdir()
     support.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", str(where)])
@@ -183,7 +183,7 @@ def full(tmp_path):
         (">&-", 1, "standard output is closed; set-up must be able to print the networks"),
     ],
 )
-def test_networks_that_can_not_be_printed_are_undone(
+def test_networks_that_cannot_be_printed_are_undone(
     redirected, container, full, redirection, status, words
 ):
     before = helpers_network.dumps(), helpers_network.dumps(container)
@@ -194,7 +194,7 @@ def test_networks_that_can_not_be_printed_are_undone(
     assert (helpers_network.dumps(), helpers_network.dumps(container)) == before
 
 
-def test_a_pipe_that_nobody_reads_undoes_the_networks(container, tmp_path, redirected):
+def test_a_pipe_without_a_reader_undoes_the_networks(container, tmp_path, redirected):
     before = helpers_network.dumps(), helpers_network.dumps(container)
     reading, writing = os.pipe()
     os.close(reading)
@@ -265,7 +265,7 @@ BAD_FIELDS = [
 
 
 @pytest.mark.parametrize(("field", "value"), BAD_FIELDS)
-def test_a_bad_field_is_refused_in_one_line_and_nothing_is_changed(call, container, field, value):
+def test_an_invalid_field_changes_nothing(call, container, field, value):
     before = links(), links(container)
     status, printed, complaint = call("set-up", [{"type": "loopback"}, {**VETH, field: value}])
     assert (status, printed) == (1, "")
@@ -302,7 +302,7 @@ DOCUMENTS = [
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda text: repr(text[:24]))
 @pytest.mark.parametrize("action", ["set-up", "tear-down", "check"])
-def test_a_file_that_is_not_a_list_of_networks_is_refused_in_one_line(call, action, document):
+def test_a_file_that_is_not_a_list_of_networks_is_refused(call, action, document):
     status, printed, complaint = call(action, document, raw=True)
     assert (status, printed) == (1, "")
     assert complaint.startswith("pynetstrat: ")
@@ -310,13 +310,13 @@ def test_a_file_that_is_not_a_list_of_networks_is_refused_in_one_line(call, acti
     assert len(complaint) < 300
 
 
-def test_no_networks_are_nothing_to_do(call):
+def test_an_empty_list_does_nothing(call):
     for action, printed in (("set-up", "[]\n"), ("check", ""), ("tear-down", "")):
         assert call(action, []) == (0, printed, "")
 
 
 @pytest.mark.parametrize("file", ["nowhere", "."])
-def test_a_file_that_can_not_be_read_is_named(container, capsys, tmp_path, file):
+def test_the_error_for_an_unreadable_file_names_it(container, capsys, tmp_path, file):
     path = str(tmp_path / file)
     where = ["--netns", f"/proc/self/fd/{container.fileno()}"]
     assert cli.main(["network", "set-up", path, *where]) == 1
@@ -329,7 +329,7 @@ def test_a_closed_standard_input_is_not_a_list_of_networks(container, monkeypatc
     monkeypatch.setattr(sys, "stdin", None)
     where = ["--netns", f"/proc/self/fd/{container.fileno()}"]
     assert cli.main(["network", "check", "-", *where]) == 1
-    assert "invalid JSON" in capsys.readouterr().err
+    assert "must be valid JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -373,11 +373,11 @@ networks = st.builds(
 
 
 @given(st.lists(networks, max_size=3))
-def test_what_is_written_is_read_as_the_same(found):
+def test_networks_that_are_written_are_read_back_unchanged(found):
     assert networks_from_json(networks_to_json(found)) == found
 
 
-def test_an_error_names_field_value_reason_and_network():
+def test_an_error_names_the_field_value_reason_and_network():
     with pytest.raises(InvalidNetworkError) as caught:
         networks_from_json('[{"type": "veth", "name": "eth0", "speed": 5}]')
     error = caught.value

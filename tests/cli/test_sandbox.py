@@ -1,4 +1,4 @@
-"""cli/sandbox.py: fresh namespaces, entered by a process of its own."""
+"""cli/sandbox.py: a process enters fresh namespaces."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def test_enter_moves_the_process_into_fresh_namespaces(net):
     assert sorted(os.listdir("/sys/class/net")) == ["lo", "v0", "w0"]  # noqa: PTH208
 
 
-def test_enter_does_without_user_namespaces_where_they_are_refused():
-    """A privileged process does without one. The limit is that of a user namespace of its own."""
+def test_a_privileged_process_needs_no_user_namespace():
+    """The test sets the limit of its own user namespace."""
     done = support.python(_ENTER.replace("LIMITS", "[None, '0']"))
     assert (done.stdout, done.stderr) == ("0 0 0 0 1\n" * 2, "")
 
 
-def test_enter_says_what_to_allow_where_all_namespaces_are_refused():
+def test_the_error_says_what_to_allow_if_all_namespaces_are_refused():
     code = """
 from pathlib import Path
 from pynetstrat import KernelError
@@ -68,14 +68,14 @@ except KernelError as error:
     )
 
 
-def test_enter_says_what_to_allow_where_there_are_no_privileges_either():
+def test_the_error_says_what_to_allow_if_privileges_are_missing_too():
     code = """
 from pathlib import Path
 from pynetstrat import KernelError
 from pynetstrat.cli import sandbox
 sandbox.enter()
 Path("/proc/sys/user/max_user_namespaces").write_text("1")
-sandbox.unshare(sandbox.CLONE_NEWUSER)  # unmapped: nobody, who may have no more of them
+sandbox.unshare(sandbox.CLONE_NEWUSER)  # unmapped, so without privileges
 try:
     sandbox.enter()
 except KernelError as error:
@@ -87,8 +87,8 @@ except KernelError as error:
     assert "the limit of an outer user namespace" in done.stdout
 
 
-def test_the_tests_themselves_fail_where_namespaces_are_refused():
-    """They are not skipped, and say what to allow."""
+def test_the_test_suite_fails_if_namespaces_are_refused():
+    """It is not skipped, and says what to allow."""
     code = """
 import os, sys
 from pathlib import Path
@@ -112,14 +112,14 @@ os.execv(sys.executable, [sys.executable, "-m", "pytest", "-q", "-p", "no:cachep
         (lambda: sandbox.mount_sysfs("/nowhere"), "mount", errno.ENOENT),
     ],
 )
-def test_a_refused_call_says_which(call, operation, code):
+def test_the_error_names_the_refused_call(call, operation, code):
     with pytest.raises(KernelError) as caught:
         call()
     assert (caught.value.operation, caught.value.errno) == (operation, code)
 
 
 def test_sysfs_shows_the_namespace_in_which_it_was_mounted(net, tmp_path, new_namespace):
-    """The trap: sysfs shows the namespace of the mount, rtnetlink that of the thread."""
+    """rtnetlink uses the namespace of the thread instead."""
     net.add_veth("v0", "w0")
     with support.inside(new_namespace()):
         assert sorted(os.listdir("/sys/class/net")) == ["lo", "v0", "w0"]  # noqa: PTH208
@@ -131,8 +131,7 @@ def test_sysfs_shows_the_namespace_in_which_it_was_mounted(net, tmp_path, new_na
     assert Path("/sys/class/net/v0").exists()
 
 
-def test_where_a_file_of_proc_cannot_be_written_the_error_names_it():
-    """The identity of the user namespace can't be written: an error that names the file."""
+def test_the_error_names_the_file_of_proc_that_cannot_be_written():
     code = """
 from pathlib import Path
 from pynetstrat import KernelError
