@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import helpers_network
 import support
-from devices import configured_device, container, home  # noqa: F401  # fixtures
+from devices import configured_device, container, quiet_host  # noqa: F401  # fixtures
 
 from pynetstrat import KernelError, RtnetlinkSocket
 from pynetstrat.cli import sandbox

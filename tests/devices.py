@@ -1,4 +1,4 @@
-"""What the tests of `host-device` share: devices that can be moved, and states to compare."""
+"""For the tests of `host-device`: devices that can be moved, and states to compare."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ strategy = HostDevice()
 
 
 def change(*arguments: str, netns: NetworkNamespace | None = None) -> None:
-    """Changes something with ip(8)."""
+    """Runs ip(8), in a namespace if one is given."""
     run = netns.run if netns is not None else subprocess.run
     done = run(["ip", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, (arguments, done.stderr)
 
 
 def add_device(kind: str = "veth", name: str = "d0") -> None:
-    """A device that can be moved, down."""
+    """Adds a device that can be moved. It is down."""
     if kind == "veth":
         change("link", "add", name, "type", "veth", "peer", "name", f"p{name}")
         change("link", "set", f"p{name}", "up")
@@ -46,15 +46,15 @@ def add_device(kind: str = "veth", name: str = "d0") -> None:
 
 
 @pytest.fixture
-def home(host: RtnetlinkSocket) -> Iterator[RtnetlinkSocket]:
-    """A host namespace without automatic link-local addresses, and a /run of its own."""
+def quiet_host(host: RtnetlinkSocket) -> Iterator[RtnetlinkSocket]:
+    """A host namespace without automatic link-local addresses, and an empty /run."""
     quieten()
     with own_run():
         yield host
 
 
 @pytest.fixture
-def container(home: RtnetlinkSocket) -> Iterator[NetworkNamespace]:
+def container(quiet_host: RtnetlinkSocket) -> Iterator[NetworkNamespace]:
     """The namespace of a container."""
     with containers(1) as (one,):
         quieten(one)
@@ -62,8 +62,8 @@ def container(home: RtnetlinkSocket) -> Iterator[NetworkNamespace]:
 
 
 @pytest.fixture
-def configured_device(home: RtnetlinkSocket) -> RtnetlinkSocket:
-    """D with everything that a move takes away: up, a port, addresses, routes, names."""
+def configured_device(quiet_host: RtnetlinkSocket) -> RtnetlinkSocket:
+    """The device d0, up, with everything that a move deletes: port, addresses, routes, names."""
     add_device()
     change("link", "add", "br0", "type", "bridge")
     change("link", "set", "br0", "up")
@@ -71,7 +71,7 @@ def configured_device(home: RtnetlinkSocket) -> RtnetlinkSocket:
     change("link", "property", "add", "dev", "d0", "altname", "a-rather-long-alternative-name")
     change("link", "set", "d0", "master", "br0", "up")
     change("link", "set", "d0", "type", "bridge_slave", "hairpin", "on")
-    index = home.get_link("d0").index
+    index = quiet_host.get_link("d0").index
     batch = Batch()
     for address in (
         Address(index, "192.0.2.5/24", broadcast="192.0.2.255", label="d0:x", metric=50),
@@ -86,9 +86,9 @@ def configured_device(home: RtnetlinkSocket) -> RtnetlinkSocket:
         Address(index, "fe80::5/64", flags=0x02),
     ):
         batch.add_address(index, address)
-    # As after duplicate address detection: in use, and without the flag.
+    # Clears the flag, as for an address that has passed duplicate address detection.
     batch.add_address(index, Address(index, "2001:db8::3/64"), replace=True)
-    home.execute(batch)
+    quiet_host.execute(batch)
     change("route", "add", "198.51.100.0/24", "via", "192.0.2.1")
     change("route", "add", "203.0.113.0/24", "dev", "d0", "metric", "7", "table", "99")
     change("route", "add", "10.9.0.0/24", "dev", "br0", "src", "192.0.2.6")
@@ -103,16 +103,16 @@ def configured_device(home: RtnetlinkSocket) -> RtnetlinkSocket:
         hops = ("nexthop", "via", first, "dev", "d0", "nexthop", "via", second, "dev", "br0")
         change("route", "add", to, *hops)
     settled()
-    return home
+    return quiet_host
 
 
 def device(**fields: Any) -> Network:
-    """A network of the strategy, of the device d0."""
+    """A network of the strategy host-device with the device d0."""
     return Network(**{"type": "host-device", "host_interface_name": "d0", "owner": "c1", **fields})
 
 
 def state(*namespaces: NetworkNamespace) -> list[Any]:
-    """All that an undone change must leave as it was, in the host namespace and in others."""
+    """Everything that an undone change must restore, in the host namespace and in others."""
     found = []
     for namespace in (None, *namespaces):
         with RtnetlinkSocket(namespace) as sock:
@@ -121,7 +121,7 @@ def state(*namespaces: NetworkNamespace) -> list[Any]:
             del link["running"]
             del link["bridge_id"]
         shown = dumps(namespace)
-        for family in ("IPv4 routes", "IPv6 routes"):  # those of equal rank change places
+        for family in ("IPv4 routes", "IPv6 routes"):  # the order of equal routes may change
             shown[family].sort(key=lambda route: json.dumps(route, sort_keys=True))
         found.append((links, shown))
     return found
@@ -138,7 +138,7 @@ def addresses_in(namespace: NetworkNamespace | None, name: str) -> list[Address]
 
 
 def settled(*namespaces: NetworkNamespace) -> list[Any]:
-    """The state once the kernel's worker has finished the IPv6 addresses of a moment ago."""
+    """The state once kernel workers have finished recent IPv6 addresses."""
     found = state(*namespaces)
     while True:
         time.sleep(0.1)
@@ -148,9 +148,9 @@ def settled(*namespaces: NetworkNamespace) -> list[Any]:
 
 
 def assert_unchanged(before: list[Any], *namespaces: NetworkNamespace) -> None:
-    """Asserts that the state is as before, and shows what is not.
+    """Asserts that the state is as before, and shows the differences.
 
-    It waits for the kernel's worker that finishes IPv6 addresses.
+    It waits for kernel workers that finish IPv6 addresses.
     """
     deadline = time.monotonic() + 10
     while (after := state(*namespaces)) != before and time.monotonic() < deadline:
@@ -162,7 +162,7 @@ def assert_unchanged(before: list[Any], *namespaces: NetworkNamespace) -> None:
 def refused(
     container: NetworkNamespace, network: Network, kind: type[Exception], *words: str, **fields: Any
 ) -> Any:
-    """The error of a create that must leave everything as it was."""
+    """The error of a `create` that must fail and change nothing."""
     before = state(container)
     with pytest.raises(kind) as caught:
         strategy.create(network, netns=container)

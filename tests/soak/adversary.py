@@ -1,19 +1,21 @@
-"""host-device against root of the containers.
+"""Tests host-device against root of the containers.
 
-Two processes lend devices of the host to two containers and take them back, tear down what the
-other one set up, and ask for networks that fail late, so that the move is undone. Meanwhile root of
-each container does whatever root can: it renames devices, moves them on and back, gives them other
-indexes, deletes and remakes them, puts macvlans on them, and gives them many names, addresses and
-routes. After each round, with everybody at rest, all devices are taken back, and then
+Two processes move devices of the host into two containers and back. They also tear down networks of
+the other process, and request networks that fail late, so that the move is undone. At the same time
+root of each container acts at random: it renames devices, moves them into another namespace and
+back, changes their indexes, deletes and recreates them, puts macvlans on them, and adds many names,
+addresses and routes. After each round, when all processes have ended, all devices are moved back,
+and the program checks that
 
 - no link of the host is lost: each device that root has not deleted is in the host namespace, and
-  what was never lent has not left it;
-- no link of a container was taken in: the host namespace has its own links and no other;
-- nothing of the container is left on a device: its settings are as before, and no link stands on
-  it.
+  so is each link that was never moved;
+- no link of a container was moved to the host namespace;
+- no setting of the container is left on a device, and no link is on top of it.
 
-Which link is which is told by files of sysfs that were opened at the beginning and follow the
-devices. ADVERSARY_SECONDS (60) and ADVERSARY_SEED choose the time and the course.
+Files of sysfs identify the links. They were opened at the beginning, and follow the links into
+other namespaces.
+
+ADVERSARY_SECONDS (60) sets the length, ADVERSARY_SEED the random actions.
 """
 
 from __future__ import annotations
@@ -58,9 +60,9 @@ SEED = int(os.environ.get("ADVERSARY_SEED", str(random.randrange(1 << 32))))
 ROUND = 2.0  # seconds
 CONTAINERS = 2
 PROVEN = ("d0", "d1", "d2")  # veth ends, whose peers stay in the host namespace
-UNPROVEN = ("u0", "u1")  # an ifb and a macvlan: lent to networks that fail only
+UNPROVEN = ("u0", "u1")  # an ifb and a macvlan: only for networks that fail
 RECORDS = Path("/run/pynetstrat/devices")
-# Rounds of undoing that are tried before a device counts as lost.
+# How often tear-down is tried before a device counts as lost.
 PATIENCE = 20
 
 
@@ -72,7 +74,7 @@ IFF_PROMISC = 0x100  # linux/if.h
 
 
 def add_at(index: int, kind: str, name: str) -> Message:
-    """Makes a link with an index of one's own."""
+    """A message that adds a link with a given index."""
     settings = new_settings(name=name, index=index)
     return Message(NEWLINK, add_link, kind.encode(), settings, name=name)
 
@@ -81,18 +83,18 @@ def ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
-class Home:
-    """The host's links, each held by a file that follows it.
+class Host:
+    """The links of the host namespace.
 
     Attributes:
-        files: of each link that was made here, its file `ifindex`.
-        before: the devices as they were made.
+        files: the open `ifindex` file of each link, which follows the link.
+        before: the devices as they were created.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, int] = {}
         self.before: dict[str, Link] = {}
-        self.sock = RtnetlinkSocket()  # to the end of the program
+        self.sock = RtnetlinkSocket()  # open until the program ends
         ip("link", "add", "br0", "type", "bridge")
         ip("link", "add", "important", "type", "ifb")
         ip("link", "add", "parent", "type", "veth", "peer", "name", "parent2")
@@ -123,13 +125,13 @@ class Home:
         self.files[name] = os.open(f"/sys/class/net/{name}/ifindex", os.O_RDONLY)
 
     def index(self, name: str) -> int:
-        """The index of a link wherever it is; 0: it was deleted."""
+        """The index of a link in its present namespace; 0 if it was deleted."""
         try:
             return int(os.pread(self.files[name], 32, 0))
         except OSError:
             return 0
 
-    def is_here(self, name: str) -> bool:
+    def has(self, name: str) -> bool:
         """Whether a link is in the host namespace, under its name."""
         try:
             other = os.open(f"/sys/class/net/{name}/ifindex", os.O_RDONLY)
@@ -141,13 +143,13 @@ class Home:
             os.close(other)
 
     def check(self) -> None:
-        """Raises WrongError unless every link is here and as it was, and no other link is."""
+        """Raises WrongError unless the host has exactly its own links, unchanged."""
         for name in self.files:
-            if not self.is_here(name):
+            if not self.has(name):
                 raise WrongError(f"{name} is not in the host namespace")
         found = self.sock.dump_links()
         if set(found) - {"lo"} != set(self.files):
-            raise WrongError(f"strangers: {set(found) - {'lo'} - set(self.files)}")
+            raise WrongError(f"other links: {set(found) - {'lo'} - set(self.files)}")
         for name, before in self.before.items():
             after = replace(found[name], running=before.running, link_index=before.link_index)
             if after != before:
@@ -161,7 +163,7 @@ class Home:
 
 
 class Root:
-    """Random acts of root in a container's namespace, with a namespace of its own beside it."""
+    """Random actions of root in a container's namespace and in a second namespace of root."""
 
     def __init__(self, namespace: NetworkNamespace, side: NetworkNamespace, seed: int) -> None:
         self._random = random.Random(seed)
@@ -171,7 +173,7 @@ class Root:
         self.acts: Counter[str] = Counter()
 
     def act(self) -> None:
-        """One act; what the kernel refuses is refused."""
+        """Does one random action. The kernel may refuse it."""
         links = [link for link in self._sock.dump_links().values() if link.name != "lo"]
         acts: list[Callable[[Link], None]] = [
             self.rename,
@@ -180,7 +182,7 @@ class Root:
             self.stack,
             self.name_much,
             self.address,
-            self.move_on,
+            self.move_away,
             self.swap,
             self.swap,
             self.swap,
@@ -220,7 +222,7 @@ class Root:
     def stack(self, link: Link) -> None:
         name = self._name()
         self._sock.execute(Batch().add_macvlan(name, link.index, up=True))
-        if self._random.random() < 0.2:  # on one that stands on a device, so on the device
+        if self._random.random() < 0.2:  # a macvlan of a macvlan is on top of the device, too
             self._sock.execute(Batch().add_macvlan(self._name(), name))
 
     def name_much(self, link: Link) -> None:
@@ -237,7 +239,7 @@ class Root:
             batch.add_route(Route(f"172.16.{number}.0/24", ifindex=link.index))
         self._sock.execute(batch)
 
-    def move_on(self, link: Link) -> None:
+    def move_away(self, link: Link) -> None:
         index = self._random.choice([None, self._random.randrange(2, 40), link.index])
         self._sock.execute(Batch().set_link(link.index, netns=self._side))
         if self._random.random() < 0.9:
@@ -251,7 +253,7 @@ class Root:
                     self._other.execute(move)
 
     def swap(self, link: Link) -> None:
-        """Puts a link of its own in the place of another, at once: same name, same index."""
+        """Replaces a link, in one batch, by another with the same name and index."""
         batch = Batch().set_link(link.index, netns=self._side)
         if self._random.random() < 0.5:
             batch.add_veth(link.name, self._name(), index=link.index)
@@ -265,7 +267,7 @@ class Root:
 
     def remake(self, link: Link) -> None:
         if link.kind == "veth" and self._random.random() < 0.9:
-            return  # mostly the host's
+            return  # most of them are devices of the host
         self._sock.execute(Batch().delete_link(link.index))
         self._sock.execute(Batch().add_veth(link.name, self._name(), index=link.index))
 
@@ -273,7 +275,7 @@ class Root:
         self._sock.execute(Batch().add_link(self._random.choice(["eth0", "d1", "e1"]), "ifb"))
 
     def rest(self) -> None:
-        """Brings back what is beside, whatever its names, so that the host can take it."""
+        """Moves all links of the second namespace to the container, with names that are free."""
         for link in self._other.dump_links().values():
             if link.name == "lo":
                 continue
@@ -290,11 +292,11 @@ class Root:
         self._other.close()
 
 
-# ---- the host's processes ----
+# ---- processes of the host ----
 
 
 class Worker:
-    """Sets networks up and tears them down."""
+    """Sets up and tears down random networks."""
 
     def __init__(self, containers: list[NetworkNamespace], seed: int) -> None:
         self._random = random.Random(seed)
@@ -323,7 +325,7 @@ class Worker:
         self.done[what] += 1
         time.sleep(self._random.random() / 50)
         if self._random.random() < 0.2:
-            return  # left for the other process, or for the end of the round
+            return  # the other process, or the end of the round, tears it down
         if self._random.random() < 0.3:
             made = replace(made, device=None)
         try:
@@ -333,8 +335,8 @@ class Worker:
             self.done["tear-downs refused"] += 1
 
 
-def tear_down_all(home: Home, containers: list[NetworkNamespace]) -> list[NetstratError]:
-    """Takes back whatever is lent, by the records; root is at rest. Returns what failed."""
+def tear_down_all(host: Host, containers: list[NetworkNamespace]) -> list[NetstratError]:
+    """Moves all devices back, by their records, while root is idle. Returns the failures."""
     cookies = {one.cookie: one for one in containers}
     failures = []
     for file in RECORDS.iterdir():
@@ -350,18 +352,26 @@ def tear_down_all(home: Home, containers: list[NetworkNamespace]) -> list[Netstr
         try:
             tear_down_networks([network], netns=cookies[record["container"]])
         except NetstratError as error:
-            if home.index(name):
+            if host.index(name):
                 failures.append(error)
-            else:  # root has deleted it, and made another in its place
+            else:  # root has deleted it, and created another
                 file.unlink()
     return failures
 
 
-# ---- all of it ----
+# ---- rounds ----
 
 
 class Child:
-    """A forked process that repeats something until the flag is set; its result is JSON."""
+    """A forked process that repeats a method until the flag is set. Its result is JSON.
+
+    Parameters:
+        over: the flag, in shared memory.
+        make: makes the object.
+        each: the method that is repeated.
+        last: the method that is called at the end, or "".
+        shown: the attribute that is the result.
+    """
 
     def __init__(
         self, over: mmap.mmap, make: Callable[[], Any], each: str, last: str, shown: str
@@ -396,25 +406,25 @@ class Child:
         return found
 
 
-def give_up(index: int, spaces: list[NetworkNamespace]) -> None:
-    """Deletes a device in whichever of root's namespaces it is."""
-    for space in spaces:
-        with RtnetlinkSocket(space) as sock, contextlib.suppress(NetstratError):
+def give_up(index: int, namespaces: list[NetworkNamespace]) -> None:
+    """Deletes a device in that one of root's namespaces where it is."""
+    for namespace in namespaces:
+        with RtnetlinkSocket(namespace) as sock, contextlib.suppress(NetstratError):
             sock.execute(Batch().delete_link(index))
 
 
 def run_round(
-    home: Home, spaces: list[tuple[NetworkNamespace, NetworkNamespace]], chance: random.Random
+    host: Host, namespaces: list[tuple[NetworkNamespace, NetworkNamespace]], rng: random.Random
 ) -> Counter[str]:
-    """One round, and the check after it."""
-    containers = [one for one, _ in spaces]
+    """Runs one round, and checks the result."""
+    containers = [one for one, _ in namespaces]
     over = mmap.mmap(-1, 4096)
     children = [
-        Child(over, partial(Root, *space, chance.getrandbits(32)), "act", "rest", "acts")
-        for space in spaces
+        Child(over, partial(Root, *pair, rng.getrandbits(32)), "act", "rest", "acts")
+        for pair in namespaces
     ]
     children += [
-        Child(over, partial(Worker, containers, chance.getrandbits(32)), "work", "", "done")
+        Child(over, partial(Worker, containers, rng.getrandbits(32)), "work", "", "done")
         for _ in range(2)
     ]
     time.sleep(ROUND)
@@ -423,28 +433,28 @@ def run_round(
     for child in children:
         totals.update(child.result())
     for _ in range(PATIENCE):
-        failures = tear_down_all(home, containers)
+        failures = tear_down_all(host, containers)
         if not failures:
             break
-        for namespace, side in spaces:
+        for namespace, side in namespaces:
             root = Root(namespace, side, 0)
             root.rest()
             root.close()
     if failures:
         raise failures[0]
     for name in UNPROVEN:
-        if home.index(name) and not home.is_here(name):
-            # Root had moved it on when it was to be brought back, and nothing proves it later.
-            give_up(home.index(name), [one for pair in spaces for one in pair])
+        if host.index(name) and not host.has(name):
+            # Root had moved it when the undo step ran, and no later call can prove its identity.
+            give_up(host.index(name), [one for pair in namespaces for one in pair])
             totals["left with root"] += 1
     for name in (*PROVEN, *UNPROVEN):
-        if not home.index(name):
-            if name in PROVEN and home.index(f"p{name}"):
-                raise WrongError(f"{name} is gone, but its peer is not")
+        if not host.index(name):
+            if name in PROVEN and host.index(f"p{name}"):
+                raise WrongError(f"{name} does not exist, but its peer does")
             totals["deleted by root"] += 1
-            home.make(name)
-    home.check()
-    for namespace, side in spaces:
+            host.make(name)
+    host.check()
+    for namespace, side in namespaces:
         for one in (namespace, side):
             with RtnetlinkSocket(one) as sock:
                 for name in sock.dump_links():
@@ -456,15 +466,15 @@ def run_round(
 
 def main() -> None:
     print(f"ADVERSARY_SEED={SEED}", flush=True)
-    chance = random.Random(SEED)
+    rng = random.Random(SEED)
     sandbox.enter()
     support.mount("tmpfs", Path("/run"), "tmpfs")
     for setting in ("all", "default"):
         Path(f"/proc/sys/net/ipv6/conf/{setting}/disable_ipv6").write_text("1")
-    home = Home()
+    host = Host()
     totals: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
-        spaces = [
+        namespaces = [
             (
                 stack.enter_context(NetworkNamespace.create()),
                 stack.enter_context(NetworkNamespace.create()),
@@ -473,14 +483,14 @@ def main() -> None:
         ]
         until = time.monotonic() + SECONDS
         while time.monotonic() < until:
-            totals.update(run_round(home, spaces, chance))
+            totals.update(run_round(host, namespaces, rng))
             totals["rounds"] += 1
-    home.sock.close()
+    host.sock.close()
     print(json.dumps(totals))
     print(
         f"{SECONDS:.0f} s: {totals['set-ups']:,} set-ups, {totals['tear-downs']:,} tear-downs and "
         f"{totals['rollbacks']:,} rollbacks against root of {CONTAINERS} containers: no link of "
-        "the host lost, none of a container taken in, nothing left on a device"
+        "the host lost, none of a container moved to the host, nothing left on a device"
     )
 
 

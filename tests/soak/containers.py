@@ -1,19 +1,21 @@
-"""ContainerCounters and LinkMonitor while containers come and go.
+"""Tests ContainerCounters and LinkMonitor while containers start and end.
 
-One process makes containers, named and anonymous, and gives them interfaces of every kind: pairs on
-a bridge and point to point, macvlans, devices that were moved in. It renames them, moves them from
-container to container, swaps them, deletes and makes them again with the same index, and ends the
-containers. Four readers follow: two threads that share a ContainerCounters, a thread and a process
-with one of their own. A number in an interface's name says how much traffic it has had, if any, and
-in which direction, and which containers it was ever in, so that each row can be judged:
+One process makes containers, with and without a name, and adds interfaces of every kind: veth pairs
+on a bridge and point to point, macvlans, and devices that were moved there. It renames the
+interfaces, moves them between containers, swaps them, deletes them and creates others with the same
+index, and ends containers. At the same time there are four readers: two threads that share a
+ContainerCounters, and a thread and a process with their own. The number in an interface's name
+determines its traffic. For each row the program checks that
 
-- whatever it shows has to be of that interface, less than it showed before never;
-- the interface has to have been in that container;
-- a container that ended is not there any more, and gone() has nobody who lives.
+- the counters are those of the interface, and not less than in the last reading;
+- the interface has been in that container;
+- the container has not ended before the reading began, and gone() lists no living container.
 
-Two LinkMonitors, of the host and of the namespace where other ends are, hear all of it. At the end
-the readers have to show exactly what there is, and the monitors what the kernel shows. Memory and
-descriptors are the same before and after.
+Two LinkMonitors watch the host namespace and the namespace with peers. At the end the readers must
+show exactly the existing interfaces, and the monitors the links of the kernel. Memory and
+descriptors must not grow.
+
+SOAK_CONTAINERS_SECONDS (25) sets the length.
 """
 
 from __future__ import annotations
@@ -54,24 +56,24 @@ from pynetstrat import (
 from pynetstrat.cli import sandbox
 
 SECONDS = float(os.environ.get("SOAK_CONTAINERS_SECONDS", "25"))
-PATIENCE = 60  # seconds, for what is to happen at the end
+PATIENCE = 60  # seconds to wait for the end of namespaces and processes
 
-REGISTRY = Path("/run/soak")  # the living: a symbolic link for each, named by its number
+REGISTRY = Path("/run/soak")  # a symbolic link for each living container, named by its number
 EXPECTED = Path("/run/soak-expected.json")
 BRIDGE, PARENT = "br0", "p0"
 FRAMES = 3
-MOST = 10  # containers at a time, and as many interfaces in all as twice that
-INDEXES = 12  # of the host's ends: given again and again
+MOST = 10  # containers at a time; twice as many interfaces in all
+INDEXES = 12  # of the host ends: used again and again
 LIVING, ENDING, ENDED = range(3)
 BRIDGED, DIRECT, MACVLAN, MOVED = "bdmx"
 
 
 class Shared:
-    """What the processes know of each other, in memory that they share.
+    """The state that the processes share, in shared memory.
 
     Attributes:
-        over: whether nothing more is going to happen.
-        released: whether nobody needs the containers any more.
+        over: whether the changes have ended.
+        released: whether the containers may end.
     """
 
     def __init__(self, most: int = 4096 + int(100 * SECONDS)) -> None:
@@ -80,7 +82,7 @@ class Shared:
         self._over = mmap.mmap(-1, 4096)
 
     def touch(self) -> None:
-        """Has every page in memory, so that it does not look as if memory grew."""
+        """Reads every page, so that later accesses do not count as growing memory."""
         for pages in (self._states, self._owners, self._over):
             for at in range(0, len(pages), mmap.PAGESIZE):
                 _ = pages[at]
@@ -106,9 +108,9 @@ class Shared:
     def set_state(self, container: int, state: int) -> None:
         self._states[container] = state
 
-    # A byte for each pair: what struct writes, others may see half written.
+    # A byte for each pair. Other processes could see a larger value half written.
     def enters(self, number: int, container: int) -> None:
-        """The interface is about to be in the container."""
+        """Records that the interface is about to enter the container."""
         self._owners[64 * number + container % 64] = 1
 
     def was_in(self, number: int, container: int) -> bool:
@@ -123,11 +125,11 @@ def send(name: str, number: int) -> None:
     support.send_frames(name, FRAMES, size_of(number))
 
 
-# ---- what happens ----
+# ---- changes ----
 
 
 class Container:
-    """A network namespace, kept by its name or by a process, and where it is found."""
+    """A network namespace that a name or a process keeps alive, and its path."""
 
     def __init__(self, number: int, named: bool) -> None:
         self.number = number
@@ -163,8 +165,8 @@ class Container:
             yield namespace.fileno()
 
 
-class Happenings:
-    """Makes things happen."""
+class Changes:
+    """Makes random changes."""
 
     def __init__(self, shared: Shared, far: int) -> None:
         self.shared, self.far = shared, far
@@ -185,11 +187,11 @@ class Happenings:
     def run(self, deadline: float) -> dict[str, int]:
         actions = (
             *(self.create, self.end, self.add, self.add, self.rename, self.move, self.swap),
-            *(self.again, self.delete, self.rename_host, self.flood),
+            *(self.replace, self.delete, self.rename_host, self.flood),
         )
         while time.monotonic() < deadline:
             action = self.random.choice(actions)
-            # An index that is taken, mostly. What the two know of each other stays true.
+            # Most often an index is taken. The recorded state is correct all the same.
             with contextlib.suppress(FileExistsError, IndexError):
                 action()
                 self.done[action.__name__] += 1
@@ -228,7 +230,7 @@ class Happenings:
                 if kind == 89 and nsid[0] in self.ending:  # RTM_DELNSID
                     self.shared.set_state(self.ending.pop(nsid[0]), ENDED)
 
-    def anyone(self) -> Container:
+    def any_container(self) -> Container:
         return self.containers[self.random.choice(list(self.containers))]
 
     def any_interface(self, kinds: str = "bdmx") -> int:
@@ -244,7 +246,7 @@ class Happenings:
 
     def end(self) -> None:
         if len(self.containers) > MOST // 2:
-            container = self.anyone()
+            container = self.any_container()
             with container.open() as descriptor:
                 nsid = self.host.get_nsid(descriptor)
             self.shared.set_state(container.number, ENDING)
@@ -259,7 +261,7 @@ class Happenings:
     def add(self, index: int = 0, kind: str = "") -> None:
         if len(self.interfaces) >= 2 * MOST:
             return
-        container = self.anyone()
+        container = self.any_container()
         number, self.made = self.made, self.made + 1
         kind = kind or self.random.choice((BRIDGED, DIRECT, MACVLAN, MOVED))
         name, other = f"{kind}{number}", f"h{number}"
@@ -281,8 +283,8 @@ class Happenings:
             else:
                 self.links.add_veth(other, name, peer_netns=descriptor, index=index, up=False)
             self.interfaces[number] = name, container.number
-            with inside(descriptor), Links() as there:
-                there.set_up(name)
+            with inside(descriptor), Links() as inner:
+                inner.set_up(name)
                 if kind == MACVLAN:
                     send(name, number)
         if kind == BRIDGED:
@@ -301,12 +303,12 @@ class Happenings:
         if self.random.random() < 0.5 and name[0].lower() in (BRIDGED, DIRECT):
             self.links.delete(f"h{number}")
         else:
-            with self.containers[where].open() as descriptor, inside(descriptor), Links() as there:
-                there.delete(name)
+            with self.containers[where].open() as descriptor, inside(descriptor), Links() as inner:
+                inner.delete(name)
         del self.interfaces[number]
 
-    def again(self) -> None:
-        """Another pair with the index of one that is deleted, in any container."""
+    def replace(self) -> None:
+        """Deletes a pair, and adds another with the same index in any container."""
         number = self.any_interface(BRIDGED + DIRECT)
         index = socket.if_nametoindex(f"h{number}")
         self.links.delete(f"h{number}")
@@ -316,8 +318,8 @@ class Happenings:
     def rename(self) -> None:
         number = self.any_interface()
         name, where = self.interfaces[number]
-        with self.containers[where].open() as descriptor, inside(descriptor), Links() as there:
-            there.rename(socket.if_nametoindex(name), name.swapcase())
+        with self.containers[where].open() as descriptor, inside(descriptor), Links() as inner:
+            inner.rename(socket.if_nametoindex(name), name.swapcase())
         self.interfaces[number] = name.swapcase(), where
 
     def flood(self) -> None:
@@ -334,14 +336,14 @@ class Happenings:
         name, where = self.interfaces[number]
         self.shared.enters(number, container.number)
         with container.open() as to, self.containers[where].open() as out_of:
-            with inside(out_of), Links() as there:
-                there.move(name, to)
+            with inside(out_of), Links() as inner:
+                inner.move(name, to)
             self.interfaces[number] = name, container.number
-            with inside(to), Links() as there:
-                there.set_up(name)
+            with inside(to), Links() as inner:
+                inner.set_up(name)
 
     def move(self) -> None:
-        number, container = self.any_interface(), self.anyone()
+        number, container = self.any_interface(), self.any_container()
         if self.interfaces[number][1] != container.number:
             self.carry(number, container)
 
@@ -353,7 +355,7 @@ class Happenings:
             self.carry(other, first)
 
 
-# ---- what is read ----
+# ---- readers ----
 
 
 def number_of(name: str) -> int:
@@ -361,37 +363,40 @@ def number_of(name: str) -> int:
 
 
 def is_of(row: NetworkInterface, whole: bool = False) -> bool:
-    """Whether these may be the counters of the interface that the name stands for.
+    """Whether a row may be the counters of the interface with its name.
 
-    The kernel counts packets and bytes one after the other, so that a look at them while a frame
-    passes may find it in the one and not yet in the other. `whole`: none passes any more.
+    The kernel counts packets and bytes one after the other, so a reading may have a frame in one of
+    them alone.
+
+    Parameters:
+        whole: whether all frames have been sent.
     """
     number = number_of(row.name)
-    there, back = (row.rx_packets, row.rx_bytes), (row.tx_packets, row.tx_bytes)
+    used, unused = (row.rx_packets, row.rx_bytes), (row.tx_packets, row.tx_bytes)
     if row.name[0].lower() == MACVLAN:
-        there, back = back, there
-    packets, octets = there
+        used, unused = unused, used
+    packets, octets = used
     frames, rest = divmod(octets, size_of(number))
     return (
         rest == 0
         and (packets == frames == FRAMES if whole else max(packets, frames) <= FRAMES)
         and abs(packets - frames) <= 1
-        and (*back, row.rx_errors, row.tx_errors) == (0, 0, 0, 0)
+        and (*unused, row.rx_errors, row.tx_errors) == (0, 0, 0, 0)
     )
 
 
 class Reader:
-    """A ContainerCounters that is kept up to date with the registry."""
+    """A ContainerCounters that follows the registry."""
 
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
         self.counters = ContainerCounters()
-        self.lock = threading.Lock()  # of what follows
+        self.lock = threading.Lock()  # for the following attributes
         self.known: set[int] = set()
         self.done: Counter[str] = Counter()
 
     def follow(self) -> None:
-        """Adds who is new, and discards who is gone."""
+        """Adds new containers, and discards those that have ended."""
         with self.lock:
             for container in self.counters.gone():
                 if self.shared.state(container) == LIVING:
@@ -410,7 +415,12 @@ class Reader:
                 self.done["added"] += 1
 
     def read(self, last: dict[int, tuple[int, int]], columns: bool) -> None:
-        """Reads once and judges it; `last` has the packets that were seen before."""
+        """Reads once and checks each row.
+
+        Parameters:
+            last: the packets in the last reading, by the number of the interface.
+            columns: whether to use `read_columns`.
+        """
         ended = {c for c in list(self.known) if self.shared.state(c) == ENDED}
         if columns:
             table = self.counters.read_columns()
@@ -455,12 +465,12 @@ class Reader:
                     raise
                 with self.lock:
                     self.done["never settled"] += 1
-            if len(last) > 150:  # those that went; and memory is measured here
+            if len(last) > 150:  # otherwise deleted interfaces count as growing memory
                 last = dict(list(last.items())[-50:])
-            time.sleep(0.0005)  # the others are on the same two processors
+            time.sleep(0.0005)  # leave the processors to the other processes
 
     def finish(self) -> None:
-        """Shows exactly what there is."""
+        """Checks that a reading shows exactly the existing interfaces."""
         expected = json.loads(EXPECTED.read_text())
         self.follow()
         read = self.counters.read()
@@ -480,12 +490,12 @@ def wait_until_over(shared: Shared) -> None:
     until = time.monotonic() + 2 * PATIENCE
     while not shared.over:
         if time.monotonic() > until:
-            raise WrongError("it does not end")
+            raise WrongError("the changes do not end")
         time.sleep(0.01)
 
 
 def work_to_the_end(run: Callable[[float], None], shared: Shared) -> list[int]:
-    """The memory of this process, in KiB, after three tenths of the time and after all of it."""
+    """Runs to the end. Returns the memory in KiB after 30 % of the time and at the end."""
     end = time.monotonic() + SECONDS
     run(end - 0.7 * SECONDS)
     before, descriptors = rss_kib(), support.descriptors()
@@ -499,7 +509,11 @@ def work_to_the_end(run: Callable[[float], None], shared: Shared) -> list[int]:
 
 
 def measured(readers: list[Reader], threads: list[Reader], shared: Shared) -> dict[str, object]:
-    """The readers at work, each in as many threads as it stands in the list."""
+    """Runs the readers, and measures memory.
+
+    Parameters:
+        threads: the reader of each thread.
+    """
     shared.touch()
 
     def run(until: float) -> None:
@@ -522,11 +536,11 @@ def read_in_process(shared: Shared) -> dict[str, object]:
     return measured([reader], [reader], shared)
 
 
-# ---- what is watched ----
+# ---- monitors ----
 
 
 class Watched:
-    """A LinkMonitor, and what somebody knows who heeds its events."""
+    """A LinkMonitor, and the links that result from its events."""
 
     def __init__(self, netns: int) -> None:
         self.netns = netns
@@ -556,12 +570,12 @@ class Watched:
                 break
             if time.monotonic() > until:
                 raise WrongError(f"the monitor has {self.links}, the kernel {links}")
-            time.sleep(0.1)  # for the kernel's workers, which note carriers
+            time.sleep(0.1)  # for kernel workers that update carriers
         self.monitor.close()
 
 
-def watch(shared: Shared, spaces: list[int]) -> dict[str, object]:
-    watched = [Watched(netns) for netns in spaces]
+def watch(shared: Shared, namespaces: list[int]) -> dict[str, object]:
+    watched = [Watched(netns) for netns in namespaces]
 
     def run(until: float) -> None:
         while time.monotonic() < until and not shared.over:
@@ -575,51 +589,51 @@ def watch(shared: Shared, spaces: list[int]) -> dict[str, object]:
     return {"rss": rss, "totals": {"events": sum(one.events for one in watched)}}
 
 
-# ---- all of it ----
+# ---- main ----
 
 
 def main() -> None:
     sandbox.enter()
     support.mount("tmpfs", Path("/run"), "tmpfs")
     REGISTRY.mkdir()
-    for setting in ("all", "default"):  # no traffic but what is meant
+    for setting in ("all", "default"):  # the kernel then sends nothing itself
         Path(f"/proc/sys/net/ipv6/conf/{setting}/disable_ipv6").write_text("1")
     with Links() as links:
         links.add_bridge(BRIDGE)
         quiet = ["ip", "link", "set", BRIDGE, "type", "bridge", "mcast_snooping", "0"]
-        subprocess.run(quiet, check=True)  # or it reports that it listens to other snoopers
+        subprocess.run(quiet, check=True)  # otherwise the bridge sends reports
         links.set_up(BRIDGE)
         links.add_veth(PARENT, "p1")
-    shared, far, home = Shared(), support.new_namespace(), support.network_namespace()
+    shared, far, host = Shared(), support.new_namespace(), support.network_namespace()
     with contextlib.ExitStack() as stack:
         deadline = time.monotonic() + SECONDS
 
         def start(work: Callable[[], dict[str, object]]) -> Callable[[], dict[str, object]]:
             def run() -> dict[str, object]:
-                support.die_with_parent()  # where another one fails
+                support.die_with_parent()  # if another process fails
                 return work()
 
             return stack.enter_context(process(run))
 
-        def happen() -> dict[str, object]:
+        def make_changes() -> dict[str, object]:
             try:
-                happenings = Happenings(shared, far)
+                changes = Changes(shared, far)
                 for _ in range(MOST // 2 + 1):
-                    happenings.create()
-                return {"totals": happenings.run(deadline)}  # its children end with it
+                    changes.create()
+                return {"totals": changes.run(deadline)}  # its child processes end with it
             except BaseException:
-                shared.over = True  # nobody waits for what does not come
+                shared.over = True  # otherwise the readers would wait
                 raise
 
-        happened = start(happen)
+        changed = start(make_changes)
         others = {
             "3 readers": start(lambda: read_in_threads(shared)),
             "a reader": start(lambda: read_in_process(shared)),
-            "2 monitors": start(lambda: watch(shared, [home, far])),
+            "2 monitors": start(lambda: watch(shared, [host, far])),
         }
         results = {who: result() for who, result in others.items()}
         shared.release()
-        happenings = happened()["totals"]
+        changes = changed()["totals"]
     totals: Counter[str] = Counter()
     grown = 0
     for who, result in results.items():
@@ -629,13 +643,13 @@ def main() -> None:
         totals.update(result["totals"])
     if grown > SLACK_KIB:
         raise WrongError("memory grows")
-    print("happened:", json.dumps(happenings))
+    print("changes:", json.dumps(changes))
     print("read:", json.dumps(totals))
     print(
-        f"{SECONDS:.0f} s: {happenings['containers']:,} containers and "
-        f"{happenings['interfaces']:,} interfaces came and went, {totals['rows']:,} rows of "
+        f"{SECONDS:.0f} s: {changes['containers']:,} containers and "
+        f"{changes['interfaces']:,} interfaces added, {totals['rows']:,} rows of "
         f"{totals['readings']:,} readings by 4 readers, 0 wrong ({totals['never settled']:,} never "
-        f"settled), {totals['gone']:,} found gone, {totals['events']:,} events of 2 monitors end "
+        f"settled), {totals['gone']:,} ended, {totals['events']:,} events of 2 monitors end "
         f"in the kernel's state, RSS {grown:+} KiB at most"
     )
 

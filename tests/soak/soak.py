@@ -1,12 +1,18 @@
-"""Reads everything, by every function, while interfaces come, go, move and change their names.
+"""Calls every function that reads, while interfaces are added, deleted, moved and renamed.
 
-One process churns; two processes and four threads read; four processes wire containers to one
-bridge, reach them, and take them down again. Interfaces whose traffic is known must show
-it in every answer, those that churn have none and must show zeros, and a reader may see nothing but
-the two errors that are honest there: no such interface, and a dump that never settled. Each
-container is as it was asked for and answers over TCP and UDP, the bridge keeps its address, and
-nothing of them is left. Then comes a million readings of one interface. Memory and descriptors are
-the same before and after.
+One process churns interfaces, two processes and four threads read, and four processes set up
+containers on one bridge, exchange packets with them, and tear them down. Then one process reads one
+interface a million times. The program checks that
+
+- every reading of an interface with known traffic shows this traffic, and every reading of a
+  churned interface shows zeros;
+- no reader sees an error other than the two expected ones: the interface does not exist, or the
+  links changed during every dump;
+- each container is configured as requested and answers over TCP and UDP;
+- the bridge keeps its MAC address, and nothing of the containers is left;
+- memory and descriptors do not grow.
+
+SOAK_SECONDS (60) and SOAK_READINGS (1000000) set the length.
 """
 
 from __future__ import annotations
@@ -55,22 +61,22 @@ READINGS = int(os.environ.get("SOAK_READINGS", "1000000"))
 STABLE = 4
 CHURNED = 6  # names that the churned interfaces take in turn
 ALTERNATIVE = "known-by-another-name"
-# The interpreter's and malloc's own ups and downs among threads; a leak of 16 bytes a call, at
-# thousands of calls a second, is ten times that after a minute.
+# How much the memory of the interpreter and of malloc varies with threads. A leak of 16 bytes a
+# call, at thousands of calls a second, is ten times as large after a minute.
 SLACK_KIB = 1024
 
 
 class WrongError(Exception):
-    """A reader was given what is not true."""
+    """A reading or a state is wrong."""
 
 
 def rss_kib() -> int:
-    """Resident memory. Counted page by page: what statm says may be off by dozens of pages."""
+    """Resident memory in KiB, counted page by page: statm may be wrong by dozens of pages."""
     gc.collect()
     for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
         if line.startswith("Rss:"):
             return int(line.split()[1])
-    raise AssertionError("smaps_rollup has an Rss line")
+    raise AssertionError("smaps_rollup has no Rss line")
 
 
 def check(found: NetworkInterface, number: int, name: str) -> None:
@@ -84,7 +90,7 @@ def check_zero(found: NetworkInterface) -> None:
 
 
 def churn(other: int, deadline: float) -> Counter[str]:
-    """Creates, renames, moves and deletes, as fast as it can."""
+    """Creates, renames, moves and deletes interfaces as fast as possible."""
     done: Counter[str] = Counter()
     with support.Links() as links:
         for turn in itertools.count():
@@ -99,10 +105,10 @@ def churn(other: int, deadline: float) -> Counter[str]:
             done["created"] += 1
             done["renamed"] += 1
             done["moved"] += turn % 2
-    raise AssertionError("the loop has no other end")
+    raise AssertionError("not reached")
 
 
-# ---- wiring ----
+# ---- containers ----
 
 BRIDGE = "br0"
 WIRERS = 4
@@ -117,7 +123,7 @@ def add_bridge() -> None:
 
 
 def answer(family: int, address: str) -> list[socket.socket]:
-    """A TCP and a UDP socket at PORT, to be opened in a container."""
+    """Opens a TCP and a UDP socket at PORT. It is called in a container."""
     made = [socket.socket(family, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
     for sock in made:
         sock.bind((address, PORT))
@@ -125,10 +131,10 @@ def answer(family: int, address: str) -> list[socket.socket]:
     return made
 
 
-def reach(space: NetworkNamespace, addresses: dict[int, str]) -> None:
-    """A word to the container and back, over TCP and UDP and both families."""
+def reach(container: NetworkNamespace, addresses: dict[int, str]) -> None:
+    """Exchanges data with a container over TCP and UDP, by IPv4 and IPv6."""
     for family, address in addresses.items():
-        stream, datagrams = space.call(answer, family, address)
+        stream, datagrams = container.call(answer, family, address)
         with stream, datagrams:
             with socket.create_connection((address, PORT), timeout=30) as caller:
                 called, _ = stream.accept()
@@ -148,7 +154,7 @@ def reach(space: NetworkNamespace, addresses: dict[int, str]) -> None:
 
 
 def wire(number: int, mac: str, deadline: float) -> Counter[str]:
-    """Sets containers up, reaches them, and tears them down."""
+    """Sets up containers, exchanges data with them, and tears them down."""
     done: Counter[str] = Counter()
     addresses = {socket.AF_INET: f"10.0.0.{number}", socket.AF_INET6: f"2001:db8::{number}"}
     with RtnetlinkSocket() as host:
@@ -158,18 +164,18 @@ def wire(number: int, mac: str, deadline: float) -> Counter[str]:
                 name="eth0",
                 bridge=BRIDGE,
                 owner=f"wirer {number}, container {done['wired']}",
-                # The host remembers for a while whose an address was: it goes on being the same.
+                # Always the same MAC address: the host caches it with the IP address for a while.
                 mac_address=f"02:00:5e:10:00:{number:02x}",
                 address=addresses[socket.AF_INET] + "/24",
                 gateway="10.0.0.1",
                 ipv6_address=addresses[socket.AF_INET6] + "/64",
                 ipv6_gateway="2001:db8::1",
             )
-            with NetworkNamespace.create() as space:
-                made = set_up_networks([Network("loopback", name="lo"), pair], netns=space)
-                different = check_networks(made, netns=space)
-                reach(space, addresses)
-                tear_down_networks(made, netns=space)
+            with NetworkNamespace.create() as container:
+                made = set_up_networks([Network("loopback", name="lo"), pair], netns=container)
+                different = check_networks(made, netns=container)
+                reach(container, addresses)
+                tear_down_networks(made, netns=container)
             name = made[1].host_interface_name
             if different or name in host.dump_links():
                 raise WrongError(f"{name}: {different or 'left over'}")
@@ -179,11 +185,11 @@ def wire(number: int, mac: str, deadline: float) -> Counter[str]:
     return done
 
 
-def standing(other: int) -> object:
-    """What has to be the same before and after: links but for those that churn, and namespaces.
+def lasting_state(other: int) -> object:
+    """The state that must be the same before and after: links, except churned ones, and namespaces.
 
     Parameters:
-        other: a namespace that is there in any case.
+        other: a namespace that exists all the time.
     """
     with RtnetlinkSocket() as host:
         links = [
@@ -191,16 +197,16 @@ def standing(other: int) -> object:
             for link in host.dump_links().values()
             if not link.name.startswith("c")
         ]
-        command = ["ip", "-json", "netns", "list-id"]  # of every namespace that is known here
+        command = ["ip", "-json", "netns", "list-id"]  # of all namespaces with an nsid
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         known = {entry["nsid"] for entry in json.loads(listed or "[]")} - {host.get_nsid(other)}
     return links, known, NetworkNamespace.names()
 
 
-def wait_until_it_stands(other: int, before: object) -> None:
-    """The kernel ends namespaces a moment after their last descriptor."""
+def wait_for_state(other: int, before: object) -> None:
+    """Waits until the kernel has ended the namespaces, a little after their last descriptor."""
     until = time.monotonic() + 30
-    while (after := standing(other)) != before:
+    while (after := lasting_state(other)) != before:
         if time.monotonic() > until:
             raise WrongError(f"before: {before}; after: {after}")
         time.sleep(0.1)
@@ -210,9 +216,9 @@ def wait_until_it_stands(other: int, before: object) -> None:
 
 
 def readings(
-    rtnetlink: RtnetlinkSocket, held: SysfsReader, other: int
+    rtnetlink: RtnetlinkSocket, reader_of_v0: SysfsReader, other: int
 ) -> list[tuple[str, Callable[[int, str], None]]]:
-    """Every function, by name: each takes the number of a stable interface and a churned name."""
+    """All reading functions. Each takes the number of a stable interface and a churned name."""
 
     def sysfs(number: int, churned: str) -> None:
         check(get_network_interface_stats(f"v{number}", perspective="host"), number, f"v{number}")
@@ -225,8 +231,8 @@ def readings(
         if read_sysfs_network_stats(churned, "rx_bytes"):
             raise WrongError(churned)
 
-    def held_files(number: int, churned: str) -> None:
-        check(held.read(), 0, "v0")
+    def sysfs_reader(number: int, churned: str) -> None:
+        check(reader_of_v0.read(), 0, "v0")
         with SysfsReader(churned) as reader:
             for _ in range(3):
                 check_zero(reader.read())
@@ -268,23 +274,23 @@ def readings(
         get_strategy("loopback").initialize(netns=other)
         link_set_up(churned)
 
-    def elsewhere(number: int, churned: str) -> None:
-        with RtnetlinkSocket(other) as visitor:
-            found = visitor.dump_stats()
+    def other_namespace(number: int, churned: str) -> None:
+        with RtnetlinkSocket(other) as sock:
+            found = sock.dump_stats()
             check(found["v9"], 9, "v9")
             check(get_network_interface_stats("v9", perspective="host", netns=other), 9, "v9")
             with SysfsReader("v9", perspective="host", netns=other) as reader:
                 check(reader.read(), 9, "v9")
-            check_zero(visitor.get_stats(churned))
+            check_zero(sock.get_stats(churned))
 
-    every = (sysfs, sysfs_counter, held_files, get_stats, dump_stats, dump_counters)
-    return [(function.__name__, function) for function in (*every, links, once, elsewhere)]
+    every = (sysfs, sysfs_counter, sysfs_reader, get_stats, dump_stats, dump_counters)
+    return [(function.__name__, function) for function in (*every, links, once, other_namespace)]
 
 
 def read(rtnetlink: RtnetlinkSocket, other: int, deadline: float) -> Counter[str]:
     done: Counter[str] = Counter()
-    with SysfsReader("v0", perspective="host") as held:
-        functions = readings(rtnetlink, held, other)
+    with SysfsReader("v0", perspective="host") as reader_of_v0:
+        functions = readings(rtnetlink, reader_of_v0, other)
         for turn in itertools.count():
             if time.monotonic() >= deadline:
                 break
@@ -306,7 +312,7 @@ def read(rtnetlink: RtnetlinkSocket, other: int, deadline: float) -> Counter[str
 def measured(
     work: Callable[[float], Counter[str]], warm_up: float, whole: float
 ) -> dict[str, object]:
-    """The work, with memory and descriptors before (after a warm-up) and after."""
+    """Runs the work, and measures memory and descriptors after a warm-up and at the end."""
     totals = work(time.monotonic() + warm_up)
     before, descriptors = rss_kib(), support.descriptors()
     totals += work(time.monotonic() + whole - warm_up)
@@ -318,7 +324,7 @@ def measured(
 
 @contextlib.contextmanager
 def process(work: Callable[[], dict[str, object]]) -> Iterator[Callable[[], dict[str, object]]]:
-    """A forked process; what it returns, once it has ended."""
+    """Runs the work in a forked process. The context is a function that waits for its result."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -356,7 +362,7 @@ def wire_in_process(number: int, mac: str, warm_up: float) -> dict[str, object]:
 
 
 def read_in_threads(other: int, deadline: float) -> Counter[str]:
-    """Four threads: two with a socket of their own, two that share one."""
+    """Reads in four threads: two have their own sockets, two share one."""
     totals: Counter[str] = Counter()
     lock = threading.Lock()
 
@@ -370,10 +376,10 @@ def read_in_threads(other: int, deadline: float) -> Counter[str]:
     return totals
 
 
-def a_million() -> dict[str, object]:
+def read_a_million_times() -> dict[str, object]:
     with RtnetlinkSocket() as rtnetlink:
         expected = support.view("v3", 3)
-        rss_kib()  # reading it takes memory too
+        rss_kib()  # allocates memory itself
         for _ in range(50_000):
             rtnetlink.get_stats("v3")
         before = rss_kib()
@@ -396,7 +402,7 @@ def main() -> None:
     add_bridge()
     with RtnetlinkSocket() as host:
         mac = host.get_link(BRIDGE).mac
-    before_wiring = standing(other)
+    before_wiring = lasting_state(other)
 
     warm_up = min(10.0, SECONDS / 4)
     with contextlib.ExitStack() as stack:
@@ -414,8 +420,8 @@ def main() -> None:
         results += [(f"process {n}", result()) for n, result in enumerate(readers, 1)]
         wired = [(f"wirer {n}", result()) for n, result in enumerate(wirers, 1)]
         churn_totals = churned()
-    wait_until_it_stands(other, before_wiring)
-    with process(a_million) as million:
+    wait_for_state(other, before_wiring)
+    with process(read_a_million_times) as million:
         results.append((f"{READINGS:,} get_stats", million()))
 
     totals: Counter[str] = Counter()
@@ -430,16 +436,16 @@ def main() -> None:
     containers = sum(result["totals"]["wired"] for _, result in wired)  # type: ignore[index]
     grown = max(result["rss"][1] - result["rss"][0] for _, result in wired)  # type: ignore[index]
     if not containers:
-        raise WrongError("no container was wired")
+        raise WrongError("no container was set up")
     print("churned:", json.dumps(churn_totals))
     print("read:", json.dumps(totals))
     growth = results[-1][1]["rss"]
     known = totals.pop("no such interface", 0), totals.pop("never settled", 0)
     print(
         f"{SECONDS:.0f} s: {churn_totals['created']:,} veth pairs churned, "
-        f"{sum(totals.values()):,} readings, 0 wrong ({known[0]:,} found nothing there, "
-        f"{known[1]:,} dumps never settled); {containers:,} containers wired by {WIRERS} "
-        f"processes, reached and taken down, 0 left, RSS {grown:+} KiB at most; "
+        f"{sum(totals.values()):,} readings, 0 wrong ({known[0]:,} interfaces not found, "
+        f"{known[1]:,} dumps never settled); {containers:,} containers set up by {WIRERS} "
+        f"processes, reached and torn down, 0 left, RSS {grown:+} KiB at most; "
         f"{READINGS:,} get_stats: RSS {growth[1] - growth[0]:+} KiB"
     )
 

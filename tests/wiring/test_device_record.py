@@ -1,4 +1,4 @@
-"""strategy/_device_record.py: the record of a device, in the network and in its file."""
+"""wiring/_device_record.py: the record of a device, in the network and in its file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def record_file() -> Path:
     return found
 
 
-# ---- where it is ----
+# ---- field and file ----
 
 
 def test_the_record_holds_the_identity_and_the_settings_of_the_device(configured_device, container):
@@ -75,7 +75,7 @@ def test_the_record_holds_the_identity_and_the_settings_of_the_device(configured
     assert Network.from_dict(json.loads(json.dumps(made.to_dict()))) == made
 
 
-def test_the_record_is_in_a_private_file_until_the_device_is_back(home, container):
+def test_the_record_is_in_a_private_file_until_the_device_is_back(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     file = record_file()
@@ -86,7 +86,7 @@ def test_the_record_is_in_a_private_file_until_the_device_is_back(home, containe
     assert not list(RECORDS.iterdir())
 
 
-def test_a_create_that_failed_leaves_no_record(home, container):
+def test_a_create_that_failed_leaves_no_record(quiet_host, container):
     add_device()
     bad = device(address="10.7.0.1/24", gateway="203.0.113.1")
     with pytest.raises(KernelError, match="unreachable"):
@@ -95,7 +95,7 @@ def test_a_create_that_failed_leaves_no_record(home, container):
     assert not list(RECORDS.iterdir())
 
 
-def test_destroy_finds_the_record_by_owner_name_and_device(home, container):
+def test_destroy_finds_the_record_by_owner_name_and_device(quiet_host, container):
     add_device()
     strategy.create(device(name="eth0"), netns=container)
     with pytest.raises(InvalidNetworkError, match="must be the record that create returned"):
@@ -105,7 +105,7 @@ def test_destroy_finds_the_record_by_owner_name_and_device(home, container):
     assert "d0" in names()
 
 
-def test_a_network_without_its_record_is_refused_while_the_device_is_away(home, container):
+def test_a_network_without_its_record_is_refused_while_the_device_is_away(quiet_host, container):
     add_device()
     strategy.create(device(name="eth0"), netns=container)
     record_file().unlink()
@@ -116,7 +116,7 @@ def test_a_network_without_its_record_is_refused_while_the_device_is_away(home, 
     assert_unchanged(before, container)
 
 
-def test_destroy_needs_only_the_record(home, container):
+def test_destroy_needs_only_the_record(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     record_file().unlink()
@@ -124,7 +124,7 @@ def test_destroy_needs_only_the_record(home, container):
     assert "d0" in names()
 
 
-def test_set_up_prints_the_record_and_tear_down_reads_it(home, container, tmp_path, capsys):
+def test_set_up_prints_the_record_and_tear_down_reads_it(quiet_host, container, tmp_path, capsys):
     add_device()
     given, made = tmp_path / "given.json", tmp_path / "made.json"
     given.write_text(json.dumps([device(name="eth0").to_dict()]))
@@ -142,7 +142,7 @@ def test_set_up_prints_the_record_and_tear_down_reads_it(home, container, tmp_pa
     assert "d0" in names()
 
 
-def test_two_host_namespaces_that_share_run_have_records_of_their_own(home, container):
+def test_two_host_namespaces_that_share_run_have_records_of_their_own(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     with NetworkNamespace.create() as host, NetworkNamespace.create() as other:
@@ -155,7 +155,7 @@ def test_two_host_namespaces_that_share_run_have_records_of_their_own(home, cont
     assert not list(RECORDS.iterdir())
 
 
-def test_a_record_of_an_earlier_move_is_replaced(home, container):
+def test_a_record_of_an_earlier_move_is_replaced(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth%d"), netns=container)
     strategy.destroy(made, netns=container)
@@ -165,10 +165,12 @@ def test_a_record_of_an_earlier_move_is_replaced(home, container):
     assert not list(RECORDS.iterdir())
 
 
-# ---- what it must be ----
+# ---- validation ----
 
 
-def test_a_record_without_a_boot_id_brings_the_device_back(home, container, monkeypatch, tmp_path):
+def test_a_record_without_a_boot_id_brings_the_device_back(
+    quiet_host, container, monkeypatch, tmp_path
+):
     add_device()
     monkeypatch.setattr(_device_record, "_BOOT_ID", str(tmp_path / "missing"))
     made = strategy.create(device(name="eth0"), netns=container)
@@ -199,7 +201,9 @@ CHANGES = {
 
 @pytest.mark.parametrize(("change_", "words"), CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("place", ["field", "file"])
-def test_a_record_that_does_not_fit_the_call_is_refused(home, container, change_, words, place):
+def test_a_record_that_does_not_fit_the_call_is_refused(
+    quiet_host, container, change_, words, place
+):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     wrong = {**made.device, **change_}
@@ -222,7 +226,7 @@ def test_a_record_that_does_not_fit_the_call_is_refused(home, container, change_
     assert "d0" in names()
 
 
-def test_a_record_without_a_key_is_refused(home, container):
+def test_a_record_without_a_key_is_refused(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     wrong = {key: value for key, value in made.device.items() if key != "peer"}
@@ -252,7 +256,7 @@ def test_a_record_without_a_key_is_refused(home, container):
 )
 @pytest.mark.parametrize("place", ["field", "file"])
 def test_a_record_that_the_kernel_would_refuse_is_refused_before_the_device_moves(
-    home, container, place, key, value
+    quiet_host, container, place, key, value
 ):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
@@ -268,18 +272,18 @@ def test_a_record_that_the_kernel_would_refuse_is_refused_before_the_device_move
     assert names(container) == {"lo", "eth0"}
 
 
-def test_a_record_that_differs_from_its_file_is_refused(home, container):
+def test_a_record_that_differs_from_its_file_is_refused(quiet_host, container):
     add_device()
     add_device("veth", "d1")
     made = strategy.create(device(name="eth0"), netns=container)
-    edited = {**made.device, "peer": home.get_link("pd1").index}
+    edited = {**made.device, "peer": quiet_host.get_link("pd1").index}
     with pytest.raises(InvalidNetworkError, match="the one that create wrote differs"):
         strategy.destroy(replace(made, device=edited), netns=container)
     assert names() >= {"pd0", "d1", "pd1"}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff"])
-def test_the_error_names_a_file_that_is_not_a_record(home, container, text):
+def test_the_error_names_a_file_that_is_not_a_record(quiet_host, container, text):
     add_device()
     strategy.create(device(name="eth0"), netns=container)
     file = record_file()
@@ -315,7 +319,9 @@ BAD_FOLDERS = {
 
 @pytest.mark.parametrize("part", [RECORDS.parent, RECORDS], ids=["pynetstrat", "devices"])
 @pytest.mark.parametrize(("make", "kind", "words"), BAD_FOLDERS.values(), ids=BAD_FOLDERS)
-def test_a_bad_folder_is_refused_before_anything_changes(home, container, part, make, kind, words):
+def test_a_bad_folder_is_refused_before_anything_changes(
+    quiet_host, container, part, make, kind, words
+):
     add_device()
     part.parent.mkdir(mode=0o700, exist_ok=True)
     make(part)
@@ -323,15 +329,15 @@ def test_a_bad_folder_is_refused_before_anything_changes(home, container, part, 
     assert error.filename == str(part)
 
 
-def test_a_folder_that_belongs_to_another_user_is_refused(home, container, monkeypatch):
-    """In the tests' user namespace there is one user: the caller pretends to be another."""
+def test_a_folder_that_belongs_to_another_user_is_refused(quiet_host, container, monkeypatch):
+    """The user namespace of the tests has one user, so geteuid() is replaced."""
     add_device()
     RECORDS.parent.mkdir(mode=0o700)
     monkeypatch.setattr(_device_record.os, "geteuid", lambda: 12345)
     refused(container, device(), PermissionDeniedError, "must belong to user 12345")
 
 
-def test_a_read_only_run_is_refused_before_anything_changes(home, container):
+def test_a_read_only_run_is_refused_before_anything_changes(quiet_host, container):
     add_device()
     support.mount("tmpfs", Path("/run"), "tmpfs", 1)  # MS_RDONLY
     try:
@@ -341,7 +347,7 @@ def test_a_read_only_run_is_refused_before_anything_changes(home, container):
     assert error.filename == "/run/pynetstrat"
 
 
-def test_destroy_with_a_record_works_without_the_folder(home, container):
+def test_destroy_with_a_record_works_without_the_folder(quiet_host, container):
     add_device()
     made = strategy.create(device(), netns=container)
     support.mount("tmpfs", Path("/run"), "tmpfs", 1)
@@ -378,8 +384,10 @@ KILLED = """if True:
 
 @pytest.mark.parametrize("kind", ["veth", "ifb"])
 def test_after_a_kill_at_any_batch_tear_down_and_set_up_succeed(request, kind):
-    """Before and after each batch of create and of destroy."""
-    configured_device = request.getfixturevalue("configured_device" if kind == "veth" else "home")
+    """The process is killed before and after each batch of `create` and of `destroy`."""
+    configured_device = request.getfixturevalue(
+        "configured_device" if kind == "veth" else "quiet_host"
+    )
     container = request.getfixturevalue("container")
     options = {} if kind == "veth" else {"trust_container": True}
     if kind == "ifb":
@@ -402,7 +410,7 @@ def test_after_a_kill_at_any_batch_tear_down_and_set_up_succeed(request, kind):
 
 @pytest.mark.parametrize("create_again", [True, False])
 def test_an_alternative_name_that_a_killed_create_deleted_is_restored(
-    home, container, create_again
+    quiet_host, container, create_again
 ):
     class Killed(BaseException):
         pass
@@ -420,15 +428,15 @@ def test_an_alternative_name_that_a_killed_create_deleted_is_restored(
         patch.setattr(Session, "roll_back", lambda *_: None)
         with pytest.raises(Killed):
             strategy.create(device(name="uplink"), netns=container)
-    assert home.get_link("d0").altnames == ()
+    assert quiet_host.get_link("d0").altnames == ()
     if create_again:
         strategy.create(device(name="uplink"), netns=container)
     strategy.destroy(device(name="uplink"), netns=container)
-    assert home.get_link("d0").altnames == ("uplink",)
+    assert quiet_host.get_link("d0").altnames == ("uplink",)
     assert list(RECORDS.iterdir()) == []
 
 
-def test_the_error_says_that_an_interrupted_call_has_moved_the_device(home, container):
+def test_the_error_says_that_an_interrupted_call_has_moved_the_device(quiet_host, container):
     add_device()
     strategy.create(device(), netns=container)
     with pytest.raises(InterfaceNotFoundError, match="an interrupted call has moved it"):
@@ -437,7 +445,7 @@ def test_the_error_says_that_an_interrupted_call_has_moved_the_device(home, cont
 
 # ---- two processes at once ----
 
-LEND = """if True:
+MOVE = """if True:
     import sys
     from pynetstrat import HostDevice, Network, NetstratError
     network = Network("host-device", host_interface_name="d0", name="eth0", owner=sys.argv[2])
@@ -450,7 +458,7 @@ LEND = """if True:
         print("won")
 """
 
-RETURN = """if True:
+MOVE_BACK = """if True:
     import sys
     from pynetstrat import HostDevice, Network
     network = Network("host-device", host_interface_name="d0", name="eth0", owner="c1")
@@ -461,7 +469,7 @@ RETURN = """if True:
 
 
 def at_once(*programs: tuple[str, int, list[str]]) -> list[str]:
-    """What the programs print that begin at the same time."""
+    """Starts programs at the same time. Returns their output."""
     import subprocess
     import sys
 
@@ -484,13 +492,13 @@ def at_once(*programs: tuple[str, int, list[str]]) -> list[str]:
     return found
 
 
-def test_of_two_processes_that_move_one_device_the_second_changes_nothing(home, container):
+def test_of_two_processes_that_move_one_device_the_second_changes_nothing(quiet_host, container):
     add_device()
     with NetworkNamespace.create() as second:
         for namespace in (container, second):
             change("link", "add", "eth1", "type", "ifb", netns=namespace)
         for _ in range(5):
-            results = at_once((LEND, container.fileno(), ["c1"]), (LEND, second.fileno(), ["c2"]))
+            results = at_once((MOVE, container.fileno(), ["c1"]), (MOVE, second.fileno(), ["c2"]))
             assert sorted(results) == ["lost InterfaceNotFoundError", "won"]
             winner = results.index("won")
             where = (container, second)
@@ -501,18 +509,18 @@ def test_of_two_processes_that_move_one_device_the_second_changes_nothing(home, 
             strategy.destroy(device(name="eth0", owner=owner), netns=where[winner])
 
 
-def test_two_tear_downs_at_once_bring_the_device_back_once(home, container):
+def test_two_tear_downs_at_once_bring_the_device_back_once(quiet_host, container):
     add_device()
     for _ in range(5):
         strategy.create(device(name="eth0"), netns=container)
-        results = at_once(*[(RETURN, container.fileno(), [])] * 2)
+        results = at_once(*[(MOVE_BACK, container.fileno(), [])] * 2)
         assert results == ["done", "done"]
         assert names() == {"lo", "d0", "pd0"}
         assert names(container) == {"lo"}
 
 
 def test_a_lock_that_the_kernel_refuses_is_a_kernel_error_and_the_device_stays(
-    home, container, monkeypatch
+    quiet_host, container, monkeypatch
 ):
     def refuse(fd, operation):
         raise OSError(errno.ENOLCK, "No locks available")
@@ -527,7 +535,7 @@ def test_a_lock_that_the_kernel_refuses_is_a_kernel_error_and_the_device_stays(
 
 
 def test_create_waits_for_the_lock_of_another_process_until_its_timeout(
-    home, container, monkeypatch
+    quiet_host, container, monkeypatch
 ):
     add_device()
     monkeypatch.setattr("pynetstrat.wiring._session.TIMEOUT", 0.1)
@@ -540,12 +548,12 @@ def test_create_waits_for_the_lock_of_another_process_until_its_timeout(
 
 
 def test_an_interrupt_while_create_unlocks_the_records_does_not_stop_its_rollback(
-    home, container, monkeypatch
+    quiet_host, container, monkeypatch
 ):
     add_device()
     network = device(name="eth0")
     close = _device_record.Store.close
-    gc.collect()  # an older store's finalizer must not be what is interrupted
+    gc.collect()  # otherwise the finalizer of an older store may be interrupted
 
     def interrupt(store: _device_record.Store) -> None:
         monkeypatch.setattr(_device_record.Store, "close", close)
@@ -556,12 +564,12 @@ def test_an_interrupt_while_create_unlocks_the_records_does_not_stop_its_rollbac
         strategy.create(network, netns=container)
     assert not getattr(caught.value, "__notes__", ())
     assert "d0" in names()
-    # The error, and with it the frames of the call, still exists.
+    # The error still refers to the frames of the call.
     made = strategy.create(network, netns=container)
     strategy.destroy(made, netns=container)
 
 
-def test_a_full_or_read_only_run_leaves_no_file_and_no_note_about_undoing(home, container):
+def test_a_full_or_read_only_run_leaves_no_file_and_no_note_about_undoing(quiet_host, container):
     add_device()
     support.run(["mount", "-t", "tmpfs", "-o", "size=12k", "none", "/run"])
     try:

@@ -1,4 +1,4 @@
-"""strategy/host_device.py: a device moved into a container, and what is checked there."""
+"""wiring/host_device.py: a device moves into a container; what `check` reports."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def test_get_strategy_returns_host_device():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["", "eth0"])
-def test_device_moves_and_keeps_or_changes_its_name(home, container, kind, name):
+def test_device_moves_and_keeps_or_changes_its_name(quiet_host, container, kind, name):
     add_device(kind)
     change("link", "set", "d0", "mtu", "1300", "txqueuelen", "55", "alias", "uplink")
     change("link", "property", "add", "dev", "d0", "altname", "second")
-    before = home.get_link("d0")
+    before = quiet_host.get_link("d0")
     options = {} if kind == "veth" else {"trust_container": True}
     made = strategy.create(device(name=name, options=options), netns=container)
     assert made == device(name=name or "d0", options=options, device=made.device)
@@ -64,11 +64,11 @@ def test_device_moves_and_keeps_or_changes_its_name(home, container, kind, name)
     assert link.up
     assert strategy.check(made, netns=container) == []
     strategy.destroy(made, netns=container)
-    assert replace(home.get_link("d0"), running=before.running) == before
+    assert replace(quiet_host.get_link("d0"), running=before.running) == before
     assert names(container) == {"lo"}
 
 
-def test_mtu_mac_and_queue_length_are_set_where_given(home, container):
+def test_mtu_mac_and_queue_length_are_set_where_given(quiet_host, container):
     add_device()
     asked = device(mtu=1280, mac_address="02:00:5E:00:00:07", txqueuelen=33)
     strategy.create(asked, netns=container)
@@ -77,7 +77,7 @@ def test_mtu_mac_and_queue_length_are_set_where_given(home, container):
     assert strategy.check(asked, netns=container) == []
 
 
-def test_nspid_names_the_namespace_by_a_process_in_it(home, container):
+def test_nspid_names_the_namespace_by_a_process_in_it(quiet_host, container):
     add_device()
     with support.process_inside(container.fileno()) as process:
         strategy.create(device(), process.pid)
@@ -112,7 +112,7 @@ def test_a_device_loses_its_host_scoped_and_link_scoped_addresses(configured_dev
     assert not found & {"10.3.0.1/32", "fe80::5/64"}
 
 
-def test_a_device_loses_an_address_with_a_lifetime(home, container):
+def test_a_device_loses_an_address_with_a_lifetime(quiet_host, container):
     add_device()
     change(
         "address", "add", "192.0.2.5/24", "dev", "d0", "valid_lft", "900", "preferred_lft", "900"
@@ -121,7 +121,7 @@ def test_a_device_loses_an_address_with_a_lifetime(home, container):
     assert addresses_in(container, "d0") == []
 
 
-def test_an_address_keeps_its_broadcast_address_or_has_none(home, container):
+def test_an_address_keeps_its_broadcast_address_or_has_none(quiet_host, container):
     add_device()
     change("address", "add", "192.0.2.5/24", "broadcast", "192.0.2.99", "dev", "d0")
     change("address", "add", "198.51.100.5/24", "dev", "d0")
@@ -130,19 +130,19 @@ def test_an_address_keeps_its_broadcast_address_or_has_none(home, container):
     assert found == {"192.0.2.5/24": "192.0.2.99", "198.51.100.5/24": ""}
 
 
-def test_a_label_that_gets_too_long_is_replaced_by_the_new_name(home, container):
+def test_a_label_that_gets_too_long_is_replaced_by_the_new_name(quiet_host, container):
     add_device()
     change("address", "add", "192.0.2.5/24", "dev", "d0", "label", "d0:abcdefgh")
     strategy.create(device(name="a-long-name-15b"), netns=container)
     assert [a.label for a in addresses_in(container, "a-long-name-15b")] == ["a-long-name-15b"]
 
 
-def test_the_addresses_and_routes_of_the_network_are_added(home, container):
+def test_the_addresses_and_routes_of_the_network_are_added(quiet_host, container):
     add_device()
     change("address", "add", "192.0.2.5/24", "dev", "d0")
     asked = device(
         name="eth0",
-        address="192.0.2.5/25",  # in place of the one that it has
+        address="192.0.2.5/25",  # replaces that of the device
         gateway="192.0.2.1",
         ipv6_address="2001:db8::5/64",
         ipv6_gateway="2001:db8::1",
@@ -163,7 +163,7 @@ def test_the_addresses_and_routes_of_the_network_are_added(home, container):
 
 
 @pytest.mark.parametrize("taken", [set(), {"eth0"}, {"eth0", "d0"}], ids=["free", "clash", "both"])
-def test_the_result_has_the_name_that_the_kernel_chose_for_a_pattern(home, container, taken):
+def test_the_result_has_the_name_that_the_kernel_chose_for_a_pattern(quiet_host, container, taken):
     add_device()
     for name in taken:
         change("link", "add", name, "type", "ifb", netns=container)
@@ -193,7 +193,7 @@ def test_a_device_whose_kept_name_is_taken_in_the_container_is_refused(
 ):
     change("link", "add", "d0", "type", "ifb", netns=container)
     refused(container, device(), KernelError, 'name "d0" is taken', repr(container))
-    strategy.create(device(name="eth0"), netns=container)  # with a new one it does no harm
+    strategy.create(device(name="eth0"), netns=container)  # with a new name the move works
 
 
 def test_an_alternative_name_of_the_device_can_be_its_name_in_the_container(
@@ -218,7 +218,7 @@ def test_lo_and_bridges_and_alternative_names_are_refused_as_devices(
     assert error.field == "host_interface_name"
 
 
-def test_a_renamed_lo_is_refused(home, container):
+def test_a_renamed_lo_is_refused(quiet_host, container):
     change("link", "set", "lo", "name", "loop")
     refused(container, device(host_interface_name="loop"), InvalidNetworkError, "loopback")
 
@@ -266,7 +266,7 @@ def test_an_invalid_value_is_refused_before_the_first_message(field, value):
     assert caught.value.field == field
 
 
-def test_create_without_a_namespace_is_refused(home):
+def test_create_without_a_namespace_is_refused(quiet_host):
     with pytest.raises(InvalidNetworkError, match="host-device needs the container's namespace"):
         strategy.create(device())
 
@@ -305,23 +305,23 @@ def test_when_the_second_device_fails_the_first_is_moved_back(configured_device,
     assert_unchanged(before, container)
 
 
-def test_two_devices_swap_their_names_and_get_them_back(home, container):
+def test_two_devices_swap_their_names_and_get_them_back(quiet_host, container):
     add_device("veth", "d0")
     add_device("veth", "e0")
-    macs = {name: home.get_link(name).mac for name in ("d0", "e0")}
+    macs = {name: quiet_host.get_link(name).mac for name in ("d0", "e0")}
     networks = [device(name="e0"), device(host_interface_name="e0", name="d0")]
     made = set_up_networks(networks, netns=container)
     assert link_in(container, "e0").mac == macs["d0"]
     assert link_in(container, "d0").mac == macs["e0"]
     assert check_networks(made, netns=container) == []
     tear_down_networks(made, netns=container)
-    assert {name: home.get_link(name).mac for name in ("d0", "e0")} == macs
+    assert {name: quiet_host.get_link(name).mac for name in ("d0", "e0")} == macs
     assert names(container) == {"lo"}
 
 
-def test_both_ends_of_one_pair_move_into_one_container_and_back(home, container):
+def test_both_ends_of_one_pair_move_into_one_container_and_back(quiet_host, container):
     add_device()
-    options = {"trust_container": True}  # a peer that is lent as well proves nothing
+    options = {"trust_container": True}  # a peer in the container proves nothing
     networks = [
         device(name="a0", options=options),
         device(host_interface_name="pd0", name="a1", options=options),
@@ -335,7 +335,7 @@ def test_both_ends_of_one_pair_move_into_one_container_and_back(home, container)
 # ---- check ----
 
 
-def test_check_passes_after_set_up_and_reports_each_difference(home, container):
+def test_check_passes_after_set_up_and_reports_each_difference(quiet_host, container):
     add_device()
     asked = device(
         name="eth0",

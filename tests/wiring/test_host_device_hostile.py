@@ -1,4 +1,4 @@
-"""host-device against root of the container, at chosen moments and at random ones."""
+"""wiring/_device_return.py: root of the container acts at chosen moments and at random ones."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pynetstrat.wiring import _device_return
 
 
 class AtTheMove:
-    """Has root of the container act right before the device is moved back.
+    """Lets root of the container act right before the device is moved back.
 
     Parameters:
-        act: what root does, each time.
-        times: how often.
+        act: the action, which gets the index of the device.
+        times: how many moves have the action.
     """
 
     def __init__(self, monkeypatch, act, times=1):
@@ -37,13 +37,13 @@ class AtTheMove:
 
 
 @pytest.fixture
-def third(home):
+def third(quiet_host):
     with NetworkNamespace.create() as namespace:
         yield namespace
 
 
 def swap_for(kind, container, third):
-    """What puts a link of root's in the place of the device."""
+    """An action that replaces the device by another link with its name and index."""
 
     def act(index):
         with RtnetlinkSocket(container) as sock:
@@ -67,7 +67,7 @@ def swap_for(kind, container, third):
 
 @pytest.mark.parametrize("kind", ["veth", "ifb", "macvlan"])
 def test_a_link_that_root_swaps_in_at_the_last_moment_is_sent_back(
-    home, container, third, monkeypatch, kind
+    quiet_host, container, third, monkeypatch, kind
 ):
     add_device()
     if kind == "macvlan":
@@ -87,9 +87,9 @@ def test_a_link_that_root_swaps_in_at_the_last_moment_is_sent_back(
 
 @pytest.mark.parametrize("kind", ["veth", "ifb", "macvlan", "tap"])
 def test_an_undo_step_brings_back_no_other_link_than_the_device(
-    home, container, third, monkeypatch, kind
+    quiet_host, container, third, monkeypatch, kind
 ):
-    """A file of sysfs proves within the call what nothing proves later."""
+    """Within the call, the open file in sysfs proves the identity of any kind of device."""
     add_device(kind)
     AtTheMove(monkeypatch, swap_for("ifb", container, third))
     before = names()
@@ -102,7 +102,7 @@ def test_an_undo_step_brings_back_no_other_link_than_the_device(
 
 
 def test_a_device_that_root_gives_another_index_at_the_last_moment_is_brought_back(
-    home, container, third, monkeypatch
+    quiet_host, container, third, monkeypatch
 ):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
@@ -117,7 +117,9 @@ def test_a_device_that_root_gives_another_index_at_the_last_moment_is_brought_ba
     assert names() == {"lo", "d0", "pd0"}
 
 
-def test_destroy_gives_up_on_a_device_that_root_keeps_changing(home, container, third, monkeypatch):
+def test_destroy_gives_up_on_a_device_that_root_keeps_changing(
+    quiet_host, container, third, monkeypatch
+):
     add_device()
     change("link", "add", "important", "type", "ifb")
     made = strategy.create(device(name="eth0"), netns=container)
@@ -139,12 +141,12 @@ def test_destroy_gives_up_on_a_device_that_root_keeps_changing(home, container, 
 
 
 def test_a_move_that_is_refused_because_the_device_is_gone_undoes_nothing(
-    home, container, monkeypatch
+    quiet_host, container, monkeypatch
 ):
-    """Another process has lent it to the same container: it stays there."""
+    """Another process has moved the device into the same container, where it stays."""
     add_device()
     real = RtnetlinkSocket.get_device
-    seen = real(home, "d0")
+    seen = real(quiet_host, "d0")
     strategy.create(device(name="eth0", owner="other"), netns=container)
     monkeypatch.setattr(
         RtnetlinkSocket,
@@ -160,7 +162,7 @@ def test_a_move_that_is_refused_because_the_device_is_gone_undoes_nothing(
 
 
 def test_many_links_of_the_container_are_read_in_a_bounded_amount_of_memory(
-    home, container, monkeypatch
+    quiet_host, container, monkeypatch
 ):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
@@ -180,7 +182,7 @@ def test_many_links_of_the_container_are_read_in_a_bounded_amount_of_memory(
     strategy.destroy(made, netns=container)
     monkeypatch.undo()
     assert {size for size, _ in sizes} == {1 << 16}
-    assert max(used for _, used in sizes) > 1 << 16  # and there was more
+    assert max(used for _, used in sizes) > 1 << 16  # the dump had more than one buffer
     assert names() == {"lo", "d0", "pd0"}
 
 

@@ -1,4 +1,4 @@
-"""strategy/_device_return.py: the way of a device back into the host namespace."""
+"""wiring/_device_return.py: a device returns to the host namespace."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from pynetstrat.wiring import host_device
 TRUST = {"trust_container": True}
 
 
-# ---- what it is after the return ----
+# ---- settings after the return ----
 
 
 def test_a_returned_device_is_a_port_of_the_bridge_that_the_network_names(
@@ -60,12 +60,12 @@ def test_a_returned_device_is_a_port_of_its_former_bridge(configured_device, con
 
 
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
-def test_another_process_brings_a_device_back_up_or_down_as_it_was(home, container, up):
+def test_another_process_brings_a_device_back_up_or_down_as_it_was(quiet_host, container, up):
     add_device()
     if up:
         change("link", "set", "d0", "up")
     made = strategy.create(device(name="eth%d", owner=""), netns=container)
-    change("link", "set", made.name, "down", netns=container)  # what happens there does not count
+    change("link", "set", made.name, "down", netns=container)  # must not matter
     program = """if True:
         import json, sys
         from pynetstrat import Network, tear_down_networks
@@ -74,10 +74,10 @@ def test_another_process_brings_a_device_back_up_or_down_as_it_was(home, contain
     text = json.dumps(made.to_dict())
     done = support.python(program, text, str(container.fileno()), pass_fds=[container.fileno()])
     assert done.returncode == 0, done.stderr
-    assert home.get_link("d0").up is up
+    assert quiet_host.get_link("d0").up is up
 
 
-def test_a_device_that_was_renamed_after_its_return_is_left_alone(home, container):
+def test_a_device_that_was_renamed_after_its_return_is_left_alone(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     strategy.destroy(made, netns=container)
@@ -89,13 +89,13 @@ def test_a_device_that_was_renamed_after_its_return_is_left_alone(home, containe
     assert_unchanged(before)
 
 
-def test_settings_that_root_of_the_container_changed_are_restored(home, container):
+def test_settings_that_root_of_the_container_changed_are_restored(quiet_host, container):
     add_device()
     change("link", "set", "d0", "mtu", "1400", "alias", "uplink", "group", "5")
     change("link", "set", "d0", "txqueuelen", "77", "multicast", "on")
     change("link", "property", "add", "dev", "d0", "altname", "mine")
-    before = home.get_link("d0")
-    flags = home.get_device("d0").flags
+    before = quiet_host.get_link("d0")
+    flags = quiet_host.get_device("d0").flags
     made = strategy.create(device(name="eth0"), netns=container)
     for arguments in (
         ("mtu", "68"),
@@ -112,34 +112,34 @@ def test_settings_that_root_of_the_container_changed_are_restored(home, containe
     change("link", "property", "add", "dev", "eth0", "altname", "theirs", netns=container)
     change("link", "property", "del", "dev", "eth0", "altname", "mine", netns=container)
     strategy.destroy(made, netns=container)
-    assert replace(home.get_link("d0"), running=before.running) == before
-    assert home.get_device("d0").flags == flags
+    assert replace(quiet_host.get_link("d0"), running=before.running) == before
+    assert quiet_host.get_device("d0").flags == flags
 
 
-def test_a_returned_device_loses_its_master_and_addresses_in_the_container(home, container):
+def test_a_returned_device_loses_its_master_and_addresses_in_the_container(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     change("link", "add", "br7", "type", "bridge", netns=container)
     change("link", "set", "eth0", "master", "br7", netns=container)
     change("address", "add", "192.0.2.9/24", "dev", "eth0", netns=container)
     strategy.destroy(made, netns=container)
-    assert home.get_link("d0").master is None
+    assert quiet_host.get_link("d0").master is None
     assert addresses_in(None, "d0") == []
 
 
-def test_destroy_brings_back_the_device_and_no_link_with_its_names(home, container):
+def test_destroy_brings_back_the_device_and_no_link_with_its_names(quiet_host, container):
     add_device()
-    mac = home.get_link("d0").mac
+    mac = quiet_host.get_link("d0").mac
     made = strategy.create(device(name="eth0"), netns=container)
     change("link", "set", "eth0", "name", "renamed", netns=container)
     change("link", "add", "eth0", "type", "veth", "peer", "name", "eth1", netns=container)
     change("link", "add", "d0", "type", "ifb", netns=container)
     strategy.destroy(made, netns=container)
-    assert home.get_link("d0").mac == mac
+    assert quiet_host.get_link("d0").mac == mac
     assert names(container) == {"lo", "eth0", "eth1", "d0"}
 
 
-def test_destroy_leaves_a_link_with_the_name_of_a_deleted_device(home, container):
+def test_destroy_leaves_a_link_with_the_name_of_a_deleted_device(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     change("link", "delete", "pd0")
@@ -152,7 +152,7 @@ def test_destroy_leaves_a_link_with_the_name_of_a_deleted_device(home, container
 
 
 @pytest.mark.parametrize("kind", ["veth", "macvlan", "vxlan"])
-def test_destroy_leaves_a_link_with_the_index_of_a_deleted_device(home, container, kind):
+def test_destroy_leaves_a_link_with_the_index_of_a_deleted_device(quiet_host, container, kind):
     add_device()
     made = strategy.create(device(), netns=container)
     index = str(link_in(container, "d0").index)
@@ -175,13 +175,15 @@ def test_destroy_leaves_a_link_with_the_index_of_a_deleted_device(home, containe
     assert names() == before
 
 
-# ---- kinds without a tie to the host ----
+# ---- kinds without a proof ----
 
 
 @pytest.mark.parametrize("kind", ["macvlan", "ifb", "tap"])
-def test_a_device_without_proof_comes_back_only_from_a_trusted_container(home, container, kind):
+def test_a_device_without_proof_comes_back_only_from_a_trusted_container(
+    quiet_host, container, kind
+):
     add_device(kind)
-    index = home.get_link("d0").index
+    index = quiet_host.get_link("d0").index
     made = strategy.create(device(name="eth0"), netns=container)
     before = settled(container)
     with pytest.raises(KernelError, match=r"nothing proves.*trust_container") as caught:
@@ -189,11 +191,11 @@ def test_a_device_without_proof_comes_back_only_from_a_trusted_container(home, c
     assert caught.value.interface == "d0"
     assert_unchanged(before, container)
     strategy.destroy(replace(made, options=TRUST), netns=container)
-    assert home.get_link("d0").index == index
+    assert quiet_host.get_link("d0").index == index
     assert not list(RECORDS.iterdir())
 
 
-def test_a_veth_whose_peer_is_in_a_third_namespace_has_no_proof(home, container):
+def test_a_veth_whose_peer_is_in_a_third_namespace_has_no_proof(quiet_host, container):
     add_device()
     with NetworkNamespace.create() as third:
         with RtnetlinkSocket() as sock:
@@ -205,8 +207,8 @@ def test_a_veth_whose_peer_is_in_a_third_namespace_has_no_proof(home, container)
         assert "d0" in names()
 
 
-def test_a_macvlan_that_root_puts_in_place_of_the_device_is_not_brought_back(home, container):
-    """Root makes a macvlan of the one that was lent: its IFLA_LINK leads to the host's parent."""
+def test_a_macvlan_that_root_puts_in_place_of_the_device_is_not_brought_back(quiet_host, container):
+    """The IFLA_LINK of a macvlan on the device is the parent in the host namespace, too."""
     add_device("macvlan")
     made = strategy.create(device(name="mv0"), netns=container)
     index = str(link_in(container, "mv0").index)
@@ -219,10 +221,10 @@ def test_a_macvlan_that_root_puts_in_place_of_the_device_is_not_brought_back(hom
     assert "d0" not in names()
 
 
-# ---- links on the device ----
+# ---- links on top of the device ----
 
 
-def test_links_that_root_put_on_top_of_the_device_are_deleted(home, container):
+def test_links_that_root_put_on_top_of_the_device_are_deleted(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     for name in ("mv0", "mv1"):
@@ -234,7 +236,9 @@ def test_links_that_root_put_on_top_of_the_device_are_deleted(home, container):
     change("link", "add", "alone", "link", "d0", "type", "macvlan", "mode", "passthru")
 
 
-def test_a_device_stays_down_while_a_link_of_a_third_namespace_is_on_top_of_it(home, container):
+def test_a_device_stays_down_while_a_link_of_a_third_namespace_is_on_top_of_it(
+    quiet_host, container
+):
     add_device()
     change("link", "set", "d0", "up")
     made = strategy.create(device(name="eth0"), netns=container)
@@ -244,18 +248,18 @@ def test_a_device_stays_down_while_a_link_of_a_third_namespace_is_on_top_of_it(h
             sock.execute(Batch().set_link("mv0", netns=third))
         with pytest.raises(KernelError, match=r"is on top of the device.*destroy again"):
             strategy.destroy(made, netns=container)
-        (left,) = (link for link in home.dump_links().values() if link.name.startswith("pn"))
+        (left,) = (link for link in quiet_host.dump_links().values() if link.name.startswith("pn"))
         assert not left.up
         change("link", "delete", "mv0", netns=third)
     strategy.destroy(made, netns=container)
-    assert home.get_link("d0").up
+    assert quiet_host.get_link("d0").up
     assert not list(RECORDS.iterdir())
 
 
 # ---- names ----
 
 
-def test_alternative_names_that_root_added_do_not_block_the_return(home, container):
+def test_alternative_names_that_root_added_do_not_block_the_return(quiet_host, container):
     add_device()
     change("link", "add", "important", "type", "ifb")
     made = strategy.create(device(name="eth0"), netns=container)
@@ -264,7 +268,7 @@ def test_alternative_names_that_root_added_do_not_block_the_return(home, contain
         name = f"a-long-alternative-name-{number}"
         change("link", "property", "add", "dev", "eth0", "altname", name, netns=container)
     strategy.destroy(made, netns=container)
-    assert home.get_link("d0").altnames == ()
+    assert quiet_host.get_link("d0").altnames == ()
 
 
 @pytest.mark.parametrize("altname", [False, True], ids=["name", "alternative-name"])
@@ -306,14 +310,14 @@ def test_after_a_name_was_taken_during_destroy_the_next_destroy_completes(
     assert (link.kind, link.up, link.alias) == ("veth", True, "uplink")
 
 
-def test_a_device_whose_index_is_taken_in_the_host_namespace_gets_another(home, container):
+def test_a_device_whose_index_is_taken_in_the_host_namespace_gets_another(quiet_host, container):
     add_device()
-    index = home.get_link("d0").index
+    index = quiet_host.get_link("d0").index
     made = strategy.create(device(), netns=container)
     change("link", "add", "other", "index", str(index), "type", "ifb")
     strategy.destroy(made, netns=container)
-    assert home.get_link("d0").kind == "veth"
-    assert home.get_link("other").index == index
+    assert quiet_host.get_link("d0").kind == "veth"
+    assert quiet_host.get_link("other").index == index
 
 
 def test_a_device_whose_bridge_is_missing_stays_in_the_container(configured_device, container):
@@ -325,7 +329,7 @@ def test_a_device_whose_bridge_is_missing_stays_in_the_container(configured_devi
     assert_unchanged(before, container)
 
 
-# ---- repeated, elsewhere, ended ----
+# ---- repeated calls, other namespaces, ended namespaces ----
 
 
 def test_destroy_twice_and_destroy_without_create_change_nothing(configured_device, container):
@@ -340,21 +344,21 @@ def test_destroy_twice_and_destroy_without_create_change_nothing(configured_devi
     assert_unchanged(before, container)
 
 
-def test_destroy_after_the_end_of_the_namespace_changes_nothing(home, run):
+def test_destroy_after_the_end_of_the_namespace_changes_nothing(quiet_host, run):
     add_device()
     add_device("ifb", "e0")
     networks = [device(), device(host_interface_name="e0")]
     with NetworkNamespace.create("blue") as blue:
-        home.get_nsid(blue)
+        quiet_host.get_nsid(blue)
         made = set_up_networks(networks, netns=blue)
     NetworkNamespace.delete("blue")
     tear_down_networks(made, netns="blue")
     assert not list(RECORDS.iterdir())
     tear_down_networks(made)
-    support.wait_until(lambda: names() == {"lo"})  # the kernel's worker deletes the peer
+    support.wait_until(lambda: names() == {"lo"})  # a kernel worker deletes the peer
 
 
-def test_destroy_without_the_namespace_reports_a_device_that_is_still_in_it(home, container):
+def test_destroy_without_the_namespace_reports_a_device_that_is_still_in_it(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     with pytest.raises(KernelError, match="in another namespace"):
@@ -362,18 +366,18 @@ def test_destroy_without_the_namespace_reports_a_device_that_is_still_in_it(home
     assert "eth0" in names(container)
 
 
-def test_destroy_reports_a_namespace_that_cannot_be_opened(home):
+def test_destroy_reports_a_namespace_that_cannot_be_opened(quiet_host):
     with pytest.raises(KernelError):
         strategy.destroy(device(), netns=1 << 20)
 
 
-def test_destroy_names_the_namespace_into_which_root_moved_the_device(home, container):
+def test_destroy_names_the_namespace_into_which_root_moved_the_device(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     with NetworkNamespace.create() as third:
         with RtnetlinkSocket(container) as sock:
             sock.execute(Batch().set_link("eth0", netns=third))
-        nsid = home.get_link("pd0").link_nsid
+        nsid = quiet_host.get_link("pd0").link_nsid
         with pytest.raises(KernelError, match=rf"in another namespace \(nsid {nsid}\)"):
             strategy.destroy(made, netns=container)
         with RtnetlinkSocket(third) as sock:
@@ -415,11 +419,8 @@ def test_after_any_request_of_destroy_that_fails_the_next_destroy_completes(
 
 
 @pytest.fixture
-def nic(home, monkeypatch):
-    """d0 as a physical device: virtual ones have no parent device, and this machine no other.
-
-    An ifb passes for one: it is shown without a kind, with a parent device.
-    """
+def nic(quiet_host, monkeypatch):
+    """d0 as a physical device. Virtual ones have no parent device, so an ifb is shown with one."""
     add_device("ifb")
     change("link", "set", "d0", "up", "alias", "uplink")
     real_get, real_find = RtnetlinkSocket.get_device, RtnetlinkSocket.find_devices
@@ -444,8 +445,8 @@ def nic(home, monkeypatch):
     monkeypatch.setattr(RtnetlinkSocket, "find_devices", find_devices)
 
 
-def test_a_physical_device_is_found_by_its_parent_device_at_any_index(home, container, nic):
-    before = home.get_link("d0")
+def test_a_physical_device_is_found_by_its_parent_device_at_any_index(quiet_host, container, nic):
+    before = quiet_host.get_link("d0")
     made = strategy.create(device(name="eth0"), netns=container)
     assert (made.device["parent_bus"], made.device["parent_device"]) == ("pci", "0000:00:1f.6")
     with NetworkNamespace.create() as third, RtnetlinkSocket(container) as sock:
@@ -457,25 +458,27 @@ def test_a_physical_device_is_found_by_its_parent_device_at_any_index(home, cont
             other.execute(move)
     change("link", "add", "eth0", "type", "veth", netns=container)
     strategy.destroy(made, netns=container)
-    assert replace(home.get_link("d0"), running=before.running) == before
+    assert replace(quiet_host.get_link("d0"), running=before.running) == before
     assert "eth0" in names(container)
 
 
 def test_after_the_end_of_its_namespace_a_physical_device_gets_its_name_and_settings(
-    home, container, nic
+    quiet_host, container, nic
 ):
-    before = home.get_link("d0")
+    before = quiet_host.get_link("d0")
     made = strategy.create(device(name="eth0"), netns=container)
-    # As the kernel does where a namespace ends (default_device_exit_net, net/core/dev.c).
+    # The kernel does this when a namespace ends (default_device_exit_net, net/core/dev.c).
     with RtnetlinkSocket(container) as sock, NetworkNamespace.current() as own:
         sock.execute(Batch().set_link("eth0", netns=own, new_name="dev7"))
     strategy.destroy(replace(made, device=None, name="eth0"))
-    after = home.get_link("d0")
+    after = quiet_host.get_link("d0")
     assert replace(after, running=before.running, index=before.index) == before
     assert not list(RECORDS.iterdir())
 
 
-def test_another_port_of_the_same_hardware_is_not_the_device(home, container, nic, monkeypatch):
+def test_another_port_of_the_same_hardware_is_not_the_device(
+    quiet_host, container, nic, monkeypatch
+):
     made = strategy.create(device(name="eth0"), netns=container)
     other = {**made.device, "permanent_mac": "02:00:00:00:00:01"}
     for file in RECORDS.iterdir():

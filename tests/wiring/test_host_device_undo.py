@@ -1,4 +1,4 @@
-"""strategy/host_device.py: a move that fails is undone, wherever it failed."""
+"""wiring/_device_move.py: a move that fails at any point is undone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_move_that_stops_at_the_rename_is_undone(configured_device, container,
     change("link", "add", "eth0", "type", "ifb", netns=container)
     real = RtnetlinkSocket.get_device
 
-    def get_device(sock, link):  # the name was free when it was looked for
+    def get_device(sock, link):  # the name was free when it was checked
         return None if link == "eth0" else real(sock, link)
 
     monkeypatch.setattr(RtnetlinkSocket, "get_device", get_device)
@@ -53,10 +53,10 @@ def test_a_refusal_of_the_kernel_leaves_everything_as_before(configured_device, 
     refused(container, device(name="eth0", **fields), KernelError, "eth0", "message")
 
 
-def test_a_device_that_cannot_be_set_up_is_moved_back(home, container):
+def test_a_device_that_cannot_be_set_up_is_moved_back(quiet_host, container):
     add_device("macvlan")
     change("link", "add", "other", "link", "parent", "type", "macvlan", "mode", "bridge")
-    change("link", "set", "other", "address", home.get_link("d0").mac, "up")
+    change("link", "set", "other", "address", quiet_host.get_link("d0").mac, "up")
     refused(container, device(), KernelError, "d0", "RTM_NEWLINK")
 
 
@@ -72,19 +72,19 @@ def test_after_an_undone_move_a_bridge_port_forwards_at_its_former_index(
     assert port["linkinfo"]["info_slave_data"]["state"] == "forwarding"
 
 
-def test_after_an_undone_move_the_addresses_with_a_lifetime_exist(home, container):
+def test_after_an_undone_move_the_addresses_with_a_lifetime_exist(quiet_host, container):
     add_device()
     change("link", "set", "d0", "up")
     lifetimes = ("valid_lft", "900", "preferred_lft", "800")
     change("address", "add", "192.0.2.5/24", "dev", "d0", *lifetimes)
     change("address", "add", "2001:db8::5/64", "dev", "d0", "nodad", *lifetimes)
-    routes = home.dump_routes()
+    routes = quiet_host.dump_routes()
     with pytest.raises(KernelError):
         strategy.create(device(address="10.7.0.1/24", gateway="203.0.113.1"), netns=container)
-    found = home.dump_addresses("d0")
+    found = quiet_host.dump_addresses("d0")
     assert [a.address for a in found] == ["192.0.2.5/24", "2001:db8::5/64"]
     assert all(a.valid and 0 < a.valid <= 900 and a.preferred <= 800 for a in found)
-    assert home.dump_routes() == routes
+    assert quiet_host.dump_routes() == routes
 
 
 @pytest.mark.parametrize("is_executed", [False, True], ids=["refused", "executed"])
@@ -114,7 +114,7 @@ def test_any_request_of_create_that_fails_leaves_everything_as_before(
                 assert not request.has_failed
                 break
         assert_unchanged(before, container)
-    assert target > 15  # so many were tried
+    assert target > 15  # otherwise too few requests were tried
 
 
 def test_an_interrupt_at_any_line_of_create_leaves_everything_as_before(
@@ -147,7 +147,7 @@ def test_the_error_lists_steps_that_could_not_be_undone(configured_device, conta
     def refuse(sock, encoded):
         if encoded.messages[0].name == str(configured_device.get_link("pd0").index):
             return real(sock, encoded)
-        if sock.namespace:  # everything in the container, the way back included
+        if sock.namespace:  # all batches in the container, the move back included
             return [input_output_error() for _ in encoded.messages]
         return real(sock, encoded)
 
