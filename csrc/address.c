@@ -196,8 +196,8 @@ static int address_decode_lifetimes(const struct netstrat_cursor *value,
     if (netstrat_cursor_read(value, &lifetimes, sizeof lifetimes) < 0)
         return -EBADMSG;
     address->preferred = lifetimes.ifa_prefered;
-    /* 0 means that less than a second is left. Report 1: an address added with 0 is valid forever.
-     * */
+    /* 0 means that less than a second is left. Report 1: an address added with 0 is valid
+     * forever. */
     address->valid = lifetimes.ifa_valid == 0 ? 1 : lifetimes.ifa_valid;
     return 0;
 }

@@ -43,8 +43,8 @@ void netstrat_batch_init(struct netstrat_batch *batch, void *buffer, size_t size
     batch->code = 0;
 }
 
-/* Returns where the next `size` bytes go, after zeroing their padding; NULL if the message failed.
- * */
+/* Returns where the next `size` bytes go, after zeroing their padding; NULL if the message
+ * failed. */
 static unsigned char *batch_reserve(struct netstrat_batch *batch, size_t size)
 {
     size_t aligned = netstrat_align(size);

@@ -66,8 +66,8 @@ static int exchange_begin_call(struct netstrat_socket *sock, struct netstrat_err
         return netstrat_call_end(sock, netstrat_fail(error, -EMSGSIZE, NETSTRAT_OP_BATCH));
     }
     /* After an overrun the kernel drops notifications until the queue has been found empty, but it
-     * does send the replies of a dump. Without draining, a change during that dump would be missed.
-     * */
+     * does send the replies of a dump. Without draining, a change during that dump would be
+     * missed. */
     if (sock->unfinished || sock->overrun)
         code = netstrat_socket_drain(sock);
     return code < 0 ? netstrat_call_end(sock, netstrat_fail(error, code, NETSTRAT_OP_RECVFROM)) : 0;
@@ -81,7 +81,7 @@ static int exchange_init(struct exchange_state *exchange, struct netstrat_socket
                          struct netstrat_error *error)
 {
     struct nlmsghdr header;
-    int is_right;
+    int is_expected;
 
     exchange->sock = sock;
     exchange->data = batch->data;
@@ -94,11 +94,11 @@ static int exchange_init(struct exchange_state *exchange, struct netstrat_socket
     header = exchange_header_at(batch->data);
     if (expected == EXCHANGE_ANY)
         /* On a socket that has joined a group, the ack of a change may be lost. */
-        is_right = sock->groups == 0 || exchange_is_get(&header);
+        is_expected = sock->groups == 0 || exchange_is_get(&header);
     else
-        is_right = exchange_is_get(&header) &&
-                   ((header.nlmsg_flags & NLM_F_DUMP) != 0) == (expected == EXCHANGE_DUMP);
-    if (header.nlmsg_len != batch->used || !(header.nlmsg_flags & NLM_F_REQUEST) || !is_right)
+        is_expected = exchange_is_get(&header) &&
+                      ((header.nlmsg_flags & NLM_F_DUMP) != 0) == (expected == EXCHANGE_DUMP);
+    if (header.nlmsg_len != batch->used || !(header.nlmsg_flags & NLM_F_REQUEST) || !is_expected)
         return netstrat_fail(error, -EINVAL, NETSTRAT_OP_BATCH);
     /* For netstrat_send() the queue is not drained: the caller reads every datagram, in order. */
     return expected == EXCHANGE_ANY ? netstrat_call_begin(sock, NETSTRAT_OP_BATCH, error)
@@ -535,8 +535,8 @@ struct exchange_receiver {
     int verdict; /* what `each` returned; not 0 if it ended the dump */
 };
 
-/* Passes a message, or NULL before a try, to the callback. Returns 1 if the callback ends the dump.
- * */
+/* Passes a message, or NULL before a try, to the callback. Returns 1 if the callback ends the
+ * dump. */
 static int exchange_pass_on(struct exchange_receiver *to, const struct netstrat_message *message)
 {
     to->verdict = to->each(message, to->context);

@@ -270,8 +270,8 @@ NETSTRAT_PRIVATE int netstrat_call_end(struct netstrat_socket *sock, int code);
 /* Called after a datagram. Returns 0 if the call has time left, otherwise -ETIMEDOUT. */
 NETSTRAT_PRIVATE int netstrat_call_go_on(struct netstrat_socket *sock);
 
-/* Called after EINTR. Returns 0, -EINTR if the `interrupted` callback ends the call, or -ETIMEDOUT.
- * */
+/* Called after EINTR. Returns 0, -EINTR if the `interrupted` callback ends the call, or
+ * -ETIMEDOUT. */
 NETSTRAT_PRIVATE int netstrat_call_resume(struct netstrat_socket *sock);
 
 /* Waits until the queue is not empty, or for 100 ms. Returns 0 or -errno. */

@@ -507,8 +507,8 @@ int netstrat_netns_link_decode(const struct netstrat_message *message, int32_t n
 
     if (code < 0)
         return code;
-    /* Before Linux 4.15 the kernel ignores the nsid and describes links of the socket's namespace.
-     * */
+    /* Before Linux 4.15 the kernel ignores the nsid and describes links of the socket's
+     * namespace. */
     if (parsed.nsid != nsid)
         return -EBADMSG;
     if (parsed.flags & IFF_LOOPBACK)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's rules for the names of links, so that an invalid name is refused before it is sent.
- * */
+/* The kernel's rules for the names of links, so that an invalid name is refused before it is
+ * sent. */
 #include "internal.h"
 
 #include <errno.h>
 
-/* dev_valid_name(), net/core/dev.c, for a name of 1 to 15 bytes. The kernel checks a `%d` itself.
- * */
+/* dev_valid_name(), net/core/dev.c, for a name of 1 to 15 bytes. The kernel checks a `%d`
+ * itself. */
 static int name_is_link_name(const char *name, size_t length)
 {
     size_t i;

@@ -49,8 +49,8 @@ struct netns_task {
 
 int netstrat_netns_enter(int fd, struct netstrat_error *error)
 {
-    /* With the type, the kernel refuses descriptors of other kinds of namespace. A pidfd needs it.
-     * */
+    /* With the type, the kernel refuses descriptors of other kinds of namespace. A pidfd needs
+     * it. */
     return setns(fd, CLONE_NEWNET) < 0 ? netstrat_fail(error, -errno, NETSTRAT_OP_SETNS) : 0;
 }
 

@@ -6,8 +6,8 @@
 
 #include <linux/netlink.h>
 
-/* struct rtgenmsg (linux/rtnetlink.h) is one byte, the family; the attributes follow its padding.
- * */
+/* struct rtgenmsg (linux/rtnetlink.h) is one byte, the family; the attributes follow its
+ * padding. */
 enum { NSID_FIXED_SIZE = 1 };
 
 static void nsid_begin(struct netstrat_batch *batch, uint16_t type, uint16_t flags, int netns)

@@ -28,8 +28,8 @@ enum {
     SOCKET_HOOK_MS = 100,  /* how often the `interrupted` callback is called during a wait */
     SOCKET_MAX_GROUP = 64, /* the bits of `groups`; rtnetlink has fewer than 40 groups */
     /* The most datagrams that a call with a timeout of 0 takes, so that a flood of them cannot keep
-     * it busy forever. At 32 KiB each, the largest dump it can read has 2 GiB: more than any needs.
-     * */
+     * it busy forever. At 32 KiB each, the largest dump it can read has 2 GiB: more than any
+     * needs. */
     SOCKET_DATAGRAM_BUDGET = 65536
 };
 

@@ -110,8 +110,8 @@ struct sysfs_statx {
 };
 #endif
 
-/* Reads the device and the mount of an open directory by statx(), or the device alone by fstat().
- * */
+/* Reads the device and the mount of an open directory by statx(), or the device alone by
+ * fstat(). */
 static int sysfs_find_tree(int directory, struct netstrat_sysfs_place *place,
                            struct netstrat_error *error)
 {

@@ -34,8 +34,8 @@ static int complain(const char *name, const struct netstrat_error *error)
     return 1;
 }
 
-/* A sysfs shows the network namespace in which it was mounted, so a new namespace needs a new one.
- * */
+/* A sysfs shows the network namespace in which it was mounted, so a new namespace needs a new
+ * one. */
 static int enter_namespaces(void)
 {
     if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) < 0) {

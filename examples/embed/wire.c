@@ -123,8 +123,8 @@ static int make_pair(struct netstrat_socket *host, int32_t bridge, int netns)
 }
 
 /* Sets the alias and hairpin mode, which the kernel ignores at creation. This is a send of its own
- * because a batch continues after an error: if the index was taken, it would change another link.
- * */
+ * because a batch continues after an error: if the index was taken, it would change another
+ * link. */
 static int tag_pair(struct netstrat_socket *host)
 {
     struct netstrat_link_settings tag = settings_with(NULL);

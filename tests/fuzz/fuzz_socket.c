@@ -243,8 +243,8 @@ ssize_t __wrap_recvfrom(int fd, void *buffer, size_t size, int flags, struct soc
     return (ssize_t)(kind == CUT ? at + BUFFER + 1 : at);
 }
 
-/* Like recvfrom(). Every third datagram has an nsid as ancillary data, and every third other data.
- * */
+/* Like recvfrom(). Every third datagram has an nsid as ancillary data, and every third other
+ * data. */
 ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
 {
     struct cmsghdr *control = CMSG_FIRSTHDR(message);
