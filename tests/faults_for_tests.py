@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from types import CodeType, FrameType
+from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,17 +92,19 @@ def at_line(
     *,
     counts: Callable[[FrameType], bool] = lambda frame: True,
     traces: Callable[[CodeType], bool] = lambda code: True,
-) -> Iterator[None]:
+) -> Iterator[SimpleNamespace]:
     """Calls `act` once, before a line of these files is executed.
+
+    The context has the attribute `is_reached`: whether there was such a line.
 
     Parameters:
         target: which line, from 1: each execution of a line counts.
         files: the ends of the files' paths.
         act: raises an exception, or sends a signal.
         counts: whether a line that is about to be executed counts.
-        traces: whether the lines of a function are looked at.
+        traces: whether a function's lines can count.
     """
-    count = 0
+    count, result = 0, SimpleNamespace(is_reached=False)
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal count
@@ -112,6 +114,7 @@ def at_line(
         if event == "line" and counts(frame):
             count += 1
             if count == target:
+                result.is_reached = True
                 sys.settrace(None)
                 act()
         return trace
@@ -119,6 +122,6 @@ def at_line(
     before = sys.gettrace()  # that of a debugger or of coverage
     sys.settrace(trace)
     try:
-        yield
+        yield result
     finally:
         sys.settrace(before)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import pickle
-import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
 
 import pytest
+from faults_for_tests import at_line
 from helpers_network import (
     EXCHANGES,
     dumps,
@@ -135,28 +135,16 @@ FILES = (
 
 
 def _interrupted_at_line(at: int, networks: list[Network], netns: NetworkNamespace) -> bool:
-    """Whether the call has so many lines."""
-    count = -1
+    """Whether the call has so many lines. Those of `close` don't count: everything is done then."""
 
-    def trace(frame, event, argument):
-        nonlocal count
-        if not frame.f_code.co_filename.endswith(FILES) or frame.f_code.co_name == "close":
-            return None  # everything is done by then
-        if event == "line":
-            count += 1
-            if count == at:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return trace
+    def interrupt() -> None:
+        raise KeyboardInterrupt
 
-    before = sys.gettrace()  # a debugger's, or coverage's
-    sys.settrace(trace)
     try:
-        set_up_networks(networks, netns=netns)
+        with at_line(at + 1, FILES, interrupt, traces=lambda code: code.co_name != "close"):
+            set_up_networks(networks, netns=netns)
     except KeyboardInterrupt:
         return True
-    finally:
-        sys.settrace(before)
     return False
 
 

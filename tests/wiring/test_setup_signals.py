@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from functools import partial
 from time import monotonic
+from types import FrameType
 
 import pytest
+from faults_for_tests import at_line
 from helpers_network import (
     dumps,
     names,
@@ -69,39 +70,41 @@ def _failing_late() -> list[Network]:
     return wanted
 
 
+# The modules that decide what is undone.
+FILES = ("_undo.py", "_session.py", "setup.py", "_links.py", "_veth_pair.py")
+
+
 def _signal_at_line(at: int, netns: NetworkNamespace) -> tuple[bool, BaseException]:
     """Raises SIGUSR1 at line `at` of a rollback. Returns whether it has one, and the error."""
-    count = -1
     begun = False
     lines: set[tuple[str, int]] = set()
 
-    def trace(frame, event, argument):
-        nonlocal count, begun
+    def counts(frame: FrameType) -> bool:
+        """Whether the rollback has begun, and has not executed this line before."""
+        nonlocal begun
         code = frame.f_code
-        files = ("_undo.py", "_session.py", "setup.py", "_links.py", "_veth_pair.py")
-        if not code.co_filename.endswith(files) or code.co_name == "close":
-            return None
         begun = begun or (code.co_name == "__exit__" and frame.f_locals.get("error") is not None)
         line = code.co_filename, frame.f_lineno
-        if event == "line" and begun and line not in lines:  # each line once
-            lines.add(line)
-            count += 1
-            if count == at:
-                sys.settrace(None)
-                signal.raise_signal(signal.SIGUSR1)
-        return trace
+        if not begun or line in lines:
+            return False
+        lines.add(line)
+        return True
 
     sessions: list[Session] = []
-    before = sys.gettrace()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Session, "__enter__", lambda self: sessions.append(self) or self)
-        sys.settrace(trace)
         try:
-            set_up_networks([LO, veth(gateway="192.0.2.1")], netns=netns)
+            with at_line(
+                at + 1,
+                FILES,
+                partial(signal.raise_signal, signal.SIGUSR1),
+                counts=counts,
+                traces=lambda code: code.co_name != "close",
+            ) as line:
+                set_up_networks([LO, veth(gateway="192.0.2.1")], netns=netns)
         except BaseException as error:
-            sys.settrace(before)
             sessions[0].close()  # the signal may have come before that
-            return count >= at, error
+            return line.is_reached, error
     raise AssertionError("it did not fail")
 
 
