@@ -413,7 +413,7 @@ static int exchange_execute_all(struct exchange_state *exchange, int *results,
     return failed;
 }
 
-/* Executes a batch that has been checked. The socket leaves its groups meanwhile. */
+/* Executes a batch that has been checked. The socket leaves its groups until the end. */
 static int exchange_execute_outside_groups(struct exchange_state *exchange, int *results,
                                            struct netstrat_error *error)
 {

@@ -74,13 +74,13 @@ extern "C" {
 /** enum netstrat_step - The operation that failed. */
 enum netstrat_step {
     NETSTRAT_OP_NONE,
-    NETSTRAT_OP_NAME,      /* the name is not valid at all; nothing was sent */
-    NETSTRAT_OP_LINK_NAME, /* the name is not that of a link, which sysfs needs; nothing opened */
-    NETSTRAT_OP_FILE,      /* the name of a counter, in `text`, is not valid; nothing opened */
-    NETSTRAT_OP_PARSE,     /* a counter's file does not hold a counter but `text` */
-    NETSTRAT_OP_BATCH,     /* a batch is malformed or has no room: nothing was sent */
-    NETSTRAT_OP_REQUEST,   /* the kernel's answer to a message, whose type is in `request` */
-    NETSTRAT_OP_SOCKET,    /* from here on, a system call or a function of libc */
+    NETSTRAT_OP_NAME,      /* the name is invalid; nothing was sent */
+    NETSTRAT_OP_LINK_NAME, /* the text is not a link name, which sysfs needs; nothing was opened */
+    NETSTRAT_OP_FILE,      /* `text` is not the name of a counter; nothing was opened */
+    NETSTRAT_OP_PARSE,     /* the file of a counter holds `text` instead of a number */
+    NETSTRAT_OP_BATCH,     /* the batch is malformed or does not fit; nothing was sent */
+    NETSTRAT_OP_REQUEST,   /* the kernel refused a message of the type `request` */
+    NETSTRAT_OP_SOCKET,    /* from here on: a system call or a function of libc */
     NETSTRAT_OP_SETSOCKOPT,
     NETSTRAT_OP_GETSOCKOPT,
     NETSTRAT_OP_GETSOCKNAME,
@@ -97,7 +97,7 @@ enum netstrat_step {
     NETSTRAT_OP_FSOPEN,
     NETSTRAT_OP_FSCONFIG,
     NETSTRAT_OP_FSMOUNT,
-    NETSTRAT_OP_OPEN_NETNS, /* open(), of the path of a network namespace */
+    NETSTRAT_OP_OPEN_NETNS, /* open() of the path of a network namespace */
     NETSTRAT_OP_SETNS,
     NETSTRAT_OP_PTHREAD_SIGMASK,
     NETSTRAT_OP_PTHREAD_CREATE,
@@ -106,7 +106,7 @@ enum netstrat_step {
     NETSTRAT_OP_MOUNT,
     NETSTRAT_OP_UMOUNT,
     NETSTRAT_OP_UNLINK,
-    NETSTRAT_STEPS /* how many there are */
+    NETSTRAT_STEPS /* the number of steps */
 };
 
 /** struct netstrat_error - The details of one failure. */
