@@ -97,6 +97,7 @@ PATHS = re.compile(
     r"(?<![\w/.-])(?:benchmarks|csrc|docs|examples|pynetstrat|tests|\.ci)/[\w./*-]*[\w/*]"
 )
 TESTS = re.compile(r"\btest_[a-z]\w+")
+C_TESTS = re.compile(r"(tests/c/\w+\.c)::(\w+)")
 # Names in Python. An annotation of a container, and a module that 0.1 had, look like names too.
 NAMES = re.compile(r"\bpynetstrat(?:\.[A-Za-z_]\w*)+")
 OTHER_NAMES = {"pynetstrat.networks", "pynetstrat.reference"}
@@ -107,13 +108,10 @@ HEADINGS = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def every_test() -> set[str]:
-    """The names of every test, in Python and in C, and of the files that hold them."""
-    sources = [*support.ROOT.glob("tests/**/*.py"), *support.ROOT.glob("tests/**/*.[ch]")]
-    names = {path.stem for path in sources}
-    for source in sources:
-        names |= set(
-            re.findall(r"^(?:    )?(?:async )?[\w ]*\b(test_\w+)\(", source.read_text(), re.M)
-        )
+    """The names of every test in Python, and of every file of tests."""
+    names = {path.stem for path in support.ROOT.glob("tests/**/*.c")}
+    for source in support.ROOT.glob("tests/**/*.py"):
+        names |= {source.stem, *re.findall(r"^(?:async )?def (test_\w+)", source.read_text(), re.M)}
     return names
 
 
@@ -133,6 +131,8 @@ def test_every_path_and_test_that_a_document_names_exists(
     paths |= {str(document.parent / target) for target in LINKS.findall(text)}
     assert [path for path in paths if not exists(path.rstrip("/"))] == []
     assert set(TESTS.findall(text)) - every_test == set()
+    for file, name in C_TESTS.findall(text):
+        assert f"TEST({name})" in read(Path(file))
 
 
 @pytest.mark.parametrize("document", EVERY_DOCUMENT, ids=str)
