@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""`lo` up in the network namespace of a container, from outside: what a runtime does at its start.
+"""Brings `lo` up in the network namespace of a container, as a runtime does when it starts one.
 
-Shows `get_strategy` and `initialize(netns=...)`. The calling thread never changes namespace, so a
-program with many threads can do this for many containers at once.
+Shows `get_strategy` and `initialize(netns=...)`. The calling thread stays in its own namespace, so
+a program with many threads can do this for many containers at once.
 
-    bring_up.py PID | NAME | PATH        (NAME: of /run/netns; PATH: such as /proc/PID/ns/net)
+    bring_up.py PID     the namespace of a process
+    bring_up.py NAME    a name in /run/netns
+    bring_up.py PATH    a path such as /proc/PID/ns/net
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pynetstrat import NetstratError, Network, RtnetlinkSocket, get_strategy
 
 
 def main() -> None:
-    """Brings it up, and shows that it is."""
+    """Brings `lo` up and prints its state."""
     if len(sys.argv) != 2:
         sys.exit("usage: bring_up.py PID | NAME | PATH")
     target = sys.argv[1]

@@ -1,4 +1,4 @@
-"""examples/: each of them runs, and is right. (examples/embed is C's.)"""
+"""examples/: each example in Python runs and prints the right output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ def load(path):
 
 
 def replacing(links, name, peer, then):
-    """Takes the place of time.sleep: a new pair is given the first end's index, and has counted."""
+    """Returns a replacement for time.sleep, which recreates a pair with the same index.
+
+    `then` can send traffic before the example continues.
+    """
     index = socket.if_nametoindex(name)
 
     def sleep(_):
@@ -57,7 +60,7 @@ def test_the_poller_prints_the_rates_of_every_interface(net):
         assert [line.split()[0] for line in table.splitlines()[1:]] == ["lo", "w1", "v1"]
 
 
-def test_the_poller_shows_no_rate_for_an_index_that_was_given_anew(net, monkeypatch, capsys):
+def test_the_poller_shows_no_rate_for_a_reused_index(net, monkeypatch, capsys):
     support.add_patterned(net, 1)
     poller = load("poller.py")
     replace = replacing(net, "v1", "w1", lambda: support.send_frames("v1", 1, 100))
@@ -75,7 +78,7 @@ def test_the_numpy_rates_are_those_of_the_busiest_interfaces(net):
     assert total.startswith("3 interfaces, ")
 
 
-def test_the_numpy_rates_leave_out_an_index_that_was_given_anew(net, monkeypatch, capsys):
+def test_the_numpy_rates_leave_out_a_reused_index(net, monkeypatch, capsys):
     support.add_patterned(net, 1)
     numpy_rates = load("numpy_rates.py")
     replace = replacing(net, "v1", "w1", lambda: support.send_frames("v1", 1, 100))
@@ -95,7 +98,7 @@ def test_bring_up_brings_lo_up_in_the_namespace_of_a_process(net, new_namespace)
         assert rtnetlink.link_is_up("lo")
 
 
-def test_bring_up_explains_a_path_that_is_not_a_namespace(net):
+def test_bring_up_reports_a_path_that_is_no_namespace(net):
     done = run("bring_up.py", "/dev/null")
     assert done.returncode == 1
     assert "setns /dev/null: Invalid argument" in done.stderr
@@ -107,12 +110,12 @@ def test_watch_one_prints_a_containers_counters(net):
     assert done.stdout == f"{name}: received 520 B, sent 0 B\n" * 2
 
 
-def test_watch_one_explains_that_there_is_no_such_interface(net):
+def test_watch_one_reports_a_missing_interface(net):
     done = run("watch_one.py", "nope")
     assert (done.returncode, 'interface "nope"' in done.stderr) == (1, True)
 
 
-def test_all_links_brings_every_interface_of_a_namespace_up(net, new_namespace):
+def test_all_links_brings_up_every_interface_of_a_namespace(net, new_namespace):
     netns = new_namespace()
     with support.inside(netns), support.Links() as links:
         links.add_veth("v0", "w0", up=False)
@@ -133,7 +136,7 @@ def links(netns=None):
         return rtnetlink.dump_links()
 
 
-def test_the_sandbox_prints_its_childs_counters_and_leaves_nothing(net):
+def test_the_sandbox_prints_the_counters_of_its_child_and_leaves_nothing(net):
     done = run("sandbox.py")
     assert (done.returncode, done.stderr) == (0, "")
     sent = [int(line.split()[3]) for line in done.stdout.splitlines()]
@@ -142,7 +145,7 @@ def test_the_sandbox_prints_its_childs_counters_and_leaves_nothing(net):
     assert set(links()) == {"lo"}
 
 
-def test_the_sandbox_ends_with_its_childs_status_and_leaves_nothing(net):
+def test_the_sandbox_ends_with_the_status_of_its_child_and_leaves_nothing(net):
     done = run("sandbox.py", "sh", "-c", "exit 3")
     assert (done.returncode, done.stderr) == (3, "")
     assert set(links()) == {"lo"}
@@ -164,7 +167,7 @@ def test_the_topology_has_a_thousand_nodes_and_leaves_nothing(net):
 
 @pytest.fixture
 def macvlan():
-    """The plug-in's strategy, registered for the test."""
+    """The strategy of the plug-in, registered for one test."""
     plugin = load("macvlan_plugin/macvlan.py").Macvlan()
     register_strategy("macvlan", plugin)
     yield plugin
@@ -190,7 +193,7 @@ def test_the_macvlan_plugin_is_set_up_and_torn_down_like_a_built_in_strategy(net
             assert set(links(netns)) == {"lo"}
 
 
-def test_the_macvlan_plugin_takes_part_in_all_or_nothing(net, macvlan):
+def test_the_macvlan_plugin_is_undone_after_an_error(net, macvlan):
     net.add_veth("v0", "w0")
     with NetworkNamespace.create() as netns:
         unreachable = replace(MACVLAN, gateway="192.0.2.1")
@@ -207,5 +210,7 @@ def test_the_pytest_fixture_gives_each_test_its_own_container(net, tmp_path, opt
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, program]
     done = support.run(command, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert f"{4 if options else 2} passed" in done.stdout  # `each`: every worker runs every test
+    assert (
+        f"{4 if options else 2} passed" in done.stdout
+    )  # with --dist each, every worker runs every test
     assert set(links()) == {"lo"}

@@ -1,8 +1,8 @@
-"""`pynetstrat exporter` under a real Prometheus; see prometheus.sh, which starts this.
+"""`pynetstrat exporter`, scraped by a real Prometheus. Started by prometheus.sh.
 
-Three containers on veth pairs and one on a macvlan send what is known. Counters are compared with
-those of the containers themselves, to the byte, and rates with these, within the bounds of how far
-Prometheus extrapolates.
+Three containers with veth pairs and one with a macvlan send a known amount of traffic. Counters
+must equal those of the containers, to the byte. Rates must agree within the bounds of Prometheus'
+extrapolation.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pynetstrat import (
 
 OUT = Path(sys.argv[1])
 COMMAND = str(Path(sys.executable).with_name("pynetstrat"))
-CAPABILITIES = "+sys_ptrace,+sys_admin,+net_admin,+net_broadcast"  # as in the document
+CAPABILITIES = "+sys_ptrace,+sys_admin,+net_admin,+net_broadcast"  # as in docs/exporter.md
 DOCUMENT = (support.ROOT / "docs" / "exporter.md").read_text()
 API = "http://127.0.0.1:9090/api/v1"
 INSTANCE = "127.0.0.1:19580"  # the exporter's default
@@ -50,7 +50,7 @@ Series = dict[str, float]
 done = {"queries": 0, "samples": 0, "scrapes": 0}
 
 
-# ---- what is asked of Prometheus ----
+# ---- Prometheus' API ----
 
 
 def ask(path: str, **parameters: str) -> Any:
@@ -62,7 +62,7 @@ def ask(path: str, **parameters: str) -> Any:
 
 
 def query(text: str, label: str = "container") -> Series:
-    """The values of an instant query by a label; no two have the same."""
+    """Returns the values of an instant query by a label, which must be unique."""
     done["queries"] += 1
     result = ask("query", query=text)["result"]
     values = {entry["metric"].get(label, ""): float(entry["value"][1]) for entry in result}
@@ -71,7 +71,7 @@ def query(text: str, label: str = "container") -> Series:
 
 
 def raw(text: str) -> list[tuple[float, float]]:
-    """The samples of one series: when they were taken, and their values."""
+    """Returns the samples of one series as pairs of time and value."""
     done["queries"] += 1
     (series,) = ask("query", query=text)["result"]
     return [(when, float(value)) for when, value in series["values"]]
@@ -80,12 +80,12 @@ def raw(text: str) -> list[tuple[float, float]]:
 def wait(what: str, condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 30
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        assert time.monotonic() < deadline, f"timeout: {what}"
         time.sleep(0.1)
 
 
 def wait_for_scrape() -> None:
-    """Waits for a scrape that begins from now on; one may fail where others hold up the kernel."""
+    """Waits for a scrape that starts after this call. A scrape may fail on a busy machine."""
     now = time.time()
 
     def is_scraped() -> bool:
@@ -99,7 +99,7 @@ def is_within(value: float, low: float, high: float) -> None:
     assert low * 0.999999 <= value <= high * 1.000001, (low, value, high)
 
 
-# ---- what is asked of it in the document ----
+# ---- docs/exporter.md ----
 
 
 def blocks(language: str) -> list[str]:
@@ -107,14 +107,14 @@ def blocks(language: str) -> list[str]:
 
 
 def queries() -> dict[str, str]:
-    """By what the first line says."""
+    """Returns the document's queries by the comment in their first line."""
     found = {text.split("\n", 1)[0].removeprefix("# "): text for text in blocks("promql")}
     assert len(found) == len(blocks("promql"))
     return found
 
 
 def configure() -> None:
-    """Prometheus' configuration: what the document has, and a scrape every second."""
+    """Writes Prometheus' configuration: that of the document, with a scrape every second."""
     (scrapes, rules) = blocks("yaml")
     (OUT / "rules.yml").write_text(rules)
     pace = "global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: [rules.yml]\n"
@@ -129,7 +129,7 @@ def configure() -> None:
 
 
 class Host:
-    """The containers, the exporter and Prometheus; a context manager."""
+    """The containers, the exporter and Prometheus. A context manager that ends all of them."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -151,7 +151,8 @@ class Host:
             )
         for name in ("lossy", "mac"):
             link_set_up("eth0", netns=name)
-        # Of another user, in a user namespace of its own: it takes all three capabilities.
+        # A container of another user in its own user namespace: reading it needs all three
+        # capabilities.
         self.start("setpriv", "--reuid=4321", "--clear-groups", "unshare", "-Un", "sleep", "600")
         self.exporter = self.start(
             *(
@@ -179,26 +180,26 @@ class Host:
         self._stack.close()
 
     def make(self, name: str = "") -> NetworkNamespace:
-        """A container without an interface, and without addresses that come by themselves."""
+        """Creates a container without interfaces, and without automatic IPv6 addresses."""
         container = self._stack.enter_context(NetworkNamespace.create(name))
         helpers_network.quieten(container)
         return container
 
     def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
-        """A program, until the end."""
+        """Starts a program, which is killed at the end."""
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         process = self._stack.enter_context(subprocess.Popen(command, text=True, **options))
         self._stack.callback(process.kill)
         return process
 
     def own_view(self, name: str) -> dict[str, int]:
-        """The counters of a container's eth0 as the container has them."""
+        """Reads the counters of a container's eth0 inside the container."""
         with RtnetlinkSocket(self.containers[name]) as there:
             stats = there.get_stats("eth0")
         return {field: getattr(stats, field) for field in support.FILES}
 
     def send(self) -> None:
-        """Datagrams between two containers, and frames that nobody understands."""
+        """Sends datagrams between two containers, and frames of an unknown type."""
         with contextlib.ExitStack() as stack:
             ends = {}
             for number, name in enumerate(SENT, 2):
@@ -208,7 +209,7 @@ class Host:
                 end.bind((f"10.9.0.{number}", 7))
             for name, other in (("web", "db"), ("db", "web")):
                 count, size = SENT[name]
-                for _ in range(count):  # one at a time: a burst would be dropped in part
+                for _ in range(count):  # one at a time, because a burst could be dropped
                     ends[name].sendto(bytes(size), ends[other].getsockname())
                     assert len(ends[other].recv(2000)) == size
         for name in ("lossy", "mac"):
@@ -232,7 +233,7 @@ def test_prometheus_scrapes_the_exporter(host: Host) -> None:
     assert (target["health"], target["lastError"]) == ("up", "")
 
 
-def test_every_metric_has_the_type_and_the_help_that_it_was_given(host: Host) -> None:
+def test_every_metric_has_its_type_and_help_text(host: Host) -> None:
     metadata = {entry["metric"]: entry for entry in ask("targets/metadata", match_target="{}")}
     table = dict(re.findall(r"^\| `([a-z_]+)` \| (counter|gauge) \|", DOCUMENT, re.MULTILINE))
     assert len(table) == 16
@@ -252,7 +253,7 @@ def test_counters_are_those_of_the_containers_to_the_byte(host: Host) -> None:
     assert after["mac"]["tx_bytes"] - before["mac"]["tx_bytes"] == FRAMES * SIZE
     wait_for_scrape()
     with RtnetlinkSocket() as sock:
-        for name, end in host.host_ends.items():  # of a pair the drops are the host's
+        for name, end in host.host_ends.items():  # drops of a pair are the host end's
             here = sock.get_stats(end, perspective="container")
             after[name] |= {"rx_dropped": here.rx_dropped, "tx_dropped": here.tx_dropped}
     assert after["lossy"]["tx_dropped"] == FRAMES
@@ -264,9 +265,9 @@ def test_counters_are_those_of_the_containers_to_the_byte(host: Host) -> None:
 
 
 def sent_and_received(name: str) -> tuple[float, float, float]:
-    """By a container: the bytes of each direction, and how much Prometheus may make of them.
+    """Returns the bytes of each direction, and the factor by which Prometheus may extrapolate.
 
-    It extrapolates what it has seen by 1.1 of the samples' distance at either end.
+    Prometheus extrapolates at either end by at most 1.1 times the interval of the samples.
     """
     found = []
     for direction in ("transmit", "receive"):
@@ -277,7 +278,7 @@ def sent_and_received(name: str) -> tuple[float, float, float]:
     return found[0], found[1], 1 + 2.2 / (len(samples) - 1)
 
 
-def test_rates_are_those_of_the_traffic(host: Host) -> None:
+def test_rates_agree_with_the_traffic(host: Host) -> None:
     for name in host.containers:
         sent, received, most = sent_and_received(name)
         assert sent > 0 and (received > 0) == (name in SENT)
@@ -287,12 +288,12 @@ def test_rates_are_those_of_the_traffic(host: Host) -> None:
             is_within(query(f"rate({metric})")[name], bytes / 300, bytes * most / 300)
 
 
-def test_each_query_of_the_document_gives_what_it_promises(host: Host) -> None:
+def test_each_query_of_the_document_returns_the_right_values(host: Host) -> None:
     wait_for_scrape()
     traffic = {name: sent_and_received(name) for name in host.containers}
 
     def measured(title: str, amount: Callable[[float, float], float]) -> None:
-        """By container: the amount of the bytes sent and received."""
+        """Checks a query that returns an amount of sent and received bytes by container."""
         values = query(texts.pop(title))
         assert set(values) == set(traffic)
         for name, (sent, received, most) in traffic.items():
@@ -339,7 +340,7 @@ def alerts() -> dict[str, str]:
     return {rule["name"]: rule["state"] for rule in group["rules"]}
 
 
-def test_series_of_a_container_that_ended_vanish(host: Host) -> None:
+def test_a_container_that_ended_has_no_series(host: Host) -> None:
     wait_for_scrape()
     before = query('{__name__=~"container_network_.*",container="web"}', "__name__")
     assert len(before) == 8
@@ -352,7 +353,7 @@ def test_series_of_a_container_that_ended_vanish(host: Host) -> None:
 
 
 def scrape() -> dict[str, dict[str, float]]:
-    """What the exporter serves: the values of each metric by the container's namespace."""
+    """Scrapes the exporter; returns the values of each metric by the container's namespace."""
     with urllib.request.urlopen(f"http://{INSTANCE}/metrics", timeout=30) as response:
         exposed = response.read().decode()
     assert "\npynetstrat_scrape_error 0.0\n" in exposed
@@ -364,7 +365,7 @@ def scrape() -> dict[str, dict[str, float]]:
     return found
 
 
-def test_containers_that_are_killed_during_scrapes_are_right_or_absent(host: Host) -> None:
+def test_killed_containers_are_served_correctly_or_not_at_all(host: Host) -> None:
     expected = {}
     processes = []
     for number in range(20):
@@ -430,7 +431,7 @@ def test_no_scrape_had_an_error(host: Host) -> None:
     assert query("max_over_time(pynetstrat_containers_refused[5m])", "instance") == {INSTANCE: 0}
 
 
-def test_it_ends_at_sigterm_and_prometheus_sees_it(host: Host) -> None:
+def test_prometheus_notices_that_the_exporter_ended(host: Host) -> None:
     host.exporter.send_signal(signal.SIGTERM)
     output, errors = host.exporter.communicate(timeout=30)
     assert (host.exporter.returncode, output, errors) == (0, "", "")
@@ -441,7 +442,7 @@ def test_it_ends_at_sigterm_and_prometheus_sees_it(host: Host) -> None:
     wait("an evaluation", lambda: alerts()["ContainerTrafficUnknown"] == "pending")
 
 
-def test_prometheus_has_found_nothing_to_complain_about(host: Host) -> None:
+def test_prometheus_logged_no_warning(host: Host) -> None:
     lines = (OUT / "log").read_text().splitlines()
     assert lines and not [line for line in lines if re.search("level=(warn|error)", line)]
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A real Prometheus: Debian's scrapes `pynetstrat exporter`, which runs with the capabilities that
-# docs/exporter.md names, in network, mount and pid namespaces of the check's own; the queries and
-# rules of that document are run against it. See tests/check/prometheus.py.
+# A test with a real Prometheus: Debian's scrapes `pynetstrat exporter`, which has the capabilities
+# that docs/exporter.md lists. The queries and rules of that document are evaluated. All of it runs in
+# new network, mount and pid namespaces. See tests/check/prometheus.py.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -22,7 +22,7 @@ out=$PWD/build/prometheus
 rm -rf "$out"
 mkdir -p "$out"
 export PYTHONPATH=$PWD/tests
-# /run is private: namespaces have their names there. With the first process everything ends.
+# A new /run, because named namespaces are in /run/netns. The end of the first process ends all.
 # shellcheck disable=SC2016  # the inner shell expands it
 exec unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
     sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' \

@@ -1,6 +1,6 @@
-"""Containers of runc, wired by `pynetstrat oci-hook`; see runtime.sh, which starts this.
+"""Containers of runc whose networks `pynetstrat oci-hook` sets up. Started by runtime.sh.
 
-Each step compares links, addresses and routes of the host, as `ip` shows them, with what they were.
+Each step ends with the check that the links, addresses and routes of the host are as before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pynetstrat import Batch, HostCounters, NetworkNamespace, RtnetlinkSocket
 BUNDLE = Path(sys.argv[1])
 COMMAND = str(Path(sys.executable).with_name("pynetstrat"))
 ALLOWED = ["--bridge", "br0"]
-MARK = "pynetstrat:"
+TAG = "pynetstrat:"
 
 LOOPBACK = {"type": "loopback"}
 done: dict[str, int] = {"containers": 0, "refused": 0, "hooks": 0}
@@ -53,7 +53,7 @@ def succeed(finished: subprocess.CompletedProcess[str]) -> str:
 
 
 def bundle(networks: object, *command: str) -> None:
-    """The bundle, for a container with these networks."""
+    """Writes the bundle for a container with these networks, which runs a command."""
     configuration = json.loads((BUNDLE / "config.json").read_text())
     configuration["process"]["terminal"] = False
     configuration["process"]["args"] = list(command)
@@ -68,20 +68,20 @@ def bundle(networks: object, *command: str) -> None:
 
 
 def identifier(chosen: str = "") -> str:
-    """A new container's: cgroups of the whole machine are named after it."""
+    """Returns the id of a new container, unique on the machine because cgroups are named by it."""
     done["containers"] += 1
     return chosen or f"pynetstrat-{os.getpid()}-{done['containers']}"
 
 
 def run(networks: object, *command: str) -> subprocess.CompletedProcess[str]:
-    """A container from its beginning to its end."""
+    """Runs a container until it ends."""
     bundle(networks, *command)
     return runc("run", "--bundle", str(BUNDLE), identifier())
 
 
 @contextlib.contextmanager
 def running(networks: object, container: str = "") -> Iterator[str]:
-    """A container that sleeps; killed in the end, if it is there still."""
+    """Runs a container that sleeps, and kills it at the end if it still exists."""
     bundle(networks, "sleep", "600")
     container = identifier(container)
     log = BUNDLE / "log"
@@ -96,7 +96,7 @@ def running(networks: object, container: str = "") -> Iterator[str]:
 
 
 def state(container: str, networks: object) -> dict[str, Any]:
-    """What the runtime gives its hooks of a container."""
+    """Returns the state that the runtime passes to the hooks of a container."""
     found: dict[str, Any] = json.loads(succeed(runc("state", container)))
     found["annotations"] = {"pynetstrat.networks": json.dumps(networks)}
     return found
@@ -111,15 +111,15 @@ def ping(container: str, address: str = "10.9.0.1") -> None:
     succeed(runc("exec", container, "ping", "-c", "1", "-W", "5", address))
 
 
-def marks() -> set[str]:
-    """Whose the links of the host are, where they are somebody's."""
+def owners() -> set[str]:
+    """Returns the owners in the alias tags of the host's links."""
     with RtnetlinkSocket() as sock:
         aliases = [link.alias for link in sock.dump_links().values()]
-    return {alias.removeprefix(MARK) for alias in aliases if alias.startswith(MARK)}
+    return {alias.removeprefix(TAG) for alias in aliases if alias.startswith(TAG)}
 
 
 def settled(netns: NetworkNamespace) -> tuple[object, object]:
-    """Dumps of the host and of a container, once the kernel has done with IPv6 addresses."""
+    """Returns dumps of the host and of a container when no IPv6 address is tentative."""
     for where in (None, netns):
         with RtnetlinkSocket(where) as sock:
             while any(address.tentative for address in sock.dump_addresses()):
@@ -138,13 +138,13 @@ def test_a_container_pings_the_host_and_leaves_nothing(before: object) -> None:
 
 def test_two_containers_ping_each_other(before: object) -> None:
     with running([LOOPBACK, veth(2)]) as first, running([LOOPBACK, veth(3)]) as second:
-        assert marks() == {first, second}
+        assert owners() == {first, second}
         ping(first, "10.9.0.3")
         ping(second, "10.9.0.2")
     assert dumps() == before
 
 
-def test_a_killed_container_leaves_nothing_even_where_its_namespace_lives_on(
+def test_a_killed_container_leaves_nothing_even_if_its_namespace_lives_on(
     before: object,
 ) -> None:
     with running([LOOPBACK, veth()]) as container:
@@ -152,11 +152,11 @@ def test_a_killed_container_leaves_nothing_even_where_its_namespace_lives_on(
         with NetworkNamespace.of_process(pid):
             succeed(runc("kill", container, "KILL"))
             succeed(runc("delete", "--force", container))
-            assert marks() == set()
+            assert owners() == set()
     assert dumps() == before
 
 
-def test_a_hook_that_runs_twice_fails_and_leaves_the_first_run_alone(before: object) -> None:
+def test_a_second_create_hook_fails_and_changes_nothing(before: object) -> None:
     networks = [LOOPBACK, veth()]
     with running(networks) as container:
         pid = json.loads(succeed(runc("state", container)))["pid"]
@@ -171,15 +171,15 @@ def test_a_hook_that_runs_twice_fails_and_leaves_the_first_run_alone(before: obj
             given = state(container, networks)
             for _ in range(2):
                 assert succeed(hook("poststop", given)) == ""
-                assert marks() == set()
+                assert owners() == set()
     assert dumps() == before
 
 
-def test_where_the_second_network_is_refused_the_container_does_not_start(before: object) -> None:
+def test_a_container_does_not_start_if_its_second_network_is_refused(before: object) -> None:
     started = "the container has started"
     for second in (
         veth(3, name="eth1", bridge="br1"),  # not allowed
-        veth(3, name="eth1", gateway="192.0.2.1", metric=5),  # not on the link: the kernel refuses
+        veth(3, name="eth1", gateway="192.0.2.1", metric=5),  # in no subnet of eth1
         veth(3, name="eth0"),  # the name of the first
         veth(3, name="eth1", mtu=67),
     ):
@@ -191,18 +191,18 @@ def test_where_the_second_network_is_refused_the_container_does_not_start(before
         done["refused"] += 1
 
 
-def test_a_malicious_annotation_gets_nothing(before: object) -> None:
+def test_a_malicious_annotation_is_refused(before: object) -> None:
     with running([LOOPBACK, veth()]) as victim:
         pid = json.loads(succeed(runc("state", victim)))["pid"]
         with RtnetlinkSocket() as sock:
             links = sock.dump_links().values()
-        (taken,) = [link.name for link in links if link.alias == MARK + victim]
+        (taken,) = [link.name for link in links if link.alias == TAG + victim]
         with NetworkNamespace.of_process(pid) as netns:
             there = settled(netns)
             for wish, reason in (
-                (veth(3, host_interface_name=taken), "must not name the host's interfaces"),
-                (veth(3, host_interface_name="eth7"), "must not name the host's interfaces"),
-                (veth(3, owner=victim), "the owner is the container"),
+                (veth(3, host_interface_name=taken), "must not name host interfaces"),
+                (veth(3, host_interface_name="eth7"), "must not name host interfaces"),
+                (veth(3, owner=victim), "must be empty or the container's id"),
                 ({"type": "host-device", "host_interface_name": "d0"}, "this hook allows loopback"),
                 ({"type": "macvlan", "host_interface_name": "d0"}, "this hook allows loopback"),
                 ({"type": "../../etc", "name": "eth0"}, "this hook allows loopback"),
@@ -259,7 +259,7 @@ def main() -> None:
             print(f"ok {name.removeprefix('test_').replace('_', ' ')}", flush=True)
     version = succeed(runc("--version")).split()[2]
     print(
-        f"runc {version}: {done['containers']} containers, {done['hooks']} hooks run by hand, "
+        f"runc {version}: {done['containers']} containers, {done['hooks']} hooks run manually, "
         f"{done['refused']} annotations refused: nothing left on the host, no other container "
         "touched"
     )

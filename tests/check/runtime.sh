@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A real runtime: Debian's runc runs busybox in containers whose network `pynetstrat oci-hook` makes,
-# as createRuntime and poststop hook, in network and mount namespaces of the check's own. See
-# tests/check/runtime.py.
+# A test with a real runtime: Debian's runc runs busybox in containers. `pynetstrat oci-hook` sets up
+# their networks as the createRuntime hook, and tears them down as the poststop hook. All of it runs
+# in new network and mount namespaces. See tests/check/runtime.py.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -29,7 +29,7 @@ for name in sh ping sleep; do
 done
 (cd "$out" && runc spec)
 export PYTHONPATH=$PWD/tests
-# /run is private: runc keeps its state there, and namespaces have their names there.
+# A new /run, because runc keeps its state there, and named namespaces are in /run/netns.
 # shellcheck disable=SC2016  # the inner shell expands it
 exec unshare --net --mount --propagation private sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' \
     sh .venv/bin/python -W error tests/check/runtime.py "$out"
