@@ -40,11 +40,10 @@ def parse_prefix(text: object, field: str, *, length: bool | None = None) -> Any
     if b"\0" in encoded or lib.netstrat_prefix_parse(encoded, prefix) < 0:
         wanted = "an IPv4 or IPv6 address" + (" with its prefix length" if length else "")
         raise InvalidNetworkError(field, text, f"must be {wanted}")
-    if length is True and b"/" not in encoded:
-        reason = 'must have a prefix length, as in "192.0.2.1/24"'
+    if length is not None and length is not (b"/" in encoded):
+        without = "must be an address without a prefix length"
+        reason = 'must have a prefix length, as in "192.0.2.1/24"' if length else without
         raise InvalidNetworkError(field, text, reason)
-    if length is False and b"/" in encoded:
-        raise InvalidNetworkError(field, text, "must be an address without a prefix length")
     return prefix
 
 
@@ -140,7 +139,6 @@ def new_address(index: int, address: Address) -> Any:
     fields = {
         "index": index,
         "local": local,
-        "label": encode_text("label", address.label, lib.NETSTRAT_NAME_SIZE - 1),
         "flags": address.flags,
         "metric": address.metric,
         "scope": address.scope,
@@ -148,8 +146,10 @@ def new_address(index: int, address: Address) -> Any:
         "valid": _FOR_EVER if address.valid is None else address.valid,
         "preferred": _FOR_EVER if address.preferred is None else address.preferred,
     }
-    if address.label and local.family != AF_INET:
-        raise InvalidNetworkError("label", address.label, "must be empty: only IPv4 has labels")
+    if address.label != "":
+        fields["label"] = encode_text("label", address.label, lib.NETSTRAT_NAME_SIZE - 1)
+        if local.family != AF_INET:
+            raise InvalidNetworkError("label", address.label, "must be empty: only IPv4 has labels")
     if address.peer != "":
         fields["peer"] = peer = parse_prefix(address.peer, "peer", length=True)[0]
         if peer.family != local.family:

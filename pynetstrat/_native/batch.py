@@ -177,7 +177,8 @@ def new_settings(
     numbers = index, mtu, txqueuelen, master, group, queues
     given = compress(zip(_INTEGERS, numbers, strict=True), map(is_not, numbers, repeat(None)))
     for (field, bit, least, most), number in given:
-        check_integer(field, number, least, most)
+        if type(number) is not int or not least <= number <= most:  # inlined: most pass
+            check_integer(field, number, least, most)
         fields[field] = number
         bits |= bit
     if up is not None:

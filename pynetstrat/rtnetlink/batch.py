@@ -375,9 +375,10 @@ class Batch:
             replace: also where it is there already; its settings then change.
         """
         check_integer("index", index, 1, INT_MAX)
-        check_bool("nodad", nodad)
-        check_bool("noprefixroute", noprefixroute)
-        check_bool("replace", replace)
+        if not type(nodad) is type(noprefixroute) is type(replace) is bool:
+            check_bool("nodad", nodad)
+            check_bool("noprefixroute", noprefixroute)
+            check_bool("replace", replace)
         if not isinstance(address, Address):
             flags = IFA_F_NODAD * bool(nodad) | IFA_F_NOPREFIXROUTE * bool(noprefixroute)
             address = Address(

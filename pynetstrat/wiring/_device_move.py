@@ -131,7 +131,7 @@ class DeviceMove:
             found.index = bring_back(session, record, found, self.opened)
         elif found.place is not Place.HOST:
             hint = "the device is neither in the host namespace nor in the container namespace"
-            raise KernelError(ENODEV, "look", record.name, hint=hint)
+            raise KernelError(ENODEV, "find", record.name, hint=hint)
         network = replace(self.network, bridge="", hairpin_mode=False)
         finish(session, record, found.index, network)
         self._restore(found.index)
@@ -177,7 +177,7 @@ def plan_move(session: Session, network: Network, store: Store) -> DeviceMove:
                 f"the {what} {quote(name)} is taken in {session!r}; choose another, or rename that "
                 "link"
             )
-            raise KernelError(EEXIST, "look", link.name, hint=hint)
+            raise KernelError(EEXIST, "find", link.name, hint=hint)
     addresses = session.host.dump_addresses(link.name)
     # Routes through other links count as well: the kernel deletes an IPv4 route together with the
     # source address that it prefers.

@@ -66,7 +66,7 @@ def check_names(session: Session, record: Record, where: str) -> None:
                 f"the {kind} {quote(name)} is taken in the host namespace: rename the link "
                 f"{quote(device.link.name)}, then destroy again; {where}"
             )
-            raise KernelError(EEXIST, "look", record.name, hint=hint)
+            raise KernelError(EEXIST, "find", record.name, hint=hint)
 
 
 def unproven(session: Session, record: Record) -> KernelError:
@@ -76,7 +76,7 @@ def unproven(session: Session, record: Record) -> KernelError:
         f"nothing proves that {kind} in {session!r} is the device that was moved there: it ends "
         f'with that namespace; options={{"{TRUST}": True}} brings back what fits the record'
     )
-    return KernelError(EPERM, "look", record.name, hint=hint)
+    return KernelError(EPERM, "find", record.name, hint=hint)
 
 
 def bring_back(session: Session, record: Record, found: Found, opened: OpenDevice | None) -> int:
@@ -204,7 +204,7 @@ def finish(session: Session, record: Record, index: int, network: Network) -> No
     with _left_in_host(record, ""):
         device = session.host.get_device(index)
         if device is None:
-            raise KernelError(ENODEV, "look", record.name, hint="the device was just deleted")
+            raise KernelError(ENODEV, "find", record.name, hint="the device was just deleted")
     with _left_in_host(record, device.link.name):
         if not device.link.master:
             _delete_upper_links(session, device)
@@ -284,7 +284,7 @@ def _delete_upper_links(session: Session, device: Device) -> None:
         "a link of another namespace is on top of the device, which is therefore left down: delete "
         "that link, or end its namespace"
     )
-    raise KernelError(EBUSY, "look", device.link.name, hint=hint)
+    raise KernelError(EBUSY, "find", device.link.name, hint=hint)
 
 
 def _has_no_upper_links(session: Session, device: Device) -> bool:

@@ -71,14 +71,14 @@ def _refuse_unproven(session: Session, network: Network, link: Link, links: Iter
             f"it is this network's by its MAC address, but its alias is {link.alias!r}: "
             f"set that to {tag!r} again, or delete the link"
         )
-        raise KernelError(EPERM, "look", link.name, hint=hint)
+        raise KernelError(EPERM, "find", link.name, hint=hint)
     if not network.owner and not _leads_to_container(session, network, link, links):
         hint = (
             "without an owner, only a peer in the given namespace proves that a pair is this "
             "network's, and the peer is in another one: give the namespace that it is in, or "
             "delete the link"
         )
-        raise KernelError(EPERM, "look", link.name, hint=hint)
+        raise KernelError(EPERM, "find", link.name, hint=hint)
 
 
 def _leads_to_container(

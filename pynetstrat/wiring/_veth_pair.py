@@ -38,32 +38,13 @@ def make_pair(session: Session, network: Network, digest: int, bridge: Link | No
         digest: the result of `digest_of`.
         bridge: the bridge of the network, or None for a point-to-point link.
     """
-    mac = new_host_mac(digest)
+    mac, host = new_host_mac(digest), session.host
     _push_undo(session, network.host_interface_name, mac)
     session.created.add(network.name)
-    _add_pair(session, network, digest, mac, bridge)
-    if bridge is None:
-        _finish_point_to_point(session.host, network, mac)
-        return
-    if _is_free(bridge):
-        session.undo_stack.push(partial(_restore_mac, session.host, bridge), bridge.name)
-    _finish_port(session.host, network, bridge)
-
-
-def _is_free(bridge: Link) -> bool:
-    """Whether a bridge would take the MAC address of its first port.
-
-    The bridge id contains the MAC address that was set or taken from a port, or zeros.
-    """
-    return not int(bridge.bridge_id[4:] or "1", 16)
-
-
-def _add_pair(
-    session: Session, network: Network, digest: int, mac: str, bridge: Link | None
-) -> None:
-    # A bridge that must keep its MAC address gets the port once the pair is known to exist.
-    # A point-to-point link goes up once it ignores router advertisements.
-    port = bridge is not None and not _is_free(bridge)
+    # A point-to-point link goes up once it ignores router advertisements. A bridge that would take
+    # the address of the port gets it once the bridge's own address is set.
+    is_free = bridge is not None and _is_free(bridge)
+    is_port = bridge is not None and not is_free
     batch = Batch().add_veth(
         network.host_interface_name,
         network.name,
@@ -72,16 +53,30 @@ def _add_pair(
         txqueuelen=network.txqueuelen or None,
         mac=mac,
         peer_mac=network.mac_address or container_mac(network),
-        master=bridge.index if bridge is not None and port else None,
-        up=port,
+        master=bridge.index if bridge is not None and is_port else None,
+        up=is_port,
         queues=1,  # by default a pair has more and uses one: see Batch.add_veth
     )
     try:
-        execute_for(session.host, batch, network.host_interface_name)
+        execute_for(host, batch, network.host_interface_name)
     except BatchError as error:
         if error.errno != EEXIST or not _delete_left_over(session, network, digest, error):
             raise
-        execute_for(session.host, batch, network.host_interface_name)
+        execute_for(host, batch, network.host_interface_name)
+    if bridge is None:
+        _finish_point_to_point(host, network, mac)
+        return
+    if is_free:
+        session.undo_stack.push(partial(_restore_mac, host, bridge), bridge.name)
+    _finish_port(host, network, bridge, is_free)
+
+
+def _is_free(bridge: Link) -> bool:
+    """Whether a bridge would take the MAC address of its first port.
+
+    The bridge id contains the MAC address that was set or taken from a port, or zeros.
+    """
+    return not int(bridge.bridge_id[4:] or "1", 16)
 
 
 # ---- an older pair of the same network ----
@@ -127,15 +122,18 @@ def _wait_for_tag(session: Session, link: Link) -> Link:
 # ---- the host end ----
 
 
-def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link) -> None:
-    """Tags the host end, and makes it a port of a bridge that had no MAC address of its own.
+def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link, is_free: bool) -> None:
+    """Tags the host end, and makes it a port of a bridge that has no MAC address of its own.
 
     The batch is sent once the pair is acknowledged: if its name was taken (EEXIST), the tag would
     go to another link.
+
+    Parameters:
+        is_free: whether the bridge would take the MAC address of the port.
     """
     name = network.host_interface_name
     batch = Batch()
-    if _is_free(bridge):
+    if is_free:
         # The bridge keeps an address that was set, so its own is set. But setting the address that
         # it has does not change the bridge id: every later container would set it again, and each
         # time the bridge would flush its neighbours. So another address is set first.
@@ -156,7 +154,7 @@ def _finish_point_to_point(host: RtnetlinkSocket, network: Network, mac: str) ->
     link = host.get_link(name)
     if link.mac != mac:
         hint = "another process has set this network up at the same time"
-        raise KernelError(EEXIST, "look", name, hint=hint)
+        raise KernelError(EEXIST, "find", name, hint=hint)
     batch = Batch().set_link(link.index, alias=tag_of(network))
     execute_for(host, configure_host_end(batch, link.index, network, mac), name)
 

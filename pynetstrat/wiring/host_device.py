@@ -228,4 +228,4 @@ def _in_third_namespace(record: Record, found: Found) -> KernelError:
         f"the device is in another namespace{where}, not in the host namespace or the given one: "
         "name its namespace, or move it back manually"
     )
-    return KernelError(EBUSY, "look", record.name, hint=hint)
+    return KernelError(EBUSY, "find", record.name, hint=hint)

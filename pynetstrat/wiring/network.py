@@ -127,7 +127,9 @@ class Network:
 _FIELDS = tuple(each.name for each in fields(Network))
 _ROUTE_FIELDS = tuple(each.name for each in fields(Route))
 _TEXT_FIELDS = tuple(each.name for each in fields(Network) if each.type == "str")
-_OTHER_FIELDS = tuple(each.name for each in fields(Network) if each.type != "str")
+_OTHER_FIELDS = tuple(
+    each.name for each in fields(Network) if each.type != "str" and each.name != "options"
+)
 _LARGEST = {"mtu": INT_MAX, "txqueuelen": INT_MAX, "metric": UINT_MAX}
 _get_values = attrgetter(*_FIELDS)
 _get_texts, _get_others = attrgetter(*_TEXT_FIELDS), attrgetter(*_OTHER_FIELDS)
@@ -181,7 +183,12 @@ def check_types(network: Network) -> None:
     if not _are_plain(_get_texts(network)):
         for field in _TEXT_FIELDS:
             _check_field(network, encode_text, field, getattr(network, field))
-    # Most fields have their default value, which needs no check.
+    options = network.options
+    if options or type(options) is not dict:
+        is_mapping = isinstance(options, Mapping)
+        if not is_mapping or not all(isinstance(key, str) for key in options):
+            raise invalid(network, "options", "must be a mapping with text as keys")
+    # Most other fields have their default value, which needs no check.
     values = _get_others(network)
     for field in compress(_OTHER_FIELDS, map(is_not, values, _OTHER_DEFAULTS)):
         value = getattr(network, field)
@@ -191,10 +198,6 @@ def check_types(network: Network) -> None:
             _check_field(network, check_bool, field, value)
         elif field == "routes":
             _check_routes(network)
-        elif field == "options":
-            is_mapping = type(value) is dict or isinstance(value, Mapping)
-            if not is_mapping or not all(isinstance(key, str) for key in value):
-                raise invalid(network, field, "must be a mapping with text as keys")
         elif value is not None and not isinstance(value, Mapping):
             raise invalid(network, field, "must be a record of host-device, or None")
 

@@ -205,6 +205,7 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
     """Returns the strategies and copies of their networks, after all checks."""
     steps: list[Step] = []
     named: list[tuple[NetworkStrategy, Network]] = []
+    with_routes: list[Network] = []
     for network in networks:
         if not isinstance(network, Network):
             raise TypeError(f"networks must be Network objects, not {network!r}")
@@ -218,11 +219,12 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
         steps.append((_for_session(strategy), copy))
         if not isinstance(strategy, Loopback):
             named.append((strategy, copy))
+        if isinstance(strategy, SessionStrategy):
+            with_routes.append(copy)
     if len(named) > 1:
         _refuse_same_names(named)
-    with_routes = [network for strategy, network in steps if strategy._adds_routes]
     # One network without further routes has at most one default route of each family.
-    if len(with_routes) > 1 or any(network.routes for network in with_routes):
+    if len(with_routes) > 1 or (with_routes and with_routes[0].routes):
         _refuse_same_routes(with_routes)
     return steps
 

@@ -226,7 +226,7 @@ def _find_own_host_end(host: RtnetlinkSocket, network: Network) -> Link:
     link = host.get_link(host_end_name(network, network.owner))
     if link.alias != tag_of(network):
         hint = f"its alias is {link.alias!r}, not this network's tag {tag_of(network)!r}"
-        raise KernelError(EEXIST, "look", link.name, hint=hint)
+        raise KernelError(EEXIST, "find", link.name, hint=hint)
     return link
 
 

@@ -79,7 +79,7 @@ def test_destroy_without_an_owner_needs_the_namespace_of_the_peer(host, bridge, 
         before = link_settings(blue)
         with pytest.raises(TeardownError) as raised:
             tear_down_networks(made, netns=red if netns else None)
-        assert 'interface "h0": look: Operation not permitted' in str(raised.value)
+        assert 'interface "h0": find: Operation not permitted' in str(raised.value)
         assert "give the namespace that it is in, or delete the link" in str(raised.value)
         assert link_settings(blue) == before
         tear_down_networks(made, netns=blue)
