@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Rates of every interface of the namespace, once a second.
+"""Prints the rates of every interface of the namespace once a second.
 
-Shows `RtnetlinkSocket.dump_counters`: one exchange with the kernel for all interfaces, on a socket
-that is kept. Interfaces are identified by their index, which a rename leaves alone. An interface
-that is made anew may be given the index of one that was deleted: where a counter has fallen, no
-rate is shown until the next turn.
+`RtnetlinkSocket.dump_counters` reads the counters of all interfaces in one exchange, on a socket
+that stays open. Interfaces are identified by their index, which a rename does not change. A new
+interface may have the index of one that was deleted: if a counter has decreased, no rate is printed
+until the next dump.
 
     poller.py [SECONDS [TIMES]]
 """
@@ -22,7 +22,12 @@ COLUMNS = {"rx kB/s": (0, 1000), "rx pkt/s": (1, 1), "tx kB/s": (4, 1000), "tx p
 
 
 def poll(interval: float, times: int | None) -> None:
-    """Prints the rates between each two dumps."""
+    """Prints the rates after each dump but the first.
+
+    Parameters:
+        interval: seconds between two dumps.
+        times: how often to print; None: until interrupted.
+    """
     with RtnetlinkSocket() as socket:
         before: dict[int, list[int]] = {}
         then = 0.0

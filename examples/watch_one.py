@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""One container's counters, again and again, at the price of eight `pread` calls.
+"""Prints the counters of one container's interface again and again, by eight `pread` calls.
 
-Shows `SysfsReader`: the files are opened once and follow a rename; when the interface is gone, the
-next reading says so. By default the counters are those that the container sees: the host's end of
-its veth pair with rx and tx exchanged.
+`SysfsReader` opens the files of the interface once, and follows a rename. After the interface was
+deleted, the next reading raises InterfaceNotFoundError. INTERFACE is the host end of a veth pair;
+by default its counters are converted to the container's side, with rx and tx exchanged.
 
     watch_one.py INTERFACE [SECONDS [TIMES]]
 """
@@ -19,7 +19,13 @@ from pynetstrat import NetstratError, SysfsReader
 
 
 def watch(interface: str, interval: float, times: int | None) -> None:
-    """Prints a line at every reading."""
+    """Prints a line for each reading.
+
+    Parameters:
+        interface: the host end of the container's veth pair.
+        interval: seconds between two readings.
+        times: how many readings; None: until interrupted.
+    """
     with SysfsReader(interface) as reader:
         for _ in islice(count(), times):
             stats = reader.read()
@@ -31,7 +37,7 @@ def watch(interface: str, interval: float, times: int | None) -> None:
 
 
 def main() -> None:
-    """Reads the arguments."""
+    """Reads the command line, and prints errors."""
     if len(sys.argv) < 2:
         sys.exit("usage: watch_one.py INTERFACE [SECONDS [TIMES]]")
     interval = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
@@ -39,7 +45,7 @@ def main() -> None:
     try:
         with contextlib.suppress(KeyboardInterrupt):
             watch(sys.argv[1], interval, times)
-    except NetstratError as error:  # InterfaceNotFoundError, once the interface is gone
+    except NetstratError as error:  # InterfaceNotFoundError, after the interface was deleted
         sys.exit(f"watch_one.py: {error}")
 
 

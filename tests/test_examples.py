@@ -86,7 +86,7 @@ def test_the_numpy_rates_leave_out_a_reused_index(net, monkeypatch, capsys):
     numpy_rates.busiest(0, 10)
     *rows, total = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in rows] == ["lo"]
-    assert total == "1 interfaces, 0.0 kB/s in all"
+    assert total == "1 interfaces, 0.0 kB/s in total"
 
 
 def test_bring_up_brings_lo_up_in_the_namespace_of_a_process(net, new_namespace):

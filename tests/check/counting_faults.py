@@ -1,8 +1,8 @@
-"""Every system call, message and notification of ContainerCounters and LinkMonitor made to fail.
+"""Makes each system call, message and notification of ContainerCounters and LinkMonitor fail.
 
-One at a time, by faulty.c in libc's place (see wiring_faults.py). What comes of it is the right
-result or a NetstratError that names its step; never the numbers of anything else. Nothing is left
-open, and the same call afterwards, without a fault, gives what is right.
+One fault at a time, injected by faulty.c (see wiring_faults.py). A call must then return the right
+result or raise a NetstratError that names the failed step, and never return another interface's
+counters. It must leave no descriptor open, and succeed when it is repeated without the fault.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def seen(name: str, number: int) -> NetworkInterface:
 
 
 class Stage:
-    """A host, three containers, and what happens to them.
+    """A host with three containers, and the changes that are made to them.
 
-    `one` has a pair that is renamed, `two` one that is deleted and made again with the same index,
-    and a macvlan; `big` a link that is too large for a dump.
+    `one` has a veth that is renamed. `two` has a veth that is deleted and created again with the
+    same index, and a macvlan. `big` has a link that is too large for a dump.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Stage:
         return {"one": f"net{self.turn}" if self.turn else "eth0", "big": f"b{self.turn % 2}"}
 
     def change(self) -> None:
-        """Something happens to each of them."""
+        """Makes a change to each container."""
         for space in ("one", "big"):
             before = "eth0" if self.turn == 0 else self.names()[space]
             with self.within(space) as there:
@@ -125,7 +125,7 @@ class Stage:
 
 
 def every(work: Callable[[], object]) -> Iterator[Fault]:
-    """Every fault that there is in it."""
+    """All faults that can be injected into a call."""
     counts, types = base.measure(work)
     yield from base.faults(counts, types, brief=False)
     for number in range(1, base.faulty.faulty_count(NOTIFICATION) + 1):
@@ -135,18 +135,23 @@ def every(work: Callable[[], object]) -> Iterator[Fault]:
 def judge(
     where: str, fault: Fault, error: BaseException | None, struck: bool, steady: bool = True
 ) -> None:
-    """Judges how it ended; `steady`: it takes as many calls and messages each time."""
+    """Reports a wrong outcome of a call.
+
+    Parameters:
+        struck: whether the fault was injected.
+        steady: whether the call makes the same system calls every time, so that it must have been.
+    """
     if not struck:
         if steady:
-            findings.add(where, fault, "it did not come to that")
+            findings.add(where, fault, "the fault was not reached")
         return
     findings.count(where, fault, "ok" if error is None else "error")
     if error is None:
         return
     if not isinstance(error, NetstratError):
-        findings.add(where, fault, f"not an error of ours: {error!r}")
+        findings.add(where, fault, f"not a NetstratError: {error!r}")
     elif not getattr(error, "operation", "") or error.operation not in str(error):
-        findings.add(where, fault, f"no step is named: {error!r}")
+        findings.add(where, fault, f"the failed step is not named: {error!r}")
 
 
 def is_refused(fault: Fault) -> bool:
@@ -154,7 +159,7 @@ def is_refused(fault: Fault) -> bool:
 
 
 def is_a_lie(fault: Fault) -> bool:
-    """The kernel says that a namespace has ended, and there is nothing to show that it has not."""
+    """Whether the fault reports the end of a namespace that still exists."""
     return (
         fault.what == MESSAGE
         and fault.error == errno.EINVAL
@@ -173,7 +178,7 @@ def check_reading(where: str, fault: Fault, found: Any, expected: dict[str, Any]
 
 
 def try_open() -> None:
-    """Each time in a host's namespace that has no id for itself yet."""
+    """Opens it in a host namespace that has no nsid for itself yet, once for each fault."""
     where = "ContainerCounters()"
     opened: list[ContainerCounters] = []
 
@@ -195,8 +200,8 @@ def try_open() -> None:
                     counters.add("one", space)
                     support.send_frames("v0", *support.pattern(1))
                     row = seen("eth0", 1)
-                    if is_refused(fault):  # so nobody knows whose the other end is
-                        row.rx_dropped = row.rx_packets  # by the container's own end
+                    if is_refused(fault):  # so the owner of the peer is unknown
+                        row.rx_dropped = row.rx_packets  # as the container end counts them
                     check_reading(where, fault, counters.read(), {"one": {"eth0": row}})
 
 
@@ -269,7 +274,7 @@ def try_gone(stage: Stage) -> None:
             error, struck = fault.strike(lambda: found.append(counters.gone()))
             judge(where, fault, error, struck)
             if CALLS_OF[fault.what] == "recvfrom" and fault.error == errno.EAGAIN:
-                found.clear()  # there was nothing to be heard yet
+                found.clear()  # the report seemed not to have arrived
             for gone in (*found, counters.gone()):
                 if gone != ["ending"]:
                     findings.add(where, fault, f"gone: {gone}")
@@ -285,18 +290,18 @@ def try_gone(stage: Stage) -> None:
 
 
 class Replay:
-    """What somebody knows who heeds the events."""
+    """What a reader of the events knows."""
 
     def __init__(self) -> None:
         self.known: dict[Any, Any] = {}
 
-    def heed(self, where: str, fault: Fault, monitor: LinkMonitor) -> None:
+    def apply_events(self, where: str, fault: Fault, monitor: LinkMonitor) -> None:
         for event in monitor.read():
             thing = event.link or event.address
             link = event.link is not None
             key = thing.index if link else (thing.ifindex, thing.address, thing.peer)
             if (event.kind.endswith("removed") or event.previous) and key not in self.known:
-                findings.add(where, fault, f"{event} of what is not known")
+                findings.add(where, fault, f"{event} is about something unknown")
             if event.kind.endswith("removed"):
                 self.known.pop(key, None)
             else:
@@ -331,18 +336,18 @@ def try_monitor_open() -> None:
 
 
 def check_monitor(where: str, fault: Fault, monitor: LinkMonitor, replay: Replay) -> None:
-    """Without a fault it ends in the kernel's state; what was refused may be raised first."""
+    """Checks that the monitor reaches the kernel's state; a refused dump may be raised first."""
     for _ in range(2):
         with contextlib.suppress(KernelError):
-            replay.heed(where, fault, monitor)
-    replay.heed(where, fault, monitor)
-    until = time.monotonic() + 1  # for the kernel's workers
+            replay.apply_events(where, fault, monitor)
+    replay.apply_events(where, fault, monitor)
+    until = time.monotonic() + 1  # while kernel workers finish
     while (there := in_the_kernel()) != replay.known and time.monotonic() < until:
-        replay.heed(where, fault, monitor)
+        replay.apply_events(where, fault, monitor)
     if replay.known != there:
         known = {key: value for key, value in replay.known.items() if there.get(key) != value}
         there = {key: value for key, value in there.items() if replay.known.get(key) != value}
-        findings.add(where, fault, f"known: {known}, there is {there}")
+        findings.add(where, fault, f"reported: {known}, in the kernel: {there}")
 
 
 def try_monitor_read(stage: Stage) -> None:
@@ -365,13 +370,15 @@ def try_monitor_read(stage: Stage) -> None:
         replay = Replay()
         with LinkMonitor(addresses=True) as monitor:
             if fault is not None or number:
-                replay.heed(where, base.NOTHING, monitor)
+                replay.apply_events(where, base.NOTHING, monitor)
             change(number)
             try:
                 if fault is None:
                     return list(every(monitor.read))
-                error, struck = fault.strike(lambda: replay.heed(where, fault, monitor))
-                judge(where, fault, error, struck, steady=False)  # carriers come when they come
+                error, struck = fault.strike(lambda: replay.apply_events(where, fault, monitor))
+                judge(
+                    where, fault, error, struck, steady=False
+                )  # carrier notifications arrive at any time
                 check_monitor(where, fault, monitor, replay)
                 stage.links.delete("x0")
                 check_monitor(where, fault, monitor, replay)
@@ -381,7 +388,7 @@ def try_monitor_read(stage: Stage) -> None:
                         stage.links.delete(name)
         return []
 
-    for first in (0, 1):  # with the first dump, and after it
+    for first in (0, 1):  # during the first dump, and after it
         for number, fault in enumerate(attempt(first, None), 1):
             with nothing_left(where, fault):
                 attempt(number, fault)

@@ -22,7 +22,7 @@ from pynetstrat import (
 
 
 class Churn:
-    """Two containers whose interfaces are renamed, moved, deleted and made again all the time.
+    """Constantly renames, moves, deletes and recreates the interfaces of two containers.
 
     The name and the traffic of an interface go together: `eN` has received pattern(N), or one that
     was made just now nothing yet, or part of it. In what order it happens is the seed's.
@@ -69,7 +69,9 @@ class Churn:
 def is_possible(row: NetworkInterface) -> bool:
     """Whether an interface of that name can have these counters."""
     count, size = support.pattern(int(row.name[1:]))
-    frames, rest = divmod(row.rx_bytes, size)  # of one that passes, packets or bytes come first
+    frames, rest = divmod(
+        row.rx_bytes, size
+    )  # a frame on its way is counted in one of the two first
     return (
         max(row.rx_packets, frames) <= count
         and rest == 0
@@ -96,7 +98,7 @@ def test_a_thousand_readings_during_constant_changes_never_mix_up_interfaces(
                 try:
                     reading = counters.read()
                 except KernelError as error:
-                    assert error.errno == EAGAIN, error  # it was too much at once
+                    assert error.errno == EAGAIN, error  # too many changes for one reading
                     continue
                 read += 1
                 for interfaces in reading.values():
@@ -120,7 +122,7 @@ def test_an_index_that_another_container_reuses_during_a_reading_is_that_contain
     counters.add("one", one)
     counters.add("other", other)
     counters.read()
-    rename(one, "eth0", "net0")  # so that its links are dumped, which happens once a reading
+    rename(one, "eth0", "net0")  # so that its links are dumped: once in this reading
     happened = []
 
     def hand_over() -> None:
@@ -144,14 +146,14 @@ def test_an_index_that_another_container_reuses_during_a_reading_is_that_contain
 
 
 def test_counters_dumped_before_an_index_was_reused_are_not_used(net, counters, new_namespace):
-    """An index goes to another container's pair between the two dumps."""
+    """Between the dump of the counters and that of the links another container reuses the index."""
     one, other, third = new_namespace(), new_namespace(), new_namespace()
     add_container_veth(net, one, "v0", 1, index=777)
     add_container_veth(net, third, "v3", 3)
     for key, netns in enumerate((one, other, third)):
         counters.add(key, netns)
     counters.read()
-    rename(third, "eth0", "net0")  # so that there is a second try
+    rename(third, "eth0", "net0")  # so that a second attempt is made
     heard = []
 
     def hand_over() -> None:
@@ -205,7 +207,7 @@ def test_a_reading_ends_although_containers_change_one_after_the_other(
 
 
 def test_short_lived_containers_are_never_mixed_up(net, counters):
-    """Inodes and ids are used again all the time; each has a pattern of its own."""
+    """The kernel reuses inodes and nsids at once; each container has traffic of its own."""
     alive: dict[int, int] = {}
     for number in range(60):
         netns = support.new_namespace()
@@ -215,14 +217,14 @@ def test_short_lived_containers_are_never_mixed_up(net, counters):
         if number % 3:
             os.close(alive.pop(min(alive)))
         for key, interfaces in counters.read().items():
-            # One whose end the kernel has not got round to yet may still be there.
+            # A container that the kernel is still removing may be included.
             assert interfaces in ({"eth0": seen("eth0", key)}, {}), key
     for netns in alive.values():
         os.close(netns)
 
 
 def test_a_reading_fails_if_the_hosts_links_never_settle(net, counters, new_namespace, monkeypatch):
-    """What the kernel reports of the host's links is lost in every attempt."""
+    """The notifications about the host's links are lost in every attempt."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 1)
     counters.add("a", netns)

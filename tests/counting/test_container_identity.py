@@ -75,7 +75,7 @@ def test_gone_needs_no_reading(net, counters):
 
 
 def test_nothing_keeps_a_container_alive(net, counters):
-    """Its end comes while it is read all the time, of both kinds, and the host's name is free."""
+    """It ends while both kinds of its interfaces are counted, and the name of its veth is free."""
     net.add_veth("v0", "w0")
     netns = support.new_namespace()
     add_container_veth(net, netns, "v1", 1)
@@ -95,7 +95,7 @@ def test_nothing_keeps_a_container_alive(net, counters):
 
 
 def test_a_reused_nsid_is_another_container(net, counters, new_namespace):
-    for number in range(6):  # inodes and ids are used again at once
+    for number in range(6):  # the kernel reuses inodes and nsids at once
         netns = support.new_namespace()
         add_container_veth(net, netns, f"v{number}", number)
         counters.add(number, netns)
@@ -117,9 +117,8 @@ def test_a_new_namespace_with_a_reused_nsid_is_not_the_ended_container(net, coun
         nsid = rtnetlink.get_nsid(netns)
         end(netns)
         newcomer = support.new_namespace()
-        add_container_veth(
-            net, newcomer, "v1", 2
-        )  # gives it an id, nobody has asked the counters since
+        # This assigns an nsid, before the counters have processed the end of the first namespace.
+        add_container_veth(net, newcomer, "v1", 2)
         assert rtnetlink.get_nsid(newcomer) == nsid
     assert counters.read() == {}
     assert counters.gone() == ["a"]
@@ -130,7 +129,7 @@ def test_a_new_namespace_with_a_reused_nsid_is_not_the_ended_container(net, coun
 def test_a_new_namespace_with_a_reused_name_and_nsid_is_not_the_ended_container(
     net, counters, monkeypatch, cookies
 ):
-    if not cookies:  # and with its inode, which is used again soon
+    if not cookies:  # the inode is reused as well
         monkeypatch.setattr(_tracking, "cookie", lambda _: None)
         monkeypatch.setattr(_tracking, "identify", lambda *_: (4, 4711))
     with own_run():
@@ -149,7 +148,6 @@ def test_a_new_namespace_with_a_reused_name_and_nsid_is_not_the_ended_container(
 
 
 def test_a_path_that_leads_elsewhere_later_changes_nothing(net, counters, new_namespace, tmp_path):
-    """What the path stands for later is of no interest."""
     first, second = new_namespace(), new_namespace()
     add_container_veth(net, first, "v0", 1)
     add_container_veth(net, second, "v1", 2)
@@ -163,7 +161,7 @@ def test_a_path_that_leads_elsewhere_later_changes_nothing(net, counters, new_na
 
 
 def report_end(counters: ContainerCounters, nsid: int) -> None:
-    """What the kernel would say of the end of a namespace with this id."""
+    """Records the report that the kernel would send about the end of a namespace."""
     notes = counters._native.ended._notes
     notes.numbers[notes.count] = nsid
     notes.count += 1
@@ -172,7 +170,7 @@ def report_end(counters: ContainerCounters, nsid: int) -> None:
 def test_the_end_of_the_former_owner_of_an_nsid_does_not_end_the_container(
     net, counters, new_namespace
 ):
-    """The kernel takes an id back before it says so, and may give it anew in between."""
+    """The kernel releases an nsid before it reports that, and may assign it again in between."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 1)
     with support.process_inside(netns) as process:
@@ -233,12 +231,12 @@ def test_discard_forgets_the_path(net, counters, new_namespace):
         for _ in range(3):
             counters.add("again", f"/proc/{process.pid}/ns/net")
             counters.discard("again")
-    (space,) = counters._tracker.by_nsid.values()
-    assert space.keys == {"kept": None}
+    (tracked,) = counters._tracker.by_nsid.values()
+    assert tracked.keys == {"kept": None}
 
 
 def test_containers_are_recognised_by_path_after_lost_notifications(net, counters):
-    """By its path, where it has one; what can't be known again counts as ended."""
+    """A container that was added by descriptor counts as ended."""
     kept, ending = support.new_namespace(), support.new_namespace()
     add_container_veth(net, kept, "v0", 1)
     add_container_veth(net, ending, "v1", 2)
@@ -263,7 +261,7 @@ def test_containers_are_recognised_by_path_after_lost_notifications(net, counter
 
 
 def test_an_overflow_of_the_queue_of_ends_loses_no_container(net, counters):
-    """It is small, and nobody reads while 30 namespaces end."""
+    """The queue is small, and 30 namespaces end before it is read."""
     kept, ending = support.new_namespace(), support.new_namespace()
     add_container_veth(net, kept, "v0", 1)
     with support.process_inside(kept) as process:
@@ -282,7 +280,7 @@ def test_an_overflow_of_the_queue_of_ends_loses_no_container(net, counters):
 
 
 def test_without_cookies_the_inode_identifies_a_container(net, monkeypatch, new_namespace):
-    """Linux 5.13: the inode, as long as the kernel does not report the namespace's end."""
+    """Before Linux 5.14 a container is its inode until the kernel reports the end of it."""
     monkeypatch.setattr(_tracking, "cookie", lambda _: None)
     with ContainerCounters() as counters:
         netns = support.new_namespace()
@@ -299,15 +297,15 @@ def test_without_cookies_the_inode_identifies_a_container(net, monkeypatch, new_
 
 
 def test_add_detects_by_cookie_that_an_nsid_was_reused(net, counters, new_namespace):
-    """No notification came of the end of the first, and the cookie shows it."""
+    """The end of the first namespace was not reported."""
     netns, newcomer = new_namespace(), new_namespace()
     add_container_veth(net, newcomer, "v0", 2)
     counters.add("a", netns)
     native = counters._native
-    (space,) = counters._tracker.by_nsid.values()
-    del counters._tracker.by_nsid[space.nsid]
-    space.nsid = native.assign_nsid(newcomer)
-    counters._tracker.by_nsid[space.nsid] = space
+    (tracked,) = counters._tracker.by_nsid.values()
+    del counters._tracker.by_nsid[tracked.nsid]
+    tracked.nsid = native.assign_nsid(newcomer)
+    counters._tracker.by_nsid[tracked.nsid] = tracked
     counters.add("b", newcomer)
     assert counters.read() == {"b": {"eth0": seen("eth0", 2)}}
     assert counters.gone() == ["a"]
@@ -320,7 +318,7 @@ def test_a_dump_that_finds_no_namespace_ends_the_container(net, counters, monkey
     counters.read()
     end(netns)
     monkeypatch.setattr(Tracker, "process_ended", lambda *_: None)
-    (space,) = counters._tracker.by_nsid.values()
-    counters._tracker.stale.add(space)
+    (tracked,) = counters._tracker.by_nsid.values()
+    counters._tracker.stale.add(tracked)
     assert counters.read() == {}
     assert counters.gone() == ["a"]

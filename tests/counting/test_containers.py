@@ -103,7 +103,7 @@ def test_add_is_refused_without_cap_sys_admin(net, counters, new_namespace):
 
 
 def test_add_is_refused_without_cap_net_admin(net, new_namespace):
-    """What a socket may do depends on who opened it, and on who asks."""
+    """The kernel checks both the opener of the socket and the sender of the request."""
     netns = new_namespace()
     with support.without(support.CAP_NET_ADMIN), ContainerCounters() as counters:
         with pytest.raises(PermissionDeniedError) as caught:
@@ -113,7 +113,6 @@ def test_add_is_refused_without_cap_net_admin(net, new_namespace):
 
 
 def test_every_reading_dumps_all_links_without_cap_net_broadcast(net, new_namespace):
-    """CAP_NET_BROADCAST is missing."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 1)
     with support.without(CAP_NET_BROADCAST), ContainerCounters() as counters:
@@ -153,7 +152,7 @@ def test_a_lack_of_descriptors_while_opening_leaves_nothing_open(net):
 
 
 def test_add_fails_if_the_kernel_denies_an_open_namespace(net, counters, new_namespace):
-    """It is open, and the kernel says that there is none of its id."""
+    """A dump by nsid finds no namespace although a descriptor of it is open."""
     with Hooked(counters, "dump_ends", lambda: None), pytest.MonkeyPatch.context() as patch:
         patch.setattr(Containers, "dump_ends", lambda *_: None)
         with pytest.raises(KernelError, match="RTM_GETLINK"):
@@ -256,7 +255,7 @@ def test_close_ends_the_readings_of_other_threads(net, new_namespace):
 
 
 def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new_namespace):
-    """Something has happened before each reading; what is read after the broken one has it."""
+    """Interfaces change before each interrupted reading; the next reading shows the changes."""
 
     class Interrupted(BaseException):
         pass
@@ -268,7 +267,7 @@ def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new
     add_container_veth(net, one, "v0", 1, "eth0")
     add_container_veth(net, one, "v1", 2, "eth1")
     before = signal.signal(signal.SIGALRM, strike)
-    # Not measured for coverage: a handler that strikes the tracer leaves its lock taken.
+    # Without coverage: an exception raised within its tracer would leave the tracer's lock taken.
     tracer = sys.gettrace()
     sys.settrace(None)
     struck = 0
@@ -286,7 +285,7 @@ def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new
                 end(ending)
                 while "v2" in [name for _, name in socket.if_nameindex()]:
                     time.sleep(0.001)
-                net.add_veth("x2", "y2", index=777, up=False)  # a stranger's
+                net.add_veth("x2", "y2", index=777, up=False)  # unrelated
                 try:
                     signal.setitimer(signal.ITIMER_REAL, (1 + turn) * 15e-6)
                     counters.add("other", other)
@@ -322,7 +321,7 @@ def test_four_sockets_and_no_container_descriptor_are_held(net, new_namespace):
             counters.add(number, netns)
         counters.read()
         held = set(support.descriptors()) - set(before)
-        assert len(held) == 4  # one hears of namespaces, two of links, one makes changes
+        assert len(held) == 4  # for ends of namespaces, two for links, and for changes
 
 
 def test_repr_shows_the_number_of_containers_and_the_namespace(net, new_namespace):

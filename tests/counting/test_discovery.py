@@ -1,6 +1,6 @@
 """`discover` finds namespaces by name and by process.
 
-Other processes of the machine start and end meanwhile, so a test only looks at its own namespaces.
+Other processes of the machine start and end, so a test looks only at its own namespaces.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def test_a_name_of_the_callers_namespace_is_left_out(net, run, only):
         assert [container.label for container in discover().containers] == ["blue"]
 
 
-HOSTILE = [b"\xa0", "\xa0".encode(), b"\\xa0"]  # which look alike once escaped carelessly
+HOSTILE = [b"\xa0", "\xa0".encode(), b"\\xa0"]  # without care they look alike once escaped
 
 HOSTILE += [b"a\nb", b"a\\nb", b"\xff\xfe", b"\\xff\\xfe", b"\x1b[31mred", b"x" * 255]
 
@@ -260,7 +260,7 @@ def test_a_lack_of_descriptors_is_an_error_and_omits_no_container(run, only):
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def discover_with(count: int) -> pynetstrat.Discovery:
-        with contextlib.ExitStack() as stack:  # there may be gaps among those that are open
+        with contextlib.ExitStack() as stack:  # descriptors below may be free
             free = [stack.enter_context(Path("/dev/null").open()) for _ in range(count + 1)]
             limit = free[-1].fileno()
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
@@ -273,5 +273,5 @@ def test_a_lack_of_descriptors_is_an_error_and_omits_no_container(run, only):
         with pytest.raises(KernelError) as caught:
             discover_with(0)
         assert caught.value.errno == EMFILE
-        # For the socket and the folder, none to see what kind of namespace it is that lies there.
+        # One for the socket and one for the folder, none to check the kind of namespace.
         assert [container.label for container in discover_with(2).containers] == ["blue"]

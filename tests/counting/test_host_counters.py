@@ -45,7 +45,7 @@ def test_refresh_adds_new_containers_and_drops_ended_ones(net, host, only):
 def test_a_container_is_counted_without_a_gap_when_its_path_changes(
     net, host, only, new_namespace, monkeypatch
 ):
-    """Its path is another one's key, but nothing is opened, and so nothing can fail."""
+    """The container gets another key; nothing is opened, so nothing can fail."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
     with contextlib.ExitStack() as stack:
@@ -61,14 +61,14 @@ def test_a_container_is_counted_without_a_gap_when_its_path_changes(
 
 @pytest.fixture
 def one_inode(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Every namespace with a name has this inode, as far as discovery sees.
+    """The inode of every namespace with a name, as the scan sees it.
 
-    The kernel uses one again at once, and which one depends on all that the machine is doing.
+    The kernel reuses inodes at once, but which one depends on everything the machine does.
     """
     number = 4026531999
     scandir = os.scandir
 
-    class Scan(list):  # as much of a scandir() as is used
+    class Scan(list):  # the part of scandir()'s result that is used
         def __enter__(self) -> Scan:
             return self
 
@@ -153,7 +153,7 @@ def test_a_path_that_leads_elsewhere_by_now_is_not_added(net, host, monkeypatch)
     act_after_scan(monkeypatch, act)
     host.refresh()
     assert not any(container.label == "blue" for container in host.read())
-    (unseen,) = host.refresh().unseen  # which had the name before
+    (unseen,) = host.refresh().unseen  # it had the name before
     expected = Container("blue", "/run/netns/blue", other.id[1])
     assert host.read() == {
         expected: {"eth0": seen("eth0", 4)},
@@ -236,7 +236,7 @@ def test_threads_can_share_it(net, host):
 
 
 def test_short_lived_containers_are_never_mixed_up(net, host):
-    """Each has traffic of its own; inodes and ids are used again all the time."""
+    """The kernel reuses inodes and nsids at once; each container has traffic of its own."""
     rounds, alive = 60, 6
     shown = 0
     living: list[int] = []

@@ -23,7 +23,7 @@ from pynetstrat import (
 
 @contextlib.contextmanager
 def flood(netns: int) -> Iterator[list[int]]:
-    """A container that renames its interface as fast as it can."""
+    """Renames the interface of a container as fast as possible."""
     over, count = threading.Event(), [0]
 
     def run() -> None:
@@ -92,7 +92,7 @@ def test_a_flood_causes_one_dump_per_reading(net, counters, new_namespace):
 
 
 def test_a_container_whose_links_never_settle_delays_no_reading(net, counters, new_namespace):
-    """Its dumps take several datagrams, and hardly one of them is consistent."""
+    """A dump of the container takes several datagrams, and is hardly ever consistent."""
     victim, culprit = new_namespace(), new_namespace()
     add_container_veth(net, victim, "v0", 1)
     add_container_veth(net, culprit, "v1", 2)
@@ -121,7 +121,7 @@ def test_a_container_whose_links_never_settle_delays_no_reading(net, counters, n
 
 
 def test_496_alternative_names_hide_no_interface(net, counters, new_namespace):
-    """The kernel can't put such a link into a dump of another namespace."""
+    """The kernel cannot include such a link in a dump of another namespace."""
     victim, culprit = new_namespace(), new_namespace()
     add_container_veth(net, victim, "v0", 1)
     add_container_veth(net, culprit, "v1", 2)

@@ -79,10 +79,10 @@ def test_a_recreated_interface_has_its_own_counters(net, counters, new_namespace
 
 
 def test_a_recreated_interface_has_another_identity(net, counters, new_namespace):
-    """Also where one of the two indexes is the same; a name has nothing to do with it."""
+    """Even if one of the two indexes is reused. The name does not matter."""
     netns, home = new_namespace(), support.network_namespace()
     seen = set()
-    for index in (0, 50, 50, 0):  # that of the container's end
+    for index in (0, 50, 50, 0):  # of the container end; 0: the kernel chooses
         with inside(netns), Links() as there:
             there.add_veth("eth0", "v0", peer_netns=home, index=index)
         if not seen:
@@ -97,7 +97,7 @@ def test_a_recreated_interface_has_another_identity(net, counters, new_namespace
 
 
 def test_interfaces_of_two_containers_have_different_identities(net, counters, new_namespace):
-    """Each has a pair of its own in it, with the indexes that the other's has."""
+    """Each container has a veth pair inside, with the same indexes as the other's."""
     for key in ("a", "b"):
         netns = new_namespace()
         with inside(netns), Links() as there:
@@ -133,7 +133,7 @@ def test_a_veth_is_read_through_the_container_after_its_host_end_moved_away(
 
 
 class Deaf:
-    """Notes that note nothing."""
+    """A recorder of notifications that records nothing."""
 
     def hear(self) -> None: ...
 
@@ -144,12 +144,12 @@ class Deaf:
 def test_an_unrelated_interface_with_the_index_of_a_moved_host_end_is_not_read(
     net, counters, new_namespace, monkeypatch
 ):
-    """Of the move itself the container's side gets no notification."""
+    """The container's side is not notified of the move."""
     netns, away = new_namespace(), new_namespace()
     add_container_veth(net, netns, "v0", 5, index=777)
     counters.add("a", netns)
     counters.read()
-    monkeypatch.setattr(counters._native, "elsewhere", Deaf())  # of a carrier that is lost, say
+    monkeypatch.setattr(counters._native, "elsewhere", Deaf())  # misses the lost carrier too
     net.move("v0", away)
     net.add_veth("w0", "w1", index=777)
     support.send_frames("w0", *support.pattern(4))
@@ -183,7 +183,7 @@ def test_lost_notifications_cause_new_dumps_of_everything(net, counters, new_nam
         notes._notes.room = 0
     rename(one, "eth0", "net1")
     net.delete("v1")
-    # What is lost during a reading is lost in every attempt: the second reading sees it all.
+    # Every attempt of this reading loses notifications; the second reading sees all changes.
     native.elsewhere._notes.room = native.links._notes.room = 0
     with contextlib.suppress(KernelError):
         counters.read()
@@ -192,7 +192,7 @@ def test_lost_notifications_cause_new_dumps_of_everything(net, counters, new_nam
 
 
 def test_an_overflow_of_the_link_queues_loses_no_change(net, counters, new_namespace):
-    """The queues are small, and nobody reads while 400 renames come."""
+    """The queues are small, and 400 renames happen before they are read."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 1)
     counters.add("a", netns)

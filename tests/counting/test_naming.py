@@ -58,7 +58,7 @@ LABELS = [
         ID,
     ),
     (f"12:pids:/system.slice/web.service/libpod-payload-{ID}\n0::/\n", ID),
-    # those that have names: LXC and Incus, systemd-machined, systemd-nspawn, libvirt, Nomad
+    # runtimes with names: LXC and Incus, systemd-machined, systemd-nspawn, libvirt, Nomad
     ("0::/lxc.payload.web\n", "web"),
     ("0::/lxc.payload.web/init.scope\n", "web"),
     ("0::/lxc.payload.project_web-1/system.slice/ssh.service\n", "project_web-1"),
@@ -73,20 +73,23 @@ LABELS = [
     (f"0::/nomad.slice/reserve.slice/{ALLOCATION}.web.v2.scope\n", f"{ALLOCATION}.web.v2"),
     (f"4:memory:/nomad/share/{ALLOCATION}.web\n", f"{ALLOCATION}.web"),
     ("0::/lxc.payload.\x1b[31mred\n", "\\x1b[31mred"),
-    ("0::/lxc.payload.a\\x2db\n", "a\\\\x2db"),  # no unit: nothing is escaped in it
+    (
+        "0::/lxc.payload.a\\x2db\n",
+        "a\\\\x2db",
+    ),  # not a systemd unit: the backslash is part of the name
     (f"0::/lxc.payload.web/docker/{ID}\n", ID),  # an id before a name
-    # seen from within a cgroup namespace
+    # as seen in a cgroup namespace
     (f"0::/../docker-{ID}.scope\n", ID),
     (f"0::/../{ID}\n", ID),
     (f"0::/../../pod0a1b/{ID}\n", ID),
     (f"0::/../../../kubepods-pod0a1b.slice/cri-containerd-{ID}.scope\n", ID),
-    # containers in containers, and what a container may call its own cgroups
+    # containers in containers, and names that a container may give its own cgroups
     (f"0::/docker/{ID}/docker/{OTHER_ID}\n", ID),
     (f"0::/system.slice/docker-{ID}.scope/system.slice/docker-{OTHER_ID}.scope\n", ID),
     (f"0::/machine.slice/libpod-{ID}.scope/{OTHER_ID}/..\n", ID),
     (f"1:name=systemd:/docker/{ID}/x\n0::/docker/{OTHER_ID}\n", ID),
     (f"0::/docker/{ID}/{'d' * 3900}\n", ID),
-    # monitors, and what only looks like an id
+    # monitors, and components that only resemble an id
     (f"0::/machine.slice/libpod-conmon-{ID}.scope\n", None),
     (f"0::/kubepods.slice/crio-conmon-{ID}.scope\n", None),
     ("0::/lxc.monitor.web\n", None),
@@ -119,7 +122,7 @@ def test_the_label_is_the_id_or_the_name_in_the_cgroup(
 
 
 def test_a_real_cgroup_is_read(new_namespace):
-    """In a folder that the test makes in a cgroup file system, below the tests' own /sys."""
+    """The test creates a cgroup in the machine's cgroup file system, below the tests' own /sys."""
     netns = new_namespace()
     support.unmount("/sys")
     try:
@@ -176,7 +179,7 @@ def test_only_four_processes_are_searched(new_namespace, tmp_path):
 def test_a_process_that_ends_or_moves_during_the_search_gives_no_id(
     new_namespace, monkeypatch, only
 ):
-    """Between its cgroup being opened and read, its pid may have become another's."""
+    """The pid may be reused between opening and reading the file of its cgroup."""
     readlink = os.readlink
     netns = new_namespace()
     with support.process_inside(netns) as process:
@@ -209,7 +212,7 @@ def test_a_known_container_is_not_searched_again(host, only, tmp_path, new_names
             (container,) = host.refresh().containers
             assert container.label == ID
         assert host.refresh().containers == (container,)
-        assert label(netns) == str(inode(netns))  # what a fresh look finds
+        assert label(netns) == str(inode(netns))  # a new search finds no id
 
 
 def test_a_container_gets_its_id_as_label_once_that_is_known(
@@ -231,17 +234,17 @@ def test_processes_without_an_id_are_searched_every_eighth_refresh(
     host, only, tmp_path, new_namespace, monkeypatch
 ):
     netns = new_namespace()
-    looks = []
+    searches = []
     identify = _scan.name_by_cgroup
-    monkeypatch.setattr(_scan, "name_by_cgroup", lambda *a: looks.append(a) or identify(*a))
+    monkeypatch.setattr(_scan, "name_by_cgroup", lambda *a: searches.append(a) or identify(*a))
     with support.process_inside(netns) as process:
         only(process.pid)
         host.refresh()
-        host.refresh()  # from now on it is known who was looked at
-        looks.clear()
+        host.refresh()  # from here on the searched processes are known
+        searches.clear()
         for _ in range(8):
             host.refresh()
-        assert len(looks) == 1
+        assert len(searches) == 1
         with in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path):
             for _ in range(8):
                 host.refresh()
@@ -300,4 +303,4 @@ def test_new_processes_with_lower_pids_do_not_change_a_label(
         for _ in range(10):
             assert host.refresh().containers == (before,)
             assert host.read() == {before: {"eth0": seen("eth0", 3)}}
-        assert label(netns) == OTHER_ID  # what one who looks for the first time finds
+        assert label(netns) == OTHER_ID  # a new search finds the other id

@@ -28,12 +28,12 @@ def test_counters_are_from_the_containers_side(net, counters, new_namespace):
     counters.add("a", netns)
     expected = seen("eth0", 5)
     expected.tx_bytes, expected.tx_packets = 600, 2
-    expected.tx_dropped = 2  # by the host's end, which knows nothing of these frames' type
+    expected.tx_dropped = 2  # by the host end, which does not know the type of these frames
     assert counters.read() == {"a": {"eth0": expected}}
 
 
 def test_dropped_packets_are_those_of_the_host_end(net, counters, new_namespace):
-    """Frames of an unknown type: the container's end drops them, the host's does not."""
+    """The container end drops frames of an unknown type; the host end does not."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 6)
     counters.add("a", netns)
@@ -204,7 +204,7 @@ def test_another_namespace_can_be_the_host_namespace(net, new_namespace):
 
 
 def add_links(netns: int, count: int) -> None:
-    """Pairs whose ends are both there."""
+    """Adds veth pairs with both ends in the namespace."""
     with RtnetlinkSocket(netns) as sock:
         for first in range(0, count // 2, 50):
             batch = pynetstrat.Batch()
@@ -216,7 +216,7 @@ def add_links(netns: int, count: int) -> None:
 def test_only_the_first_interfaces_of_an_oversized_container_are_counted(
     net, counters, new_namespace
 ):
-    """They cannot delay the others' counters without a bound, and what is left out is known."""
+    """So its effect on the readings of other containers is bounded; `omitted` tells the rest."""
     many, other = new_namespace(), new_namespace()
     add_container_veth(net, many, "v0", 3)
     add_container_veth(net, other, "v1", 4)
@@ -230,9 +230,8 @@ def test_only_the_first_interfaces_of_an_oversized_container_are_counted(
         read = counters.read()
         assert read["many"]["eth0"] == seen("eth0", 3)
         assert read["other"] == {"eth0": seen("eth0", 4)}
-    add_container_veth(
-        net, many, "v2", 5, "eth1"
-    )  # its index is a high one, but the host's end shows it
+    # Its index is beyond the first 1,024, but the host end leads to it.
+    add_container_veth(net, many, "v2", 5, "eth1")
     read = counters.read()
     assert (read["many"]["eth0"], read["many"]["eth1"]) == (seen("eth0", 3), seen("eth1", 5))
     assert counters.omitted == {"many": 1202 - len(read["many"])}

@@ -24,7 +24,7 @@ from pynetstrat import (
 def test_names_that_cannot_be_inspected_are_refused_and_others_are_counted(
     net, host, only, new_namespace
 ):
-    """As with mode 744: the names can be listed, but not looked at."""
+    """With mode 744 the names can be listed, but not inspected."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
     with NetworkNamespace.create("blue") as blue, support.process_inside(netns) as process:
@@ -40,14 +40,14 @@ def test_names_that_cannot_be_inspected_are_refused_and_others_are_counted(
             assert refused in found_.containers and refused in discover().containers
             read = {container.label: rows for container, rows in host.read().items()}
             assert read.pop(str(inode(netns))) == {"eth0": seen("eth0", 3)}
-            assert list(read.values()) == [{"eth0": seen("eth0", 4)}]  # by its nsid
+            assert list(read.values()) == [{"eth0": seen("eth0", 4)}]  # by nsid
         host.refresh()
         assert host.refused == {}
         assert sorted(container.label for container in host.read()) == [str(inode(netns)), "blue"]
 
 
 def test_processes_are_counted_if_names_cannot_be_listed(net, host, only, new_namespace):
-    """As with mode 700."""
+    """With mode 700."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
     with NetworkNamespace.create("blue"), support.process_inside(netns) as process:
@@ -76,9 +76,9 @@ def test_processes_are_counted_if_run_netns_is_a_file(host, only, new_namespace)
 
 @contextlib.contextmanager
 def without_access(mode: int) -> Iterator[None]:
-    """/run/netns with this mode, for a caller who has no capability to get around it.
+    """Sets the mode of /run/netns, and drops the capabilities that override it.
 
-    The caller owns the folder: what others would find with mode 744 or 700, is 400 or 0 here.
+    The caller owns the folder, so 400 and 0 stand for what 744 and 700 mean to other users.
     """
     folder = Path("/run/netns")
     before = folder.stat().st_mode
@@ -106,7 +106,7 @@ def test_a_container_that_ends_before_it_is_added_is_not_refused(host, only, mon
 
 
 def test_a_name_whose_namespace_has_ended_is_not_refused(host, monkeypatch):
-    """As between the two steps of `ip netns delete`."""
+    """The state between the two steps of `ip netns delete`."""
     with NetworkNamespace.create("blue"):
         act_after_scan(monkeypatch, lambda: support.unmount("/run/netns/blue"))
         assert len(host.refresh().containers) == 1
@@ -114,7 +114,7 @@ def test_a_name_whose_namespace_has_ended_is_not_refused(host, monkeypatch):
 
 
 def test_a_permission_failure_is_retried_every_eighth_refresh(net, host, monkeypatch):
-    """Not at each, since it takes longer than all the rest of a refresh."""
+    """An attempt takes longer than the rest of a refresh."""
     opened = []
     original = NetworkNamespace.open
     monkeypatch.setattr(NetworkNamespace, "open", lambda p: opened.append(p) or original(p))
@@ -154,7 +154,7 @@ def test_other_containers_are_counted_if_one_is_refused(net, host, monkeypatch):
         host.refresh()
         assert {key.label: error for key, error in host.refused.items()} == {"blue": trouble}
         assert [container.label for container in host.read()] == ["red"]
-    host.refresh()  # at once: what was in the way may be over
+    host.refresh()  # retried at once: the cause may be gone
     assert host.refused == {}
     assert sorted(container.label for container in host.read()) == ["blue", "red"]
     for space in spaces:

@@ -15,7 +15,7 @@ from pynetstrat import (
 
 
 class Router:
-    """A container with containers of its own: `uplink` says how it reaches the host."""
+    """A container with nested containers; `uplink` is how it reaches the host."""
 
     def __init__(self, net: Links, stack: contextlib.ExitStack, uplink: str) -> None:
         self.space = stack.enter_context(NetworkNamespace.create("router"))
@@ -30,7 +30,7 @@ class Router:
         with inside(self.space.fileno()), Links() as links:
             if bridge:
                 links.add_bridge("br0")
-                # No frames but the test's: not of IPv6, nor of those who ask for multicast groups.
+                # Without IPv6 and multicast queries all frames are the test's.
                 quiet = ["ip", "link", "set", "br0", "mtu", "1000", "type", "bridge"]
                 assert self.space.run([*quiet, "mcast_snooping", "0"]).returncode == 0
                 links.set_up("br0")
@@ -82,10 +82,10 @@ def test_a_frame_between_nested_containers_is_counted_once(net, run, only, uplin
 
 
 def test_a_single_nested_container_is_counted_at_its_own_end(net, run, only):
-    """Neither has a bridge, or more of these pairs; but one of the two leads outside."""
+    """Neither has a bridge or more pairs than the other, but only one of them leads outside."""
     only()
     with contextlib.ExitStack() as stack, HostCounters(routed=False) as counters:
-        inner = stack.enter_context(NetworkNamespace.create("a"))  # with the lower nsid
+        inner = stack.enter_context(NetworkNamespace.create("a"))  # has the lower nsid
         outer = stack.enter_context(NetworkNamespace.create("b"))
         counters.refresh()
         with inside(outer.fileno()), Links() as links:
@@ -95,7 +95,7 @@ def test_a_single_nested_container_is_counted_at_its_own_end(net, run, only):
 
 
 def test_a_host_end_is_counted_if_its_container_is_not(net, run, only):
-    """Beyond the limit, say: otherwise the traffic would be in no sum."""
+    """Here because of the limit. Otherwise its traffic would not be counted anywhere."""
     only()
     with contextlib.ExitStack() as stack, HostCounters(routed=False, limit=2) as counters:
         router = Router(net, stack, "pair")
@@ -121,4 +121,4 @@ def test_an_end_that_moves_to_another_container_is_followed(net, run, only):
             there.move("eth0", stack.enter_context(NetworkNamespace.create()).fileno())
         rows = shown(counters)
         assert rows["c0"] == set()
-        assert rows["router"] == {"eth0", "h0"}  # nothing shows where the other end is
+        assert rows["router"] == {"eth0", "h0"}  # nothing shows where the peer is

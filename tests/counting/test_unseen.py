@@ -31,7 +31,7 @@ from pynetstrat.counting import _scan, discovery
 from pynetstrat.counting import host as host_module
 from pynetstrat.counting.containers import HostContainers
 
-# A worker thread goes on in the namespace. The main thread ends, or enters another one, when told.
+# A worker thread stays in the namespace. The main thread ends, or enters another one, on request.
 WORKER = """
 import ctypes, sys, threading, time
 libc = ctypes.CDLL(None)
@@ -65,7 +65,7 @@ class Worker:
         assert self.process.stdout.readline() == "ready\n"
 
     def leave(self, how: str) -> None:
-        """Has the main thread "exit", or "unshare" its network."""
+        """Makes the main thread "exit", or "unshare" its network namespace."""
         self.process.stdin.write(f"{how}\n")
         self.process.stdin.flush()
         wait_until(self._has_left)
@@ -79,7 +79,7 @@ class Worker:
 
 @pytest.fixture
 def worker(net: Links, new_namespace: Callable[[], int]) -> Iterator[Worker]:
-    """With the pair v0 and pattern(3) of traffic."""
+    """A worker whose namespace has a veth with host end v0 and pattern(3) of traffic."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
     made = Worker(netns)
@@ -120,7 +120,7 @@ def test_a_namespace_is_found_by_a_thread_after_the_main_thread_ended(worker, ho
 
 
 def test_a_namespace_that_only_a_thread_entered_is_counted_by_nsid(worker, host, only):
-    """To look at every thread of every process would take too long."""
+    """To search all threads of all processes would take too long."""
     worker.leave("unshare")
     only(worker.pid)
     (unseen,) = host.refresh().unseen
@@ -128,7 +128,7 @@ def test_a_namespace_that_only_a_thread_entered_is_counted_by_nsid(worker, host,
     assert host.read()[unseen] == {"eth0": seen("eth0", 3)}
 
 
-# Enters one namespace after the other, when told; each stays open.
+# Enters one namespace after the other, on request. All of them stay open.
 MOVER = """
 import ctypes, sys
 for namespace in sys.argv[1:]:
@@ -142,7 +142,7 @@ input()
 def test_a_process_that_has_left_many_namespaces_is_searched_once(
     net, host, only, new_namespace, monkeypatch
 ):
-    """Otherwise root of a container with many threads could make each refresh take seconds."""
+    """Otherwise a process with many threads could make each refresh take seconds."""
     first, *others = (new_namespace() for _ in range(4))
     searched = []
     with inside(first):
@@ -186,7 +186,7 @@ def test_a_container_that_only_a_descriptor_holds_is_counted_until_it_ends(net, 
 
 
 def test_a_container_without_a_veth_that_only_a_descriptor_holds_is_counted(net, host, only):
-    """So nothing on the host leads there."""
+    """No veth of the host leads to it."""
     netns = support.new_namespace()
     with inside(netns), Links() as there:
         support.add_patterned(there, 3)
@@ -214,7 +214,7 @@ def test_a_namespace_that_only_a_veth_leads_to_is_counted_by_nsid(net, host, new
 
 
 def test_a_container_that_is_created_during_a_scan_is_not_unseen(net, host, only, monkeypatch):
-    """It would be shown under its nsid once, and then under its name."""
+    """Otherwise it would be reported by nsid first, and by name later."""
     scan = discovery.scan_host
 
     def scan_then_create(*arguments):
@@ -262,7 +262,7 @@ def test_an_unseen_namespace_that_is_found_later_is_counted_once(net, host, only
 def test_an_interface_that_a_container_hides_in_its_own_namespace_is_counted(
     net, host, only, new_namespace
 ):
-    """In a mount namespace of its own the name is one that only the container sees."""
+    """The container could name that namespace in a mount namespace of its own."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
     with support.process_inside(netns) as process:
@@ -276,7 +276,7 @@ def test_an_interface_that_a_container_hides_in_its_own_namespace_is_counted(
         read = host.read()
         assert read[container] == {}
         assert read[unseen]["eth0"].rx_bytes == seen("eth0", 3).rx_bytes
-        further = support.new_namespace()  # and on, once the first one is known
+        further = support.new_namespace()  # a second move, after the first target is counted
         with inside(hidden), Links() as there:
             there.move("eth0", further)
         host.refresh()
@@ -295,7 +295,7 @@ def test_a_reused_nsid_is_not_the_ended_namespace(net, host):
     second = support.new_namespace()
     add_container_veth(net, second, "v1", 4)
     host.refresh()
-    assert host.read() == {unseen: {"eth0": seen("eth0", 4)}}  # the id is given anew
+    assert host.read() == {unseen: {"eth0": seen("eth0", 4)}}  # the nsid is reused
     os.close(second)
 
 

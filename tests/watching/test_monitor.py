@@ -50,7 +50,7 @@ def test_the_descriptor_is_readable_while_notifications_are_queued(host, monitor
 def test_links_appear_change_and_disappear(host, monitor):
     monitor.read()
     host.execute(Batch().add_veth("v0", "v1"))
-    # The second of the two is announced without its other end, which is there a moment later.
+    # The first end is announced before its peer exists, and changes a moment later.
     events = [("added", "v0"), ("added", "v1"), ("changed", "v1")]
     assert sorted(summary(monitor.read())) == events
     index = host.get_link("v0").index
@@ -122,7 +122,7 @@ def test_a_link_that_leaves_is_removed_and_added_when_it_returns(host, monitor):
         assert link_names(other.read()) == ["lo"]
         host.execute(Batch().set_link("v0", netns=blue, new_name="eth0"))
         assert ("removed", "v0") in summary(replay.apply(monitor.read()))
-        assert replay.links == kernel_links()  # the other end's too, of which nobody is told
+        assert replay.links == kernel_links()  # the peer's too, which is not announced
         assert summary(other.read())[0][0] == "added"
         with RtnetlinkSocket(blue) as there:
             home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -173,7 +173,7 @@ UNANNOUNCED = {"alias", "altnames", "group", "hairpin"}
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
 @pytest.mark.parametrize("field", CHANGES)
 def test_four_changes_of_a_link_that_is_down_arrive_with_its_next_change(host, monitor, field, up):
-    """The docstring of LinkMonitor lists them; each change of a link that is up comes at once."""
+    """As the docstring of LinkMonitor lists. Changes of a link that is up are reported at once."""
     host.execute(Batch().add_bridge("br0", up=True))
     bridge = host.get_link("br0").index
     host.execute(Batch().add_veth("v0", "v1", master=bridge, up=up).set_link("v1", up=True))
@@ -210,7 +210,7 @@ def test_a_monitor_can_watch_another_namespace(host):
 
 
 def test_changes_that_the_same_process_makes_from_another_namespace_are_reported(host):
-    """The kernel gives both sockets the process id as their port, and their numbers are alike."""
+    """Sockets in two namespaces can have the same port, and their sequence numbers coincide."""
     with NetworkNamespace.create() as blue, LinkMonitor(blue) as monitor:
         monitor.read()
         for number in range(20):
@@ -232,7 +232,7 @@ def test_addresses_of_the_kernel_appear_and_disappear(host):
         host.execute(Batch().add_address(index, "192.0.2.1/24"))
         host.execute(Batch().add_address(index, "2001:db8::1/64"))
         events = []
-        while len(events) < 2:  # IPv6's comes from a worker of the kernel
+        while len(events) < 2:  # a kernel worker announces the IPv6 address
             events += summary(replay.apply([next(monitor)]))
         assert events == [("address-added", "192.0.2.1/24"), ("address-added", "2001:db8::1/64")]
         dumped = {(a.ifindex, a.address, a.peer): a for a in host.dump_addresses()}
@@ -256,7 +256,7 @@ def test_existing_addresses_follow_their_links(host):
 
 
 def test_changes_of_a_link_with_many_alternative_names_are_reported(host, monitor, net):
-    """Its notification is larger than the buffer at first, and is cut off."""
+    """The first large notification does not fit the buffer, and is truncated."""
     replay = Replay()
     host.execute(Batch().add_veth("v0", "v1"))
     host.link_set_up("v0")
@@ -271,7 +271,7 @@ def test_changes_of_a_link_with_many_alternative_names_are_reported(host, monito
 
 
 def churn(sock, count):
-    """`count` changes of every kind; at the end a few links are there."""
+    """Makes `count` changes of every kind, and leaves a few links."""
     choose = random.Random(7)
     made = 0
     while made < count:
@@ -324,7 +324,7 @@ def test_a_reader_that_pauses_during_100000_changes_ends_in_the_kernels_state(ho
 
 
 def lost(monitor):
-    """How many notifications did not fit the monitor's queue."""
+    """How many notifications were dropped because the monitor's queue was full."""
     inode = os.fstat(monitor.fileno()).st_ino
     with open("/proc/thread-self/net/netlink") as table:  # noqa: PTH123
         names, *rows = (line.split() for line in table)
@@ -333,7 +333,7 @@ def lost(monitor):
 
 
 def test_the_state_is_right_after_lost_notifications(host, monitor):
-    """The queue is so small that hardly anything fits."""
+    """The queue is so small that hardly any notification fits."""
     replay = Replay()
     replay.apply(monitor.read())
     with socket.socket(fileno=os.dup(monitor.fileno())) as queue:

@@ -27,7 +27,7 @@ NLMSG_ERROR, GETLINK = 2, 18  # linux/netlink.h, linux/rtnetlink.h
 
 
 def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(host):
-    """Events that had come to the caller's hands excepted: here read() is what is interrupted."""
+    """Receiving is what is interrupted: no event has been returned yet."""
 
     class Interrupted(BaseException):
         pass
@@ -41,7 +41,7 @@ def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(host):
     host.execute(batch)
     before = signal.signal(signal.SIGALRM, strike)
     struck = 0
-    # Not measured for coverage: a handler that strikes the tracer leaves its lock taken.
+    # Without coverage: an exception raised within its tracer would leave the tracer's lock taken.
     tracer = sys.gettrace()
     sys.settrace(None)
     try:
@@ -140,7 +140,7 @@ def test_repr_works_although_opening_failed():
 def test_a_refused_dump_is_raised_and_requested_again(host, monitor, monkeypatch):
     monitor.read()
     native = monitor._native
-    answers = iter([(b"", 1), None])  # a loss, and the queue is empty: a dump is asked for
+    answers = iter([(b"", 1), None])  # a loss, then the empty queue: a dump is requested
 
     def receive(self):
         for answer in answers:
@@ -173,7 +173,7 @@ def test_read_ends_during_a_flood(host, monitor, monkeypatch):
 
 
 def test_the_call_after_an_interrupted_one_dumps_everything(host, monitor, monkeypatch):
-    """The datagram in its hands is lost."""
+    """The datagram that it had received is lost."""
     monitor.read()
     host.link_set_up("lo")
     native = monitor._native
@@ -191,7 +191,7 @@ def test_the_call_after_an_interrupted_one_dumps_everything(host, monitor, monke
 
 
 def test_a_replaced_descriptor_is_an_error(host):
-    """Neither read nor asked is what stands in the socket's place."""
+    """The file that has taken the socket's place is not read or written."""
     with LinkMonitor() as monitor, open(os.devnull) as file:  # noqa: PTH123
         monitor.read()
         socket_ = os.dup(monitor.fileno())

@@ -44,7 +44,7 @@ def test_ctrl_c_ends_the_wait(monitor):
     monitor.read()
     timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
     with pytest.raises(KeyboardInterrupt):
-        timer.start()  # in here: it may come before the wait
+        timer.start()  # within `raises`: the signal may arrive before the wait
         next(monitor)
     timer.join()
     assert monitor.read() == []
@@ -101,7 +101,7 @@ async def anext_of(monitor):
 
 
 async def waits_at(monitor, count=1):
-    """Returns once that many tasks wait at the monitor."""
+    """Returns when that many tasks wait for the monitor."""
     while len(monitor._waiting) < count:
         await asyncio.sleep(0)
 
@@ -122,7 +122,7 @@ def test_cancellation_removes_the_reader(host, monitor, new_loop):
                 await task
             assert support.descriptors() == here
             assert not monitor._waiting
-        host.link_set_up("lo")  # and nothing was lost
+        host.link_set_up("lo")  # no event was lost
         return await anext_of(monitor)
 
     assert run_on(new_loop, main()).link.up
@@ -158,7 +158,10 @@ def test_two_tasks_on_one_monitor_share_its_events(host, monitor, new_loop):
 
 @contextlib.contextmanager
 def waiting_loop(new_loop, monitor):
-    """A loop that stands still while a task of its waits at the monitor; runs it on to its end."""
+    """A loop that is stopped while one of its tasks waits for the monitor.
+
+    Yields a function that runs the loop until the task is done, and returns its result.
+    """
     loop = new_loop()
     count = len(monitor._waiting) + 1
     task = loop.create_task(asyncio.wait_for(anext_of(monitor), 30))
@@ -209,7 +212,7 @@ def test_an_interrupted_call_wakes_a_loop(host, monitor, new_loop, monkeypatch):
 
 @LOOPS
 def test_every_event_reaches_one_of_two_loops_in_two_threads(host, monitor, new_loop):
-    """Each loop takes one event at a time and leaves the monitor in between."""
+    """Each loop takes one event at a time and stops waiting in between."""
     monitor.read()
     found = []
 
@@ -272,7 +275,7 @@ def test_other_tasks_run_during_a_flood(host, monitor):
         up = False
         async for _ in monitor:
             up = not up
-            (host.link_set_up if up else host.link_set_down)("lo")  # the next event is there
+            (host.link_set_up if up else host.link_set_down)("lo")  # causes the next event
             if turns > 20:
                 break
         counter.cancel()

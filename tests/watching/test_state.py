@@ -76,7 +76,7 @@ def refused(errno: int, sequence: int = SEQUENCE) -> bytes:
 
 
 class Driver:
-    """Feeds a state, and answers each of its requests with a number of its own."""
+    """Drives a state, with a new sequence number for each request."""
 
     def __init__(self, addresses: bool = False) -> None:
         self.state = LinkState(addresses)
@@ -91,7 +91,7 @@ class Driver:
             self.state.requested(self.sequence, OWN)
 
     def empty(self) -> None:
-        """The queue is found empty."""
+        """Tells the state that the queue is empty."""
         self.links += self.state.idle()
         self.pump()
 
@@ -102,7 +102,7 @@ class Driver:
         return self.take()
 
     def take(self) -> list[tuple[str, ...]]:
-        """The events, each as its kind, the name or the address, and what that was before."""
+        """Each event as its kind, the name or address, and the previous name or address."""
         found = []
         while self.state.inventory.events:
             event = self.state.inventory.events.popleft()
@@ -118,7 +118,7 @@ class Driver:
 
 @pytest.fixture
 def driver():
-    """One that knows of `lo` and of `a`, whose index is 2."""
+    """A driver whose state knows `lo` and the link `a`, with the index 2."""
     driver = Driver()
     driver.empty()
     rows = row(link_body(1, "lo", kind="x")) + row(link_body(2, "a"))
@@ -186,8 +186,8 @@ def test_replies_to_an_earlier_request_are_ignored(driver):
     assert driver.feed(done(sequence=driver.sequence))[0] == ("removed", "lo", "lo")
 
 
-def anew(driver, *links, kind="ifb", flags=MULTI):
-    """A loss, and the dump after it."""
+def dump_again(driver, *links, kind="ifb", flags=MULTI):
+    """Loses a message, and answers the dump that follows."""
     driver.feed(b"", missing=1)
     driver.empty()
     number = driver.sequence
@@ -197,7 +197,7 @@ def anew(driver, *links, kind="ifb", flags=MULTI):
 
 def test_a_new_dump_reports_removals_before_changes_and_additions(driver):
     driver.feed(notice(link_body(3, "b")))
-    assert anew(driver, (2, "c"), (4, "a")) == [
+    assert dump_again(driver, (2, "c"), (4, "a")) == [
         ("removed", "lo", "lo"),
         ("removed", "b", "b"),
         ("changed", "c", "a"),
@@ -207,13 +207,15 @@ def test_a_new_dump_reports_removals_before_changes_and_additions(driver):
 
 def test_a_new_dump_without_news_gives_no_event(driver):
     driver.feed(notice(link_body(1, "lo"), DELLINK))
-    assert anew(driver, (2, "a")) == []
+    assert dump_again(driver, (2, "a")) == []
 
 
 def test_a_reused_index_is_another_link(driver):
     again = [("removed", "a", "a"), ("added", "b")]
     assert driver.feed(notice(link_body(2, "a"), DELLINK), notice(link_body(2, "b"))) == again
-    assert ("removed", "b", "b") in anew(driver, (2, "b"), kind="bridge")  # also when that was lost
+    assert ("removed", "b", "b") in dump_again(
+        driver, (2, "b"), kind="bridge"
+    )  # also if the deletion was lost
 
 
 def test_an_index_reused_during_a_dump_is_another_link(driver):
@@ -301,7 +303,7 @@ def test_a_dump_that_is_refused_with_ebusy_is_requested_again(driver):
 
 
 def test_a_notification_may_carry_our_port_and_sequence_number(driver):
-    """It may be due to a socket in another namespace, where both are another's."""
+    """If the request was made in another namespace, both belong to another socket."""
     caused = message(NEWLINK, link_body(3, "b"), 0, driver.sequence, OWN)
     assert driver.feed(caused) == [("added", "b")]
     driver.feed(b"", missing=1)
@@ -465,7 +467,7 @@ def test_the_addresses_of_a_removed_link_are_removed(addressed):
 
 
 class Searched(dict):
-    """Counts how often it is searched from one end to the other."""
+    """Counts the searches of all entries."""
 
     searches = 0
 
@@ -582,7 +584,7 @@ def test_a_datagram_cut_at_any_length_causes_a_dump(vector, dumping):
 
 @pytest.mark.parametrize("vector", VECTORS)
 def test_a_datagram_with_any_byte_changed_does_no_harm(vector):
-    """The state goes on, and a dump brings it to what there is."""
+    """Afterwards a dump restores the right state."""
     for at in range(len(vector)):
         for change in (1, 2, 4, 8, 16, 32, 64, 128, 255):
             driver = Driver(addresses=True)
@@ -602,7 +604,7 @@ def test_a_datagram_with_any_byte_changed_does_no_harm(vector):
 
 @st.composite
 def datagrams(draw):
-    """Any bytes, or messages in any order with bytes of them changed, and what was cut off."""
+    """Any bytes, or a sequence of messages with some bytes changed; and how many were cut off."""
     data = draw(
         st.one_of(st.binary(max_size=120), st.lists(st.sampled_from(VECTORS)).map(b"".join))
     )
@@ -618,7 +620,7 @@ def datagrams(draw):
 @settings(max_examples=400)
 @given(st.lists(st.one_of(st.none(), datagrams()), max_size=12))
 def test_no_datagram_does_harm(received):
-    """None: the queue is empty. Each event fits those before, and the state ends as the events do.
+    """Each event fits the events before it, which describe the final state. None: an empty queue.
 
     A bounded number of requests is made, however the kernel answers.
     """
