@@ -950,7 +950,12 @@ MUTANTS = [
     ),
     ("link.c", "link->master = parsed.master;", "link->master = 0;", "a link that is a port"),
     ("link.c", 'strcmp(parsed.kind, "bridge") == 0;', "0;", "a link that is a bridge"),
-    ("link.c", "self_nsid >= 0 && parsed", "link", "a peer in the same namespace"),
+    (
+        "link.c",
+        "self_nsid >= 0 && parsed",
+        "parsed",
+        "a peer in the socket's namespace, without an nsid",
+    ),
     (
         "containers.c",
         "    if (to->count < to->room) {\n        to->indexes",
