@@ -103,7 +103,8 @@ done
 
 echo "== the tests of the sdist, on the wheel: all of them on one CPython, on each other minor version"
 echo "   those that depend most on the interpreter"
-some=(tests/test_{imports,strategy,namespace}.py tests/watching/test_monitor.py tests/cli/test_exporter.py tests/wiring/test_setup.py)
+some=(tests/test_{imports,strategy}.py tests/test_namespace*.py tests/watching/test_monitor*.py
+    tests/cli/test_exporter*.py tests/wiring/test_setup*.py)
 declare -A tested=()
 for candidate in "${pythons[@]}"; do
     version=$("$candidate" -c 'import platform; print(platform.python_version())')
