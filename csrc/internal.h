@@ -47,6 +47,8 @@ enum {
     NETSTRAT_RTEXT_FILTER_SKIP_STATS = 1 << 3, /* 4.4 */
     /* linux/if_link.h */
     NETSTRAT_IFLA_LINK_NETNSID = 37,        /* 4.0 */
+    NETSTRAT_IFLA_XDP = 43,                 /* 4.8 */
+    NETSTRAT_IFLA_XDP_FD = 1,               /* 4.8 */
     NETSTRAT_IFLA_TARGET_NETNSID = 46,      /* 4.15, there IFLA_IF_NETNSID */
     NETSTRAT_IFLA_PROP_LIST = 52,           /* 5.5 */
     NETSTRAT_IFLA_ALT_IFNAME = 53,          /* 5.5 */
@@ -63,9 +65,10 @@ enum {
     NETSTRAT_VETH_INFO_PEER = 1,            /* linux/veth.h */
     NETSTRAT_RTA_VIA = 18,                  /* 3.19, linux/rtnetlink.h */
     /* linux/if_addr.h */
-    NETSTRAT_IFA_FLAGS = 8,       /* 3.14 */
-    NETSTRAT_IFA_RT_PRIORITY = 9, /* 4.18 */
-    NETSTRAT_IFA_PROTO = 11,      /* 5.18 */
+    NETSTRAT_IFA_FLAGS = 8,               /* 3.14 */
+    NETSTRAT_IFA_RT_PRIORITY = 9,         /* 4.18 */
+    NETSTRAT_IFA_PROTO = 11,              /* 5.18 */
+    NETSTRAT_IFA_F_NOPREFIXROUTE = 0x200, /* 3.14 */
     /* linux/net_namespace.h, 4.0 */
     NETSTRAT_NETNSA_NSID = 1,
     NETSTRAT_NETNSA_FD = 3,

@@ -480,6 +480,7 @@ int netstrat_link_decode(const struct netstrat_message *message, struct netstrat
         return -EBADMSG;
     memset(&read, 0, sizeof read);
     read.index = info.ifi_index;
+    read.family = info.ifi_family;
     read.flags = info.ifi_flags;
     read.peer_nsid = -1;
     read.nsid = -1;

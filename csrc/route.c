@@ -156,6 +156,9 @@ static int route_decode_attribute(const struct netstrat_attribute *attribute,
         return netstrat_u32_decode(value, &route->metric);
     case RTA_TABLE:
         return netstrat_u32_decode(value, &route->table);
+    case RTA_MULTIPATH:
+        route->several = 1;
+        return 0;
     default:
         return 0;
     }
@@ -190,4 +193,52 @@ int netstrat_route_decode(const struct netstrat_message *message, struct netstra
         return -EBADMSG;
     *route = read;
     return 0;
+}
+
+/* ---- copies ---- */
+
+/* The flags of a route or a next hop that come from whoever added it: the kernel sets the others. */
+enum { ROUTE_GIVEN_FLAGS = RTNH_F_PERVASIVE | RTNH_F_ONLINK };
+
+/* Clears the kernel's flags in RTA_MULTIPATH: one struct rtnexthop after another, each with
+ * attributes of its own. */
+static void route_clear_hops(unsigned char *payload, struct netstrat_cursor rest)
+{
+    struct rtnexthop hop;
+
+    while (netstrat_cursor_read(&rest, &hop, sizeof hop) == 0) {
+        hop.rtnh_flags &= ROUTE_GIVEN_FLAGS;
+        memcpy(payload + rest.at, &hop, sizeof hop);
+        netstrat_cursor_skip(&rest, hop.rtnh_len > sizeof hop ? hop.rtnh_len : sizeof hop);
+    }
+}
+
+int netstrat_route_to_request(unsigned char *payload, size_t size, struct netstrat_route *route)
+{
+    const struct netstrat_message message = {RTM_NEWROUTE, 0, 0, 0, {payload, 0, size, 0}};
+    struct netstrat_cursor rest = message.payload;
+    struct netstrat_attribute attribute;
+    struct rta_cacheinfo cache;
+    struct rtmsg fixed;
+    int code = netstrat_route_decode(&message, route);
+
+    if (code == 0 && route->type != RTN_UNICAST && route->protocol == RTPROT_KERNEL)
+        code = -ENODATA;
+    if (code < 0 || netstrat_cursor_take(&rest, &fixed, sizeof fixed) < 0)
+        return code;
+    fixed.rtm_flags &= ROUTE_GIVEN_FLAGS;
+    memcpy(payload, &fixed, sizeof fixed);
+    while (netstrat_attribute_take(&rest, &attribute) > 0) {
+        if (attribute.type == RTA_MULTIPATH)
+            route_clear_hops(payload, attribute.value);
+        if (attribute.type != RTA_CACHEINFO ||
+            netstrat_cursor_read(&attribute.value, &cache, sizeof cache) < 0)
+            continue;
+        if (cache.rta_expires != 0)
+            return -ENODATA; /* a router announced it, and will do so again */
+        memset(payload + attribute.value.at, 0, sizeof cache); /* the kernel ignores it */
+    }
+    /* The next hops of IPv6 are routes of their own, of which some may still exist. */
+    return NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE |
+           (fixed.rtm_family == AF_INET6 && route->several ? NLM_F_REPLACE : NLM_F_APPEND);
 }

@@ -55,7 +55,7 @@ def run_in_namespace(
 
     def enter_and_run() -> None:
         try:
-            with native.visit(fd, shown):
+            with native.entered(fd, shown):
                 outcome.append(work.pop()())
         except BaseException as error:
             raised.append(error)

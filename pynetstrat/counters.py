@@ -48,16 +48,18 @@ class NetworkInterface:
 
     def swapped(self) -> NetworkInterface:
         """Returns the counters from the other perspective, with rx and tx swapped."""
-        return NetworkInterface(
+        return container_view(
             self.name,
-            self.tx_bytes,
-            self.tx_packets,
-            self.tx_errors,
-            self.tx_dropped,
-            self.rx_bytes,
-            self.rx_packets,
-            self.rx_errors,
-            self.rx_dropped,
+            [
+                self.rx_bytes,
+                self.rx_packets,
+                self.rx_errors,
+                self.rx_dropped,
+                self.tx_bytes,
+                self.tx_packets,
+                self.tx_errors,
+                self.tx_dropped,
+            ],
         )
 
 
@@ -84,7 +86,10 @@ def host_view(name: str, values: list[int]) -> NetworkInterface:
 
 
 def container_view(name: str, values: list[int]) -> NetworkInterface:
-    """A NetworkInterface of a name and eight counters, with rx and tx swapped."""
+    """A NetworkInterface of a name and eight counters, with rx and tx swapped.
+
+    No other function swaps them.
+    """
     view = _new(NetworkInterface)
     view.name = name
     (
@@ -112,9 +117,27 @@ def get_view(perspective: object) -> View:
     try:
         return VIEWS[perspective]
     except (KeyError, TypeError):
-        raise ValueError(
-            f'perspective must be "container" or "host", not {perspective!r}'
-        ) from None
+        message = f'perspective must be "container" or "host", not {perspective!r}'
+        raise ValueError(message) from None
+
+
+def column_order(perspective: object) -> list[int]:
+    """Returns which of the host's eight counters goes into each field of a perspective.
+
+    Raises:
+        ValueError: `perspective` is neither "container" nor "host".
+    """
+    view = get_view(perspective)("", list(range(8)))
+    return [
+        view.rx_bytes,
+        view.rx_packets,
+        view.rx_errors,
+        view.rx_dropped,
+        view.tx_bytes,
+        view.tx_packets,
+        view.tx_errors,
+        view.tx_dropped,
+    ]
 
 
 class CounterTable:

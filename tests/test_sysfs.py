@@ -360,7 +360,7 @@ def test_a_root_can_be_text_bytes_or_a_path(tree, read, monkeypatch, tmp_path_fa
 
 @EVERY_WAY
 def test_an_unusable_root_is_an_error(tree, read):
-    with pytest.raises(ValueError, match="sysfs_root with a NUL"):
+    with pytest.raises(ValueError, match="sysfs_root must not contain NUL"):
         read(sysfs_root=f"{tree}\0")
     for wrong in (1, ["/sys"], object()):
         with pytest.raises(TypeError):

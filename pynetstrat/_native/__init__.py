@@ -1,8 +1,8 @@
-"""The core, seen from Python: names, namespaces, signals and failures: all that `lo` up needs.
+"""The binding of the C core: what `lo` up needs of it.
 
-Names become bytes, return codes become exceptions, and structures become Python objects in this
-package and nowhere else: nothing outside it touches `ffi` or `lib`. Nothing here is locked, see
-guard.py.
+Only this package uses `ffi` and `lib`. It converts names to bytes, return codes to exceptions, and
+structures to Python objects. Nothing here is locked: see _handle.py. The sections of this module
+are one module because `import pynetstrat` loads it, and each further module would slow that down.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from _thread import get_ident
-from errno import EBADF, EINVAL
+from errno import EBADF, EBADMSG, EINVAL
 
 from .._core import ffi, lib
 from ..errors import (
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 # ---- signals ----
 
-# What signal handlers raised while the core waited, by thread, until the core has returned.
+# The exceptions of signal handlers that ran while the core waited, by thread. `raise_interrupt`
+# raises them once the core has returned.
 _raised: dict[int, BaseException] = {}
 
 
@@ -41,8 +42,9 @@ def _keep(kind: object, error: BaseException, traceback: object) -> None:
 
 @ffi.def_extern(name="pynetstrat_interrupted", error=1, onerror=_keep)  # type: ignore[untyped-decorator]
 def _interrupted(context: object) -> int:
-    # The interpreter runs the handlers of pending signals on its way through this function. One
-    # that raises (KeyboardInterrupt, say) ends the wait; otherwise the core goes on waiting.
+    # The interpreter runs the handlers of pending signals when a loop jumps back, which this empty
+    # loop does. If a handler raises (KeyboardInterrupt, for one) cffi calls _keep and returns 1 to
+    # the core, which ends the wait; otherwise the wait continues.
     for _ in range(2):
         pass
     return 0
@@ -52,10 +54,10 @@ def _interrupted(context: object) -> int:
 
 
 def invalid_name(name: object, step: int = lib.NETSTRAT_OP_NAME) -> InvalidInterfaceNameError:
-    """The error for an invalid name, with the rule from the core's table of failures.
+    """Makes the error for an invalid name, with the rule from the core's table of failures.
 
     Parameters:
-        step: NETSTRAT_OP_NAME, or NETSTRAT_OP_LINK_NAME where alternative names do not count.
+        step: NETSTRAT_OP_NAME, or NETSTRAT_OP_LINK_NAME if alternative names are not allowed.
     """
     return InvalidInterfaceNameError(name, decode(find_failure(step, 0, -EINVAL).hint))
 
@@ -64,39 +66,46 @@ _ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 def encode_name(name: object, step: int = lib.NETSTRAT_OP_NAME) -> bytes:
-    """Converts a name to bytes; refuses only what cannot be passed to the core.
+    """Converts a name to bytes. Rejects only what cannot be passed to the core.
 
     Parameters:
         step: as for `invalid_name`.
     """
-    if type(name) is str and name.isascii():  # os.fsencode without its price, 5 % of get_stats
+    if type(name) is str and name.isascii():  # os.fsencode alone would cost 5 % of get_stats
         encoded = name.encode()
     else:
         try:
             encoded = os.fsencode(name)  # type: ignore[arg-type]
         except (TypeError, UnicodeEncodeError):
             raise invalid_name(name, step) from None
-    if b"\0" in encoded:  # where C would see the end
+    if b"\0" in encoded:  # C would read only the part before the NUL
         raise invalid_name(name, step)
     return encoded
 
 
 def encode_path(path: object, what: str) -> bytes:
-    """A path as bytes; refuses what C would read differently."""
+    """Converts a path to bytes.
+
+    Parameters:
+        what: the argument that the error names.
+
+    Raises:
+        ValueError: the path contains NUL, where C would end it.
+    """
     encoded = os.fsencode(path)  # type: ignore[arg-type]
     if b"\0" in encoded:
-        raise ValueError(f"{what} with a NUL: {path!r}")
+        raise ValueError(f"{what} must not contain NUL: {path!r}")
     return encoded
 
 
 def decode(text: Any) -> str:
-    """A C string of the kernel's or the core's."""
+    """Converts a C string, as os.fsdecode does in three times the time."""
     raw: bytes = ffi.string(text)
-    return raw.decode(*_ENCODING)  # os.fsdecode at a third of its price
+    return raw.decode(*_ENCODING)
 
 
 def show(name: object) -> str:
-    """A name as it stands in an error."""
+    """Converts a name to text for an error."""
     return os.fsdecode(name) if name else ""  # type: ignore[arg-type]
 
 
@@ -112,14 +121,14 @@ _KINDS: dict[int, type[KernelError]] = {
 
 
 def find_failure(step: int, request: int, code: int) -> Any:
-    """The row of the core's table of failures: struct netstrat_failure."""
+    """Finds the row for a failure in the core's table: a struct netstrat_failure."""
     failure = ffi.new("struct netstrat_failure *")
     lib.netstrat_failure_find(step, request, code, failure)
     return failure
 
 
 def hint_of(code: int, error: Any) -> str:
-    """The hint for a core function's failure."""
+    """Returns the hint for a core function's failure."""
     return decode(find_failure(error.step, error.request, code).hint)
 
 
@@ -131,10 +140,10 @@ def kernel_error(
     kernel_message: str = "",
     filename: str | None = None,
 ) -> KernelError:
-    """The error for a failed step, its class and hint from the core's table of failures.
+    """Makes the error for a failed step. The core's table supplies its class and its hint.
 
     Parameters:
-        errno: as from <errno.h>, positive. ENODEV stands for "no such interface".
+        errno: an error number, positive. ENODEV stands for "no such interface".
         step, request: as in struct netstrat_error.
         interface, kernel_message, filename: as in `KernelError`.
     """
@@ -147,13 +156,13 @@ def kernel_error(
 
 
 def error_text(error: Any) -> str:
-    """What struct netstrat_error holds in `text`."""
+    """Returns the `text` of a struct netstrat_error."""
     raw: bytes = ffi.buffer(error.text, error.text_length)[:]
     return raw.decode("utf-8", "backslashreplace")
 
 
 def ext_ack(error: Any) -> str:
-    """The kernel's own words, fit for a terminal."""
+    """Returns the extended ack in a struct netstrat_error, with unprintable characters replaced."""
     return "".join(c if c.isprintable() else "?" for c in error_text(error))
 
 
@@ -166,40 +175,75 @@ def fail(code: int, error: Any, name: object = "", filename: str | None = None) 
 
 
 def raise_interrupt() -> None:
-    """Raises what a signal handler raised while the core waited."""
+    """Raises the exception of a signal handler that ran while the core waited, if there was one."""
     interrupt = _raised.pop(get_ident(), None)
     if interrupt is not None:
         raise interrupt
+
+
+def malformed(request: int) -> KernelError:
+    """Makes the error for a malformed reply to a request of that type."""
+    return kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, request)
 
 
 # ---- sockets and namespaces ----
 
 
 def new_socket() -> Any:
-    """A struct netstrat_socket, closed with its object at the latest.
+    """Makes a struct netstrat_socket that is not open.
 
-    A signal handler may raise before anybody else can see to that.
+    It is closed at the latest when the object is collected, since a signal handler may raise
+    before its owner has stored it.
     """
     return ffi.gc(ffi.new("struct netstrat_socket *", {"fd": -1}), lib.netstrat_socket_close)
 
 
-def open_descriptor(function: Any, *arguments: object) -> Any:
-    """What `function` of the core opens: .fd of what is given, where it is closed as a socket is.
+def open_socket(
+    buffer: Any, netns: Namespace | None = None, name: object = "", *, beside: Any = None
+) -> Any:
+    """Opens an rtnetlink socket: a struct netstrat_socket. Every socket is opened here.
 
-    Or its failure, as a negative number. Both are within C, where no signal handler comes between
-    the call and the keeping of its result.
+    Parameters:
+        buffer: its memory, which must live as long as the socket is used.
+        netns: the namespace; None: that of the calling thread.
+        name: the interface that errors name.
+        beside: a struct netstrat_socket, in whose namespace the new one is opened.
+    """
+    sock, error = new_socket(), ffi.new("struct netstrat_error *")
+    size = len(buffer)
+    if beside is not None:
+        code = lib.netstrat_socket_open_beside(sock, buffer, size, beside, error)
+    elif netns is not None:
+        code = lib.netstrat_socket_open_at(sock, buffer, size, netns.fd, error)
+    else:
+        code = lib.netstrat_socket_open(sock, buffer, size, error)
+    if code < 0:
+        if netns is not None:
+            netns.fail(code, error, name)
+        fail(code, error, name)
+    sock.interrupted = lib.pynetstrat_interrupted
+    return sock
+
+
+def open_descriptor(function: Any, *arguments: object) -> Any:
+    """Calls a function that opens a descriptor, and returns it as the `fd` of a closable struct.
+
+    Returns:
+        A struct netstrat_socket. Its `fd` is the descriptor, or a negative error number.
     """
     holder = new_socket()
     holder.is_open = 1
+    # cffi iterates over the `map` itself and stores the result of the call: no bytecode runs
+    # between the two, so that a signal handler that raises cannot leak the descriptor.
     ffi.addressof(holder, "fd")[0:1] = map(function, *((argument,) for argument in arguments))
     return holder
 
 
 class Namespace:
-    """The network namespace that an argument stands for.
+    """The network namespace that a `netns` argument stands for.
 
     Attributes:
-        fd: its descriptor, open as long as this object and the argument are.
+        fd: its descriptor, open as long as this object and the argument exist.
     """
 
     __slots__ = ("_argument", "_holder", "_path", "fd")
@@ -227,32 +271,32 @@ class Namespace:
                 f"or an object with fileno(), not {netns!r}"
             )
         self.fd = descriptor
-        if not 0 <= descriptor < 1 << 31:  # nothing that C should see
-            raise self._not_one(EBADF, lib.NETSTRAT_OP_SETNS, name)
+        if not 0 <= descriptor < 1 << 31:  # C must not see it
+            raise self._not_a_namespace(EBADF, lib.NETSTRAT_OP_SETNS, name)
 
     @property
     def shown(self) -> str:
-        """How errors and representations show it."""
+        """The text for it in errors and representations."""
         if self._path or not isinstance(self._argument, int):
             return self._path or repr(self._argument)
         return f"descriptor {self._argument}"
 
     def hold(self, holder: Any) -> None:
-        """Takes another descriptor for it, which is closed with this object."""
+        """Replaces the descriptor by one that is closed with this object."""
         self._holder, self.fd = holder, holder.fd
 
     def fail(self, code: int, error: Any, name: object = "") -> NoReturn:
         """Raises the exception for a core function's failure to work in the namespace."""
         if error.step == lib.NETSTRAT_OP_SETNS and code in (-EBADF, -EINVAL):
-            raise self._not_one(-code, error.step, name)
+            raise self._not_a_namespace(-code, error.step, name)
         fail(code, error, name, self.shown)
 
-    def _not_one(self, errno: int, step: int, name: object) -> KernelError:
+    def _not_a_namespace(self, errno: int, step: int, name: object) -> KernelError:
         error = kernel_error(errno, step, 0, show(name), "", self.shown)
         if self._argument == self.fd and _is_process(self.fd):
             error.hint = (
                 f"{self.fd} is not a descriptor of a network namespace, but it is the id of a "
-                f'process: give "/proc/{self.fd}/ns/net" or NetworkNamespace.of_process({self.fd})'
+                f'process; use "/proc/{self.fd}/ns/net" or NetworkNamespace.of_process({self.fd})'
             )
         return error
 
@@ -271,14 +315,14 @@ def _is_process(pid: int) -> bool:
 
 # ---- links, one shot ----
 
-_ONCE_SIZE = 4096  # of the buffer: as netstrat_socket_open recommends
+SMALL_BUFFER = 4096  # bytes of a socket's buffer, as netstrat_socket_open recommends
 
 
 def _set_flags(
     once: Callable[..., int], kept: Callable[..., int], name: object, netns: object
 ) -> None:
     if netns is not None:
-        _work_at(kept, name, netns)
+        _call_at(kept, name, netns)
         return
     encoded = encode_name(name)
     error = ffi.new("struct netstrat_error *")
@@ -287,24 +331,15 @@ def _set_flags(
         fail(code, error, name)
 
 
-def _work_at(work: Callable[..., int], name: object, netns: object) -> int:
-    """What a function of the core gives of a link in a namespace; None: the calling thread's."""
+def _call_at(function: Callable[..., int], name: object, netns: object) -> int:
+    """Calls a function of the core for a link in a namespace; None: the calling thread's."""
     encoded = encode_name(name)
-    error = ffi.new("struct netstrat_error *")
     if lib.netstrat_name_check(encoded) < 0:  # reported before a wrong namespace
         raise invalid_name(name)
-    sock, buffer = new_socket(), ffi.new("unsigned char[]", _ONCE_SIZE)
-    if netns is None:
-        code = lib.netstrat_socket_open(sock, buffer, _ONCE_SIZE, error)
-        if code < 0:
-            fail(code, error, name)
-    else:
-        namespace = Namespace(netns, name)
-        code = lib.netstrat_socket_open_at(sock, buffer, _ONCE_SIZE, namespace.fd, error)
-        if code < 0:
-            namespace.fail(code, error, name)
-    sock.interrupted = lib.pynetstrat_interrupted
-    code = work(sock, encoded, error)
+    buffer = ffi.new("unsigned char[]", SMALL_BUFFER)
+    sock = open_socket(buffer, None if netns is None else Namespace(netns, name), name)
+    error = ffi.new("struct netstrat_error *")
+    code = function(sock, encoded, error)
     lib.netstrat_socket_close(sock)
     if code < 0:
         fail(code, error, name)
@@ -314,20 +349,48 @@ def _work_at(work: Callable[..., int], name: object, netns: object) -> int:
 def link_set_up(name: Name = "lo", *, netns: Netns | None = None) -> None:
     """Brings an interface up: opens a socket, sends one RTM_NEWLINK, reads the ack, closes.
 
+    For more than one operation keep a `RtnetlinkSocket`. An interface that is up already is a
+    success, also without CAP_NET_ADMIN.
+
     Parameters:
         name: its name or alternative name.
-        netns: its namespace, as for `RtnetlinkSocket`; None: the calling thread's.
+        netns: its namespace: a path, a bare name under /run/netns, an open descriptor of a
+            namespace or a pidfd, or an object with `fileno()`. None: the calling thread's.
 
-    Raises: as `RtnetlinkSocket` and its `link_set_up`.
+    Raises:
+        InvalidInterfaceNameError: no interface can have that name; nothing was sent.
+        InterfaceNotFoundError: the interface does not exist in the namespace.
+        PermissionDeniedError: the interface is down and CAP_NET_ADMIN is missing, or `netns` can't
+            be entered without CAP_SYS_ADMIN.
+        NetlinkUnavailableError: AF_NETLINK is refused.
+        KernelError: the driver refuses, no answer arrived within 5 seconds, or `netns` is not a
+            network namespace.
+
+    Example:
+        >>> link_set_up("lo", netns="/proc/4242/ns/net")
     """
     _set_flags(lib.netstrat_link_set_up_once, lib.netstrat_link_set_up, name, netns)
 
 
 def link_is_up(name: Name, *, netns: Netns | None = None) -> bool:
-    """Whether an interface is up; otherwise as `link_set_up`."""
-    return bool(_work_at(lib.netstrat_link_is_up, name, netns))
+    """Returns whether an interface is up (IFF_UP); arguments and errors as for `link_set_up`."""
+    return bool(_call_at(lib.netstrat_link_is_up, name, netns))
 
 
 def link_set_down(name: Name, *, netns: Netns | None = None) -> None:
-    """Takes an interface down; otherwise as `link_set_up`."""
+    """Takes an interface down: opens a socket, sends one RTM_NEWLINK, reads the ack, closes.
+
+    Parameters:
+        name: its name or alternative name.
+        netns: its namespace, as for `link_set_up`; None: the calling thread's.
+
+    Raises:
+        InvalidInterfaceNameError: no interface can have that name; nothing was sent.
+        InterfaceNotFoundError: the interface does not exist in the namespace.
+        PermissionDeniedError: the interface is up and CAP_NET_ADMIN is missing, or `netns` can't
+            be entered without CAP_SYS_ADMIN.
+        NetlinkUnavailableError: AF_NETLINK is refused.
+        KernelError: the driver refuses, no answer arrived within 5 seconds, or `netns` is not a
+            network namespace.
+    """
     _set_flags(lib.netstrat_link_set_down_once, lib.netstrat_link_set_down, name, netns)

@@ -1,4 +1,4 @@
-"""Datagrams as they come, and what the kernel says in them of links and addresses."""
+"""The socket of `LinkMonitor`, and what its datagrams say of links and addresses."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from .._core import ffi, lib
 from ..errors import KernelError
 from . import encode_name, ext_ack, fail, kernel_error
 from .addresses import address_fields
-from .rows import new
-from .socket import Socket, link_fields, new_request
+from .links import link_fields
+from .transport import Transport, new_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-# linux/netlink.h, linux/rtnetlink.h
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
-RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
-NLM_F_MULTI, NLM_F_DUMP_INTR = 2, 16
-_RTNLGRP_LINK, _RTNLGRP_IPV4_IFADDR, _RTNLGRP_IPV6_IFADDR = 1, 5, 9
+NLMSG_ERROR: int = lib.NLMSG_ERROR
+NLMSG_DONE: int = lib.NLMSG_DONE
+NLM_F_MULTI: int = lib.NLM_F_MULTI
+NLM_F_DUMP_INTR: int = lib.NETSTRAT_NLM_F_DUMP_INTR
+RTM_NEWLINK: int = lib.RTM_NEWLINK
+RTM_DELLINK: int = lib.RTM_DELLINK
+RTM_GETLINK: int = lib.RTM_GETLINK
+RTM_NEWADDR: int = lib.RTM_NEWADDR
+RTM_DELADDR: int = lib.RTM_DELADDR
+RTM_GETADDR: int = lib.RTM_GETADDR
+AF_BRIDGE: int = lib.AF_BRIDGE
 
-AF_BRIDGE = 7  # linux/socket.h
-
-LOST = 0  # in place of a type: here messages are missing
-NOTHING = object()  # what a message says that is not about a link or an IP address
-#: A datagram in place of those that were lost.
+LOST = 0  # in place of a message's type: messages are missing here
+NOTHING = object()  # the content of a message that is not about a link or an IP address
+#: In place of datagrams that were lost.
 LOSS = (b"", 1)
 
-_BUFFER_SIZE = 8 << 20  # of the receive queue: some 1,800 notifications
-_ANSWERS = (NLMSG_ERROR, NLMSG_DONE)
-_OF_LINKS = (RTM_NEWLINK, RTM_DELLINK)
-_OF_ADDRESSES = (RTM_NEWADDR, RTM_DELADDR)
+_QUEUE_SIZE = 8 << 20  # bytes of the receive queue: about 1,800 notifications
 
 
-class Subscription(Socket):
-    """A socket that hears of links, and of addresses if it is to; it waits for nothing.
+class Subscription(Transport):
+    """A socket that receives notifications of links, and of addresses if asked to. It never waits.
 
     Attributes:
-        port: its own port, which the replies to its requests carry.
+        port: its port, which replies to its requests carry.
     """
 
     __slots__ = ("_rest", "port")
@@ -50,11 +50,11 @@ class Subscription(Socket):
         super().__init__(netns, 0)
         sock, error = self._sock, self._error
         self._rest = ffi.new("struct netstrat_cursor *")
-        # As large as it is allowed to be: what does not fit is made up for by a dump.
-        lib.netstrat_socket_set_receive_buffer(sock, _BUFFER_SIZE, ffi.NULL)
-        groups = [_RTNLGRP_LINK]
+        # As large as allowed. If the queue overflows, a dump makes up for the loss.
+        lib.netstrat_socket_set_receive_buffer(sock, _QUEUE_SIZE, ffi.NULL)
+        groups = [lib.RTNLGRP_LINK]
         if addresses:
-            groups += [_RTNLGRP_IPV4_IFADDR, _RTNLGRP_IPV6_IFADDR]
+            groups += [lib.RTNLGRP_IPV4_IFADDR, lib.RTNLGRP_IPV6_IFADDR]
         for group in groups:
             code = lib.netstrat_socket_join(sock, group, error)
             if code < 0:
@@ -62,17 +62,17 @@ class Subscription(Socket):
         self.port: int = sock.port
 
     def duplicate(self) -> int:
-        """Another descriptor of the socket."""
+        """Returns another descriptor of the socket."""
         return dup(self._sock.fd)
 
     def request(self, kind: int) -> int:
-        """Asks for a dump (RTM_GETLINK, RTM_GETADDR): the sequence number of its replies."""
+        """Requests a dump (RTM_GETLINK, RTM_GETADDR). Returns its sequence number."""
         if kind == RTM_GETLINK:
             return self._send(lib.netstrat_batch_dump_links, 0)
         return self._send(lib.netstrat_batch_dump_addresses, 0)
 
     def request_link(self, name: str) -> None:
-        """Asks for one link."""
+        """Requests one link."""
         self._send(lib.netstrat_batch_get_link, encode_name(name))
 
     def _send(self, encode: Any, argument: object) -> int:
@@ -83,13 +83,16 @@ class Subscription(Socket):
         return self._sock.sequence  # type: ignore[no-any-return]
 
     def receive(self) -> tuple[bytes, int] | None:
-        """The next datagram and how many of its bytes were cut off; None: there is none now."""
+        """Returns the next datagram and how many of its bytes were cut off.
+
+        Returns None if the queue is empty, and LOSS if datagrams were lost.
+        """
         rest = self._rest
         code = lib.netstrat_socket_receive(self._sock, rest, self._error)
         if code == 0:
             datagram = ffi.buffer(rest.data, rest.end)[:]
             if rest.missing:
-                self._widen(rest.end + rest.missing)
+                self._set_buffer(rest.end + rest.missing)
             return datagram, rest.missing
         if code == -EAGAIN:
             return None
@@ -97,25 +100,20 @@ class Subscription(Socket):
             fail(code, self._error)
         return LOSS
 
-    def _widen(self, size: int) -> None:
-        sock = self._sock
-        self._buffers[sock] = sock.buffer = new("unsigned char[]", size)
-        sock.buffer_size = size
 
-
-def refusal(errno: int, request: int, words: str) -> KernelError:
-    """The error for a dump that the kernel refused."""
-    return kernel_error(errno, lib.NETSTRAT_OP_REQUEST, request, kernel_message=words)
+def refusal(errno: int, request: int, text: str) -> KernelError:
+    """Makes the error for a dump that the kernel refused; `text` is its extended ack."""
+    return kernel_error(errno, lib.NETSTRAT_OP_REQUEST, request, kernel_message=text)
 
 
 def decode(datagram: bytes, missing: int = 0) -> Iterator[tuple[int, int, int, int, Any]]:
-    """Each message of a datagram of which `missing` bytes were cut off.
+    """Decodes each message of a datagram of which `missing` further bytes were cut off.
 
     Yields:
-        Type, flags, sequence number, port, and what it says: of a link its family and the fields of
-        `Link`; of an address the fields of `Address`; of the end of a dump the kernel's verdict,
-        0 or an errno, and its words; NOTHING of something else; None where it is malformed.
-        The type is LOST where it can't be known what else there was.
+        Type, flags, sequence number, port and content of each message. The content is, for a link,
+        its family and the fields of `Link`; for an address, the fields of `Address`; for the end of
+        a dump, 0 or an errno, and the extended ack; NOTHING for other messages; None for a
+        malformed one. The type is LOST where further messages may be missing.
     """
     memory = ffi.from_buffer(datagram)
     rest = ffi.new("struct netstrat_cursor *", (memory, 0, len(datagram), missing))
@@ -130,19 +128,18 @@ def decode(datagram: bytes, missing: int = 0) -> Iterator[tuple[int, int, int, i
 
 def _decode_payload(message: Any) -> Any:
     kind = message.type
-    if kind in _OF_LINKS:
+    if kind in (RTM_NEWLINK, RTM_DELLINK):
         link = ffi.new("struct netstrat_link *")
         if lib.netstrat_link_decode(message, link) < 0:
             return None
-        family = message.payload.data[message.payload.at]  # struct ifinfomsg begins with it
-        return family, link_fields(link)
-    if kind in _OF_ADDRESSES:
+        return link.family, link_fields(link)
+    if kind in (RTM_NEWADDR, RTM_DELADDR):
         address = ffi.new("struct netstrat_address *")
         code = lib.netstrat_address_decode(message, address)
         if code < 0:
             return NOTHING if code == -EAFNOSUPPORT else None
         return address_fields(address)
-    if kind in _ANSWERS:
+    if kind in (NLMSG_ERROR, NLMSG_DONE):
         error, verdict = ffi.new("struct netstrat_error *"), ffi.new("int *")
         if lib.netstrat_ack_decode(message, verdict, error) < 0:
             return EBADMSG, ""

@@ -8,7 +8,15 @@ from fcntl import ioctl
 
 from .._core import ffi, lib
 from ..errors import KernelError
-from . import Namespace, encode_path, fail, kernel_error, new_socket, open_descriptor
+from . import (
+    SMALL_BUFFER,
+    Namespace,
+    encode_path,
+    fail,
+    kernel_error,
+    open_descriptor,
+    open_socket,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,12 +24,11 @@ if TYPE_CHECKING:
 
 RUN_NETNS = "/run/netns"
 _OWN = b"/proc/thread-self/ns/net"
-_SIOCGSKNS = 0x894C  # linux/sockios.h, Linux 4.9
-_SOCKET_SIZE = 4096  # of a socket's buffer: as netstrat_socket_open recommends
+_SIOCGSKNS = lib.NETSTRAT_SIOCGSKNS
 
 
 class Descriptor:
-    """A descriptor of a network namespace, closed with its object at the latest."""
+    """A descriptor of a network namespace, closed at the latest when the object is collected."""
 
     __slots__ = ("_holder",)
 
@@ -30,11 +37,11 @@ class Descriptor:
 
     @property
     def fd(self) -> int:
-        """The descriptor; -1: closed."""
+        """The descriptor; -1 once closed."""
         return self._holder.fd  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Closes it; twice does no harm."""
+        """Closes the descriptor. A second call does nothing."""
         lib.netstrat_socket_close(self._holder)
 
 
@@ -47,12 +54,12 @@ def _open(function: Any, *arguments: object, filename: str | None = None) -> Des
 
 
 def create() -> Descriptor:
-    """netstrat_netns_create."""
+    """Makes a network namespace."""
     return _open(lib.netstrat_netns_create)
 
 
 def open_path(path: object) -> Descriptor:
-    """netstrat_netns_open, of what the kernel says is a network namespace."""
+    """Opens a path. Raises KernelError if it is not that of a network namespace."""
     encoded = encode_path(path, "netns")
     found = _open(lib.netstrat_netns_open, encoded, filename=str(path))
     check(found.fd, str(path))
@@ -60,11 +67,11 @@ def open_path(path: object) -> Descriptor:
 
 
 def open_own() -> Descriptor:
-    """The calling thread's, also where there is no /proc."""
+    """Opens the calling thread's namespace, by a socket if /proc is missing."""
     try:
         return _open(lib.netstrat_netns_open, _OWN, filename=_OWN.decode())
     except KernelError:
-        sock = _open_socket(None)
+        sock = open_socket(ffi.new("unsigned char[]", SMALL_BUFFER))
         try:
             return Descriptor(open_descriptor(ioctl, sock.fd, _SIOCGSKNS))
         except OSError:
@@ -74,31 +81,16 @@ def open_own() -> Descriptor:
         raise
 
 
-def _open_socket(namespace: Namespace | None) -> Any:
-    """A struct netstrat_socket in a namespace; None: in the calling thread's."""
-    error, sock = ffi.new("struct netstrat_error *"), new_socket()
-    buffer = ffi.new("unsigned char[]", _SOCKET_SIZE)  # of no use once this returns, nor needed
-    if namespace is None:
-        code = lib.netstrat_socket_open(sock, buffer, _SOCKET_SIZE, error)
-        if code < 0:
-            fail(code, error)
-    else:
-        code = lib.netstrat_socket_open_at(sock, buffer, _SOCKET_SIZE, namespace.fd, error)
-        if code < 0:
-            namespace.fail(code, error)
-    return sock
-
-
 def to_netns_fd(namespace: Namespace) -> Namespace:
-    """The same, its descriptor being the namespace's own also where a pidfd was given.
+    """Replaces a pidfd by a descriptor of its network namespace, and returns the namespace.
 
-    Messages name namespaces by such descriptors alone.
+    Messages can name a namespace only by a descriptor of the namespace itself.
 
     Raises:
-        KernelError: it is neither.
+        KernelError: the descriptor is neither.
     """
     if not is_netns(namespace.fd):
-        sock = _open_socket(namespace)
+        sock = open_socket(ffi.new("unsigned char[]", SMALL_BUFFER), namespace)
         try:
             namespace.hold(open_descriptor(ioctl, sock.fd, _SIOCGSKNS))
         except OSError as error:
@@ -110,7 +102,7 @@ def to_netns_fd(namespace: Namespace) -> Namespace:
 
 
 def duplicate(namespace: Namespace) -> Descriptor:
-    """A descriptor of its own."""
+    """Returns another descriptor of a namespace."""
     try:
         return Descriptor(open_descriptor(os.dup, to_netns_fd(namespace).fd))
     except KernelError:
@@ -121,18 +113,18 @@ def duplicate(namespace: Namespace) -> Descriptor:
 
 
 def is_netns(fd: int) -> bool:
-    """netstrat_netns_is."""
+    """Returns whether a descriptor is that of a network namespace (NS_GET_NSTYPE)."""
     return bool(lib.netstrat_netns_is(fd))
 
 
 def check(fd: int, shown: str) -> None:
-    """Raises KernelError unless the descriptor is that of a network namespace."""
+    """Raises KernelError unless a descriptor is that of a network namespace."""
     if not is_netns(fd):
         raise kernel_error(EINVAL, lib.NETSTRAT_OP_SETNS, filename=shown)
 
 
 def identify(fd: int, shown: str) -> tuple[int, int]:
-    """Device and inode of the namespace that a descriptor is of."""
+    """Returns device and inode of the namespace of a descriptor."""
     try:
         status = os.fstat(fd)
     except OSError as error:
@@ -142,7 +134,7 @@ def identify(fd: int, shown: str) -> tuple[int, int]:
 
 
 def enter(fd: int, shown: str) -> None:
-    """netstrat_netns_enter: the calling thread."""
+    """Moves the calling thread into a namespace."""
     error = ffi.new("struct netstrat_error *")
     code = lib.netstrat_netns_enter(fd, error)
     if code < 0:
@@ -150,43 +142,49 @@ def enter(fd: int, shown: str) -> None:
 
 
 def no_thread(fd: int) -> KernelError:
-    """The error for a thread that could not be started.
+    """Makes the error for a thread that could not be started.
 
     Parameters:
         fd: any network namespace. The core tries to start a thread for it, since Python does not
-            say why it could not.
+            report the cause.
     """
     try:
-        sock = _open_socket(Namespace(fd))
+        sock = open_socket(ffi.new("unsigned char[]", SMALL_BUFFER), Namespace(fd))
     except KernelError as error:
         return error
     lib.netstrat_socket_close(sock)
     return kernel_error(EAGAIN, lib.NETSTRAT_OP_PTHREAD_CREATE)
 
 
-class visit:  # noqa: N801  # used as a function
-    """The calling thread in a namespace, as a context, and home again where /proc shows the way."""
+class entered:  # noqa: N801  # used as a function
+    """A context in which the calling thread is in a namespace.
+
+    The thread returns to its own namespace afterwards if that could be opened before.
+    """
 
     def __init__(self, fd: int, shown: str) -> None:
         self._fd, self._shown = fd, shown
 
     def __enter__(self) -> None:
         try:
-            self._home: Descriptor | None = open_own()
+            self._own: Descriptor | None = open_own()
         except OSError:
-            self._home = None
+            self._own = None
         enter(self._fd, self._shown)
 
     def __exit__(self, *_: object) -> None:
-        if self._home is not None:
-            enter(self._home.fd, "the thread's own namespace")
-            self._home.close()
+        if self._own is not None:
+            enter(self._own.fd, "the thread's own namespace")
+            self._own.close()
 
 
 def cookie(fd: int) -> int | None:
-    """netstrat_netns_cookie, of a socket opened there for the purpose; None before Linux 5.14."""
+    """Returns a namespace's cookie (SO_NETNS_COOKIE), or None before Linux 5.14.
+
+    It opens a socket in the namespace to read it.
+    """
     error, value = ffi.new("struct netstrat_error *"), ffi.new("uint64_t *")
-    sock = _open_socket(Namespace(fd))
+    sock = open_socket(ffi.new("unsigned char[]", SMALL_BUFFER), Namespace(fd))
     code = lib.netstrat_netns_cookie(sock, value, error)
     lib.netstrat_socket_close(sock)
     if code == -ENOPROTOOPT:
@@ -197,7 +195,7 @@ def cookie(fd: int) -> int | None:
 
 
 def bind(fd: int, path: str) -> None:
-    """netstrat_netns_bind."""
+    """Gives a namespace a name: a path under /run/netns, as `ip netns add` does."""
     error = ffi.new("struct netstrat_error *")
     code = lib.netstrat_netns_bind(fd, RUN_NETNS.encode(), encode_path(path, "name"), error)
     if code < 0:
@@ -205,7 +203,7 @@ def bind(fd: int, path: str) -> None:
 
 
 def unbind(path: str) -> None:
-    """netstrat_netns_unbind."""
+    """Removes the name of a namespace, as `ip netns delete` does."""
     error = ffi.new("struct netstrat_error *")
     code = lib.netstrat_netns_unbind(encode_path(path, "name"), error)
     if code < 0:
@@ -214,23 +212,20 @@ def unbind(path: str) -> None:
 
 # ---- children ----
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_SIGKILL = 9
-
 
 def die_with_parent(parent: int) -> None:
-    """Has the kernel kill this process, a fresh child, when the thread that forked it ends.
+    """Asks the kernel to kill this process, a new child, when the thread that forked it ends.
 
     Parameters:
-        parent: the id of the parent, which may have ended already: then the process is killed now.
+        parent: the id of the parent. If it has ended already, the process is killed now.
     """
-    lib.prctl(_PR_SET_PDEATHSIG, ffi.cast("unsigned long", _SIGKILL))
+    lib.prctl(lib.PR_SET_PDEATHSIG, ffi.cast("unsigned long", lib.SIGKILL))
     if os.getppid() != parent:
-        os.kill(os.getpid(), _SIGKILL)
+        os.kill(os.getpid(), lib.SIGKILL)
 
 
 def separate_mounts() -> None:
-    """netstrat_mounts_separate: the calling thread."""
+    """Moves the calling thread into a mount namespace of its own, as `ip netns exec` does."""
     error = ffi.new("struct netstrat_error *")
     code = lib.netstrat_mounts_separate(error)
     if code < 0:
@@ -238,7 +233,7 @@ def separate_mounts() -> None:
 
 
 def bind_mount(source: str, target: str) -> None:
-    """netstrat_mounts_bind: a file or a directory over another."""
+    """Mounts a file or directory over another one."""
     error = ffi.new("struct netstrat_error *")
     code = lib.netstrat_mounts_bind(
         encode_path(source, "source"), encode_path(target, "target"), error

@@ -1,4 +1,4 @@
-"""Counters from files, one shot or held open: of /sys, of any other tree, of a mount of ours."""
+"""Counters from files, read once or held open: of /sys, of another tree, or of our own mount."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from . import (
     open_descriptor,
     show,
 )
-from .socket import new_counters
+from .rows import new_counters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-_AT_FDCWD = -100  # linux/fcntl.h
+_AT_FDCWD: int = lib.AT_FDCWD
 
 #: The names of the eight counters, in order.
 COUNTERS = tuple(
@@ -33,12 +33,12 @@ COUNTERS = tuple(
 
 
 def encode_root(root: object) -> bytes:
-    """A tree's path as bytes."""
+    """Converts the path of a tree to bytes."""
     return encode_path(root, "sysfs_root")
 
 
 class SysfsIdentity:
-    """struct netstrat_sysfs_place: where the calling thread is, and which tree was looked at."""
+    """struct netstrat_sysfs_place: the namespace of the calling thread, and the tree of a sysfs."""
 
     __slots__ = ("key", "struct")
 
@@ -48,23 +48,23 @@ class SysfsIdentity:
         code = lib.netstrat_sysfs_place_get(at, root, self.struct, error)
         if code < 0:
             fail(code, error, "", os.fsdecode(root))
-        #: Equal exactly where the struct is.
+        #: Equal exactly if the structs are equal.
         self.key: bytes = ffi.buffer(self.struct)[:]
 
     def device(self) -> int:
-        """The directory's file system."""
+        """The device of the tree's file system."""
         return self.struct.device  # type: ignore[no-any-return]
 
 
 class Mount:
-    """A detached mount of the sysfs of a namespace; closed with its object.
+    """A detached mount of the sysfs of a namespace, closed at the latest when it is collected.
 
     Parameters:
         netns: the namespace; None: the calling thread's.
-        name: the interface, for errors.
+        name: the interface that errors name.
 
     Raises:
-        KernelError: its operation is that of netstrat_sysfs_mount where mounting is refused.
+        KernelError: mounting is refused, or the namespace can't be entered.
     """
 
     ROOT = b"class/net"
@@ -85,7 +85,7 @@ class Mount:
         self.fd: int = self._holder.fd
 
     def close(self) -> None:
-        """Closes the descriptor: the mount is gone once its files are closed too."""
+        """Closes the descriptor. The mount ends once its open files are closed too."""
         lib.netstrat_socket_close(self._holder)
 
 
@@ -107,7 +107,11 @@ def _sysfs_fail(
 def read_counter(
     root: bytes, name: object, file: str, place: SysfsIdentity | None = None, at: int = _AT_FDCWD
 ) -> int | None:
-    """netstrat_sysfs_read_counter; None where the thread or the files are not at the place."""
+    """Reads one counter, or returns None if the thread or the files are not at `place`.
+
+    Parameters:
+        root, at: the tree, as for netstrat_sysfs_read_counter.
+    """
     encoded = encode_name(name, lib.NETSTRAT_OP_LINK_NAME)
     try:
         file_name = encode_path(file, "file")
@@ -125,7 +129,7 @@ def read_counter(
 
 
 def read(root: bytes, name: object, place: SysfsIdentity | None = None) -> list[int] | None:
-    """netstrat_sysfs_read; None where the thread or the files are not at the place."""
+    """Reads the eight counters, or returns None if the thread or the files are not at `place`."""
     encoded = encode_name(name, lib.NETSTRAT_OP_LINK_NAME)
     error = ffi.new("struct netstrat_error *")
     counters, values = new_counters()
@@ -139,24 +143,27 @@ def read(root: bytes, name: object, place: SysfsIdentity | None = None) -> list[
 
 
 def check(name: object, file: str | None = None) -> None:
-    """Raises the error for an interface's name, or a counter's, that is not valid."""
+    """Raises an error if the name of an interface or of a counter is invalid."""
     if lib.netstrat_name_check(encode_name(name, lib.NETSTRAT_OP_LINK_NAME)) != 0:
         raise invalid_name(name, lib.NETSTRAT_OP_LINK_NAME)
     if file is not None:
-        with contextlib.suppress(KernelError):  # there is nothing at "", where the rest is checked
+        with contextlib.suppress(KernelError):  # at "" there is no file: only the name is checked
             read_counter(b"", name, file)
 
 
-# Looked up once: an attribute of `lib` costs as much as a small function.
+# An attribute of `lib` takes as long as a small function.
 _read = lib.netstrat_sysfs_reader_read
 
 
 class Reader:
-    """struct netstrat_sysfs_reader.
+    """struct netstrat_sysfs_reader: the eight files of an interface, held open.
 
     Parameters:
-        at, root: as for netstrat_sysfs_reader_open.
-        place: as for it too; LookupError where the thread or the files are not there.
+        root, at: the tree, as for netstrat_sysfs_reader_open.
+        place: where the thread and the files must be; None: anywhere.
+
+    Raises:
+        LookupError: the thread or the files are not at `place`.
     """
 
     __slots__ = ("_counters", "_error", "_name", "_reader", "_root", "_values")
@@ -166,7 +173,7 @@ class Reader:
     ) -> None:
         self._root = root
         self._name = name
-        # Closed with its object at the latest: a signal handler may raise before __init__ is over.
+        # Closed when it is collected, since a signal handler may raise before __init__ ends.
         reader = ffi.new("struct netstrat_sysfs_reader *")
         self._reader = ffi.gc(reader, lib.netstrat_sysfs_reader_close)
         self._error = error = ffi.new("struct netstrat_error *")
@@ -180,12 +187,12 @@ class Reader:
             _sysfs_fail(code, error, root, name, None)
 
     def read(self) -> list[int]:
-        """netstrat_sysfs_reader_read."""
+        """Reads the eight counters."""
         code = _read(self._reader, self._counters, self._error)
         if code < 0:
             _sysfs_fail(code, self._error, self._root, self._name, None)
         return self._values()
 
     def close(self) -> None:
-        """Closes the files; twice does no harm."""
+        """Closes the files. A second call does nothing."""
         lib.netstrat_sysfs_reader_close(self._reader)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ..errors import NetstratError
 
-#: The class of the exception for each kind of failure.
+#: The exception class for each kind of failure.
 CLASSES: dict[int, type[NetstratError]] = {
     **_KINDS,
     lib.NETSTRAT_KIND_INVALID_NAME: InvalidInterfaceNameError,
@@ -22,7 +22,7 @@ CLASSES: dict[int, type[NetstratError]] = {
 
 
 def rows() -> Iterator[tuple[str, int, str, str]]:
-    """Of each row the step, the errno (0: any), the name of the exception's class, and the hint."""
+    """Yields each row: the step, the errno (0: any), the exception's class name, and the hint."""
     failure = ffi.new("struct netstrat_failure *")
     number = 0
     while lib.netstrat_failure_get(number, failure):

@@ -8,8 +8,8 @@ INT_MAX, UINT_MAX = 0x7FFFFFFF, 0xFFFFFFFF  # of int32_t and uint32_t
 
 
 def check_integer(field: str, value: object, least: int = 0, most: int = UINT_MAX) -> None:
-    """Raises InvalidNetworkError unless `value` is an integer of this range; a bool is not one."""
-    if type(value) is int and least <= value <= most:  # first: this is on the way of each wiring
+    """Raises InvalidNetworkError unless `value` is an integer in this range. A bool is not one."""
+    if type(value) is int and least <= value <= most:  # the usual case first: each setting is here
         return
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         reason = f"must be an integer from {least} to {most}"
@@ -23,13 +23,13 @@ def check_bool(field: str, value: object) -> None:
 
 
 def encode_text(field: str, value: object, most: int | None = None) -> bytes:
-    """Text as UTF-8, whatever the locale. Surrogate escapes become the bytes that they stand for.
+    """Encodes text as UTF-8 in any locale; surrogate escapes become the bytes they stand for.
 
     Parameters:
-        most: the largest number of bytes; None: any number.
+        most: the largest number of bytes; None: no limit.
 
     Raises:
-        InvalidNetworkError: `value` is not a str, is too long, or holds NUL or a lone surrogate.
+        InvalidNetworkError: `value` is not a str, is too long, or contains NUL or a lone surrogate.
     """
     if not isinstance(value, str):
         raise InvalidNetworkError(field, value, "must be text")

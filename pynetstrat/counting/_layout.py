@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._native.containers import Sources
+from .._native.gather import Sources
 from ._tracking import OWN
 
 TYPE_CHECKING = False

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
     from typing import Any
 
-    from .._native.containers import Containers, Ends
+    from .._native.containers import Containers
+    from .._native.gather import Ends
     from ..types import Netns
 
 OWN = -1  # stands for the host namespace where others have their nsid

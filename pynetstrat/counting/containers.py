@@ -5,7 +5,8 @@ from __future__ import annotations
 from errno import EAGAIN
 
 from .._handle import Handle
-from .._native.containers import Containers, Table
+from .._native.containers import Containers
+from .._native.gather import Table
 from ..counters import ContainerTable, NetworkInterface
 from ..errors import KernelError, NetstratError
 from ..rtnetlink.socket import to_milliseconds

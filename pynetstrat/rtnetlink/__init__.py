@@ -1,1 +1,1 @@
-"""rtnetlink from Python: links, addresses and routes, batches of changes, the socket."""
+"""rtnetlink for Python: links, addresses and routes, batches of changes, and the socket."""

@@ -1,4 +1,4 @@
-"""Which interface has which index, kept true by the kernel's notifications."""
+"""Which interface has which index, kept current by the kernel's notifications."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
 
 
 class NameCache:
-    """What is known of the names of a namespace.
+    """The names and indexes of the interfaces of a namespace.
 
     Attributes:
-        indexes: the index by each interface name that was asked for. Alternative names are not
-            kept: of a change of those the kernel gives notice only while the interface is up
+        indexes: the index of each interface name that was looked up. Alternative names are not
+            cached: the kernel notifies of their changes only while the interface is up
             (netdev_state_change, net/core/dev.c).
-        all: the name of every interface, by index; None: not known.
+        all: the name of every interface, by index; None if not known.
     """
 
     __slots__ = ("_last", "all", "indexes")
@@ -22,10 +22,15 @@ class NameCache:
     def __init__(self) -> None:
         self.indexes: dict[str, int] = {}
         self.all: dict[int, str] | None = None
-        self._last: tuple[bytes, tuple[str, ...]] = (b"", ())  # the last dump's, to give again
+        # The indexes and names of the last dump, so that an equal dump returns the same tuple.
+        self._last: tuple[bytes, tuple[str, ...]] = (b"", ())
 
     def apply(self, changes: list[tuple[int, str]] | None) -> None:
-        """Brings it up to date with what was noted; None: some of that was lost."""
+        """Applies link changes. None means that changes were lost; the cache is cleared.
+
+        Parameters:
+            changes: as `Socket.take_changes` returns them.
+        """
         if changes is None:
             self.indexes.clear()
             self.all = None
@@ -43,7 +48,10 @@ class NameCache:
                 del self.all[index]
 
     def match(self, rows: Rows) -> tuple[tuple[str, ...], Rows] | None:
-        """The names of the rows of a dump, and those of its rows that have one."""
+        """Returns the names of a dump's rows, and those rows that have one.
+
+        Returns None if the names are not known.
+        """
         if self.all is None:
             return None
         raw = rows.index_bytes()
@@ -51,7 +59,7 @@ class NameCache:
             return self._last[1], rows
         indexes = rows.indexes()
         if not self.all.keys() >= set(indexes):
-            # Interfaces that went after the kernel had given their counters.
+            # Some interfaces were deleted after the kernel had reported their counters.
             rows = rows.keep([row for row, index in enumerate(indexes) if index in self.all])
             indexes = rows.indexes()
             raw = rows.index_bytes()

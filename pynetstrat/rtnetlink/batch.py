@@ -1,55 +1,67 @@
-"""Batches of rtnetlink messages: built first, then sent at once by `RtnetlinkSocket.execute`."""
+"""Batches of rtnetlink messages: built first, then sent together by `RtnetlinkSocket.execute`."""
 
 from __future__ import annotations
 
 import os
 
 from .._native import batch as native
-from .._native.addresses import add_copy, new_address, new_route
+from .._native.addresses import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, new_address
 from .._native.batch import PENDING as PENDING
 from .._native.batch import Pending
+from .._native.links import (
+    MACVLAN_MODES,
+    new_settings,
+    new_target,
+    parse_ethernet_mac,
+    parse_mac,
+)
+from .._native.routes import add_copy, new_route
 from .._native.values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
 from ..errors import InvalidNetworkError, KernelError
-from .links import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, Address, Route
+from .links import Address, Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from .._native.addresses import RouteCopy
-    from .._native.socket import Socket
+    from .._native.routes import RouteCopy
+    from .._native.transport import Transport
     from ..types import Name, Netns
-
-MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}  # linux/if_link.h
-
 
 _ETHERNET_MTU = (68, 65535)  # ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h
 
 
 def _if_true(up: bool) -> bool | None:
-    """None in place of False: a new link is down in any case."""
+    """Returns None instead of False: a new link is down anyway."""
     return None if up is False else up
 
 
 def _parse_mac(mac: object) -> bytes | None:
-    return None if mac is None else native.parse_mac(mac)
+    return None if mac is None else parse_mac(mac)
 
 
 def _parse_ethernet_mac(field: str, mac: object) -> bytes | None:
-    return None if mac is None else native.parse_ethernet_mac(mac, field)
+    return None if mac is None else parse_ethernet_mac(mac, field)
 
 
 class BatchError(KernelError):
-    """A message of a batch failed; those before and after it may have been carried out.
+    """A message of a batch failed. The messages before and after it may have been executed.
+
+    The attributes of `KernelError` describe the first failure. If the exchange failed after the
+    kernel had refused a message, the text describes both.
 
     Attributes:
         item: the number of the first message that failed, from 0.
-        results: for each message None, its `KernelError`, or `PENDING` if its ack did not arrive.
-            If the exchange itself failed (a timeout), that error is the result of the first message
-            without an ack.
-    The other attributes are those of the first failure. If a message was refused before the
-    exchange failed, the text has both.
+        results: the result of each message: None if it succeeded, its `KernelError`, or `PENDING`
+            if its ack did not arrive. If the exchange itself failed (by a timeout, for example),
+            that error is the result of the first message without an ack.
+
+    Example:
+        >>> try:
+        ...     rtnetlink.execute(Batch().delete_link("veth0").delete_link("veth1"))
+        ... except BatchError as error:
+        ...     failed = [number for number, result in enumerate(error.results) if result]
     """
 
     def __init__(
@@ -84,16 +96,23 @@ def _shown(link: Name | int) -> str:
 
 
 class Batch:
-    """Messages under construction. Every method appends one and returns the batch.
+    """A list of rtnetlink messages for `RtnetlinkSocket.execute`.
 
-    The kernel carries messages out in order and goes on after one that fails: a batch is not a
-    transaction, but `execute` reports each result. Namespaces (`netns`) are opened when the batch
-    is executed, and not held. None as an argument leaves the kernel's choice. A batch can be
-    executed again and by other sockets, but not by two threads at once.
+    Each method appends one message and returns the batch. An argument of None leaves the choice to
+    the kernel. The kernel executes messages in order and continues after one that fails: a batch is
+    not a transaction, but `BatchError` reports each result. Namespaces (`netns`) are opened while
+    the batch is executed. A batch may be executed again and by other sockets, but not by two
+    threads at once.
 
-    Raises (every method):
-        InvalidInterfaceNameError: a name that the kernel would not take for a new link.
-        InvalidNetworkError: an argument that no message can carry.
+    Each method raises:
+
+    - InvalidInterfaceNameError: the kernel would refuse the name;
+    - InvalidNetworkError: no message can carry an argument.
+
+    Example:
+        >>> batch = Batch().add_bridge("br0", up=True).add_veth("veth0", "eth0", netns="blue")
+        >>> with RtnetlinkSocket() as rtnetlink:
+        ...     rtnetlink.execute(batch)
     """
 
     __slots__ = ("messages",)
@@ -129,28 +148,29 @@ class Batch:
         peer_index: int | None = None,
         queues: int | None = None,
     ) -> Batch:
-        """Makes a veth pair, both ends at once.
+        """Makes a veth pair.
 
         Parameters:
-            name, peer: the names of the two ends.
-            netns: the namespace in which the peer is made; None: here.
-            mtu: of both ends, bytes: 68 to 65535.
-            txqueuelen: of both ends, packets.
-            mac, peer_mac: their addresses.
-            master: the index of the bridge that this end becomes a port of.
-            up: whether this end is brought up. (The kernel does not do that for the peer.)
-            index, peer_index: their indexes; the peer's only together with the own one.
-            queues: of both ends, so many for each direction. None: on Linux 5.15 and newer one for
-                each processor, with all but the first out of use (until `ethtool -L`); older: one.
+            name, peer: the names of its two ends.
+            netns: the namespace in which the peer is made; None: the socket's.
+            mtu: of both ends, in bytes: 68 to 65535.
+            txqueuelen: of both ends, in packets.
+            mac, peer_mac: the hardware addresses of `name` and `peer`.
+            master: the index of the bridge that `name` becomes a port of.
+            up: whether `name` is brought up. The kernel can't bring the peer up in this message.
+            index, peer_index: the indexes of `name` and `peer`. `peer_index` requires `index`.
+            queues: how many queues both ends have in each direction. None: one before Linux 5.15;
+                since then one for each processor, of which only the first is used until
+                `ethtool -L` says otherwise.
         """
         if peer_index is not None and index is None:
-            reason = "must come with index: the kernel takes it only together"
+            reason = "must be given together with index"
             raise InvalidNetworkError("peer_index", peer_index, reason)
         if peer_index is not None:
             check_integer("peer_index", peer_index, 1, INT_MAX)
         if mtu is not None:
             check_integer("mtu", mtu, *_ETHERNET_MTU)
-        own = native.new_settings(
+        own = new_settings(
             name=name,
             index=index,
             up=_if_true(up),
@@ -160,7 +180,7 @@ class Batch:
             master=master,
             queues=queues,
         )
-        other = native.new_settings(
+        other = new_settings(
             name=peer,
             index=peer_index,
             mtu=mtu,
@@ -185,7 +205,13 @@ class Batch:
     def add_bridge(
         self, name: Name, *, mac: str | None = None, mtu: int | None = None, up: bool = False
     ) -> Batch:
-        """Makes a bridge. One with a `mac` keeps it, whatever its ports have."""
+        """Makes a bridge.
+
+        Parameters:
+            mac: its hardware address. Without one it takes that of a port.
+            mtu: in bytes: 68 to 65535.
+            up: whether it is brought up.
+        """
         if mtu is not None:
             check_integer("mtu", mtu, *_ETHERNET_MTU)
         _parse_ethernet_mac("mac", mac)
@@ -202,23 +228,24 @@ class Batch:
         mtu: int | None = None,
         up: bool = False,
     ) -> Batch:
-        """Makes a macvlan on a link.
+        """Makes a macvlan.
 
         Parameters:
-            link: its name, alternative name or index. (A name is looked up before the batch is
-                sent, so that it must not be that of a link which the same batch makes.)
+            name: its name.
+            link: the parent's name, alternative name or index. A name is looked up before the batch
+                is sent, so a parent made by the same batch must be given by its index.
             mode: "private", "vepa", "bridge" or "passthru".
-            netns: the namespace in which it is made; None: here.
-            mac, mtu, up: as in `add_veth`.
+            netns: the namespace in which it is made; None: the socket's.
+            mac: its hardware address.
+            mtu: in bytes.
+            up: whether it is brought up.
         """
         if not isinstance(mode, str) or mode not in MACVLAN_MODES:
             raise InvalidNetworkError("mode", mode, "must be one of " + ", ".join(MACVLAN_MODES))
         moves = netns is not None
         parsed = _parse_ethernet_mac("mac", mac)
-        settings = native.new_settings(
-            name=name, mac=parsed, mtu=mtu, up=None if up is False else up, moves=moves
-        )
-        parent, _ = native.new_target(link, by_index=True)
+        settings = new_settings(name=name, mac=parsed, mtu=mtu, up=_if_true(up), moves=moves)
+        parent, _ = new_target(link, by_index=True)
         arguments = (parent, MACVLAN_MODES[mode], settings)
         return self._append(
             native.Message(
@@ -241,13 +268,17 @@ class Batch:
         mtu: int | None = None,
         up: bool = False,
     ) -> Batch:
-        """Makes a link of a kind that needs no more than that: "bridge", "ifb", "dummy" ..."""
-        settings = native.new_settings(
-            name=name, mac=_parse_mac(mac), mtu=mtu, up=None if up is False else up
-        )
+        """Makes a link of a kind that needs no further settings: "bridge", "ifb", "dummy" ...
+
+        Parameters:
+            mac: its hardware address.
+            mtu: in bytes.
+            up: whether it is brought up.
+        """
+        settings = new_settings(name=name, mac=_parse_mac(mac), mtu=mtu, up=_if_true(up))
         encoded = encode_text("kind", kind)
         if not encoded:
-            reason = "must be the name of a kind of link, such as bridge"
+            reason = "must be a kind of link, such as bridge"
             raise InvalidNetworkError("kind", kind, reason)
         return self._append(
             native.Message(
@@ -275,28 +306,34 @@ class Batch:
         new_index: int | None = None,
         alias: str | None = None,
     ) -> Batch:
-        """Changes a link.
+        """Changes settings of a link.
 
-        The kernel does it part by part (hairpin, namespace, MAC, MTU, name, alias, up, master,
-        queue length), stops at the first that fails, and keeps what it did.
+        The kernel applies the settings in this order: hairpin, namespace, MAC address, MTU, name,
+        alias, up, master, queue length. It stops at the first that fails and keeps the ones before.
 
         Parameters:
-            link: its name, alternative name or index. (To rename it, the kernel needs the index: a
-                name is then looked up before the batch is sent.)
-            master: the index of the bridge that it becomes a port of; 0 takes it off.
-            hairpin: of a link that is the port of a bridge already.
-            netns, new_index: the namespace that it moves to, and its index there.
-            new_name: its new name, in which one `%d` stands for a number of the kernel's choice.
-            alias: "" takes it off.
+            link: its name, alternative name or index. With `new_name` a name is looked up before
+                the batch is sent, since the kernel then requires the index.
+            up: True brings it up, False takes it down.
+            mtu: in bytes.
+            txqueuelen: in packets.
+            mac: the hardware address.
+            master: the index of the bridge that it becomes a port of; 0 removes it from its bridge.
+            hairpin: whether the bridge may send a frame back out of this port. The link must be a
+                port already.
+            netns: the namespace that it moves to.
+            new_index: its index there; requires `netns`.
+            new_name: its new name. The kernel replaces one `%d` in it by a number.
+            alias: its alias; "" removes it.
         """
         moves = netns is not None
         if new_index is not None and not moves:
-            reason = "must come with netns: an index changes only with the namespace"
+            reason = "must be given together with netns: an index changes only with the namespace"
             raise InvalidNetworkError("new_index", new_index, reason)
         if new_index is not None:
             check_integer("new_index", new_index, 1, INT_MAX)
         given = new_name or (link if moves and not isinstance(link, int) else None)
-        settings = native.new_settings(
+        settings = new_settings(
             name=new_name,
             index=new_index,
             up=up,
@@ -312,7 +349,7 @@ class Batch:
             native.Message(
                 native.NEWLINK,
                 native.set_link,
-                *native.new_target(link, by_index=new_name is not None),
+                *new_target(link, by_index=new_name is not None),
                 settings,
                 name=_shown(link),
                 moved_settings=settings if moves else None,
@@ -322,27 +359,27 @@ class Batch:
         )
 
     def delete_link(self, link: Name | int) -> Batch:
-        """Deletes a link, by its name, alternative name or index; of a veth both ends."""
-        target = native.new_target(link)
+        """Deletes a link by its name, alternative name or index. A veth's peer is deleted too."""
+        target = new_target(link)
         return self._append(
             native.Message(native.DELLINK, native.delete_link, *target, name=_shown(link))
         )
 
     def set_group(self, index: int, group: int) -> Batch:
-        """Puts a link into a group."""
+        """Puts the link with that index into a group."""
         check_integer("index", index, 1, INT_MAX)
         check_integer("group", group, 0, UINT_MAX)
-        settings = native.new_settings(group=group)
-        target = native.new_target(index)
+        settings = new_settings(group=group)
+        target = new_target(index)
         return self._append(
             native.Message(native.NEWLINK, native.set_link, *target, settings, name=_shown(index))
         )
 
     def delete_group(self, group: int) -> Batch:
-        """Deletes all links of a group at once, or none where one of them can't be deleted.
+        """Deletes all links of a group, or none of them if one can't be deleted.
 
         Parameters:
-            group: its number. Not 0, the group of every link that was put into no other.
+            group: its number, at least 1. (Group 0 is the default group of all links.)
         """
         check_integer("group", group, 1, UINT_MAX)
         name = f"group {group}"
@@ -363,16 +400,18 @@ class Batch:
         noprefixroute: bool = False,
         replace: bool = False,
     ) -> Batch:
-        """Adds an address to a link.
+        """Adds an IP address to a link.
 
         Parameters:
-            index: of the link.
-            address: "192.0.2.1/24", "2001:db8::1/64", or an `Address` with all that it has.
-            broadcast: IPv4's broadcast address.
-            label: IPv4's label, which begins with the link's name.
-            nodad: IPv6 without duplicate address detection: it can be used at once.
-            noprefixroute: no route to its subnet comes with it.
-            replace: also where it is there already; its settings then change.
+            index: the index of the link.
+            address: "192.0.2.1/24", "2001:db8::1/64", or an `Address`, all of whose fields but
+                `ifindex` apply; the parameters `broadcast` to `noprefixroute` are then ignored.
+            broadcast: the broadcast address (IPv4).
+            label: the label (IPv4), which must begin with the link's name.
+            nodad: whether IPv6 skips duplicate address detection, so that the address can be used
+                at once.
+            noprefixroute: whether the kernel adds no route to the subnet.
+            replace: whether an existing address gets these settings. Otherwise it is an error.
         """
         check_integer("index", index, 1, INT_MAX)
         if not type(nodad) is type(noprefixroute) is type(replace) is bool:
@@ -389,14 +428,14 @@ class Batch:
                 flags=flags,
             )
         elif address.valid == 0:
-            raise InvalidNetworkError("valid", 0, "must be a lifetime of at least one second")
+            raise InvalidNetworkError("valid", 0, "must be at least 1 second")
         encoded = new_address(index, address)
         return self._append(
             native.Message(native.NEWADDR, native.add_address, encoded, replace, name=_shown(index))
         )
 
     def delete_address(self, index: int, address: str | Address) -> Batch:
-        """Deletes an address of a link."""
+        """Deletes an IP address, with its prefix length, from the link with that index."""
         check_integer("index", index, 1, INT_MAX)
         if not isinstance(address, Address):
             address = Address(index, address)
@@ -406,7 +445,10 @@ class Batch:
         )
 
     def add_route(self, route: Route) -> Batch:
-        """Adds a route; EEXIST where destination, metric and table are another's."""
+        """Adds a route.
+
+        It is an error (EEXIST) if a route with the same destination, metric and table exists.
+        """
         return self._append(
             native.Message(
                 native.NEWROUTE, native.add_route, _encode_route(route), name=_shown(route.ifindex)
@@ -414,12 +456,12 @@ class Batch:
         )
 
     def add_copy(self, route: RouteCopy) -> Batch:
-        """Adds a route as it was (`RtnetlinkSocket.copy_routes`)."""
+        """Adds a route that `RtnetlinkSocket.copy_routes` returned. Not public."""
         name = f"route to {route.destination}"
         return self._append(native.Message(native.NEWROUTE, add_copy, route, name=name))
 
     def delete_route(self, route: Route) -> Batch:
-        """Deletes a route."""
+        """Deletes a route, which the kernel finds by all fields of `route`."""
         return self._append(
             native.Message(
                 native.DELROUTE,
@@ -436,8 +478,8 @@ def _encode_route(route: object) -> Any:
     return new_route(route)
 
 
-def execute(sock: Socket, encoded: native.Encoded) -> None:
-    """Sends the messages and raises BatchError if one of them failed."""
+def execute(sock: Transport, encoded: native.Encoded) -> None:
+    """Sends messages. Raises BatchError if one of them failed."""
     outcomes = sock.execute(encoded)
     if not any(outcomes):
         return

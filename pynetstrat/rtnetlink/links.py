@@ -1,51 +1,52 @@
-"""Links, addresses and routes as the kernel describes them, and what happens to them."""
+"""Links, addresses and routes as the kernel describes them, and the events of `LinkMonitor`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# flags of addresses, linux/if_addr.h
-IFA_F_NODAD = 0x02
-_IFA_F_DADFAILED = 0x08
-_IFA_F_TENTATIVE = 0x40
-_IFA_F_PERMANENT = 0x80
-IFA_F_NOPREFIXROUTE = 0x200
-
-MAIN_TABLE = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
+from .._native.addresses import IFA_F_DADFAILED, IFA_F_PERMANENT, IFA_F_TENTATIVE
+from .._native.addresses import IFA_F_NODAD as IFA_F_NODAD
+from .._native.routes import MAIN_TABLE as MAIN_TABLE
 
 
 @dataclass(slots=True)
 class Link:
-    """A link (an interface), as RTM_NEWLINK describes it.
+    """A link (a network interface) as RTM_NEWLINK describes it.
+
+    `RtnetlinkSocket.get_link` and `dump_links` return one, and `LinkMonitor` reports them.
 
     Attributes:
         index: its index in its namespace.
         name: its name.
-        kind: "veth", "bridge", ...; "": a physical device, or `lo`.
+        kind: "veth", "bridge" and so on; "" for a physical device or `lo`.
         up: whether it is up by configuration (IFF_UP).
         running: whether it can carry traffic (IFF_RUNNING).
-        mtu: in bytes.
+        mtu: the largest packet, in bytes.
         txqueuelen: the length of the transmit queue, in packets.
-        mac: the hardware address, as "aa:bb:cc:dd:ee:ff"; "": it has none.
-        master: the index of the bridge or its like that it is a port of, or None.
-        link_index: of a veth, its other end's index; of a macvlan, its parent's; otherwise None
-            (IFLA_LINK).
-        link_nsid: the id by which this namespace knows the one in which `link_index` counts; None:
-            it is this one (IFLA_LINK_NETNSID).
-        alias: a text that somebody set.
+        mac: the hardware address, as "aa:bb:cc:dd:ee:ff"; "" if it has none.
+        master: the index of the bridge (or bond, or the like) that it is a port of, or None.
+        link_index: the index of a veth's peer or of a macvlan's parent (IFLA_LINK), or None.
+        link_nsid: the nsid of the namespace in which `link_index` counts (IFLA_LINK_NETNSID); None
+            if that is the link's own namespace.
+        alias: the text set by `ip link set alias`, or "".
         altnames: its alternative names.
-        hairpin: of a port of a bridge, whether a frame may be sent back out of the port it came in
-            by; otherwise None.
-        permanent_mac: the hardware address that the device was made with; "": it has none.
-        group: the number of the group that it is in.
-        bridge_id: of a bridge, its id as hexadecimal digits: the priority, and the MAC that it was
-            given or took from a port, zeros where neither is so; otherwise "".
+        hairpin: of a bridge port, whether a frame may be sent back out of the port it came in by;
+            otherwise None.
+        permanent_mac: the hardware address that the device was made with; "" if it has none.
+        group: the number of its group.
+        bridge_id: of a bridge, its id in hexadecimal: the priority and a MAC address, which is that
+            given to the bridge or taken from a port, or zeros. Otherwise "".
         isolated: of a bridge port, whether it is isolated from other isolated ports (Linux 4.18);
-            None if the link is not a bridge port.
+            otherwise None.
         learning: of a bridge port, whether the bridge learns MAC addresses from it; otherwise None.
-            `LinkMonitor` does not follow this field, nor the next.
+            `LinkMonitor` does not update this field or `port_state`.
         port_state: of a bridge port, its spanning tree state (BR_STATE_, linux/if_bridge.h): 0 is
-            disabled, 3 forwarding; otherwise None.
+            disabled, 3 is forwarding; otherwise None.
+
+    Example:
+        >>> with RtnetlinkSocket() as rtnetlink:
+        ...     rtnetlink.get_link("lo").mtu
+        65536
     """
 
     index: int
@@ -90,19 +91,21 @@ class Device:
 
 @dataclass(slots=True)
 class Address:
-    """An address of a link (`struct ifaddrmsg`, linux/if_addr.h).
+    """An IP address of a link (`struct ifaddrmsg`, linux/if_addr.h).
+
+    `RtnetlinkSocket.dump_addresses` returns them, and `Batch.add_address` takes one.
 
     Attributes:
         ifindex: the index of the link.
-        address: the address with the length of its prefix: "192.0.2.1/24".
-        peer: of a point-to-point link, the other end, with the length of its prefix; or "".
-        broadcast: IPv4's broadcast address, or "".
-        label: IPv4's label, or "".
-        scope: how far it is valid: 0 everywhere, 253 on the link, 254 on the host (RT_SCOPE_).
-        metric: of the route to its subnet; 0: the kernel's default.
-        flags: IFA_F_.
-        protocol: who gave it (IFAPROT_, Linux 5.18); 0: nobody says.
-        valid, preferred: what is left of its lifetimes, seconds; None: for ever.
+        address: the address with its prefix length: "192.0.2.1/24".
+        peer: the remote address of a point-to-point link, with its prefix length, or "".
+        broadcast: the broadcast address (IPv4), or "".
+        label: the label (IPv4), which begins with the link's name, or "".
+        scope: where it is valid: 0 everywhere, 253 on the link, 254 on the host (RT_SCOPE_).
+        metric: of the route to its subnet; 0 is the kernel's default.
+        flags: IFA_F_ of linux/if_addr.h.
+        protocol: what added the address (IFAPROT_, Linux 5.18); 0 if unspecified.
+        valid, preferred: what is left of its lifetimes, in seconds; None if unlimited.
     """
 
     ifindex: int
@@ -119,33 +122,40 @@ class Address:
 
     @property
     def permanent(self) -> bool:
-        """It does not go away by itself."""
-        return bool(self.flags & _IFA_F_PERMANENT)
+        """Whether the address has no limited lifetime (IFA_F_PERMANENT)."""
+        return bool(self.flags & IFA_F_PERMANENT)
 
     @property
     def tentative(self) -> bool:
-        """IPv6: duplicate address detection is under way, and it can't be used yet."""
-        return bool(self.flags & _IFA_F_TENTATIVE)
+        """Whether IPv6 duplicate address detection still runs, so that it can't be used yet."""
+        return bool(self.flags & IFA_F_TENTATIVE)
 
     @property
     def dadfailed(self) -> bool:
-        """IPv6: another host has it."""
-        return bool(self.flags & _IFA_F_DADFAILED)
+        """Whether IPv6 duplicate address detection found the address on another host."""
+        return bool(self.flags & IFA_F_DADFAILED)
 
 
 @dataclass(slots=True)
 class Route:
     """A unicast route (`struct rtmsg`, linux/rtnetlink.h).
 
+    `RtnetlinkSocket.dump_routes` returns them; `Batch.add_route` and the routes of a `Network` take
+    them.
+
     Attributes:
-        destination: in CIDR; "default" is the default route of the gateway's family.
-        gateway: the next hop's address, or "".
+        destination: in CIDR, or "default": the default route of the gateway's family.
+        gateway: the address of the next hop, or "".
         source: the preferred source address, or "".
-        metric: 0: the kernel's default.
-        table: of routes; 254 is the main one.
-        ifindex: the index of the link; 0: what the gateway says.
-        scope: RT_SCOPE_; None: the link for IPv4 without a gateway, everywhere otherwise.
-        onlink: the gateway is on the link, although no subnet says so.
+        metric: 0 is the kernel's default.
+        table: the number of the routing table; 254 is the main one.
+        ifindex: the index of the link; 0: the kernel finds it by the gateway.
+        scope: RT_SCOPE_ of linux/rtnetlink.h. None: the link (253) for IPv4 without a gateway,
+            otherwise everywhere (0).
+        onlink: whether the gateway is taken to be on the link although no subnet contains it.
+
+    Example:
+        >>> Route("default", gateway="192.0.2.1", metric=100)
     """
 
     destination: str
@@ -160,15 +170,21 @@ class Route:
 
 @dataclass(slots=True)
 class Event:
-    """What happened to a link or to an address of one, as `LinkMonitor` gives it.
+    """What happened to a link or to an address of one, as `LinkMonitor` reports it.
 
     Attributes:
-        kind: "added", "changed" or "removed", of a link; "address-added" or "address-removed".
-        link: the link as it is now; of one that was removed, as it was last.
-        address: of the two kinds of addresses, the same; then `link` is None.
-        previous: what was there before: of "changed" and "removed" the link, of "address-removed"
-            the address, and of "address-added" the address where it was there already and something
-            about it is new (its flags, once it is not tentative any more); otherwise None.
+        kind: "added", "changed" or "removed" for a link; "address-added" or "address-removed".
+        link: the link as it is now, or for "removed" as it was last; None for an address.
+        address: the address as it is now, or for "address-removed" as it was last; None for a
+            link.
+        previous: the link before "changed" and "removed"; the address before "address-removed",
+            and before "address-added" if it existed and only its fields changed (when it is no
+            longer tentative, for example); otherwise None.
+
+    Example:
+        >>> for event in LinkMonitor():
+        ...     if event.kind == "added":
+        ...         print(event.link.name)
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""rtnetlink: links and counters, in the network namespace of a socket."""
+"""`RtnetlinkSocket`: links, addresses, routes and counters of one network namespace."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from functools import partial
 from .. import _handle
 from .._handle import Handle
 from .._native.batch import Encoded
-from .._native.device import find_devices, get_device
 from .._native.socket import Socket
-from ..counters import VIEWS, CounterTable, NetworkInterface, get_view
+from ..counters import VIEWS, CounterTable, NetworkInterface, column_order, get_view
 from ._group_delete import delete_links
 from ._name_cache import NameCache
 from .batch import execute
@@ -21,53 +20,62 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from .._native.addresses import RouteCopy
+    from .._native.routes import RouteCopy
     from .._native.rows import Rows
     from ..types import Name, Netns, Perspective
     from .batch import Batch
 
 
 def to_milliseconds(timeout: float) -> int:
-    """The core's timeout for a caller's."""
+    """Converts a timeout in seconds, checked, to milliseconds."""
     try:
         if 0 <= timeout <= 86400:
             return max(1, round(timeout * 1000)) if timeout else 0
     except TypeError:
-        raise TypeError(f"timeout is 0 to 86400 seconds, not {timeout!r}") from None
-    raise ValueError(f"timeout is 0 to 86400 seconds, not {timeout!r}")
+        raise TypeError(_bad_timeout(timeout)) from None
+    raise ValueError(_bad_timeout(timeout))
+
+
+def _bad_timeout(timeout: object) -> str:
+    return f"timeout must be a number of seconds from 0 to 86400, not {timeout!r}"
 
 
 class RtnetlinkSocket(Handle):
-    """One rtnetlink socket, kept open: the cheapest way to more than one operation.
+    """An rtnetlink socket that stays open: the fastest way to do more than one operation.
 
-    It belongs to one network namespace for good, wherever its threads go, **and keeps that
-    namespace alive**: as long as it is open, the links of a container that has ended stay, and with
-    them the host's ends of its veth pairs, whose names are not free before (EEXIST). To count in
-    containers that must be able to end, take `SysfsReader(netns=...)`, or a socket a reading.
+    The socket belongs to one network namespace for its lifetime, wherever its threads go, **and
+    keeps that namespace alive**. While it is open the links of a container that has ended remain,
+    and so do the host ends of its veth pairs, whose names stay taken (EEXIST). To count traffic in
+    containers that must be able to end, use `SysfsReader(netns=...)`, or open a socket for each
+    reading.
 
-    A change after the first `get_stats` or `dump_stats` opens a second socket in the namespace: the
-    first then hears notifications, and those of the change could displace its ack. Where no second
-    one can be opened, the first leaves its multicast group for each change, and interface names are
-    looked up again afterwards.
+    A change after the first `get_stats` or `dump_stats` opens a second socket in the namespace,
+    because the first then receives notifications, and those of the change could displace its ack.
+    If no second socket can be opened, the first leaves its multicast group for each change, and
+    interface names are looked up again afterwards.
 
-    It is safe to share among threads, which take turns at it; a forked child must open one of its
-    own. A context manager.
+    Threads may share it; each waits until the others have finished their calls. A forked child must
+    open its own. It is a context manager.
 
     Parameters:
-        netns: the namespace: a path (/proc/PID/ns/net; anything with a slash, every PathLike), a
+        netns: the namespace: a path (/proc/PID/ns/net; any text with a slash, any PathLike), a
             bare name ("blue" is /run/netns/blue), an open descriptor of a namespace or a pidfd
             (Linux 5.8), or an object with `fileno()`. None: that of the calling thread. The calling
-            thread stays where it is in every case.
-        timeout: seconds that a call waits for the kernel's answers at most, whatever number of
-            messages it takes; 0: takes what is there and waits for nothing. No deadline covers the
-            kernel's RTNL lock, which each change, and each part of a dump, waits for inside its
-            system call.
+            thread never changes its namespace.
+        timeout: how long a call may take, in seconds, however many messages it exchanges. 0 reads
+            only what is already queued. No deadline covers the time in which the kernel itself
+            waits for the RTNL lock, inside the system call of a change or of a part of a dump.
 
     Raises:
         NetlinkUnavailableError: AF_NETLINK is refused.
         PermissionDeniedError: `netns` can't be entered without CAP_SYS_ADMIN over it.
         KernelError: `netns` is not a network namespace, or descriptors or memory are short.
-        ValueError, TypeError: `timeout` is out of range, or one of the arguments of another type.
+        ValueError, TypeError: `timeout` is out of range, or an argument has a wrong type.
+
+    Example:
+        >>> with RtnetlinkSocket("/proc/4242/ns/net") as rtnetlink:
+        ...     rtnetlink.link_set_up("lo")
+        ...     rtnetlink.get_stats("eth0").rx_bytes
     """
 
     __slots__ = ("_indexes", "_names", "_where")
@@ -86,19 +94,22 @@ class RtnetlinkSocket(Handle):
     # ---- links ----
 
     def link_set_up(self, name: Name) -> None:
-        """Brings an interface up by its name or alternative name (IFF_UP), in one message.
+        """Brings an interface up (IFF_UP), in one message.
 
-        One that is up already is a success, also without CAP_NET_ADMIN.
+        An interface that is up already is a success, also without CAP_NET_ADMIN.
+
+        Parameters:
+            name: its name or alternative name.
 
         Raises:
-            InvalidInterfaceNameError: no interface can have that name; it was not sent.
-            InterfaceNotFoundError: no such interface in the namespace.
-            PermissionDeniedError: it is down, and CAP_NET_ADMIN is missing.
-            KernelError: the driver's refusal, a timeout, a closed socket.
+            InvalidInterfaceNameError: no interface can have that name; nothing was sent.
+            InterfaceNotFoundError: the interface does not exist in the namespace.
+            PermissionDeniedError: the interface is down, and CAP_NET_ADMIN is missing.
+            KernelError: the driver refuses, the call timed out, or the socket is closed.
         """
         if self._forks != _handle.forks:
             raise self._unusable("RTM_NEWLINK", name)
-        with self._lock:  # _turn(), inlined: the call would cost 4 %
+        with self._lock:  # _locked(), inlined: the call would cost 4 % of this method
             native, self._idle = self._idle, None
             try:
                 if native is None:
@@ -108,35 +119,60 @@ class RtnetlinkSocket(Handle):
                 self._idle = native
 
     def link_set_down(self, name: Name) -> None:
-        """Takes an interface down; otherwise as `link_set_up`."""
+        """Takes an interface down, in one message.
+
+        Parameters:
+            name: its name or alternative name.
+
+        Raises:
+            InvalidInterfaceNameError: no interface can have that name; nothing was sent.
+            InterfaceNotFoundError: the interface does not exist in the namespace.
+            PermissionDeniedError: the interface is up, and CAP_NET_ADMIN is missing.
+            KernelError: the driver refuses, the call timed out, or the socket is closed.
+        """
         self._locked(Socket.set_down, "RTM_NEWLINK", name)
 
     def link_is_up(self, name: Name) -> bool:
-        """Whether an interface is up (IFF_UP: by configuration, whatever its carrier does).
+        """Returns whether an interface is up by configuration (IFF_UP), with or without a carrier.
 
-        Raises: as `link_set_up`; no capability is needed.
+        Parameters:
+            name: its name or alternative name.
+
+        Raises:
+            InvalidInterfaceNameError: no interface can have that name; nothing was sent.
+            InterfaceNotFoundError: the interface does not exist in the namespace.
+            KernelError: the call timed out, or the socket is closed.
         """
         return self._locked(Socket.is_up, "RTM_GETLINK", name)
 
     def get_link(self, name: Name) -> Link:
-        """What the kernel says of an interface, by its name or alternative name.
+        """Returns one link.
 
-        Raises: as `link_set_up`; no capability is needed.
+        Parameters:
+            name: its name or alternative name.
+
+        Raises:
+            InvalidInterfaceNameError: no interface can have that name; nothing was sent.
+            InterfaceNotFoundError: the interface does not exist in the namespace.
+            KernelError: the call timed out, or the socket is closed.
         """
         return Link(*self._locked(self._get_link, "RTM_GETLINK", name))
 
     def dump_links(self) -> dict[str, Link]:
-        """What the kernel says of every interface of the namespace, by name.
+        """Returns every link of the namespace, by name.
 
-        Raises: as `dump_stats`.
+        Raises:
+            KernelError: interfaces changed during every attempt (EAGAIN), the call timed out, or
+                the socket is closed.
         """
         links = self._locked(self._dump_links, "RTM_GETLINK")
         return {fields[1]: Link(*fields) for fields in links}
 
     def dump_states(self) -> dict[str, tuple[int, bool]]:
-        """The index of every interface, and whether it is up, by name.
+        """Returns the index of every link and whether it is up, by name. Not public.
 
-        Raises: as `dump_stats`.
+        Raises:
+            KernelError: as `dump_links`.
         """
 
         def dump(native: Socket, _: object) -> dict[str, tuple[int, bool]]:
@@ -147,9 +183,16 @@ class RtnetlinkSocket(Handle):
     # ---- addresses, routes, namespaces ----
 
     def dump_addresses(self, name: Name | int | None = None) -> list[Address]:
-        """The addresses of a link, by its name, alternative name or index; None: of every link.
+        """Returns the IP addresses of a link, or of every link.
 
-        Raises: as `link_set_up`; no capability is needed.
+        Parameters:
+            name: the link's name, alternative name or index; None: every link.
+
+        Raises:
+            InvalidInterfaceNameError: no interface can have that name; nothing was sent.
+            InterfaceNotFoundError: the interface does not exist in the namespace.
+            KernelError: addresses changed during every attempt (EAGAIN), the call timed out, or the
+                socket is closed.
         """
 
         def dump(native: Socket, _: object) -> list[dict[str, Any]]:
@@ -164,7 +207,7 @@ class RtnetlinkSocket(Handle):
         return [Address(**fields) for fields in self._locked(dump, "RTM_GETADDR", shown)]
 
     def copy_addresses(self, index: int) -> Callable[[], list[Address]]:
-        """Dumps the addresses of a link, and decodes them only when the result is called.
+        """Dumps the addresses of a link, but decodes them only when the result is called.
 
         Not public: for undo steps, most of which never run.
 
@@ -175,19 +218,21 @@ class RtnetlinkSocket(Handle):
         return lambda: [Address(**fields) for fields in decode()]
 
     def dump_routes(self) -> list[Route]:
-        """The unicast routes of the namespace, of all tables.
+        """Returns the unicast routes of the namespace, of all tables and both families.
 
-        Raises: as `dump_stats`.
+        Raises:
+            KernelError: routes changed during every attempt (EAGAIN), the call timed out, or the
+                socket is closed.
         """
         return [route for kind, route in self.dump_all_routes() if kind == "unicast"]
 
     def dump_all_routes(self, index: int = 0) -> list[tuple[str, Route]]:
-        """The routes of the namespace, of all tables, that deliver or refuse, with their types.
+        """Returns the routes that deliver or refuse, of all tables, with their types. Not public.
 
-        The types are "unicast", "blackhole", "unreachable", "prohibit" and "throw". Not public.
+        The types are "unicast", "blackhole", "unreachable", "prohibit" and "throw".
 
         Parameters:
-            index: of a link: its routes alone; 0: all. Linux before 4.20 gives all.
+            index: of a link, to get only its routes; 0: all routes. Linux before 4.20 ignores it.
         """
 
         def dump(native: Socket, _: object) -> list[tuple[str, dict[str, Any]]]:
@@ -196,13 +241,14 @@ class RtnetlinkSocket(Handle):
         return [(kind, Route(**fields)) for kind, fields in self._locked(dump, "RTM_GETROUTE")]
 
     def copy_routes(self, index: int, sources: set[str]) -> list[RouteCopy]:
-        """Copies the routes that use a link or prefer a source address, to be added again.
+        """Copies the routes that use a link or prefer a source address. Not public.
 
-        Routes that the kernel makes with an address are left out, and those that expire.
+        `Batch.add_copy` adds a copy again. Routes that the kernel adds with an address, and routes
+        that expire, are left out.
 
         Parameters:
             index: the link's.
-            sources: the addresses; an empty set makes the dump proportional to the link's routes.
+            sources: the addresses. With an empty set the kernel dumps only the link's routes.
         """
 
         def copy(native: Socket, _: object) -> list[RouteCopy]:
@@ -211,88 +257,95 @@ class RtnetlinkSocket(Handle):
         return self._locked(copy, "RTM_GETROUTE")
 
     def get_device(self, link: Name | int) -> Device | None:
-        """Reads a link by its index or name with what identifies the device behind it.
-
-        Returns:
-            The device; None if the link does not exist.
-        """
+        """Returns a link, by its index or name, with its device; None if missing. Not public."""
         fields = self._locked(
-            lambda native, _: native.with_deadline(lambda: get_device(native, link)), "RTM_GETLINK"
+            lambda native, _: native.with_deadline(lambda: native.get_device(link)), "RTM_GETLINK"
         )
         return None if fields is None else Device(Link(*fields[0]), *fields[1:])
 
-    def find_devices(self, wanted: Callable[..., bool]) -> list[int]:
-        """Returns the indexes of the links for which `wanted` is true.
+    def find_devices(self, matches: Callable[..., bool]) -> list[int]:
+        """Returns the indexes of the links for which `matches` is true. Not public.
 
-        The dump is bounded in memory: in a namespace with very many links some may be missing.
+        The dump uses bounded memory: in a namespace with very many links some may be missing.
 
         Parameters:
-            wanted: is given the kind, IFLA_LINK and IFLA_LINK_NETNSID (0 and -1: none), the parent
+            matches: takes the kind, IFLA_LINK and IFLA_LINK_NETNSID (0 and -1: none), the parent
                 bus and the parent device.
         """
         found: list[int] = self._locked(
-            lambda native, _: native.with_deadline(lambda: find_devices(native, wanted)),
+            lambda native, _: native.with_deadline(lambda: native.find_devices(matches)),
             "RTM_GETLINK",
         )
         return found
 
     def get_nsid(self, netns: Netns) -> int | None:
-        """The id by which this socket's namespace knows another (RTM_GETNSID, Linux 4.0).
+        """Returns the nsid by which the socket's namespace knows another (RTM_GETNSID, Linux 4.0).
 
-        It gets one when the kernel is first asked for a link that leads there, and loses it when it
-        ends; ids are used again at once.
+        The kernel assigns an nsid when it is first asked about a link that leads to the other
+        namespace. The nsid is free again once that namespace has ended.
+
+        Parameters:
+            netns: the other namespace, as for `RtnetlinkSocket`.
 
         Returns:
-            The id; None: it has none here.
+            The nsid, or None if none is assigned.
 
         Raises:
-            KernelError: `netns` is not a network namespace.
+            KernelError: `netns` is not a network namespace, the call timed out, or the socket is
+                closed.
         """
         nsid: int | None = self._locked(lambda native, _: native.get_nsid(netns), "RTM_GETNSID")
         return nsid
 
     def has_namespace(self, nsid: int) -> bool:
-        """Whether the namespace that this socket's knows by an id has not ended yet.
+        """Returns whether the namespace with that nsid still exists. Not public.
 
-        The kernel forgets the id of a namespace that has ended only a little later.
+        The kernel forgets the nsid a little after the namespace has ended.
         """
         return bool(self._locked(lambda native, _: native.has_namespace(nsid), "RTM_GETLINK"))
 
     # ---- batches ----
 
     def execute(self, batch: Batch) -> None:
-        """Sends a batch at once and checks the ack of every message.
+        """Sends a batch and checks the ack of every message.
 
-        It is sent in parts where its acks would not fit the socket's queue. The kernel carries the
-        messages out in order and goes on after one that fails.
+        The kernel executes the messages in order and continues after one that fails. The batch goes
+        out in one system call, or in parts whose acks fit the socket's receive queue.
 
         Raises:
-            BatchError: a message failed, or its ack did not come; its text names the first.
-            InterfaceNotFoundError: a link that has to be looked up is not there; nothing was sent.
+            BatchError: a message failed, or its ack did not arrive. The text names the first.
+            InterfaceNotFoundError: a link that must be looked up does not exist; nothing was sent.
             KernelError: a namespace that the batch names can't be opened; nothing was sent.
+
+        Example:
+            >>> rtnetlink.execute(Batch().set_link("eth0", mtu=9000, up=True))
         """
         if not batch.messages:
             return
-        # What it names is looked up and opened outside the turn.
+        # Names are looked up, and namespaces opened, before the lock is taken.
         encoded = Encoded(batch.messages, lambda name: self.get_link(name).index)
         self._locked(execute, "send", encoded)
 
     def delete_links(self, names: Iterable[Name], *, missing_ok: bool = False) -> None:
-        """Deletes many links at once, all or none: a thousand in the time of a few.
+        """Deletes many links, all or none: a thousand in the time of a few.
 
-        They are put into a group that no other link is in, and the group is deleted. Where that is
-        refused (for `lo`, or a physical device), all of them stay, in the groups that they were in.
+        The links are put into a group of their own, and the group is deleted. If the kernel refuses
+        that (for `lo` or a physical device), all links stay, in their former groups.
 
         Parameters:
-            names: their names or alternative names. The ends of veth pairs go together in any case.
-            missing_ok: leave out those that there are not.
+            names: their names or alternative names. The peer of a veth is always deleted too.
+            missing_ok: ignore names that do not exist.
 
         Raises:
-            InterfaceNotFoundError: one of them is not there; nothing has been deleted.
-            BatchError, KernelError: the kernel's refusal; nothing has been deleted.
+            InterfaceNotFoundError: a link does not exist; nothing was deleted.
+            BatchError, KernelError: the kernel refuses; nothing was deleted.
+            TypeError: `names` is a single name.
+
+        Example:
+            >>> rtnetlink.delete_links(["veth0", "veth1"], missing_ok=True)
         """
         if isinstance(names, (str, bytes)):
-            raise TypeError(f"names must be several names, not {names!r}")
+            raise TypeError(f"names must be a list of names or the like, not {names!r}")
         wanted = [os.fsdecode(name) for name in names]
 
         def work(native: Socket, _: object) -> None:
@@ -303,31 +356,36 @@ class RtnetlinkSocket(Handle):
     # ---- counters ----
 
     def get_stats(self, name: Name, *, perspective: Perspective = "host") -> NetworkInterface:
-        """An interface's counters, by its name or alternative name.
+        """Returns the counters of an interface.
 
-        The name is resolved once; after that a call is one RTM_GETSTATS exchange. An interface that
-        is renamed, deleted or made again is never answered with another's counters.
+        The first call looks the name up; after that a call is one RTM_GETSTATS exchange. If the
+        interface is renamed, deleted or made again, a call never returns those of another one.
 
         Parameters:
-            name: the interface.
-            perspective: "host": as the kernel counts; "container": rx and tx exchanged.
+            name: its name or alternative name.
+            perspective: "host": as the kernel counts; "container": with rx and tx swapped.
 
         Raises:
-            InvalidInterfaceNameError, InterfaceNotFoundError, KernelError: as `link_set_up`.
-            ValueError: an unknown perspective.
+            InvalidInterfaceNameError: no interface can have that name; nothing was sent.
+            InterfaceNotFoundError: the interface does not exist in the namespace.
+            KernelError: the call timed out, or the socket is closed.
+            ValueError: `perspective` is neither.
+
+        Example:
+            >>> rtnetlink.get_stats("veth0", perspective="container").rx_bytes
         """
         try:
             view = VIEWS[perspective]
         except (KeyError, TypeError):
-            view = get_view(perspective)  # the error
+            view = get_view(perspective)  # raises the error
         if self._forks != _handle.forks:
             raise self._unusable("RTM_GETSTATS", name)
-        with self._lock:  # _turn(), inlined: the call would cost 5 %
+        with self._lock:  # _locked(), inlined: the call would cost 5 % of this method
             native, self._idle = self._idle, None
             try:
                 if native is None:
                     raise self._unusable("RTM_GETSTATS", name)
-                # Other kinds of names (bytes, paths) may change, and are read by name each time.
+                # A name of another type (bytes, a path) may be mutable: it is looked up each time.
                 index = self._indexes.get(name) if type(name) is str else None
                 values = None if index is None else native.get_stats(index, name)
                 if values is None:
@@ -338,28 +396,33 @@ class RtnetlinkSocket(Handle):
         return view(name if type(name) is str else os.fsdecode(name), values)
 
     def dump_stats(self, *, perspective: Perspective = "host") -> dict[str, NetworkInterface]:
-        """The counters of every interface of the namespace, by name.
+        """Returns the counters of every interface of the namespace, by name.
+
+        Parameters:
+            perspective: "host": as the kernel counts; "container": with rx and tx swapped.
 
         Raises:
-            KernelError: EAGAIN where interfaces came and went during every attempt.
-            ValueError: an unknown perspective.
+            KernelError: interfaces changed during every attempt (EAGAIN), the call timed out, or
+                the socket is closed.
+            ValueError: `perspective` is neither.
         """
-        get_view(perspective)  # or the error
-        first = 4 if perspective == "container" else 0
+        order = column_order(perspective)
         names, values = self._locked(self._dump_values, "RTM_GETSTATS")
-        columns = (values[(first + column) % 8 :: 8] for column in range(8))
+        columns = (values[column::8] for column in order)
         return dict(zip(names, map(NetworkInterface, names, *columns), strict=True))
 
     def dump_counters(self) -> CounterTable:
-        """The counters of every interface as columns, without a Python object per interface.
+        """Returns the counters of every interface as columns, without an object for each interface.
 
-        Raises: as `dump_stats`.
+        Raises:
+            KernelError: interfaces changed during every attempt (EAGAIN), the call timed out, or
+                the socket is closed.
         """
         names, rows = self._locked(self._dump_rows, "RTM_GETSTATS")
         return CounterTable(names, *rows.views())
 
     def fileno(self) -> int:
-        """The descriptor of the first socket; don't read from it.
+        """Returns the descriptor of the first socket. Do not read from it.
 
         Raises:
             KernelError: the socket is closed.
@@ -368,27 +431,27 @@ class RtnetlinkSocket(Handle):
         return descriptor
 
     def share_deadline(self, until: float) -> None:
-        """One deadline for all calls from now on, for a call that consists of several of them.
+        """Sets one deadline for all later calls. Not public.
 
         Parameters:
-            until: a time of `time.monotonic()`.
+            until: a time of `time.monotonic()`, in seconds.
         """
         self._locked(lambda native, _: native.share_deadline(until), "deadline")
 
     def set_timeout(self, timeout: float) -> None:
-        """Sets the timeout of later calls, as in the constructor. Not public."""
+        """Sets the timeout of later calls, in seconds. Not public."""
         milliseconds = to_milliseconds(timeout)
         self._locked(lambda native, _: native.set_timeout(milliseconds), "timeout")
 
-    # ---- within a turn ----
+    # ---- called with the lock held ----
 
     def _read(self, native: Socket, name: Name) -> list[int]:
-        """The eight counters by name: the name is new, or something may have happened to it."""
+        """Reads the eight counters by name: the name is new, or interfaces have changed."""
         if type(name) is str:
             self._indexes.pop(name, None)
         watching = native.watch()
         values, index, own_name = native.get_stats_by_name(name)
-        self._heed(native)  # the changes are older than the reply
+        self._apply_changes(native)  # they are older than the reply
         if watching and not native.by_name_only and type(name) is str and own_name == name:
             self._indexes[own_name] = index
         return values
@@ -409,7 +472,7 @@ class RtnetlinkSocket(Handle):
         return names, rows.values()
 
     def _dump(self, native: Socket, lasting: bool) -> tuple[tuple[str, ...], Rows]:
-        """A dump of the counters, and the names of its rows as of its end."""
+        """Dumps the counters, with the names that the interfaces had at the end of the dump."""
         known = self._names.all is not None
         found = self._dump_known(native, lasting) if known else None
         if found is None:
@@ -418,22 +481,22 @@ class RtnetlinkSocket(Handle):
         return found
 
     def _dump_known(self, native: Socket, lasting: bool) -> tuple[tuple[str, ...], Rows] | None:
-        """The same where the names are known; None where they are not any more."""
+        """Dumps with the cached names, or returns None if they are out of date."""
         rows = None if native.by_name_only else native.dump_stats(lasting=lasting)
-        self._heed(native)
+        self._apply_changes(native)
         return None if rows is None else self._names.match(rows)
 
     def _dump_anew(self, native: Socket, lasting: bool, lost: bool) -> tuple[tuple[str, ...], Rows]:
-        """The same in any case."""
+        """Dumps with names that are read anew."""
         if not lost and native.watch() and not native.by_name_only:
             self._names.all = native.dump_names()
             found = self._dump_known(native, lasting)
             if found is not None:
                 return found
-        # Changes were lost, or something is refused: both from the same messages, at five times the
-        # price. Of two dumps the one would go on missing the other.
+        # Changes were lost, or the kernel refuses a part. Take names and counters from the same
+        # messages, in five times the time: two separate dumps might never agree.
         return native.dump_stats_by_name()
 
-    def _heed(self, native: Socket) -> None:
-        if native.changed():
+    def _apply_changes(self, native: Socket) -> None:
+        if native.has_changes():
             self._names.apply(native.take_changes())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .._native.addresses import AF_INET, AF_INET6, new_route, parse_unicast
-from .._native.batch import check_name, parse_ethernet_mac
+from .._native.links import check_name, parse_ethernet_mac
+from .._native.prefixes import AF_INET, AF_INET6, parse_unicast
+from .._native.routes import new_route
 from ..errors import InvalidInterfaceNameError, InvalidNetworkError
 from .network import check_route, check_types, invalid
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .._native.addresses import normal_prefix
+from .._native.prefixes import normal_prefix
 from ..rtnetlink.batch import Batch
 from ..rtnetlink.links import IFA_F_NODAD, Address
 from ._requested import requested_addresses

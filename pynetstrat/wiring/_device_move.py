@@ -22,7 +22,7 @@ from .network import Network, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .._native.addresses import RouteCopy
+    from .._native.routes import RouteCopy
     from ..errors import NetstratError
     from ..rtnetlink.socket import RtnetlinkSocket
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, ETIMEDOUT
 from time import monotonic, sleep
 
-from .._native.batch import parse_mac
+from .._native.links import parse_mac
 from .._native.values import INT_MAX, UINT_MAX, encode_text
 from ..errors import InvalidNetworkError, KernelError, PermissionDeniedError
 from ._hash import stable_hash

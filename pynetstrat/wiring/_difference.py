@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .._native.addresses import normal_prefix, normal_route, subnet_of
+from .._native.prefixes import normal_prefix, subnet_of
+from .._native.routes import normal_route
 from ..rtnetlink.links import MAIN_TABLE, Route
 from ._requested import requested_addresses, requested_routes
 

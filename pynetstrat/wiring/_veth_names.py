@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from .._native.addresses import normal_prefix
+from .._native.prefixes import normal_prefix
 from ..rtnetlink.links import IFA_F_NODAD, Address
 from ._hash import stable_hash
 from .network import invalid

@@ -8,7 +8,7 @@ from dataclasses import field as dataclass_field
 from itertools import compress
 from operator import attrgetter, is_not
 
-from .._native.addresses import check_route_types
+from .._native.routes import check_route_types
 from .._native.values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
 from ..errors import InvalidNetworkError, escape
 from ..rtnetlink.links import Route

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .._native.addresses import normal_route, subnet_of
+from .._native.prefixes import subnet_of
+from .._native.routes import normal_route
 from ..errors import InvalidNetworkError, KernelError, TeardownError, quote
 from ..namespace import NetworkNamespace
 from ..rtnetlink.links import MAIN_TABLE

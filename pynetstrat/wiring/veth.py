@@ -5,8 +5,9 @@ from __future__ import annotations
 from errno import EADDRNOTAVAIL, EEXIST, ESRCH
 from functools import partial
 
-from .._native.addresses import normal_prefix, normal_route
 from .._native.batch import Pending
+from .._native.prefixes import normal_prefix
+from .._native.routes import normal_route
 from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.batch import Batch, BatchError

@@ -586,3 +586,113 @@ TEST(other_messages_are_not_routes)
     message.payload.missing = 1; /* nor is one that was cut off */
     CHECK(decode(&message) == -EBADMSG);
 }
+
+/* ---- copies ---- */
+
+enum {
+    COPY = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE,
+    BY_KERNEL = 16 | 0x200, /* RTNH_F_LINKDOWN, RTM_F_CLONED: two of the flags that it sets */
+};
+
+/* The payload of a dumped route with each kind of attribute that a copy changes. */
+static void put_dumped(struct bytes *to, unsigned family, unsigned flags, int hops, int expires)
+{
+    struct rta_cacheinfo cache;
+    struct rtnexthop hop;
+    size_t outer;
+
+    put_fixed(to, family, 0, RT_TABLE_MAIN, 0, flags);
+    if (hops) {
+        outer = open_attribute(to, RTA_MULTIPATH);
+        for (int i = 0; i < 2; i++) {
+            memset(&hop, 0, sizeof hop);
+            hop.rtnh_len = sizeof hop + 8;
+            hop.rtnh_flags = (unsigned char)flags;
+            hop.rtnh_ifindex = 7 + i;
+            put(to, &hop, sizeof hop);
+            attribute(to, RTA_GATEWAY, "\xc0\0\2\1", 4);
+        }
+        close_attribute(to, outer);
+    } else {
+        put_u32(to, RTA_OIF, 7);
+    }
+    memset(&cache, 0, sizeof cache);
+    cache.rta_expires = expires;
+    cache.rta_used = flags & BY_KERNEL ? 5 : 0;
+    attribute(to, RTA_CACHEINFO, &cache, sizeof cache);
+}
+
+TEST(a_copy_of_a_route_has_all_but_what_the_kernel_sets)
+{
+    for (int hops = 0; hops < 2; hops++) {
+        for (int six = 0; six < 2; six++) {
+            const unsigned family = six ? AF_INET6 : AF_INET;
+            const int flags = COPY | (six && hops ? NLM_F_REPLACE : NLM_F_APPEND);
+            struct bytes dumped = {{0}, 0}, wanted = {{0}, 0};
+            struct netstrat_route route;
+
+            put_dumped(&dumped, family, RTNH_F_ONLINK | BY_KERNEL, hops, 0);
+            put_dumped(&wanted, family, RTNH_F_ONLINK, hops, 0);
+            CHECK(netstrat_route_to_request(dumped.data, dumped.length, &route) == flags);
+            CHECK(memcmp(dumped.data, wanted.data, wanted.length) == 0);
+            CHECK(route.several == hops && route.index == (hops ? 0 : 7));
+        }
+    }
+}
+
+TEST(a_route_that_expires_or_comes_with_an_address_is_not_copied)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_route route;
+    struct rtmsg *fixed = (struct rtmsg *)bytes.data;
+
+    put_dumped(&bytes, AF_INET6, 0, 0, 1);
+    CHECK(netstrat_route_to_request(bytes.data, bytes.length, &route) == -ENODATA);
+
+    bytes.length = 0;
+    put_dumped(&bytes, AF_INET, 0, 0, 0);
+    fixed->rtm_protocol = RTPROT_KERNEL;
+    CHECK(netstrat_route_to_request(bytes.data, bytes.length, &route) > 0); /* to a subnet */
+    fixed->rtm_type = RTN_LOCAL;
+    CHECK(netstrat_route_to_request(bytes.data, bytes.length, &route) == -ENODATA);
+    fixed->rtm_protocol = RTPROT_STATIC;
+    CHECK(netstrat_route_to_request(bytes.data, bytes.length, &route) > 0);
+}
+
+TEST(a_malformed_route_is_not_copied)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_route route;
+
+    put_dumped(&bytes, AF_INET, 0, 1, 0);
+    for (size_t size = 0; size < bytes.length; size++) {
+        unsigned char *copy = (unsigned char *)malloc(size + 1);
+        const int whole = size == sizeof(struct rtmsg) || size == sizeof(struct rtmsg) + 36;
+        int code;
+
+        memcpy(copy, bytes.data, size);
+        code = netstrat_route_to_request(copy, size, &route);
+        CHECK(whole ? code > 0 : code == -EBADMSG);
+        free(copy);
+    }
+    bytes.data[0] = AF_UNSPEC;
+    CHECK(netstrat_route_to_request(bytes.data, bytes.length, &route) == -EAFNOSUPPORT);
+}
+
+TEST(next_hops_of_any_bytes_do_no_harm)
+{
+    struct netstrat_route route;
+    uint32_t random = 1;
+
+    for (int i = 0; i < 20000; i++) {
+        struct bytes bytes = {{0}, 0};
+        unsigned char *copy;
+
+        put_dumped(&bytes, i % 2 ? AF_INET : AF_INET6, 0, 1, 0);
+        random = scramble(bytes.data, bytes.length, 3, random);
+        copy = (unsigned char *)malloc(bytes.length);
+        memcpy(copy, bytes.data, bytes.length);
+        (void)netstrat_route_to_request(copy, bytes.length, &route);
+        free(copy);
+    }
+}

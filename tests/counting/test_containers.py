@@ -72,7 +72,7 @@ def test_discard_ignores_an_unknown_key(counters):
 
 
 def test_a_negative_timeout_is_refused():
-    with pytest.raises(ValueError, match="timeout is"):
+    with pytest.raises(ValueError, match="timeout must be"):
         ContainerCounters(timeout=-1)
 
 

@@ -212,6 +212,23 @@ static void decode_end(const struct netstrat_message *message)
     }
 }
 
+/* The payload of a route becomes that of a request in place: in memory of exactly its size. */
+static void copy_route(const struct netstrat_message *message)
+{
+    const size_t size = message->payload.end - message->payload.at;
+    unsigned char *payload = (unsigned char *)malloc(size + 1);
+    struct netstrat_route route, again;
+    int flags;
+
+    HOLDS(payload);
+    memcpy(payload, message->payload.data + message->payload.at, size);
+    flags = netstrat_route_to_request(payload, size, &route);
+    HOLDS(flags > 0 || flags == -EBADMSG || flags == -EAFNOSUPPORT || flags == -ENODATA);
+    if (flags > 0) /* a second time changes nothing */
+        HOLDS(netstrat_route_to_request(payload, size, &again) == flags);
+    free(payload);
+}
+
 static void decode_others(const struct netstrat_message *message)
 {
     struct netstrat_address address;
@@ -225,6 +242,7 @@ static void decode_others(const struct netstrat_message *message)
     if (DECODE(netstrat_route_decode, message, route) == 0)
         HOLDS(route.destination.family != 0 && route.destination.length <= 128 &&
               route.gateway.length <= 128);
+    copy_route(message);
     (void)DECODE(netstrat_nsid_decode, message, nsid);
 }
 

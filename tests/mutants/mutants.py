@@ -912,6 +912,36 @@ MUTANTS = [
     ("route.c", "read.table = fixed.rtm_table;", "", "a route without RTA_TABLE"),
     ("route.c", "read.destination.family = fixed.rtm_family;", "", "a default route has a family"),
     ("route.c", "rest.missing > 0 ||", "", "a truncated route"),
+    (
+        "route.c",
+        "hop.rtnh_flags &= ROUTE_GIVEN_FLAGS;",
+        ";",
+        "a copy without the kernel's flags of next hops",
+    ),
+    (
+        "route.c",
+        "fixed.rtm_flags &= ROUTE_GIVEN_FLAGS;",
+        ";",
+        "a copy without the kernel's flags",
+    ),
+    (
+        "route.c",
+        "if (cache.rta_expires != 0)",
+        "if (0)",
+        "a route that expires is not copied",
+    ),
+    (
+        "route.c",
+        "memset(payload + attribute.value.at, 0, sizeof cache);",
+        ";",
+        "a copy without the kernel's times",
+    ),
+    (
+        "route.c",
+        "route->type != RTN_UNICAST && route->protocol",
+        "route->protocol",
+        "a copy of the route to a subnet",
+    ),
     # nsid.c
     (
         "nsid.c",

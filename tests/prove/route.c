@@ -14,5 +14,7 @@ int main(void)
     batch = any_batch();
     (void)netstrat_batch_dump_routes(&batch, any_int());
     (void)netstrat_route_decode(&message, &route);
+    ANY(memory);
+    (void)netstrat_route_to_request(memory, any_size(MEMORY_SIZE), &route);
     return 0;
 }

@@ -99,7 +99,9 @@ def test_a_pair_without_a_namespace_has_both_ends_here(host):
 
 
 def test_the_index_of_the_peer_alone_is_refused_before_anything_is_sent():
-    with pytest.raises(InvalidNetworkError, match=r"invalid peer_index 7: must come with index"):
+    with pytest.raises(
+        InvalidNetworkError, match="peer_index 7: must be given together with index"
+    ):
         Batch().add_veth("a", "b", peer_index=7)
 
 

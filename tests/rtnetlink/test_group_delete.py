@@ -70,7 +70,7 @@ def test_no_names_are_nothing_to_do(host):
 def test_one_name_in_place_of_several_is_refused(host):
     _add(host, "a", "b")
     for name in ("ab", b"ab"):
-        with pytest.raises(TypeError, match="names must be several names"):
+        with pytest.raises(TypeError, match="names must be a list of names"):
             host.delete_links(name)
     assert names() == {"lo", "a", "b"}
 
@@ -137,13 +137,13 @@ def meanwhile(monkeypatch):
     """Has something happen once the links are in their group, before that is looked at."""
 
     def happen(work):
-        original = _group_delete._enter
+        original = _group_delete._set_group
 
         def enter(sock, chosen, group, missing_ok):
             original(sock, chosen, group, missing_ok)
             work(group)
 
-        monkeypatch.setattr(_group_delete, "_enter", enter)
+        monkeypatch.setattr(_group_delete, "_set_group", enter)
 
     return happen
 

@@ -51,8 +51,9 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
-from pynetstrat._native.batch import NEWLINK, Message, add_link, new_settings
+from pynetstrat._native.batch import NEWLINK, Message, add_link
 from pynetstrat._native.device import add_altname, set_flags
+from pynetstrat._native.links import new_settings
 from pynetstrat.cli import sandbox
 
 SECONDS = float(os.environ.get("ADVERSARY_SECONDS", "60"))

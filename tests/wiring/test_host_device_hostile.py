@@ -11,7 +11,8 @@ from devices import RECORDS, add_device, change, device, link_in, strategy
 from helpers_network import names
 
 from pynetstrat import Batch, KernelError, NetworkNamespace, RtnetlinkSocket
-from pynetstrat._native import device as native
+from pynetstrat._native import queries
+from pynetstrat._native.socket import Socket
 from pynetstrat.wiring import _device_return
 
 
@@ -169,16 +170,16 @@ def test_many_links_of_the_container_are_read_in_a_bounded_amount_of_memory(
     lines = "".join(f"link add i{number} type ifb\n" for number in range(300))
     container.run(["ip", "-batch", "-"], input=lines.encode(), check=True)
     sizes = []
-    real = native.Socket.dump_copy
+    real = Socket.dump_copy
 
     def dump_copy(sock, batch, copy, size, used):
         real(sock, batch, copy, size, used)
         sizes.append((size, used[0]))
 
-    monkeypatch.setattr(native, "_MOST", 1 << 16)
-    monkeypatch.setattr(native.Socket, "dump_copy", dump_copy)
-    monkeypatch.setattr(native.Socket, "dump_links", None)
-    monkeypatch.setattr(native.Socket, "dump_routes", None)
+    monkeypatch.setattr(queries, "_MAX_MEMORY", 1 << 16)
+    monkeypatch.setattr(Socket, "dump_copy", dump_copy)
+    monkeypatch.setattr(Socket, "dump_links", None)
+    monkeypatch.setattr(Socket, "dump_routes", None)
     strategy.destroy(made, netns=container)
     monkeypatch.undo()
     assert {size for size, _ in sizes} == {1 << 16}

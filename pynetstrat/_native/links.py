@@ -1,0 +1,205 @@
+"""struct netstrat_link and netstrat_link_settings: what a link is, and what is set in one."""
+
+from __future__ import annotations
+
+from itertools import compress, repeat
+from operator import is_not
+
+from .._core import ffi, lib
+from ..errors import InvalidInterfaceNameError, InvalidNetworkError
+from . import decode, encode_name, invalid_name
+from .values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MACVLAN_MODES: dict[str, int] = {
+    "private": lib.MACVLAN_MODE_PRIVATE,
+    "vepa": lib.MACVLAN_MODE_VEPA,
+    "bridge": lib.MACVLAN_MODE_BRIDGE,
+    "passthru": lib.MACVLAN_MODE_PASSTHRU,
+}
+
+# ---- what a link is ----
+
+
+def link_fields(link: Any) -> tuple[Any, ...]:
+    """Converts a struct netstrat_link to the fields of `Link`, in order."""
+    kind = decode(link.kind)
+    return (
+        link.index,
+        decode(link.name),
+        kind,
+        bool(link.flags & lib.NETSTRAT_IFF_UP),
+        bool(link.flags & lib.NETSTRAT_IFF_RUNNING),
+        link.mtu,
+        link.txqueuelen,
+        ffi.buffer(link.mac, link.mac_length)[:].hex(":"),
+        link.master or None,
+        link.peer or None,
+        None if link.peer_nsid < 0 else link.peer_nsid,
+        ffi.string(link.alias).decode("utf-8", "surrogateescape"),  # in any locale
+        _altnames(link) if link.altnames.at < link.altnames.end else (),
+        None if link.hairpin < 0 else bool(link.hairpin),
+        ffi.buffer(link.permanent_mac, link.permanent_mac_length)[:].hex(":"),
+        link.group,
+        ffi.buffer(link.bridge_id)[:].hex() if kind == "bridge" else "",
+        None if link.isolated < 0 else bool(link.isolated),
+        None if link.learning < 0 else bool(link.learning),
+        None if link.port_state < 0 else link.port_state,
+    )
+
+
+def _altnames(link: Any) -> tuple[str, ...]:
+    found = []
+    name = ffi.new("char[]", lib.NETSTRAT_ALT_NAME_SIZE)
+    rest = ffi.addressof(link, "altnames")
+    while lib.netstrat_altname_next(rest, name) > 0:
+        found.append(decode(name))
+    return tuple(found)
+
+
+def text_within(part: Any) -> str:
+    """Returns a text that is part of a message, without the NUL at its end."""
+    if part.at >= part.end:
+        return ""
+    raw: bytes = ffi.buffer(part.data + part.at, part.end - part.at)[:]
+    return raw.rstrip(b"\0").decode("utf-8", "surrogateescape")
+
+
+# ---- names and hardware addresses ----
+
+# /proc/sys/net has directories of these names (sysctl_dev_name_is_allowed, net/ipv4/devinet.c).
+_RESERVED_NAMES = (b"all", b"default")
+
+
+def check_name(name: object) -> bytes:
+    """Converts the name of a new link to bytes.
+
+    Raises:
+        InvalidInterfaceNameError: no link can have it. Alternative names are not allowed.
+    """
+    encoded = encode_name(name, lib.NETSTRAT_OP_LINK_NAME)
+    if lib.netstrat_name_check(encoded) != 0:
+        raise invalid_name(name, lib.NETSTRAT_OP_LINK_NAME)
+    if encoded in _RESERVED_NAMES:
+        reason = 'the kernel reserves "all" and "default" for its settings under /proc/sys/net'
+        raise InvalidInterfaceNameError(name, reason)
+    return encoded
+
+
+def parse_mac(text: object, field: str = "mac") -> bytes:
+    """Parses a hardware address such as "02:00:5e:10:00:01"."""
+    try:
+        mac = bytes.fromhex(text.replace(":", " "))  # type: ignore[attr-defined]
+        if text.lower() == mac.hex(":") and 1 < len(mac) <= lib.NETSTRAT_MAC_SIZE:  # type: ignore[attr-defined]
+            return mac
+    except (AttributeError, TypeError, ValueError):
+        pass
+    raise InvalidNetworkError(field, text, 'must be a hardware address like "02:00:5e:10:00:01"')
+
+
+def parse_ethernet_mac(text: object, field: str) -> bytes:
+    """Parses the hardware address of an Ethernet link, which must be unicast and not zero."""
+    mac = parse_mac(text, field)
+    if len(mac) != 6 or mac[0] & 1 or mac == b"\0\0\0\0\0\0":
+        raise InvalidNetworkError(field, text, "must be a unicast address of six bytes, not all 0")
+    return mac
+
+
+# ---- what is set in a link ----
+
+_NAME, _MAC = lib.NETSTRAT_LINK_NAME, lib.NETSTRAT_LINK_MAC
+_NETNS, _ALIAS = lib.NETSTRAT_LINK_NETNS, lib.NETSTRAT_LINK_ALIAS
+# Each setting that is an integer: its name, its bit, its least and its largest value.
+_INTEGERS = (
+    ("index", lib.NETSTRAT_LINK_INDEX, 1, INT_MAX),
+    ("mtu", lib.NETSTRAT_LINK_MTU, 0, INT_MAX),
+    ("txqueuelen", lib.NETSTRAT_LINK_TXQUEUELEN, 0, UINT_MAX),
+    ("master", lib.NETSTRAT_LINK_MASTER, 0, INT_MAX),
+    ("group", lib.NETSTRAT_LINK_GROUP, 0, UINT_MAX),
+    ("queues", lib.NETSTRAT_LINK_QUEUES, 1, 4096),  # rtnl_create_link, net/core/rtnetlink.c
+)
+_UP, _HAIRPIN = lib.NETSTRAT_LINK_UP, lib.NETSTRAT_LINK_HAIRPIN
+
+_SETTINGS = ffi.typeof("struct netstrat_link_settings *")
+
+
+def new_settings(
+    *,
+    name: object = None,
+    index: int | None = None,
+    up: bool | None = None,
+    mtu: int | None = None,
+    txqueuelen: int | None = None,
+    mac: bytes | None = None,
+    master: int | None = None,
+    hairpin: bool | None = None,
+    alias: str | None = None,
+    group: int | None = None,
+    queues: int | None = None,
+    moves: bool = False,
+) -> Any:
+    """Makes a struct netstrat_link_settings. None leaves a setting unchanged.
+
+    Parameters:
+        moves: whether the link goes to another namespace, which is filled in at encoding.
+
+    Raises:
+        InvalidNetworkError: no message can carry a value.
+    """
+    fields: dict[str, Any] = {}
+    bits = 0
+    if name is not None:
+        fields["name"] = check_name(name)
+        bits = _NAME
+    numbers = index, mtu, txqueuelen, master, group, queues
+    given = compress(zip(_INTEGERS, numbers, strict=True), map(is_not, numbers, repeat(None)))
+    for (field, bit, least, most), number in given:
+        if type(number) is not int or not least <= number <= most:  # inlined: most pass
+            check_integer(field, number, least, most)
+        fields[field] = number
+        bits |= bit
+    if up is not None:
+        check_bool("up", up)
+        fields["up"] = up
+        bits |= _UP
+    if hairpin is not None:
+        check_bool("hairpin", hairpin)
+        fields["hairpin"] = hairpin
+        bits |= _HAIRPIN
+    if mac is not None:
+        fields["mac"] = mac
+        fields["mac_length"] = len(mac)
+        bits |= _MAC
+    if alias is not None:
+        fields["alias"] = encode_text("alias", alias, lib.NETSTRAT_ALIAS_SIZE - 1)
+        bits |= _ALIAS
+    fields["set"] = bits | _NETNS if moves else bits
+    return ffi.new(_SETTINGS, fields)
+
+
+class Lookup:
+    """Stands for the index of a link that was given by name, until the message is encoded."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: object) -> None:
+        self.name = name
+
+
+def new_target(link: object, *, by_index: bool = False) -> tuple[int | Lookup, object]:
+    """Returns the index and the name of the link that a message changes; one of them is null.
+
+    Parameters:
+        by_index: whether the message needs the index: a name then becomes a `Lookup`.
+    """
+    if isinstance(link, int) and not isinstance(link, bool):
+        if not 0 < link < 1 << 31:
+            raise InvalidNetworkError("link", link, "must be an index from 1 to 2147483647")
+        return link, ffi.NULL
+    encoded = encode_name(link)
+    if lib.netstrat_name_check(encoded) < 0:
+        raise invalid_name(link)
+    return (Lookup(link), ffi.NULL) if by_index else (0, ffi.new("char[]", encoded))
