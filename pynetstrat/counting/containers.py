@@ -62,7 +62,7 @@ class ContainerCounters(Handle):
         PermissionDeniedError: entering `netns` takes CAP_SYS_ADMIN.
         KernelError: `netns` does not exist or is not a network namespace, or descriptors or memory
             are short.
-        ValueError: `timeout` is not a number of seconds >= 0.
+        ValueError: `timeout` is not between 0 and 86,400.
 
     Example:
         with ContainerCounters() as counters:

@@ -57,7 +57,7 @@ class HostCounters(Handle):
             `ContainerCounters`).
 
     Raises:
-        ValueError: `limit` is negative, or `timeout` is not a number of seconds >= 0.
+        ValueError: `limit` is negative, or `timeout` is not between 0 and 86,400.
         NetlinkUnavailableError: the kernel or a seccomp filter refuses AF_NETLINK.
         PermissionDeniedError: entering `netns` takes CAP_SYS_ADMIN.
         KernelError: `netns` does not exist or is not a network namespace, or descriptors or memory

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import itertools
 import os
 import resource
 import signal
@@ -14,6 +16,7 @@ from errno import EBADF, EINVAL, EMFILE, ENOENT
 
 import pytest
 import support
+from faults_for_tests import at_line
 from helpers_counting import CAP_NET_BROADCAST, Hooked, rename
 from support import add_container_veth, seen
 from support import end_namespace as end
@@ -309,6 +312,37 @@ def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new
         signal.signal(signal.SIGALRM, before)
         sys.settrace(tracer)
     assert struck
+
+
+@pytest.mark.parametrize("first", range(1, 8))
+def test_readings_are_right_after_an_exception_at_any_line(net, counters, new_namespace, first):
+    """Every seventh line is interrupted; the call after it repairs what was left."""
+    one, other = new_namespace(), new_namespace()
+    add_container_veth(net, one, "v0", 1, "eth0")
+    add_container_veth(net, other, "v1", 2, "eth0")
+    counters.add("one", one)
+    counters.read()
+    name, files = "eth0", ("counting/_tracking.py", "counting/containers.py", "_layout.py")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    for line in itertools.count(first, 7):
+        new_name = f"eth{line}"
+        rename(one, name, new_name)
+        name = new_name
+        with contextlib.suppress(KeyboardInterrupt), at_line(line, files, interrupt) as struck:
+            counters.add("other", other)
+            counters.discard("other")
+            counters.add("kept", other)
+            counters.read()
+            counters.discard("kept")
+        for key in ("other", "kept"):
+            counters.discard(key)
+        assert counters.read() == {"one": {name: seen(name, 1)}}
+        assert len(counters._tracker.by_nsid) == 1
+        if not struck.is_reached:
+            break
 
 
 def test_four_sockets_and_no_container_descriptor_are_held(net, new_namespace):
