@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bare system calls: what the core does, with the same calls and the same arguments, but
- * without a single check and without reading what came back. The floor that nothing on top of the
- * kernel can get below; benchmarks/instructions.py has what the core adds to it.
+ * The bare system calls: the calls of the core with the same arguments, but without any check and
+ * without decoding the replies. No program can be faster on this kernel. What the core adds is
+ * counted by benchmarks/instructions.py.
  *
- *   bare IFACE ROOT          serves: each line "OPERATION LOOPS" is answered with nanoseconds,
- *                            those that passed and those of the CPU
+ *   bare IFACE ROOT          answers each line "OPERATION LOOPS" with the elapsed nanoseconds and
+ *                            the nanoseconds of CPU time
  *   bare IFACE ROOT OP..     prints the median of each operation, in nanoseconds
  *
- * Between two values of Python's, the benchmark asks for one of these: drift meets both.
+ * The benchmark alternates between this program and Python, so that a drift affects both.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -35,7 +35,7 @@ static int held[8];
 static int kept;
 static _Alignas(8) unsigned char reply[32768];
 
-/* Every request has a header of 16 bytes; nlmsg_seq is left at 0, since nobody looks. */
+/* Every request has a header of 16 bytes; nlmsg_seq stays 0, because it is not checked. */
 static struct {
     struct nlmsghdr header;
     struct ifinfomsg info;
@@ -107,7 +107,7 @@ static void up_fresh(void)
     close(fd);
 }
 
-/* NLMSG_DONE comes in a datagram of its own, or behind the last of the answers. */
+/* NLMSG_DONE arrives in its own datagram, or after the last answer. */
 static int is_last(long length)
 {
     long at = 0;
@@ -137,7 +137,7 @@ static const struct {
     {"up_kept", up_kept},       {"up_fresh", up_fresh},     {"dump", dump},
 };
 
-/* Nanoseconds: those that passed, and those that this process had of the CPU. */
+/* The elapsed nanoseconds, and the nanoseconds of CPU time of this process. */
 struct took {
     int64_t wall;
     int64_t cpu;
@@ -163,7 +163,7 @@ static void stop(struct took *took)
     took->wall += now(CLOCK_MONOTONIC);
 }
 
-/* A socket that hears of links. */
+/* Opens a socket that receives notifications of links. */
 static int open_monitor(void)
 {
     struct sockaddr_nl own = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
@@ -194,8 +194,8 @@ static struct took measure_events(long loops)
     return took;
 }
 
-/* Of so many changes that somebody else makes: how long after the time that its alias holds each is
- * in hand. The answer is in JSON. */
+/* Receives a number of changes that another process makes, and prints as JSON how long after the
+ * time in its alias each was received. */
 static void watch(long count)
 {
     static const char mark[] = {'a', 't', ':'};

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bare system calls of wiring: the messages that pynetstrat sends, from the same sockets opened
- * in the same way, without a single check; of what comes back only the indexes are read that later
- * messages need. The floor of the groups wire, cycle, wire_many, pairs_made and pairs_deleted of
- * work.py.
+ * The bare system calls of wiring: the messages that pynetstrat sends, on sockets opened in the same
+ * way, without any check. Only the indexes that later messages need are read from the replies. This
+ * is the lower limit for the groups wire, cycle, wire_many, pairs_made and pairs_deleted of work.py.
  *
- *   bare_wiring CONTAINERS PAIRS     serves: "OPERATION LOOPS" is answered with nanoseconds
+ *   bare_wiring CONTAINERS PAIRS     answers each line "OPERATION LOOPS" with nanoseconds
  *
- * It works in a fresh network namespace, with a bridge and so many namespaces of containers, which
- * are made beforehand and used again: what was made for a value is deleted after it, outside its
- * time.
+ * It works in a fresh network namespace with a bridge and CONTAINERS container namespaces, which are
+ * made once and reused. The links that were made for a value are deleted after it, which is not
+ * measured.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -34,8 +33,8 @@ enum { CONTAINERS = 256, PAIRS = 1000, PART = 125, MTU = 1400, GROUP = 77 };
 
 static int containers, pairs;
 static int namespaces[CONTAINERS];
-static int cleaners[CONTAINERS]; /* sockets in them */
-static int kept;                 /* a socket on the host, for what is not measured */
+static int cleaners[CONTAINERS]; /* sockets in the containers */
+static int kept;                 /* a socket on the host, for work that is not measured */
 static int bridge;
 static _Alignas(8) unsigned char reply[32768];
 
@@ -164,7 +163,7 @@ static long receive(int fd)
                     &size);
 }
 
-/* Sends what was built, and takes so many answers. A refusal is the benchmark's own mistake. */
+/* Sends the batch and receives a number of answers. A refusal is an error of the benchmark. */
 static void exchange(int fd, int answers)
 {
     const struct nlmsgerr *verdict = (const void *)(reply + NLMSG_HDRLEN);
@@ -179,7 +178,7 @@ static void exchange(int fd, int answers)
         }
 }
 
-/* The index in the newest answer. */
+/* Returns the index in the last answer. */
 static int answered_index(void)
 {
     return ((struct ifinfomsg *)(void *)(reply + NLMSG_HDRLEN))->ifi_index;
@@ -195,7 +194,7 @@ static int get_link(int fd, const char *name)
     return answered_index();
 }
 
-/* The index of the last link of a dump. */
+/* Returns the index of the last link of a dump. */
 static int dump_links(int fd)
 {
     int index = 0;
@@ -220,7 +219,7 @@ static int dump_links(int fd)
     }
 }
 
-/* ---- what is measured ---- */
+/* ---- the operations ---- */
 
 static void name_host_end(int container, char name[IFNAMSIZ])
 {
@@ -288,7 +287,7 @@ static void mark(int host, const char *name, int container)
     exchange(host, 1);
 }
 
-/* Address, up and the default route, in one send. */
+/* Adds the address and the default route and brings the link up, in one send. */
 static void set_up(int fd, int index, int container)
 {
     const unsigned char address[4] = {10, 9, 0, (unsigned char)(container + 2)};
@@ -376,7 +375,7 @@ static void add_pairs(void)
     }
 }
 
-/* Puts links into a group by index (one of each pair), and deletes the group. */
+/* Puts one end of each pair into a group, and deletes the group. */
 static void delete_links(const int *indexes, int count)
 {
     for (int first = 0; first < count; first += PART) {
@@ -403,7 +402,7 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* The pairs are made and deleted in every case; one of the two is measured. */
+/* Makes and deletes the pairs, and measures one of the two. */
 static int64_t measure_pairs(int deletion)
 {
     int indexes[PAIRS] = {0};

@@ -1,4 +1,4 @@
-"""The results as charts (SVG), which are the same for the same data."""
+"""Draws the results as SVG charts. The same data gives the same files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ COLOURS = {
     "CNI ptp": "#4a3a66",
     "one by one": "#d9822b",
 }
-#: Of lines whose case alone does not say what they are.
+#: Labels for lines whose case name alone is unclear.
 NAMES = {
     "read_columns": "pynetstrat, read_columns",
     "read": "pynetstrat, read",
@@ -77,7 +77,7 @@ Medians = dict[tuple[str, str], float]
 def _save(figure: plt.Figure, path: Path) -> None:
     figure.savefig(path, metadata={"Date": None}, bbox_inches="tight", facecolor="white")
     plt.close(figure)
-    # Without the spaces at the ends of lines that matplotlib leaves.
+    # matplotlib leaves trailing spaces.
     path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")
 
 
@@ -88,12 +88,12 @@ def _label(seconds: float) -> str:
 
 
 def peers(medians: Medians, path: Path) -> None:
-    """Time per operation against the peers."""
+    """Draws the time per operation of pynetstrat and its peers."""
     _bars(medians, TITLES, 1e-6, (1, 20_000), path)
 
 
 def wiring(medians: Medians, path: Path) -> None:
-    """The same for containers and pairs."""
+    """Draws the time of wiring containers, and of making and deleting pairs."""
     _bars(medians, WIRING_TITLES, 1e-3, (0.3, 100_000), path)
 
 
@@ -104,11 +104,11 @@ def _bars(
     limits: tuple[float, float],
     path: Path,
 ) -> None:
-    """Bars on a logarithmic scale, one panel for each of the groups in `titles`.
+    """Draws bars on a logarithmic scale, with one panel for each group in `titles`.
 
     Parameters:
-        scale: of the axis, in seconds: 1e-6 or 1e-3.
-        limits: of the axis.
+        scale: the unit of the axis in seconds, 1e-6 or 1e-3.
+        limits: the limits of the axis.
     """
     groups = {
         group: {case: value for (name, case), value in medians.items() if name == group}
@@ -141,12 +141,12 @@ def _bars(
 
 
 def sizes(medians: Medians, numbers: Iterable[int], path: Path) -> None:
-    """Cost against the number of interfaces, both logarithmic."""
+    """Draws the time by the number of interfaces, both logarithmic."""
     _lines(medians, "dump", numbers, "interfaces in the namespace", {}, path)
 
 
 def containers(medians: Medians, numbers: Iterable[int], path: Path) -> None:
-    """The same against the number of containers."""
+    """Draws the time by the number of containers, both logarithmic."""
     _lines(medians, "containers", numbers, "containers on the host", NAMES, path)
 
 
@@ -158,7 +158,7 @@ def _lines(
     names: dict[str, str],
     path: Path,
 ) -> None:
-    """A line for each case of a group that was measured with several numbers."""
+    """Draws a line for each case of a group that was measured with several numbers."""
     numbers = list(numbers)
     groups = [f"{group} {number}" for number in numbers]
     figure, axis = plt.subplots(figsize=(7.5, 4.6))
@@ -192,10 +192,10 @@ def _lines(
 
 
 def _name_ends(axis: plt.Axes, ends: dict[str, tuple[float, float]], names: dict[str, str]) -> None:
-    """Writes what each line is, and its last value, beside its end; no two over each other.
+    """Writes a label and the last value next to the end of each line, without overlaps.
 
     Parameters:
-        names: by case, where that is not what to call it.
+        names: labels by case; the default is the case.
     """
     axis.figure.tight_layout()
     points = {
@@ -214,7 +214,7 @@ def _name_ends(axis: plt.Axes, ends: dict[str, tuple[float, float]], names: dict
 
 
 def _apart(heights: list[float], least: float) -> list[float]:
-    """The heights, moved so that any two are so far apart, with as little movement as it takes."""
+    """Moves heights apart to a minimum distance, with as little movement as possible."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
     moved = list(heights)
     for _ in range(100):
@@ -227,7 +227,7 @@ def _apart(heights: list[float], least: float) -> list[float]:
 
 
 def tails(summary: dict[str, dict], path: Path) -> None:
-    """The slow calls: time against the share of calls that were faster."""
+    """Draws the slowest calls: time by the share of calls that were faster."""
     figure, axis = plt.subplots(figsize=(7.5, 3.6))
     percents = ["50", "90", "99", "99.9", "99.99", "100"]
     for name, colour in (("get_stats", "#0b6fb8"), ("SysfsReader.read", "#3c9d5a")):

@@ -1,9 +1,10 @@
-"""This tree against another checkout of the project, built by its build.sh, by turns in one run.
+"""Compares this tree with another checkout of the project, alternating between them in one run.
 
 .venv/bin/python benchmarks/compare.py BASE [--fast]
 
-`BASE` is the other checkout. The first ratio is that of the medians, the second that of the fastest
-tenths, which other programs disturb less. With this tree itself as BASE they show what is noise.
+`BASE` is the other checkout, built by its build.sh. The first ratio is that of the medians. The
+second is that of the fastest tenths, which other programs disturb less. With this tree as BASE the
+ratios show the noise.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def _wiring(name: str) -> harness.Timer:
 
 
 def serve(name: str, tree: str) -> None:
-    """As worker.py, for one row and one tree."""
+    """Answers lines like worker.py, for one row and one tree."""
     sys.path.insert(0, tree)
     os.chdir(tree)  # the exporter is run by `python -m`, which looks here first
     timer = case(name)
@@ -97,14 +98,14 @@ def _python(tree: Path) -> str:
 
 
 def by_turns(trees: list[Path], name: str, values: int, seconds: float) -> list[list[float]]:
-    """The values of each tree, by turns."""
+    """Returns the values of each tree, measured alternately."""
     servers = [
         harness.Server([_python(tree), str(HERE / "compare.py"), "--serve", name, str(tree)])
         for tree in trees
     ]
     timers = {str(number): server.timer(name) for number, server in enumerate(servers)}
     for timer in timers.values():
-        timer(1)  # it is there, or fails
+        timer(1)  # fails if the row cannot be measured
     loops = max(harness.calibrate(timer, seconds)[0] for timer in timers.values())
     found = [[timer(loops) / loops for timer in timers.values()] for _ in range(values)]
     for server in servers:
@@ -113,7 +114,7 @@ def by_turns(trees: list[Path], name: str, values: int, seconds: float) -> list[
 
 
 def startup(trees: list[Path], values: int) -> list[list[float]]:
-    """Whole interpreters that bring `lo` up: what they take over one that does nothing."""
+    """Returns how much longer interpreters that bring `lo` up take than one that does nothing."""
     python = str(getattr(sys, "_base_executable", sys.executable))
     programs = {"bare": ""}
     for number, tree in enumerate(trees):

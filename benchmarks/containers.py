@@ -1,5 +1,6 @@
-"""Containers to count in, each a process in a network namespace of its own and a veth pair; and the
-ways to count.
+"""Containers, and different ways to read their counters.
+
+Each container is a process in its own network namespace, with a veth pair to the host.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ import pynetstrat
 from pynetstrat import NetworkInterface
 from pynetstrat.cli import sandbox
 
-_PIDS = "PYNETSTRAT_BENCH_CONTAINERS"  # how the workers know them
-_AT_ONCE = 50  # pairs made by one batch: each has the descriptor of a namespace open meanwhile
+_PIDS = "PYNETSTRAT_BENCH_CONTAINERS"  # tells the workers the process ids
+_AT_ONCE = 50  # pairs in one batch, each of which needs an open namespace
 
 
 def _start() -> int:
-    """A container: the process's id, once it is in its namespace."""
+    """Starts a container and returns the id of its process, which is in its namespace."""
     ready, done = os.pipe()
-    # Control-C goes to all processes; it is this one that ends the containers.
+    # Ctrl-C reaches all processes, but this one has to end the containers.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pid = os.fork()
     if pid == 0:
@@ -54,9 +55,9 @@ def _start() -> int:
 
 @contextlib.contextmanager
 def made(count: int) -> Iterator[None]:
-    """So many containers, and a fresh host's namespace with their other ends, and `lo` up.
+    """Makes containers and a fresh host namespace with the host ends, in which `lo` is up.
 
-    At its end they are gone, namespaces included. Should this process be killed, they end too.
+    At the end the containers and their namespaces are gone, also if this process is killed.
     """
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     sandbox.unshare(sandbox.CLONE_NEWNET)
@@ -85,9 +86,9 @@ def made(count: int) -> Iterator[None]:
 
 
 def _wait_for_the_end() -> None:
-    """Waits for the kernel to clear the containers' namespaces away, and their pairs with them.
+    """Waits until the kernel has deleted the containers' namespaces and pairs.
 
-    It does so for a while after their end, and would disturb what is measured next.
+    The kernel does that asynchronously, which would disturb the next measurement.
     """
     end = time.monotonic() + 60
     with pynetstrat.RtnetlinkSocket(timeout=60) as host:
@@ -102,7 +103,7 @@ def _pids() -> list[int]:
 
 
 def counters(method: str) -> Callable[[], Timer]:
-    """A method of ContainerCounters."""
+    """Returns the case of a method of ContainerCounters."""
 
     def case() -> Timer:
         kept = pynetstrat.ContainerCounters()
@@ -114,7 +115,7 @@ def counters(method: str) -> Callable[[], Timer]:
 
 
 def proc() -> Timer:
-    """What a program does that has no library for it: a file of each container's process."""
+    """Reads /proc/PID/net/dev of each container, as a program without a library does."""
 
     def read(pid: int) -> dict[str, NetworkInterface]:
         found = {}
@@ -131,20 +132,20 @@ def proc() -> Timer:
 
 
 def _allow_descriptors() -> None:
-    """As many as this process may have."""
+    """Raises the limit on descriptors as far as allowed."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def sockets() -> Timer:
-    """A socket in each container, which is kept, and keeps the container's namespace alive."""
+    """Keeps a socket in each container, which also keeps the container's namespace alive."""
     _allow_descriptors()
     kept = [(pid, pynetstrat.RtnetlinkSocket(f"/proc/{pid}/ns/net")) for pid in _pids()]
     return python(lambda: {pid: {"eth0": socket.get_stats("eth0")} for pid, socket in kept})
 
 
 def of_pyroute2() -> Timer:
-    """The same by pyroute2, which forks a process to open each of the sockets."""
+    """Keeps a socket of pyroute2 in each container. pyroute2 forks a process to open each."""
     import pyroute2
 
     _allow_descriptors()
@@ -153,13 +154,12 @@ def of_pyroute2() -> Timer:
 
 
 def of_psutil() -> Timer:
-    """psutil reads the table of the calling process's namespace, which therefore goes from one to
-    the next; their descriptors are kept."""
+    """Enters each namespace, because psutil reads the table of the caller's. Keeps descriptors."""
     import psutil
 
     _allow_descriptors()
     kept = [(pid, os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)) for pid in _pids()]
-    # It must not make up for counters that seem to have wrapped: they are another namespace's.
+    # nowrap=False, because lower counters are those of another namespace and have not wrapped.
     table = partial(psutil.net_io_counters, pernic=True, nowrap=False)
 
     def read(namespace: int) -> dict:
@@ -170,7 +170,7 @@ def of_psutil() -> Timer:
     return python(lambda: {pid: read(namespace) for pid, namespace in kept})
 
 
-# As Prometheus asks.
+# The header that Prometheus sends.
 _HEADERS = {
     "Accept": "application/openmetrics-text;version=1.0.0,"
     "application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
@@ -179,13 +179,15 @@ _HEADERS = {
 
 
 def scrape() -> Timer:
-    """A GET at `pynetstrat exporter`, which is the process at work: the client's share of the time
-    is in the time, and not in the CPU time."""
+    """Sends a GET to `pynetstrat exporter`, which is the process at work.
+
+    The elapsed time includes the client's work, the CPU time does not.
+    """
     child = subprocess.Popen(
         [sys.executable, "-m", "pynetstrat", "exporter", "--listen", "127.0.0.1:0"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # which of the machine's processes it may not see
+        stderr=subprocess.DEVNULL,  # the warning about processes that are hidden
         text=True,
         preexec_fn=end_with_parent,
     )
@@ -200,7 +202,8 @@ def scrape() -> Timer:
             return connection.getresponse().read()
 
     rows = get({}).count(b"\ncontainer_network_receive_bytes_total{")
-    if rows < len(_pids()):  # those of others may be there, too, where this is no user namespace
+    # Without a user namespace, other containers of the machine are counted as well.
+    if rows < len(_pids()):
         raise RuntimeError(f"{rows} containers in a scrape of {len(_pids())}")
     return python(lambda: get(_HEADERS))
 
@@ -216,11 +219,11 @@ CASES = {
 }
 
 
-# ---- what a scrape consists of ----
+# ---- the parts of a scrape ----
 
 
 def _of_host(method: str) -> Callable[[], Timer]:
-    """A method of HostCounters."""
+    """Returns the case of a method of HostCounters."""
 
     def case() -> Timer:
         host = pynetstrat.HostCounters()
@@ -231,14 +234,14 @@ def _of_host(method: str) -> Callable[[], Timer]:
 
 
 def collect() -> Timer:
-    """Both of these, and a sample for each counter."""
+    """Refreshes, reads, and makes a sample for each counter."""
     from pynetstrat.prometheus import ContainerCollector
 
     return python(ContainerCollector().collect)
 
 
 def encode() -> Timer:
-    """The text of samples that have been collected."""
+    """Encodes samples that were collected before."""
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.registry import Collector
 

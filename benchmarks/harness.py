@@ -1,9 +1,9 @@
-"""Values by turns: what is compared is measured in the same seconds, and drift meets all of it.
+"""Measures a group of cases alternately, so that a drift of the machine affects all of them.
 
-pyperf measures one benchmark after the other. On a machine that others use, minutes then lie
-between a number and the one it is divided by. Here a group of cases is measured together: one value
-of each, then the next value of each. Every case has a process of its own, which waits while the
-others work; the whole is repeated with fresh processes, and the values are handed to pyperf.
+pyperf measures one benchmark after another. On a shared machine, minutes can lie between a number
+and the number that it is divided by. This module measures one value of each case of a group, then
+the next value of each. Every case has its own process, which waits while the others work. All of it
+is repeated with fresh processes, and the values are passed to pyperf.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from itertools import repeat
 from pathlib import Path
 from time import perf_counter
 
-# A case is measured by a function that does the work so many times, and returns the seconds taken.
+# Does the work of a case as often as the argument says, and returns the seconds that took.
 Timer = Callable[[int], float]
 
-#: The process that does a case's work, whose CPU time and memory count. A case may start another.
+#: The process whose CPU time and memory are measured. A case may start another one.
 at_work = os.getpid()
 
 
 def cpu_ns() -> int:
-    """The CPU time that the process at work has taken."""
-    # The kernel's id of another process's clock, as clock_getcpuclockid(3) makes it.
+    """Returns the CPU time of the process at work."""
+    # The id of another process's clock, as clock_getcpuclockid(3) computes it.
     return time.clock_gettime_ns(~at_work << 3 | 2)
 
 
 def held() -> tuple[int, int]:
-    """The resident bytes of the process at work, and how many descriptors it has open."""
+    """Returns the resident bytes and the number of open descriptors of the process at work."""
     files = os.listdir(f"/proc/{at_work}/fd")  # noqa: PTH208
-    listing = at_work == os.getpid()  # which takes one itself
+    listing = at_work == os.getpid()  # which has a descriptor of its own
     for line in Path(f"/proc/{at_work}/smaps_rollup").read_text().splitlines():
         if line.startswith("Rss:"):
             return int(line.split()[1]) * 1024, len(files) - listing
@@ -43,13 +43,13 @@ def held() -> tuple[int, int]:
 
 
 def end_with_parent() -> None:
-    """Has the kernel kill the calling process, a child just forked, once its parent ends."""
+    """Makes the kernel kill the calling process, a child after fork(), when its parent ends."""
     parent_death_signal = 1  # linux/prctl.h
     ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
 
 
 def python(work: Callable[[], object]) -> Timer:
-    """The case of a Python call; the loop itself adds about 20 ns."""
+    """Returns the timer of a Python call. The loop adds about 20 ns."""
 
     def run(loops: int) -> float:
         turns = repeat(None, loops)
@@ -64,7 +64,7 @@ def python(work: Callable[[], object]) -> Timer:
 def command(
     arguments: list[str], environment: dict[str, str] | None = None, stdin: str = os.devnull
 ) -> Callable[[], None]:
-    """Runs a whole process, from its start to its end; it has to succeed."""
+    """Returns a function that runs a process, which must succeed."""
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, stdin, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
@@ -83,15 +83,15 @@ def command(
 def process(
     arguments: list[str], environment: dict[str, str] | None = None, stdin: str = os.devnull
 ) -> Timer:
-    """The case of a whole process."""
+    """Returns the timer of a whole process."""
     return python(command(arguments, environment, stdin))
 
 
 class Server:
-    """A process that waits to be asked for values: bare.c or worker.py.
+    """A process that measures values on request: bare.c or worker.py.
 
     Attributes:
-        cpu: the CPU seconds of each value so far, for one time the work is done, where it says.
+        cpu: the CPU seconds of each value for one repetition, if the process reports them.
     """
 
     def __init__(self, arguments: list[str]) -> None:
@@ -101,14 +101,14 @@ class Server:
         )
 
     def ask(self, question: str) -> str:
-        """The line that it answers a line with."""
+        """Sends a line and returns the line that answers it."""
         assert self._process.stdin is not None
         self._process.stdin.write(question + "\n")
         self._process.stdin.flush()
         return self.answer()
 
     def answer(self) -> str:
-        """The next line that it prints."""
+        """Returns the next line that the process prints."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -116,7 +116,7 @@ class Server:
         return line
 
     def timer(self, operation: str) -> Timer:
-        """The case of one of its operations."""
+        """Returns the timer of one of its operations."""
 
         def run(loops: int) -> float:
             wall, *cpu = map(int, self.ask(f"{operation} {loops}").split())
@@ -126,15 +126,17 @@ class Server:
         return run
 
     def close(self) -> None:
-        """Ends the process, by the end of its input."""
+        """Ends the process by closing its input."""
         with contextlib.suppress(BrokenPipeError):
             self._process.communicate()
         self._process.wait()
 
 
 def calibrate(timer: Timer, seconds: float) -> tuple[int, float]:
-    """How many times the work is done for a value that takes at least so long, a power of two; and
-    how long that took. Warms the case up, too."""
+    """Finds how often the work has to be repeated for a value of at least `seconds`.
+
+    Returns that number, a power of two, and the seconds that it took. Also warms the case up.
+    """
     timer(1)  # the first time opens, resolves and allocates
     loops = 1
     while (took := timer(loops)) < seconds:
@@ -143,7 +145,7 @@ def calibrate(timer: Timer, seconds: float) -> tuple[int, float]:
 
 
 def once_by_turns(timers: dict[str, Timer], values: int) -> dict[str, dict]:
-    """Measures every case, with the work done once for a value; otherwise as `by_turns`."""
+    """Measures every case alternately, with one repetition of the work for each value."""
     found: dict[str, dict] = {name: {"loops": 1, "values": []} for name in timers}
     for timer in timers.values():
         timer(1)
@@ -158,12 +160,13 @@ def by_turns(
 ) -> dict[str, dict]:
     """Measures every case alternately: forwards in one turn, backwards in the next (ABBA).
 
-    What a case leaves in the processor's caches then meets both sides of a ratio equally often.
+    The state in which a case leaves the processor's caches then affects both sides of a ratio
+    equally often.
 
     Parameters:
-        values: how many of each case. A case whose value takes long gets fewer.
-        seconds: the least time of a value.
-        least: the least number of values of each case, whatever they take.
+        values: the number of values of each case. A case with slow values gets fewer.
+        seconds: the minimum time of a value.
+        least: the minimum number of values of each case, however slow they are.
 
     Returns: for each case its `loops`, and its `values` in seconds for one repetition of the work.
     """
@@ -176,7 +179,7 @@ def by_turns(
         turns[name] = max(least, min(values, int(2 * values * seconds / took) + 1))
     for turn in range(values):
         for name in list(timers)[:: 1 if turn % 2 == 0 else -1]:
-            # The values of a case that has fewer are spread over the turns of the others.
+            # Spread the values of a case that has fewer over all turns.
             if turn * turns[name] // values != (turn + 1) * turns[name] // values:
                 loops = found[name]["loops"]
                 found[name]["values"].append(timers[name](loops) / loops)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One operation of the core, so many times: instructions.py counts what it costs in user space. */
+/* Repeats one operation of the core. instructions.py counts its instructions in user space. */
 #include "netstrat.h"
 
 #include <fcntl.h>
@@ -83,7 +83,7 @@ static const struct {
     {"nothing", nothing},
 };
 
-/* What went wrong, in a sentence. */
+/* Prints an error of the core. */
 static int complain(const char *operation)
 {
     char text[512];

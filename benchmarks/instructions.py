@@ -1,8 +1,8 @@
 """User-space instructions of the core's operations, counted with valgrind's callgrind.
 
-Times drift with the machine; these counts repeat nearly to the digit, so they show a regression of
-a few instructions on any machine with the same compiler. They are compared with those kept in
-instructions.json. `--write` keeps the present ones instead.
+Times drift with the machine, but these counts repeat almost exactly. They show a regression of a
+few instructions on any machine with the same compiler. They are compared with instructions.json;
+`--write` replaces that file instead.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def compiler() -> list[str]:
 
 
 def describe_compiler() -> tuple[str, str]:
-    """Its name with its major version, and its full version: ("gcc 12", "12.2.0")."""
+    """Returns the compiler's name with its major version, and its version: ("gcc 12", "12.2.0")."""
     command = [*compiler(), "-dM", "-E", "-x", "c", os.devnull]
     macros = dict(
         re.findall(r"#define (\w+) (.*)", subprocess.check_output(command, text=True)),
@@ -57,7 +57,7 @@ def describe_compiler() -> tuple[str, str]:
 
 
 def compile_driver(directory: Path) -> Path:
-    """The core and the driver in one program."""
+    """Compiles the core and the driver into one program."""
     program = directory / "instructions"
     core = HERE.parent / "csrc"
     sources = [str(HERE / "instructions.c"), *map(str, sorted(core.glob("*.c")))]
@@ -69,7 +69,7 @@ def compile_driver(directory: Path) -> Path:
 
 
 def make_tree(directory: Path) -> Path:
-    """Counters that are the same at every run, in a tree like sysfs's."""
+    """Makes a tree like sysfs, with the same counters for every run."""
     statistics = directory / "net" / INTERFACE / "statistics"
     statistics.mkdir(parents=True)
     for side in ("rx", "tx"):
@@ -79,7 +79,7 @@ def make_tree(directory: Path) -> Path:
 
 
 def count_run(program: Path, root: Path, operation: str, times: int) -> int:
-    """The instructions of a whole run."""
+    """Returns the number of instructions of a whole run."""
     done = subprocess.run(
         [
             *("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"),
@@ -96,7 +96,7 @@ def count_run(program: Path, root: Path, operation: str, times: int) -> int:
 
 
 def count_all(directory: Path) -> dict[str, float]:
-    """The instructions of each operation, those of an empty turn of the loop taken off."""
+    """Returns the number of instructions of each operation, without those of the loop."""
     program = compile_driver(directory)
     root = make_tree(directory)
 
@@ -111,7 +111,7 @@ def count_all(directory: Path) -> dict[str, float]:
 
 
 def compare(kept: dict, now: dict) -> tuple[list[str], bool]:
-    """A line for each operation, and whether all is well."""
+    """Returns a line for each operation, and whether no operation became slower."""
     same = kept["compiler"] == now["compiler"] and kept["machine"] == now["machine"]
     tolerance = 0.05 if same else 0.25
     lines = []
@@ -143,7 +143,7 @@ def main() -> int:
 
     name, version = describe_compiler()
     with tempfile.TemporaryDirectory() as directory:
-        # The threads that wait for valgrind come after: unshare(2) wants one thread only.
+        # Before the threads that wait for valgrind: unshare(2) requires a single thread.
         sandbox.enter()
         pynetstrat.link_set_up("lo")
         with veth.Maker() as maker:

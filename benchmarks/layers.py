@@ -1,4 +1,4 @@
-"""Where the time of the short calls goes: each layer alone, by turns with the bare system calls.
+"""Measures each layer of the short calls alone, alternately with the bare system calls.
 
 .venv/bin/python benchmarks/layers.py BARE     (build/bench/bare, once the benchmarks have run)
 """
@@ -19,9 +19,9 @@ from pynetstrat.cli import sandbox
 
 
 def layers(bare: harness.Server) -> dict[str, dict[str, harness.Timer]]:
-    """By operation: from the bare calls up to the public method."""
+    """Returns the layers by operation, from the bare calls up to the public method."""
     socket = pynetstrat.RtnetlinkSocket()
-    socket.get_stats(work.INTERFACE)  # the name is resolved
+    socket.get_stats(work.INTERFACE)  # resolves the name
     other = pynetstrat.RtnetlinkSocket()
     reader = pynetstrat.SysfsReader(work.INTERFACE)
     error = ffi.new("struct netstrat_error *")

@@ -19,30 +19,30 @@ import pynetstrat
 
 HERE = Path(__file__).parent
 
-#: What was measured: its process's runs, by case; a run has `loops` and `values`. Those of the
-#: containers have the CPU seconds of each value as `cpu`, and all but the bare calls' as `held` the
-#: resident bytes and open descriptors.
+#: The runs of each case, one for each process. A run has `loops` and `values`. Runs of the group
+#: "containers" also have `cpu`, the CPU seconds of each value, and except for the bare calls
+#: `held`, the resident bytes and the open descriptors.
 Runs = dict[str, list[dict]]
 
 
-#: Cases that are compared with bare C, each in a pair with it alone; all others are peers.
+#: Cases that are measured in a pair with bare C. All others are peers.
 OURS = (
     *("pynetstrat", "dump_counters", "dump_stats", "read_columns", "read", "LinkMonitor.read"),
     *("HostCounters.refresh", "HostCounters.read"),
 )
-UNCHECKED = "send + recv"  # the same system calls from Python; measured beside our case
-LEAST, LEAST_OF_A_PEER = 7, 3  # values of a row: some take seconds
+UNCHECKED = "send + recv"  # the same system calls from Python; measured together with our case
+LEAST, LEAST_OF_A_PEER = 7, 3  # minimum number of values, for cases whose values take seconds
 
 
 def group(name: str, bare: Path, processes: int, values: int, seconds: float) -> Runs:
-    """Measures one of work.GROUPS, in so many fresh sets of processes.
+    """Measures a group of work.GROUPS in several fresh sets of processes.
 
-    A case of ours and bare C are measured as a pair, without the peers between them: pyroute2 and
-    psutil empty the processor's caches, and whoever came next would pay for it. The peers follow.
+    Each of our cases is measured in a pair with bare C, and the peers follow. pyroute2 and psutil
+    displace the contents of the processor's caches, which would slow down the case after them.
 
     Parameters:
-        bare: the directory of the two programs of the bare system calls.
-        processes: how many sets of processes.
+        bare: the folder of the two programs that make the bare system calls.
+        processes: the number of sets of processes.
         values, seconds: as for `harness.by_turns`.
     """
     _, operation, cases = work.GROUPS[name]
@@ -84,8 +84,11 @@ def _server(stack: contextlib.ExitStack, arguments: list[str]) -> harness.Server
 
 
 def startup(values: int) -> Runs:
-    """Whole interpreters. Not the virtual environment's: its start-up files (*.pth) cost more than
-    what is measured, and belong to the tools that are installed beside. `-I`: no user's, either."""
+    """Measures whole interpreters.
+
+    They run outside the virtual environment, and with `-I`: start-up files (*.pth) of other
+    installed tools take longer than what is measured.
+    """
     installed = [path for path in sys.path if path.endswith("site-packages")]
     packages = [str(HERE.parent), str(HERE.parent / "tests"), *installed]
     programs = {
@@ -108,10 +111,11 @@ def startup(values: int) -> Runs:
 
 
 def tails(seconds: float, churners: int) -> dict[str, list[int]]:
-    """The nanoseconds of single calls, taken by turns.
+    """Returns the nanoseconds of single calls of two operations, measured alternately.
 
     Parameters:
-        churners: so many other processes make and delete veth pairs meanwhile.
+        seconds: the time for all calls.
+        churners: the number of other processes that make and delete veth pairs at the same time.
     """
     others = [
         subprocess.Popen(
@@ -140,14 +144,15 @@ def tails(seconds: float, churners: int) -> dict[str, list[int]]:
 
 
 def latencies(bare: Path, turns: int, changes: int) -> dict[str, list[int]]:
-    """How many nanoseconds after a change its event is in hand: by case, in so many turns of each.
+    """Returns by case how many nanoseconds after each change its event was received.
 
-    A change is a new alias, two milliseconds after the last one: the time at which it begins to be
-    made. It is made by this process, for one case at a time.
+    Every two milliseconds this process sets the alias of a link to the current time. One case at a
+    time receives the events.
 
     Parameters:
-        bare: as for `group`.
-        changes: how many in each turn.
+        bare: the folder of the two programs that make the bare system calls.
+        turns: how often each case is measured.
+        changes: the number of changes in each turn.
     """
     programs = {"bare C": [str(bare / "bare"), monitor.INTERFACE, "/sys/class/net"]}
     for case in monitor.LATENCIES.keys() - work.missing():
@@ -159,7 +164,7 @@ def latencies(bare: Path, turns: int, changes: int) -> dict[str, list[int]]:
         servers = {case: _server(stack, programs[case]) for case in found}
         for _ in range(turns):
             for case, server in servers.items():
-                server.ask(f"watch {changes}")  # it is ready
+                server.ask(f"watch {changes}")  # answered when it is ready
                 for _ in range(changes):
                     sleep(0.002)
                     maker.note_time(monitor.INTERFACE)

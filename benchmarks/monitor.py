@@ -1,7 +1,7 @@
-"""Events of links in different ways: what one costs, and how soon after the change it is in hand.
+"""Different ways to receive events of links: the cost of an event, and the delay after the change.
 
-The cases of the group "events", of which only the reading is measured; and those of
-measure.latencies, each in a process of its own: `monitor.py CASE`.
+Has the cases of the group "events", in which only the reading is measured, and the cases of
+measure.latencies, each of which runs in its own process: `monitor.py CASE`.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from harness import Timer
 from pynetstrat import Batch, Event, LinkMonitor, RtnetlinkSocket
 
 INTERFACE = "bench0"
-CHANGES = 40  # they fit the queue of every reader, also where SO_RCVBUFFORCE is refused
+CHANGES = 40  # fit the queue of every reader, even if SO_RCVBUFFORCE is refused
 _GROUP_LINK = 1
 
 
 def hear() -> socket.socket:
-    """A bare socket that hears of links."""
+    """Returns a plain socket that receives notifications of links."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     sock.bind((0, _GROUP_LINK))
     return sock
 
 
-# ---- what an event costs ----
+# ---- the cost of an event ----
 
-#: What reads the events that there are and says how many they were, and what ends that.
+#: A function that reads the queued events and returns their number, and one that ends the reader.
 Reader = tuple[Callable[[], int], Callable[[], None]]
 
 
 def _of_socket() -> Reader:
-    """Every datagram is received, and nothing is made of it."""
+    """Receives every datagram without decoding it."""
     sock = hear()
     sock.setblocking(False)
 
@@ -56,7 +56,7 @@ def _of_socket() -> Reader:
 
 def _of_monitor() -> Reader:
     monitor = LinkMonitor()
-    monitor.read()  # the links that there are
+    monitor.read()  # the existing links
     return lambda: len(monitor.read()), monitor.close
 
 
@@ -76,7 +76,7 @@ def _of_pyroute2() -> Reader:
 
 
 def _reading(make: Callable[[], Reader]) -> Callable[[], Timer]:
-    """The case of so many changes read; to make them is outside the time."""
+    """Returns the timer of reading CHANGES changes. Making the changes is not measured."""
 
     def case() -> Timer:
         changer = RtnetlinkSocket()
@@ -109,10 +109,10 @@ EVENTS = {
 }
 
 
-# ---- how soon it is in hand ----
+# ---- the delay after a change ----
 
-#: Waits for so many events, after it has called what it is given; the nanoseconds of each since the
-#: time that its alias holds.
+#: Calls a function, waits for a number of events, and returns the nanoseconds between the time in
+#: the alias and the receipt of each.
 Watch = Callable[[int, Callable[[], object]], list[int]]
 
 
@@ -179,7 +179,7 @@ def _on_uvloop() -> Watch:
     return _on_a_loop(uvloop.new_event_loop)
 
 
-#: By case: what makes the watch.
+#: The function that makes the watch, by case.
 LATENCIES: dict[str, Callable[[], Watch]] = {
     "for": lambda: _by_iteration,
     "async for": lambda: _on_a_loop(asyncio.new_event_loop),
@@ -190,7 +190,7 @@ LATENCIES: dict[str, Callable[[], Watch]] = {
 
 
 def main() -> None:
-    """Answers each line "watch COUNT" with two: "ready", and the nanoseconds of so many events."""
+    """Answers each line "watch COUNT" with "ready", and with the nanoseconds of COUNT events."""
     watch = LATENCIES[sys.argv[1]]()
     for line in sys.stdin:
         found = watch(int(line.split()[1]), lambda: print("ready", flush=True))

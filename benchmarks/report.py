@@ -1,4 +1,4 @@
-"""The results in words and tables (Markdown)."""
+"""Writes the results as text and tables in Markdown."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Medians = dict[tuple[str, str], float]
 
 @dataclass
 class Results:
-    """What was measured.
+    """The results of all measurements.
 
     Attributes:
-        machine: on what.
+        machine: a description of the machine.
         medians: the seconds of each case.
-        spreads: how far from its median the nearer half of a case's values is, as a part of it.
-        over: of whole processes, by case: see `over_first`.
-        tails: of single calls, by condition: what `quantiles` gives.
-        latencies: of events, by case: likewise.
-        held: by group and case the resident bytes and the descriptors of its process.
-        sizes: by group the numbers that it was measured with.
+        spreads: the median distance of a case's values from their median, divided by that median.
+        over: for whole processes the result of `over_first`, by case.
+        tails: for single calls the result of `quantiles`, by condition.
+        latencies: for events the result of `quantiles`, by case.
+        held: the resident bytes and the open descriptors of a case's process, by group and case.
+        sizes: the numbers that a group was measured with, by group.
         missing: the cases whose peers are not installed.
     """
 
@@ -43,7 +43,7 @@ PERCENTS = (0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 99.99, 100)
 
 
 def quantiles(calls: dict[str, list[int]]) -> dict[str, dict]:
-    """By operation: the `count` of calls, and the nanoseconds at each of PERCENTS."""
+    """Returns by operation the `count` of calls, and the nanoseconds at each of PERCENTS."""
     found = {}
     for name, values in calls.items():
         values = sorted(values)
@@ -56,7 +56,7 @@ def quantiles(calls: dict[str, list[int]]) -> dict[str, dict]:
 
 
 def held(groups: dict[str, dict[str, list[dict]]]) -> dict[tuple[str, str], tuple[float, float]]:
-    """By group and case: the resident bytes and the descriptors, medians of the processes."""
+    """Returns by group and case the medians of resident bytes and of descriptors."""
     return {
         (group, case): (
             statistics.median(run["held"][0] for run in runs),
@@ -69,7 +69,7 @@ def held(groups: dict[str, dict[str, list[dict]]]) -> dict[tuple[str, str], tupl
 
 
 def time_text(seconds: float) -> str:
-    """Three digits and a unit."""
+    """Returns a time with three digits and a unit."""
     scales = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
     unit, scale = next((pair for pair in scales if seconds >= pair[1]), scales[-1])
     value = seconds / scale
@@ -86,8 +86,8 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-#: By operation: its group and case; the most times the time of each case that it may take; and how
-#: many times as fast as each case it has to be at least.
+#: For each operation: its group and case, the maximum ratio to the time of other cases, and the
+#: minimum factor by which it must be faster than other cases.
 TARGETS: dict[str, tuple[str, str, dict[str, float], dict[str, float]]] = {
     "set_up_networks": (
         "wire",
@@ -130,10 +130,10 @@ TARGETS: dict[str, tuple[str, str, dict[str, float], dict[str, float]]] = {
 
 
 def targets(medians: Medians) -> list[tuple[str, str, bool, float, float]]:
-    """Returns (operation, against what, whether it is a limit of time, the ratio, the target).
+    """Returns (operation, other case, whether it is a limit of time, ratio, target).
 
-    A limit of time is met by a ratio up to the target; otherwise the ratio is how many times as
-    fast the operation is, and met from the target on.
+    A limit of time is met if the ratio of the times is at most the target. Otherwise the ratio is
+    how many times as fast the operation is, and must be at least the target.
     """
     found = []
     for operation, (group, case, most, least) in TARGETS.items():
@@ -148,10 +148,10 @@ def targets(medians: Medians) -> list[tuple[str, str, bool, float, float]]:
 
 
 def over_first(values: dict[str, list[float]]) -> dict[str, float]:
-    """By case: the median of how much more a value is than that of the first case in its turn.
+    """Returns by case the median difference from the first case's value in the same turn.
 
-    Two interpreters differ by less than one of them does from minute to minute; the difference
-    within a turn stays.
+    The start of an interpreter varies more from minute to minute than between two cases, but the
+    difference within a turn is stable.
     """
     base = next(iter(values.values()))
     return {
@@ -206,7 +206,7 @@ def _within(results: Results, group: str, case: str) -> str:
 
 
 def _containers(results: Results) -> str:
-    """The largest number of containers: time, CPU time, memory and descriptors."""
+    """Returns time, CPU time, memory and descriptors for the largest number of containers."""
     few, *_, most = results.sizes["containers"]
     group = f"containers {most}"
     cases = _cases(results.medians, group)
@@ -288,7 +288,7 @@ def _tails(summary: dict[str, dict]) -> str:
 
 
 def render(results: Results) -> str:
-    """The whole text."""
+    """Returns the whole text."""
     from work import CONTAINERS, GROUPS
 
     medians, sizes = results.medians, results.sizes
@@ -343,7 +343,7 @@ BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->\n"
 
 
 def replace_results(page: str, text: str) -> str:
-    """The page with `text` between its two marks."""
+    """Returns the page with `text` between its two marker lines."""
     before, rest = page.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}\n{text}\n{END}{after}"

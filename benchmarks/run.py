@@ -1,8 +1,8 @@
 """The benchmarks: `./build.sh bench [--fast] [--docs] [--output DIR]`.
 
-Moves itself into fresh user, network and mount namespaces, makes its interfaces there, measures,
-and writes results.md, the raw values (pyperf.json, tails.json) and charts. The host's interfaces
-are never touched.
+Moves itself into fresh user, network and mount namespaces, makes interfaces there and measures.
+Writes results.md, the raw values (pyperf.json, tails.json) and charts. Never changes the interfaces
+of the host.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SIZES = (1, 11, 101, 1001, 4001)
 CONTAINERS = (1, 10, 100, 1000)
 CHURNERS = 4
 SINGLE = ("sysfs_once", "sysfs_held", "get_stats", "up_kept", "up_fresh", "events")
-# A value of these takes up to ten seconds: (processes, values of each).
+# (processes, values of each) for groups whose values take up to ten seconds.
 LONG = {"wire_many": (2, 7), "pairs_made": (2, 7), "pairs_deleted": (2, 7)}
 CHARTS = ("containers.svg", "peers.svg", "wiring.svg", "sizes.svg", "tails.svg")
 
@@ -47,7 +47,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def compile_bare(directory: Path) -> None:
-    """The programs of the bare system calls."""
+    """Compiles the programs that make the bare system calls into a folder."""
     compiler = os.environ.get("CC", "cc").split()
     for name in ("bare", "bare_wiring"):
         source, program = str(HERE / f"{name}.c"), str(directory / name)
@@ -55,7 +55,7 @@ def compile_bare(directory: Path) -> None:
 
 
 def machine() -> str:
-    """What was measured on, in general terms."""
+    """Describes the machine in general terms."""
     kernel = ".".join(platform.release().split("-")[0].split(".")[:2])
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{os.cpu_count()} cores ({platform.machine()}), Linux {kernel}, {python}"
@@ -64,7 +64,7 @@ def machine() -> str:
 def collect(
     bare: Path, fast: bool
 ) -> tuple[dict[str, measure.Runs], dict[str, dict], dict[str, list[int]]]:
-    """Every measurement, by group; single calls without and with churn; latencies of events."""
+    """Measures all groups, single calls with and without churn, and the latencies of events."""
     processes, values, seconds = (2, 11, 0.005) if fast else (6, 25, 0.01)
     groups: dict[str, measure.Runs] = {}
     tails: dict[str, dict] = {}
@@ -112,7 +112,7 @@ def collect(
 
 
 def to_pyperf(groups: dict[str, measure.Runs]) -> pyperf.BenchmarkSuite:
-    """The values in pyperf's form, for `pyperf show`, `stats`, `hist` and `compare_to`."""
+    """Returns the values in pyperf's format, for `pyperf show`, `stats`, `hist`, `compare_to`."""
     about = {
         "machine": machine(),
         "python_version": platform.python_version(),
@@ -144,7 +144,7 @@ def main() -> None:
     output = arguments.output
     output.mkdir(parents=True, exist_ok=True)
     compile_bare(output)
-    with contextlib.suppress(PermissionError):  # what else runs then disturbs less
+    with contextlib.suppress(PermissionError):  # so that other programs disturb less
         os.setpriority(os.PRIO_PROCESS, 0, -20)
     sandbox.enter()
     groups, tails, latencies = collect(output, arguments.fast)
@@ -171,7 +171,7 @@ def main() -> None:
     (output / "tails.json").write_text(json.dumps({**summary, "events": events}, indent=1) + "\n")
     text = report.render(results)
     (output / "results.md").write_text(text)
-    import charts  # starts threads: a process that has some can't enter a user namespace
+    import charts  # starts threads, after which no user namespace can be entered
 
     charts.containers(medians, CONTAINERS, output / "containers.svg")
     charts.peers(medians, output / "peers.svg")
@@ -185,7 +185,7 @@ def main() -> None:
             shutil.copy(output / name, page.with_name(name))
     print(text)
     load = os.getloadavg()[1]
-    if load > 1.5:  # the benchmark itself is one process at a time
+    if load > 1.5:  # the benchmark itself runs one process at a time
         print(f"The load average is {load:.1f}: other programs ran meanwhile, and figures drift.")
     print(f"in {output}: results.md, pyperf.json, tails.json, {', '.join(CHARTS)}")
 

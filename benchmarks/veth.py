@@ -1,7 +1,7 @@
 """Interfaces to measure on: veth pairs, made and deleted by raw rtnetlink.
 
-Run as a program, it makes and deletes pairs in a loop until its standard input is closed: the other
-containers of a busy host.
+As a program it makes and deletes pairs in a loop until its standard input is closed. That
+simulates the other containers of a busy host.
 """
 
 from __future__ import annotations
@@ -50,27 +50,27 @@ class Maker:
             raise OSError(-code, "veth pair")
 
     def add(self, name: str, peer: str) -> None:
-        """A pair."""
+        """Makes a pair."""
         data = _attribute(_IFLA_INFO_DATA, _attribute(_VETH_INFO_PEER, _link(peer)))
         info = _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b"veth") + data)
         self._ask(_RTM_NEWLINK, _CREATE | _EXCLUSIVE, _link(name) + info)
 
     def set_up(self, name: str) -> None:
-        """Brings an interface up; an end of a pair can't be made so."""
+        """Brings an interface up. The request that makes a pair cannot do that."""
         self._ask(_RTM_NEWLINK, 0, _link(name, _IFF_UP))
 
     def note_time(self, name: str) -> None:
-        """Gives an interface the present time as its alias, in nanoseconds."""
+        """Sets the alias of an interface to the current time in nanoseconds."""
         alias = b"at:%d" % time.perf_counter_ns()
         self._ask(_RTM_NEWLINK, 0, _link(name) + _attribute(_IFLA_IFALIAS, alias))
 
     def delete(self, name: str) -> None:
-        """The pair that the interface is one end of."""
+        """Deletes the pair of an interface."""
         self._ask(_RTM_DELLINK, 0, _link(name))
 
 
 def fill(interfaces: int) -> None:
-    """Pairs bench0 and peer0, bench1 and peer1 and so on, until there are so many interfaces."""
+    """Makes pairs bench0 and peer0, bench1 and peer1, ..., up to a number of interfaces."""
     with Maker() as maker:
         for pair in range((len(socket.if_nameindex()) - 1) // 2, (interfaces - 1) // 2):
             maker.add(f"bench{pair}", f"peer{pair}")

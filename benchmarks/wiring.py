@@ -1,8 +1,8 @@
-"""Containers wired, and pairs made and deleted, in different ways: the cases of work.py's WIRING.
+"""Different ways to wire containers, and to make and delete veth pairs: cases of work.py.
 
-Each case has a network namespace like a host's for itself, with a bridge and the namespaces of its
-containers, made beforehand and used again: what was made for a value is deleted after it, outside
-its time.
+Each case has its own host namespace with a bridge, and the namespaces of its containers. They are
+made once and reused: the links that were made for a value are deleted after it, which is not
+measured.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from pynetstrat import (
 from pynetstrat.cli import sandbox
 
 BRIDGE, BRIDGE_MAC, MTU, GATEWAY, LENGTH = "br0", "02:00:5e:00:00:01", 1400, "10.9.0.1", 16
-SMALL = "PYNETSTRAT_BENCH_SMALL" in os.environ  # for the tests: the same, of less
+SMALL = "PYNETSTRAT_BENCH_SMALL" in os.environ  # smaller numbers, for the tests
 MANY = 3 if SMALL else 200  # containers on one bridge
 PAIRS = 25 if SMALL else 1000
-ONE_BY_ONE = 20  # of the PAIRS, where each takes its 20 ms: the value is for all of them
+ONE_BY_ONE = 20  # of PAIRS, where each pair takes 20 ms; the value is scaled to all of them
 
 CNI = Path("/usr/lib/cni")
 CNI_PLUGINS = ("loopback", "bridge", "ptp", "static")
 
-#: Does something to the container of that number.
+#: Does something with the container of a number.
 Work = Callable[[int], object]
 
 
@@ -51,27 +51,27 @@ def mac(container: int) -> str:
 
 
 class Host:
-    """The calling process in a network namespace of its own, and the containers in it."""
+    """Moves the calling process into its own network namespace, and makes the containers."""
 
     def __init__(self, containers: int) -> None:
         sandbox.unshare(sandbox.CLONE_NEWNET | sandbox.CLONE_NEWNS)
-        # The names of the namespaces are seen by this process and its children alone.
+        # Only this process and its children see the names of the namespaces.
         subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
-        self.socket = RtnetlinkSocket(timeout=60)  # of a busy machine
+        self.socket = RtnetlinkSocket(timeout=60)  # seconds, for a busy machine
         self.socket.execute(Batch().add_bridge(BRIDGE, mac=BRIDGE_MAC, up=True))
         self.namespaces = [NetworkNamespace.create(f"bench{i}") for i in range(containers)]
         self._inside = [RtnetlinkSocket(namespace) for namespace in self.namespaces]
 
     def clean(self) -> None:
-        """Deletes all pairs, and takes `lo` down again."""
+        """Deletes all pairs, and takes `lo` down."""
         links = self.socket.dump_links().values()
-        # Both ends of a pair may be among them, and go together.
+        # Both ends of a pair may be in the list, and are deleted together.
         self.socket.delete_links([link.name for link in links if link.kind == "veth"])
         for inside in self._inside:
             inside.link_set_down("lo")
 
     def wired(self, wire: Work) -> Timer:
-        """The case of so many containers wired; what is made is deleted outside the time."""
+        """Returns the timer of wiring containers one by one. Deleting is not measured."""
 
         def run(loops: int) -> float:
             took = 0.0
@@ -88,12 +88,12 @@ class Host:
         return run
 
     def wired_many(self, wire: Work) -> Timer:
-        """The case of all containers wired."""
+        """Returns the timer of wiring all containers."""
         wired = self.wired(wire)
         return lambda loops: wired(loops * len(self.namespaces))
 
     def cycled(self, wire: Work, unwire: Work) -> Timer:
-        """The case of a container wired and torn down."""
+        """Returns the timer of wiring a container and tearing it down."""
 
         def run(loops: int) -> float:
             start = perf_counter()
@@ -105,7 +105,7 @@ class Host:
         return run
 
 
-# ---- a container: how each of them wires and unwires it ----
+# ---- ways to wire and unwire a container ----
 
 
 def of_pynetstrat(host: Host) -> tuple[Work, Work]:
@@ -136,7 +136,7 @@ def of_pynetstrat(host: Host) -> tuple[Work, Work]:
 
 
 def of_pyroute2(host: Host) -> tuple[Work, Work]:
-    """As its documentation does it, in the fewest calls that work."""
+    """Follows the documentation of pyroute2, with as few calls as possible."""
     import pyroute2
 
     def wire(container: int) -> None:
@@ -185,7 +185,7 @@ def _in_the_container(container: int) -> list[str]:
 
 
 def _file(text: str) -> str:
-    """A file beside the names of the namespaces, gone with them."""
+    """Writes a file next to the names of the namespaces, which disappears with them."""
     with tempfile.NamedTemporaryFile("w", dir="/run", delete=False) as file:
         file.write(text)
     return file.name
@@ -204,7 +204,7 @@ def _by_commands(
     wire: Callable[[int], list[Callable[[], None]]],
     unwire: Callable[[int], list[Callable[[], None]]],
 ) -> tuple[Work, Work]:
-    """What wires and unwires a container by processes, which are the same each time."""
+    """Returns functions that wire and unwire a container by running processes."""
     containers = range(len(host.namespaces))
     wiring = [wire(container) for container in containers]
     unwiring = [unwire(container) for container in containers]
@@ -221,7 +221,7 @@ def _unwire_by_ip(container: int) -> list[Callable[[], None]]:
 
 
 def of_ip(host: Host) -> tuple[Work, Work]:
-    """Six commands."""
+    """Runs six `ip` commands."""
 
     def wire(container: int) -> list[Callable[[], None]]:
         return [
@@ -236,7 +236,7 @@ def of_ip(host: Host) -> tuple[Work, Work]:
 
 
 def of_ip_batch(host: Host) -> tuple[Work, Work]:
-    """Two commands: one on the host, one in the container."""
+    """Runs two `ip -batch` commands, one on the host and one in the container."""
 
     def wire(container: int) -> list[Callable[[], None]]:
         return [
@@ -263,7 +263,7 @@ def _cni(
 
 
 def of_cni(host: Host, plugin: str) -> tuple[Work, Work]:
-    """The plugins loopback and `plugin`, which runs that of its addresses: no iptables (ipMasq)."""
+    """Runs the CNI plugins loopback and `plugin`, which runs its IPAM plugin. Without ipMasq."""
 
     def configuration(container: int) -> dict:
         addresses = [{"address": f"{address(container)}/{LENGTH}", "gateway": GATEWAY}]
@@ -288,7 +288,7 @@ def of_cni(host: Host, plugin: str) -> tuple[Work, Work]:
     return _by_commands(host, wire, unwire)
 
 
-#: How a container is wired and unwired, by case.
+#: The functions that wire and unwire a container, by case.
 WAYS: dict[str, Callable[[Host], tuple[Work, Work]]] = {
     "pynetstrat": of_pynetstrat,
     "pyroute2": of_pyroute2,
@@ -319,10 +319,10 @@ def _make_one_by_one(host: Host) -> None:
 
 
 def _made(prepare: Callable[[Host], Callable[[], object]]) -> Callable[[], Timer]:
-    """The case of all pairs made.
+    """Returns the timer of making all pairs.
 
     Parameters:
-        prepare: gives what makes them.
+        prepare: returns the function that makes them.
     """
 
     def case() -> Timer:
@@ -346,10 +346,10 @@ def _made(prepare: Callable[[Host], Callable[[], object]]) -> Callable[[], Timer
 def _deleted(
     prepare: Callable[[Host], Callable[[], object]], part: int = PAIRS
 ) -> Callable[[], Timer]:
-    """The case of all pairs deleted.
+    """Returns the timer of deleting all pairs.
 
     Parameters:
-        prepare: gives what deletes them, or `part` of them.
+        prepare: returns the function that deletes them, or `part` of them.
     """
 
     def case() -> Timer:
@@ -409,7 +409,7 @@ def _delete_by_pyroute2(_: Host) -> Callable[[], None]:
 
 
 def _delete_by_ip(_: Host) -> Callable[[], None]:
-    """What `ip` can do, too, where somebody knows of it."""
+    """Deletes all pairs by group with `ip`, a feature that few users know."""
     return _batch([*(f"link set dev {name} group 77" for name, _ in _names()), "link del group 77"])
 
 

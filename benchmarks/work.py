@@ -1,7 +1,7 @@
-"""What is measured: groups of cases that give the same result, or do the same, in different ways.
+"""The groups of cases. The cases of a group do the same in different ways.
 
-A case is a function that prepares the work and gives its timer. It is called in a process of its
-own, so that what one library loads or leaves running (threads, for one) weighs on no other.
+A case is a function that prepares the work and returns its timer. Each case runs in its own
+process, so that modules or threads of one library do not slow down another.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import pynetstrat
 from pynetstrat import NetworkInterface
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
-import reference  # the pure-Python path, which the tests hold the core against
+import reference  # pure Python, which the tests compare the core with
 
 INTERFACE = "bench0"
 CNI_PLUGIN = str(wiring.CNI / "loopback")
@@ -40,7 +40,7 @@ Case = Callable[[], Timer]
 
 
 def naive_stats(name: str) -> NetworkInterface:
-    """What a program does that has no library for it."""
+    """Reads the counters of one interface, as a program without a library does."""
     values = []
     for file in FILES:
         with open(f"/sys/class/net/{name}/statistics/{file}") as stream:  # noqa: PTH123
@@ -49,12 +49,12 @@ def naive_stats(name: str) -> NetworkInterface:
 
 
 def naive_dump() -> dict[str, NetworkInterface]:
-    """The same, for every interface."""
+    """Reads the counters of every interface, as a program without a library does."""
     return {name: naive_stats(name) for name in os.listdir("/sys/class/net")}  # noqa: PTH208
 
 
 def naive_up() -> None:
-    """The ioctls of ifconfig, which a program without a library may use."""
+    """Brings `lo` up with the ioctls of ifconfig, as a program without a library does."""
     import fcntl
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stream:
@@ -64,10 +64,11 @@ def naive_up() -> None:
 
 
 def _unchecked(request: bytes, use: Callable[[bytearray], object]) -> Timer:
-    """Makes the two system calls from Python, on a kept socket, and checks nothing.
+    """Returns the timer of the two system calls from Python on a kept socket, without checks.
 
     Parameters:
-        use: what becomes of the reply.
+        request: the message to send.
+        use: called with the reply.
     """
     stream = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     stream.bind((0, 0))
@@ -84,7 +85,7 @@ def _unchecked(request: bytes, use: Callable[[bytearray], object]) -> Timer:
 
 def unchecked_get_stats() -> Timer:
     index = socket.if_nametoindex(INTERFACE)
-    counters = struct.Struct("=8Q").unpack_from  # where they are in the reply of this kernel
+    counters = struct.Struct("=8Q").unpack_from  # at a fixed offset in the reply of this kernel
     request = struct.pack("=IHHIIBxHII", 28, 94, 1, 0, 0, 0, 0, index, 1)
 
     def use(reply: bytearray) -> pynetstrat.NetworkInterface:
@@ -112,14 +113,14 @@ def unchecked_up() -> Timer:
 
 
 def of_psutil() -> Timer:
-    """psutil knows no single interface: it reads the table of all."""
+    """Reads the table of all interfaces, because psutil cannot read a single one."""
     import psutil
 
     return python(partial(psutil.net_io_counters, pernic=True))
 
 
 def of_pyroute2(method: str, *arguments: object, **options: object) -> Timer:
-    """A method of an IPRoute that is kept; what it gives is run through."""
+    """Returns the timer of a method of a kept IPRoute, including iterating over its result."""
     import pyroute2
 
     call = partial(getattr(pyroute2.IPRoute(), method), *arguments, **options)
@@ -154,12 +155,12 @@ def of_cni() -> Timer:
 
 
 def call(function: Callable[..., object], *arguments: object) -> Case:
-    """The case of a function with these arguments."""
+    """Returns the case of a function with these arguments."""
     return lambda: python(partial(function, *arguments))
 
 
 def kept(method: str, *arguments: object) -> Case:
-    """The case of a method of an RtnetlinkSocket that is kept."""
+    """Returns the case of a method of a kept RtnetlinkSocket."""
     return lambda: python(partial(getattr(pynetstrat.RtnetlinkSocket(), method), *arguments))
 
 
@@ -167,7 +168,7 @@ def reader() -> Timer:
     return python(pynetstrat.SysfsReader(INTERFACE).read)
 
 
-#: By group: what it does, the operation of bare.c, and the cases.
+#: For each group a title, the operation of bare.c, and the cases.
 GROUPS: dict[str, tuple[str, str, dict[str, Case]]] = {
     "sysfs_once": (
         "Eight counters of one interface, nothing kept between calls",
@@ -270,7 +271,7 @@ GROUPS |= {
     "wire_many": (
         "200 containers wired on one bridge",
         "wire_many",
-        # The others take a minute a value.
+        # A value of the other ways takes a minute.
         {
             name: _wired_many(wiring.WAYS[name])
             for name in ("pynetstrat", "pyroute2", "ip -batch", "CNI bridge")
@@ -284,10 +285,10 @@ GROUPS["containers"] = ("The counters of every container", "dump", containers.CA
 GROUPS["scrape"] = ("A scrape of 1,000 containers, and its parts", "dump", containers.SCRAPE)
 GROUPS["events"] = (f"{monitor.CHANGES} changes of a link read", "events", monitor.EVENTS)
 
-#: How many containers there are in the groups that bare_wiring.c is the floor of.
+#: The number of containers in the groups that are compared with bare_wiring.c.
 CONTAINERS = {"wire": 16, "cycle": 4, "wire_many": wiring.MANY, "pairs_made": 1, "pairs_deleted": 1}
 
-# By peer: the cases that need it.
+# For each peer whether it is installed, and the cases that need it.
 _PEERS = {
     "psutil": (importlib.util.find_spec("psutil"), ("psutil",)),
     "pyroute2": (importlib.util.find_spec("pyroute2"), ("pyroute2",)),
@@ -305,5 +306,5 @@ _PEERS = {
 
 
 def missing() -> set[str]:
-    """The cases whose peers are not installed."""
+    """Returns the cases whose peers are not installed."""
     return {case for found, cases in _PEERS.values() if not found for case in cases}

@@ -1,7 +1,7 @@
-"""One case in a process of its own: `worker.py GROUP CASE`.
+"""Runs one case in its own process: `worker.py GROUP CASE`.
 
-Each line "CASE LOOPS" is answered as by bare.c with a line, the nanoseconds that passed and those
-of the CPU; the line "held" with the resident bytes and the open descriptors.
+Answers each line "CASE LOOPS" like bare.c, with the elapsed nanoseconds and the nanoseconds of CPU
+time. Answers the line "held" with the resident bytes and the number of open descriptors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> None:
         before = harness.cpu_ns()
         took = timer(int(line.split()[-1]))
         print(round(took * 1e9), harness.cpu_ns() - before, flush=True)
-    os._exit(0)  # what the peers leave running (pyroute2's event loop) must not hold it up
+    os._exit(0)  # does not wait for what a peer leaves running, such as pyroute2's event loop
 
 
 if __name__ == "__main__":

@@ -210,7 +210,6 @@ def test_the_pytest_fixture_gives_each_test_its_own_container(net, tmp_path, opt
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, program]
     done = support.run(command, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert (
-        f"{4 if options else 2} passed" in done.stdout
-    )  # with --dist each, every worker runs every test
+    # With "--dist each" every worker runs every test.
+    assert f"{4 if options else 2} passed" in done.stdout
     assert set(links()) == {"lo"}
