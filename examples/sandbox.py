@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""A sandbox: a namespace, a veth pair, a child in it, its counters while it runs; then all is gone.
+"""Runs a command in a network namespace with a veth pair, and prints its counters meanwhile.
 
-Needs root, of a user namespace at least: `pynetstrat run --root -- python3 examples/sandbox.py`.
+The namespace and the pair are deleted afterwards. Needs root; root of a user namespace is enough:
+`pynetstrat run --root -- python3 examples/sandbox.py`.
 
-    sandbox.py [COMMAND ...]        (default: a child that sends datagrams to the host)
+    sandbox.py [COMMAND ...]        (default: a program that sends datagrams to the host)
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ for _ in range(10):
 
 
 def main() -> int:
-    """Runs the command; its exit status."""
+    """Runs the command, and returns its exit status."""
     command = sys.argv[1:] or [sys.executable, "-c", SEND]
     networks = [
         Network("loopback"),
-        # Without a bridge the link is point to point: the host's end gets the gateway's address.
+        # Without a bridge the link is point to point, and the host end gets the gateway's address.
         Network("veth", name="eth0", address=f"{CONTAINER}/24", gateway=HOST, owner="sandbox"),
     ]
     with NetworkNamespace.create() as netns:

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""A thousand nodes, each a network namespace: racks of a hundred, each rack on a bridge of its own.
+"""Builds a thousand nodes, each a network namespace, in racks of a hundred with a bridge each.
 
-Shows what wiring takes, a datagram from the first node of each rack to the last one, and how a
-thousand pairs are deleted at once. Needs root, of a user namespace at least:
+It prints how long each step takes: creating the namespaces, wiring the nodes, and deleting the
+thousand pairs at once. In between, the first node of each rack sends a datagram to the last one.
+
+Needs root; root of a user namespace is enough:
 `pynetstrat run --root -- python3 examples/topology.py`.
 
     topology.py [NODES]
@@ -22,9 +24,9 @@ RACK = 100
 
 
 def main(count: int) -> None:
-    """Builds it, tries it and takes it down."""
+    """Builds the topology, tries it and deletes it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a node is a descriptor
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each node
     with RtnetlinkSocket() as host, contextlib.ExitStack() as stack:
         start = perf_counter()
         nodes = [stack.enter_context(NetworkNamespace.create()) for _ in range(count)]
@@ -51,12 +53,12 @@ def main(count: int) -> None:
 
 
 def address(rack: int, number: int) -> str:
-    """That of a node."""
+    """Returns the address of a node."""
     return f"10.{rack // 256}.{rack % 256}.{number + 1}"
 
 
 def wire(node: NetworkNamespace, rack: int, number: int) -> str:
-    """Wires a node: the name of the host's end."""
+    """Wires a node, and returns the name of its host end."""
     networks = [
         Network("loopback"),
         Network(
@@ -71,7 +73,10 @@ def wire(node: NetworkNamespace, rack: int, number: int) -> str:
 
 
 def talk(first: NetworkNamespace, last: NetworkNamespace, to: str) -> None:
-    """A datagram from one node to another: sockets stay in the namespace they were opened in."""
+    """Sends a datagram from one node to another.
+
+    A socket stays in the namespace in which it was opened.
+    """
 
     def open_socket() -> socket.socket:
         return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -1,4 +1,4 @@
-"""What tests of namespaces, batches and strategies share: hosts, containers, what ip sees."""
+"""What the tests of namespaces, batches and wiring share: hosts, containers, and dumps by `ip`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import support
 
 from pynetstrat import Batch, Link, Network, NetworkNamespace, Route, RtnetlinkSocket
 
-# What the kernel does not give back: queueing disciplines, operational state, carrier.
+# What changes without a request: queueing disciplines, operational state, carrier.
 _VOLATILE = {"qdisc", "operstate"}
 _VOLATILE_FLAGS = {"NO-CARRIER", "LOWER_UP", "linkdown", "dead"}
 
 
 def ip(*arguments: str, netns: NetworkNamespace | None = None) -> list[dict[str, Any]]:
-    """What `ip -json` shows, here or in a namespace."""
+    """Returns what `ip -json` shows, in this namespace or in `netns`."""
     run = netns.run if netns is not None else subprocess.run
     done = run(["ip", "-json", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -35,11 +35,11 @@ def _settled(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def wait_for_workers(netns: NetworkNamespace | None = None) -> None:
-    """Waits until the kernel has done by itself what follows from the changes made so far.
+    """Waits for the kernel's workers to process the changes made so far.
 
-    Its link watch worker takes note of a carrier some time after a link was made or has gone up: it
-    sets the operational state, notifies, and lets routes come or go. Another worker ends the check
-    of new IPv6 addresses for duplicates. Until then two dumps may differ although nothing was
+    The link watch worker processes a carrier some time after a link was made or has gone up: it
+    sets the operational state, notifies, and adds or deletes routes. Another worker completes the
+    duplicate address detection of IPv6. Until then two dumps may differ although nothing was
     changed between them.
     """
 
@@ -47,23 +47,23 @@ def wait_for_workers(netns: NetworkNamespace | None = None) -> None:
         state, has_carrier = entry["operstate"], "LOWER_UP" in entry["flags"]
         kind = entry.get("linkinfo", {}).get("info_kind")
         if kind in ("veth", "bridge", "macvlan"):
-            # A bridge has a carrier until its first port arrives, and nothing to announce.
+            # A bridge has a carrier until it gets its first port; its state is then UNKNOWN.
             final = ("UP",) if kind == "veth" else ("UP", "UNKNOWN")
             if state not in final if has_carrier else state in ("UP", "UNKNOWN"):
                 return False
         return not any(
             address.get("tentative") and not address.get("dadfailed")
             for address in entry["addr_info"]
-            if has_carrier or address.get("nodad")  # without either it stays so
+            if has_carrier or address.get("nodad")  # otherwise it stays tentative
         )
 
     support.wait_until(lambda: all(map(is_done, ip("-details", "address", netns=netns))))
 
 
 def dumps(netns: NetworkNamespace | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Links, addresses and routes of a namespace, but for what the kernel does not give back.
+    """Dumps the links, addresses and routes of a namespace, without volatile state.
 
-    They are those of a kernel that has nothing left to do, so that two of them can be compared.
+    It waits for the kernel's workers first, so that two dumps can be compared.
     """
     wait_for_workers(netns)
     asked = {
@@ -79,14 +79,14 @@ def dumps(netns: NetworkNamespace | None = None) -> dict[str, list[dict[str, Any
 
 
 def names(netns: NetworkNamespace | None = None) -> set[str]:
-    """The links of a namespace, by name."""
+    """Returns the names of the links in a namespace."""
     with RtnetlinkSocket(netns) as sock:
         return set(sock.dump_links())
 
 
 @contextlib.contextmanager
 def own_run() -> Iterator[None]:
-    """An empty /run that only this process sees: names of namespaces are files there."""
+    """Mounts an empty /run for this process. The names of namespaces are files there."""
     support.mount("tmpfs", Path("/run"), "tmpfs")
     try:
         yield
@@ -97,7 +97,7 @@ def own_run() -> Iterator[None]:
 
 
 def quieten(netns: NetworkNamespace | None = None) -> None:
-    """Links made from now on have no link-local addresses, which come and go by themselves."""
+    """Stops the kernel from adding link-local addresses to links that are made from now on."""
 
     def write() -> None:
         Path("/proc/sys/net/ipv6/conf/default/addr_gen_mode").write_text("1")
@@ -106,7 +106,10 @@ def quieten(netns: NetworkNamespace | None = None) -> None:
 
 
 def add_bridge(name: str = "br0", address: str = "10.0.0.1/24", mac: str | None = None) -> int:
-    """A bridge that is up and has an address (a link-local one no link has): its index."""
+    """Makes a bridge that is up and has an address, and returns its index.
+
+    No link made after it gets a link-local address.
+    """
     with RtnetlinkSocket() as host:
         quieten()
         host.execute(Batch().add_bridge(name, mac=mac, up=True))
@@ -117,13 +120,13 @@ def add_bridge(name: str = "br0", address: str = "10.0.0.1/24", mac: str | None 
 
 @contextlib.contextmanager
 def containers(count: int) -> Iterator[list[NetworkNamespace]]:
-    """Fresh network namespaces."""
+    """Creates network namespaces."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(NetworkNamespace.create()) for _ in range(count)]
 
 
 def veth(**fields: Any) -> Network:
-    """A network on the bridge br0, unless it says otherwise."""
+    """Returns a veth network on the bridge br0, with the given fields changed."""
     given = {
         "name": "eth0",
         "bridge": "br0",

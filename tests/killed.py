@@ -1,4 +1,4 @@
-"""A call in a child process that is killed before or after one of its system calls (ptrace(2))."""
+"""Runs a call in a child process and kills it before or after one of its system calls (ptrace)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ TRACEME, SYSCALL, SETOPTIONS, GET_SYSCALL_INFO = 0, 24, 0x4200, 0x420E
 O_TRACESYSGOOD, O_EXITKILL = 1, 1 << 20
 ENTRY = 1
 
-# By machine, the numbers of the system calls that change something: sendto, sendmsg, write, rename,
-# renameat, renameat2, mkdir, mkdirat, unlink, unlinkat.
+# The numbers, by machine, of the system calls that change something: sendto, sendmsg, write,
+# rename, renameat, renameat2, mkdir, mkdirat, unlink, unlinkat.
 CHANGES = {
     "x86_64": {44, 46, 1, 82, 264, 316, 83, 258, 87, 263},
     "aarch64": {206, 211, 64, 38, 276, 34, 35},
@@ -48,11 +48,12 @@ def _ptrace(request: int, pid: int, address: int = 0, data: object = None) -> No
 
 
 def killed_at(work: Callable[[], object], stop: int, calls: set[int] | None) -> bool:
-    """Runs `work` in a forked child; whether it was killed, or ended first.
+    """Runs `work` in a forked child, and returns whether the child was killed before it ended.
 
     Parameters:
-        stop: it is killed before system call stop // 2 if that is even, otherwise after that.
-        calls: the numbers of the system calls that count; None: all.
+        stop: where to kill the child: before system call stop // 2 if `stop` is even, otherwise
+            after it.
+        calls: the numbers of the system calls that count, or None for all.
     """
     pid = os.fork()
     if pid == 0:
@@ -123,7 +124,7 @@ NETWORKS = {
 
 
 class Stage:
-    """The calling thread's namespace as host, a container, and a file of networks."""
+    """A host (the calling thread's namespace), a container, and a file of networks."""
 
     def __init__(self, what: str, folder: Path) -> None:
         quieten()
@@ -135,7 +136,7 @@ class Stage:
         self.networks = [Network.from_dict(fields) for fields in NETWORKS[what]]
         self.file = folder / "networks.json"
         self.file.write_text(json.dumps(NETWORKS[what]))
-        # A bridge gets some routes only with its first port.
+        # The kernel adds some routes of a bridge with its first port.
         self.command("set-up")
         self.command("tear-down")
         self.before = self._look()
@@ -147,15 +148,15 @@ class Stage:
             return links.keys(), links["dev0"].up, host.dump_addresses(), routes
 
     def expect_nothing_left(self) -> None:
-        """The host's links, addresses and routes are as before, and the container has `lo` alone.
+        """Asserts that the host is as before, and that the container has only `lo`.
 
-        A worker of the kernel's may still be at it.
+        It waits for the kernel's workers.
         """
         wait_until(lambda: self._look() == self.before)
         assert names(self.container) == {"lo"}
 
     def command(self, action: str) -> None:
-        """pynetstrat network ACTION, in this process."""
+        """Runs `pynetstrat network ACTION` in this process."""
         netns = f"/proc/{os.getpid()}/fd/{self.container.fileno()}"
         with Path(os.devnull).open("w") as null, contextlib.redirect_stdout(null):
             assert main(["network", action, str(self.file), "--netns", netns]) == 0
@@ -165,9 +166,9 @@ class Stage:
 
 
 def sweep(stage: Stage, action: str, calls: set[int] | None, first: int = 0) -> Iterator[int]:
-    """Kills a command at each stop; it has to be possible to clear what that left.
+    """Kills a command at each stop. A tear-down and a set-up must succeed after each kill.
 
-    Gives the number of each stop.
+    Yields the number of each stop.
     """
     for stop in range(first, 100_000):
         made = []

@@ -1,7 +1,7 @@
-"""A strategy in a package of its own: a macvlan on one of the host's interfaces.
+"""A plug-in, a strategy in a package of its own: a macvlan on one of the host's interfaces.
 
-Uses public names alone. `set_up_networks` calls `destroy` where `initialize`, or a later network,
-fails: what `create` made is gone then.
+It uses only public names. If `initialize` or a later network fails, `set_up_networks` calls
+`destroy`, which deletes the macvlan that `create` has made.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from pynetstrat import Batch, Netns, Network, NetworkStrategy, Route, RtnetlinkS
 
 
 class Macvlan(NetworkStrategy):
-    """On the host's `host_interface_name`, as `name` in the container."""
+    """A macvlan `name` in the container, on the host's link `host_interface_name`."""
 
     def create(
         self, network: Network, nspid: int | None = None, *, netns: Netns | None = None
     ) -> None:
-        """Makes it, in the container at once."""
+        """Makes the macvlan in the container's namespace, in one message."""
         where = f"/proc/{nspid}/ns/net" if netns is None else netns
         with RtnetlinkSocket() as host:
             parent = host.get_link(network.host_interface_name)
@@ -24,7 +24,7 @@ class Macvlan(NetworkStrategy):
             host.execute(batch)
 
     def initialize(self, network: Network | None = None, *, netns: Netns | None = None) -> None:
-        """Gives it its address, brings it up and adds the default route."""
+        """Adds the address, brings the macvlan up and adds the default route."""
         assert network is not None
         with RtnetlinkSocket(netns) as container:
             index = container.get_link(network.name).index
@@ -34,7 +34,7 @@ class Macvlan(NetworkStrategy):
             container.execute(batch)
 
     def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
-        """Deletes it; with its namespace it is gone anyway."""
+        """Deletes the macvlan. It does not outlive its namespace, which may have ended."""
         if netns is not None:
             with RtnetlinkSocket(netns) as container:
                 link = container.dump_links().get(network.name)

@@ -1,7 +1,7 @@
-"""A strategy in a package of its own: every interface of the namespace up, not `lo` alone.
+"""A plug-in, a strategy in a package of its own: brings up every link in the namespace.
 
-Shows what a strategy is made of, and how a package registers one: see pyproject.toml. The
-operations that it has no use for (`create` and its like) are inherited and do nothing.
+pyproject.toml registers the strategy as an entry point. The operations that it does not need, such
+as `create`, are inherited and do nothing.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class AllLinks(NetworkStrategy):
-    """For a container that was given its interfaces before it starts."""
+    """For a container whose links are moved into its namespace before it starts."""
 
     def initialize(self, network: Network | None = None, *, netns: Netns | None = None) -> None:
-        """Brings every interface up: in `netns`, or in the calling thread's namespace."""
+        """Brings up every link in `netns`, or in the calling thread's namespace."""
         with RtnetlinkSocket(netns) as socket:
             for name, link in socket.dump_links().items():
                 if link.up:
                     continue
                 try:
                     socket.link_set_up(name)
-                except InterfaceNotFoundError:  # deleted or renamed since
+                except InterfaceNotFoundError:  # it was deleted or renamed meanwhile
                     continue

@@ -1,4 +1,4 @@
-"""network set-up and tear-down killed before and after every system call (tests/killed.py)."""
+"""Kills `network set-up` and `tear-down` before and after every system call (tests/killed.py)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main() -> None:
     if sys.argv[1:]:
         work(*sys.argv[1:])
         return
-    # Side by side: most of the time the kernel waits for all processors.
+    # In parallel, because most of the time the kernel waits for all processors.
     children = [
         subprocess.Popen(
             [sys.executable, "-W", "error", __file__, what, action],

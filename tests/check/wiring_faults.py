@@ -1,13 +1,13 @@
-"""All or nothing: every system call and every message of set_up_networks made to fail, one by one.
+"""Makes every system call and every message of set_up_networks fail, one at a time.
 
-The networks are `loopback`, `veth` on a bridge, and `host-device` with a port of that bridge: up,
-with addresses of both families, routes and names. Whatever fails, `ip` has to show the same links,
-addresses and routes of both namespaces as before, to the last attribute.
+The networks are `loopback`, `veth` on a bridge, and `host-device` with a port of that bridge, which
+is up and has addresses of both families, routes and names. After each failure `ip` must show the
+same links, addresses and routes in both namespaces as before, in every attribute.
 
-What fails is chosen in libc's place by faulty.c, which is preloaded. A message is refused, or it is
-carried out and then answered with an error, or its ack is lost. The same faults are tried while a
-set-up that the kernel refuses is undone, and in tear_down_networks: there what is left has to be
-named in the error.
+faulty.c, which is preloaded, replaces functions of libc and makes them fail. A message is refused,
+or carried out and then answered with an error, or its ack is lost. The same faults are tried during
+the rollback of a set-up that the kernel refuses, and in tear_down_networks. There the error must
+name anything that is left.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ from pynetstrat import (
 from pynetstrat.cli import sandbox
 from pynetstrat.wiring._undo import UndoStack
 
-# By system call, in the order of faulty.c: the errnos that it may have (the manual pages, the
-# kernel's code).
+# The errnos of each system call, from the manual pages and the kernel's code, in the order of
+# faulty.c.
 CALLS = {
     "socket": "EMFILE ENOBUFS EPERM",
     "setsockopt": "ENOPROTOOPT",
@@ -77,15 +77,15 @@ CALLS = {
     "unlinkat": "EACCES EROFS",
 }
 MESSAGE = len(CALLS)
-# Nothing waits, since the kernel answers at once, no batch is so long that its queue matters, and
-# nothing hears notifications. Which of the two Python takes for os.stat() and os.fstat() depends on
-# how it was built. A tear-down removes a file, which a set-up does only where one was left.
+# Calls that need not occur. The kernel answers at once, so nothing polls; no batch is long enough
+# for the size of the queue to matter; no socket receives notifications. How Python was built
+# decides which call os.stat() and os.fstat() make. A tear-down removes a file, but a set-up does so
+# only if an old one exists.
 RARE = {"poll", "getsockopt", "fstat", "stat", "recvmsg", "getsockname", "bind", "mkdir"}
 RARE_IN_SET_UP = RARE | {"unlinkat"}
 RARE_IN_TEAR_DOWN = RARE | {"write", "renameat"}
-# By strace's names: what stands in faulty.c, and what is the memory's, the threads' and the clock's
-# own (short of memory, Python itself raises MemoryError); and what reads files, some of them of a
-# sysfs that is mounted for that.
+# By strace's names: the calls in faulty.c, and further calls, for memory (if it is short, Python
+# raises MemoryError), threads and time, and those that read files, some in a temporary sysfs mount.
 STRACED = (
     "socket setsockopt getsockopt sendto recvfrom poll openat close fcntl fstat newfstatat ioctl "
     "setns clone3 clone getrandom write flock mkdir mkdirat renameat unlinkat"
@@ -102,7 +102,7 @@ KINDS = {
     "carried out, then an error": (1, "EINVAL"),
     "carried out, its ack lost": (2, "ENOBUFS"),
 }
-# Questions, which change nothing: linux/rtnetlink.h numbers the types in fours.
+# The type of a query modulo 4 (linux/rtnetlink.h). A query changes nothing.
 GET = 2
 
 BRIDGE, FREE_BRIDGE, DEVICE, PORT, HOME = "br0", "br1", "dev0", "far0", "h0"
@@ -120,7 +120,7 @@ BEFORE = (
 )
 
 
-# What a worker of the kernel's adds when it gets round to it.
+# Routes that a worker of the kernel adds a little later.
 READY = {("2001:db8::5", DEVICE), *(("ff00::/8", name) for name in (BRIDGE, DEVICE, PORT))}
 IPV6_ROUTES = "host: IPv6 routes"
 
@@ -150,7 +150,7 @@ def networks(bridge: str, *, refused: bool = False) -> list[Network]:
         owner="c1",
     )
     given = [Network("loopback", name="lo"), pair, device]
-    if refused:  # by the kernel, at the very end: there is no way to that gateway
+    if refused:  # by the kernel, at the very end: the gateway is unreachable
         routes = [Route("10.3.0.0/16", gateway="10.4.0.1")]
         given.append(Network("veth", name="eth1", host_interface_name="h1", routes=routes))
     return given
@@ -160,11 +160,11 @@ def networks(bridge: str, *, refused: bool = False) -> list[Network]:
 
 
 class Stage:
-    """A host's namespace, which becomes the process's own, and a container's."""
+    """A host namespace, in which the process then is, and a container namespace."""
 
     def __init__(self, free_bridge: bool = False) -> None:
         sandbox.unshare(sandbox.CLONE_NEWNET)
-        quieten()  # link-local addresses come and go by themselves
+        quieten()  # the kernel adds and deletes link-local addresses at any time
         with RtnetlinkSocket() as host:
             host.execute(
                 Batch()
@@ -197,7 +197,7 @@ class Stage:
         return {**_dump("host", None), **_dump("container", self.container)}
 
 
-# What the kernel does not give back, and what goes by the clock.
+# What the kernel does not restore, and what changes with time.
 _VOLATILE = (
     *("qdisc", "operstate", "state", "statistics", "stats", "stats64", "carrier", "linkmode"),
     *("valid_life_time", "preferred_life_time", "topology_change", "topology_change_detected"),
@@ -222,10 +222,10 @@ def _settled(entry: Any) -> Any:
         for key, value in entry.items()
         if key not in _VOLATILE and not key.endswith("_timer")
     }
-    # A bridge that has taken no address yet keeps the one that it has before it gets its first
-    # port of ours (or it would take that one's), and the kernel has no way to take that back: its
-    # id, which was without a MAC address, then holds it. And it computes the limit of a bridge's
-    # segments when ports come or go, not when the bridge is made.
+    # The MAC address of a bridge without ports is set before it gets its first port, whose address
+    # it would take otherwise. The kernel cannot undo that: the bridge id, which had no MAC address,
+    # now contains it. The kernel computes tso_max_size when ports are added or removed, not when
+    # the bridge is made.
     if entry.get("ifname") == FREE_BRIDGE:
         kept.pop("tso_max_size", None)
         for key in ("bridge_id", "root_id"):
@@ -247,7 +247,7 @@ def _dump(whose: str, netns: NetworkNamespace | None) -> dict[str, Any]:
 def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
     differing = []
     for what in wanted:
-        # The kernel lists IPv6 routes of one prefix and metric in the order in which they came.
+        # The kernel lists IPv6 routes of one prefix and metric in the order of their addition.
         ordered = not what.endswith("IPv6 routes")
         missing = [entry for entry in wanted[what] if entry not in found[what]]
         more = [entry for entry in found[what] if entry not in wanted[what]]
@@ -269,7 +269,7 @@ def _name(entry: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _without(entry: dict[str, Any], twins: list[dict[str, Any]]) -> str:
-    """An entry, but for what it has in common with one that stands in its place."""
+    """The text of an entry, without what it has in common with its twin, if it has one."""
     if not twins:
         return str(entry)
     return f"{_name(entry)}: " + str(_difference(entry, twins[0]))
@@ -282,8 +282,8 @@ def _difference(one: Any, other: Any) -> Any:
     return {key: _difference(one[key], other.get(key)) for key in keys}
 
 
-def to_netns_fd(stage: Stage, wanted: dict[str, Any]) -> list[str]:
-    """What differs once the kernel's workers are done."""
+def lasting_differences(stage: Stage, wanted: dict[str, Any]) -> list[str]:
+    """Returns the differences that remain once the kernel's workers are done."""
     until = time.monotonic() + 1
     while True:
         found = differences(wanted, stage.look())
@@ -298,7 +298,7 @@ faulty: Any = None
 
 
 class Fault:
-    """What fails: a call or a message, the how manieth, how and with which error."""
+    """A fault: which call or message fails, which of its occurrences, how, and with which error."""
 
     def __init__(self, what: int, kind: int, number: int, error: str, text: str) -> None:
         self.what, self.kind, self.number = what, kind, number
@@ -309,7 +309,7 @@ class Fault:
         return self.text
 
     def strike(self, work: Callable[[], object]) -> tuple[BaseException | None, bool]:
-        """What `work` raised, and whether it came to the fault."""
+        """Returns what `work` raised, and whether the fault occurred."""
         faulty.faulty_arm(self.what, self.kind, self.number, self.error)
         try:
             work()
@@ -324,12 +324,12 @@ NOTHING = Fault(0, 0, 0, "", "nothing")
 def faults(
     counts: list[int], types: list[int], first: list[int] | None = None, *, brief: bool = True
 ) -> Iterator[Fault]:
-    """Every fault there is.
+    """Yields every fault.
 
     Parameters:
-        counts, types: how many calls and messages there are, and their types.
-        first: how many of them are left out.
-        brief: each call and each answer with one error only.
+        counts, types: the numbers of calls and messages, and the types of the messages.
+        first: how many of them to leave out.
+        brief: whether to try only one error for each call and each answer.
     """
     first = first or [0] * len(counts)
     most = 1 if brief else None
@@ -351,10 +351,10 @@ def count() -> list[int]:
 
 
 def measure(work: Callable[[], object]) -> tuple[list[int], list[int]]:
-    """How many calls there are of each kind, and messages of which type.
+    """Counts the calls of each kind, and returns the types of the messages.
 
-    From the second time on: the first one makes the folder of records, and learns what stays as it
-    is (the boot id).
+    The second call of `work` is counted. The first one makes the folder of records and reads what
+    never changes (the boot id).
     """
     with contextlib.suppress(NetstratError):
         NOTHING.strike(work)
@@ -376,12 +376,13 @@ KNOWN = ("lo", "eth0", "eth1", "net0", HOME, "h1", DEVICE, BRIDGE, FREE_BRIDGE)
 
 
 def unnamed(error: BaseException) -> str:
-    """What is wrong with an error: it has to be ours, and name interface and step.
+    """Returns what is wrong with an error.
 
-    Where the namespace can't be opened, it stands for all interfaces.
+    It must be a NetstratError that names an interface and a step. If the namespace can't be opened,
+    the namespace is named instead of the interfaces.
     """
     if not isinstance(error, NetstratError):
-        return f"not an error of ours: {error!r}"
+        return f"not a NetstratError: {error!r}"
     text = str(error)
     if not is_named(text, set(KNOWN)) and not stands_for_all(error):
         return f"no interface is named: {error!r} {text}"
@@ -425,7 +426,7 @@ findings = Findings()
 
 @contextlib.contextmanager
 def nothing_left(where: str, fault: Fault) -> Iterator[None]:
-    """No descriptor, and no thread in a foreign namespace."""
+    """Reports descriptors that stay open, and threads that stay in another namespace."""
     before = support.descriptors()
     yield
     gc.collect()
@@ -433,7 +434,7 @@ def nothing_left(where: str, fault: Fault) -> Iterator[None]:
     if after != before:
         findings.add(where, fault, f"descriptors: {set(after.items()) ^ set(before.items())}")
     if threads_elsewhere():
-        findings.add(where, fault, "a thread is left in a foreign namespace")
+        findings.add(where, fault, "a thread is left in another namespace")
 
 
 def try_set_up(bridge: str) -> None:
@@ -450,7 +451,7 @@ def try_set_up(bridge: str) -> None:
         with nothing_left(where, fault):
             error, struck = fault.strike(partial(stage.set_up, asked))
         if not struck:
-            findings.add(where, fault, "it did not come to that")
+            findings.add(where, fault, "the fault did not occur")
         findings.count(where, fault, "ok" if error is None else "error")
         if error is None:
             for different in check_networks(asked, netns=stage.container):
@@ -462,7 +463,7 @@ def try_set_up(bridge: str) -> None:
                 findings.add(where, fault, wrong)
             if "could not be undone" in str(error):
                 findings.add(where, fault, str(error))
-            left = to_netns_fd(stage, stage.before)
+            left = lasting_differences(stage, stage.before)
             if left:
                 findings.add(where, fault, f"{error}\n    " + "\n    ".join(left))
         if error is None or left or free_bridge:
@@ -472,7 +473,7 @@ def try_set_up(bridge: str) -> None:
 
 
 def left_over(wanted: dict[str, Any], found: dict[str, Any]) -> set[str]:
-    """The links that are not as they should be, where they were and where they are."""
+    """Returns the names of the links that differ, before and after."""
     names: set[str] = set()
     for what in wanted:
         for one, other in ((wanted, found), (found, wanted)):
@@ -482,7 +483,7 @@ def left_over(wanted: dict[str, Any], found: dict[str, Any]) -> set[str]:
 
 
 def try_undoing() -> None:
-    """A set-up that the kernel refuses at its very end; each call and message that undoes fails."""
+    """Makes each call and message fail that undoes a set-up which the kernel refuses at its end."""
     where = "undoing"
     stage = Stage()
     asked = networks(BRIDGE, refused=True)
@@ -504,9 +505,9 @@ def try_undoing() -> None:
         with nothing_left(where, fault):
             error, struck = fault.strike(partial(stage.set_up, asked))
         if not struck or error is None:
-            findings.add(where, fault, f"it did not come to that: {error}")
+            findings.add(where, fault, f"the fault did not occur, or no error followed: {error}")
             continue
-        left = to_netns_fd(stage, stage.before)
+        left = lasting_differences(stage, stage.before)
         findings.count(where, fault, "undone" if not left else "named")
         text = str(error)
         if left:
@@ -535,8 +536,8 @@ def try_tear_down() -> None:
         with nothing_left(where, fault):
             error, struck = fault.strike(partial(stage.tear_down, made))
         if not struck:
-            findings.add(where, fault, "it did not come to that")
-        left = to_netns_fd(stage, after)
+            findings.add(where, fault, "the fault did not occur")
+        left = lasting_differences(stage, after)
         findings.count(where, fault, "ok" if error is None else "error")
         if error is None and left:
             findings.add(where, fault, "no error, but\n    " + "\n    ".join(left))
@@ -552,7 +553,7 @@ def try_tear_down() -> None:
                 stage.tear_down(made)
             except NetstratError as again:
                 findings.add(where, fault, f"{error}, and the second time {again}")
-            left = to_netns_fd(stage, after)
+            left = lasting_differences(stage, after)
             if left:
                 findings.add(where, fault, f"{error}, and after\n    " + "\n    ".join(left))
         stage.close()
@@ -562,7 +563,7 @@ def try_tear_down() -> None:
 
 
 def once() -> None:
-    """Between two looks at files that there are not: what is traced."""
+    """Does what is traced, between two queries of files that do not exist."""
     stage = Stage()
     asked = networks(BRIDGE)
     Path("/begin").exists()
@@ -573,13 +574,13 @@ def once() -> None:
 
 
 def check_calls(folder: str) -> None:
-    """That there is no system call that faulty.c does not know."""
+    """Reports system calls that faulty.c does not know."""
     log = f"{folder}/trace"
     command = ["strace", "-f", "-o", log, sys.executable, "-W", "error", __file__, "once"]
     subprocess.run(command, check=True)
     within = Path(log).read_text().partition('"/begin"')[2].partition('"/end"')[0]
     lines = within.splitlines()[1:-1]
-    # A call that is only resumed is that of a thread of an earlier step, which waits for a child.
+    # A resumed call belongs to a thread of an earlier step, which waits for a child.
     seen = {match[1] for line in lines if (match := re.match(r"\d+ +(\w+)\(", line))}
     if not {"socket", "sendto", "recvfrom", "setns"} <= seen:
         findings.add("strace", command, f"it shows {seen} alone")
@@ -590,7 +591,7 @@ def check_calls(folder: str) -> None:
 
 # ---- all of it ----
 
-# Side by side: most of their time the kernel waits for all processors to have noticed a change.
+# In parallel, because most of the time the kernel waits until all processors have seen a change.
 PARTS: dict[str, Callable[[], None]] = {
     "set-up": lambda: try_set_up(BRIDGE),
     "set-up-without-ports": lambda: try_set_up(FREE_BRIDGE),
