@@ -88,6 +88,7 @@ FOLDERS = {
         "veth",
         "_device_record",
         "_device_identity",
+        "_device_upper_links",
         "_device_return",
         "_device_addresses",
         "_device_move",

@@ -13,18 +13,22 @@ device. It cannot forge:
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from enum import IntEnum
 
 from .._native.sysfs import Mount
 from ..rtnetlink.links import Device
+from ._device_record import close_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._device_record import Record
     from ._session import Session
+
+# Random indexes are 2**29 and above. The kernel counts up from 1, so they are free, and they leave
+# room below the largest index, 2**31 - 1.
+_RANDOM_INDEX = 1 << 29
 
 
 class Place(IntEnum):
@@ -91,13 +95,13 @@ class OpenDevice:
         try:
             return os.path.sameopenfile(self._file, other)
         finally:
-            _close(other)
+            close_descriptor(other)
 
     def close(self) -> None:
         """Closes the file. Closing it twice does no harm."""
         file, self._file = self._file, -1
         if file >= 0:
-            _close(file)
+            close_descriptor(file)
         if self._mount is not None:
             self._mount.close()
         self.is_open = False
@@ -106,15 +110,14 @@ class OpenDevice:
         self.close()
 
 
-def _close(fd: int) -> None:
-    """Closes a descriptor. Linux has closed it whatever close(2) returns."""
-    with contextlib.suppress(OSError):
-        os.close(fd)
-
-
 def random_name() -> str:
     """A name for a device while it is moved back: "pn" and 12 random hexadecimal digits."""
     return "pn" + os.urandom(6).hex()
+
+
+def random_index() -> int:
+    """An index that can't be guessed, above those that the kernel chooses itself."""
+    return _RANDOM_INDEX | int.from_bytes(os.urandom(4), "little") >> 3
 
 
 def is_random(name: str) -> bool:

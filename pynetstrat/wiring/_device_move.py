@@ -11,9 +11,9 @@ from ..errors import InterfaceNotFoundError, InvalidNetworkError, KernelError, T
 from ..rtnetlink.batch import Batch, BatchError
 from ..rtnetlink.links import Address, Device
 from ._device_addresses import add_addresses, carried_addresses, without_prefix_length
-from ._device_identity import OpenDevice, Place, find_device
+from ._device_identity import OpenDevice, Place, find_device, random_index
 from ._device_record import VERSION, Record, Store, read_boot_id
-from ._device_return import SETTABLE, bring_back, finish, random_index, unproven
+from ._device_return import SETTABLE, bring_back, finish, unproven
 from ._links import execute_for, find_bridge, in_order
 from ._requested import requested_addresses, requested_routes
 from ._session import Session

@@ -208,7 +208,7 @@ class Store:
         try:
             self._fd = _open_folder(_FOLDER, run, f"{RUN}/{_FOLDER}")
         finally:
-            _close(run)
+            close_descriptor(run)
 
     def lock(self, until: float) -> None:
         """Locks the directory until it is closed, so that one process at a time moves devices.
@@ -238,13 +238,11 @@ class Store:
     def close(self) -> None:
         """Unlocks and closes the directory. Closing it twice does no harm."""
         if self._fd >= 0:
-            with contextlib.suppress(
-                OSError
-            ):  # explicit: the descriptor may be shared with a forked child
+            with contextlib.suppress(OSError):  # a forked child may hold the descriptor, too
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            _close(fd)
+            close_descriptor(fd)
 
     def __del__(self) -> None:
         self.close()
@@ -268,7 +266,7 @@ class Store:
                 while text:
                     text = text[os.write(file, text) :]
             finally:
-                _close(file)
+                close_descriptor(file)
             os.rename(aside, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -296,7 +294,7 @@ class Store:
         except ValueError:
             given = None
         finally:
-            _close(file)
+            close_descriptor(file)
         if not isinstance(given, dict):
             reason = (
                 f"{where}: must be a record in JSON; delete the file, and move the device manually"
@@ -344,7 +342,7 @@ def _read_whole(fd: int, shown: str) -> bytes:
     return text
 
 
-def _close(fd: int) -> None:
+def close_descriptor(fd: int) -> None:
     """Closes a descriptor. Linux has closed it whatever close(2) returns."""
     with contextlib.suppress(OSError):
         os.close(fd)
@@ -362,7 +360,7 @@ def _open_folder(name: str, at: int | None, shown: str) -> int:
     try:
         _check_owner(fd, shown, stat.S_ISDIR, "a directory")
     except BaseException:
-        _close(fd)
+        close_descriptor(fd)
         raise
     return fd
 

@@ -11,13 +11,13 @@ Each step can be repeated: the next call completes one that was interrupted or k
 from __future__ import annotations
 
 import contextlib
-import os
-from errno import EBUSY, EEXIST, EINVAL, ENODEV, EPERM
+from errno import EBUSY, EEXIST, ENODEV, EPERM
 
 from .._native.device import add_altname, delete_altname, detach_xdp, set_flags
 from ..errors import KernelError, quote
 from ..rtnetlink.batch import Batch, BatchError
-from ._device_identity import Found, Place, find_device, is_device, is_random, random_name
+from ._device_identity import Found, Place, find_device, is_device, random_index, random_name
+from ._device_upper_links import delete_upper_links
 from ._links import execute_for, find_bridge
 from ._undo import add_note
 
@@ -34,22 +34,9 @@ if TYPE_CHECKING:
 TRUST = "trust_container"  # the option of HostDevice that makes proofs unnecessary
 
 _MOVES = 16  # attempts, while root of the container keeps changing the device
-_DELETIONS = 4  # attempts to delete the links on a device
-
-# Random indexes are 2**29 and above. The kernel counts up from 1, so they are free, and they leave
-# room below the largest index, 2**31 - 1.
-_RANDOM_INDEX = 1 << 29
 
 # The flags that can be set, except IFF_UP (__dev_change_flags, net/core/dev.c; linux/if.h).
 SETTABLE = 0x4 | 0x20 | 0x80 | 0x100 | 0x200 | 0x1000 | 0x2000 | 0x4000 | 0x8000
-
-# Kinds whose IFLA_LINK is the peer, not a lower link.
-_PAIRS = ("veth", "netkit", "vxcan")
-
-
-def random_index() -> int:
-    """An index that can't be guessed, above those that the kernel chooses itself."""
-    return _RANDOM_INDEX | int.from_bytes(os.urandom(4), "little") >> 3
 
 
 def check_names(session: Session, record: Record, where: str) -> None:
@@ -105,9 +92,8 @@ def bring_back(session: Session, record: Record, found: Found, opened: OpenDevic
         with _left_in_host(record, name):
             device = session.host.get_device(name)
             if device is not None:
-                if is_device(session, record, opened, device) or (
-                    trusted and _fits(record, device)
-                ):
+                fits = trusted and _fits(record, device)
+                if fits or is_device(session, record, opened, device):
                     return device.link.index
                 _send_back(session, device)
         # Try again after EEXIST, EBUSY (a name or the index was taken) and ENODEV (it was moved).
@@ -207,7 +193,7 @@ def finish(session: Session, record: Record, index: int, network: Network) -> No
             raise KernelError(ENODEV, "find", record.name, hint="the device was just deleted")
     with _left_in_host(record, device.link.name):
         if not device.link.master:
-            _delete_upper_links(session, device)
+            delete_upper_links(session, device)
         _restore(session, record, device, network)
 
 
@@ -262,87 +248,3 @@ def _detach_xdp(session: Session, index: int) -> None:
         if error.errno == EBUSY:
             add_note(error, "a program that was attached by a BPF link must be detached first")
             raise
-
-
-# ---- links on top of the device ----
-
-
-def _delete_upper_links(session: Session, device: Device) -> None:
-    """Deletes the links of the container namespace on top of a device (macvlans, VLANs).
-
-    They survive the move of the device, and would receive its frames.
-
-    Raises:
-        KernelError: EBUSY, a link is left, which is in a third namespace.
-    """
-    for _ in range(_DELETIONS):
-        if session.namespace is not None:
-            _delete_container_links(session, device.link.index)
-        if _has_no_upper_links(session, device):
-            return
-    hint = (
-        "a link of another namespace is on top of the device, which is therefore left down: delete "
-        "that link, or end its namespace"
-    )
-    raise KernelError(EBUSY, "find", device.link.name, hint=hint)
-
-
-def _has_no_upper_links(session: Session, device: Device) -> bool:
-    """Whether no link of another namespace receives the frames of a device.
-
-    The kernel refuses a macvlan in passthru mode on a device with another macvlan (EINVAL) or any
-    other receiver (EBUSY), in whatever namespace (macvlan_common_newlink, drivers/net/macvlan.c).
-    So creating such a macvlan is the test.
-    """
-    link = device.link
-    if len(link.mac) != 17 or link.kind in ("macvlan", "macvtap"):
-        return True  # not Ethernet; or its macvlans would be on top of its lower link
-    probe = random_name()
-    try:
-        session.host.execute(Batch().add_macvlan(probe, link.index, mode="passthru"))
-    except BatchError as error:
-        if error.errno in (EBUSY, EINVAL):
-            return _has_host_links(session, link.index)
-    if session.host.get_device(probe) is not None:  # the kernel may not know macvlans
-        session.host.execute(Batch().delete_link(probe))
-    return True
-
-
-def _has_host_links(session: Session, index: int) -> bool:
-    """Whether links of the host namespace are on top of a device. Others can't be detected then.
-
-    The probe of a killed process is deleted.
-    """
-
-    def is_upper(kind: str, link: int, nsid: int, _bus: str, _device: str) -> bool:
-        return link == index and nsid < 0 and kind not in _PAIRS
-
-    found = [session.host.get_device(one) for one in session.host.find_devices(is_upper)]
-    probes = [one for one in found if one is not None and is_random(one.link.name)]
-    for probe in probes:
-        session.host.execute(Batch().delete_link(probe.link.index))
-    return len(found) > len(probes)
-
-
-def _delete_container_links(session: Session, index: int) -> None:
-    """Deletes the links of the container namespace that are on top of a link of the host."""
-
-    def is_upper(kind: str, link: int, nsid: int, _bus: str, _device: str) -> bool:
-        matches = link == index and nsid >= 0 and kind not in _PAIRS
-        if matches:
-            nsids.append(nsid)
-        return matches
-
-    nsids: list[int] = []
-    found = session.container.find_devices(is_upper)
-    host = session.container.get_nsid(session.host_namespace) if found else None
-    upper = [one for one, nsid in zip(found, nsids, strict=True) if nsid == host]
-    if not upper:
-        return
-    group = random_index()
-    batch = Batch()
-    for one in upper:
-        batch.set_group(one, group)
-    batch.delete_group(group)
-    with contextlib.suppress(BatchError):  # the caller checks whether a link is left
-        session.container.execute(batch)
