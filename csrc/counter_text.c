@@ -5,6 +5,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+void netstrat_trim(const char *text, size_t *start, size_t *end)
+{
+    while (*start < *end && netstrat_is_space(text[*start]))
+        ++*start;
+    while (*end > *start && netstrat_is_space(text[*end - 1]))
+        --*end;
+}
+
 static int counter_text_is_digit(char c)
 {
     return c >= '0' && c <= '9';

@@ -112,15 +112,6 @@ static inline int netstrat_is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Moves *start and *end past the white space at both ends of a text. */
-static inline void netstrat_trim(const char *text, size_t *start, size_t *end)
-{
-    while (*start < *end && netstrat_is_space(text[*start]))
-        ++*start;
-    while (*end > *start && netstrat_is_space(text[*end - 1]))
-        --*end;
-}
-
 /* Records a failure and returns its code, so that a caller can `return netstrat_fail(...)`. */
 static inline int netstrat_fail(struct netstrat_error *error, int code, enum netstrat_step step)
 {
@@ -240,6 +231,11 @@ static inline unsigned netstrat_address_bits(uint8_t family)
  * to four bytes, which ask for an ack (NLM_F_REQUEST and NLM_F_ACK) and not for a dump. Returns 0,
  * or -EINVAL with *item the number of the first message that does not qualify. */
 NETSTRAT_PRIVATE int netstrat_batch_check(const struct netstrat_batch *batch, uint32_t *item);
+
+/* ---- counter_text.c for sysfs.c ---- */
+
+/* Moves *start and *end past the white space at both ends of a text. */
+NETSTRAT_PRIVATE void netstrat_trim(const char *text, size_t *start, size_t *end);
 
 /* ---- message.c, link.c and address.c for other decoders ---- */
 

@@ -614,7 +614,7 @@ MUTANTS = [
     ("counter_text.c", "is_large = errno == ERANGE;", "is_large = 0;", "2 to the 64th"),
     ("counter_text.c", "    errno = 0;\n    converted", "    converted", "an errno from before"),
     ("counter_text.c", "    errno = saved;\n", "", "errno stays as it was"),
-    ("internal.h", "*start < *end && ", "", "a text of white space only"),
+    ("counter_text.c", "*start < *end && ", "", "a text of white space only"),
     # sysfs.c
     ("sysfs.c", "netstrat_name_check(name) != 0", "netstrat_name_check(name) < 0", "long names"),
     ("sysfs.c", "strchr(file, '/') || ", "", "a counter's name has no slash"),
