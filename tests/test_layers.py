@@ -106,6 +106,14 @@ FOLDERS = {
         "host",
     ),
     "watching": ("__init__", "_inventory", "_state", "monitor"),
+    # The commands follow what they share. They are loaded by name, not imported.
+    "cli": (
+        *("_exit", "_output", "_options", "_text", "_table", "_network_json", "_missing"),
+        *("_stats_readings", "_stats_rates", "_exporter_coding", "_exporter_request"),
+        *("_exporter_connection", "_exporter_scraper", "_exporter_endpoint", "sandbox"),
+        *("up", "down", "stats", "strategies", "run", "network", "oci_hook", "exporter"),
+        *("diagnose", "demo", "__init__"),
+    ),
 }
 
 # The imports that a call may make: get_strategy loads the strategy that it finds, popen and run

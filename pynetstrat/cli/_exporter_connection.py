@@ -49,7 +49,7 @@ class Connection:
         moved: when it was accepted, or when the client last took a part of the response.
         due: when it has to be closed.
         request: the request once it is complete.
-        received: what has arrived of the request.
+        received: the part of the request that has arrived.
         body: the body of the response until all of it is sent. Several clients may share it.
     """
 

@@ -59,7 +59,7 @@ class Scraper:
         self._orders.put(codings)
 
     def take(self) -> Outcome | None:
-        """Returns the outcome of the oldest order that is done, or None if no order is done."""
+        """Returns the outcome of the oldest finished order, or None if none has finished."""
         return None if self._outcomes.empty() else self._outcomes.get()
 
     def _scrape(self) -> None:

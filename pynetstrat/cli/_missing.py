@@ -17,7 +17,7 @@ def reasons(
     """Returns a text for each kind of thing that is not counted; empty if everything is counted.
 
     Parameters:
-        discovery: what was found.
+        discovery: the result of a refresh.
         refused: the containers that could not be read, and why.
         interfaces: the number of interfaces that were left out, by container.
     """

@@ -1,4 +1,4 @@
-"""What `stats --watch` shows: how much counters increase a second, from reading to reading."""
+"""What `stats --watch` shows: how much counters increase per second between readings."""
 
 from __future__ import annotations
 

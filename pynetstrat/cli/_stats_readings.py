@@ -119,5 +119,5 @@ def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, N
 
 
 def _swap(counters: list[int], is_other_side: bool) -> list[int]:
-    """Exchanges rx and tx if the counters are wanted from the other end of the pair."""
+    """Exchanges rx and tx if `is_other_side`, as the other end of a veth pair counts them."""
     return counters[4:] + counters[:4] if is_other_side else counters

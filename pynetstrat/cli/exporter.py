@@ -154,7 +154,7 @@ def _log(text: str) -> None:
 
 
 def _serve(endpoint: Endpoint, address: str) -> Iterator[str]:
-    """Serves until a signal arrives."""
+    """Serves in another thread, while this one waits for a signal."""
     host = f"[{address}]" if ":" in address else address
     ends = {signal.SIGTERM}
     for number in (signal.SIGINT, signal.SIGHUP):  # ignored in the background and under nohup

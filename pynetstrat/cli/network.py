@@ -47,7 +47,7 @@ example:
     "check": (
         "print how networks differ from what the file says",
         """\
-Prints one difference a line, and nothing if there is none.
+Prints one difference per line, or nothing.
 
 example:
   pynetstrat network check made.json --netns blue

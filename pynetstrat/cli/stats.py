@@ -29,7 +29,7 @@ examples:
   pynetstrat stats --containers --watch 5 --count 12
 
 With --watch the first sample has no rates and shows "-". Each later sample
-shows the increase a second since the sample before. "-" also marks an
+shows the increase per second since the sample before. "-" also marks an
 interface that is new, was recreated or renamed, or whose counters were reset.
 An interface that is named must exist at first; if it disappears it is shown
 with "-". A sample that cannot be taken in time is skipped. The command fails
