@@ -16,10 +16,12 @@ from ._tracking import Tracker
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from typing import TypeVar
 
-    from .._handle import Result
     from .._native.rows import Rows
     from ..types import Netns
+
+    Result = TypeVar("Result")
 
 _MOST_ATTEMPTS = 8  # of a reading while the host's links appear and disappear by the thousand
 
@@ -65,9 +67,9 @@ class ContainerCounters(Handle):
         ValueError: `timeout` is not between 0 and 86,400.
 
     Example:
-        with ContainerCounters() as counters:
-            counters.add("web", "/proc/1234/ns/net")
-            print(counters.read()["web"]["eth0"].rx_bytes)
+        >>> with ContainerCounters() as counters:
+        ...     counters.add("web", "/proc/1234/ns/net")
+        ...     print(counters.read()["web"]["eth0"].rx_bytes)
     """
 
     __slots__ = ("_is_interrupted", "_layout", "_tracker", "_where", "_with_routed", "omitted")

@@ -65,8 +65,8 @@ def discover(*, limit: int = 10_000) -> Discovery:
         KernelError: /proc does not show the caller, or something cannot be read.
 
     Example:
-        for container in discover().containers:
-            print(container.label, container.netns)
+        >>> for container in discover().containers:
+        ...     print(container.label, container.netns)
     """
     check_limit(limit)
     with contextlib.closing(Pairs(None, _TIMEOUT_MS)) as pairs:

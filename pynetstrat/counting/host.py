@@ -64,11 +64,11 @@ class HostCounters(Handle):
             are short.
 
     Example:
-        with HostCounters() as counters:
-            counters.refresh()
-            for container, interfaces in counters.read().items():
-                for interface in interfaces.values():
-                    print(container.label, interface.name, interface.rx_bytes)
+        >>> with HostCounters() as counters:
+        ...     counters.refresh()
+        ...     for container, interfaces in counters.read().items():
+        ...         for interface in interfaces.values():
+        ...             print(container.label, interface.name, interface.rx_bytes)
     """
 
     __slots__ = ("_known", "_limit", "_own", "_refreshes", "omitted", "refused")

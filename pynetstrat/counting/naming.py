@@ -54,8 +54,8 @@ class Container:
         inode: the inode of the namespace; 0 if only its nsid or its name is known.
 
     Example:
-        for container in discover().containers:
-            print(container.label, container.netns)
+        >>> for container in discover().containers:
+        ...     print(container.label, container.netns)
     """
 
     label: str

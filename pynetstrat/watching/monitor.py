@@ -16,9 +16,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
     from collections.abc import Callable
+    from typing import TypeVar
 
-    from .._handle import Result
     from ..types import Netns
+
+    Result = TypeVar("Result")
 
 _MOST_DATAGRAMS = 65536  # per read, so that it ends during a flood
 _SLICE_MS = 100  # the longest wait before checking whether the monitor is closed
@@ -60,9 +62,9 @@ class LinkMonitor(Handle):
             are short.
 
     Example:
-        with LinkMonitor() as monitor:
-            for event in monitor:
-                print(event.kind, event.link.name)
+        >>> with LinkMonitor() as monitor:
+        ...     for event in monitor:
+        ...         print(event.kind, event.link.name)
     """
 
     __slots__ = ("_is_interrupted", "_linkstate", "_waiting", "_where")
