@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every test of an encoder or a decoder does with it. */
+/* Tests of encoders and decoders: messages as tables, and what is checked of each. */
 #ifndef CODEC_H
 #define CODEC_H
 
@@ -10,22 +10,100 @@
 #include "bytes.h"
 #include "check.h"
 
-/* An encoder with its arguments, and the same message made byte by byte. */
-struct encoder {
-    int (*encode)(struct netstrat_batch *batch);
-    void (*put)(struct bytes *to);
+/* ---- messages as data ---- */
+
+/* A part of a message. A table of messages stands outside of functions, where the objects that the
+ * macros below point to are static. */
+struct part {
+    enum { PART_END, PART_FIXED, PART_ATTRIBUTE, PART_OPEN, PART_CLOSE } kind;
+    uint16_t type;
+    const void *data;
+    size_t size;
 };
 
-/* In a buffer of every size it writes exactly those bytes, or nothing at all. */
+struct message {
+    uint16_t type, flags;
+    const struct part *parts;
+};
+
+#define MESSAGE(type, flags, ...)                                                                  \
+    {                                                                                              \
+        type, flags, (const struct part[])                                                         \
+        {                                                                                          \
+            __VA_ARGS__,                                                                           \
+            {                                                                                      \
+                PART_END, 0, NULL, 0                                                               \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+/* The fixed part, a struct of the kernel with these fields. */
+#define FIXED(object, ...)                                                                         \
+    {                                                                                              \
+        PART_FIXED, 0, &(const object){__VA_ARGS__}, sizeof(object)                                \
+    }
+#define LINK(index, flags, change) FIXED(struct ifinfomsg, 0, 0, 0, index, flags, change)
+
+/* Attributes: of these bytes, a string literal with its NUL, a number, and one of attributes. */
+#define ATTRIBUTE(type, data, size)                                                                \
+    {                                                                                              \
+        PART_ATTRIBUTE, type, data, size                                                           \
+    }
+#define TEXT(type, text) ATTRIBUTE(type, text, sizeof(text))
+#define U32(type, value) ATTRIBUTE(type, &(const uint32_t){value}, 4)
+#define NEST(type, ...)                                                                            \
+    {PART_OPEN, type, NULL, 0}, __VA_ARGS__,                                                       \
+    {                                                                                              \
+        PART_CLOSE, 0, NULL, 0                                                                     \
+    }
+
+static inline void put_message(struct bytes *to, const struct message *message, uint32_t sequence,
+                               uint32_t port)
+{
+    size_t open[4], depth = 0, at = begin(to, message->type, message->flags, sequence, port);
+
+    for (const struct part *part = message->parts; part->kind != PART_END; part++)
+        if (part->kind == PART_FIXED)
+            put(to, part->data, part->size);
+        else if (part->kind == PART_ATTRIBUTE)
+            attribute(to, part->type, part->data, part->size);
+        else if (part->kind == PART_OPEN)
+            open[depth++] = open_attribute(to, part->type);
+        else
+            close_attribute(to, open[--depth]);
+    finish(to, at);
+}
+
+/* The message as the kernel would send it. */
+static inline struct bytes bytes_of(const struct message *message)
+{
+    struct bytes bytes = {{0}, 0};
+
+    put_message(&bytes, message, 1, 2);
+    return bytes;
+}
+
+#define BYTES_OF(...) bytes_of(&(const struct message)MESSAGE(__VA_ARGS__))
+
+/* ---- encoders ---- */
+
+/* An encoder with its arguments, and the message that it must write. */
+struct encoder {
+    const char *name;
+    int (*encode)(struct netstrat_batch *batch);
+    struct message message;
+};
+
+/* In a buffer of every size the encoder writes exactly the expected bytes, or nothing. */
 static inline void check_encoder(const struct encoder *encoder)
 {
+    unsigned long failed = checks_failed;
     unsigned char buffer[256], before[256];
     struct netstrat_batch batch;
-    struct bytes wanted;
+    struct bytes wanted = {{0}, 0};
     size_t room;
 
-    wanted.length = 0;
-    encoder->put(&wanted);
+    put_message(&wanted, &encoder->message, 0, 0);
     memset(before, 0xa5, sizeof before);
     for (room = 0; room <= wanted.length + 8; room++) {
         int fits = room >= wanted.length;
@@ -38,10 +116,36 @@ static inline void check_encoder(const struct encoder *encoder)
         CHECK(memcmp(buffer, wanted.data, batch.used) == 0);
         CHECK(memcmp(buffer + room, before + room, sizeof buffer - room) == 0);
     }
-    /* At an odd address too. */
+    /* Also at an odd address. */
     netstrat_batch_init(&batch, buffer + 1, sizeof buffer - 1);
     CHECK(encoder->encode(&batch) == 0);
     CHECK(batch.used == wanted.length && memcmp(batch.data, wanted.data, wanted.length) == 0);
+    if (checks_failed > failed)
+        printf("  the encoder of %s\n", encoder->name);
+}
+
+#define CHECK_ENCODERS(table)                                                                      \
+    do {                                                                                           \
+        for (size_t row = 0; row < sizeof(table) / sizeof *(table); row++)                         \
+            check_encoder(&(table)[row]);                                                          \
+    } while (0)
+
+/* ---- decoders ---- */
+
+static inline struct netstrat_prefix prefix_of(const char *text)
+{
+    struct netstrat_prefix prefix;
+
+    memset(&prefix, 0, sizeof prefix);
+    CHECK(netstrat_prefix_parse(text, &prefix) == 0);
+    return prefix;
+}
+
+static inline int is_prefix(const struct netstrat_prefix *prefix, const char *text)
+{
+    struct netstrat_prefix wanted = prefix_of(text);
+
+    return memcmp(prefix, &wanted, sizeof wanted) == 0;
 }
 
 /* The one message in `bytes`. */
@@ -55,11 +159,12 @@ static inline struct netstrat_message only_message(const struct bytes *bytes)
     return message;
 }
 
-/* Decodes a message and checks that its outputs are written on success only. */
+/* Decodes a message, and checks that the outputs are written only on success. */
 typedef int check_decoder(const struct netstrat_message *message);
 
-/* Decodes the one message in `data`, from memory of exactly its size, at an odd address: a byte too
- * far, or an aligned load, is the sanitizers' to see. Bytes `missing` were cut off behind it. */
+/* Decodes the one message in `data`, in memory of exactly its size and at an odd address, so that
+ * the sanitizers notice a read beyond it or an aligned load. `missing` bytes follow that did not fit
+ * the buffer. */
 static inline int decode_copy(check_decoder *decode, const unsigned char *data, size_t size,
                               size_t missing)
 {
@@ -79,7 +184,7 @@ static inline int decode_copy(check_decoder *decode, const unsigned char *data, 
     return code;
 }
 
-/* Changes some bytes of an object, the same ones in every run; the number to go on with. */
+/* Changes some bytes of an object, the same ones in every run. Returns the next random number. */
 static inline uint32_t scramble(void *object, size_t size, int changes, uint32_t random)
 {
     unsigned char *bytes = (unsigned char *)object;
@@ -91,8 +196,8 @@ static inline uint32_t scramble(void *object, size_t size, int changes, uint32_t
     return random;
 }
 
-/* Cut at every length, and with every byte changed in several ways: none may do harm. A message
- * that is cut short is malformed as long as its header says how long it should be. */
+/* Decodes the message truncated at every length, and with every byte changed in several ways. A
+ * truncated message is malformed if its header has the original length. */
 static inline void check_mutations(check_decoder *decode, const struct bytes *good)
 {
     static const unsigned char changes[] = {0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff};
@@ -103,14 +208,14 @@ static inline void check_mutations(check_decoder *decode, const struct bytes *go
     CHECK(decode_copy(decode, good->data, good->length, 0) == 0);
     for (size = 0; size + 3 < good->length; size++)
         CHECK(decode_copy(decode, good->data, size, 0) == -EBADMSG);
-    for (size = 16; size < good->length; size++) { /* and where the header agrees */
+    for (size = 16; size < good->length; size++) { /* with the truncated length in the header */
         uint32_t length = (uint32_t)size;
 
         memcpy(bad, good->data, size);
         memcpy(bad, &length, sizeof length);
         (void)decode_copy(decode, bad, size, 0);
     }
-    for (size = 0; size < good->length; size++) /* and where the buffer was too small for it */
+    for (size = 0; size < good->length; size++) /* in a buffer that is too small */
         (void)decode_copy(decode, good->data, size, good->length - size);
     for (i = 0; i < good->length; i++)
         for (size = 0; size < sizeof changes; size++) {
@@ -125,8 +230,8 @@ static inline void check_mutations(check_decoder *decode, const struct bytes *go
     }
 }
 
-/* Field n of struct rtnl_link_stats64 holds base + n + 1 (put_stats64): are the eight in the right
- * places? */
+/* Whether the counters are those of put_stats64(): field n of struct rtnl_link_stats64 is
+ * base + n + 1. */
 static inline int counters_are(const struct netstrat_counters *counters, uint64_t base)
 {
     return counters->rx_packets == base + 1 && counters->tx_packets == base + 2 &&

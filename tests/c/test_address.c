@@ -18,15 +18,6 @@ enum { FLAGS = 8 /* IFA_FLAGS */, RT_PRIORITY = 9, PROTO = 11, MANAGETEMPADDR = 
 
 /* ---- text ---- */
 
-static struct netstrat_prefix prefix_of(const char *text)
-{
-    struct netstrat_prefix prefix;
-
-    memset(&prefix, 0, sizeof prefix);
-    CHECK(netstrat_prefix_parse(text, &prefix) == 0);
-    return prefix;
-}
-
 TEST(an_address_is_read_and_written)
 {
     static const struct {
@@ -209,25 +200,6 @@ static struct netstrat_address plain(const char *text)
     return address;
 }
 
-static void put_fixed(struct bytes *to, unsigned family, unsigned length, unsigned flags,
-                      unsigned scope, uint32_t index)
-{
-    struct ifaddrmsg fixed;
-
-    memset(&fixed, 0, sizeof fixed);
-    fixed.ifa_family = (unsigned char)family;
-    fixed.ifa_prefixlen = (unsigned char)length;
-    fixed.ifa_flags = (unsigned char)flags;
-    fixed.ifa_scope = (unsigned char)scope;
-    fixed.ifa_index = index;
-    put(to, &fixed, sizeof fixed);
-}
-
-static void put_u32(struct bytes *to, uint16_t type, uint32_t value)
-{
-    attribute(to, type, &value, sizeof value);
-}
-
 enum { CREATE = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE };
 
 static int encode_plain(struct netstrat_batch *batch)
@@ -235,17 +207,6 @@ static int encode_plain(struct netstrat_batch *batch)
     struct netstrat_address address = plain("192.0.2.1/24");
 
     return netstrat_batch_add_address(batch, &address, 0);
-}
-
-static void put_plain(struct bytes *to)
-{
-    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_EXCL, 0, 0);
-
-    put_fixed(to, AF_INET, 24, 0, 0, 7);
-    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
-    attribute(to, IFA_ADDRESS, "\xc0\0\2\1", 4);
-    put_u32(to, FLAGS, 0);
-    finish(to, at);
 }
 
 /* All that an address can have. */
@@ -272,31 +233,6 @@ static int encode_whole(struct netstrat_batch *batch)
     return netstrat_batch_add_address(batch, &address, 1);
 }
 
-/* `label` of `label_size` bytes, NULL: none. */
-static void put_whole_body(struct bytes *to, const char *label, size_t label_size)
-{
-    const struct ifa_cacheinfo lifetimes = {0, 0x0a0b0c0d, 0, 0};
-
-    put_fixed(to, AF_INET, 30, IFA_F_NODAD | IFA_F_PERMANENT, RT_SCOPE_LINK, 7);
-    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
-    attribute(to, IFA_ADDRESS, "\xc6\x33\x64\2", 4);
-    attribute(to, IFA_BROADCAST, "\xc0\0\2\xff", 4);
-    if (label)
-        attribute(to, IFA_LABEL, label, label_size);
-    put_u32(to, FLAGS, IFA_F_NODAD | IFA_F_PERMANENT | MANAGETEMPADDR);
-    put_u32(to, RT_PRIORITY, 0x01020304);
-    attribute(to, PROTO, "\xf0", 1);
-    attribute(to, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
-}
-
-static void put_whole(struct bytes *to)
-{
-    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_REPLACE, 0, 0);
-
-    put_whole_body(to, "eth0:1", 7);
-    finish(to, at);
-}
-
 static int encode_six(struct netstrat_batch *batch)
 {
     struct netstrat_address address = plain("2001:db8::1");
@@ -306,64 +242,28 @@ static int encode_six(struct netstrat_batch *batch)
     return netstrat_batch_add_address(batch, &address, 0);
 }
 
-static void put_six(struct bytes *to)
+static int encode_lifetimes(struct netstrat_batch *batch, uint32_t valid, uint32_t preferred)
 {
-    const struct ifa_cacheinfo lifetimes = {60, UINT32_MAX, 0, 0};
-    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_EXCL, 0, 0);
+    struct netstrat_address address = plain("192.0.2.1/24");
 
-    put_fixed(to, AF_INET6, 127, 0, 0, 7);
-    attribute(to, IFA_LOCAL, "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16);
-    attribute(to, IFA_ADDRESS, "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\2", 16);
-    put_u32(to, FLAGS, 0);
-    attribute(to, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
-    finish(to, at);
+    address.valid = valid;
+    address.preferred = preferred;
+    return netstrat_batch_add_address(batch, &address, 0);
 }
 
-/* Valid for ever, but not preferred so long: a zero beside another lifetime. */
+/* A zero next to another lifetime means for ever. */
 static int encode_fading(struct netstrat_batch *batch)
 {
-    struct netstrat_address address = plain("192.0.2.1/24");
-
-    address.valid = 0;
-    address.preferred = 60;
-    return netstrat_batch_add_address(batch, &address, 0);
+    return encode_lifetimes(batch, 0, 60);
 }
 
-static void put_fading(struct bytes *to)
-{
-    const struct ifa_cacheinfo lifetimes = {60, UINT32_MAX, 0, 0};
-    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_EXCL, 0, 0);
-
-    put_fixed(to, AF_INET, 24, 0, 0, 7);
-    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
-    attribute(to, IFA_ADDRESS, "\xc0\0\2\1", 4);
-    put_u32(to, FLAGS, 0);
-    attribute(to, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
-    finish(to, at);
-}
-
+/* It would be preferred for longer than it is valid, which the kernel refuses. */
 static int encode_ending(struct netstrat_batch *batch)
 {
-    struct netstrat_address address = plain("192.0.2.1/24");
-
-    address.valid = 60; /* preferred for ever, which is the kernel's to refuse */
-    return netstrat_batch_add_address(batch, &address, 0);
+    return encode_lifetimes(batch, 60, UINT32_MAX);
 }
 
-static void put_ending(struct bytes *to)
-{
-    const struct ifa_cacheinfo lifetimes = {UINT32_MAX, 60, 0, 0};
-    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_EXCL, 0, 0);
-
-    put_fixed(to, AF_INET, 24, 0, 0, 7);
-    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
-    attribute(to, IFA_ADDRESS, "\xc0\0\2\1", 4);
-    put_u32(to, FLAGS, 0);
-    attribute(to, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
-    finish(to, at);
-}
-
-/* Only what has no useful zero: for ever is what remains. */
+/* Only the fields that must not be zero. */
 static int encode_zeroed(struct netstrat_batch *batch)
 {
     struct netstrat_address address;
@@ -374,17 +274,6 @@ static int encode_zeroed(struct netstrat_batch *batch)
     return netstrat_batch_add_address(batch, &address, 0);
 }
 
-static void put_zeroed(struct bytes *to)
-{
-    size_t at = begin(to, RTM_NEWADDR, CREATE | NLM_F_EXCL, 0, 0);
-
-    put_fixed(to, AF_INET, 24, 0, 0, 7);
-    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
-    attribute(to, IFA_ADDRESS, "\xc0\0\2\1", 4);
-    put_u32(to, FLAGS, 0);
-    finish(to, at);
-}
-
 static int encode_delete(struct netstrat_batch *batch)
 {
     struct netstrat_address address = whole();
@@ -392,39 +281,49 @@ static int encode_delete(struct netstrat_batch *batch)
     return netstrat_batch_delete_address(batch, &address);
 }
 
-static void put_delete(struct bytes *to)
-{
-    size_t at = begin(to, RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK, 0, 0);
-
-    put_fixed(to, AF_INET, 30, IFA_F_NODAD | IFA_F_PERMANENT, RT_SCOPE_LINK, 7);
-    attribute(to, IFA_LOCAL, "\xc0\0\2\1", 4);
-    attribute(to, IFA_ADDRESS, "\xc6\x33\x64\2", 4);
-    finish(to, at);
-}
-
 static int encode_dump(struct netstrat_batch *batch)
 {
     return netstrat_batch_dump_addresses(batch, 7);
 }
 
-static void put_dump(struct bytes *to)
+#define SIX(last) "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0" last
+#define HEAD(family, length, flags, scope, index)                                                  \
+    FIXED(struct ifaddrmsg, family, length, flags, scope, index)
+#define LIFETIMES(preferred, valid)                                                                \
+    ATTRIBUTE(IFA_CACHEINFO, &((const struct ifa_cacheinfo){preferred, valid, 0, 0}), 16)
+#define PLAIN                                                                                      \
+    HEAD(AF_INET, 24, 0, 0, 7), ATTRIBUTE(IFA_LOCAL, "\xc0\0\2\1", 4),                             \
+        ATTRIBUTE(IFA_ADDRESS, "\xc0\0\2\1", 4), U32(FLAGS, 0)
+#define WHOLE                                                                                      \
+    HEAD(AF_INET, 30, IFA_F_NODAD | IFA_F_PERMANENT, RT_SCOPE_LINK, 7),                            \
+        ATTRIBUTE(IFA_LOCAL, "\xc0\0\2\1", 4), ATTRIBUTE(IFA_ADDRESS, "\xc6\x33\x64\2", 4),        \
+        ATTRIBUTE(IFA_BROADCAST, "\xc0\0\2\xff", 4), TEXT(IFA_LABEL, "eth0:1"),                    \
+        U32(FLAGS, IFA_F_NODAD | IFA_F_PERMANENT | MANAGETEMPADDR), U32(RT_PRIORITY, 0x01020304),  \
+        ATTRIBUTE(PROTO, "\xf0", 1), LIFETIMES(0, 0x0a0b0c0d)
+
+static const struct encoder encoders[] = {
+    {"an address", encode_plain, MESSAGE(RTM_NEWADDR, CREATE | NLM_F_EXCL, PLAIN)},
+    {"an address with all fields", encode_whole,
+     MESSAGE(RTM_NEWADDR, CREATE | NLM_F_REPLACE, WHOLE)},
+    {"an IPv6 address with a peer", encode_six,
+     MESSAGE(RTM_NEWADDR, CREATE | NLM_F_EXCL, HEAD(AF_INET6, 127, 0, 0, 7),
+             ATTRIBUTE(IFA_LOCAL, SIX("\1"), 16), ATTRIBUTE(IFA_ADDRESS, SIX("\2"), 16),
+             U32(FLAGS, 0), LIFETIMES(60, UINT32_MAX))},
+    {"an address that is not preferred for ever", encode_fading,
+     MESSAGE(RTM_NEWADDR, CREATE | NLM_F_EXCL, PLAIN, LIFETIMES(60, UINT32_MAX))},
+    {"an address that is not valid for ever", encode_ending,
+     MESSAGE(RTM_NEWADDR, CREATE | NLM_F_EXCL, PLAIN, LIFETIMES(UINT32_MAX, 60))},
+    {"a zeroed address", encode_zeroed, MESSAGE(RTM_NEWADDR, CREATE | NLM_F_EXCL, PLAIN)},
+    {"a deletion", encode_delete,
+     MESSAGE(RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK,
+             HEAD(AF_INET, 30, IFA_F_NODAD | IFA_F_PERMANENT, RT_SCOPE_LINK, 7),
+             ATTRIBUTE(IFA_LOCAL, "\xc0\0\2\1", 4), ATTRIBUTE(IFA_ADDRESS, "\xc6\x33\x64\2", 4))},
+    {"a dump", encode_dump, MESSAGE(RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, HEAD(0, 0, 0, 0, 7))},
+};
+
+TEST(the_requests_have_these_bytes)
 {
-    size_t at = begin(to, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 0, 0);
-
-    put_fixed(to, 0, 0, 0, 0, 7);
-    finish(to, at);
-}
-
-TEST(each_request_is_these_bytes)
-{
-    static const struct encoder encoders[] = {
-        {encode_plain, put_plain},   {encode_whole, put_whole},   {encode_six, put_six},
-        {encode_fading, put_fading}, {encode_ending, put_ending}, {encode_zeroed, put_zeroed},
-        {encode_delete, put_delete}, {encode_dump, put_dump},
-    };
-
-    for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++)
-        check_encoder(&encoders[i]);
+    CHECK_ENCODERS(encoders);
 }
 
 /* Adding and deleting it leaves the batch as it was. */
@@ -549,24 +448,15 @@ static struct netstrat_address decoded(const struct bytes *bytes)
     return address;
 }
 
-static int same_prefix(const struct netstrat_prefix *one, const struct netstrat_prefix *other)
-{
-    return memcmp(one, other, sizeof *one) == 0;
-}
-
 TEST(an_address_is_read_whole)
 {
     const uint16_t deleted = RTM_DELADDR;
-    struct bytes bytes = {{0}, 0};
-    struct netstrat_address address, wanted = whole();
-    size_t at = begin(&bytes, RTM_NEWADDR, 0, 1, 2);
+    struct bytes bytes = BYTES_OF(RTM_NEWADDR, 0, WHOLE,
+                                  TEXT(99, "what a later kernel may put there"));
+    struct netstrat_address address = decoded(&bytes), wanted = whole();
 
-    put_whole_body(&bytes, "eth0:1", 7);
-    attribute(&bytes, 99, "what a later kernel may put there", 33);
-    finish(&bytes, at);
-    address = decoded(&bytes);
-    CHECK(same_prefix(&address.local, &wanted.local) && same_prefix(&address.peer, &wanted.peer));
-    CHECK(same_prefix(&address.broadcast, &wanted.broadcast) && address.index == 7);
+    CHECK(is_prefix(&address.local, "192.0.2.1/32") && is_prefix(&address.peer, "198.51.100.2/30"));
+    CHECK(is_prefix(&address.broadcast, "192.0.2.255") && address.index == 7);
     CHECK(address.flags == wanted.flags && address.metric == wanted.metric);
     CHECK(address.valid == wanted.valid && address.preferred == wanted.preferred);
     CHECK(address.scope == wanted.scope && address.protocol == wanted.protocol);
@@ -579,77 +469,70 @@ TEST(an_address_is_read_whole)
 
 TEST(an_address_alone_has_no_peer)
 {
-    static const char six[] = "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1";
-    struct bytes four = {{0}, 0}, other = {{0}, 0}, local = {{0}, 0}, any = {{0}, 0};
-    struct netstrat_prefix wanted = prefix_of("192.0.2.1/24");
+    struct bytes bytes;
     struct netstrat_address address;
-    size_t at = begin(&four, RTM_NEWADDR, 0, 1, 2);
 
-    put_fixed(&four, AF_INET, 24, IFA_F_PERMANENT, RT_SCOPE_HOST, 3); /* as IPv4 has it */
-    attribute(&four, IFA_ADDRESS, "\xc0\0\2\1", 4);
-    attribute(&four, IFA_LOCAL, "\xc0\0\2\1", 4);
-    finish(&four, at);
-    address = decoded(&four);
-    CHECK(same_prefix(&address.local, &wanted) && address.peer.family == 0);
+    /* IPv4 sends both attributes. */
+    bytes = BYTES_OF(RTM_NEWADDR, 0, HEAD(AF_INET, 24, IFA_F_PERMANENT, RT_SCOPE_HOST, 3),
+                     ATTRIBUTE(IFA_ADDRESS, "\xc0\0\2\1", 4),
+                     ATTRIBUTE(IFA_LOCAL, "\xc0\0\2\1", 4));
+    address = decoded(&bytes);
+    CHECK(is_prefix(&address.local, "192.0.2.1/24") && address.peer.family == 0);
     CHECK(address.peer.length == 0 && address.broadcast.family == 0 && address.label[0] == '\0');
     CHECK(address.valid == UINT32_MAX && address.preferred == UINT32_MAX);
     CHECK(address.flags == IFA_F_PERMANENT && address.scope == RT_SCOPE_HOST);
     CHECK(address.metric == 0 && address.protocol == 0);
-    check_mutations(decode, &four);
+    check_mutations(decode, &bytes);
 
-    at = begin(&other, RTM_NEWADDR, 0, 1, 2); /* as IPv6 has it */
-    put_fixed(&other, AF_INET6, 64, 0, 0, 3);
-    attribute(&other, IFA_ADDRESS, six, 16);
-    finish(&other, at);
-    address = decoded(&other);
-    wanted = prefix_of("2001:db8::1/64");
-    CHECK(same_prefix(&address.local, &wanted) && address.peer.family == 0);
-    check_mutations(decode, &other);
+    /* IPv6 sends one. */
+    bytes = BYTES_OF(RTM_NEWADDR, 0, HEAD(AF_INET6, 64, 0, 0, 3),
+                     ATTRIBUTE(IFA_ADDRESS, SIX("\1"), 16));
+    address = decoded(&bytes);
+    CHECK(is_prefix(&address.local, "2001:db8::1/64") && address.peer.family == 0);
+    check_mutations(decode, &bytes);
 
-    at = begin(&local, RTM_NEWADDR, 0, 1, 2); /* 0.0.0.0 as the peer's is left out */
-    put_fixed(&local, AF_INET, 24, 0, 0, 3);
-    attribute(&local, IFA_LOCAL, "\xc0\0\2\1", 4);
-    finish(&local, at);
-    address = decoded(&local);
-    wanted = prefix_of("192.0.2.1/24");
-    CHECK(same_prefix(&address.local, &wanted) && address.peer.family == 0);
+    /* A peer of 0.0.0.0 is not sent. */
+    bytes = BYTES_OF(RTM_NEWADDR, 0, HEAD(AF_INET, 24, 0, 0, 3),
+                     ATTRIBUTE(IFA_LOCAL, "\xc0\0\2\1", 4));
+    address = decoded(&bytes);
+    CHECK(is_prefix(&address.local, "192.0.2.1/24") && address.peer.family == 0);
 
-    at = begin(&any, RTM_NEWADDR, 0, 1, 2);
-    put_fixed(&any, AF_INET, 0, 0, 0, 3);
-    attribute(&any, IFA_LOCAL, "\0\0\0\0", 4);
-    finish(&any, at);
-    address = decoded(&any);
-    wanted = prefix_of("0.0.0.0/0");
-    CHECK(same_prefix(&address.local, &wanted) && address.peer.family == 0);
+    bytes = BYTES_OF(RTM_NEWADDR, 0, HEAD(AF_INET, 0, 0, 0, 3),
+                     ATTRIBUTE(IFA_LOCAL, "\0\0\0\0", 4));
+    address = decoded(&bytes);
+    CHECK(is_prefix(&address.local, "0.0.0.0/0") && address.peer.family == 0);
 }
 
-TEST(a_peer_of_ipv6_is_told_from_the_address)
+TEST(an_ipv6_peer_is_told_from_the_address)
 {
-    struct bytes bytes = {{0}, 0};
-    struct netstrat_prefix local = prefix_of("2001:db8::1"), peer = prefix_of("2001:db8::2/127");
-    struct netstrat_address address;
+    struct bytes bytes = bytes_of(&encoders[2].message);
+    struct netstrat_address address = decoded(&bytes);
 
-    put_six(&bytes);
-    address = decoded(&bytes);
-    CHECK(same_prefix(&address.local, &local) && same_prefix(&address.peer, &peer));
+    CHECK(is_prefix(&address.local, "2001:db8::1"));
+    CHECK(is_prefix(&address.peer, "2001:db8::2/127"));
     CHECK(address.preferred == 60 && address.valid == UINT32_MAX);
     check_mutations(decode, &bytes);
 }
 
-/* 0 stands for ever where the address is added again. */
+/* A lifetime of 0 would mean for ever when the address is added again. */
 TEST(an_address_in_its_last_second_is_not_valid_for_ever)
 {
-    const struct ifa_cacheinfo lifetimes = {0, 0, 0, 0};
-    struct bytes bytes = {{0}, 0};
-    struct netstrat_address address;
-    size_t at = begin(&bytes, RTM_NEWADDR, 0, 1, 2);
+    struct bytes bytes = BYTES_OF(RTM_NEWADDR, 0, HEAD(AF_INET, 24, 0, 0, 3),
+                                  ATTRIBUTE(IFA_LOCAL, "\xc0\0\2\1", 4), LIFETIMES(0, 0));
+    struct netstrat_address address = decoded(&bytes);
 
-    put_fixed(&bytes, AF_INET, 24, 0, 0, 3);
-    attribute(&bytes, IFA_LOCAL, "\xc0\0\2\1", 4);
-    attribute(&bytes, IFA_CACHEINFO, &lifetimes, sizeof lifetimes);
-    finish(&bytes, at);
-    address = decoded(&bytes);
     CHECK(address.valid == 1 && address.preferred == 0);
+}
+
+static void put_fixed(struct bytes *to, unsigned family, unsigned length, uint32_t index)
+{
+    struct ifaddrmsg fixed;
+
+    memset(&fixed, 0, sizeof fixed);
+    fixed.ifa_family = (unsigned char)family;
+    fixed.ifa_prefixlen = (unsigned char)length;
+    fixed.ifa_index = index;
+    put(to, &fixed, sizeof fixed);
 }
 
 /* An address with one attribute more, or with nothing but that. */
@@ -661,7 +544,7 @@ static int decode_with(unsigned family, unsigned length, uint32_t index, int alo
     struct netstrat_message message;
     size_t at = begin(&bytes, RTM_NEWADDR, 0, 1, 2);
 
-    put_fixed(&bytes, family, length, 0, 0, index);
+    put_fixed(&bytes, family, length, index);
     if (!alone)
         attribute(&bytes, IFA_ADDRESS, address, family == AF_INET ? 4 : 16);
     if (type != 0)
@@ -725,9 +608,8 @@ TEST(other_messages_are_not_addresses)
 {
     static const uint16_t types[] = {RTM_GETADDR, RTM_NEWLINK, RTM_NEWROUTE, NLMSG_ERROR};
     struct netstrat_message message;
-    struct bytes bytes = {{0}, 0};
+    struct bytes bytes = bytes_of(&encoders[0].message);
 
-    put_plain(&bytes);
     message = only_message(&bytes);
     CHECK(decode(&message) == 0);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {

@@ -19,26 +19,9 @@ static const char alternative[] = "an-alternative-name";
 
 /* ---- requests ---- */
 
-static void put_by_name(struct bytes *to, uint16_t type, uint16_t flags, uint32_t link_flags,
-                        uint32_t change, uint16_t kind, const char *name)
-{
-    const uint32_t info[4] = {0, 0, link_flags, change};
-    size_t at = begin(to, type, flags, 0, 0);
-
-    put(to, info, sizeof info);
-    attribute(to, kind, name, strlen(name) + 1);
-    finish(to, at);
-}
-
 static int encode_up(struct netstrat_batch *batch)
 {
     return netstrat_batch_set_link_flags(batch, "lo", IFF_UP, IFF_UP | IFF_PROMISC);
-}
-
-static void put_up(struct bytes *to)
-{
-    put_by_name(to, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, IFF_UP, IFF_UP | IFF_PROMISC,
-                IFLA_IFNAME, "lo");
 }
 
 static int encode_down(struct netstrat_batch *batch)
@@ -46,19 +29,9 @@ static int encode_down(struct netstrat_batch *batch)
     return netstrat_batch_set_link_flags(batch, alternative, 0, IFF_UP);
 }
 
-static void put_down(struct bytes *to)
-{
-    put_by_name(to, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 0, IFF_UP, ALT_IFNAME, alternative);
-}
-
 static int encode_get(struct netstrat_batch *batch)
 {
     return netstrat_batch_get_link(batch, "eth0");
-}
-
-static void put_get(struct bytes *to)
-{
-    put_by_name(to, RTM_GETLINK, NLM_F_REQUEST, 0, 0, IFLA_IFNAME, "eth0");
 }
 
 static int encode_dump(struct netstrat_batch *batch)
@@ -66,29 +39,9 @@ static int encode_dump(struct netstrat_batch *batch)
     return netstrat_batch_dump_links(batch, 0);
 }
 
-static void put_dump(struct bytes *to)
-{
-    const uint32_t skip_stats = 8;
-    size_t at = begin(to, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 0, 0);
-
-    put_info(to, 0, 0);
-    attribute(to, IFLA_EXT_MASK, &skip_stats, sizeof skip_stats);
-    finish(to, at);
-}
-
 static int encode_dump_with_counters(struct netstrat_batch *batch)
 {
     return netstrat_batch_dump_links(batch, 1);
-}
-
-static void put_dump_with_counters(struct bytes *to)
-{
-    const uint32_t brvlan = 2;
-    size_t at = begin(to, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 0, 0);
-
-    put_info(to, 0, 0);
-    attribute(to, IFLA_EXT_MASK, &brvlan, sizeof brvlan);
-    finish(to, at);
 }
 
 static int encode_get_at(struct netstrat_batch *batch)
@@ -101,24 +54,38 @@ static int encode_dump_at(struct netstrat_batch *batch)
     return netstrat_batch_dump_links_at(batch, 7);
 }
 
-static void put_at(struct bytes *to, uint16_t flags, int32_t index)
+static int encode_get_index(struct netstrat_batch *batch)
 {
-    const int32_t nsid = 7;
-    size_t at = begin(to, RTM_GETLINK, flags, 0, 0);
-
-    put_info(to, index, 0);
-    attribute(to, TARGET_NETNSID, &nsid, sizeof nsid);
-    finish(to, at);
+    return netstrat_batch_get_link_index(batch, 7);
 }
 
-static void put_get_at(struct bytes *to)
-{
-    put_at(to, NLM_F_REQUEST, 5);
-}
+enum { SET = NLM_F_REQUEST | NLM_F_ACK, DUMP = NLM_F_REQUEST | NLM_F_DUMP };
+enum { BRVLAN = 2, SKIP_STATS = 8 }; /* RTEXT_FILTER_ */
 
-static void put_dump_at(struct bytes *to)
+static const struct encoder encoders[] = {
+    {"up", encode_up,
+     MESSAGE(RTM_NEWLINK, SET, LINK(0, IFF_UP, IFF_UP | IFF_PROMISC), TEXT(IFLA_IFNAME, "lo"))},
+    {"down", encode_down,
+     MESSAGE(RTM_NEWLINK, SET, LINK(0, 0, IFF_UP),
+             ATTRIBUTE(ALT_IFNAME, alternative, sizeof alternative))},
+    {"a query by name", encode_get,
+     MESSAGE(RTM_GETLINK, NLM_F_REQUEST, LINK(0, 0, 0), TEXT(IFLA_IFNAME, "eth0"))},
+    {"a query by index", encode_get_index, MESSAGE(RTM_GETLINK, NLM_F_REQUEST, LINK(7, 0, 0))},
+    {"a query in another namespace", encode_get_at,
+     MESSAGE(RTM_GETLINK, NLM_F_REQUEST, LINK(5, 0, 0), U32(TARGET_NETNSID, 7))},
+    {"a dump", encode_dump,
+     MESSAGE(RTM_GETLINK, DUMP, LINK(0, 0, 0), U32(IFLA_EXT_MASK, SKIP_STATS))},
+    {"a dump with counters", encode_dump_with_counters,
+     MESSAGE(RTM_GETLINK, DUMP, LINK(0, 0, 0), U32(IFLA_EXT_MASK, BRVLAN))},
+    {"a dump of another namespace", encode_dump_at,
+     MESSAGE(RTM_GETLINK, DUMP, LINK(0, 0, 0), U32(TARGET_NETNSID, 7))},
+};
+
+enum { ENCODERS = sizeof encoders / sizeof *encoders };
+
+TEST(the_requests_have_these_bytes)
 {
-    put_at(to, NLM_F_REQUEST | NLM_F_DUMP, 0);
+    CHECK_ENCODERS(encoders);
 }
 
 TEST(an_id_or_an_index_below_zero_is_not_sent)
@@ -135,34 +102,6 @@ TEST(an_id_or_an_index_below_zero_is_not_sent)
     CHECK(batch.used == 0 && batch.count == 0);
 }
 
-static int encode_get_index(struct netstrat_batch *batch)
-{
-    return netstrat_batch_get_link_index(batch, 7);
-}
-
-static void put_get_index(struct bytes *to)
-{
-    size_t at = begin(to, RTM_GETLINK, NLM_F_REQUEST, 0, 0);
-
-    put_info(to, 7, 0);
-    finish(to, at);
-}
-
-static const struct encoder encoders[] = {
-    {encode_get_index, put_get_index}, {encode_get_at, put_get_at},
-    {encode_dump_at, put_dump_at},     {encode_up, put_up},
-    {encode_down, put_down},           {encode_get, put_get},
-    {encode_dump, put_dump},           {encode_dump_with_counters, put_dump_with_counters},
-};
-
-enum { ENCODERS = sizeof encoders / sizeof *encoders };
-
-TEST(each_request_is_these_bytes)
-{
-    for (int i = 0; i < ENCODERS; i++)
-        check_encoder(&encoders[i]);
-}
-
 TEST(requests_stand_one_behind_the_other)
 {
     unsigned char buffer[512];
@@ -175,7 +114,7 @@ TEST(requests_stand_one_behind_the_other)
     netstrat_batch_init(&batch, buffer, sizeof buffer);
     for (i = 0; i < ENCODERS; i++) {
         CHECK(encoders[i].encode(&batch) == 0 && batch.count == (uint32_t)i + 1);
-        encoders[i].put(&wanted);
+        put_message(&wanted, &encoders[i].message, 0, 0);
     }
     CHECK(batch.used == wanted.length && memcmp(buffer, wanted.data, wanted.length) == 0);
     rest.data = buffer;

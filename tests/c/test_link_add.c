@@ -56,41 +56,13 @@ static struct netstrat_link_settings filled(uint32_t set)
     return settings;
 }
 
-static void put_u32(struct bytes *to, uint16_t type, uint32_t value)
-{
-    attribute(to, type, &value, sizeof value);
-}
-
-static void put_fixed(struct bytes *to, int32_t index, uint32_t flags, uint32_t change)
-{
-    const uint32_t info[4] = {0, (uint32_t)index, flags, change};
-
-    put(to, info, sizeof info);
-}
-
-static void put_text(struct bytes *to, uint16_t type, const char *text)
-{
-    attribute(to, type, text, strlen(text) + 1);
-}
-
-/* ---- made ---- */
+/* ---- requests ---- */
 
 static int encode_bridge(struct netstrat_batch *batch)
 {
     struct netstrat_link_settings settings = none();
 
     return netstrat_batch_add_link(batch, "bridge", &settings);
-}
-
-static void put_bridge(struct bytes *to)
-{
-    size_t info, at = begin(to, RTM_NEWLINK, ADD, 0, 0);
-
-    put_fixed(to, 0, 0, 0);
-    info = open_attribute(to, IFLA_LINKINFO | NESTED);
-    put_text(to, IFLA_INFO_KIND, "bridge");
-    close_attribute(to, info);
-    finish(to, at);
 }
 
 enum {
@@ -108,48 +80,12 @@ static int encode_ifb(struct netstrat_batch *batch)
     return netstrat_batch_add_link(batch, "ifb", &settings);
 }
 
-static void put_ifb(struct bytes *to)
-{
-    size_t info, at = begin(to, RTM_NEWLINK, ADD, 0, 0);
-
-    put_fixed(to, 40, IFF_UP, IFF_UP);
-    put_text(to, IFLA_IFNAME, "eth0");
-    put_u32(to, IFLA_NET_NS_FD, 11);
-    put_u32(to, IFLA_MTU, 1400);
-    put_u32(to, IFLA_TXQLEN, 500);
-    put_u32(to, IFLA_MASTER, 9);
-    put_u32(to, IFLA_GROUP, 42);
-    put_u32(to, IFLA_NUM_TX_QUEUES, 3);
-    put_u32(to, IFLA_NUM_RX_QUEUES, 3);
-    attribute(to, IFLA_ADDRESS, mac, sizeof mac);
-    info = open_attribute(to, IFLA_LINKINFO | NESTED);
-    put_text(to, IFLA_INFO_KIND, "ifb");
-    close_attribute(to, info);
-    finish(to, at);
-}
-
 static int encode_macvlan(struct netstrat_batch *batch)
 {
     struct netstrat_link_settings settings = named("mv%d");
 
-    settings.set |= NETSTRAT_LINK_UP; /* and down */
+    settings.set |= NETSTRAT_LINK_UP; /* down, since `up` is 0 */
     return netstrat_batch_add_macvlan(batch, 3, MACVLAN_MODE_BRIDGE, &settings);
-}
-
-static void put_macvlan(struct bytes *to)
-{
-    size_t info, data, at = begin(to, RTM_NEWLINK, ADD, 0, 0);
-
-    put_fixed(to, 0, 0, IFF_UP);
-    put_text(to, IFLA_IFNAME, "mv%d");
-    put_u32(to, IFLA_LINK, 3);
-    info = open_attribute(to, IFLA_LINKINFO | NESTED);
-    put_text(to, IFLA_INFO_KIND, "macvlan");
-    data = open_attribute(to, IFLA_INFO_DATA | NESTED);
-    put_u32(to, IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE);
-    close_attribute(to, data);
-    close_attribute(to, info);
-    finish(to, at);
 }
 
 static int encode_veth(struct netstrat_batch *batch)
@@ -163,62 +99,11 @@ static int encode_veth(struct netstrat_batch *batch)
     return netstrat_batch_add_veth(batch, &own, &peer);
 }
 
-static void put_veth(struct bytes *to)
-{
-    size_t info, data, end, at = begin(to, RTM_NEWLINK, ADD, 0, 0);
-
-    put_fixed(to, 30, IFF_UP, IFF_UP);
-    put_text(to, IFLA_IFNAME, "veth0");
-    put_u32(to, IFLA_MASTER, 9);
-    info = open_attribute(to, IFLA_LINKINFO | NESTED);
-    put_text(to, IFLA_INFO_KIND, "veth");
-    data = open_attribute(to, IFLA_INFO_DATA | NESTED);
-    end = open_attribute(to, VETH_PEER | NESTED);
-    put_fixed(to, 40, 0, 0);
-    put_text(to, IFLA_IFNAME, "eth0");
-    put_u32(to, IFLA_NET_NS_FD, 11);
-    put_u32(to, IFLA_MTU, 1400);
-    put_u32(to, IFLA_TXQLEN, 500);
-    put_u32(to, IFLA_GROUP, 42);
-    put_u32(to, IFLA_NUM_TX_QUEUES, 3);
-    put_u32(to, IFLA_NUM_RX_QUEUES, 3);
-    attribute(to, IFLA_ADDRESS, mac, sizeof mac);
-    close_attribute(to, end);
-    close_attribute(to, data);
-    close_attribute(to, info);
-    finish(to, at);
-}
-
-/* ---- changed and deleted ---- */
-
 static int encode_set(struct netstrat_batch *batch)
 {
     struct netstrat_link_settings settings = filled(AFTERWARDS);
 
     return netstrat_batch_set_link(batch, 7, NULL, &settings);
-}
-
-static void put_set(struct bytes *to)
-{
-    size_t info, data, at = begin(to, RTM_NEWLINK, SET, 0, 0);
-
-    put_fixed(to, 7, IFF_UP, IFF_UP);
-    put_text(to, IFLA_IFNAME, "eth0");
-    put_u32(to, IFLA_NET_NS_FD, 11);
-    put_u32(to, IFLA_MTU, 1400);
-    put_u32(to, IFLA_TXQLEN, 500);
-    put_u32(to, IFLA_MASTER, 9);
-    put_u32(to, IFLA_GROUP, 42);
-    attribute(to, IFLA_ADDRESS, mac, sizeof mac);
-    attribute(to, IFLA_IFALIAS, "an alias", 8); /* without its NUL */
-    put_u32(to, NEW_IFINDEX, 40);
-    info = open_attribute(to, IFLA_LINKINFO | NESTED);
-    put_text(to, SLAVE_KIND, "bridge");
-    data = open_attribute(to, SLAVE_DATA | NESTED);
-    attribute(to, IFLA_BRPORT_MODE, "\1", 1);
-    close_attribute(to, data);
-    close_attribute(to, info);
-    finish(to, at);
 }
 
 static int encode_set_by_name(struct netstrat_batch *batch)
@@ -230,23 +115,6 @@ static int encode_set_by_name(struct netstrat_batch *batch)
     return netstrat_batch_set_link(batch, 0, "veth0", &settings);
 }
 
-static void put_set_by_name(struct bytes *to)
-{
-    size_t info, data, at = begin(to, RTM_NEWLINK, SET, 0, 0);
-
-    put_fixed(to, 0, 0, IFF_UP);
-    put_text(to, IFLA_IFNAME, "veth0");
-    put_u32(to, IFLA_MASTER, 0);
-    attribute(to, IFLA_IFALIAS, "", 0);
-    info = open_attribute(to, IFLA_LINKINFO | NESTED);
-    put_text(to, SLAVE_KIND, "bridge");
-    data = open_attribute(to, SLAVE_DATA | NESTED);
-    attribute(to, IFLA_BRPORT_MODE, "\0", 1);
-    close_attribute(to, data);
-    close_attribute(to, info);
-    finish(to, at);
-}
-
 static int encode_set_nothing(struct netstrat_batch *batch)
 {
     struct netstrat_link_settings settings = filled(0);
@@ -254,26 +122,9 @@ static int encode_set_nothing(struct netstrat_batch *batch)
     return netstrat_batch_set_link(batch, 0, alternative, &settings);
 }
 
-static void put_set_nothing(struct bytes *to)
-{
-    size_t at = begin(to, RTM_NEWLINK, SET, 0, 0);
-
-    put_fixed(to, 0, 0, 0);
-    put_text(to, ALT_IFNAME, alternative);
-    finish(to, at);
-}
-
 static int encode_delete(struct netstrat_batch *batch)
 {
     return netstrat_batch_delete_link(batch, 7, NULL);
-}
-
-static void put_delete(struct bytes *to)
-{
-    size_t at = begin(to, RTM_DELLINK, SET, 0, 0);
-
-    put_fixed(to, 7, 0, 0);
-    finish(to, at);
 }
 
 static int encode_delete_by_name(struct netstrat_batch *batch)
@@ -281,27 +132,9 @@ static int encode_delete_by_name(struct netstrat_batch *batch)
     return netstrat_batch_delete_link(batch, 0, "eth0");
 }
 
-static void put_delete_by_name(struct bytes *to)
-{
-    size_t at = begin(to, RTM_DELLINK, SET, 0, 0);
-
-    put_fixed(to, 0, 0, 0);
-    put_text(to, IFLA_IFNAME, "eth0");
-    finish(to, at);
-}
-
 static int encode_delete_by_alternative_name(struct netstrat_batch *batch)
 {
     return netstrat_batch_delete_link(batch, 0, alternative);
-}
-
-static void put_delete_by_alternative_name(struct bytes *to)
-{
-    size_t at = begin(to, RTM_DELLINK, SET, 0, 0);
-
-    put_fixed(to, 0, 0, 0);
-    put_text(to, ALT_IFNAME, alternative);
-    finish(to, at);
 }
 
 static int encode_delete_group(struct netstrat_batch *batch)
@@ -309,38 +142,57 @@ static int encode_delete_group(struct netstrat_batch *batch)
     return netstrat_batch_delete_link_group(batch, 0x01020304);
 }
 
-static void put_delete_group(struct bytes *to)
+#define KIND(kind) NEST(IFLA_LINKINFO | NESTED, TEXT(IFLA_INFO_KIND, kind))
+#define KIND_AND_DATA(kind, ...)                                                                   \
+    NEST(IFLA_LINKINFO | NESTED, TEXT(IFLA_INFO_KIND, kind),                                       \
+         NEST(IFLA_INFO_DATA | NESTED, __VA_ARGS__))
+#define HAIRPIN(mode)                                                                              \
+    NEST(IFLA_LINKINFO | NESTED, TEXT(SLAVE_KIND, "bridge"),                                       \
+         NEST(SLAVE_DATA | NESTED, ATTRIBUTE(IFLA_BRPORT_MODE, mode, 1)))
+#define NAME(name) TEXT(IFLA_IFNAME, name)
+#define ALTERNATIVE_NAME ATTRIBUTE(ALT_IFNAME, alternative, sizeof alternative)
+#define MAC ATTRIBUTE(IFLA_ADDRESS, mac, sizeof mac)
+#define QUEUES U32(IFLA_NUM_TX_QUEUES, 3), U32(IFLA_NUM_RX_QUEUES, 3)
+
+static const struct encoder encoders[] = {
+    {"a bridge", encode_bridge, MESSAGE(RTM_NEWLINK, ADD, LINK(0, 0, 0), KIND("bridge"))},
+    {"an ifb with all settings", encode_ifb,
+     MESSAGE(RTM_NEWLINK, ADD, LINK(40, IFF_UP, IFF_UP), NAME("eth0"), U32(IFLA_NET_NS_FD, 11),
+             U32(IFLA_MTU, 1400), U32(IFLA_TXQLEN, 500), U32(IFLA_MASTER, 9), U32(IFLA_GROUP, 42),
+             QUEUES, MAC, KIND("ifb"))},
+    {"a macvlan", encode_macvlan,
+     MESSAGE(RTM_NEWLINK, ADD, LINK(0, 0, IFF_UP), NAME("mv%d"), U32(IFLA_LINK, 3),
+             KIND_AND_DATA("macvlan", U32(IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE)))},
+    {"a veth pair", encode_veth,
+     MESSAGE(RTM_NEWLINK, ADD, LINK(30, IFF_UP, IFF_UP), NAME("veth0"), U32(IFLA_MASTER, 9),
+             KIND_AND_DATA("veth", NEST(VETH_PEER | NESTED, LINK(40, 0, 0), NAME("eth0"),
+                                        U32(IFLA_NET_NS_FD, 11), U32(IFLA_MTU, 1400),
+                                        U32(IFLA_TXQLEN, 500), U32(IFLA_GROUP, 42), QUEUES, MAC)))},
+    {"all settings of a link", encode_set, /* the alias without its NUL */
+     MESSAGE(RTM_NEWLINK, SET, LINK(7, IFF_UP, IFF_UP), NAME("eth0"), U32(IFLA_NET_NS_FD, 11),
+             U32(IFLA_MTU, 1400), U32(IFLA_TXQLEN, 500), U32(IFLA_MASTER, 9), U32(IFLA_GROUP, 42),
+             MAC, ATTRIBUTE(IFLA_IFALIAS, "an alias", 8), U32(NEW_IFINDEX, 40), HAIRPIN("\1"))},
+    {"settings of zero, by name", encode_set_by_name,
+     MESSAGE(RTM_NEWLINK, SET, LINK(0, 0, IFF_UP), NAME("veth0"), U32(IFLA_MASTER, 0),
+             ATTRIBUTE(IFLA_IFALIAS, "", 0), HAIRPIN("\0"))},
+    {"no setting", encode_set_nothing, MESSAGE(RTM_NEWLINK, SET, LINK(0, 0, 0), ALTERNATIVE_NAME)},
+    {"a deletion", encode_delete, MESSAGE(RTM_DELLINK, SET, LINK(7, 0, 0))},
+    {"a deletion by name", encode_delete_by_name,
+     MESSAGE(RTM_DELLINK, SET, LINK(0, 0, 0), NAME("eth0"))},
+    {"a deletion by alternative name", encode_delete_by_alternative_name,
+     MESSAGE(RTM_DELLINK, SET, LINK(0, 0, 0), ALTERNATIVE_NAME)},
+    {"a deletion by group", encode_delete_group,
+     MESSAGE(RTM_DELLINK, SET, LINK(0, 0, 0), U32(IFLA_GROUP, 0x01020304))},
+};
+
+TEST(the_requests_have_these_bytes)
 {
-    size_t at = begin(to, RTM_DELLINK, SET, 0, 0);
-
-    put_fixed(to, 0, 0, 0);
-    put_u32(to, IFLA_GROUP, 0x01020304);
-    finish(to, at);
-}
-
-TEST(each_request_is_these_bytes)
-{
-    static const struct encoder encoders[] = {
-        {encode_bridge, put_bridge},
-        {encode_ifb, put_ifb},
-        {encode_macvlan, put_macvlan},
-        {encode_veth, put_veth},
-        {encode_set, put_set},
-        {encode_set_by_name, put_set_by_name},
-        {encode_set_nothing, put_set_nothing},
-        {encode_delete, put_delete},
-        {encode_delete_by_name, put_delete_by_name},
-        {encode_delete_by_alternative_name, put_delete_by_alternative_name},
-        {encode_delete_group, put_delete_group},
-    };
-
-    for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++)
-        check_encoder(&encoders[i]);
+    CHECK_ENCODERS(encoders);
 }
 
 /* ---- refused ---- */
 
-enum kind { LINK, MACVLAN, OWN, PEER, CHANGE };
+enum kind { PLAIN, MACVLAN, OWN, PEER, CHANGE };
 
 /* These settings in a message of each kind, behind another message; from memory of exactly their
  * size, so that a byte too far is the sanitizers' to see. */
@@ -357,7 +209,7 @@ static int encode_with(enum kind kind, const struct netstrat_link_settings *sett
     other.index = 3;
     netstrat_batch_init(&batch, buffer, sizeof buffer);
     CHECK(encode_delete(&batch) == 0);
-    code = kind == LINK      ? netstrat_batch_add_link(&batch, "ifb", copy)
+    code = kind == PLAIN     ? netstrat_batch_add_link(&batch, "ifb", copy)
            : kind == MACVLAN ? netstrat_batch_add_macvlan(&batch, 3, MACVLAN_MODE_VEPA, copy)
            : kind == OWN     ? netstrat_batch_add_veth(&batch, copy, &other)
            : kind == PEER    ? netstrat_batch_add_veth(&batch, &other, copy)
@@ -375,7 +227,7 @@ TEST(a_setting_that_the_kernel_would_not_carry_out_is_refused)
     for (uint32_t field = 1; field <= NETSTRAT_LINK_QUEUES; field <<= 1) {
         struct netstrat_link_settings settings = filled(field | others);
 
-        CHECK(encode_with(LINK, &settings) == (field & AT_CREATION ? 0 : -EINVAL));
+        CHECK(encode_with(PLAIN, &settings) == (field & AT_CREATION ? 0 : -EINVAL));
         CHECK(encode_with(MACVLAN, &settings) == (field & AT_CREATION ? 0 : -EINVAL));
         CHECK(encode_with(OWN, &settings) == (field & AT_CREATION ? 0 : -EINVAL));
         CHECK(encode_with(PEER, &settings) == (field & OF_A_PEER ? 0 : -EINVAL));
@@ -433,7 +285,7 @@ TEST(a_name_that_no_link_can_have_is_refused)
     netstrat_batch_init(&batch, buffer, sizeof buffer);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         settings = named(names[i]);
-        for (int kind = LINK; kind <= CHANGE; kind++)
+        for (int kind = PLAIN; kind <= CHANGE; kind++)
             CHECK(encode_with((enum kind)kind, &settings) == -EINVAL);
     }
     settings = none();
@@ -444,7 +296,7 @@ TEST(a_name_that_no_link_can_have_is_refused)
         memset(&settings, 'x', sizeof settings);
         settings.set = NETSTRAT_LINK_NAME;
         settings.name[15] = last ? '\0' : 'x';
-        for (int kind = LINK; kind <= CHANGE; kind++)
+        for (int kind = PLAIN; kind <= CHANGE; kind++)
             CHECK(encode_with((enum kind)kind, &settings) == (last ? 0 : -EINVAL));
         settings.alias[0] = '\0'; /* which stands behind the name */
         CHECK(encode_with(CHANGE, &settings) == (last ? 0 : -EINVAL));
@@ -458,7 +310,7 @@ TEST(a_hardware_address_of_no_length_or_too_long_is_refused)
 
         settings.set = NETSTRAT_LINK_MAC;
         settings.mac_length = length == 69 ? UINT32_MAX : length;
-        for (int kind = LINK; kind <= CHANGE; kind++)
+        for (int kind = PLAIN; kind <= CHANGE; kind++)
             CHECK(encode_with((enum kind)kind, &settings) ==
                   (length > 0 && length <= NETSTRAT_MAC_SIZE ? 0 : -EINVAL));
     }
