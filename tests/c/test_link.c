@@ -13,7 +13,8 @@
 
 /* Not in the headers of older kernels. */
 enum { LINK_NETNSID = 37, TARGET_NETNSID = 46, PROP_LIST = 52, ALT_IFNAME = 53 };
-enum { PARENT_DEV_NAME = 56, PARENT_DEV_BUS_NAME = 57 };
+enum { PARENT_DEV_NAME = 56, PARENT_DEV_BUS_NAME = 57, SLAVE_KIND = 4, SLAVE_DATA = 5 };
+enum { NESTED = 0x8000 };
 
 static const char alternative[] = "an-alternative-name";
 
@@ -157,43 +158,22 @@ static void put_link(struct bytes *to, uint16_t type, int32_t index, const char 
     finish(to, at);
 }
 
-/* One with all that there is to say: a port of a bridge. */
-static void put_whole_link(struct bytes *to)
-{
-    static const unsigned char mac[6] = {2, 0, 0, 0, 0, 7};
-    const uint32_t mtu = 1400, queue = 500, group = 42;
-    const int32_t master = 9, peer = 11, nsid = 0;
-    size_t info, data, list, at = begin(to, RTM_NEWLINK, 0, 1, 2);
+static const unsigned char mac[6] = {2, 0, 0, 0, 0, 7};
 
-    put_info(to, 7, IFF_UP | IFF_RUNNING);
-    attribute(to, IFLA_IFNAME, "veth0", 6);
-    attribute(to, IFLA_TXQLEN, &queue, sizeof queue);
-    attribute(to, IFLA_OPERSTATE, "\6", 1);
-    attribute(to, IFLA_MTU, &mtu, sizeof mtu);
-    attribute(to, IFLA_GROUP, &group, sizeof group);
-    attribute(to, IFLA_LINK, &peer, sizeof peer);
-    attribute(to, LINK_NETNSID, &nsid, sizeof nsid);
-    attribute(to, IFLA_MASTER, &master, sizeof master);
-    attribute(to, IFLA_ADDRESS, mac, sizeof mac);
-    attribute(to, IFLA_IFALIAS, "an alias", 9);
-    info = open_attribute(to, IFLA_LINKINFO | 0x8000);
-    attribute(to, 4 /* IFLA_INFO_SLAVE_KIND */, "bridge", 7);
-    data = open_attribute(to, 5 /* IFLA_INFO_SLAVE_DATA */ | 0x8000);
-    attribute(to, IFLA_BRPORT_STATE, "\3", 1);
-    attribute(to, IFLA_BRPORT_MODE, "\1", 1);
-    close_attribute(to, data);
-    attribute(to, IFLA_INFO_KIND, "veth", 5);
-    attribute(to, IFLA_INFO_XSTATS, "", 0);
-    close_attribute(to, info);
-    list = open_attribute(to, PROP_LIST | 0x8000);
-    attribute(to, ALT_IFNAME, "first", 6);
-    attribute(to, ALT_IFNAME + 1, "what a later kernel may put there", 34);
-    attribute(to, ALT_IFNAME, alternative, sizeof alternative);
-    close_attribute(to, list);
-    attribute(to, PARENT_DEV_NAME, "0000:00:1f.6", 13);
-    attribute(to, PARENT_DEV_BUS_NAME, "pci", 4);
-    finish(to, at);
-}
+/* A port of a bridge with everything that the core reads. */
+static const struct message whole_link =
+    MESSAGE(RTM_NEWLINK, 0, LINK(7, IFF_UP | IFF_RUNNING, 0), TEXT(IFLA_IFNAME, "veth0"),
+            U32(IFLA_TXQLEN, 500), ATTRIBUTE(IFLA_OPERSTATE, "\6", 1), U32(IFLA_MTU, 1400),
+            U32(IFLA_GROUP, 42), U32(IFLA_LINK, 11), U32(LINK_NETNSID, 0), U32(IFLA_MASTER, 9),
+            ATTRIBUTE(IFLA_ADDRESS, mac, sizeof mac), TEXT(IFLA_IFALIAS, "an alias"),
+            NEST(IFLA_LINKINFO | NESTED, TEXT(SLAVE_KIND, "bridge"),
+                 NEST(SLAVE_DATA | NESTED, ATTRIBUTE(IFLA_BRPORT_STATE, "\3", 1),
+                      ATTRIBUTE(IFLA_BRPORT_MODE, "\1", 1)),
+                 TEXT(IFLA_INFO_KIND, "veth"), ATTRIBUTE(IFLA_INFO_XSTATS, "", 0)),
+            NEST(PROP_LIST | NESTED, TEXT(ALT_IFNAME, "first"),
+                 TEXT(ALT_IFNAME + 1, "what a later kernel may put there"),
+                 ATTRIBUTE(ALT_IFNAME, alternative, sizeof alternative)),
+            TEXT(PARENT_DEV_NAME, "0000:00:1f.6"), TEXT(PARENT_DEV_BUS_NAME, "pci"));
 
 /* Whether a part of a message is this text with its NUL. */
 static int holds_text(const struct netstrat_cursor *part, const char *text)
@@ -254,14 +234,11 @@ static int decode_flags(const struct netstrat_message *message)
 
 TEST(a_link_is_read_whole)
 {
-    static const unsigned char mac[6] = {2, 0, 0, 0, 0, 7};
     char name[NETSTRAT_ALT_NAME_SIZE];
-    struct netstrat_message message;
     struct netstrat_link link;
-    struct bytes bytes = {{0}, 0};
+    struct bytes bytes = bytes_of(&whole_link);
+    struct netstrat_message message = only_message(&bytes);
 
-    put_whole_link(&bytes);
-    message = only_message(&bytes);
     CHECK(netstrat_link_decode(&message, &link) == 0);
     CHECK(link.index == 7 && link.flags == (IFF_UP | IFF_RUNNING) && !strcmp(link.name, "veth0"));
     CHECK(link.mtu == 1400 && link.txqueuelen == 500 && link.group == 42 && link.master == 9);
@@ -296,15 +273,10 @@ TEST(what_a_link_does_not_have_is_marked_so)
 /* A message with one attribute in place of its namesake: the codes of decoding it. */
 static int decode_with(uint16_t type, const void *value, size_t size)
 {
-    struct bytes bytes = {{0}, 0};
-    struct netstrat_message message;
-    size_t at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
+    struct bytes bytes = BYTES_OF(RTM_NEWLINK, 0, LINK(3, 0, 0), TEXT(IFLA_IFNAME, "eth0"),
+                                  ATTRIBUTE(type, value, size));
+    struct netstrat_message message = only_message(&bytes);
 
-    put_info(&bytes, 3, 0);
-    attribute(&bytes, IFLA_IFNAME, "eth0", 5);
-    attribute(&bytes, type, value, size);
-    finish(&bytes, at);
-    message = only_message(&bytes);
     return decode_link(&message);
 }
 
@@ -432,16 +404,10 @@ TEST(the_settings_of_a_port_are_read_of_a_port_of_a_bridge_only)
 static int decode_protinfo(struct netstrat_link *link, unsigned char family, const void *value,
                            size_t size)
 {
-    struct bytes bytes = {{0}, 0};
-    struct netstrat_message message;
-    size_t at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
+    struct bytes bytes = BYTES_OF(RTM_NEWLINK, 0, FIXED(struct ifinfomsg, family, 0, 0, 3, 0, 0),
+                                  TEXT(IFLA_IFNAME, "eth0"), ATTRIBUTE(IFLA_PROTINFO, value, size));
+    struct netstrat_message message = only_message(&bytes);
 
-    put_info(&bytes, 3, 0);
-    bytes.data[16] = family;
-    attribute(&bytes, IFLA_IFNAME, "eth0", 5);
-    attribute(&bytes, IFLA_PROTINFO, value, size);
-    finish(&bytes, at);
-    message = only_message(&bytes);
     CHECK(decode_link(&message) == netstrat_link_decode(&message, link));
     return netstrat_link_decode(&message, link);
 }
@@ -469,18 +435,12 @@ TEST(a_drivers_event_does_not_describe_a_link)
 /* IFLA_LINKINFO of a kind, with its IFLA_INFO_DATA. */
 static int decode_data(struct netstrat_link *link, const char *kind, const struct bytes *data)
 {
-    struct bytes bytes = {{0}, 0};
-    struct netstrat_message message;
-    size_t info, at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
+    struct bytes bytes = BYTES_OF(RTM_NEWLINK, 0, LINK(3, 0, 0), TEXT(IFLA_IFNAME, "br0"),
+                                  NEST(IFLA_LINKINFO,
+                                       ATTRIBUTE(IFLA_INFO_KIND, kind, strlen(kind) + 1),
+                                       ATTRIBUTE(IFLA_INFO_DATA, data->data, data->length)));
+    struct netstrat_message message = only_message(&bytes);
 
-    put_info(&bytes, 3, 0);
-    attribute(&bytes, IFLA_IFNAME, "br0", 4);
-    info = open_attribute(&bytes, IFLA_LINKINFO);
-    attribute(&bytes, IFLA_INFO_KIND, kind, strlen(kind) + 1);
-    attribute(&bytes, IFLA_INFO_DATA, data->data, data->length);
-    close_attribute(&bytes, info);
-    finish(&bytes, at);
-    message = only_message(&bytes);
     CHECK(decode_link(&message) == netstrat_link_decode(&message, link));
     return netstrat_link_decode(&message, link);
 }
@@ -567,14 +527,12 @@ TEST(other_messages_are_not_links)
 /* Of a message that was cut off the beginning alone is believed: it holds the flags. */
 TEST(the_flags_stand_at_the_beginning)
 {
-    struct bytes bytes = {{0}, 0};
-    struct netstrat_message message;
+    struct bytes bytes = bytes_of(&whole_link);
+    struct netstrat_message message = only_message(&bytes);
     uint32_t flags = 0;
     int32_t index = 0;
     size_t size;
 
-    put_whole_link(&bytes);
-    message = only_message(&bytes);
     CHECK(netstrat_link_flags_decode(&message, &index, &flags) == 0);
     CHECK(index == 7 && flags == (IFF_UP | IFF_RUNNING));
     for (size = 0; size < bytes.length; size++) {
