@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Netlink messages made byte by byte: what a kernel would send, and what it would not. */
+/* Netlink messages built byte by byte, valid and malformed. */
 #ifndef BYTES_H
 #define BYTES_H
 
@@ -33,7 +33,7 @@ static inline void pad(struct bytes *to)
         to->data[to->length++] = 0;
 }
 
-/* Opens a message; where it begins. */
+/* Begins a message, and returns its offset. */
 static inline size_t begin(struct bytes *to, uint16_t type, uint16_t flags, uint32_t sequence,
                            uint32_t port)
 {
@@ -57,7 +57,7 @@ static inline void finish(struct bytes *to, size_t at)
     pad(to);
 }
 
-/* Opens an attribute, which others may stand in; where it begins. */
+/* Begins an attribute, which may contain others, and returns its offset. */
 static inline size_t open_attribute(struct bytes *to, uint16_t type)
 {
     struct rtattr head = {0, type};
@@ -100,7 +100,7 @@ static inline void put_stats_header(struct bytes *to, uint32_t index)
     put(to, header, sizeof header);
 }
 
-/* struct rtnl_link_stats64 in a version of `size` bytes, its fields 1, 2, 3 ... from `base` on. */
+/* Adds a struct rtnl_link_stats64 of `size` bytes whose fields are base + 1, base + 2, ... */
 static inline void put_stats64(struct bytes *to, uint16_t type, size_t size, uint64_t base)
 {
     uint64_t field[32];
@@ -111,7 +111,7 @@ static inline void put_stats64(struct bytes *to, uint16_t type, size_t size, uin
     attribute(to, type, field, size);
 }
 
-/* An ack, of the request that is `request` (`echo` bytes of it, its header at least). */
+/* Adds an ack that repeats the first `echo` bytes of the request. */
 static inline void put_ack(struct bytes *to, uint16_t flags, uint32_t sequence, uint32_t port,
                            int32_t code, const void *request, size_t echo, const char *text)
 {

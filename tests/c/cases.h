@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The shared table of counter texts: tests/cases/parse_counter.json, which build.sh turns into C. */
+/* The shared table of counter texts: tests/cases/parse_counter.json, which build.sh turns into
+ * C. */
 #ifndef CASES_H
 #define CASES_H
 

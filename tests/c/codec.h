@@ -163,8 +163,8 @@ static inline struct netstrat_message only_message(const struct bytes *bytes)
 typedef int check_decoder(const struct netstrat_message *message);
 
 /* Decodes the one message in `data`, in memory of exactly its size and at an odd address, so that
- * the sanitizers notice a read beyond it or an aligned load. `missing` bytes follow that did not fit
- * the buffer. */
+ * the sanitizers notice a read beyond it or an aligned load. `missing` bytes follow, which did not
+ * fit the buffer. */
 static inline int decode_copy(check_decoder *decode, const unsigned char *data, size_t size,
                               size_t missing)
 {

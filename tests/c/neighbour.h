@@ -20,7 +20,7 @@ SHARED unsigned char buffer[4096];
 SHARED struct netstrat_socket sock;
 SHARED struct netstrat_error error;
 
-/* A child in a network namespace of its own, in which lo is down; it ends when a byte arrives. */
+/* A child process in a new network namespace. It exits when it receives a byte. */
 struct neighbour {
     pid_t pid;
     int pipe;
@@ -43,7 +43,7 @@ static inline void make_neighbour(struct neighbour *neighbour)
         close(up[0]);
         if (unshare(CLONE_NEWNET) < 0 || write(up[1], &byte, 1) != 1)
             _exit(1);
-        _exit(read(down[0], &byte, 1) < 0); /* a byte, or the parent has died */
+        _exit(read(down[0], &byte, 1) < 0); /* a byte, or the end of the parent */
     }
     close(down[0]);
     close(up[1]);
@@ -62,7 +62,7 @@ static inline void end_neighbour(const struct neighbour *neighbour)
     CHECK(waitpid(neighbour->pid, &status, 0) == neighbour->pid && status == 0);
 }
 
-/* Which namespace the calling thread is in. */
+/* The inode number of the calling thread's namespace. */
 static inline ino_t own_namespace(void)
 {
     struct stat status;
@@ -70,7 +70,7 @@ static inline ino_t own_namespace(void)
     return stat("/proc/thread-self/ns/net", &status) == 0 ? status.st_ino : 0;
 }
 
-/* By the path of a namespace. */
+/* Opens a socket in the namespace with this path. */
 static inline int open_path(struct netstrat_socket *to, void *memory, size_t size, const char *path)
 {
     int fd = netstrat_netns_open(path, &error);
@@ -81,7 +81,7 @@ static inline int open_path(struct netstrat_socket *to, void *memory, size_t siz
     return code;
 }
 
-/* The line of the mount at `path` in this mount namespace's list, or NULL; counts such lines. */
+/* Counts the mounts at `path` in this mount namespace, and copies the last one's line. */
 static inline int find_mount(const char *path, char *line, int size)
 {
     char wanted[128], text[4096];

@@ -82,7 +82,7 @@ static inline int32_t index_of(const char *name)
     return link.index;
 }
 
-/* Sets the sizes of the socket's queues, of which the kernel takes twice the number. 0: as it is. */
+/* Sets the sizes of the socket's buffers, which the kernel doubles. 0 leaves a size unchanged. */
 static inline void set_buffers(int receive, int send_)
 {
     if (receive)

@@ -30,12 +30,10 @@ static inline void write_file(const char *path, const char *text)
     close(fd);
 }
 
-/*
- * Moves the program into a fresh network namespace (and whatever else `flags` asks for), in which
- * it may do anything. A user namespace comes first, so that root is not needed; it is done without
- * where that is refused, as it is to a program with more than one thread (TSan and qemu-user have
- * one of their own), which has to be root's then.
- */
+/* Moves the program into a new network namespace, and into other new ones as `flags` say, with
+ * all capabilities. A user namespace comes first, so that root is not needed. Where that fails,
+ * as for a program with several threads (under TSan and qemu-user), the program must run as
+ * root. */
 static inline void enter_sandbox(int flags)
 {
     char map[64];
@@ -53,7 +51,7 @@ static inline void enter_sandbox(int flags)
     }
 }
 
-/* Gives up every capability of the calling thread. */
+/* Drops every capability of the calling thread. */
 static inline void drop_capabilities(void)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};

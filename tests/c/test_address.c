@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Addresses: text to bytes and back, the bytes of each request, and what RTM_NEWADDR and
- * RTM_DELADDR say, whole, cut off and malformed. */
+/* Addresses: parsed and formatted, each request byte by byte, and the decoding of RTM_NEWADDR
+ * and RTM_DELADDR, complete, truncated and malformed. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
@@ -18,7 +18,7 @@ enum { FLAGS = 8 /* IFA_FLAGS */, RT_PRIORITY = 9, PROTO = 11, MANAGETEMPADDR = 
 
 /* ---- text ---- */
 
-TEST(an_address_is_read_and_written)
+TEST(an_address_is_parsed_and_formatted)
 {
     static const struct {
         const char *text;
@@ -121,7 +121,7 @@ TEST(text_that_is_not_an_address_is_refused)
     before = prefix;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         CHECK(netstrat_prefix_parse(texts[i], &prefix) == -EINVAL);
-    for (size_t size = 0; size < sizeof text; size++) { /* of every length, and with a slash */
+    for (size_t size = 0; size < sizeof text; size++) { /* every length, and one with a slash */
         memset(text, '1', sizeof text);
         text[size] = '\0';
         CHECK(netstrat_prefix_parse(text, &prefix) == -EINVAL);
@@ -132,7 +132,7 @@ TEST(text_that_is_not_an_address_is_refused)
             CHECK(size == 5 || netstrat_prefix_parse(text, &prefix) == -EINVAL);
         }
     }
-    for (int c = 1; c < 256; c++) { /* any one byte in a digit's place */
+    for (int c = 1; c < 256; c++) { /* any byte in the place of a digit */
         snprintf(text, sizeof text, "192.0.2.%c/24", c);
         CHECK((netstrat_prefix_parse(text, &prefix) == 0) == (c >= '0' && c <= '9'));
         snprintf(text, sizeof text, "192.0.2.1/%c", c);
@@ -143,7 +143,7 @@ TEST(text_that_is_not_an_address_is_refused)
     CHECK(memcmp(&prefix, &before, sizeof prefix) == 0);
 }
 
-TEST(every_address_survives_text)
+TEST(every_address_can_be_formatted_and_parsed_again)
 {
     struct netstrat_prefix prefix, read;
     char text[NETSTRAT_PREFIX_SIZE];
@@ -155,7 +155,7 @@ TEST(every_address_survives_text)
         prefix.family = i % 2 ? AF_INET : AF_INET6;
         for (int at = 0; at < (i % 2 ? 4 : 16); at++) {
             random = random * 1664525 + 1013904223;
-            /* Runs of zeros and of ones are the likeliest: how they are written differs most. */
+            /* Mostly runs of zeros and ones, whose text differs most. */
             prefix.bytes[at] = random >> 30 == 0   ? 0
                                : random >> 30 == 1 ? 0xff
                                                    : (unsigned char)(random >> 16);
@@ -170,7 +170,7 @@ TEST(every_address_survives_text)
     CHECK(longest > 40 && longest < NETSTRAT_PREFIX_SIZE);
 }
 
-TEST(a_prefix_of_no_known_family_is_written_as_nothing)
+TEST(a_prefix_of_an_unknown_family_is_formatted_as_nothing)
 {
     struct netstrat_prefix prefix;
     char text[NETSTRAT_PREFIX_SIZE];
@@ -209,7 +209,7 @@ static int encode_plain(struct netstrat_batch *batch)
     return netstrat_batch_add_address(batch, &address, 0);
 }
 
-/* All that an address can have. */
+/* An address with all fields. */
 static struct netstrat_address whole(void)
 {
     struct netstrat_address address = plain("192.0.2.1/32");
@@ -326,7 +326,7 @@ TEST(the_requests_have_these_bytes)
     CHECK_ENCODERS(encoders);
 }
 
-/* Adding and deleting it leaves the batch as it was. */
+/* Returns 1 if adding and deleting are refused and leave the batch unchanged. */
 static int is_refused(const struct netstrat_address *address)
 {
     unsigned char buffer[512];
@@ -342,7 +342,7 @@ static int is_refused(const struct netstrat_address *address)
     return 1;
 }
 
-TEST(an_address_that_no_message_can_carry_is_refused)
+TEST(an_invalid_address_is_refused)
 {
     struct netstrat_address address = whole();
     unsigned char buffer[64];
@@ -394,7 +394,7 @@ TEST(an_address_that_no_message_can_carry_is_refused)
     CHECK(netstrat_batch_dump_addresses(&batch, 0) == 0);
 }
 
-TEST(any_bytes_as_an_address_do_no_harm)
+TEST(the_encoder_survives_any_bytes_as_an_address)
 {
     unsigned char *buffer = (unsigned char *)malloc(256);
     struct netstrat_address *address = (struct netstrat_address *)malloc(sizeof *address);
@@ -448,7 +448,7 @@ static struct netstrat_address decoded(const struct bytes *bytes)
     return address;
 }
 
-TEST(an_address_is_read_whole)
+TEST(every_field_of_an_address_is_decoded)
 {
     const uint16_t deleted = RTM_DELADDR;
     struct bytes bytes = BYTES_OF(RTM_NEWADDR, 0, WHOLE,
@@ -503,7 +503,7 @@ TEST(an_address_alone_has_no_peer)
     CHECK(is_prefix(&address.local, "0.0.0.0/0") && address.peer.family == 0);
 }
 
-TEST(an_ipv6_peer_is_told_from_the_address)
+TEST(an_ipv6_peer_is_distinguished_from_the_address)
 {
     struct bytes bytes = bytes_of(&encoders[2].message);
     struct netstrat_address address = decoded(&bytes);
@@ -535,7 +535,7 @@ static void put_fixed(struct bytes *to, unsigned family, unsigned length, uint32
     put(to, &fixed, sizeof fixed);
 }
 
-/* An address with one attribute more, or with nothing but that. */
+/* An address with one more attribute, or with that one alone. */
 static int decode_with(unsigned family, unsigned length, uint32_t index, int alone, uint16_t type,
                        const void *value, size_t size)
 {
@@ -558,7 +558,7 @@ TEST(an_attribute_of_the_wrong_size_is_malformed)
 {
     static const struct {
         uint16_t type;
-        size_t four, six; /* the least bytes for each family */
+        size_t four, six; /* the minimum size for each family */
     } rows[] = {
         {IFA_LOCAL, 4, 16},
         {IFA_ADDRESS, 4, 16},
@@ -584,7 +584,7 @@ TEST(an_attribute_of_the_wrong_size_is_malformed)
     CHECK(decode_with(AF_INET, 32, 3, 0, IFA_LABEL, "", 0) == -EBADMSG);
 }
 
-TEST(an_address_of_another_family_is_said_to_be)
+TEST(an_address_of_another_family_is_eafnosupport)
 {
     for (unsigned family = 0; family < 256; family++)
         CHECK(decode_with(family, 0, 3, 0, 0, NULL, 0) ==
@@ -600,7 +600,7 @@ TEST(an_address_out_of_range_is_malformed)
     CHECK(decode_with(AF_INET, 24, 0, 0, 0, NULL, 0) == -EBADMSG);
     CHECK(decode_with(AF_INET, 24, INT32_MAX, 0, 0, NULL, 0) == 0);
     CHECK(decode_with(AF_INET, 24, 0x80000000U, 0, 0, NULL, 0) == -EBADMSG);
-    CHECK(decode_with(AF_INET, 24, 3, 1, 0, NULL, 0) == -EBADMSG); /* none at all */
+    CHECK(decode_with(AF_INET, 24, 3, 1, 0, NULL, 0) == -EBADMSG); /* without an address */
     CHECK(decode_with(AF_INET, 24, 3, 1, IFA_LABEL, "eth0", 5) == -EBADMSG);
 }
 
@@ -617,11 +617,11 @@ TEST(other_messages_are_not_addresses)
         CHECK(decode(&message) == -EBADMSG);
     }
     message = only_message(&bytes);
-    message.payload.missing = 1; /* nor is one that was cut off */
+    message.payload.missing = 1; /* a truncated message */
     CHECK(decode(&message) == -EBADMSG);
 }
 
-TEST(what_is_encoded_is_read_back)
+TEST(an_encoded_address_can_be_decoded)
 {
     unsigned char buffer[512];
     struct netstrat_address address = whole();
@@ -629,7 +629,7 @@ TEST(what_is_encoded_is_read_back)
     struct netstrat_batch batch;
     struct netstrat_cursor rest;
 
-    address.local.length = 32; /* with a peer the prefix is the peer's */
+    address.local.length = 32; /* with a peer, the prefix length is the peer's */
     netstrat_batch_init(&batch, buffer, sizeof buffer);
     CHECK(netstrat_batch_add_address(&batch, &address, 0) == 0);
     rest.data = buffer;

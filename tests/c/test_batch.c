@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages under construction: every part of one, in buffers of every size. */
+/* Messages under construction: every kind of part, in buffers of every size. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 
 enum { ACKED = NLM_F_REQUEST | NLM_F_ACK };
 
-/* A message with every kind of part, as the builder makes it and byte by byte. */
+/* A message with every kind of part, built by the core and byte by byte. */
 static int build_everything(struct netstrat_batch *batch)
 {
     size_t outer, inner;
@@ -27,7 +27,7 @@ static int build_everything(struct netstrat_batch *batch)
     netstrat_batch_put(batch, 8, "abc", 3);
     netstrat_batch_nest_end(batch, inner);
     netstrat_batch_nest_end(batch, outer);
-    inner = netstrat_batch_nest(batch, 9); /* of nothing */
+    inner = netstrat_batch_nest(batch, 9); /* empty */
     netstrat_batch_nest_end(batch, inner);
     return netstrat_batch_finish(batch);
 }
@@ -54,8 +54,8 @@ static void put_everything(struct bytes *to)
     finish(to, at);
 }
 
-/* At every size of the buffer: the whole message, its padding zeroed, or nothing; and not a byte
- * behind the buffer is written. */
+/* In a buffer of every size: the complete message with zeroed padding, or nothing. Nothing
+ * beyond the buffer is written. */
 TEST(a_message_fits_or_leaves_the_batch_as_it_was)
 {
     unsigned char buffer[512], before[512];
@@ -81,7 +81,7 @@ TEST(a_message_fits_or_leaves_the_batch_as_it_was)
         }
     }
 
-    /* The same behind a message that is finished. */
+    /* After a finished message. */
     for (room = wanted.length; room < 2 * wanted.length; room++) {
         netstrat_batch_init(&batch, buffer, room);
         CHECK(build_everything(&batch) == 0);
@@ -92,7 +92,7 @@ TEST(a_message_fits_or_leaves_the_batch_as_it_was)
     }
 }
 
-/* A large part that does not fit is not made up for by a small one that would. */
+/* A smaller part after one that did not fit is not added either. */
 TEST(the_first_part_that_does_not_fit_ends_the_message)
 {
     unsigned char buffer[64];
@@ -111,11 +111,11 @@ TEST(the_first_part_that_does_not_fit_ends_the_message)
     netstrat_batch_append(&batch, buffer, SIZE_MAX); /* whose padding would wrap around */
     CHECK(netstrat_batch_finish(&batch) == -EMSGSIZE && batch.used == 0);
 
-    netstrat_batch_begin(&batch, RTM_NEWLINK, ACKED); /* and the batch can be used on */
+    netstrat_batch_begin(&batch, RTM_NEWLINK, ACKED); /* the batch remains usable */
     CHECK(netstrat_batch_finish(&batch) == 0 && batch.used == 16 && batch.count == 1);
 }
 
-TEST(the_first_refusal_stays)
+TEST(the_first_refusal_is_returned)
 {
     unsigned char buffer[64];
     struct netstrat_batch batch;
@@ -128,12 +128,12 @@ TEST(the_first_refusal_stays)
     nest = netstrat_batch_nest(&batch, 1);
     netstrat_batch_put(&batch, 1, buffer, sizeof buffer);
     netstrat_batch_nest_end(&batch, nest);
-    CHECK(batch.used == 16); /* nothing is written any more */
+    CHECK(batch.used == 16); /* nothing more is written */
     CHECK(netstrat_batch_finish(&batch) == -EINVAL);
     CHECK(batch.used == 0 && batch.count == 0 && batch.code == 0);
 }
 
-TEST(what_was_not_begun_can_not_be_finished)
+TEST(only_a_message_that_was_begun_can_be_finished)
 {
     unsigned char buffer[64];
     struct netstrat_batch batch;
@@ -201,7 +201,7 @@ static void put_sound(struct bytes *to)
     finish(to, at);
 }
 
-TEST(a_sound_batch_can_be_sent)
+TEST(a_valid_batch_can_be_sent)
 {
     struct bytes bytes = {{0}, 0};
     uint32_t item = 77;
@@ -212,19 +212,19 @@ TEST(a_sound_batch_can_be_sent)
     put_sound(&bytes);
     put_sound(&bytes);
     CHECK(check_bytes(&bytes, 3, &item) == 0);
-    /* A question about one object is answered and acknowledged. */
+    /* A query about one object is answered and acknowledged. */
     finish(&bytes, begin(&bytes, RTM_GETLINK, ACKED, 0, 0));
-    /* In a message that changes something, the bits of NLM_F_DUMP mean REPLACE and EXCL. */
+    /* In a change, the bits of NLM_F_DUMP mean REPLACE and EXCL. */
     finish(&bytes, begin(&bytes, RTM_NEWLINK, ACKED | NLM_F_REPLACE | NLM_F_EXCL, 0, 0));
     CHECK(check_bytes(&bytes, 5, &item) == 0 && item == 77);
 }
 
-/* Each of these stands between two sound messages: it is the one that is named. */
+/* Each of these is placed between two valid messages, and the error names it. */
 TEST(a_message_that_cannot_be_sent_is_named)
 {
     static const struct {
         uint16_t type, flags;
-        uint32_t length; /* in its header; 0: as it is */
+        uint32_t length; /* in its header; 0: the real one */
     } rows[] = {
         {RTM_NEWLINK, NLM_F_REQUEST, 0},
         {RTM_NEWLINK, NLM_F_ACK, 0},
@@ -257,7 +257,7 @@ TEST(a_message_that_cannot_be_sent_is_named)
         item = 77;
         CHECK(check_bytes(&bytes, 3, &item) == -EINVAL && item == 1);
     }
-    memcpy(bytes.data, &zero, sizeof zero); /* a length of nothing would be read for ever */
+    memcpy(bytes.data, &zero, sizeof zero); /* a length of 0 must not cause an endless loop */
     CHECK(check_bytes(&bytes, 3, &item) == -EINVAL && item == 0);
 }
 

@@ -52,7 +52,7 @@ TEST_WITH(every_message_of_a_large_batch_has_its_result, NATIVE)
     check_many(10000, 9876);
 }
 
-TEST_WITH(every_message_has_its_result_while_the_socket_hears_notifications, NATIVE)
+TEST_WITH(every_message_has_its_result_on_a_socket_in_a_group, NATIVE)
 {
     watch_links();
     check_many(80, 40);
@@ -74,7 +74,7 @@ TEST_WITH(a_large_batch_fits_small_buffers, NATIVE)
     }
 }
 
-TEST_WITH(messages_of_ones_own_are_refused_under_their_own_type, NATIVE)
+TEST_WITH(a_callers_own_message_is_refused_under_its_type, NATIVE)
 {
     struct ifaddrmsg address;
     const uint32_t one = 1;
@@ -167,7 +167,7 @@ TEST_WITH(no_ack_is_lost_whatever_the_queue_holds, NATIVE)
 }
 
 /* The kernel sends the echo to the socket before the ack (for links since Linux 6.2). */
-TEST_WITH(no_ack_is_lost_beside_the_echoes_that_were_asked_for, NATIVE)
+TEST_WITH(no_ack_is_lost_among_echoes, NATIVE)
 {
     static const uint32_t counts[] = {1, 60};
     uint16_t flags;
@@ -245,7 +245,7 @@ static void add_address(struct netstrat_socket *by, uint8_t last)
     CHECK(netstrat_batch_finish(&one) == 0 && send_one(by, &one) == 0);
 }
 
-TEST_WITH(a_socket_is_in_its_own_groups_again_after_a_change, NATIVE)
+TEST_WITH(a_socket_rejoins_its_groups_after_a_change, NATIVE)
 {
     CHECK(netstrat_socket_join(&sock, RTNLGRP_IPV4_IFADDR, &error) == 0);
     sock.notified = count_kinds;
@@ -260,7 +260,7 @@ TEST_WITH(a_socket_is_in_its_own_groups_again_after_a_change, NATIVE)
 }
 
 /* A batch can contain queries. Each reply takes most of the queue here. */
-TEST_WITH(no_ack_is_lost_beside_large_answers, NATIVE)
+TEST_WITH(no_ack_is_lost_among_large_replies, NATIVE)
 {
     CHECK(make_veth(&other, "many0", "many1") == 0);
     CHECK(add_alt_names(&other, index_of("many1"), 496) == 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The counters of many namespaces: whose end a message describes, which row is whose, and on the
- * real kernel what is dumped and noted. */
+/* The counters of many namespaces: which link a message describes, which row belongs to it, and
+ * what is dumped and recorded on the real kernel. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -73,7 +73,7 @@ static int decode_any(const struct netstrat_message *message)
     return code == 1 ? 0 : code;
 }
 
-TEST(an_end_is_read)
+TEST(a_link_of_a_namespace_is_decoded)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_netns_link end;
@@ -85,25 +85,26 @@ TEST(an_end_is_read)
     check_mutations(decode_any, &bytes);
 }
 
-TEST(a_peer_counts_only_if_it_is_here_and_a_pairs_other_end)
+TEST(only_a_veth_peer_in_this_namespace_counts)
 {
     struct description link = veth;
     struct netstrat_netns_link end;
 
-    link.peer_nsid = OWN + 1; /* it is elsewhere */
+    link.peer_nsid = OWN + 1; /* in a third namespace */
     CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.peer == 0);
     CHECK(end.peer_index == 42 && end.peer_nsid == OWN + 1);
-    link.peer_nsid = -1; /* it is there as well */
+    link.peer_nsid = -1; /* in the link's own namespace */
     CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.peer == 0);
     CHECK(end.peer_index == 0 && end.peer_nsid == -1);
-    CHECK(decode_end(&link, THERE, -1, &end) == 1 && end.peer == 0); /* nobody knows who we are */
+    /* this namespace's nsid is unknown */
+    CHECK(decode_end(&link, THERE, -1, &end) == 1 && end.peer == 0);
     link = veth;
-    link.kind = "macvlan"; /* it is a parent */
+    link.kind = "macvlan"; /* the index is that of a parent */
     CHECK(decode_end(&link, THERE, OWN, &end) == 1 && end.peer == 0);
     CHECK(end.peer_index == 0 && end.peer_nsid == -1);
 }
 
-TEST(a_bridge_and_its_port_are_told_from_other_ends)
+TEST(a_bridge_and_its_ports_are_recognised)
 {
     struct description link = veth;
     struct netstrat_netns_link end;
@@ -116,7 +117,7 @@ TEST(a_bridge_and_its_port_are_told_from_other_ends)
     CHECK(end.peer_index == 0 && end.peer_nsid == -1);
 }
 
-TEST(loopback_is_not_an_end)
+TEST(loopback_is_not_a_link_of_a_namespace)
 {
     struct description link = veth;
     struct netstrat_netns_link end;
@@ -132,14 +133,14 @@ TEST(a_link_of_another_namespace_is_malformed)
 
     CHECK(decode_end(&link, THERE + 1, OWN, &end) == -EBADMSG);
     CHECK(decode_end(&link, -1, OWN, &end) == -EBADMSG);
-    link.nsid = -1; /* an old kernel describes its own */
+    link.nsid = -1; /* an old kernel describes a link of its own namespace */
     CHECK(decode_end(&link, THERE, OWN, &end) == -EBADMSG);
     CHECK(decode_end(&link, -1, OWN, &end) == 1);
 }
 
 /* ---- which row is whose ---- */
 
-/* Counters of which each field says whose they are. */
+/* Counters that can be recognised by each field. */
 static struct netstrat_counters of(uint64_t number)
 {
     const struct netstrat_counters counters = {number,     number + 1, number + 2, number + 3,
@@ -163,13 +164,17 @@ static int is_swapped_of(const struct netstrat_counters *row, uint64_t number)
            row->rx_errors == number + 6 && row->rx_dropped == number + 7;
 }
 
-TEST(every_source_gets_its_row)
+TEST(every_entry_gets_its_row)
 {
     static const int32_t indexes[] = {1, 4, 2, 9};
     const struct netstrat_counters counters[] = {of(100), of(400), of(200), of(900)};
     static const struct netstrat_gather_entry sources[] = {
-        {4, 2, 1}, {4, 0, 0}, {9, 1, 1}, {1, 3, 0}, {2, 4, 0} /* the last two: once around */
-    };
+        /* the search for the last two wraps around */
+        {4, 2, 1},
+        {4, 0, 0},
+        {9, 1, 1},
+        {1, 3, 0},
+        {2, 4, 0}};
     struct netstrat_counters rows[6];
 
     memset(rows, 0xa5, sizeof rows);
@@ -179,7 +184,7 @@ TEST(every_source_gets_its_row)
     CHECK(rows[5].rx_bytes == UINT64_C(0xa5a5a5a5a5a5a5a5));
 }
 
-TEST(a_source_without_counters_is_not_counted_and_its_row_stays)
+TEST(an_entry_without_counters_leaves_its_row_unchanged)
 {
     static const int32_t indexes[] = {1, 4};
     const struct netstrat_counters counters[] = {of(100), of(400)};
@@ -222,7 +227,8 @@ static int32_t nsid_of(struct netstrat_socket *sock, int netns)
     return nsid;
 }
 
-/* A pair of `index` here and eth0, of index 9, there. */
+/* Creates a veth pair: `name` with `index` in this namespace, and eth0 with index 9 in the
+ * other. */
 static void add_pair(struct netstrat_socket *sock, const char *name, int32_t index, int netns)
 {
     struct netstrat_link_settings own, peer;
@@ -278,7 +284,7 @@ static void change(struct netstrat_socket *sock, int32_t index, const char *new_
     CHECK(netstrat_execute(sock, &batch, &result, NULL) == 0);
 }
 
-TEST_WITH(the_ends_of_a_namespace_are_dumped, NATIVE)
+TEST_WITH(the_links_of_a_namespace_are_dumped, NATIVE)
 {
     int netns = netstrat_netns_create(NULL), here, eth0;
     struct netstrat_counters counters[4], one;
@@ -313,7 +319,7 @@ TEST_WITH(the_ends_of_a_namespace_are_dumped, NATIVE)
     CHECK(netstrat_veth_peers_dump(&sock, pairs, 0, NULL) == 1);
     CHECK(netstrat_veth_peers_dump(&sock, pairs, 2, NULL) == 1);
     CHECK(pairs[0].index == 77 && pairs[0].peer == 9 && pairs[0].nsid == nsid);
-    /* Of its own namespace. */
+    /* The socket's own namespace. */
     CHECK(netstrat_netns_links_dump(&sock, -1, own, indexes, ends, counters, 4, NULL) == 2);
     CHECK(strcmp(ends[0].name, "br1") == 0 || strcmp(ends[1].name, "br1") == 0);
 
@@ -360,8 +366,8 @@ TEST_WITH(only_veth_pairs_with_other_namespaces_are_pairs, NATIVE)
     CHECK(netns >= 0 && netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
     CHECK(netstrat_socket_open_at(&there, buffers[1], BUFFER, netns, NULL) == 0);
     here = netstrat_netns_open("/proc/thread-self/ns/net", NULL);
-    add_pair(&sock, "host0", 77, here); /* both ends are here */
-    add_macvlan(&sock, 77, netns); /* its parent is elsewhere, as a pair's other end would be */
+    add_pair(&sock, "host0", 77, here); /* both ends in this namespace */
+    add_macvlan(&sock, 77, netns);      /* its parent is in another namespace, as a peer would be */
     CHECK(netstrat_veth_peers_dump(&sock, pairs, 4, NULL) == 0);
     CHECK(netstrat_veth_peers_dump(&there, pairs, 4, NULL) == 0);
 
@@ -403,7 +409,7 @@ static uint32_t hear(struct listener *listener)
     return listener->notes.count;
 }
 
-TEST_WITH(what_changes_is_noted, NATIVE)
+TEST_WITH(changes_are_recorded, NATIVE)
 {
     struct listener deleted, elsewhere, ended;
     int netns = netstrat_netns_create(NULL), here;
@@ -412,7 +418,7 @@ TEST_WITH(what_changes_is_noted, NATIVE)
 
     CHECK(netns >= 0 && netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
     here = netstrat_netns_open("/proc/thread-self/ns/net", NULL);
-    (void)nsid_of(&sock, here); /* notifications of this namespace come with its id from now on */
+    (void)nsid_of(&sock, here); /* notifications of this namespace now carry its nsid */
     nsid = nsid_of(&sock, netns);
     listen_to(&deleted, NETSTRAT_RECORD_DELETED, buffers[1]);
     listen_to(&elsewhere, NETSTRAT_RECORD_NAMESPACES, buffers[2]);
@@ -424,7 +430,8 @@ TEST_WITH(what_changes_is_noted, NATIVE)
     (void)hear(&elsewhere);
     CHECK(elsewhere.numbers[0] == nsid || elsewhere.numbers[1] == nsid);
 
-    /* A rename there is heard there alone, and each namespace is noted once. */
+    /* Only the recorder of all namespaces notices a rename there, and records the namespace
+     * once. */
     {
         static unsigned char buffer[BUFFER];
 
@@ -436,7 +443,7 @@ TEST_WITH(what_changes_is_noted, NATIVE)
     CHECK(hear(&deleted) == 0 && deleted.notes.changed == 0);
     CHECK(hear(&elsewhere) == 1 && elsewhere.numbers[0] == nsid);
 
-    /* Deleted here: the index; and more of them than there is room for. */
+    /* Deletions in this namespace, at last more than there is room for. */
     change(&sock, 77, NULL);
     CHECK(hear(&deleted) == 1 && deleted.numbers[0] == 77);
     add_pair(&sock, "host0", 71, netns);
@@ -452,10 +459,10 @@ TEST_WITH(what_changes_is_noted, NATIVE)
     change(&sock, 73, NULL);
     CHECK(hear(&deleted) == 3);
 
-    /* The end of a namespace: the kernel gets round to it once all that ended before are gone. */
+    /* The kernel deletes a namespace only after all that ended before it. */
     close(netns);
     for (int tries = 0; tries < 60000; tries++) {
-        (void)hear(&ended); /* perhaps of another test's first */
+        (void)hear(&ended); /* possibly namespaces of earlier tests */
         if (ended.notes.count > 0 && ended.numbers[ended.notes.count - 1] == nsid)
             break;
         usleep(1000);
@@ -469,8 +476,8 @@ TEST_WITH(what_changes_is_noted, NATIVE)
     close(here);
 }
 
-/* In a namespace that has no id for itself. */
-TEST_WITH(a_notification_of_this_namespace_is_not_taken_for_the_one_before_it, IN_CHILD | NATIVE)
+/* In a namespace without an nsid for itself. */
+TEST_WITH(a_notification_without_an_nsid_does_not_inherit_the_previous_one, IN_CHILD | NATIVE)
 {
     struct netstrat_socket sock, there;
     struct listener elsewhere;
@@ -493,7 +500,7 @@ TEST_WITH(a_notification_of_this_namespace_is_not_taken_for_the_one_before_it, I
     close(netns);
 }
 
-TEST_WITH(what_is_lost_is_noted, NATIVE)
+TEST_WITH(a_loss_is_recorded, NATIVE)
 {
     struct listener listener;
 
@@ -503,7 +510,7 @@ TEST_WITH(what_is_lost_is_noted, NATIVE)
     netstrat_socket_close(&listener.sock);
 }
 
-/* A message that is handed to the notes as if it had come. */
+/* Passes a message to the recorder as if it had been received. */
 static void give(struct listener *listener, const struct bytes *bytes)
 {
     const struct netstrat_message message = only_message(bytes);
@@ -512,7 +519,7 @@ static void give(struct listener *listener, const struct bytes *bytes)
     listener->sock.notified(&message, listener->sock.notified_context);
 }
 
-TEST_WITH(other_messages_are_not_noted, NATIVE)
+TEST_WITH(other_messages_are_not_recorded, NATIVE)
 {
     struct bytes address = {{0}, 0}, malformed = {{0}, 0}, added = {{0}, 0}, port = {{0}, 0};
     const int32_t nsid = 5;
@@ -527,7 +534,7 @@ TEST_WITH(other_messages_are_not_noted, NATIVE)
     finish(&added, at);
     at = begin(&port, RTM_DELLINK, 0, 1, 2);
     put_info(&port, 9, 0);
-    port.data[16] = 7; /* AF_BRIDGE: it has left its bridge, and is still there */
+    port.data[16] = 7; /* AF_BRIDGE: the port has left its bridge but still exists */
     attribute(&port, IFLA_IFNAME, "eth0", 5);
     finish(&port, at);
 
@@ -536,7 +543,7 @@ TEST_WITH(other_messages_are_not_noted, NATIVE)
     CHECK(listener.notes.count == 0 && listener.notes.changed == 0);
     give(&listener, &port);
     CHECK(listener.notes.count == 0 && listener.notes.changed == 1);
-    give(&listener, &malformed); /* nobody knows what it was about */
+    give(&listener, &malformed); /* the deleted index is unknown */
     CHECK(listener.notes.count == 3);
     netstrat_socket_close(&listener.sock);
 
@@ -551,13 +558,13 @@ TEST_WITH(other_messages_are_not_noted, NATIVE)
     CHECK(listener.notes.count == 0);
     give(&listener, &port);
     CHECK(listener.notes.count == 1 && listener.numbers[0] == 6);
-    listener.sock.datagram_nsid = -1; /* of this namespace, which has no id */
+    listener.sock.datagram_nsid = -1; /* from this namespace, which has no nsid */
     give(&listener, &port);
     CHECK(listener.notes.count == 0);
     netstrat_socket_close(&listener.sock);
 }
 
-TEST_WITH(without_capabilities_only_the_own_namespace_is_heard, IN_CHILD | NATIVE)
+TEST_WITH(other_namespaces_are_watched_only_with_capabilities, IN_CHILD | NATIVE)
 {
     struct netstrat_id_recorder notes;
     struct netstrat_socket sock;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The text of a counter as a number: every row of the shared table, and the edges. */
+/* The parser of counters: every row of the shared table, and edge cases. */
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -35,7 +35,7 @@ TEST(a_text_is_a_number_or_is_refused)
     }
 }
 
-TEST(a_parser_ignores_and_keeps_the_errno_of_the_caller)
+TEST(the_parser_preserves_errno)
 {
     static const char largest[] = "18446744073709551615\n", too_large[] = "18446744073709551616\n";
     uint64_t value = 99;
@@ -48,7 +48,7 @@ TEST(a_parser_ignores_and_keeps_the_errno_of_the_caller)
     CHECK(netstrat_parse_counter(largest, sizeof largest - 1, &value) == 0 && value == UINT64_MAX);
 }
 
-TEST(a_parser_reads_any_number_of_leading_zeros)
+TEST(the_parser_reads_any_number_of_leading_zeros)
 {
     char text[4096];
     uint64_t value = 99;
@@ -59,6 +59,6 @@ TEST(a_parser_reads_any_number_of_leading_zeros)
     CHECK(netstrat_parse_counter(text, sizeof text, &value) == 0 && value == 7);
     text[1] = '1';
     CHECK(netstrat_parse_counter(text, sizeof text, &value) == -ERANGE && value == 7);
-    text[sizeof text - 1] = 'x'; /* whatever the digits before it come to */
+    text[sizeof text - 1] = 'x'; /* even if the digits before it overflow */
     CHECK(netstrat_parse_counter(text, sizeof text, &value) == -EBADMSG && value == 7);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counters: the requests for them, RTM_NEWSTATS, and what RTM_NEWLINK has of them. */
+/* Counters: the requests, and the decoding of RTM_NEWSTATS and of the counters in RTM_NEWLINK. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -8,7 +8,7 @@
 #include "check.h"
 #include "codec.h"
 
-/* struct rtnl_link_stats64 as kernels have had it, and its first eight fields alone. */
+/* The sizes of struct rtnl_link_stats64 in different kernels, and of its first eight fields. */
 static const size_t sizes[] = {64, 184, 192, 200};
 
 /* ---- requests ---- */
@@ -103,7 +103,7 @@ TEST(counters_are_read_from_every_version_of_both_messages)
         }
 }
 
-TEST(too_few_bytes_for_the_eight_are_malformed)
+TEST(fewer_bytes_than_eight_counters_are_malformed)
 {
     for (size_t size = 1; size < 64; size++) {
         CHECK(decode_with(NEWSTATS, 5, size) == -EBADMSG);
@@ -111,13 +111,13 @@ TEST(too_few_bytes_for_the_eight_are_malformed)
     }
 }
 
-TEST(a_message_without_counters_says_so)
+TEST(a_message_without_counters_is_enodata)
 {
     CHECK(decode_with(NEWSTATS, 5, 0) == -ENODATA);
     CHECK(decode_with(RTM_NEWLINK, 5, 0) == -ENODATA);
 }
 
-/* RTM_DELLINK among them: the counters of a link that is gone are nobody's. */
+/* Including RTM_DELLINK: a deleted link has no counters. */
 TEST(other_messages_have_no_counters)
 {
     static const uint16_t types[] = {RTM_DELLINK, RTM_GETLINK, GETSTATS, RTM_NEWADDR};
@@ -126,7 +126,7 @@ TEST(other_messages_have_no_counters)
         CHECK(decode_with(types[i], 5, 200) == -EBADMSG);
 }
 
-TEST(an_index_that_no_link_has_is_malformed)
+TEST(an_invalid_index_is_malformed)
 {
     static const uint32_t indexes[] = {0, 0x80000000U, UINT32_MAX};
 
@@ -137,8 +137,8 @@ TEST(an_index_that_no_link_has_is_malformed)
     CHECK(decode_with(NEWSTATS, INT32_MAX, 200) == 0);
 }
 
-/* The old 32-bit counters do not stand in; a flag in the attribute's type is not part of it. */
-TEST(only_the_64_bit_counters_count)
+/* 32-bit counters are ignored, and so are flags in an attribute's type. */
+TEST(only_64_bit_counters_are_read)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_message message;
@@ -161,7 +161,7 @@ TEST(only_the_64_bit_counters_count)
     message = only_message(&bytes);
     CHECK(netstrat_counters_decode(&message, &index, &counters) == 0 && counters_are(&counters, 7));
 
-    bytes.length = 0; /* malformed before the counters */
+    bytes.length = 0; /* a malformed attribute before the counters */
     at = begin(&bytes, RTM_NEWLINK, 0, 1, 2);
     put_info(&bytes, 3, 0);
     put(&bytes, "\xff\xff\x01", 4);
@@ -171,7 +171,7 @@ TEST(only_the_64_bit_counters_count)
     CHECK(decode_counters(&message) == -EBADMSG);
 }
 
-TEST(a_message_that_was_cut_off_is_malformed)
+TEST(a_truncated_message_is_malformed)
 {
     struct bytes bytes = {{0}, 0};
 

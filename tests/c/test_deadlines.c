@@ -49,7 +49,7 @@ TEST(a_signal_does_not_end_a_call)
     fail_call(SEND, 1, EINTR);
     CHECK(set_up() == 0 && interruptions == 5);
     kernel.answer = NULL;
-    kernel.refill = answer_later; /* in poll, whose first try is interrupted */
+    kernel.refill = answer_later; /* during poll(), whose first call is interrupted */
     fail_call(POLL, 1, EINTR);
     step = 0;
     CHECK(set_up() == 0 && interruptions == 6 && kernel.calls[POLL] == 1);
@@ -75,7 +75,7 @@ TEST(the_interrupt_hook_can_end_a_call)
     hook(1);
     fail_call(POLL, 1, EINTR);
     CHECK(set_up_fails(-EINTR, NETSTRAT_OP_POLL));
-    prepare(NULL); /* a signal that came just before poll(), which it does not interrupt then */
+    prepare(NULL); /* a signal just before poll() does not interrupt it */
     hook(1);
     sock.timeout_ms = 600000;
     began = kernel.now_ms;
@@ -180,14 +180,14 @@ static void (*const floods[])(void) = {NULL,          flood_unrelated, flood_str
 
 enum { FLOODS = sizeof floods / sizeof *floods };
 
-/* Does the flood hold what this call takes for its answer? */
+/* Whether the flood contains what this call accepts as its reply. */
 static int is_answered(void (*flood)(void), int which)
 {
     return (flood == flood_rows && which == GET_COUNTERS) ||
            (flood == flood_acks && which == SET_UP);
 }
 
-/* One call in a flood; says how long it took by the fake clock. */
+/* Makes one call in a flood, and returns how long it took by the fake clock. */
 static int64_t call_in_flood(int flood, int watching, int which, int timeout_ms)
 {
     int64_t start;
@@ -201,10 +201,10 @@ static int64_t call_in_flood(int flood, int watching, int which, int timeout_ms)
     start = kernel.now_ms;
     code = call(which);
     if (is_answered(floods[flood], which) && !(watching && which == SET_UP)) {
-        CHECK(code >= 0); /* the first datagram is the answer */
+        CHECK(code >= 0); /* the first datagram is the reply */
     } else {
         CHECK(code < 0 && error.code == code);
-        if (code == -EBADMSG) /* counters in place of a link, or an ack in place of an answer */
+        if (code == -EBADMSG) /* counters instead of a link, or an ack instead of a reply */
             CHECK(floods[flood] == flood_rows || floods[flood] == flood_acks);
         else
             CHECK(code == -ETIMEDOUT && error.step == NETSTRAT_OP_RECVFROM);
@@ -221,7 +221,7 @@ TEST(a_flood_of_datagrams_ends_at_the_deadline)
                 CHECK(call_in_flood(flood, watching, which, 500) <= 502);
 }
 
-/* Without any time the clock can't end a flood: a number of datagrams does. */
+/* With a timeout of 0 the number of datagrams ends the call, since the clock is not read. */
 TEST(a_flood_of_datagrams_ends_with_a_timeout_of_0)
 {
     for (int flood = 0; flood < FLOODS; flood++)
@@ -263,7 +263,7 @@ static void answer_slow_loss(void)
     queue_errno(ENOBUFS);
 }
 
-/* Not as EAGAIN or ENOBUFS, which were being retried. */
+/* Rather than EAGAIN or ENOBUFS, which are retried. */
 TEST(the_error_at_the_deadline_is_etimedout)
 {
     prepare_dump(answer_slow_dump, 1000);
@@ -279,7 +279,7 @@ TEST(the_error_at_the_deadline_is_etimedout)
 
 static void answer_a_signal(void)
 {
-    queue_errno(EINTR); /* at which the clock is looked at */
+    queue_errno(EINTR); /* after which the core reads the clock */
 }
 
 static void refuse_late(void)
@@ -290,14 +290,14 @@ static void refuse_late(void)
     }
 }
 
-/* A refusal is followed by a look at the link: both within one timeout. */
+/* After a refusal the link is queried within the same timeout. */
 TEST(one_deadline_covers_all_exchanges_of_a_call)
 {
     prepare(answer_a_signal);
     kernel.refill = refuse_late;
     REFUSED(set_up(), -EPERM, RTM_NEWLINK);
     CHECK(kernel.calls[SEND] == 2 && kernel.now_ms >= 100 && kernel.now_ms < 110);
-    kernel.now_ms = 5000; /* and the next call has its own */
+    kernel.now_ms = 5000; /* the next call has a deadline of its own */
     CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM));
     CHECK(kernel.now_ms >= 5100 && kernel.now_ms < 5110);
 }
@@ -312,17 +312,17 @@ TEST(several_calls_can_share_a_deadline)
     sock.deadline_ms = 0;
     CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && kernel.calls[POLL] == 3);
     CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && kernel.calls[POLL] == 3);
-    kernel.answer = answer_ok; /* what comes without waiting is taken all the same */
+    kernel.answer = answer_ok; /* a reply that is queued already is read */
     CHECK(set_up() == 0);
     kernel.answer = NULL;
     FAILS(dump_counters(ROWS), -ETIMEDOUT, NETSTRAT_OP_RECVFROM);
     CHECK(kernel.calls[POLL] == 3);
-    sock.deadline_ms = 0; /* until the caller sets it anew */
+    sock.deadline_ms = 0; /* the caller resets it */
     CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && kernel.calls[POLL] == 4);
     CHECK(sock.shared_deadline == 1);
 }
 
-/* poll() takes an int of milliseconds. */
+/* The timeout of poll() is an int. */
 TEST(a_deadline_can_be_arbitrarily_far_ahead)
 {
     static const int64_t ahead[] = {INT_MAX, (int64_t)INT_MAX + 1, (int64_t)1 << 32,
@@ -332,16 +332,16 @@ TEST(a_deadline_can_be_arbitrarily_far_ahead)
         prepare(NULL);
         sock.shared_deadline = 1;
         sock.deadline_ms = ahead[i];
-        kernel.refill = answer_later; /* at the second look, which is after a wait */
+        kernel.refill = answer_later; /* at the second recvfrom(), after a wait */
         CHECK(set_up() == 0 && kernel.calls[POLL] == 1);
     }
     prepare(NULL);
     sock.shared_deadline = 1;
-    sock.deadline_ms = (int64_t)1 << 33; /* waited for in parts */
+    sock.deadline_ms = (int64_t)1 << 33; /* the wait is divided into several */
     CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && kernel.calls[POLL] >= 4);
     CHECK(kernel.now_ms >= (int64_t)1 << 33);
     kernel.calls[POLL] = 0;
-    sock.deadline_ms = INT64_MIN; /* long over */
+    sock.deadline_ms = INT64_MIN; /* in the past */
     CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM) && kernel.calls[POLL] == 0);
 }
 
@@ -355,7 +355,7 @@ TEST(a_negative_timeout_counts_as_0)
     CHECK(set_up() == 0);
 }
 
-/* A call that ran out of time leaves its reply in the queue, or a dump half read. */
+/* After a timeout the reply, or the rest of a dump, stays in the queue. */
 TEST(a_call_discards_what_the_previous_one_left_queued)
 {
     prepare(NULL);
@@ -364,7 +364,8 @@ TEST(a_call_discards_what_the_previous_one_left_queued)
     kernel.answer = answer_ok;
     kernel.calls[RECVFROM] = 0;
     CHECK(set_up() == 0);
-    CHECK(kernel.calls[RECVFROM] == 3 && kernel.count == 0); /* the late ack, the end, the ack */
+    /* the late ack, an empty queue, the ack */
+    CHECK(kernel.calls[RECVFROM] == 3 && kernel.count == 0);
     kernel.calls[RECVFROM] = 0;
     CHECK(set_up() == 0 && kernel.calls[RECVFROM] == 1);
 }

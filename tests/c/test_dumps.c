@@ -24,7 +24,7 @@ TEST(a_dump_fills_the_rows_and_counts_the_rest)
     CHECK(netstrat_counters_dump(&sock, NULL, NULL, 0, NULL) == 3);
 }
 
-/* One dump gives both: an index that changes hands between two dumps can't mix them up. */
+/* One dump yields both, so that a reused index cannot mix them up. */
 TEST(a_dump_by_name_reads_name_and_counters_from_one_message)
 {
     prepare_dump(answer_dump, 0);
@@ -36,7 +36,7 @@ TEST(a_dump_by_name_reads_name_and_counters_from_one_message)
     CHECK(netstrat_counters_dump_by_name(&sock, NULL, NULL, 0, NULL) == 3);
 }
 
-/* The mark may come with DONE alone. */
+/* NLM_F_DUMP_INTR may be set only on NLMSG_DONE. */
 static void answer_marked_done(void)
 {
     queue_stats(NLM_F_MULTI, 1);
@@ -49,14 +49,14 @@ TEST(an_inconsistent_dump_is_repeated_16_times)
     CHECK(dump_counters(ROWS) == 3 && kernel.calls[SEND] == 16);
     prepare_dump(answer_dump, 16);
     REFUSED(dump_counters(ROWS), -EAGAIN, GETSTATS);
-    CHECK(kernel.calls[SEND] == 16 && error.text_length == 0); /* not the kernel's words */
+    CHECK(kernel.calls[SEND] == 16 && error.text_length == 0); /* not an extended ack */
     prepare_dump(answer_dump, 1000);
     REFUSED(dump_names(ROWS), -EAGAIN, RTM_GETLINK);
     prepare_dump(answer_marked_done, 2);
     CHECK(dump_counters(ROWS) == 1 && kernel.calls[SEND] == 3);
 }
 
-/* Of one link in each try, which is lost in the first ones and never consistent. */
+/* One link in each try. The first tries are lost, and none is consistent. */
 static void answer_restless_dump(void)
 {
     if (step++ < good_from) {
@@ -84,7 +84,7 @@ TEST(links_that_keep_changing_are_taken_from_the_third_complete_dump)
     prepare_dump(answer_restless_dump, 1000);
     CHECK(netstrat_netns_links_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == -EAGAIN);
     prepare_dump(answer_restless_dump, 0);
-    code_of_dump = -ENOMEM; /* it was marked, and did not run to its end */
+    code_of_dump = -ENOMEM; /* inconsistent, and incomplete */
     CHECK(netstrat_netns_links_dump(&sock, -1, 0, indexes, ends, rows, ROWS, &error) == -ENOMEM);
 }
 
@@ -99,7 +99,7 @@ TEST(a_link_of_another_namespace_is_not_the_reply)
 
     memset(&end, 0xa5, sizeof end);
     before = end;
-    prepare(answer_with_two); /* in its own namespace, as an old kernel would */
+    prepare(answer_with_two); /* from its own namespace, as an old kernel does */
     CHECK(netstrat_netns_link_get(&sock, 7, 0, 2, &end, &counters, &error) == -EBADMSG);
     CHECK(error.step == NETSTRAT_OP_REQUEST && error.request == RTM_GETLINK);
     CHECK(memcmp(&end, &before, sizeof end) == 0);
@@ -267,7 +267,7 @@ TEST(a_dump_is_copied_as_far_as_it_fits)
     }
     CHECK(read == 3 && rest.at == rest.end);
 
-    prepare_dump(answer_dump, 2); /* what came of a try that did not count is forgotten */
+    prepare_dump(answer_dump, 2); /* an inconsistent try leaves nothing in the copy */
     CHECK(netstrat_dump_copy(&sock, &batch, copy, sizeof copy, &used, &error) == 0);
     CHECK(used == whole && kernel.calls[SEND] == 3);
     used = 77;
@@ -325,7 +325,7 @@ TEST(a_query_with_a_lost_reply_is_repeated_16_times)
     watch_links(KNOWN);
     FAILS(get_counters(), -ENOBUFS, NETSTRAT_OP_RECVFROM);
     CHECK(watch.count > ROOM);
-    prepare_dump(answer_enobufs, 0); /* said by send() */
+    prepare_dump(answer_enobufs, 0); /* returned by send() */
     fail_call(SEND, 1, ENOBUFS);
     CHECK(get_counters() == 0 && kernel.calls[SEND] == 2);
 }
@@ -360,7 +360,7 @@ static void answer_counters_behind_enobufs(void)
     queue_stats(0, 5);
 }
 
-/* It may have been said because a notification found no room. */
+/* ENOBUFS may mean that only a notification was lost. */
 TEST(a_reply_queued_after_enobufs_counts)
 {
     prepare(answer_counters_behind_enobufs);

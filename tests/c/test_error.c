@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What failures mean: the table, the names of steps and messages, and the sentence made of them. */
+/* The table of failures, the names of steps and messages, and the description of an error. */
 #include <errno.h>
 #include <string.h>
 
@@ -19,14 +19,14 @@ static struct netstrat_error make_error(enum netstrat_step step, int code)
 
 /* ---- the table ---- */
 
-/* A row that can't be reached, since one before it fits all that it fits, would be a mistake. */
+/* No row is hidden by an earlier one. */
 TEST(every_row_of_the_table_is_found)
 {
     struct netstrat_failure row, found;
     uint32_t number;
 
     for (number = 0; netstrat_failure_get(number, &row); number++) {
-        int code = row.code ? -(int)row.code : -EOWNERDEAD; /* which no row names */
+        int code = row.code ? -(int)row.code : -EOWNERDEAD; /* which is in no row */
 
         CHECK(row.step > NETSTRAT_OP_NONE && row.step < NETSTRAT_STEPS);
         CHECK(row.request == 0 || row.step == NETSTRAT_OP_REQUEST);
@@ -92,7 +92,7 @@ TEST(failures_have_these_kinds)
         CHECK(kind_of(rows[i].step, rows[i].request, rows[i].code) == rows[i].kind);
 }
 
-/* Want of memory or of descriptors says nothing about AF_NETLINK. */
+/* A lack of memory or descriptors does not mean that AF_NETLINK is unavailable. */
 TEST(only_a_refusal_makes_af_netlink_unavailable)
 {
     static const int short_of[] = {EMFILE, ENFILE, ENOMEM, ENOBUFS};
@@ -114,7 +114,7 @@ TEST(every_step_has_a_name)
         else
             CHECK(netstrat_step_name(step) != NULL && strlen(netstrat_step_name(step)) > 2);
     CHECK(netstrat_step_name(NETSTRAT_STEPS) == NULL && netstrat_step_name(UINT32_MAX) == NULL);
-    /* One that slipped would give all behind it the wrong name. */
+    /* A missing name would shift all that follow it. */
     CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_NAME), "name"));
     CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_LINK_NAME), "link name"));
     CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_PARSE), "parse"));
@@ -174,7 +174,7 @@ TEST(message_types_have_the_names_of_the_kernels_header)
 
 /* ---- the sentence ---- */
 
-/* The sentence is `before`, libc's word for the code, and `after`. */
+/* Whether the description is `before`, libc's text for the errno, and `after`. */
 static int describes(const struct netstrat_error *error, const char *name, const char *before,
                      const char *after)
 {
@@ -196,7 +196,7 @@ static void set_text(struct netstrat_error *error, const char *text, size_t leng
     error->text_length = (uint32_t)length;
 }
 
-TEST(a_sentence_has_the_interface_the_step_the_cause_and_the_hint)
+TEST(a_description_has_the_interface_the_step_the_cause_and_the_hint)
 {
     struct netstrat_error error = make_error(NETSTRAT_OP_REQUEST, -ENODEV);
 
@@ -218,8 +218,8 @@ TEST(a_sentence_has_the_interface_the_step_the_cause_and_the_hint)
     CHECK(describes(&error, NULL, "recvfrom: ", "; the kernel did not answer in time"));
 }
 
-/* What is invalid before any call is made: no errno says more than the rule. */
-TEST(a_sentence_names_the_rule_for_a_name_and_for_a_counter)
+/* These errors occur before any system call, and state the rule instead of an errno. */
+TEST(a_description_states_the_rule_for_names_and_counters)
 {
     static const struct {
         enum netstrat_step step;
@@ -254,8 +254,8 @@ TEST(a_sentence_names_the_rule_for_a_name_and_for_a_counter)
     }
 }
 
-/* Names and texts come from elsewhere: nothing of them may reach a terminal as a command. */
-TEST(bytes_from_elsewhere_are_printable)
+/* Names and texts are untrusted, and must not send control sequences to a terminal. */
+TEST(a_description_contains_only_printable_bytes)
 {
     struct netstrat_error error = make_error(NETSTRAT_OP_REQUEST, -EBUSY);
 
@@ -265,7 +265,7 @@ TEST(bytes_from_elsewhere_are_printable)
                     "interface \"?]???\": RTM_NEWLINK: ", " (the kernel says: a?b?[0m?~)"));
 }
 
-TEST(a_sentence_is_cut_to_the_room_and_measured_whole)
+TEST(a_description_is_truncated_and_its_full_length_returned)
 {
     const struct netstrat_error error = make_error(NETSTRAT_OP_RECVFROM, -ETIMEDOUT);
     char whole[512], text[512];

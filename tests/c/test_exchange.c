@@ -19,7 +19,7 @@ static void answer_nonsense(void)
 {
     struct bytes *bytes = &queue_datagram(KERNEL)->bytes;
 
-    if (step == 0) { /* a message that ends behind the datagram */
+    if (step == 0) { /* a message that is longer than the datagram */
         put_ack(bytes, 0, kernel.sequence, OWN_PORT, 0, kernel.request, 16, NULL);
         bytes->length -= 8;
     } else if (step == 1) { /* an ack without its request */
@@ -37,7 +37,7 @@ TEST(an_ack_ends_the_call)
     CHECK(set_up() == 0);
     CHECK(kernel.calls[SEND] == 1 && kernel.calls[RECVFROM] == 1 && kernel.calls[POLL] == 0 &&
           kernel.sequence == 1001);
-    CHECK(kernel.now_ms == 0); /* the clock was not even looked at */
+    CHECK(kernel.now_ms == 0); /* the clock was not read */
 }
 
 TEST(datagrams_other_than_the_reply_are_ignored)
@@ -102,7 +102,7 @@ TEST(an_error_names_the_type_of_the_refused_message)
 
 /* ---- permission ---- */
 
-/* EPERM, and then what the link is like. */
+/* Refuses the change with EPERM, and answers the query that follows. */
 static void answer_eperm(void)
 {
     if (kernel.type == RTM_NEWLINK)
@@ -123,9 +123,9 @@ TEST(a_link_already_in_the_requested_state_needs_no_permission)
     step = 1;
     REFUSED(set_up(), -EPERM, RTM_NEWLINK);
     CHECK(!strcmp(error.text, "fake words"));
-    step = 2; /* there is none to have a right over */
+    step = 2; /* the link does not exist */
     REFUSED(set_up(), -ENODEV, RTM_GETLINK);
-    step = 3; /* the answer is cut off: its beginning has the flags */
+    step = 3; /* the reply is truncated after the flags */
     CHECK(set_up() == 0);
     CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
 }
@@ -143,7 +143,7 @@ TEST(eperm_from_send_is_not_mistaken_for_a_reply)
 static void answer_second_first(void)
 {
     queue_ack(KERNEL, kernel.sequence + 1, -ENODEV);
-    queue_ack(KERNEL, kernel.sequence + 1, 0); /* said twice: the first word holds */
+    queue_ack(KERNEL, kernel.sequence + 1, 0); /* a second ack, which does not count */
     queue_ack(KERNEL, kernel.sequence, step ? -EBUSY : 0);
     if (step < 2)
         queue_ack(KERNEL, kernel.sequence + 2, 0);
@@ -156,7 +156,7 @@ TEST(acks_in_any_order_reach_their_messages)
     REFUSED(execute(), -ENODEV, RTM_NEWLINK);
     CHECK(error.item == 1);
     CHECK(results[0] == 0 && results[1] == -ENODEV && results[2] == 0 && results[3] == 9);
-    step = 1; /* the first to fail is the first of the batch, not the first that was reported */
+    step = 1; /* the first in the batch is reported, not the first ack */
     REFUSED(execute(), -EBUSY, RTM_NEWLINK);
     CHECK(error.item == 0);
     CHECK(results[0] == -EBUSY && results[1] == -ENODEV && results[2] == 0);
@@ -170,7 +170,7 @@ TEST(a_message_without_an_ack_stays_pending)
     step = 2;
     FAILS(execute(), -ETIMEDOUT, NETSTRAT_OP_RECVFROM);
     CHECK(results[0] == -EBUSY && results[1] == -ENODEV && results[2] == NETSTRAT_PENDING);
-    CHECK(error.text_length == 0); /* the kernel has said nothing of it */
+    CHECK(error.text_length == 0); /* there is no extended ack */
     CHECK(netstrat_execute(&sock, &batch, results, NULL) == -ETIMEDOUT);
 }
 
@@ -223,14 +223,14 @@ TEST(a_malformed_batch_is_not_sent)
     FAILS(execute(), -EINVAL, NETSTRAT_OP_BATCH);
     CHECK(error.item == 0);
     CHECK(netstrat_execute(&sock, &batch, results, NULL) == -EINVAL);
-    make_batch(2); /* written by hand, and counted wrongly */
+    make_batch(2); /* with a wrong count */
     batch.count = 3;
     FAILS(execute(), -EINVAL, NETSTRAT_OP_BATCH);
     CHECK(error.item == 2);
     CHECK(results[0] == 9 && kernel.calls[SEND] == 0 && sock.sequence == 1000);
 }
 
-/* What the kernel had no room for is lost; what is queued comes behind ENOBUFS. */
+/* The acks that found no room are lost; queued ones follow ENOBUFS. */
 static void answer_with_losses(void)
 {
     queue_ack(KERNEL, kernel.sequence, 0);
@@ -253,18 +253,18 @@ TEST(acks_queued_after_enobufs_are_read)
     CHECK(results[0] == 0 && results[1] == 0);
     CHECK(results[2] == NETSTRAT_PENDING && results[3] == NETSTRAT_PENDING);
     CHECK(kernel.calls[POLL] == 0 && error.text_length == 0);
-    step = 1; /* a failure that is known says more than that acks were lost */
+    step = 1; /* a known failure is reported rather than the loss */
     REFUSED(execute(), -EBUSY, RTM_NEWLINK);
     CHECK(error.item == 1);
     CHECK(results[1] == -EBUSY && results[2] == NETSTRAT_PENDING);
-    step = 2; /* all acks are there: whatever was lost, it was none of them */
+    step = 2; /* all acks arrive, so none of them was lost */
     CHECK(execute() == 0 && results[3] == 0);
     CHECK(netstrat_execute(&sock, &batch, results, NULL) == 0);
 }
 
 /* ---- batches in parts ---- */
 
-static unsigned failing_part; /* from 1 */
+static unsigned failing_part; /* counted from 1 */
 
 static void answer_parts(void)
 {
@@ -278,9 +278,10 @@ TEST(a_large_batch_is_sent_in_parts_that_fit_the_queue)
     kernel.receive_buffer = 100000;
     failing_part = 0;
     CHECK(execute() == 0);
-    CHECK(kernel.calls[SEND] >= 1000 * 800 / 100000); /* an ack takes 800 bytes at least */
+    /* an ack takes at least 800 bytes of the queue */
+    CHECK(kernel.calls[SEND] >= 1000 * 800 / 100000);
     CHECK(results[0] == 0 && results[999] == 0 && results[1000] == 9);
-    CHECK(sock.sequence == 2000); /* each was sent once */
+    CHECK(sock.sequence == 2000); /* each message was sent once */
 
     step = 0; /* a send that is too large for the send buffer would be refused */
     kernel.receive_buffer = 10000000;
@@ -297,8 +298,8 @@ TEST(a_socket_leaves_its_groups_while_it_makes_changes)
     watch_links(KNOWN);
     queue_notification(RTM_NEWLINK, 7, "before"); /* read before the first message is sent */
     CHECK(execute() == 0 && results[0] == 0 && results[999] == 0);
-    CHECK(kernel.is_member && kernel.memberships == 3); /* and joins them again */
-    CHECK(watch.count > ROOM);                          /* having missed what came meanwhile */
+    CHECK(kernel.is_member && kernel.memberships == 3); /* it rejoins afterwards */
+    CHECK(watch.count > ROOM);                          /* and reports a loss */
     watch.count = 0;
     sock.notified = NULL;
     CHECK(execute() == 0 && kernel.is_member && watch.count == 0);
@@ -308,14 +309,15 @@ TEST(a_socket_leaves_its_groups_while_it_makes_changes)
     kernel.answer = NULL;
     FAILS(execute(), -ETIMEDOUT, NETSTRAT_OP_RECVFROM);
     CHECK(kernel.is_member);
-    queue_errno(EBADF); /* the queue can't be emptied: nothing is sent */
+    queue_errno(EBADF); /* the queue cannot be drained, so nothing is sent */
     kernel.calls[SEND] = 0;
     FAILS(execute(), -EBADF, NETSTRAT_OP_RECVFROM);
     CHECK(kernel.is_member);
     fail_option(NETLINK_DROP_MEMBERSHIP, ENOMEM);
     FAILS(execute(), -ENOMEM, NETSTRAT_OP_SETSOCKOPT);
     CHECK(kernel.calls[SEND] == 0);
-    fail_option(NETLINK_ADD_MEMBERSHIP, ENOMEM); /* the changes are made, and the group is lost */
+    /* the changes are made, but the socket stays outside of the group */
+    fail_option(NETLINK_ADD_MEMBERSHIP, ENOMEM);
     kernel.answer = answer_parts;
     FAILS(execute(), -ENOMEM, NETSTRAT_OP_SETSOCKOPT);
     CHECK(results[999] == 0);
@@ -329,7 +331,7 @@ TEST(a_failure_in_a_later_part_keeps_its_position_in_the_batch)
     prepare(answer_parts);
     failing_part = 0;
     CHECK(execute() == 0);
-    part = 1000 / kernel.calls[SEND]; /* at most what one part holds */
+    part = 1000 / kernel.calls[SEND]; /* at most the size of a part */
     step = 0;
     failing_part = 3;
     REFUSED(execute(), -EEXIST, RTM_NEWLINK);
@@ -355,7 +357,7 @@ TEST(the_first_failure_of_all_parts_is_reported)
 
     make_batch(1000);
     prepare(answer_until_part);
-    failing_part = 2; /* in which acks are lost as well */
+    failing_part = 2; /* in this part acks are lost, too */
     REFUSED(execute(), -EEXIST, RTM_NEWLINK);
     CHECK(error.item == 3);
     CHECK(results[3] == -EEXIST && results[999] == 0);
@@ -382,7 +384,7 @@ TEST(a_timeout_is_reported_rather_than_an_earlier_refusal)
     FAILS(execute(), -ETIMEDOUT, NETSTRAT_OP_RECVFROM);
     CHECK(error.text_length == 0 && error.request == 0);
     CHECK(results[0] == 0 && results[3] == -EEXIST && results[999] == NETSTRAT_PENDING);
-    CHECK(kernel.calls[SEND] == 2); /* and the rest is not sent */
+    CHECK(kernel.calls[SEND] == 2); /* the rest is not sent */
 }
 
 TEST(buffer_sizes_are_queried_only_for_a_large_batch)
@@ -397,9 +399,9 @@ TEST(buffer_sizes_are_queried_only_for_a_large_batch)
     fail_option(SO_SNDBUF, ENOBUFS);
     FAILS(execute(), -ENOBUFS, NETSTRAT_OP_GETSOCKOPT);
     CHECK(kernel.calls[SEND] == 0);
-    make_batch(20); /* which fits any queue: nobody asks */
+    make_batch(20); /* this fits any queue */
     CHECK(execute() == 0 && kernel.calls[SEND] == 1);
-    make_batch(1000); /* sizes that make no sense: one by one */
+    make_batch(1000); /* with invalid sizes the messages are sent one by one */
     fail_option(0, 0);
     kernel.receive_buffer = kernel.send_buffer = -1;
     kernel.calls[SEND] = 0;
@@ -415,7 +417,7 @@ static void answer_oddly(void)
     switch (step) {
     case 0:
         queue_ack(KERNEL, kernel.sequence, 0);
-        break; /* a bare ack is not an answer */
+        break; /* an ack is not a reply */
     case 1:
         queue_stats(0, 5);
         break;
@@ -462,7 +464,7 @@ TEST(a_reply_of_the_wrong_type_is_an_error_and_writes_nothing)
     REFUSED(get_by_name(&found), -EBADMSG, RTM_GETLINK);
     REFUSED(netstrat_link_is_up(&sock, "x", &error), -EBADMSG, RTM_GETLINK);
     REFUSED(netstrat_counters_get(&sock, NULL, 6, &counters, &error), -EBADMSG, GETSTATS);
-    step = 4; /* counters of another link than was asked for */
+    step = 4; /* counters of another link */
     REFUSED(netstrat_counters_get(&sock, NULL, 5, &counters, &error), -EBADMSG, GETSTATS);
     step = 5;
     REFUSED(netstrat_link_get(&sock, "x", &link_, &counters, &error), -ENODATA, RTM_GETLINK);
@@ -487,7 +489,7 @@ TEST(a_reply_is_decoded)
     memset(&counters, 0, sizeof counters);
     CHECK(get_by_name(&found) == 0 && found.index == 5 && !strcmp(found.name, "five"));
     CHECK(counters.rx_packets == 501);
-    step = 5; /* without counters, where none are wanted */
+    step = 5; /* counters are not required here */
     CHECK(get_link() == 0);
 }
 
@@ -505,7 +507,7 @@ TEST(a_truncated_reply_reports_the_required_size)
     CHECK(sock.required_size > 65536 && sock.required_size < 66000);
     CHECK(memcmp(&answer, &before, sizeof answer) == 0);
     FAILS(get_link(), -EMSGSIZE, NETSTRAT_OP_RECVFROM);
-    /* What is there of it, where that is enough. */
+    /* The caller may accept a truncated reply. */
     CHECK(netstrat_query(&sock, &batch, 0, &answer, &error) == 0);
     CHECK(answer.type == RTM_NEWLINK &&
           answer.payload.missing == sock.required_size - sizeof buffer);
@@ -521,7 +523,7 @@ TEST(a_query_writes_its_output_only_on_success)
     CHECK(netstrat_batch_get_link(&batch, "x") == 0);
     prepare(answer_refusal);
     CHECK(netstrat_query(&sock, &batch, 1, &answer, &error) == -ENODEV);
-    kernel.answer = answer_ok; /* a bare ack */
+    kernel.answer = answer_ok; /* an ack is not a reply */
     CHECK(netstrat_query(&sock, &batch, 1, &answer, &error) == -EBADMSG);
     kernel.answer = NULL;
     CHECK(netstrat_query(&sock, &batch, 1, &answer, &error) == -ETIMEDOUT);
@@ -543,7 +545,7 @@ TEST(a_query_must_be_one_complete_request)
         memcpy(request, &length, sizeof length);
         if (i == 4)
             batch.used = 8;
-        if (i == 5) /* without NLM_F_REQUEST there is no answer to wait for */
+        if (i == 5) /* without NLM_F_REQUEST the kernel does not reply */
             memset(request + 6, 0, 2);
         FAILS(netstrat_query(&sock, &batch, 1, &answer, &error), -EINVAL, NETSTRAT_OP_BATCH);
         FAILS(netstrat_dump(&sock, &batch, add_nothing, NULL, &error), -EINVAL, NETSTRAT_OP_BATCH);
@@ -570,7 +572,7 @@ TEST(send_leaves_the_reply_to_the_caller)
     CHECK(netstrat_message_next(&datagram, &answer) == 1 && answer.sequence == sock.sequence);
     CHECK(answer.type == NLMSG_ERROR && kernel.calls[POLL] == 0);
 
-    make_batch(2); /* one request, or none is sent */
+    make_batch(2); /* must be one request */
     FAILS(netstrat_send(&sock, &batch, &error), -EINVAL, NETSTRAT_OP_BATCH);
     make_batch(1);
     fail_call(SEND, 1, ENOBUFS);
@@ -615,8 +617,8 @@ TEST(the_receive_queue_is_set_as_large_as_permitted)
 {
     prepare(NULL);
     CHECK(netstrat_socket_set_receive_buffer(&sock, 1000, &error) == 0);
-    CHECK(kernel.receive_buffer == 500); /* which the kernel doubles */
-    fail_call(SETSOCKOPT, 1, EPERM);     /* without CAP_NET_ADMIN the other option is left */
+    CHECK(kernel.receive_buffer == 500); /* the kernel doubles it */
+    fail_call(SETSOCKOPT, 1, EPERM);     /* without CAP_NET_ADMIN, SO_RCVBUF remains */
     CHECK(netstrat_socket_set_receive_buffer(&sock, 2000, &error) == 0);
     CHECK(kernel.receive_buffer == 1000);
     fail_call(SETSOCKOPT, 1, EPERM);

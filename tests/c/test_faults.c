@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Every system call of every operation made to fail, at each of its occurrences, with each errno
- * that it may have, and to come short. The operations run on the real kernel; one fault is put into
- * each run. What comes of it is a success, or an error that names the step; never a leak, a hang or
- * an output that is half written.
- */
+/* Makes every system call of every operation fail, at each of its occurrences and with each
+ * errno that it can return, or transfer only a part. The operations run on the real kernel, with
+ * one fault in each run. An operation must succeed, or fail with an error that names the step;
+ * it must never leak, hang, or write half of its output. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -26,11 +24,11 @@
 
 /* ---- the calls ---- */
 
-/* The errnos of the manual pages and of the kernel's code; EINTR throughout. */
+/* The errnos in the manual pages and in the kernel's code, and EINTR for every call. */
 static const struct {
     const char *name;
-    enum netstrat_step step; /* that an error names; NONE: the call only helps, and no error does */
-    int codes[24];           /* up to a 0 */
+    enum netstrat_step step; /* the step in an error; NONE if a failure is not reported */
+    int codes[24];           /* ends with 0 */
 } calls[CALLS] = {
     [SOCKET] = {"socket",
                 NETSTRAT_OP_SOCKET,
@@ -130,7 +128,7 @@ static char root[] = "/tmp/netstrat-XXXXXX";
 static char named[64], names_directory[48];
 static unsigned char buffer[NETSTRAT_BUFFER_SIZE];
 
-/* All that an operation may write to; filled with a pattern before each run. */
+/* Everything that an operation may write to, filled with a pattern before each run. */
 static struct output {
     struct netstrat_socket sock;
     struct netstrat_link link;
@@ -144,7 +142,8 @@ static struct output {
     int32_t nsid;
     uint64_t value;
     size_t used;
-    struct netstrat_link_name names[ROWS]; /* scratch of the dumps: not among what is compared */
+    /* from here on scratch space of dumps, which is not compared */
+    struct netstrat_link_name names[ROWS];
     int32_t indexes[ROWS];
     struct netstrat_counters rows[ROWS];
     struct netstrat_netns_link ends[ROWS];
@@ -152,11 +151,11 @@ static struct output {
     unsigned char copy[4096];
 } output;
 
-static struct netstrat_socket sock; /* open, for the operations that need one */
+static struct netstrat_socket sock; /* an open socket */
 static struct netstrat_sysfs_reader reader;
 static struct netstrat_sysfs_place place;
 static struct netstrat_error error;
-static int netns = -1; /* a namespace; the program's own */
+static int netns = -1; /* the program's own namespace */
 static int results[BATCH + 1];
 
 /* ---- one run ---- */
@@ -176,7 +175,7 @@ static int is_error(int code, int wanted, enum netstrat_step step)
     return code == wanted && error.step == (uint32_t)step;
 }
 
-/* May an operation that ends with `error` have been struck so? */
+/* Whether `error` is a correct report of the fault. */
 static int is_plausible(int code)
 {
     int struck = -fault.code;
@@ -191,38 +190,38 @@ static int is_plausible(int code)
     case RECVFROM:
     case RECVMSG:
         if (fault.code < 0 && is_error(code, -EAGAIN, NETSTRAT_OP_RECVFROM))
-            return 1; /* nothing came, and it was not to wait */
+            return 1; /* nothing was received, and the call does not wait */
         /* fall through */
-    case POLL: /* half a datagram is malformed; none of it at all is silence */
+    case POLL: /* half a datagram is malformed, an empty one is ignored */
         if (fault.code < 0)
             return is_error(code, -EBADMSG, NETSTRAT_OP_RECVFROM) ||
                    is_error(code, -ETIMEDOUT, NETSTRAT_OP_RECVFROM);
         break;
     case READ:
-    case PREAD: /* half a file may be malformed; the end of one without a digit is */
+    case PREAD: /* half a file may be malformed, an empty one is */
         if (fault.code < 0)
             return is_error(code, -EBADMSG, NETSTRAT_OP_PARSE);
         if (fault.code == EINVAL)
             struck = -ENODEV;
         break;
-    case OPENAT: /* of a directory, or of a file */
+    case OPENAT: /* a directory or a file */
         if (error.step == NETSTRAT_OP_OPEN)
             return code == struck ||
                    (code == -ENODEV && (fault.code == ENOENT || fault.code == ENOTDIR));
         if (fault.code == ENXIO)
             struck = -EINVAL;
         break;
-    case STATX: /* without the mount's id the place can't be the one that was found to match */
+    case STATX: /* without the mount id the place cannot match */
         return is_error(code, -ESTALE, NETSTRAT_OP_STAT);
-    case MKDIR: /* EEXIST: the directory is taken to be there */
+    case MKDIR: /* after EEXIST the directory is assumed to exist */
         if (fault.code == EEXIST)
             return is_error(code, -ENOENT, NETSTRAT_OP_MOUNT);
         break;
-    case UMOUNT: /* EINVAL: the name is taken for one without a mount, and that can't be deleted */
+    case UMOUNT: /* after EINVAL the name is assumed not to be a mount */
         if (fault.code == EINVAL)
             return is_error(code, -EBUSY, NETSTRAT_OP_UNLINK);
         break;
-    case IOCTL: /* the descriptor does not say that it is a namespace's */
+    case IOCTL: /* the descriptor cannot be recognised as a namespace */
         return is_error(code, -EINVAL, NETSTRAT_OP_MOUNT);
     default:
         break;
@@ -231,7 +230,7 @@ static int is_plausible(int code)
            is_error(code, struck, calls[fault.call].step);
 }
 
-/* Those for which a signal ends nothing: they are made again, or only help. */
+/* Calls that are repeated after EINTR, or whose failure does not matter. */
 static int is_resumed(enum call call)
 {
     return call == SEND || call == RECVFROM || call == RECVMSG || call == POLL || call == OPENAT ||
@@ -337,7 +336,7 @@ static void try_faults(int (*operation)(void), int wanted)
 
 /* ---- the operations ---- */
 
-/* A socket can be closed whether or not it was opened: after a failure that does nothing. */
+/* Closes the socket, which must be safe even if it failed to open. */
 static int close_socket(int code)
 {
     CHECK(code == 0 ? output.sock.fd >= 0 : output.sock.fd == -1);
@@ -449,7 +448,7 @@ TEST_FAULTS(socket_set_receive_buffer, 0, 0)
     return netstrat_socket_set_receive_buffer(&sock, 65536, &error);
 }
 
-/* A question, and the datagram that answers it. */
+/* A query, and the datagram with its reply. */
 TEST_FAULTS(send_and_receive, 0, 0)
 {
     unsigned char request[64];
@@ -463,7 +462,7 @@ TEST_FAULTS(send_and_receive, 0, 0)
         return code;
     do
         code = netstrat_socket_receive(&sock, &output.datagram, &error);
-    while (code == -EAGAIN && ++tries < 3); /* which it leaves to the caller to wait for */
+    while (code == -EAGAIN && ++tries < 3); /* waiting is left to the caller */
     return code;
 }
 
@@ -497,7 +496,7 @@ static int ask_nsid(int32_t *nsid)
     return code < 0 ? code : netstrat_nsid_decode(&answer, nsid);
 }
 
-/* The id that the namespace has for itself. */
+/* The nsid that the namespace assigns to itself. */
 static int32_t own_nsid(void)
 {
     unsigned char request[64];
@@ -565,8 +564,8 @@ TEST_FAULTS(id_recorder_start_for_other_namespaces, 0, 0)
     return start_notes(NETSTRAT_RECORD_NAMESPACES);
 }
 
-/* Two notifications of this namespace's in the queue, which is not elsewhere; what is not heard of
- * them is noted as lost. */
+/* Two notifications from this namespace are queued, which a recorder of other namespaces
+ * ignores. Unread ones are recorded as a loss. */
 TEST_FAULTS(socket_process_pending, NATIVE, 0)
 {
     int code;
@@ -586,7 +585,7 @@ TEST_FAULTS(socket_process_pending, NATIVE, 0)
     return code;
 }
 
-/* `count` messages; after a success each has its result. */
+/* Executes `count` messages, and checks the result of each. */
 static int run_batch_of(uint32_t count)
 {
     static unsigned char request[BATCH * 40];
@@ -610,7 +609,7 @@ TEST_FAULTS(execute, 0, 0)
     return run_batch_of(2);
 }
 
-/* Acks that do not fit the queue at once. */
+/* The acks do not fit the queue at once. */
 TEST_FAULTS(execute_in_parts, 0, 0)
 {
     const int small = 16384;
@@ -634,7 +633,7 @@ TEST_FAULTS(socket_open_at, 0, 0)
     return close_socket(code);
 }
 
-/* Closes what an operation gave, which counts for nothing itself. */
+/* Closes the descriptor that an operation returned, without a fault. */
 static int closed(int fd)
 {
     if (fd < 0)
@@ -670,7 +669,7 @@ TEST_FAULTS(netns_cookie, NATIVE, 0)
     return netstrat_netns_cookie(&sock, &output.value, &error);
 }
 
-/* Takes the directory of names away, so that the next run makes it anew. */
+/* Deletes the directory of names, so that the next run creates it. */
 static void remove_names(void)
 {
     (void)umount2(named, MNT_DETACH);
@@ -685,7 +684,7 @@ TEST_FAULTS(netns_bind, NATIVE, 0)
     int code = netstrat_netns_bind(netns, names_directory, named, &error);
 
     kernel.paused = 1;
-    /* No half of a name is left. */
+    /* After a failure the name does not exist. */
     CHECK((faccessat(AT_FDCWD, named, F_OK, 0) == 0) == (code == 0));
     remove_names();
     return code;
@@ -735,7 +734,7 @@ TEST_FAULTS(sysfs_reader_open_in_its_place, 0, 0)
 {
     int code = netstrat_sysfs_reader_open(&output.reader, AT_FDCWD, root, "if0", &place, &error);
 
-    netstrat_sysfs_reader_close(&output.reader); /* after a failure that does nothing */
+    netstrat_sysfs_reader_close(&output.reader); /* does nothing after a failure */
     memset(&output.reader, 0xa5, sizeof output.reader);
     return code;
 }
@@ -745,7 +744,7 @@ TEST_FAULTS(sysfs_reader_read, 0, 0)
     return netstrat_sysfs_reader_read(&reader, &output.counters, &error);
 }
 
-/* Those that fail of themselves, in a way that takes further calls to explain. */
+/* Operations that fail without a fault, and make further calls to explain why. */
 TEST_FAULTS(sysfs_read_of_a_missing_interface, 0, -ENODEV)
 {
     return netstrat_sysfs_read(AT_FDCWD, root, "if1", NULL, &output.counters, &error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dumps and replies that are large, on the real kernel: many links, and many alternative names. */
+/* Large dumps and replies on the real kernel: many links, and many alternative names. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -77,7 +77,7 @@ TEST_WITH(a_dump_can_be_copied, NATIVE)
     CHECK(read == LINKS && rest.at == rest.end);
 }
 
-TEST_WITH(a_dump_that_was_given_up_does_not_stand_in_the_next_ones_way, NATIVE)
+TEST_WITH(an_abandoned_dump_does_not_block_the_next, NATIVE)
 {
     make_pairs();
     sock.buffer_size = 512;
@@ -88,7 +88,7 @@ TEST_WITH(a_dump_that_was_given_up_does_not_stand_in_the_next_ones_way, NATIVE)
     CHECK(netstrat_link_names_dump(&sock, NULL, names, LINKS, &error) == LINKS);
 }
 
-TEST_WITH(a_timeout_of_0_is_enough_for_a_dump_and_behind_changes, NATIVE)
+TEST_WITH(a_timeout_of_0_suffices_for_a_dump_and_after_notifications, NATIVE)
 {
     static struct netstrat_counters rows[LINKS], counters;
     static int32_t indexes[LINKS];
@@ -150,7 +150,7 @@ TEST_WITH(a_link_with_the_most_alternative_names_is_read, NATIVE)
     CHECK(number == MOST);
 }
 
-TEST_WITH(counters_are_read_whatever_the_number_of_alternative_names, NATIVE)
+TEST_WITH(counters_are_read_with_any_number_of_alternative_names, NATIVE)
 {
     char wanted[NETSTRAT_ALT_NAME_SIZE];
     struct netstrat_counters counters, once;
@@ -166,7 +166,7 @@ TEST_WITH(counters_are_read_whatever_the_number_of_alternative_names, NATIVE)
     CHECK(memcmp(&once, &counters, sizeof once) == 0);
 }
 
-TEST_WITH(a_dump_with_such_a_link_says_what_room_it_needs, NATIVE)
+TEST_WITH(a_dump_with_a_large_link_reports_the_required_size, NATIVE)
 {
     static struct netstrat_counters rows[LINKS];
     static int32_t indexes[LINKS];
@@ -205,8 +205,8 @@ TEST_WITH(a_notification_that_does_not_fit_is_a_lost_change, NATIVE)
     CHECK(netstrat_link_set_down(&other, "many1", NULL) == 0);
 }
 
-/* The one-shot form has a buffer of 4 KiB. */
-TEST_WITH(lo_with_20_alternative_names_is_up_without_rights, NATIVE)
+/* The one-shot function has a buffer of 4 KiB. */
+TEST_WITH(lo_with_20_alternative_names_is_up_without_capabilities, NATIVE)
 {
     CHECK(add_alt_names(&sock, 1, 20) == 0);
     CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Links: the bytes of each request, and what RTM_NEWLINK and RTM_DELLINK say, whole, cut off and
- * malformed. */
+/* Links: each request byte by byte, and the decoding of RTM_NEWLINK and RTM_DELLINK, complete,
+ * truncated and malformed. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -89,7 +89,7 @@ TEST(the_requests_have_these_bytes)
     CHECK_ENCODERS(encoders);
 }
 
-TEST(an_id_or_an_index_below_zero_is_not_sent)
+TEST(a_negative_nsid_or_index_is_refused)
 {
     unsigned char buffer[256];
     struct netstrat_batch batch;
@@ -99,11 +99,11 @@ TEST(an_id_or_an_index_below_zero_is_not_sent)
     CHECK(netstrat_batch_get_link_at(&batch, -1, 5) == -EINVAL);
     CHECK(netstrat_batch_get_link_at(&batch, 7, -1) == -EINVAL);
     CHECK(netstrat_batch_get_link_index(&batch, -1) == -EINVAL);
-    CHECK(netstrat_batch_get_link_index(&batch, 0) == -EINVAL); /* that is no link's */
+    CHECK(netstrat_batch_get_link_index(&batch, 0) == -EINVAL); /* not a valid index */
     CHECK(batch.used == 0 && batch.count == 0);
 }
 
-TEST(requests_stand_one_behind_the_other)
+TEST(requests_follow_each_other_in_a_batch)
 {
     unsigned char buffer[512];
     struct bytes wanted = {{0}, 0};
@@ -129,7 +129,7 @@ TEST(requests_stand_one_behind_the_other)
     CHECK(read == ENCODERS && rest.at == rest.end);
 }
 
-TEST(a_name_that_is_not_valid_leaves_the_batch_as_it_was)
+TEST(an_invalid_name_leaves_the_batch_unchanged)
 {
     unsigned char buffer[128];
     struct netstrat_batch batch;
@@ -143,7 +143,7 @@ TEST(a_name_that_is_not_valid_leaves_the_batch_as_it_was)
 
 /* ---- answers ---- */
 
-/* A link as the kernel describes it: attributes before, between and behind the ones that matter. */
+/* A link with attributes before and after its name. */
 static void put_link(struct bytes *to, uint16_t type, int32_t index, const char *name,
                      size_t name_size)
 {
@@ -175,7 +175,7 @@ static const struct message whole_link =
                  ATTRIBUTE(ALT_IFNAME, alternative, sizeof alternative)),
             TEXT(PARENT_DEV_NAME, "0000:00:1f.6"), TEXT(PARENT_DEV_BUS_NAME, "pci"));
 
-/* Whether a part of a message is this text with its NUL. */
+/* Whether a part of a message is this text with a NUL. */
 static int holds_text(const struct netstrat_cursor *part, const char *text)
 {
     size_t size = strlen(text) + 1;
@@ -232,7 +232,7 @@ static int decode_flags(const struct netstrat_message *message)
     return code;
 }
 
-TEST(a_link_is_read_whole)
+TEST(every_field_of_a_link_is_decoded)
 {
     char name[NETSTRAT_ALT_NAME_SIZE];
     struct netstrat_link link;
@@ -254,7 +254,7 @@ TEST(a_link_is_read_whole)
     check_mutations(decode_name, &bytes);
 }
 
-TEST(what_a_link_does_not_have_is_marked_so)
+TEST(missing_attributes_of_a_link_have_defaults)
 {
     char name[NETSTRAT_ALT_NAME_SIZE];
     struct netstrat_message message;
@@ -270,7 +270,7 @@ TEST(what_a_link_does_not_have_is_marked_so)
     check_mutations(decode_link, &bytes);
 }
 
-/* A message with one attribute in place of its namesake: the codes of decoding it. */
+/* Decodes a message with one more attribute. */
 static int decode_with(uint16_t type, const void *value, size_t size)
 {
     struct bytes bytes = BYTES_OF(RTM_NEWLINK, 0, LINK(3, 0, 0), TEXT(IFLA_IFNAME, "eth0"),
@@ -303,7 +303,7 @@ TEST(an_attribute_of_the_wrong_size_is_malformed)
     CHECK(decode_with(IFLA_IFALIAS, "", 1) == -EBADMSG);
 }
 
-/* IFLA_LINKINFO with one or two attributes in it. */
+/* Decodes a message with the kind of a link, and of its master if that is not NULL. */
 static int decode_kinds(struct netstrat_link *link, const char *master, const void *port,
                         size_t port_size, const char *kind, size_t kind_size)
 {
@@ -325,7 +325,7 @@ static int decode_kinds(struct netstrat_link *link, const char *master, const vo
     return netstrat_link_decode(&message, link);
 }
 
-TEST(hairpin_is_read_of_a_port_of_a_bridge_only)
+TEST(hairpin_is_read_only_for_a_port_of_a_bridge)
 {
     struct bytes ports[4] = {{{0}, 0}, {{0}, 0}, {{0}, 0}, {{0}, 0}};
     struct netstrat_link link;
@@ -344,8 +344,8 @@ TEST(hairpin_is_read_of_a_port_of_a_bridge_only)
     CHECK(decode_kinds(&link, "bridge", ports[0].data, 8, "veth", 4) == -EBADMSG);
 }
 
-/* The kernel's own limit is MODULE_NAME_LEN: 55 bytes, in 32 bits 59. */
-TEST(a_kind_of_any_length_that_the_kernel_allows_is_read)
+/* The kernel's limit is MODULE_NAME_LEN: 55 bytes, or 59 on 32 bits. */
+TEST(a_kind_is_read_at_every_length_that_the_kernel_allows)
 {
     struct bytes port = {{0}, 0};
     struct netstrat_link link;
@@ -364,8 +364,8 @@ TEST(a_kind_of_any_length_that_the_kernel_allows_is_read)
     }
 }
 
-/* An alternative name goes as such, whatever its bytes and its length are. */
-TEST(a_name_that_no_link_can_have_is_sent_as_an_alternative_name)
+/* An alternative name may have any bytes and any length. */
+TEST(an_invalid_link_name_is_sent_as_an_alternative_name)
 {
     static const char *const names[] = {".", "..", "a/b", "../../etc", "a b", "a:1", "\xa0", "\n"};
     unsigned char buffer[128];
@@ -382,7 +382,7 @@ TEST(a_name_that_no_link_can_have_is_sent_as_an_alternative_name)
     }
 }
 
-TEST(the_settings_of_a_port_are_read_of_a_port_of_a_bridge_only)
+TEST(port_settings_are_read_only_for_a_port_of_a_bridge)
 {
     struct bytes port = {{0}, 0}, empty = {{0}, 0};
     struct netstrat_link link;
@@ -400,7 +400,7 @@ TEST(the_settings_of_a_port_are_read_of_a_port_of_a_bridge_only)
     CHECK(link.port_state == -1 && link.learning == -1 && link.isolated == -1);
 }
 
-/* IFLA_PROTINFO in a message of this family. */
+/* Decodes a message of this family with IFLA_PROTINFO. */
 static int decode_protinfo(struct netstrat_link *link, unsigned char family, const void *value,
                            size_t size)
 {
@@ -412,7 +412,7 @@ static int decode_protinfo(struct netstrat_link *link, unsigned char family, con
     return netstrat_link_decode(&message, link);
 }
 
-TEST(a_bridge_says_of_a_port_whether_it_is_a_hairpin)
+TEST(hairpin_is_read_from_the_message_of_a_bridge)
 {
     struct bytes on = {{0}, 0}, off = {{0}, 0};
     struct netstrat_link link;
@@ -422,17 +422,17 @@ TEST(a_bridge_says_of_a_port_whether_it_is_a_hairpin)
     CHECK(decode_protinfo(&link, AF_BRIDGE, on.data, on.length) == 0 && link.hairpin == 1);
     CHECK(decode_protinfo(&link, AF_BRIDGE, off.data, off.length) == 0 && link.hairpin == 0);
     CHECK(decode_protinfo(&link, AF_BRIDGE, "\1", 1) == -EBADMSG);
-    /* IPv6 has something else there. */
+    /* For IPv6 the attribute means something else. */
     CHECK(decode_protinfo(&link, AF_INET6, on.data, on.length) == 0 && link.hairpin == -1);
     CHECK(decode_protinfo(&link, AF_INET6, "\1", 1) == 0);
 }
 
-TEST(a_drivers_event_does_not_describe_a_link)
+TEST(a_wireless_event_does_not_describe_a_link)
 {
     CHECK(decode_with(IFLA_WIRELESS, "12345678", 8) == -EBADMSG);
 }
 
-/* IFLA_LINKINFO of a kind, with its IFLA_INFO_DATA. */
+/* Decodes a message with IFLA_INFO_DATA of this kind. */
 static int decode_data(struct netstrat_link *link, const char *kind, const struct bytes *data)
 {
     struct bytes bytes = BYTES_OF(RTM_NEWLINK, 0, LINK(3, 0, 0), TEXT(IFLA_IFNAME, "br0"),
@@ -461,7 +461,7 @@ TEST(the_id_of_a_bridge_is_read_if_it_has_eight_bytes)
     }
     put(&data, "\xff\xff\x01\x00", 4);
     CHECK(decode_data(&link, "bridge", &data) == -EBADMSG);
-    CHECK(decode_data(&link, "vxlan", &data) == 0); /* nobody looks */
+    CHECK(decode_data(&link, "vxlan", &data) == 0); /* the data of other kinds is not read */
 }
 
 TEST(a_link_without_index_or_name_is_malformed)
@@ -491,7 +491,7 @@ TEST(a_link_without_index_or_name_is_malformed)
     }
 }
 
-TEST(a_link_that_is_gone_has_no_name)
+TEST(a_deleted_link_has_no_name)
 {
     struct netstrat_link_name name;
     struct netstrat_message message;
@@ -503,7 +503,7 @@ TEST(a_link_that_is_gone_has_no_name)
     CHECK(name.index == INT32_MAX && name.name[0] == '\0');
     check_mutations(decode_name, &bytes);
 
-    /* A bridge that lets go of a port says so with RTM_DELLINK of its own family. */
+    /* A bridge announces that a port has left with RTM_DELLINK of family AF_BRIDGE. */
     bytes.data[16] = 7; /* AF_BRIDGE */
     message = only_message(&bytes);
     CHECK(netstrat_link_name_decode(&message, &name) == 0 && !strcmp(name.name, "123456789012345"));
@@ -524,8 +524,8 @@ TEST(other_messages_are_not_links)
     }
 }
 
-/* Of a message that was cut off the beginning alone is believed: it holds the flags. */
-TEST(the_flags_stand_at_the_beginning)
+/* A truncated message still starts with the flags. */
+TEST(the_flags_of_a_truncated_link_are_read)
 {
     struct bytes bytes = bytes_of(&whole_link);
     struct netstrat_message message = only_message(&bytes);
@@ -544,8 +544,8 @@ TEST(the_flags_stand_at_the_beginning)
     check_mutations(decode_flags, &bytes);
 }
 
-/* IFLA_IFNAME is all that name_decode needs: what stands behind it is not looked at. */
-TEST(a_malformed_attribute_is_found_where_it_is_looked_at)
+/* The decoder of names stops after IFLA_IFNAME. */
+TEST(a_malformed_attribute_is_noticed_only_if_it_is_read)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_message message;
@@ -560,7 +560,7 @@ TEST(a_malformed_attribute_is_found_where_it_is_looked_at)
     CHECK(decode_name(&message) == 0);
 }
 
-/* Those that the kernel would never send are passed over; a list that is malformed ends there. */
+/* Invalid names are skipped. The list ends at a malformed attribute. */
 TEST(alternative_names_are_bounded)
 {
     char name[NETSTRAT_ALT_NAME_SIZE], longest[200];

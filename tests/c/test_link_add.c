@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Links made, changed and deleted: the bytes of each request, and what is refused unsent. */
+/* Requests that create, change and delete links, byte by byte, and settings that are refused. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -35,7 +35,7 @@ static struct netstrat_link_settings named(const char *name)
     return settings;
 }
 
-/* Every field has a value; `set` says which of them count. */
+/* Settings in which every field has a value. `set` selects the fields that are used. */
 static struct netstrat_link_settings filled(uint32_t set)
 {
     struct netstrat_link_settings settings = named("eth0");
@@ -49,7 +49,7 @@ static struct netstrat_link_settings filled(uint32_t set)
     memcpy(settings.mac, mac, sizeof mac);
     settings.master = 9;
     settings.netns = 11;
-    settings.hairpin = 7; /* any but 0 */
+    settings.hairpin = 7; /* not 0 */
     settings.group = 42;
     settings.queues = 3;
     memcpy(settings.alias, "an alias", 8);
@@ -194,8 +194,8 @@ TEST(the_requests_have_these_bytes)
 
 enum kind { PLAIN, MACVLAN, OWN, PEER, CHANGE };
 
-/* These settings in a message of each kind, behind another message; from memory of exactly their
- * size, so that a byte too far is the sanitizers' to see. */
+/* Encodes these settings in a message of each kind, after another message. They are in memory of
+ * exactly their size, so that the sanitizers notice a read beyond it. */
 static int encode_with(enum kind kind, const struct netstrat_link_settings *settings)
 {
     struct netstrat_link_settings *copy = (struct netstrat_link_settings *)malloc(sizeof *copy);
@@ -220,7 +220,7 @@ static int encode_with(enum kind kind, const struct netstrat_link_settings *sett
     return code;
 }
 
-TEST(a_setting_that_the_kernel_would_not_carry_out_is_refused)
+TEST(a_setting_that_the_kernel_would_ignore_is_refused)
 {
     const uint32_t others = NETSTRAT_LINK_INDEX | NETSTRAT_LINK_NETNS;
 
@@ -244,7 +244,7 @@ TEST(a_new_index_needs_a_new_namespace)
     CHECK(encode_with(CHANGE, &settings) == 0);
 }
 
-TEST(the_index_of_a_peer_needs_the_own_one)
+TEST(an_index_of_the_peer_requires_one_of_the_link)
 {
     struct netstrat_link_settings own = none(), peer = filled(NETSTRAT_LINK_INDEX);
     unsigned char buffer[256];
@@ -257,7 +257,7 @@ TEST(the_index_of_a_peer_needs_the_own_one)
     CHECK(netstrat_batch_add_veth(&batch, &own, &peer) == 0);
 }
 
-TEST(a_link_that_goes_by_its_name_gets_no_name_and_no_group)
+TEST(a_link_selected_by_name_gets_no_new_name_and_no_group)
 {
     unsigned char buffer[256];
     struct netstrat_batch batch;
@@ -275,7 +275,7 @@ TEST(a_link_that_goes_by_its_name_gets_no_name_and_no_group)
     }
 }
 
-TEST(a_name_that_no_link_can_have_is_refused)
+TEST(an_invalid_new_name_is_refused)
 {
     static const char *const names[] = {"", ".", "..", "a/b", "a:b", "a b", "a\n", "\xa0"};
     unsigned char buffer[256];
@@ -292,18 +292,18 @@ TEST(a_name_that_no_link_can_have_is_refused)
     CHECK(netstrat_batch_set_link(&batch, 0, "", &settings) == -EINVAL);
     CHECK(netstrat_batch_delete_link(&batch, 0, "") == -EINVAL);
     CHECK(batch.used == 0);
-    for (int last = 0; last < 2; last++) { /* without its NUL, and with every byte behind it set */
+    for (int last = 0; last < 2; last++) { /* without a NUL, and with all other bytes set */
         memset(&settings, 'x', sizeof settings);
         settings.set = NETSTRAT_LINK_NAME;
         settings.name[15] = last ? '\0' : 'x';
         for (int kind = PLAIN; kind <= CHANGE; kind++)
             CHECK(encode_with((enum kind)kind, &settings) == (last ? 0 : -EINVAL));
-        settings.alias[0] = '\0'; /* which stands behind the name */
+        settings.alias[0] = '\0'; /* the field after the name */
         CHECK(encode_with(CHANGE, &settings) == (last ? 0 : -EINVAL));
     }
 }
 
-TEST(a_hardware_address_of_no_length_or_too_long_is_refused)
+TEST(a_hardware_address_must_have_1_to_32_bytes)
 {
     for (uint32_t length = 0; length < 70; length++) {
         struct netstrat_link_settings settings = none();
@@ -327,7 +327,7 @@ TEST(an_alias_without_its_nul_is_refused)
     CHECK(encode_with(CHANGE, &settings) == 0);
 }
 
-TEST(a_link_without_a_sensible_index_is_refused)
+TEST(a_link_with_an_invalid_index_is_refused)
 {
     struct netstrat_link_settings settings = none();
     unsigned char buffer[256];
@@ -343,7 +343,7 @@ TEST(a_link_without_a_sensible_index_is_refused)
     CHECK(netstrat_batch_set_link(&batch, INT32_MAX, NULL, &settings) == 0);
 }
 
-TEST(any_bytes_as_settings_do_no_harm)
+TEST(the_encoder_survives_any_bytes_as_settings)
 {
     struct netstrat_link_settings *own = (struct netstrat_link_settings *)malloc(sizeof *own);
     struct netstrat_link_settings *peer = (struct netstrat_link_settings *)malloc(sizeof *peer);
@@ -379,7 +379,7 @@ TEST(any_bytes_as_settings_do_no_harm)
     free(peer);
 }
 
-TEST(a_kind_of_any_length_is_encoded_or_does_not_fit)
+TEST(a_kind_of_any_length_is_encoded_if_it_fits)
 {
     struct netstrat_link_settings settings = none();
     char *kind = (char *)malloc(70000);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages, attributes and acks taken apart, and byte vectors that are not valid ones. */
+/* The decoding of messages, attributes and acks, valid and malformed. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -44,8 +44,8 @@ TEST(the_messages_of_a_datagram_come_one_by_one)
     CHECK(netstrat_message_next(&rest, &message) == 0);
 }
 
-/* In memory of exactly the size that is left of it. */
-TEST(a_datagram_that_ends_early_is_malformed)
+/* In memory of exactly the received size. */
+TEST(a_datagram_with_a_missing_end_is_malformed)
 {
     struct bytes two = {{0}, 0};
     size_t size;
@@ -66,9 +66,9 @@ TEST(a_datagram_that_ends_early_is_malformed)
     }
 }
 
-/* What the buffer was too small for is known to be missing: the message that it cuts off is given
- * as far as it is there, and nothing behind it. */
-TEST(a_datagram_that_was_cut_off_gives_what_is_there)
+/* If the buffer was too small, the truncated message is returned as far as it was received, and
+ * nothing after it. */
+TEST(a_truncated_datagram_yields_what_was_received)
 {
     struct bytes two = {{0}, 0};
     size_t size;
@@ -120,7 +120,8 @@ TEST(a_length_that_does_not_fit_is_malformed)
             CHECK(netstrat_message_next(&rest, &message) == (fits ? 1 : -EBADMSG));
             CHECK(fits || (rest.at == 0 && memcmp(&message, &before, sizeof before) == 0));
         }
-    for (length = UINT32_MAX; length > UINT32_MAX - 70; length--) { /* 32 bits would wrap around */
+    /* these would overflow 32 bits */
+    for (length = UINT32_MAX; length > UINT32_MAX - 70; length--) {
         memcpy(two.data + 24, &length, sizeof length);
         rest.at = 24;
         rest.end = two.length;
@@ -138,7 +139,7 @@ TEST(attributes_come_one_by_one)
 
     attribute(&bytes, 1, "abcde", 5);         /* 12 bytes with its padding */
     attribute(&bytes, 2 | 0x8000, "", 0);     /* NLA_F_NESTED is not part of the type */
-    attribute(&bytes, 3 | 0x4000, "fghi", 4); /* nor is NLA_F_NET_BYTEORDER */
+    attribute(&bytes, 3 | 0x4000, "fghi", 4); /* neither is NLA_F_NET_BYTEORDER */
     rest.data = bytes.data;
     rest.at = 0;
     rest.end = bytes.length;
@@ -189,7 +190,8 @@ TEST(the_fixed_part_and_the_attributes_of_a_message_are_read)
     memset(&attributes, 0x5a, sizeof attributes);
     before = attributes;
     CHECK(netstrat_message_body(&message, larger, sizeof larger, &attributes) == -EBADMSG);
-    CHECK(netstrat_message_body(&message, larger, 17, &attributes) == -EBADMSG); /* 16 are there */
+    /* the message has 16 */
+    CHECK(netstrat_message_body(&message, larger, 17, &attributes) == -EBADMSG);
     CHECK(netstrat_message_body(&message, fixed, SIZE_MAX, &attributes) == -EBADMSG);
     CHECK(memcmp(&attributes, &before, sizeof before) == 0);
 }
@@ -230,7 +232,7 @@ TEST(the_value_of_an_attribute_is_read_by_its_size)
     }
 }
 
-TEST(the_text_of_an_attribute_is_read_whole_or_not_at_all)
+TEST(the_text_of_an_attribute_is_read_completely_or_not_at_all)
 {
     struct bytes bytes = {{0}, 0};
     struct netstrat_cursor rest = {bytes.data, 0, 0, 0};
@@ -252,7 +254,7 @@ TEST(the_text_of_an_attribute_is_read_whole_or_not_at_all)
 /* ---- acks ---- */
 
 static const char words[] = "the kernel's own words";
-static struct bytes request; /* that the acks answer */
+static struct bytes request; /* to which the acks reply */
 
 static int decode_ack(const struct netstrat_message *message)
 {
@@ -281,8 +283,8 @@ static int read_ack(const struct bytes *bytes, int *verdict, struct netstrat_err
     return netstrat_ack_decode(&message, verdict, error);
 }
 
-/* The request echoed whole, its header alone, or capped; with words and without. */
-TEST(an_ack_gives_the_verdict_and_the_kernels_words)
+/* The ack repeats the request, or its header alone; with and without an extended ack. */
+TEST(an_ack_yields_the_errno_and_the_extended_ack)
 {
     struct netstrat_error error;
     struct bytes ack;
@@ -307,16 +309,16 @@ TEST(an_ack_gives_the_verdict_and_the_kernels_words)
     CHECK(!strcmp(error.text, words));
     check_mutations(decode_ack, &ack);
 
-    ack.length = 0; /* attributes there, but not announced */
+    ack.length = 0; /* attributes that no flag announces */
     put_ack(&ack, CAPPED, 1, 2, -ENODEV, request.data, 16, words);
     CHECK(read_ack(&ack, &verdict, &error) == 0 && error.text_length == 0);
 
-    ack.length = 0; /* announced, but the echo leaves no room for them */
+    ack.length = 0; /* announced attributes that are missing */
     put_ack(&ack, ACK_TLVS, 1, 2, -ENODEV, request.data, request.length, NULL);
     CHECK(read_ack(&ack, &verdict, &error) == 0 && error.text_length == 0);
 }
 
-TEST(a_done_message_has_no_request_in_it)
+TEST(nlmsg_done_contains_no_request)
 {
     const int32_t value = -ENOMEM;
     struct netstrat_error error;
@@ -332,8 +334,8 @@ TEST(a_done_message_has_no_request_in_it)
     check_mutations(decode_ack, &done);
 }
 
-/* An echo whose length is a lie: the errno stands, the words are given up. */
-TEST(an_errno_stands_where_the_words_are_malformed)
+/* If the length of the repeated request is wrong, the extended ack is ignored. */
+TEST(an_errno_is_read_even_if_the_extended_ack_is_malformed)
 {
     static const uint32_t lies[] = {0, 15, 4096, UINT32_MAX};
     struct netstrat_error error;
@@ -352,7 +354,7 @@ TEST(an_errno_stands_where_the_words_are_malformed)
     CHECK(read_ack(&ack, &verdict, &error) == 0 && verdict == -EBUSY && error.text_length == 0);
 }
 
-TEST(words_are_found_and_bounded)
+TEST(the_extended_ack_is_found_and_truncated)
 {
     const int32_t value = -EINVAL;
     struct netstrat_error error;
@@ -361,7 +363,7 @@ TEST(words_are_found_and_bounded)
     int verdict = 1;
     size_t at = begin(&ack, NLMSG_ERROR, ACK_TLVS | CAPPED, 1, 2);
 
-    /* Behind another attribute, and without their NUL. */
+    /* After another attribute, and without a NUL. */
     put(&ack, &value, sizeof value);
     put(&ack, request.data, 16);
     attribute(&ack, 2 /* NLMSGERR_ATTR_OFFS */, &value, sizeof value);
@@ -381,7 +383,7 @@ TEST(words_are_found_and_bounded)
     CHECK(read_ack(&ack, &verdict, &error) == 0 && error.text_length == 0);
 }
 
-TEST(an_ack_that_was_cut_off_still_has_its_verdict)
+TEST(a_truncated_ack_still_has_its_errno)
 {
     struct bytes ack = {{0}, 0};
     size_t size;
@@ -392,7 +394,7 @@ TEST(an_ack_that_was_cut_off_still_has_its_verdict)
               (size < 36 ? -EBADMSG : 0));
 }
 
-TEST(a_number_that_is_not_an_errno_is_malformed)
+TEST(an_invalid_errno_is_malformed)
 {
     static const int32_t values[] = {1, INT32_MAX, -4096, INT32_MIN};
     struct netstrat_error error;
@@ -405,7 +407,7 @@ TEST(a_number_that_is_not_an_errno_is_malformed)
         put_ack(&ack, 0, 1, 2, values[i], request.data, request.length, NULL);
         CHECK(read_ack(&ack, &verdict, &error) == -EBADMSG && verdict == 78);
     }
-    for (i = 0; i < 16; i++) { /* the echoed header cut */
+    for (i = 0; i < 16; i++) { /* the repeated header is truncated */
         ack.length = 0;
         put_ack(&ack, 0, 1, 2, -1, request.data, i, NULL);
         CHECK(read_ack(&ack, &verdict, &error) == -EBADMSG && verdict == 78);
@@ -417,7 +419,7 @@ TEST(a_number_that_is_not_an_errno_is_malformed)
 
 /* ---- what the files share ---- */
 
-TEST(failures_are_noted_where_they_are_wanted)
+TEST(errors_are_filled_in_if_requested)
 {
     struct netstrat_error error;
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Which names a link can have. */
+/* Valid and invalid names of links. */
 #include <errno.h>
 #include <string.h>
 
 #include "../../csrc/netstrat.h"
 #include "check.h"
 
-TEST(names_are_taken_and_refused_as_the_kernel_does)
+TEST(names_are_accepted_and_refused_as_in_the_kernel)
 {
     static const struct {
         const char *name;
@@ -48,7 +48,7 @@ TEST(names_are_taken_and_refused_as_the_kernel_does)
         CHECK(netstrat_name_check(rows[i].name) == rows[i].kind);
 }
 
-TEST(the_length_tells_names_from_alternative_names)
+TEST(the_length_distinguishes_names_from_alternative_names)
 {
     char name[200];
 
@@ -57,7 +57,7 @@ TEST(the_length_tells_names_from_alternative_names)
         name[length] = '\0';
         CHECK(netstrat_name_check(name) == (length < 16 ? 0 : length < 128 ? 1 : -EINVAL));
     }
-    /* No byte behind a name that is too long is looked at: this one has no end. */
+    /* The check reads no further than the longest name: this one has no NUL. */
     memset(name, 'x', sizeof name);
     CHECK(netstrat_name_check(name + sizeof name - NETSTRAT_ALT_NAME_SIZE) == -EINVAL);
 }

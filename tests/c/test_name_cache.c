@@ -6,7 +6,7 @@
 
 #include "real_kernel.h"
 
-TEST(changes_of_flags_take_no_room)
+TEST(changes_of_flags_are_not_recorded)
 {
     struct netstrat_counters counters;
     int code;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets and mounts of sysfs in other network namespaces, while the calling thread stays in its own. */
+/* Sockets and sysfs mounts in other network namespaces. The calling thread never changes
+ * namespace. */
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -10,7 +11,7 @@
 #define SYS_pidfd_open 434
 #endif
 
-/* A pidfd; -1, and a word about it, where there are none: before Linux 5.3, and under valgrind. */
+/* Returns a pidfd, or -1 where pidfd_open() is missing: before Linux 5.3, and under valgrind. */
 static int open_pidfd(pid_t pid)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -34,7 +35,7 @@ static int is_up_here(const char *name)
     return up;
 }
 
-/* Brings the other's lo up and down through `sock`, which is open there. */
+/* Sets the neighbour's lo up and down through `sock`, and closes it. */
 static void use_and_close(ino_t own)
 {
     CHECK(fcntl(sock.fd, F_GETFD) == FD_CLOEXEC);
@@ -42,7 +43,7 @@ static void use_and_close(ino_t own)
     CHECK(netstrat_link_is_up(&sock, "lo", &error) == 0);
     CHECK(netstrat_link_set_up(&sock, "lo", &error) == 0);
     CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
-    CHECK(is_up_here("lo") == 0); /* ours has stayed down */
+    CHECK(is_up_here("lo") == 0); /* our lo stays down */
     CHECK(netstrat_link_set_down(&sock, "lo", &error) == 0);
     CHECK(own_namespace() == own);
     netstrat_socket_close(&sock);
@@ -67,13 +68,13 @@ TEST(a_socket_is_opened_in_another_namespace)
         close(fd);
     }
 
-    /* The socket keeps its namespace, whatever becomes of the process that it was made from. */
+    /* The socket keeps its namespace after the neighbour has exited. */
     CHECK(open_path(&sock, buffer, sizeof buffer, neighbour.path) == 0);
     end_neighbour(&neighbour);
     use_and_close(own);
 }
 
-/* A second socket in the namespace of the first: the caller's, and another one. */
+/* In the caller's namespace, and in another one. */
 TEST_WITH(a_socket_is_opened_beside_another, NATIVE)
 {
     static unsigned char others[4096];
@@ -98,7 +99,7 @@ TEST_WITH(a_socket_is_opened_beside_another, NATIVE)
     netstrat_socket_close(&other);
     FAILS(netstrat_socket_open_beside(&sock, buffer, sizeof buffer, &other, &error), -EBADF,
           NETSTRAT_OP_SETNS);
-    netstrat_socket_close(&sock); /* it failed to open */
+    netstrat_socket_close(&sock); /* it failed to open, and can be closed */
 }
 
 TEST_WITH(a_socket_beside_another_needs_capabilities_only_in_another_namespace, IN_CHILD | NATIVE)
@@ -132,7 +133,7 @@ TEST(a_path_is_opened_close_on_exec)
     CHECK(netstrat_netns_open("/nowhere", NULL) == -ENOENT);
 }
 
-TEST(what_is_not_a_namespace_is_not_entered)
+TEST(only_a_network_namespace_is_entered)
 {
     static const char *const paths[] = {"/dev/null", "/", "/proc/self/ns/mnt"};
     struct neighbour neighbour;
@@ -154,7 +155,7 @@ TEST(what_is_not_a_namespace_is_not_entered)
     CHECK(netstrat_socket_open_at(&sock, buffer, sizeof buffer, -1, NULL) == -EBADF);
     CHECK(netstrat_netns_is(-1) == 0);
 
-    /* A pidfd whose process is gone. */
+    /* A pidfd whose process has exited. */
     make_neighbour(&neighbour);
     fd = open_pidfd(neighbour.pid);
     end_neighbour(&neighbour);
@@ -179,7 +180,7 @@ TEST_WITH(without_capabilities_no_namespace_is_entered, IN_CHILD)
     FAILS(netstrat_netns_create(&error), -EPERM, NETSTRAT_OP_UNSHARE);
 }
 
-/* No descriptor to spare: the step that failed is reported, also by the thread. */
+/* The helper thread's step is reported, too. */
 TEST_WITH(a_lack_of_descriptors_is_reported_with_its_step, IN_CHILD)
 {
     struct rlimit limit, before;
@@ -199,7 +200,7 @@ TEST_WITH(a_lack_of_descriptors_is_reported_with_its_step, IN_CHILD)
 
 /* ---- sysfs ---- */
 
-/* Reads lo's flags through a detached mount: which says whose lo it is. */
+/* Reads the flags of lo through a detached mount, which identify the namespace. */
 static int flags_of_lo(int mounted)
 {
     char text[16] = "";
@@ -213,7 +214,7 @@ static int flags_of_lo(int mounted)
     return length < 0 ? -errno : (int)strtol(text, NULL, 16);
 }
 
-TEST(sysfs_is_mounted_of_another_namespace)
+TEST(sysfs_of_another_namespace_is_mounted)
 {
     struct neighbour neighbour;
     ino_t own = own_namespace();
@@ -242,7 +243,7 @@ TEST(sysfs_is_mounted_of_another_namespace)
 
 /* ---- new namespaces ---- */
 
-TEST_WITH(a_new_namespace_is_another_one_with_lo_down, NATIVE)
+TEST_WITH(lo_is_down_in_a_new_namespace, NATIVE)
 {
     ino_t own = own_namespace();
     uint64_t cookie = 0, second = 0;
@@ -286,7 +287,8 @@ TEST_WITH(a_lack_of_resources_for_a_thread_is_reported, IN_CHILD)
 {
     fail_call(PTHREAD_CREATE, EVERY, EAGAIN);
     FAILS(netstrat_netns_create(&error), -EAGAIN, NETSTRAT_OP_PTHREAD_CREATE);
-    CHECK(mount("none", "/proc", "tmpfs", 0, NULL) == 0); /* nothing to ask about the cause */
+    /* without /proc the cause cannot be found out */
+    CHECK(mount("none", "/proc", "tmpfs", 0, NULL) == 0);
     FAILS(netstrat_netns_create(&error), -EAGAIN, NETSTRAT_OP_PTHREAD_CREATE);
     CHECK(umount2("/proc", MNT_DETACH) == 0);
 }
@@ -299,7 +301,7 @@ TEST_WITH(eagain_after_a_new_pid_namespace_is_explained, IN_CHILD)
     fail_call(PTHREAD_CREATE, EVERY, EAGAIN);
     FAILS(netstrat_netns_create(&error), -EINVAL, NETSTRAT_OP_PTHREAD_CREATE);
     fflush(stdout);
-    first = fork(); /* from now on the new namespace can be asked about */
+    first = fork(); /* with a process, the new namespace is visible in /proc */
     if (first == 0) {
         (void)pause();
         _exit(0);
@@ -307,7 +309,7 @@ TEST_WITH(eagain_after_a_new_pid_namespace_is_explained, IN_CHILD)
     FAILS(netstrat_netns_create(&error), -EINVAL, NETSTRAT_OP_PTHREAD_CREATE);
     CHECK(kill(first, SIGKILL) == 0 && waitpid(first, NULL, 0) == first);
     fflush(stdout);
-    _exit(checks_failed != 0); /* a leak sanitizer's exit handler would start a process here */
+    _exit(checks_failed != 0); /* exit() would start the leak sanitizer's process */
 }
 
 TEST_WITH(einval_after_a_new_pid_namespace_is_explained, IN_CHILD)
@@ -324,7 +326,7 @@ TEST_WITH(einval_after_a_new_pid_namespace_is_explained, IN_CHILD)
     FAILS(netstrat_sysfs_mount_at(fd, &error), -EINVAL, NETSTRAT_OP_PTHREAD_CREATE);
     close(fd);
     fflush(stdout);
-    _exit(checks_failed != 0); /* a leak sanitizer's exit handler would start a process here */
+    _exit(checks_failed != 0); /* exit() would start the leak sanitizer's process */
 }
 
 static void enter(void)

@@ -54,7 +54,7 @@ TEST_WITH(a_name_spreads_to_other_mount_namespaces, NATIVE)
     CHECK(netstrat_netns_bind(fd, run_netns, "/run/netns/first", &error) == 0);
     fflush(stdout);
     child = fork();
-    if (child == 0) { /* with a copy of the mounts from before the second name */
+    if (child == 0) { /* in a mount namespace copied before the second name */
         int found;
 
         close(go[1]);
@@ -76,8 +76,8 @@ TEST_WITH(a_name_spreads_to_other_mount_namespaces, NATIVE)
     CHECK(netstrat_netns_unbind("/run/netns/second", &error) == 0);
 }
 
-/* The descriptor's number is of several digits, as its path has it. */
-TEST_WITH(a_name_that_could_not_be_given_is_taken_back, IN_CHILD | NATIVE)
+/* The path of a descriptor with several digits, and /proc missing. */
+TEST_WITH(a_failed_bind_leaves_no_name, IN_CHILD | NATIVE)
 {
     int made = netstrat_netns_create(&error), fd = fcntl(made, F_DUPFD_CLOEXEC, 210);
 
@@ -105,11 +105,11 @@ TEST(a_file_that_is_not_a_namespace_gets_no_name)
         CHECK(access("/run/netns/file", F_OK) < 0);
         close(fd);
     }
-    for (int fd = -40; fd < 0; fd++) /* an error that was taken for a descriptor */
+    for (int fd = -40; fd < 0; fd++) /* an errno used as a descriptor */
         CHECK(netstrat_netns_bind(fd, run_netns, "/run/netns/file", NULL) == -EINVAL);
 }
 
-/* Gives and deletes names, beside others that do the same in the same new directory. */
+/* Creates and deletes names while other processes do the same in the same new directory. */
 static void give_names(void)
 {
     for (int round = 0; round < 12; round++) {
@@ -186,7 +186,7 @@ static void *name_after_the_main_thread(void *argument)
     int fd;
 
     (void)argument;
-    /* The first thread has ended when it is a zombie: "PID (name) Z". */
+    /* The first thread has ended when its stat file reads "PID (name) Z". */
     snprintf(stat_path, sizeof stat_path, "/proc/self/task/%ld/stat", (long)getpid());
     while (strstr(line, ") Z") == NULL) {
         fd = open(stat_path, O_RDONLY | O_CLOEXEC);
@@ -200,7 +200,7 @@ static void *name_after_the_main_thread(void *argument)
         _exit(3);
     if (stat(name_path, &status) != 0 || status.st_ino == own_namespace())
         _exit(4);
-    kill(getpid(), SIGKILL); /* success: valgrind does not look for this thread's memory then */
+    kill(getpid(), SIGKILL); /* success; valgrind does not report this thread's memory */
     return NULL;
 }
 
@@ -212,7 +212,7 @@ static void name_after_the_main_thread_has_ended(void)
         syscall(SYS_exit, 0); /* this thread alone */
 }
 
-TEST_WITH(the_name_is_that_of_the_threads_own_descriptor, NATIVE)
+TEST_WITH(a_descriptor_is_looked_up_in_the_thread_that_binds_it, NATIVE)
 {
     char directory[] = "/tmp/netstrat-XXXXXX";
     pid_t child;
@@ -259,7 +259,7 @@ static void name_at_once(const char *directory, int number)
     _exit(fd < 0 || netstrat_netns_bind(fd, directory, path, &problem) != 0);
 }
 
-/* As at boot: the directory is missing, on a shared mount. */
+/* As at boot, the directory is missing and its mount is shared. */
 TEST_WITH(several_processes_create_the_directory_of_names_at_once, IN_CHILD | NATIVE)
 {
     char directory[] = "/tmp/netstrat-XXXXXX", names[64], path[80];
@@ -289,7 +289,7 @@ TEST_WITH(several_processes_create_the_directory_of_names_at_once, IN_CHILD | NA
         CHECK(count_mounts(names) == 1 && is_shared(names));
         for (int i = 0; i < NAMERS; i++) {
             snprintf(path, sizeof path, "%s/n%d", names, i);
-            /* One in the directory's mount, one in that of the file system beneath it. */
+            /* In the directory's own mount, and in the file system beneath it. */
             CHECK(count_mounts(path) == 2);
         }
     }
@@ -355,7 +355,7 @@ TEST_WITH(mounts_of_a_separated_namespace_stay_in_it, IN_CHILD)
     close(file);
     FAILS(netstrat_mounts_bind(from, "/nowhere", &error), -ENOENT, NETSTRAT_OP_MOUNT);
 
-    /* What is mounted here stays here; what is mounted there arrives here. */
+    /* Mounts of the separate namespace stay in it; mounts of the original one propagate to it. */
     CHECK(setns(home, CLONE_NEWNS) == 0 && is_shared(directory));
     CHECK(count_mounts(inner) == 0 && count_mounts(to) == 0);
     CHECK(mount("none", outer, "tmpfs", 0, NULL) == 0);
@@ -367,7 +367,7 @@ TEST_WITH(mounts_of_a_separated_namespace_stay_in_it, IN_CHILD)
     CHECK(umount2(directory, MNT_DETACH) == 0 && rmdir(directory) == 0);
 }
 
-/* A root that is not a mount has no spreading to change. */
+/* The propagation of a root that is not a mount cannot be changed. */
 TEST_WITH(mounts_are_not_separated_in_a_root_that_is_not_a_mount, IN_CHILD)
 {
     char directory[] = "/tmp/netstrat-XXXXXX";

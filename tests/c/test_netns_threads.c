@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The helper thread that enters other namespaces: it disturbs no thread, and no signal reaches it. */
+/* The helper thread that enters other namespaces: it disturbs no thread, and no signal reaches
+ * it. */
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,7 +12,8 @@ enum { THREADS = 4, ROUNDS = 50 };
 
 /* ---- what the helper thread does ---- */
 
-/* How often the helper thread was looked at, how often it had signals unblocked, and where it ran. */
+/* How often the helper thread was looked at, how often it had signals unblocked, and where it
+ * ran. */
 static int helper_looks, helper_open_to_signals, helper_cpus;
 static size_t helper_stack;
 
@@ -28,7 +30,8 @@ static void look_at_helper(enum call call, const char *path)
     size_t size;
 
     (void)path;
-    /* musl measures the stack of the first thread page by page, which never ends under qemu-user. */
+    /* musl measures the stack of the first thread page by page, which never ends under qemu-
+     * user. */
     if (call != SETNS || syscall(SYS_gettid) == getpid())
         return;
     thread_local_storage[sizeof thread_local_storage / 2] = 1;
@@ -51,7 +54,7 @@ static void look_at_helper(enum call call, const char *path)
 static struct neighbour neighbours[2];
 static int stop;
 
-/* Opens sockets in the two namespaces by turns, uses them, and looks where it is itself. */
+/* Uses sockets in the two namespaces alternately, and checks that the thread itself never moves. */
 static void *wander(void *argument)
 {
     unsigned char memory[4096];
@@ -79,7 +82,7 @@ static void *wander(void *argument)
     return (void *)faults;
 }
 
-/* Uses one socket all the while. */
+/* Uses one socket until `stop` is set. */
 static void *stay(void *argument)
 {
     unsigned char memory[4096];
@@ -131,8 +134,8 @@ static void handle(int number)
         __atomic_add_fetch(&strays, 1, __ATOMIC_RELAXED);
 }
 
-/* A timer's signals go to any thread of the process that does not block them, and so never to the
- * helper. */
+/* A timer's signals are delivered to any thread that does not block them, and so never to the
+ * helper thread. */
 TEST(no_signal_is_handled_in_the_helper_thread)
 {
     struct sigaction action;
@@ -159,7 +162,7 @@ TEST(no_signal_is_handled_in_the_helper_thread)
     CHECK(__atomic_load_n(&strays, __ATOMIC_RELAXED) == 0);
     CHECK(helper_looks >= rounds && helper_open_to_signals == 0);
 
-    /* The caller's own mask is what it was. */
+    /* The caller's mask is restored. */
     sigemptyset(&mask);
     sigaddset(&mask, SIGUSR2);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
@@ -182,12 +185,12 @@ TEST(the_helper_thread_stays_on_a_cpu_and_the_caller_goes_where_it_may)
     CHECK(open_path(&sock, buffer, sizeof buffer, "/proc/self/ns/net") == 0);
     netstrat_socket_close(&sock);
     CHECK(sched_getaffinity(0, sizeof after, &after) == 0 && CPU_EQUAL(&before, &after));
-#ifdef __GLIBC__ /* others have no attribute for it */
+#ifdef __GLIBC__ /* other libcs cannot set the CPU of a new thread */
     CHECK(helper_cpus == 1);
 #endif
 }
 
-/* Whatever `ulimit -s` says: locked memory and RLIMIT_AS count all of it. */
+/* Independent of `ulimit -s`, since locked memory and RLIMIT_AS include the whole stack. */
 TEST(the_helper_thread_has_a_small_stack)
 {
     CHECK(open_path(&sock, buffer, sizeof buffer, "/proc/self/ns/net") == 0);

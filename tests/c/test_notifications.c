@@ -11,8 +11,8 @@ static void answer_beside_notifications(void)
 {
     struct bytes *bytes = &queue_datagram(KERNEL)->bytes;
 
-    /* One with the request's own number, caused by another process; the answer stands behind it in
-     * the same datagram. */
+    /* A notification with the sequence number of the request, caused by another process; the
+     * reply follows in the same datagram. */
     put_link(bytes, RTM_NEWLINK, 0, kernel.sequence, OWN_PORT + 1, 8, "other");
     put_link(bytes, RTM_DELLINK, 0, 0, 0, 9, "gone");
     put_link(bytes, RTM_NEWLINK, 0, kernel.sequence, OWN_PORT, 5, "five");
@@ -27,7 +27,7 @@ TEST(the_port_distinguishes_a_reply_from_a_notification)
     CHECK(changes[0].index == 8 && !strcmp(changes[0].name, "other"));
     CHECK(changes[1].index == 9 && changes[1].name[0] == '\0');
 
-    /* Without watching, the port is not known; the number decides. */
+    /* A socket in no group does not know its port, and compares only the sequence number. */
     prepare(answer_beside_notifications);
     CHECK(get_link() == 0 && link_.index == 8);
 }
@@ -51,7 +51,7 @@ TEST(a_multicast_message_is_not_the_reply)
 static void answer_with_echo(void)
 {
     queue_link(kernel.sequence, OWN_PORT, 5, "five"); /* the change that was asked for */
-    if (step == 0) /* as the kernel sends it: in the name of a group */
+    if (step == 0)                                    /* the kernel sends it to a group */
         last_datagram()->groups = 1;
     if (step == 2)
         queue_cut_link(kernel.sequence, OWN_PORT, 5, "five");
@@ -79,9 +79,9 @@ TEST(the_echo_of_a_change_is_a_notification)
 {
     prepare_counting(answer_with_echo);
     CHECK(netstrat_link_set_up(&sock, "five", &error) == 0 && notified == 1 && lost == 0);
-    step = 1; /* an answer that is sent to this socket alone, before the ack */
+    step = 1; /* an echo that is sent only to this socket, before the ack */
     CHECK(netstrat_link_set_up(&sock, "five", &error) == 0 && notified == 2 && lost == 0);
-    step = 2; /* one that was cut off is lost */
+    step = 2; /* a truncated one is lost */
     CHECK(netstrat_link_set_up(&sock, "five", &error) == 0 && notified == 3 && lost == 1);
 }
 
@@ -95,13 +95,13 @@ TEST(lost_notifications_are_reported)
     queue_cut_link(0, 0, 5, "five");
     CHECK(process_pending() == 0 && watch.count > ROOM);
     watch.count = 0;
-    queue_datagram(KERNEL)->cut = sizeof buffer + 1; /* of which nothing is there */
+    queue_datagram(KERNEL)->cut = sizeof buffer + 1; /* nothing of it was received */
     CHECK(process_pending() == 0 && watch.count > ROOM);
     watch.count = 0;
-    queue_notification(RTM_NEWLINK, 0, "noindex"); /* one that can't be read */
+    queue_notification(RTM_NEWLINK, 0, "noindex"); /* without an index */
     CHECK(process_pending() == 0 && watch.count > ROOM);
     watch.count = 0;
-    put(&queue_datagram(KERNEL)->bytes, "abc", 3); /* one that is not even a message */
+    put(&queue_datagram(KERNEL)->bytes, "abc", 3); /* not a message */
     CHECK(process_pending() == 0 && watch.count > ROOM);
     watch.count = 0;
     for (int32_t i = 0; i < ROOM + 1; i++) /* more than there is room for */
@@ -110,7 +110,7 @@ TEST(lost_notifications_are_reported)
     queue_notification(RTM_NEWLINK, 20, "more");
     CHECK(process_pending() == 0 && watch.count == ROOM + 1);
     watch.count = 0;
-    queue_ack(KERNEL, 0, 0); /* nothing about a link */
+    queue_ack(KERNEL, 0, 0); /* not about a link */
     CHECK(process_pending() == 0 && watch.count == 0);
     queue_errno(EBADF);
     FAILS(process_pending(), -EBADF, NETSTRAT_OP_RECVFROM);
@@ -122,14 +122,14 @@ static void answer_behind_cut(void)
     queue_stats(0, 5);
 }
 
-/* A cut-off notification before the answer does not make the call fail. */
+/* The call does not fail. */
 TEST(a_truncated_notification_is_a_lost_change)
 {
     prepare(answer_behind_cut);
     watch_links(KNOWN);
     CHECK(netstrat_counters_get(&sock, &watch, 5, &counters, &error) == ROOM + 1);
     CHECK(counters.rx_packets == 5001);
-    prepare(answer_behind_cut); /* nor where nobody watches */
+    prepare(answer_behind_cut); /* without a name cache */
     CHECK(netstrat_counters_get(&sock, NULL, 5, &counters, &error) == 0);
 }
 
@@ -144,11 +144,11 @@ static void answer_large_refusals(void)
         datagram->cut = 20000;
         whole = (uint32_t)(bytes->length + datagram->cut);
         memcpy(bytes->data, &whole, sizeof whole);
-        memcpy(bytes->data + 20, &whole, sizeof whole); /* and so long was the request */
+        memcpy(bytes->data + 20, &whole, sizeof whole); /* the length of the request */
     }
 }
 
-/* The kernel repeats the request in a refusal, after the verdict. */
+/* In a refusal the kernel repeats the request after the errno. */
 TEST(a_truncated_refusal_is_still_a_refusal)
 {
     make_batch(2);
@@ -159,7 +159,7 @@ TEST(a_truncated_refusal_is_still_a_refusal)
     CHECK(lost == 0);
 }
 
-/* ---- what is known of the links ---- */
+/* ---- the name cache ---- */
 
 TEST(a_notification_that_changes_no_name_is_not_recorded)
 {
@@ -168,19 +168,19 @@ TEST(a_notification_that_changes_no_name_is_not_recorded)
     for (int i = 0; i < 30; i++)
         queue_notification(RTM_NEWLINK, 5, "five");
     CHECK(process_pending() == 0 && watch.count == 1);
-    queue_notification(RTM_NEWLINK, 5, "six"); /* a rename is news, and so is the way back */
+    queue_notification(RTM_NEWLINK, 5, "six"); /* a rename and its reversal are recorded */
     queue_notification(RTM_NEWLINK, 5, "six");
     queue_notification(RTM_NEWLINK, 5, "five");
     CHECK(process_pending() == 0 && watch.count == 3);
     watch.count = 0;
-    queue_notification(RTM_DELLINK, 5, "five"); /* that it is gone is, once */
+    queue_notification(RTM_DELLINK, 5, "five"); /* the deletion is recorded once */
     queue_notification(RTM_DELLINK, 5, "five");
-    queue_notification(RTM_NEWLINK, 5, "five"); /* and that its index has another */
+    queue_notification(RTM_NEWLINK, 5, "five"); /* and so is a new link with the index */
     CHECK(process_pending() == 0 && watch.count == 2);
     CHECK(changes[0].name[0] == '\0' && !strcmp(changes[1].name, "five"));
 }
 
-/* Two links that share an entry of the cache: each is reported too often, and none too seldom. */
+/* Two links share an entry of the cache: they may be reported too often, but never too rarely. */
 TEST(a_name_evicted_from_the_cache_is_reported_again)
 {
     prepare(answer_ok);
@@ -191,7 +191,7 @@ TEST(a_name_evicted_from_the_cache_is_reported_again)
     CHECK(process_pending() == 0 && watch.count == 3);
     CHECK(changes[2].index == 5 && !strcmp(changes[2].name, "a"));
     watch.count = 0;
-    queue_notification(RTM_NEWLINK, 5 + KNOWN, "a"); /* the name of the one in its place */
+    queue_notification(RTM_NEWLINK, 5 + KNOWN, "a"); /* the name in the shared entry */
     queue_notification(RTM_NEWLINK, 5, "b");
     CHECK(process_pending() == 0 && watch.count == 2);
     CHECK(changes[0].index == 5 + KNOWN && !strcmp(changes[0].name, "a"));
@@ -207,7 +207,7 @@ TEST(without_a_cache_every_notification_is_recorded)
     CHECK(process_pending() == 0 && watch.count == 2);
 }
 
-/* After a loss nothing that was known may silence a notification. */
+/* After a loss, a cached name must not suppress a record. */
 TEST(a_loss_clears_the_cache)
 {
     prepare(answer_ok);
@@ -218,14 +218,14 @@ TEST(a_loss_clears_the_cache)
     watch.count = 0;
     queue_notification(RTM_NEWLINK, 5, "a");
     CHECK(process_pending() == 0 && watch.count == 1);
-    for (int32_t i = 0; i < ROOM; i++) /* one of these finds no room */
+    for (int32_t i = 0; i < ROOM; i++) /* there is no room for one of these */
         queue_notification(RTM_NEWLINK, 10 + i, "b");
     CHECK(process_pending() == 0 && watch.count > ROOM);
     watch.count = 0;
     queue_notification(RTM_NEWLINK, 5, "a");
     queue_notification(RTM_NEWLINK, 11, "b");
     CHECK(process_pending() == 0 && watch.count == 2);
-    watch_links(KNOWN); /* and so does a new start */
+    watch_links(KNOWN); /* a new start clears it, too */
     queue_notification(RTM_NEWLINK, 5, "a");
     CHECK(process_pending() == 0 && watch.count == 1);
 }

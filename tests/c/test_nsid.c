@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Ids of namespaces: the bytes of the request, and what RTM_NEWNSID and RTM_DELNSID say, whole, cut
- * off and malformed. */
+/* Nsids: each request byte by byte, and the decoding of RTM_NEWNSID and RTM_DELNSID, complete,
+ * truncated and malformed. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -55,7 +55,7 @@ static struct bytes nsid_message(uint16_t type, int32_t nsid)
     return BYTES_OF(type, 0, FAMILY, ATTRIBUTE(PID, "pid.", 4), U32(NSID, (uint32_t)nsid));
 }
 
-TEST(an_id_is_read)
+TEST(an_nsid_is_decoded)
 {
     static const int32_t ids[] = {0, 1, -1, INT32_MAX};
 
@@ -78,7 +78,7 @@ TEST(a_message_without_an_id_is_malformed)
 {
     static const unsigned char zeros[8] = {0};
 
-    for (size_t size = 0; size <= 8; size++) { /* less than the fixed part, and a short id */
+    for (size_t size = 0; size <= 8; size++) { /* an incomplete fixed part, and a short nsid */
         struct bytes bytes = {{0}, 0}, other;
         struct netstrat_message message;
         size_t at = begin(&bytes, NEWNSID, 0, 1, 2);
@@ -107,6 +107,6 @@ TEST(other_messages_have_no_id)
     }
     message = only_message(&bytes);
     CHECK(decode(&message) == 0);
-    message.payload.missing = 1; /* nor has one that was cut off */
+    message.payload.missing = 1; /* a truncated message */
     CHECK(decode(&message) == -EBADMSG);
 }

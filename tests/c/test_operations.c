@@ -72,7 +72,7 @@ TEST(a_link_is_set_up_and_down)
     CHECK(netstrat_link_is_up(&sock, "lo", &error) == 0);
 }
 
-TEST(the_one_shot_forms_need_no_socket)
+TEST(the_one_shot_functions_need_no_socket)
 {
     CHECK(netstrat_link_set_down_once("lo", &error) == 0);
     CHECK(netstrat_link_is_up(&sock, "lo", NULL) == 0);
@@ -80,7 +80,7 @@ TEST(the_one_shot_forms_need_no_socket)
     CHECK(netstrat_link_is_up(&sock, "lo", NULL) == 1);
 }
 
-TEST(a_link_that_is_not_there_is_reported)
+TEST(a_missing_link_is_reported)
 {
     struct netstrat_link link;
     struct netstrat_counters counters;
@@ -93,7 +93,7 @@ TEST(a_link_that_is_not_there_is_reported)
     CHECK(netstrat_link_set_up_once("nonesuch", NULL) == -ENODEV);
 }
 
-TEST(a_name_that_is_not_valid_is_never_sent)
+TEST(an_invalid_name_is_never_sent)
 {
     char too_long[NETSTRAT_ALT_NAME_SIZE + 1];
     const char *const names[] = {"", too_long};
@@ -126,7 +126,7 @@ TEST(a_closed_socket_fails_at_its_first_system_call)
     CHECK(netstrat_link_names_dump(&sock, NULL, NULL, 0, NULL) == -EBADF);
 }
 
-TEST_WITH(what_was_not_opened_can_be_closed, NATIVE)
+TEST_WITH(an_object_that_was_never_opened_can_be_closed, NATIVE)
 {
     struct netstrat_socket closed = NETSTRAT_SOCKET_INIT, zeroed;
     struct netstrat_sysfs_reader reader = NETSTRAT_SYSFS_READER_INIT;
@@ -146,7 +146,7 @@ TEST_WITH(what_was_not_opened_can_be_closed, NATIVE)
     CHECK(fcntl(0, F_GETFD) >= 0);
 }
 
-TEST(without_rights_a_link_that_is_so_already_is_a_success)
+TEST(without_capabilities_a_link_in_the_requested_state_succeeds)
 {
     in_child(without_rights);
     CHECK(netstrat_link_set_down(&sock, "lo", &error) == 0);
@@ -156,7 +156,7 @@ TEST(without_rights_a_link_that_is_so_already_is_a_success)
 
 /* ---- links and counters ---- */
 
-TEST(a_link_is_looked_up_by_its_index)
+TEST(a_link_is_queried_by_index)
 {
     struct netstrat_link link, before;
     struct netstrat_counters counters, same;
@@ -190,7 +190,7 @@ static int get_counters(int32_t index, struct netstrat_counters *counters)
     return code;
 }
 
-TEST(the_same_counters_come_in_every_way)
+TEST(every_function_returns_the_same_counters)
 {
     struct netstrat_counters counters, one, dumped[4];
     struct netstrat_link_name names[4], found;
@@ -236,7 +236,7 @@ static int answer_type(void)
     return type;
 }
 
-TEST_WITH(counters_are_read_by_index_as_long_as_no_link_changes, NATIVE)
+TEST_WITH(counters_are_read_by_index_until_a_link_changes, NATIVE)
 {
     struct netstrat_link_name found;
     struct netstrat_counters counters, untouched;
@@ -259,7 +259,7 @@ TEST_WITH(counters_are_read_by_index_as_long_as_no_link_changes, NATIVE)
     CHECK(answer_type() == RTM_NEWLINK && found.index == 1 && !strcmp(found.name, "lo"));
     CHECK(netstrat_counters_read(&sock, &watch, "many2", &found, &counters, &error) == 0);
     CHECK(answer_type() == RTM_NEWLINK && found.index == index_of("many2"));
-    CHECK(sock.shared_deadline == 0); /* the caller's choice, as before */
+    CHECK(sock.shared_deadline == 0); /* the caller's setting is unchanged */
 
     /* Another link takes the name. */
     CHECK(rename_link(&other, "many2", "moved") == 0);
@@ -280,7 +280,7 @@ TEST_WITH(counters_are_read_by_index_as_long_as_no_link_changes, NATIVE)
     CHECK(found.index == index_of("many2"));
 }
 
-TEST(counters_are_read_by_name_where_nothing_is_remembered)
+TEST(counters_are_read_by_name_without_a_cache)
 {
     struct netstrat_counters counters, once;
 
@@ -297,7 +297,7 @@ TEST(counters_are_read_by_name_where_nothing_is_remembered)
 
 /* ---- notifications ---- */
 
-TEST(a_socket_that_has_talked_already_has_its_port)
+TEST(a_socket_that_has_sent_a_request_has_a_port)
 {
     CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
     watch_links();
@@ -310,7 +310,7 @@ TEST(a_group_that_does_not_exist_cannot_be_joined)
     CHECK(sock.port == 0);
 }
 
-TEST(a_strangers_datagram_is_passed_over)
+TEST(a_datagram_from_another_process_is_ignored)
 {
     struct sockaddr_nl to;
     struct bytes forged;
@@ -331,7 +331,7 @@ TEST(a_strangers_datagram_is_passed_over)
     close(rtnetlink);
 }
 
-TEST_WITH(an_echo_of_another_namespaces_change_is_not_the_answer, NATIVE)
+TEST_WITH(an_echo_from_another_namespace_is_not_the_reply, NATIVE)
 {
     const int netns = netstrat_netns_create(&error);
     struct netstrat_link link;
@@ -340,7 +340,7 @@ TEST_WITH(an_echo_of_another_namespaces_change_is_not_the_answer, NATIVE)
     CHECK(netns >= 0);
     netstrat_socket_close(&other);
     CHECK(netstrat_socket_open_at(&other, other_buffer, sizeof other_buffer, netns, &error) == 0);
-    /* Each is the first of the process in its namespace: both have its id as their port. */
+    /* The first socket of a process in a namespace has the process id as its port: here both. */
     CHECK(netstrat_link_is_up(&sock, "lo", &error) >= 0);
     CHECK(netstrat_link_is_up(&other, "lo", &error) == 0);
     begin_batch();
@@ -353,7 +353,8 @@ TEST_WITH(an_echo_of_another_namespaces_change_is_not_the_answer, NATIVE)
     netstrat_batch_put_string(&batch, IFLA_INFO_KIND, "bridge");
     netstrat_batch_nest_end(&batch, info);
     CHECK(netstrat_batch_finish(&batch) == 0);
-    sock.sequence = other.sequence = 500; /* the next requests have the same number */
+    /* so that the next requests have the same sequence number */
+    sock.sequence = other.sequence = 500;
     CHECK(execute() == 0);
     CHECK(netstrat_link_get(&other, "lo", &link, NULL, &error) == 0);
     CHECK(link.index == 1 && !strcmp(link.name, "lo"));
@@ -371,9 +372,9 @@ static int rename_in_a_dump(const struct netstrat_message *message, void *contex
     return 0;
 }
 
-/* The kernel sends no notification between an overrun and the moment when the queue has been found
- * empty, while it sends the rows of a dump. */
-TEST_WITH(a_rename_during_a_dump_after_an_overrun_is_noted, NATIVE)
+/* From an overrun until the queue has been found empty, the kernel sends no notifications, but
+ * it does send the rows of a dump. */
+TEST_WITH(a_rename_during_a_dump_after_an_overrun_is_recorded, NATIVE)
 {
     struct netstrat_cursor datagram;
     struct netstrat_link link;
@@ -387,7 +388,8 @@ TEST_WITH(a_rename_during_a_dump_after_an_overrun_is_noted, NATIVE)
         CHECK(netstrat_link_set_down(&other, "lo", NULL) == 0);
         CHECK(netstrat_link_set_up(&other, "lo", NULL) == 0);
     }
-    CHECK(netstrat_socket_receive(&sock, &datagram, &error) == -ENOBUFS); /* it is told once */
+    /* ENOBUFS is returned once */
+    CHECK(netstrat_socket_receive(&sock, &datagram, &error) == -ENOBUFS);
     begin_batch();
     CHECK(netstrat_batch_dump_links(&batch, 0) == 0);
     CHECK(netstrat_dump(&sock, &batch, rename_in_a_dump, &renamed, &error) == 0 && renamed);
@@ -404,29 +406,29 @@ static int count_message(const struct netstrat_message *message, void *context)
     return 0;
 }
 
-TEST_WITH(a_query_a_dump_and_a_change_are_told_apart_before_they_are_sent, NATIVE)
+TEST_WITH(a_request_must_fit_the_function_that_sends_it, NATIVE)
 {
     struct netstrat_message answer;
     int count = 0;
 
-    begin_batch(); /* a dump without its flag */
+    begin_batch(); /* a dump needs NLM_F_DUMP */
     CHECK(netstrat_batch_get_link(&batch, "lo") == 0);
     FAILS(netstrat_dump(&sock, &batch, count_message, &count, &error), -EINVAL, NETSTRAT_OP_BATCH);
-    begin_batch(); /* a query that is a dump */
+    begin_batch(); /* a dump is not a query */
     CHECK(netstrat_batch_dump_links(&batch, 0) == 0);
     FAILS(netstrat_query(&sock, &batch, 1, &answer, &error), -EINVAL, NETSTRAT_OP_BATCH);
-    begin_batch(); /* and one that is a change */
+    begin_batch(); /* neither is a change */
     add_set("lo", 0);
     FAILS(netstrat_query(&sock, &batch, 1, &answer, &error), -EINVAL, NETSTRAT_OP_BATCH);
     FAILS(netstrat_dump(&sock, &batch, count_message, &count, &error), -EINVAL, NETSTRAT_OP_BATCH);
-    watch_links(); /* a change whose reply the caller reads, on a socket with notifications */
+    watch_links(); /* netstrat_send() sends no change on a socket in a group */
     FAILS(netstrat_send(&sock, &batch, &error), -EINVAL, NETSTRAT_OP_BATCH);
     CHECK(sock.sequence == 0 && count == 0);
     CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
 }
 
-/* The smallest buffer for replies holds the beginning of an ack. */
-TEST_WITH(a_buffer_that_is_too_small_is_an_error_that_says_what_is_needed, NATIVE)
+/* The smallest buffer holds the beginning of an ack. */
+TEST_WITH(a_buffer_that_is_too_small_reports_the_required_size, NATIVE)
 {
     struct netstrat_counters counters;
     struct netstrat_link link;
@@ -459,8 +461,8 @@ TEST_WITH(a_buffer_that_is_too_small_is_an_error_that_says_what_is_needed, NATIV
 /* ---- callbacks ---- */
 
 struct verdict {
-    int at;    /* the message, from 1, at which to end the dump; 0: before the first */
-    int value; /* what to return then */
+    int at;    /* the message at which the dump ends, counted from 1; 0: before the first */
+    int value; /* what the callback returns then */
     int calls;
 };
 
@@ -471,7 +473,7 @@ static int end_dump(const struct netstrat_message *message, void *context)
     return (message ? ++verdict->calls : verdict->calls) == verdict->at ? verdict->value : 0;
 }
 
-TEST_WITH(a_callback_ends_a_dump_with_what_it_returns, NATIVE)
+TEST_WITH(a_dump_returns_what_its_callback_returned, NATIVE)
 {
     static const int values[] = {-ENOBUFS, -EBUSY, -EAGAIN, -EINTR, -ECANCELED, 1, 7};
 
@@ -486,14 +488,14 @@ TEST_WITH(a_callback_ends_a_dump_with_what_it_returns, NATIVE)
             code = netstrat_dump(&sock, &batch, end_dump, &verdict, &error);
             CHECK(code == (values[i] < 0 ? values[i] : 0) && verdict.calls == at);
             CHECK(code == 0 || error.code == code);
-            CHECK(sock.sequence == sequence + (at > 0)); /* sent once, if at all */
+            CHECK(sock.sequence == sequence + (at > 0)); /* sent at most once */
             CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1);
         }
 }
 
 static unsigned refused, tried;
 
-/* Tries every call on the socket that calls it. */
+/* Calls every function with the socket whose callback is running. */
 static void try_calls(void)
 {
     struct netstrat_cursor datagram;
@@ -537,7 +539,7 @@ static void try_in_a_notification(const struct netstrat_message *message, void *
     try_calls();
 }
 
-TEST_WITH(a_callback_can_not_call_the_socket_that_calls_it, NATIVE)
+TEST_WITH(a_callback_cannot_use_the_socket_that_called_it, NATIVE)
 {
     begin_batch();
     CHECK(netstrat_batch_dump_links(&batch, 0) == 0);
@@ -551,7 +553,7 @@ TEST_WITH(a_callback_can_not_call_the_socket_that_calls_it, NATIVE)
     refused = tried = 0;
     CHECK(netstrat_socket_process_pending(&sock, &error) == 0);
     CHECK(tried >= 22 && refused == tried);
-    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1); /* and the socket goes on */
+    CHECK(netstrat_link_is_up(&sock, "lo", &error) == 1); /* the socket remains usable */
 }
 
 static int close_in_a_dump(const struct netstrat_message *message, void *context)
@@ -562,7 +564,7 @@ static int close_in_a_dump(const struct netstrat_message *message, void *context
     return 0;
 }
 
-TEST_WITH(a_callback_may_close_the_socket_that_calls_it, NATIVE)
+TEST_WITH(a_callback_can_close_the_socket_that_called_it, NATIVE)
 {
     begin_batch();
     CHECK(netstrat_batch_dump_links(&batch, 0) == 0);

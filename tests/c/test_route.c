@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Routes: the bytes of each request, and what RTM_NEWROUTE and RTM_DELROUTE say, whole, cut off and
- * malformed. */
+/* Routes: each request byte by byte, and the decoding of RTM_NEWROUTE and RTM_DELROUTE,
+ * complete, truncated and malformed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -62,7 +62,7 @@ static int encode_link(struct netstrat_batch *batch)
     return netstrat_batch_add_route(batch, &route);
 }
 
-/* All that a route can have. */
+/* A route with all fields. */
 static struct netstrat_route whole(void)
 {
     struct netstrat_route route = to_link("192.0.2.0/24");
@@ -177,7 +177,7 @@ TEST(the_requests_have_these_bytes)
     CHECK_ENCODERS(encoders);
 }
 
-/* Adding and deleting it leaves the batch as it was. */
+/* Returns 1 if adding and deleting are refused and leave the batch unchanged. */
 static int is_refused(const struct netstrat_route *route)
 {
     unsigned char buffer[512];
@@ -192,7 +192,7 @@ static int is_refused(const struct netstrat_route *route)
     return 1;
 }
 
-TEST(a_route_that_no_message_can_carry_is_refused)
+TEST(an_invalid_route_is_refused)
 {
     unsigned char buffer[256];
     struct netstrat_batch batch;
@@ -212,7 +212,7 @@ TEST(a_route_that_no_message_can_carry_is_refused)
         route.source.family = (uint8_t)family;
         CHECK(is_refused(&route) == (family != 0 && family != AF_INET));
     }
-    route = whole(); /* a subnet of no family, though the gateway has one */
+    route = whole(); /* a destination without a family */
     route.destination.family = 0;
     CHECK(is_refused(&route));
     for (int length = 0; length < 256; length++) {
@@ -240,7 +240,7 @@ TEST(a_route_that_no_message_can_carry_is_refused)
     CHECK(netstrat_batch_dump_routes(&batch, 0) == 0);
 }
 
-TEST(any_bytes_as_a_route_do_no_harm)
+TEST(the_encoder_survives_any_bytes_as_a_route)
 {
     unsigned char *buffer = (unsigned char *)malloc(256);
     struct netstrat_route *route = (struct netstrat_route *)malloc(sizeof *route);
@@ -295,7 +295,7 @@ static struct netstrat_route decoded(const struct bytes *bytes)
     return route;
 }
 
-TEST(a_route_is_read_whole)
+TEST(every_field_of_a_route_is_decoded)
 {
     const uint16_t deleted = RTM_DELROUTE;
     struct bytes bytes = BYTES_OF(RTM_NEWROUTE, 0, WHOLE, ATTRIBUTE(RTA_METRICS, "", 0),
@@ -314,7 +314,7 @@ TEST(a_route_is_read_whole)
     CHECK(decoded(&bytes).index == 7);
 }
 
-TEST(what_a_route_does_not_have_is_zero)
+TEST(missing_attributes_of_a_route_are_zero)
 {
     struct bytes bytes = BYTES_OF(RTM_NEWROUTE, 0, HEAD(AF_INET6, 0, 254, RT_SCOPE_UNIVERSE, 0));
     struct netstrat_route route = decoded(&bytes);
@@ -351,14 +351,9 @@ TEST(a_gateway_may_be_of_the_other_family)
     CHECK(route.destination.family == AF_INET6 && is_prefix(&route.gateway, "192.0.2.1"));
 }
 
-/* A route with one attribute more. */
-static int decode_with(unsigned family, unsigned length, uint16_t type, const void *value,
-                       size_t size)
+static void put_fixed(struct bytes *to, unsigned family, unsigned length, unsigned flags)
 {
-    struct bytes bytes = {{0}, 0};
-    struct netstrat_message message;
     struct rtmsg fixed;
-    size_t at = begin(&bytes, RTM_NEWROUTE, 0, 1, 2);
 
     memset(&fixed, 0, sizeof fixed);
     fixed.rtm_family = (unsigned char)family;
@@ -366,7 +361,19 @@ static int decode_with(unsigned family, unsigned length, uint16_t type, const vo
     fixed.rtm_table = RT_TABLE_MAIN;
     fixed.rtm_protocol = RTPROT_STATIC;
     fixed.rtm_type = RTN_UNICAST;
-    put(&bytes, &fixed, sizeof fixed);
+    fixed.rtm_flags = flags;
+    put(to, &fixed, sizeof fixed);
+}
+
+/* Decodes a route with one more attribute. */
+static int decode_with(unsigned family, unsigned length, uint16_t type, const void *value,
+                       size_t size)
+{
+    struct bytes bytes = {{0}, 0};
+    struct netstrat_message message;
+    size_t at = begin(&bytes, RTM_NEWROUTE, 0, 1, 2);
+
+    put_fixed(&bytes, family, length, 0);
     if (type != 0)
         attribute(&bytes, type, value, size);
     finish(&bytes, at);
@@ -378,7 +385,7 @@ TEST(an_attribute_of_the_wrong_size_is_malformed)
 {
     static const struct {
         uint16_t type;
-        size_t four, six; /* the least bytes for each family */
+        size_t four, six; /* the minimum size for each family */
     } rows[] = {
         {RTA_DST, 4, 16}, {RTA_GATEWAY, 4, 16}, {RTA_PREFSRC, 4, 16},
         {RTA_OIF, 4, 4},  {RTA_PRIORITY, 4, 4}, {RTA_TABLE, 4, 4},
@@ -394,7 +401,7 @@ TEST(an_attribute_of_the_wrong_size_is_malformed)
         }
 }
 
-TEST(a_gateway_of_an_unknown_family_is_left_out)
+TEST(a_gateway_of_an_unknown_family_is_ignored)
 {
     unsigned char via[24] = {0};
 
@@ -407,7 +414,7 @@ TEST(a_gateway_of_an_unknown_family_is_left_out)
     }
 }
 
-TEST(a_destination_that_is_missing_or_out_of_range_is_malformed)
+TEST(a_missing_or_invalid_destination_is_malformed)
 {
     static const unsigned char zeros[16] = {0};
 
@@ -418,7 +425,7 @@ TEST(a_destination_that_is_missing_or_out_of_range_is_malformed)
     }
 }
 
-TEST(a_route_of_another_family_is_said_to_be)
+TEST(a_route_of_another_family_is_eafnosupport)
 {
     for (unsigned family = 0; family < 256; family++)
         CHECK(decode_with(family, 0, 0, NULL, 0) ==
@@ -438,7 +445,7 @@ TEST(other_messages_are_not_routes)
         CHECK(decode(&message) == -EBADMSG);
     }
     message = only_message(&bytes);
-    message.payload.missing = 1; /* nor is one that was cut off */
+    message.payload.missing = 1; /* a truncated message */
     CHECK(decode(&message) == -EBADMSG);
 }
 
@@ -456,7 +463,7 @@ static void put_dumped(struct bytes *to, unsigned family, unsigned flags, int ho
     struct rtnexthop hop;
     size_t outer;
 
-    put_fixed(to, family, 0, RT_TABLE_MAIN, 0, flags);
+    put_fixed(to, family, 0, flags);
     if (hops) {
         outer = open_attribute(to, RTA_MULTIPATH);
         for (int i = 0; i < 2; i++) {
@@ -469,7 +476,7 @@ static void put_dumped(struct bytes *to, unsigned family, unsigned flags, int ho
         }
         close_attribute(to, outer);
     } else {
-        put_u32(to, RTA_OIF, 7);
+        attribute(to, RTA_OIF, &(const uint32_t){7}, 4);
     }
     memset(&cache, 0, sizeof cache);
     cache.rta_expires = expires;

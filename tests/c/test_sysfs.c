@@ -167,8 +167,8 @@ TEST(a_drivers_own_counter_can_be_read)
     unlink(path_of("if0", "collisions"));
 }
 
-/* The numbers are of Linux's own files, and of any others. */
-TEST(a_reading_takes_as_few_system_calls_as_can_be)
+/* For files of sysfs, and for other files. */
+TEST(a_reading_makes_a_known_number_of_system_calls)
 {
     struct netstrat_sysfs_place place;
     struct netstrat_counters counters;
@@ -212,7 +212,7 @@ TEST(contents_that_are_not_a_counter_are_quoted)
         write_bytes("if0", files[i], huge, 5000);
         expect(-EBADMSG, NETSTRAT_OP_PARSE, i);
         CHECK(error.text_length == NETSTRAT_TEXT_SIZE - 1);
-        write_bytes("if0", files[i], huge, 4096); /* exactly what is read of a file */
+        write_bytes("if0", files[i], huge, 4096); /* exactly the size of the read() */
         expect(-EBADMSG, NETSTRAT_OP_PARSE, i);
         write_bytes("if0", files[i], huge, 4095);
         expect(-ERANGE, NETSTRAT_OP_PARSE, i);
@@ -222,7 +222,7 @@ TEST(contents_that_are_not_a_counter_are_quoted)
     free(huge);
 }
 
-TEST(a_counter_that_is_missing_means_a_vanishing_interface_only_in_sysfs)
+TEST(a_missing_counter_means_a_missing_interface_only_in_sysfs)
 {
     uint64_t value = 99;
 
@@ -233,7 +233,7 @@ TEST(a_counter_that_is_missing_means_a_vanishing_interface_only_in_sysfs)
         kernel.passes_for_sysfs = 1;
         expect(-ENODEV, NETSTRAT_OP_OPENAT, i);
         CHECK(read_if0(files[i], &value) == -ENODEV && failed_at(NETSTRAT_OP_OPENAT, 0));
-        /* Another counter's absence says nothing: not every interface has each. */
+        /* The absence of another counter means nothing: not every interface has all of them. */
         CHECK(read_if0("nonesuch", &value) == -ENOENT && failed_at(NETSTRAT_OP_OPENAT, 0));
         kernel.passes_for_sysfs = 0;
         remove_interface("if0");
@@ -242,7 +242,7 @@ TEST(a_counter_that_is_missing_means_a_vanishing_interface_only_in_sysfs)
     CHECK(value == 99);
 }
 
-/* Puts something else in the place of each counter in turn, which must be refused with `wanted`. */
+/* Replaces each counter in turn with what `make` creates, which must be refused with `wanted`. */
 static void expect_refusal(int (*make)(const char *path), int wanted)
 {
     uint64_t value = 99;
@@ -308,7 +308,7 @@ TEST(only_regular_files_are_read)
     expect_refusal(put_fifo, -EINVAL);
     expect_refusal(put_socket, -EINVAL);
 
-    /* Devices without the right to make any: the statistics of this one are /dev. */
+    /* Devices, without the capability to create one: the statistics of this interface are /dev. */
     snprintf(path, sizeof path, "%s/if1", root);
     mkdir(path, 0755);
     CHECK(symlink("/dev", path_of("if1", "")) == 0);
@@ -319,7 +319,7 @@ TEST(only_regular_files_are_read)
     rmdir(path);
 }
 
-TEST(a_fifo_keeps_what_its_writer_wrote)
+TEST(a_fifo_is_not_read)
 {
     char bytes[8];
     int writer;
@@ -337,7 +337,7 @@ TEST(a_fifo_keeps_what_its_writer_wrote)
 
 /* ---- names and paths ---- */
 
-TEST(a_name_that_is_not_valid_opens_nothing)
+TEST(an_invalid_name_opens_no_file)
 {
     static const char *const names[] = {"",           ".",   "..",  "a/b",
                                         "../../etc",  "a b", "a:1", "an-alternative-name",
@@ -364,7 +364,7 @@ TEST(a_name_that_is_not_valid_opens_nothing)
     CHECK(value == 99);
 }
 
-TEST(no_interface_is_told_from_no_root_and_no_counter)
+TEST(a_missing_interface_root_or_counter_is_distinguished)
 {
     char path[512];
     uint64_t value = 99;
@@ -373,21 +373,21 @@ TEST(no_interface_is_told_from_no_root_and_no_counter)
     expect_of(AT_FDCWD, "/nowhere", "if1", NULL, -ENOENT, NETSTRAT_OP_OPEN, 0);
     CHECK(read_if0("unknown", &value) == -ENOENT && failed_at(NETSTRAT_OP_OPENAT, 0));
 
-    /* A file where an interface is looked for, as /sys/class/net/bonding_masters. */
+    /* A file in place of an interface, such as /sys/class/net/bonding_masters. */
     snprintf(path, sizeof path, "%s/bonding_masters", root);
     write_file(path, "\n");
     expect_of(AT_FDCWD, root, "bonding_masters", NULL, -ENODEV, NETSTRAT_OP_OPEN, 0);
-    expect_of(AT_FDCWD, path, "if0", NULL, -ENOTDIR, NETSTRAT_OP_OPEN, 0); /* and for a root */
+    expect_of(AT_FDCWD, path, "if0", NULL, -ENOTDIR, NETSTRAT_OP_OPEN, 0); /* a file as the root */
     unlink(path);
     CHECK(value == 99);
 }
 
-TEST(a_root_may_be_as_long_as_a_path_can_be)
+TEST(a_root_can_be_as_long_as_a_path)
 {
     static char long_root[5000];
     struct netstrat_counters counters;
 
-    for (size_t i = 4000; i < 4200; i++) { /* around the longest path: one step too long */
+    for (size_t i = 4000; i < 4200; i++) { /* around the longest path */
         int wanted = i + 1 + 8 + 12 > 4096 ? -ENAMETOOLONG : -ENODEV;
 
         memset(long_root, '/', i);
@@ -412,7 +412,8 @@ TEST(a_root_is_looked_up_from_a_directory_as_openat_does)
     expect_of(tmp, name, "if1", NULL, -ENODEV, NETSTRAT_OP_OPEN, 0);
     expect_of(tmp, "nowhere", "if0", NULL, -ENOENT, NETSTRAT_OP_OPEN, 0);
     expect_of(tmp, "", "if0", NULL, -ENOENT, NETSTRAT_OP_OPEN, 0);
-    expect_of(tmp, root, "if0", NULL, 0, NETSTRAT_OP_NONE, 0); /* from / all the same */
+    /* an absolute path ignores the directory */
+    expect_of(tmp, root, "if0", NULL, 0, NETSTRAT_OP_NONE, 0);
     expect_of(-1, root, "if0", NULL, 0, NETSTRAT_OP_NONE, 0);
     expect_of(-1, ".", "if0", NULL, -EBADF, NETSTRAT_OP_OPEN, 0);
     expect_of(file, ".", "if0", NULL, -ENOTDIR, NETSTRAT_OP_OPEN, 0);
@@ -461,8 +462,8 @@ TEST(without_statx_only_the_mount_is_not_known)
     CHECK(memcmp(&place, &other, sizeof place) == 0);
 }
 
-/* That an interface is not there is refused too: it may well be where the thread is. */
-TEST(what_is_read_in_another_place_is_stale)
+/* Even a missing interface is ESTALE: it may exist in the thread's namespace. */
+TEST(a_reading_in_another_place_is_stale)
 {
     struct netstrat_sysfs_place here;
     uint64_t value = 99;
@@ -500,7 +501,7 @@ static void vanish_at_tx_bytes(enum call call, const char *path)
     }
 }
 
-TEST(an_interface_that_vanishes_on_the_way_is_not_there)
+TEST(an_interface_that_disappears_during_a_reading_is_missing)
 {
     struct netstrat_counters counters;
     struct netstrat_sysfs_reader reader;

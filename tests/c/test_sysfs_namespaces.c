@@ -25,7 +25,7 @@
 
 static const char sys[] = "/sys/class/net";
 
-/* In a mount namespace of this process. */
+/* Mounts sysfs on /sys in a new mount namespace. */
 static void mount_own_sysfs(void)
 {
     CHECK(unshare(CLONE_NEWNS) == 0);
@@ -70,12 +70,12 @@ static uint64_t own_device(void)
     return place.device;
 }
 
-TEST_DETACHED(a_detached_mount_has_the_device_of_sys_only_if_that_shows_the_namespace)
+TEST_DETACHED(a_detached_mount_has_the_device_number_of_sys_only_if_sys_shows_the_namespace)
 {
     struct netstrat_sysfs_place place;
 
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &place, &error) == 0);
-    CHECK(place.device != own_device()); /* it was mounted in the namespace that we left */
+    CHECK(place.device != own_device()); /* /sys was mounted in the previous namespace */
     mount_own_sysfs();
     CHECK(netstrat_sysfs_place_get(AT_FDCWD, sys, &place, &error) == 0);
     CHECK(place.device == own_device());
@@ -95,7 +95,7 @@ static size_t read_mounts(char *text, size_t size)
     return length;
 }
 
-TEST_DETACHED(a_detached_mount_is_seen_nowhere_and_changes_nothing)
+TEST_DETACHED(a_detached_mount_is_invisible_and_read_only)
 {
     const unsigned long allows_nothing = ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC;
     static char before[65536], after[65536];
@@ -105,7 +105,7 @@ TEST_DETACHED(a_detached_mount_is_seen_nowhere_and_changes_nothing)
     int mounted = netstrat_sysfs_mount(&error);
 
     CHECK(mounted >= 0 && fcntl(mounted, F_GETFD) == FD_CLOEXEC);
-    CHECK(kernel.fsopen_flags == 1); /* FSOPEN_CLOEXEC, of a descriptor that is closed by now */
+    CHECK(kernel.fsopen_flags == 1); /* FSOPEN_CLOEXEC; this descriptor is closed already */
     CHECK(count_descriptors() == descriptors + 1);
     CHECK(length > 0 && length < sizeof before && read_mounts(after, sizeof after) == length);
     CHECK(memcmp(before, after, length) == 0);
@@ -113,7 +113,7 @@ TEST_DETACHED(a_detached_mount_is_seen_nowhere_and_changes_nothing)
     close(mounted);
 }
 
-TEST_DETACHED(a_mount_that_is_refused_names_the_step_and_leaks_nothing)
+TEST_DETACHED(a_refused_mount_names_the_step_and_leaks_nothing)
 {
     int before = count_descriptors();
 
@@ -124,7 +124,7 @@ TEST_DETACHED(a_mount_that_is_refused_names_the_step_and_leaks_nothing)
     CHECK(count_descriptors() == before);
 }
 
-TEST_DETACHED(a_detached_mount_is_believed_where_sys_is_stale)
+TEST_DETACHED(a_detached_mount_is_trusted_when_sys_is_stale)
 {
     struct netstrat_sysfs_place place;
     int mounted = netstrat_sysfs_mount(&error);
@@ -137,7 +137,7 @@ TEST_DETACHED(a_detached_mount_is_believed_where_sys_is_stale)
     close(mounted);
 }
 
-TEST_WITH(a_thread_that_has_moved_does_not_believe_its_sysfs, IN_CHILD | NATIVE)
+TEST_WITH(sys_is_stale_after_the_thread_changed_namespace, IN_CHILD | NATIVE)
 {
     struct netstrat_sysfs_place here;
 
@@ -150,7 +150,8 @@ TEST_WITH(a_thread_that_has_moved_does_not_believe_its_sysfs, IN_CHILD | NATIVE)
     expect_of(AT_FDCWD, sys, "ve0", &here, -ESTALE, NETSTRAT_OP_STAT, 0);
 }
 
-/* Devices are numbered anew, mounts (Linux 6.8) are not: so a place is of one mount. */
+/* Device numbers are reused, mount ids (since Linux 6.8) are not: so a place belongs to one
+ * mount. */
 TEST_WITH(the_same_sysfs_mounted_again_is_another_place, IN_CHILD | NATIVE)
 {
     struct netstrat_sysfs_place here, there;
@@ -174,7 +175,7 @@ TEST_WITH(the_same_sysfs_mounted_again_is_another_place, IN_CHILD | NATIVE)
     }
 }
 
-/* Another thread's view, from a namespace of its own. */
+/* The place as a thread in another namespace finds it. */
 static void *look_from_elsewhere(void *place)
 {
     if (unshare(CLONE_NEWNET) == 0)
@@ -215,9 +216,9 @@ TEST_DETACHED(without_proc_there_is_no_place)
     close(mounted);
 }
 
-/* Neither the mount nor the files keep it alive. Its end is the work of a kernel thread, file by
- * file, so the first failure may be at any of them, and a file may be left when the next comes. */
-TEST_DETACHED(the_interfaces_of_a_namespace_that_has_ended_are_gone)
+/* Neither the mount nor open files keep a namespace alive. A kernel thread removes it file by
+ * file, so that any file may fail first, and some may remain for a while. */
+TEST_DETACHED(the_interfaces_of_an_ended_namespace_are_missing)
 {
     struct netstrat_sysfs_reader reader;
     struct netstrat_counters counters;
@@ -230,7 +231,8 @@ TEST_DETACHED(the_interfaces_of_a_namespace_that_has_ended_are_gone)
     CHECK(netstrat_sysfs_reader_open(&reader, mounted, "class/net", "lo", NULL, &error) == 0);
     CHECK(netstrat_sysfs_reader_read(&reader, &counters, &error) == 0);
     CHECK(unshare(CLONE_NEWNET) == 0);
-    for (int tries = 0; tries < 30000; tries++) { /* or it is kept alive after all */
+    /* so that the test ends if the namespace does not */
+    for (int tries = 0; tries < 30000; tries++) {
         code = netstrat_sysfs_reader_read(&reader, &counters, &error);
         if (code < 0)
             break;

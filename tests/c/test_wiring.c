@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Containers are wired on the real kernel: links are made, changed, moved and deleted, and read back. */
+/* Wiring on the real kernel: links are created, changed, moved and deleted, and read back. */
 #include "two_namespaces.h"
 
 /* ---- a container, whole ---- */
@@ -25,7 +25,7 @@ static void connect_to(int family, const char *text)
     close(client);
 }
 
-/* A listener stays in the namespace in which it was made. */
+/* A listening socket stays in the namespace in which it was created. */
 static void talk(void)
 {
     struct sockaddr_in6 any;
@@ -56,7 +56,7 @@ TEST_WITH(a_container_is_wired_and_can_be_used_at_once, NATIVE)
     add_address(bridge, "fd00::1/64");
     carry_out_all(&host);
 
-    /* The pair, in one message. */
+    /* The veth pair in one message. */
     own.set |= NETSTRAT_LINK_UP | NETSTRAT_LINK_MASTER | NETSTRAT_LINK_MTU | NETSTRAT_LINK_INDEX;
     own.up = 1;
     own.master = bridge;
@@ -73,14 +73,14 @@ TEST_WITH(a_container_is_wired_and_can_be_used_at_once, NATIVE)
     CHECK(netstrat_batch_add_veth(&batch, &own, &peer) == 0);
     carry_out_all(&host);
 
-    /* Mark and hairpin. */
+    /* The alias tag and hairpin. */
     mark.set = NETSTRAT_LINK_ALIAS | NETSTRAT_LINK_HAIRPIN;
     mark.hairpin = 1;
     memcpy(mark.alias, "ours", 4);
     CHECK(netstrat_batch_set_link(&batch, 100, NULL, &mark) == 0);
     carry_out_all(&host);
 
-    /* The container's side, in one send. */
+    /* The container's end in one send. */
     add_address(200, "10.1.2.3/24");
     add_address(200, "fd00::3/64");
     up.set = NETSTRAT_LINK_UP;
@@ -110,13 +110,13 @@ TEST_WITH(a_container_is_wired_and_can_be_used_at_once, NATIVE)
     CHECK(is_prefix(&route.gateway, "fd00::1") && route.index == 200);
     CHECK(has_address(&container, "10.1.2.3/24") && has_address(&container, "fd00::3/64"));
 
-    /* Either end takes both away. */
+    /* Deleting one end deletes both. */
     CHECK(netstrat_batch_delete_link(&batch, 200, NULL) == 0);
     carry_out_all(&container);
     CHECK(!has_link(&host, "h0") && !has_link(&container, "eth0"));
 }
 
-TEST_WITH(a_pair_that_cannot_be_made_leaves_nothing, NATIVE)
+TEST_WITH(a_veth_pair_that_cannot_be_created_leaves_nothing, NATIVE)
 {
     struct netstrat_link_settings own = settings_of("h0"), peer = settings_of("eth0");
 
@@ -132,7 +132,7 @@ TEST_WITH(a_pair_that_cannot_be_made_leaves_nothing, NATIVE)
             memcpy(one.name, "taken", 6);
         if (row == 1)
             memcpy(other.name, "taken", 6);
-        if (row == 2) { /* not the index of anything */
+        if (row == 2) { /* no link has this index */
             one.set |= NETSTRAT_LINK_MASTER;
             one.master = 999;
         }
@@ -156,7 +156,7 @@ TEST_WITH(the_kernel_chooses_a_number_for_percent_d, NATIVE)
 
 /* ---- links of other kinds ---- */
 
-TEST_WITH(a_macvlan_is_made_in_another_namespace, NATIVE)
+TEST_WITH(a_macvlan_is_created_in_another_namespace, NATIVE)
 {
     int32_t parent = make(&host, "ifb", "parent", 1);
     struct netstrat_link_settings settings = settings_of("mv0");
@@ -176,7 +176,7 @@ TEST_WITH(a_macvlan_is_made_in_another_namespace, NATIVE)
     CHECK(is_refused(&host, -EINVAL, RTM_NEWLINK));
 }
 
-TEST_WITH(a_link_of_a_plain_kind_is_made, NATIVE)
+TEST_WITH(a_link_of_a_simple_kind_is_created, NATIVE)
 {
     struct netstrat_link_settings settings = settings_of("never");
 
@@ -244,7 +244,7 @@ TEST_WITH(each_field_of_a_link_is_set_and_read_back, NATIVE)
     set(index, &change);
     CHECK(link_of(&host, "renamed").index == index && !has_link(&host, "d0"));
 
-    /* Up and down, by name; what came before stays. */
+    /* Up and down by name, which leaves the other settings unchanged. */
     change = settings_of(NULL);
     change.set = NETSTRAT_LINK_UP;
     change.up = 9;
@@ -257,12 +257,12 @@ TEST_WITH(each_field_of_a_link_is_set_and_read_back, NATIVE)
     CHECK(!(link_of(&host, "renamed").flags & IFF_UP));
 }
 
-TEST_WITH(hairpin_comes_first_and_what_was_done_stays, NATIVE)
+TEST_WITH(hairpin_is_set_first_and_stays_if_a_later_setting_fails, NATIVE)
 {
     int32_t bridge = make(&host, "bridge", "br0", 0), index = make_pair(&host, "d0", "d1");
     struct netstrat_link_settings change = settings_of(NULL);
 
-    change.set = NETSTRAT_LINK_MASTER | NETSTRAT_LINK_HAIRPIN; /* not a port yet */
+    change.set = NETSTRAT_LINK_MASTER | NETSTRAT_LINK_HAIRPIN; /* the link is not a port yet */
     change.master = bridge;
     change.hairpin = 1;
     CHECK(netstrat_batch_set_link(&batch, index, NULL, &change) == 0);
@@ -270,14 +270,14 @@ TEST_WITH(hairpin_comes_first_and_what_was_done_stays, NATIVE)
     CHECK(link_of(&host, "d0").master == 0);
     change.set = NETSTRAT_LINK_MASTER;
     set(index, &change);
-    change.set = NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_MTU; /* of which the MTU is refused */
+    change.set = NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_MTU; /* the MTU is refused */
     change.mtu = 1;
     CHECK(netstrat_batch_set_link(&batch, index, NULL, &change) == 0);
     CHECK(is_refused(&host, -EINVAL, RTM_NEWLINK));
     CHECK(link_of(&host, "d0").hairpin == 1);
 }
 
-TEST_WITH(a_link_that_is_not_there_is_not_changed, NATIVE)
+TEST_WITH(changing_a_missing_link_fails, NATIVE)
 {
     struct netstrat_link_settings change = settings_of(NULL);
 
@@ -301,7 +301,7 @@ TEST_WITH(a_link_is_deleted_by_index_name_and_alternative_name, NATIVE)
     third = make(&host, "ifb", "d2", 0);
     CHECK(add_alt_names(&host.sock, third, 1) == 0);
     alt_name(third, 0, alternative);
-    CHECK(netstrat_batch_delete_link(&batch, first, "d1") == 0); /* the index counts */
+    CHECK(netstrat_batch_delete_link(&batch, first, "d1") == 0); /* the index takes precedence */
     carry_out_all(&host);
     CHECK(!has_link(&host, "d0") && has_link(&host, "d1"));
     CHECK(netstrat_batch_delete_link(&batch, 0, "d1") == 0);
@@ -314,7 +314,7 @@ TEST_WITH(a_link_is_deleted_by_index_name_and_alternative_name, NATIVE)
     CHECK(is_refused(&host, -ENODEV, RTM_DELLINK));
 }
 
-TEST_WITH(a_group_is_deleted_whole_or_not_at_all, NATIVE)
+TEST_WITH(a_group_of_links_is_deleted_completely_or_not_at_all, NATIVE)
 {
     struct netstrat_link_settings grouped = settings_of(NULL);
 
@@ -325,7 +325,7 @@ TEST_WITH(a_group_is_deleted_whole_or_not_at_all, NATIVE)
     grouped.group = 0x80000001;
     set(link_of(&host, "a0").index, &grouped);
     set(link_of(&host, "b1").index, &grouped);
-    set(link_of(&host, "lo").index, &grouped); /* which can't be deleted */
+    set(link_of(&host, "lo").index, &grouped); /* lo cannot be deleted */
     CHECK(netstrat_batch_delete_link_group(&batch, 0x80000001) == 0);
     CHECK(is_refused(&host, -EOPNOTSUPP, RTM_DELLINK));
     CHECK(count_links(&host) == 6);
@@ -364,7 +364,7 @@ TEST_WITH(a_link_is_moved_with_a_new_index_and_name, NATIVE)
     CHECK(link_of(&container, "eth1").index == 71);
 }
 
-TEST_WITH(a_link_keeps_its_old_name_where_the_new_one_is_taken, NATIVE)
+TEST_WITH(a_link_keeps_its_name_if_the_new_one_is_taken, NATIVE)
 {
     int32_t bridge = make(&host, "bridge", "br0", 1), index = make(&host, "ifb", "d0", 1);
     struct netstrat_link_settings change = settings_of(NULL), back = settings_of("d0");
@@ -376,10 +376,10 @@ TEST_WITH(a_link_keeps_its_old_name_where_the_new_one_is_taken, NATIVE)
     (void)make(&container, "ifb", "eth0", 0);
     move(index, "eth0", 70);
     CHECK(is_refused(&host, -EEXIST, RTM_NEWLINK));
-    link = link_of(&container, "d0"); /* moved all the same, and can be found */
+    link = link_of(&container, "d0"); /* it was moved, and can be found */
     CHECK(link.index == 70 && !(link.flags & IFF_UP) && !has_link(&host, "d0"));
 
-    /* One message brings it back as it was. */
+    /* One message restores it. */
     back.set |= NETSTRAT_LINK_NETNS | NETSTRAT_LINK_INDEX | NETSTRAT_LINK_MASTER | NETSTRAT_LINK_UP;
     back.netns = host.netns;
     back.index = index;
@@ -391,7 +391,7 @@ TEST_WITH(a_link_keeps_its_old_name_where_the_new_one_is_taken, NATIVE)
     CHECK(link.index == index && link.master == bridge && (link.flags & IFF_UP));
 }
 
-TEST_WITH(a_taken_old_name_is_no_obstacle_if_there_is_a_new_one, NATIVE)
+TEST_WITH(a_link_is_moved_under_a_new_name_if_its_old_one_is_taken, NATIVE)
 {
     int32_t index = make(&host, "ifb", "d0", 0);
 
@@ -401,7 +401,7 @@ TEST_WITH(a_taken_old_name_is_no_obstacle_if_there_is_a_new_one, NATIVE)
     CHECK(link_of(&container, "eth0").index == 70 && !has_link(&host, "d0"));
 }
 
-TEST_WITH(a_link_stays_where_both_names_or_the_index_are_taken, NATIVE)
+TEST_WITH(a_link_is_not_moved_if_both_names_or_the_index_are_taken, NATIVE)
 {
     int32_t index = make(&host, "ifb", "d0", 0), taken;
 
@@ -441,7 +441,7 @@ static int32_t nsid_of(int netns)
     return nsid;
 }
 
-TEST_WITH(a_namespace_has_the_id_that_its_links_say, NATIVE)
+TEST_WITH(a_namespace_has_the_nsid_that_its_peers_report, NATIVE)
 {
     struct netstrat_link_settings own = settings_of("h0"), peer = settings_of("eth0");
     struct netstrat_message answer;

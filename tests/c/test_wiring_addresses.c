@@ -4,7 +4,7 @@
 
 /* ---- addresses ---- */
 
-TEST_WITH(an_address_is_added_with_all_that_it_has_and_read_back, NATIVE)
+TEST_WITH(an_address_with_all_fields_is_added_and_read_back, NATIVE)
 {
     int32_t index = make(&host, "ifb", "d0", 1);
     struct netstrat_address address = address_of(index, "192.0.2.1"), found, again;
@@ -28,17 +28,17 @@ TEST_WITH(an_address_is_added_with_all_that_it_has_and_read_back, NATIVE)
     CHECK((found.flags & NOPREFIXROUTE) && !(found.flags & IFA_F_PERMANENT));
     CHECK(find_route(&host, "198.51.100.0/30", RT_TABLE_MAIN).index == 0);
 
-    /* What was read can be deleted, and added again as it was. */
+    /* What was read can be deleted and added again. */
     CHECK(netstrat_batch_delete_address(&batch, &found) == 0);
     CHECK(netstrat_batch_add_address(&batch, &found, 0) == 0);
     carry_out_all(&host);
     (void)find_address(&host, "192.0.2.1/32", &again);
-    again.valid = found.valid; /* which count down */
+    again.valid = found.valid; /* the lifetimes count down */
     again.preferred = found.preferred;
     CHECK(memcmp(&again, &found, sizeof found) == 0);
 }
 
-TEST_WITH(an_address_of_ipv6_is_added_with_all_that_it_has_and_read_back, NATIVE)
+TEST_WITH(an_ipv6_address_with_all_fields_is_added_and_read_back, NATIVE)
 {
     int32_t index = make(&host, "ifb", "d0", 1);
     struct netstrat_address address = address_of(index, "2001:db8::1"), found;
@@ -60,7 +60,7 @@ TEST_WITH(an_address_of_ipv6_is_added_with_all_that_it_has_and_read_back, NATIVE
     CHECK(!has_address(&host, "2001:db8::1/128"));
 }
 
-TEST_WITH(an_address_that_is_there_is_replaced_if_asked, NATIVE)
+TEST_WITH(an_existing_address_is_replaced_on_request, NATIVE)
 {
     int32_t index = make(&host, "ifb", "d0", 1);
     struct netstrat_address address, found;
@@ -74,7 +74,7 @@ TEST_WITH(an_address_that_is_there_is_replaced_if_asked, NATIVE)
         CHECK(netstrat_batch_add_address(&batch, &address, 0) == 0);
         CHECK(is_refused(&host, -EEXIST, RTM_NEWADDR));
         (void)find_address(&host, texts[i], &found);
-        CHECK(found.metric == 0 || found.metric == 256); /* IPv6 names its default */
+        CHECK(found.metric == 0 || found.metric == 256); /* the default of IPv6 is explicit */
         CHECK(netstrat_batch_add_address(&batch, &address, 1) == 0);
         carry_out_all(&host);
         (void)find_address(&host, texts[i], &found);
@@ -97,18 +97,20 @@ TEST_WITH(a_strict_socket_gives_the_addresses_of_one_link, NATIVE)
     add_address(second, "198.51.100.1/24");
     carry_out_all(&host);
     dumped_link = second;
-    CHECK(find_address(&host, "192.0.2.1/24", &found) == 3); /* an ordinary one gives all */
+    /* an ordinary socket returns all addresses */
+    CHECK(find_address(&host, "192.0.2.1/24", &found) == 3);
     CHECK(netstrat_socket_set_strict(&host.sock, &error) == 0);
     CHECK(find_address(&host, "192.0.2.1/24", &found) == 2 && found.index == 0);
     CHECK(find_address(&host, "198.51.100.1/24", &found) == 2 && found.index == second);
     dumped_link = 0;
     CHECK(find_address(&host, "192.0.2.1/24", &found) == 3 && found.index == first);
-    CHECK(find_route(&host, "192.0.2.0/24", RT_TABLE_MAIN).table == 0); /* down: no routes */
+    /* a link that is down has no routes */
+    CHECK(find_route(&host, "192.0.2.0/24", RT_TABLE_MAIN).table == 0);
 }
 
 /* ---- routes ---- */
 
-TEST_WITH(a_route_is_added_with_all_that_it_has_and_read_back, NATIVE)
+TEST_WITH(a_route_with_all_fields_is_added_and_read_back, NATIVE)
 {
     int32_t index = make(&host, "ifb", "d0", 1);
     struct netstrat_route route = route_of("198.51.100.0/24", index), found;
@@ -132,7 +134,7 @@ TEST_WITH(a_route_is_added_with_all_that_it_has_and_read_back, NATIVE)
     CHECK(netstrat_batch_add_route(&batch, &route) == 0);
     CHECK(is_refused(&host, -EEXIST, RTM_NEWROUTE));
 
-    /* What was read can be deleted, and added again as it was. */
+    /* What was read can be deleted and added again. */
     CHECK(netstrat_batch_delete_route(&batch, &found) == 0);
     carry_out_all(&host);
     CHECK(find_route(&host, "198.51.100.0/24", 1000).table == 0);
@@ -144,7 +146,7 @@ TEST_WITH(a_route_is_added_with_all_that_it_has_and_read_back, NATIVE)
     CHECK(memcmp(&route, &found, sizeof found) == 0);
 }
 
-TEST_WITH(a_route_of_ipv6_is_added_and_deleted, NATIVE)
+TEST_WITH(an_ipv6_route_is_added_and_deleted, NATIVE)
 {
     int32_t index = make(&host, "ifb", "d0", 1);
     struct netstrat_route route = route_of("::/0", index), found;
@@ -178,7 +180,7 @@ TEST_WITH(a_route_without_a_gateway_has_the_scope_of_the_link, NATIVE)
     CHECK(found.type == RTN_BLACKHOLE && found.index == 0);
 }
 
-TEST_WITH(a_route_of_ipv4_goes_by_a_gateway_of_ipv6, NATIVE)
+TEST_WITH(an_ipv4_route_has_an_ipv6_gateway, NATIVE)
 {
     int32_t index = make(&host, "ifb", "d0", 1);
     struct netstrat_route route = route_of("198.51.100.0/24", index), found;
@@ -193,7 +195,7 @@ TEST_WITH(a_route_of_ipv4_goes_by_a_gateway_of_ipv6, NATIVE)
     route = route_of("2001:db8::/32", index);
     route.gateway = prefix_of("192.0.2.1");
     CHECK(netstrat_batch_add_route(&batch, &route) == 0);
-    CHECK(is_refused(&host, -EINVAL, RTM_NEWROUTE)); /* not the other way round */
+    CHECK(is_refused(&host, -EINVAL, RTM_NEWROUTE)); /* the reverse is not possible */
 }
 
 TEST_WITH(a_route_with_several_next_hops_is_read_without_a_link, NATIVE)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A host's namespace and a container's on the real kernel, both new in every test, and what the
- * tests of wiring do in them. */
+/* A host namespace and a container namespace on the real kernel, new in every test, and helpers
+ * for wiring. */
 #ifndef TWO_NAMESPACES_H
 #define TWO_NAMESPACES_H
 
@@ -70,7 +70,7 @@ static inline void enter(void)
 
 const struct fixture fixture = {enter, open_places, close_places, NULL};
 
-/* Sends the batch, of which nothing is left then. */
+/* Executes the batch and empties it. */
 static inline int carry_out(struct place *place)
 {
     int results[16];
@@ -80,7 +80,7 @@ static inline int carry_out(struct place *place)
     return code;
 }
 
-/* The same where it has to work: what went wrong is printed. */
+/* Executes the batch, which must succeed. Prints the error. */
 static inline void carry_out_all(struct place *place)
 {
     char text[512];
@@ -135,7 +135,7 @@ static inline struct netstrat_link_settings settings_of(const char *name)
     return settings;
 }
 
-/* Makes a link of a kind without more to it, and gives its index. */
+/* Creates a link of a simple kind, and returns its index. */
 static inline int32_t make(struct place *place, const char *kind, const char *name, int up)
 {
     struct netstrat_link_settings settings = settings_of(name);
@@ -147,7 +147,7 @@ static inline int32_t make(struct place *place, const char *kind, const char *na
     return link_of(place, name).index;
 }
 
-/* Makes a pair, both ends of it here, and gives the first one's index. */
+/* Creates a veth pair in one namespace, and returns the first index. */
 static inline int32_t make_pair(struct place *place, const char *name, const char *peer)
 {
     struct netstrat_link_settings own = settings_of(name), other = settings_of(peer);
@@ -218,14 +218,14 @@ static inline struct netstrat_cursor rows_of(struct place *place,
     return rest;
 }
 
-SHARED int32_t dumped_link; /* 0: all */
+SHARED int32_t dumped_link; /* 0: all links */
 
 static inline int dump_addresses(struct netstrat_batch *to)
 {
     return netstrat_batch_dump_addresses(to, dumped_link);
 }
 
-/* Looks for an address by its text; how many there are of all kinds. */
+/* Finds an address by its text, and returns the number of all addresses. */
 static inline int find_address(struct place *place, const char *text,
                                struct netstrat_address *found)
 {
@@ -257,7 +257,7 @@ static inline int dump_routes(struct netstrat_batch *to)
     return netstrat_batch_dump_routes(to, 0);
 }
 
-/* Looks for a route by its destination and table. */
+/* Finds a route by its destination and table. */
 static inline struct netstrat_route find_route(struct place *place, const char *destination,
                                                uint32_t table)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Links to test with, made by messages that the core has no function for: how a program appends a
- * message of its own to a batch. */
+/* Veth pairs and alternative names, made by messages that the core has no function for. They
+ * show how a program adds messages of its own to a batch. */
 #ifndef VETH_H
 #define VETH_H
 
@@ -13,7 +13,7 @@
 
 #include "../../csrc/netstrat.h"
 
-enum { OF_ALT_NAMES = 65536 + 4096 }; /* bytes: a message or an answer with the most of them */
+enum { OF_ALT_NAMES = 65536 + 4096 }; /* bytes of the largest message or reply */
 
 /* Sends a batch of one message, and prints why it was refused. */
 static inline int send_one(struct netstrat_socket *sock, struct netstrat_batch *batch)
@@ -106,7 +106,7 @@ static inline int rename_link(struct netstrat_socket *sock, const char *name, co
     return send_one(sock, &batch);
 }
 
-/* The alternative name `number` of the link `index`: 127 bytes, the most that there can be. */
+/* Writes the alternative name `number` of the link `index`: 127 bytes, the longest possible. */
 static inline void alt_name(int32_t index, unsigned number, char name[NETSTRAT_ALT_NAME_SIZE])
 {
     int length = snprintf(name, NETSTRAT_ALT_NAME_SIZE, "alternative-%d-%u-", (int)index, number);
@@ -115,7 +115,7 @@ static inline void alt_name(int32_t index, unsigned number, char name[NETSTRAT_A
     name[NETSTRAT_ALT_NAME_SIZE - 1] = '\0';
 }
 
-/* Gives a link the alternative names 0 to `count` - 1; the kernel takes 496. */
+/* Gives a link the alternative names 0 to `count` - 1. The kernel accepts 496. */
 static inline int add_alt_names(struct netstrat_socket *sock, int32_t index, unsigned count)
 {
     static unsigned char request[OF_ALT_NAMES];
