@@ -1,19 +1,22 @@
-"""The errors. Each is a `NetstratError`, pickles and copies, and says what failed and where.
+"""The exceptions. Each is a `NetstratError`, can be pickled and copied, and names what failed.
 
     NetstratError
     ├── UnknownStrategyError (LookupError)
     ├── StrategyLoadError (ImportError)
     ├── InvalidInterfaceNameError (ValueError)
     ├── InvalidCounterNameError (ValueError)
+    ├── InvalidNetworkError (ValueError)
     ├── CounterParseError (ValueError)
+    ├── TeardownError
     └── KernelError (OSError)
         ├── InterfaceNotFoundError (FileNotFoundError)
         ├── CounterNotFoundError (FileNotFoundError)
         ├── PermissionDeniedError (PermissionError)
         ├── NetlinkUnavailableError
-        └── ForeignSysfsError
+        ├── ForeignSysfsError
+        └── BatchError (in rtnetlink/batch.py)
 
-Which failure becomes which error, and with which hint, is the core's table (csrc/error.c).
+The core's table of failures (csrc/error.c) says which failure becomes which class, with which hint.
 """
 
 from __future__ import annotations
@@ -27,28 +30,35 @@ if TYPE_CHECKING:
 
 
 def escape(text: str) -> str:
-    """`text` with its unprintable characters escaped, fit for a terminal or a line of a log."""
+    """Escapes the unprintable characters of a text, for a terminal or a line of a log."""
     if text.isprintable():
         return text
-    # Not the codec "unicode_escape", which is imported: there may be no file of Python's left.
+    # The codec "unicode_escape" would be imported, and after chroot() no module can be.
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def quote(text: str) -> str:
-    """`text` in double quotes, with quotes, backslashes and unprintable characters escaped."""
+    """Puts a text in double quotes; escapes quotes, backslashes and unprintable characters."""
     return '"' + escape(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 class NetstratError(Exception):
-    """The base of every error of this package."""
+    """The base of every exception of this package.
+
+    Example:
+        >>> try:
+        ...     set_up_networks([Network("veth", name="eth0")], netns="blue")
+        ... except NetstratError as error:
+        ...     print(error)
+    """
 
 
 class UnknownStrategyError(NetstratError, LookupError):
     """No strategy of that type is registered, and no installed package provides one.
 
     Attributes:
-        type: the type that was asked for.
-        known: the types that there are.
+        type: the requested type.
+        known: the types that exist.
     """
 
     def __init__(self, type: str, known: Sequence[str] = ()) -> None:
@@ -62,11 +72,11 @@ class UnknownStrategyError(NetstratError, LookupError):
 
 
 class StrategyLoadError(NetstratError, ImportError):
-    """An installed package provides the strategy, but it can't be used.
+    """An installed package provides the strategy, but the strategy can't be loaded.
 
     Attributes:
-        type: the type that was asked for.
-        reason: why; the exception that a failing import raised is the `__cause__`.
+        type: the requested type.
+        reason: why it can't be loaded. If an import failed, its exception is the `__cause__`.
     """
 
     def __init__(self, type: str, reason: str) -> None:
@@ -78,17 +88,19 @@ class StrategyLoadError(NetstratError, ImportError):
         return f"strategy type {quote(self.type)} can't be loaded: {self.reason}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # ImportError pickles its arguments alone once it has a state of its own.
+        # The __reduce__ of ImportError leaves out these attributes.
         return type(self), (self.type, self.reason)
 
 
 class InvalidInterfaceNameError(NetstratError, ValueError):
-    """No interface can have that name; neither the kernel nor a path has seen it.
+    """No interface can have that name. It was not sent to the kernel or made part of a path.
+
+    An interface name has 1 to 15 bytes, is not "." or "..", and contains no "/", ":" or white space
+    (dev_valid_name, net/core/dev.c). An alternative name has 1 to 127 bytes other than NUL.
 
     Attributes:
-        interface: what was given.
-        reason: the rule that it breaks. Those of link names are of `dev_valid_name` (Linux
-            net/core/dev.c); an alternative name may hold any 1 to 127 bytes but NUL.
+        interface: the invalid name.
+        reason: the rule that it breaks.
     """
 
     def __init__(self, interface: object, reason: str) -> None:
@@ -97,7 +109,7 @@ class InvalidInterfaceNameError(NetstratError, ValueError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Anything but text may not pickle.
+        # Only these types are sure to be picklable.
         plain = isinstance(self.interface, (str, bytes)) or self.interface is None
         return type(self), (self.interface if plain else repr(self.interface), self.reason)
 
@@ -110,8 +122,8 @@ class InvalidCounterNameError(NetstratError, ValueError):
     """No file in an interface's `statistics` directory can have that name.
 
     Attributes:
-        interface: the interface.
-        counter: what was given.
+        interface: the name of the interface.
+        counter: the invalid name.
     """
 
     def __init__(self, interface: str, counter: object) -> None:
@@ -121,7 +133,7 @@ class InvalidCounterNameError(NetstratError, ValueError):
 
     def __str__(self) -> str:
         shown = quote(self.counter) if isinstance(self.counter, str) else repr(self.counter)
-        # The reason is that of the table.
+        # The same sentence as in the core's table of failures.
         return (
             f"interface {quote(self.interface)}: invalid counter name {shown}: "
             "must be one file name, such as rx_bytes"
@@ -129,13 +141,13 @@ class InvalidCounterNameError(NetstratError, ValueError):
 
 
 class CounterParseError(NetstratError, ValueError):
-    """A counter file was read, but does not hold one unsigned 64-bit decimal number.
+    """A counter file does not contain one unsigned 64-bit decimal number.
 
     Attributes:
-        path: the file.
-        text: what it holds, white space around it removed, the first 127 bytes at most; bytes
-            that are not UTF-8 stand as backslash escapes.
-        interface: the interface.
+        path: the path of the file.
+        text: the first 127 bytes of its contents, without surrounding white space. Bytes that are
+            not UTF-8 appear as backslash escapes.
+        interface: the name of the interface.
         reason: what is wrong with the text.
     """
 
@@ -156,12 +168,19 @@ class KernelError(NetstratError, OSError):
 
     Attributes:
         errno, strerror: the error, as in any `OSError`.
-        operation: the step that failed: a system call (`socket`, `setns`, ...) or a message
-            (`RTM_NEWLINK`, ...).
-        interface: the interface, or "" where none is concerned.
-        kernel_message: the kernel's own words (the extended ack), or "".
+        operation: what failed: a system call (`socket`, `setns` and so on) or a message
+            (`RTM_NEWLINK` and so on).
+        interface: the name of the interface, or "".
+        kernel_message: the kernel's own error text (the extended ack), or "".
         hint: the remedy or the usual cause, or "".
         filename: the path concerned, or None.
+
+    Example:
+        >>> try:
+        ...     link_set_up("eth0")
+        ... except KernelError as error:
+        ...     if error.errno != errno.EBUSY:
+        ...         raise
     """
 
     def __init__(
@@ -202,31 +221,31 @@ class KernelError(NetstratError, OSError):
 
 
 class InterfaceNotFoundError(KernelError, FileNotFoundError):
-    """There is no such interface in the namespace, or it vanished while it was being read."""
+    """The interface does not exist in the namespace, or was deleted during the call."""
 
 
 class CounterNotFoundError(KernelError, FileNotFoundError):
-    """The interface is there, but has no counter of that name."""
+    """The interface exists, but has no counter of that name."""
 
 
 class PermissionDeniedError(KernelError, PermissionError):
-    """The kernel refuses for want of a capability, which the text names, or of a permission."""
+    """A capability, which the text names, or a file permission is missing."""
 
 
 class NetlinkUnavailableError(KernelError):
-    """`AF_NETLINK` sockets can't be used here: seccomp, a security module, or the kernel itself."""
+    """seccomp, a security module or the kernel refuses `AF_NETLINK` sockets."""
 
 
 class ForeignSysfsError(KernelError):
-    """`/sys` is not known to show the namespace asked for, and nothing else can be read."""
+    """`/sys` may show another namespace than the requested one, and no other source can be read."""
 
 
 class InvalidNetworkError(NetstratError, ValueError):
-    """A value that the kernel would not take, or that makes no sense; nothing has been sent.
+    """An argument or a field of a `Network` is invalid. Nothing was sent to the kernel.
 
     Attributes:
-        field: which one it is, such as "mtu".
-        value: what was given.
+        field: the name of the argument or field, such as "mtu".
+        value: the invalid value.
         reason: what is wrong with it.
         network: the name of the network, or "".
     """
@@ -236,10 +255,10 @@ class InvalidNetworkError(NetstratError, ValueError):
         self.field = field
         self.value = value
         self.reason = reason
-        self.network = network if isinstance(network, str) else ""  # it may be what is wrong
+        self.network = network if isinstance(network, str) else ""  # the name itself may be invalid
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What is given for a value may not pickle.
+        # Only these types are sure to be picklable.
         plain = isinstance(self.value, (str, bytes, int, float)) or self.value is None
         value = self.value if plain else repr(self.value)
         return type(self), (self.field, value, self.reason, self.network)
@@ -251,10 +270,17 @@ class InvalidNetworkError(NetstratError, ValueError):
 
 
 class TeardownError(NetstratError):
-    """Networks were torn down, but not all of them.
+    """Some networks could not be torn down. All others were.
 
     Attributes:
-        errors: what failed, in the order in which it did.
+        errors: the failures, in the order in which they happened.
+
+    Example:
+        >>> try:
+        ...     tear_down_networks(networks, netns="blue")
+        ... except TeardownError as error:
+        ...     for failure in error.errors:
+        ...         print(failure)
     """
 
     def __init__(self, errors: Sequence[Exception]) -> None:

@@ -7,7 +7,7 @@ import stat
 from errno import EBADF, EEXIST, ENOENT, ESRCH
 from operator import index
 
-from ._handle import report_unclosed
+from ._handle import Closable
 from ._namespace_thread import run_in_namespace
 from ._native import Namespace
 from ._native import netns as native
@@ -17,15 +17,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
-    from types import TracebackType
-    from typing import Any, NoReturn, TypeVar
+    from typing import Any, TypeVar
 
     from .types import Netns
 
     Result = TypeVar("Result")
 
 
-class NetworkNamespace:
+class NetworkNamespace(Closable):
     """A handle of a network namespace, which lives at least as long as the handle is open.
 
     `create`, `open`, `of_process` and `current` return one. The calling thread never changes its
@@ -38,7 +37,7 @@ class NetworkNamespace:
         ...     namespace.run(["ip", "-brief", "link"])
     """
 
-    __slots__ = ("__weakref__", "_cookie", "_descriptor", "_id", "_name", "_shown")
+    __slots__ = ("_cookie", "_descriptor", "_id", "_name", "_shown")
 
     def __init__(self, descriptor: native.Descriptor, shown: str, name: str = "") -> None:
         """Only for the class methods."""
@@ -334,24 +333,9 @@ class NetworkNamespace:
         """Closes the handle. Closing it twice does no harm."""
         self._descriptor.close()
 
-    def __enter__(self) -> NetworkNamespace:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __del__(self, report: Callable[..., None] = report_unclosed) -> None:
-        descriptor = getattr(self, "_descriptor", None)  # None: __init__ failed
-        if descriptor is not None and descriptor.fd >= 0:
-            report(self, descriptor.close)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a NetworkNamespace can't be copied or pickled: open it again")
+    def _get_close(self) -> Callable[[], object] | None:
+        descriptor = getattr(self, "_descriptor", None)  # missing if __init__ failed
+        return None if descriptor is None or descriptor.fd < 0 else descriptor.close
 
 
 def _path(name: object) -> str:

@@ -1,4 +1,4 @@
-"""The types of arguments, for annotations. No call needs them: only a look-up loads typing."""
+"""The types of arguments, for annotations. Only looking one up loads `typing`; no call does."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from typing import Literal, Protocol, Union
 
 
 class HasFileno(Protocol):
-    """Anything with an open descriptor: a file, a socket, a namespace's handle."""
+    """An object with an open descriptor: a file, a socket, a `NetworkNamespace`."""
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Returns the descriptor."""
         ...
 
 
-#: An interface's name or alternative name, as text or as the kernel's bytes.
+#: The name or alternative name of an interface, as text or as the kernel's bytes.
 Name = Union[str, bytes]  # noqa: UP007  # a union of Python 3.10 has no __name__
 
-#: Whose rx and tx: as the kernel counts ("host"), or as the other end of a veth pair sees them.
+#: The side that rx and tx are seen from: "host" as the kernel counts, "container" as the peer of a
+#: veth pair counts.
 Perspective = Literal["container", "host"]
 
-#: A file's path.
+#: The path of a file.
 FilePath = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]  # noqa: UP007
 
-#: A network namespace: a path (anything with a slash, every PathLike), a bare name ("blue" is
-#: /run/netns/blue), an open descriptor of a namespace or (Linux 5.8) a pidfd, or what has one.
+#: A network namespace: a path (any text with a slash, any PathLike), a bare name ("blue" is
+#: /run/netns/blue), an open descriptor of a namespace or (Linux 5.8) a pidfd, or an object with
+#: `fileno()`.
 Netns = Union[int, str, bytes, os.PathLike[str], os.PathLike[bytes], HasFileno]  # noqa: UP007

@@ -427,7 +427,7 @@ def test_handles_that_are_open_at_exit_raise_no_error(keeper, filter):
 def test_a_handle_cannot_be_pickled_or_copied(net):
     with NetworkNamespace.create() as namespace:
         for copy_it in (pickle.dumps, copy.copy, copy.deepcopy):
-            with pytest.raises(TypeError, match="can't be copied or pickled: open it again"):
+            with pytest.raises(TypeError, match="can't be copied or pickled: open another"):
                 copy_it(namespace)
 
 

@@ -15,6 +15,7 @@ import struct
 import pytest
 import reference
 import support
+from fake_socket import FakeSocket
 from hypothesis import given
 from hypothesis import strategies as st
 from support import FILES
@@ -264,40 +265,6 @@ def ack(code=0, sequence=1, kind=ERROR, words=b""):
         flags = 0x200 | (0x100 if kind == ERROR else 0)  # NLM_F_ACK_TLVS, NLM_F_CAPPED
         payload += struct.pack("=HH", 4 + len(words), 1) + words + bytes(-len(words) % 4)
     return message(kind, payload, flags, sequence)
-
-
-class FakeSocket:
-    """Answers with what it is given: datagrams, (datagram, flags, sender), or errors to raise."""
-
-    script: list[object] = []  # noqa: RUF012  # the tests set it
-
-    def __init__(self, *_):
-        self.answers = list(self.script)
-        if self.answers and self.answers[0] == "refused":
-            raise OSError(errno.EACCES, "Permission denied")
-
-    def setsockopt(self, *_):
-        raise OSError(errno.ENOPROTOOPT, "Protocol not available")
-
-    def settimeout(self, seconds):
-        assert seconds > 0
-
-    def close(self):
-        pass
-
-    def send(self, data):
-        if self.answers and self.answers[0] == "unsendable":
-            raise OSError(errno.ECONNREFUSED, "Connection refused")
-        return len(data)
-
-    def recvmsg(self, size):
-        if not self.answers:
-            raise TimeoutError
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        data, flags, sender = answer if isinstance(answer, tuple) else (answer, 0, 0)
-        return data, [], flags, (sender, 0)
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""Sockets that stand in for an rtnetlink socket of a test."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+
+def silence(rtnetlink):
+    """Replaces the socket by one that takes requests and never answers; returns its other end."""
+    mine, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with mine:
+        os.dup2(mine.fileno(), rtnetlink.fileno(), inheritable=False)
+    return other
+
+
+class FakeSocket:
+    """Stands in for `socket.socket`: answers with a script.
+
+    Attributes:
+        script: what each recvmsg() does: return a datagram, return (datagram, flags, sender), or
+            raise an exception. "refused" as the first entry makes the constructor fail, and
+            "unsendable" makes send() fail.
+    """
+
+    script: list[object] = []  # noqa: RUF012  # the tests set it
+
+    def __init__(self, *_):
+        self.answers = list(self.script)
+        if self.answers and self.answers[0] == "refused":
+            raise OSError(errno.EACCES, "Permission denied")
+
+    def setsockopt(self, *_):
+        raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+    def settimeout(self, seconds):
+        assert seconds > 0
+
+    def close(self):
+        pass
+
+    def send(self, data):
+        if self.answers and self.answers[0] == "unsendable":
+            raise OSError(errno.ECONNREFUSED, "Connection refused")
+        return len(data)
+
+    def recvmsg(self, size):
+        if not self.answers:
+            raise TimeoutError
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        data, flags, sender = answer if isinstance(answer, tuple) else (answer, 0, 0)
+        return data, [], flags, (sender, 0)
