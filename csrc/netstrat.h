@@ -862,7 +862,7 @@ struct netstrat_route {
     uint8_t scope;    /* RT_SCOPE_; 0 is RT_SCOPE_UNIVERSE */
     uint8_t type;     /* RTN_; 0 for RTN_UNICAST, or for any in a deletion */
     uint8_t protocol; /* RTPROT_; 0 for RTPROT_BOOT, or for any in a deletion */
-    uint8_t several;  /* decoded: 1 for several next hops (RTA_MULTIPATH); not encoded */
+    uint8_t several;  /* 1 if decoded with several next hops (RTA_MULTIPATH); not encoded */
     uint32_t flags;   /* RTNH_F_ONLINK */
 };
 
@@ -906,16 +906,16 @@ NETSTRAT_API int netstrat_route_decode(const struct netstrat_message *message,
 /**
  * netstrat_route_to_request() - Turns a dumped route into a request that adds it again.
  * @payload: the payload of the RTM_NEWROUTE, which is changed in place
- * @size: its bytes
+ * @size: the size of @payload in bytes
  * @route: receives the decoded route
  *
  * The flags and times that the kernel sets are cleared; all other attributes stay. After a failure
  * the contents of @payload and @route are unspecified.
  *
- * Return: the flags of the request. They add the route next to others of the same destination and
- * metric (NLM_F_APPEND), or for several next hops of IPv6 in place of those that still exist
- * (NLM_F_REPLACE). -ENODATA for a route that needs no copy, since the kernel adds it with an
- * address or a router announces it; otherwise the errors of netstrat_route_decode().
+ * Return: the flags of the request, which add the route in addition to others with the same
+ * destination and metric (NLM_F_APPEND), or, for several next hops of IPv6, replace those that
+ * still exist (NLM_F_REPLACE); -ENODATA for a route that needs no copy, because the kernel adds it
+ * with an address or a router announces it; or a failure of netstrat_route_decode().
  */
 NETSTRAT_API int netstrat_route_to_request(unsigned char *payload, size_t size,
                                            struct netstrat_route *route);

@@ -197,11 +197,11 @@ int netstrat_route_decode(const struct netstrat_message *message, struct netstra
 
 /* ---- copies ---- */
 
-/* The flags of a route or a next hop that come from whoever added it: the kernel sets the others. */
+/* The flags of a route or a next hop that a request sets. The kernel sets the others. */
 enum { ROUTE_GIVEN_FLAGS = RTNH_F_PERVASIVE | RTNH_F_ONLINK };
 
-/* Clears the kernel's flags in RTA_MULTIPATH: one struct rtnexthop after another, each with
- * attributes of its own. */
+/* Clears the kernel's flags in RTA_MULTIPATH: a list of struct rtnexthop, each with attributes of
+ * its own. */
 static void route_clear_hops(unsigned char *payload, struct netstrat_cursor rest)
 {
     struct rtnexthop hop;
@@ -235,10 +235,10 @@ int netstrat_route_to_request(unsigned char *payload, size_t size, struct netstr
             netstrat_cursor_read(&attribute.value, &cache, sizeof cache) < 0)
             continue;
         if (cache.rta_expires != 0)
-            return -ENODATA; /* a router announced it, and will do so again */
+            return -ENODATA; /* from a router, which will announce it again */
         memset(payload + attribute.value.at, 0, sizeof cache); /* the kernel ignores it */
     }
-    /* The next hops of IPv6 are routes of their own, of which some may still exist. */
+    /* In IPv6 each next hop is a route of its own, and some may still exist. */
     return NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE |
            (fixed.rtm_family == AF_INET6 && route->several ? NLM_F_REPLACE : NLM_F_APPEND);
 }
