@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import compress, repeat
-from operator import is_not
-
 from .._core import ffi, lib
 from ..errors import InvalidInterfaceNameError, InvalidNetworkError
 from . import decode, encode_name, invalid_name
@@ -112,18 +109,29 @@ def parse_ethernet_mac(text: object, field: str) -> bytes:
 
 _NAME, _MAC = lib.NETSTRAT_LINK_NAME, lib.NETSTRAT_LINK_MAC
 _NETNS, _ALIAS = lib.NETSTRAT_LINK_NETNS, lib.NETSTRAT_LINK_ALIAS
-# Each setting that is an integer: its name, its bit, its least and its largest value.
-_INTEGERS = (
-    ("index", lib.NETSTRAT_LINK_INDEX, 1, INT_MAX),
-    ("mtu", lib.NETSTRAT_LINK_MTU, 0, INT_MAX),
-    ("txqueuelen", lib.NETSTRAT_LINK_TXQUEUELEN, 0, UINT_MAX),
-    ("master", lib.NETSTRAT_LINK_MASTER, 0, INT_MAX),
-    ("group", lib.NETSTRAT_LINK_GROUP, 0, UINT_MAX),
-    ("queues", lib.NETSTRAT_LINK_QUEUES, 1, 4096),  # rtnl_create_link, net/core/rtnetlink.c
-)
+# Of each setting that is an integer its bit, its smallest and its largest value.
+_INTEGERS = {
+    "index": (lib.NETSTRAT_LINK_INDEX, 1, INT_MAX),
+    "mtu": (lib.NETSTRAT_LINK_MTU, 0, INT_MAX),
+    "txqueuelen": (lib.NETSTRAT_LINK_TXQUEUELEN, 0, UINT_MAX),
+    "master": (lib.NETSTRAT_LINK_MASTER, 0, INT_MAX),
+    "group": (lib.NETSTRAT_LINK_GROUP, 0, UINT_MAX),
+    # rtnl_create_link, Linux net/core/rtnetlink.c
+    "queues": (lib.NETSTRAT_LINK_QUEUES, 1, 4096),
+}
 _UP, _HAIRPIN = lib.NETSTRAT_LINK_UP, lib.NETSTRAT_LINK_HAIRPIN
 
 _SETTINGS = ffi.typeof("struct netstrat_link_settings *")
+
+
+def _put_integer(fields: dict[str, Any], field: str, number: int) -> int:
+    """Sets a field, and returns the bit of the setting."""
+    bit: int
+    bit, least, most = _INTEGERS[field]
+    if type(number) is not int or not least <= number <= most:  # inlined: most numbers pass
+        check_integer(field, number, least, most)
+    fields[field] = number
+    return bit
 
 
 def new_settings(
@@ -154,13 +162,18 @@ def new_settings(
     if name is not None:
         fields["name"] = check_name(name)
         bits = _NAME
-    numbers = index, mtu, txqueuelen, master, group, queues
-    given = compress(zip(_INTEGERS, numbers, strict=True), map(is_not, numbers, repeat(None)))
-    for (field, bit, least, most), number in given:
-        if type(number) is not int or not least <= number <= most:  # inlined: most pass
-            check_integer(field, number, least, most)
-        fields[field] = number
-        bits |= bit
+    if index is not None:
+        bits |= _put_integer(fields, "index", index)
+    if mtu is not None:
+        bits |= _put_integer(fields, "mtu", mtu)
+    if txqueuelen is not None:
+        bits |= _put_integer(fields, "txqueuelen", txqueuelen)
+    if master is not None:
+        bits |= _put_integer(fields, "master", master)
+    if group is not None:
+        bits |= _put_integer(fields, "group", group)
+    if queues is not None:
+        bits |= _put_integer(fields, "queues", queues)
     if up is not None:
         check_bool("up", up)
         fields["up"] = up
