@@ -31,10 +31,10 @@ def find_bridge(host: RtnetlinkSocket, network: Network) -> Link:
     """
     link = find_link(host, network.bridge)
     if link is None:
-        raise invalid(network, "bridge", "there is no such bridge: make it, or name another")
+        raise invalid(network, "bridge", "must be an existing bridge: create it, or choose another")
     if link.kind != "bridge":
         kind = f"a link of kind {link.kind}" if link.kind else "a device"
-        raise invalid(network, "bridge", f"this is {kind}, not a bridge")
+        raise invalid(network, "bridge", f"must be a bridge, not {kind}")
     return link
 
 

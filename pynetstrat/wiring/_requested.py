@@ -59,7 +59,7 @@ def requested_routes(network: Network, index: int) -> list[Route]:
     pairs = ((network.address, network.gateway), (network.ipv6_address, network.ipv6_gateway))
     for address, gateway in pairs:
         if gateway:
-            # In a subnet of one address no gateway is on the link unless the route says so.
+            # A prefix of full length does not contain the gateway, so the route must be onlink.
             bare, _, length = address.partition("/")
             onlink = int(length) == _full_length(bare)
             routes.append(

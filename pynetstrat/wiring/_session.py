@@ -107,7 +107,7 @@ class Session:
             network: the name of the network, for the error.
         """
         if self.container_namespace.id == _own_id():
-            reason = "the container's namespace is the caller's own"
+            reason = "must not be the caller's own namespace"
             raise InvalidNetworkError("netns", str(self), reason, network)
 
     # ---- links in the container ----
@@ -206,7 +206,7 @@ def open_session(nspid: int | None, netns: Netns | None, strategy: str) -> Sessi
         return Session(NetworkNamespace.open(netns))
     if nspid is not None:
         return Session(NetworkNamespace.of_process(nspid))
-    reason = f"the strategy {strategy} needs the container's namespace, or a process in it"
+    reason = f"must be given, or a process in it: {strategy} needs the container's namespace"
     raise InvalidNetworkError("netns", None, reason)
 
 

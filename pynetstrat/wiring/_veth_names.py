@@ -1,4 +1,4 @@
-"""The names, alias tags and MAC addresses of a veth pair, and what they say about its owner.
+"""The names, alias tags and MAC addresses of a veth pair, which identify its owner.
 
 The host end carries the alias tag of its owner, but the kernel takes an alias only in a later
 message than the one that makes the pair. A process that is killed between the two leaves a pair
@@ -89,7 +89,7 @@ def host_end_name(network: Network, key: str) -> str:
         return network.host_interface_name
     if key:
         return generated_name(digest_of(key, network))
-    reason = "needed where neither the owner nor the namespace is known: create returns it"
+    reason = "must be set if neither the owner nor the namespace is known; create returns it"
     raise invalid(network, "host_interface_name", reason)
 
 

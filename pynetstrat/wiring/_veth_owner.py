@@ -1,4 +1,4 @@
-"""Which host ends a tear-down may delete: only those that are proven to be the network's."""
+"""Finds the host ends that a tear-down may delete: those proven to be the network's."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def _leads_to_container(
 
     The peer in an ended namespace exists until a kernel worker has deleted it.
 
-    If no namespace is given, the generated name is a proof: the name and the MAC address contain
-    the same hash of the namespace's cookie.
+    If no namespace is given, a generated name proves it: the name and the MAC address contain the
+    same hash of the namespace's cookie.
     """
     namespace = session.namespace
     if namespace is None and link.name == network.host_interface_name and matches_own_mac(link):

@@ -149,7 +149,7 @@ def tear_down_networks(
 def check_networks(
     networks: Iterable[Network], *, netns: Netns, timeout: float = TIMEOUT
 ) -> list[str]:
-    """Lists what differs from the networks as they were requested, one sentence each.
+    """Compares a container with its networks.
 
     Parameters:
         networks: the networks as `set_up_networks` returned them.
@@ -157,7 +157,7 @@ def check_networks(
         timeout: seconds that the call may wait for the kernel, 0 to 86400.
 
     Returns:
-        The differences; an empty list if there are none.
+        The differences, each a sentence. The list is empty if the networks are as requested.
 
     Raises:
         InvalidNetworkError: a field is invalid, or two networks request the same name or route.
@@ -213,14 +213,15 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
         if not isinstance(network.type, str) or not network.type.isprintable():
             check_types(network)
         strategy = get_strategy(network.type)
-        if not isinstance(strategy, SessionStrategy):  # whose validate() checks the types
+        adds_routes = isinstance(strategy, SessionStrategy)
+        if not adds_routes:  # the others check the types in validate()
             check_types(network)
         strategy.validate(network)
         copy = copy_of(network)
         steps.append((_for_session(strategy), copy))
         if not isinstance(strategy, Loopback):
             named.append((strategy, copy))
-        if isinstance(strategy, SessionStrategy):
+        if adds_routes:
             with_routes.append(copy)
     if len(named) > 1:
         _refuse_same_names(named)
@@ -241,7 +242,7 @@ def _refuse_same_names(steps: list[tuple[NetworkStrategy, Network]]) -> None:
             if not value or "%d" in value:
                 continue
             if (field, value) in taken:
-                reason = "two networks of this container request it"
+                reason = "must not be requested by two networks of one container"
                 raise InvalidNetworkError(field, value, reason, network.name)
             taken.add((field, value))
 

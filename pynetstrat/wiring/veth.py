@@ -247,7 +247,7 @@ def _find_undo(
 
     Parameters:
         before: the addresses that the link has.
-        addresses, routes: those that `_initialize` adds.
+        addresses, routes: what `_initialize` adds.
     """
     if not up:  # its routes and IPv6 addresses disappear when it goes down again
         return partial(restore_down, container, index, lambda: before)

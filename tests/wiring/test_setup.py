@@ -160,7 +160,7 @@ def test_a_name_that_two_networks_request_is_refused_before_the_first_message(
     monkeypatch.setattr(RtnetlinkSocket, "__init__", _no_socket)
     with NetworkNamespace.create() as blue, pytest.raises(InvalidNetworkError) as raised:
         set_up_networks([first, second], netns=blue)
-    assert raised.value.reason == "two networks of this container request it"
+    assert raised.value.reason == "must not be requested by two networks of one container"
     assert (raised.value.field, raised.value.value) == (field, getattr(first, field))
 
 

@@ -152,7 +152,7 @@ space.close()
     assert [lines[0], lines[3]] == ["[] 3"] * 2
     assert all("RTM_NEWLINK: File exists" in line for line in (lines[1], lines[4]))
     assert [lines[2], lines[5]] == ["['lo', 'br0']"] * 2
-    assert lines[6] == "the container's namespace is the caller's own"
+    assert lines[6] == "must not be the caller's own namespace"
 
 
 def test_a_call_leaves_no_descriptor_open(host, bridge, blue):

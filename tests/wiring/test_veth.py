@@ -346,7 +346,9 @@ def test_a_bridge_whose_mtu_is_too_small_for_ipv6_is_refused(host, bridge, blue)
 
 def test_a_missing_bridge_is_an_error_and_nothing_is_left(host, blue):
     before = dumps(), dumps(blue)
-    with pytest.raises(InvalidNetworkError, match='invalid bridge "br0": there is no such bridge'):
+    with pytest.raises(
+        InvalidNetworkError, match='invalid bridge "br0": must be an existing bridge'
+    ):
         set_up_networks([LO, veth()], netns=blue)
     assert (dumps(), dumps(blue)) == before
 
@@ -354,9 +356,9 @@ def test_a_missing_bridge_is_an_error_and_nothing_is_left(host, blue):
 def test_a_link_that_is_not_a_bridge_is_an_error_that_names_its_kind(host, blue):
     host.execute(Batch().add_link("br0", "ifb"))
     before = dumps(), dumps(blue)
-    with pytest.raises(InvalidNetworkError, match="this is a link of kind ifb, not a bridge"):
+    with pytest.raises(InvalidNetworkError, match="must be a bridge, not a link of kind ifb"):
         set_up_networks([LO, veth()], netns=blue)
-    with pytest.raises(InvalidNetworkError, match="not a bridge"):
+    with pytest.raises(InvalidNetworkError, match="must be a bridge, not a device"):
         set_up_networks([veth(bridge="lo")], netns=blue)
     assert (dumps(), dumps(blue)) == before
 
