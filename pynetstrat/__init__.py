@@ -6,26 +6,26 @@ needs prometheus_client.
 
 # The layout. A module uses only modules listed above it:
 #
-#   errors        exceptions
-#   types         the types of arguments, for annotations
-#   _native/      the binding of the C core (csrc/): the only code that touches ffi or lib
-#   _handle       objects that are closed once and used by one thread at a time
-#   strategy      the registry of strategies; Loopback
-#   counters      NetworkInterface, CounterTable
-#   rtnetlink/    Link, Address, Route; Batch; RtnetlinkSocket
-#   _sysfs_proof  whether /sys shows the calling thread's namespace
-#   sysfs         counters from files
+#   errors             exceptions
+#   types              the types of arguments, for annotations
+#   _native/           the binding of the C core (csrc/): the only code that touches ffi or lib
+#   _handle            objects that are closed once and used by one thread at a time
+#   strategy           the registry of strategies; Loopback
+#   counters           NetworkInterface, CounterTable
+#   rtnetlink/         Link, Address, Route; Batch; RtnetlinkSocket
+#   _sysfs_proof       whether /sys shows the calling thread's namespace
+#   sysfs              counters from files
 #   _namespace_thread  runs a function in a thread that has entered a namespace
-#   _etc_netns    the files of /etc/netns/NAME
-#   _children     child processes in a namespace
-#   namespace     NetworkNamespace
-#   wiring/       Network, Veth, HostDevice; set_up_networks and its like
-#   counting/     ContainerCounters, HostCounters, discover
-#   watching/     LinkMonitor
-#   _syscalls     system calls that only the commands make: unshare, mount
-#   diagnosis     what is allowed on this machine
-#   prometheus    ContainerCollector, for prometheus_client; imported by its own name
-#   cli/          the commands
+#   _etc_netns         the files of /etc/netns/NAME
+#   _children          child processes in a namespace
+#   namespace          NetworkNamespace
+#   wiring/            Network, Veth, HostDevice; set_up_networks and its like
+#   counting/          ContainerCounters, HostCounters, discover
+#   watching/          LinkMonitor
+#   _syscalls          system calls that only the commands make: unshare, mount
+#   diagnosis          what is allowed on this machine
+#   prometheus         ContainerCollector, for prometheus_client; imported by its own name
+#   cli/               the commands
 #
 # `import pynetstrat` loads what bringing `lo` up needs. Any other name is loaded when it is looked
 # up (PEP 562), with everything that its calls need, so that no call imports a module. Type checkers
