@@ -281,7 +281,10 @@ def test_the_help_names_every_command():
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_each_command_has_a_help_text(command):
-    assert succeed(command, "--help").startswith(f"usage: pynetstrat {command} ")
+    text = succeed(command, "--help")
+    assert text.startswith(f"usage: pynetstrat {command} ")
+    assert "\nexit status: " in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -338,6 +341,13 @@ def test_wrong_usage_is_explained_with_status_2(arguments):
     assert (done.returncode, done.stdout) == (2, "")
     assert "usage: pynetstrat" in done.stderr
     assert "error: " in done.stderr
+
+
+def test_an_unknown_option_prints_the_usage_of_its_command():
+    done = call("up", "--sideways")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: pynetstrat up ")
+    assert done.stderr.endswith("pynetstrat up: error: unrecognized arguments: --sideways\n")
 
 
 def test_the_error_for_a_missing_interface_names_it_and_the_request(net):
