@@ -306,10 +306,10 @@ def test_the_pidfd_of_a_process_that_has_ended_is_an_error():
 
 
 def test_current_opens_the_namespace_of_the_calling_thread(net):
-    with NetworkNamespace.current() as here, NetworkNamespace.create() as blue:
-        assert here.id == identity()
-        with blue.call(NetworkNamespace.current) as there:
-            assert there.id == blue.id
+    with NetworkNamespace.current() as own, NetworkNamespace.create() as blue:
+        assert own.id == identity()
+        with blue.call(NetworkNamespace.current) as inner:
+            assert inner.id == blue.id
 
 
 def test_a_closed_descriptor_is_an_error():
@@ -437,9 +437,9 @@ def test_a_handle_works_in_a_forked_child(net):
         pid = os.fork()
         if pid == 0:
             try:
-                there = namespace.call(identity) == namespace.id
+                is_inside = namespace.call(identity) == namespace.id
                 ran = namespace.run(["true"]).returncode == 0
-                os.write(writer, b"yes" if there and ran else b"no")
+                os.write(writer, b"yes" if is_inside and ran else b"no")
             finally:
                 os._exit(0)
         os.close(writer)
@@ -461,12 +461,12 @@ sandbox.enter()
 NetworkNamespace, RtnetlinkSocket = pynetstrat.NetworkNamespace, pynetstrat.RtnetlinkSocket
 os.chroot(sys.argv[1])
 os.chdir("/")
-with NetworkNamespace.current() as here:
-    with NetworkNamespace.open(here) as twin, NetworkNamespace.open(here.fileno()) as other:
-        assert twin.id == other.id == here.id
-        with here.call(NetworkNamespace.current) as current:
-            assert current.id == here.id
-        assert here.cookie == twin.cookie
+with NetworkNamespace.current() as own:
+    with NetworkNamespace.open(own) as twin, NetworkNamespace.open(own.fileno()) as other:
+        assert twin.id == other.id == own.id
+        with own.call(NetworkNamespace.current) as current:
+            assert current.id == own.id
+        assert own.cookie == twin.cookie
         with RtnetlinkSocket(twin) as sock:
             print(list(sock.dump_links()))
 assert NetworkNamespace.names() == []

@@ -31,11 +31,11 @@ def test_an_exception_of_a_function_is_raised_in_its_caller_which_does_not_move(
         pass
 
     def fail() -> None:
-        raise SpecialError("from there")
+        raise SpecialError("from the thread")
 
     with NetworkNamespace.create() as namespace:
         before = identity()
-        with pytest.raises(SpecialError, match="from there"):
+        with pytest.raises(SpecialError, match="from the thread"):
             namespace.call(fail)
         for kind in (SystemExit, KeyboardInterrupt):
             with pytest.raises(kind):
@@ -88,17 +88,17 @@ def test_a_socket_opened_by_a_function_belongs_to_the_namespace(net, arguments):
 
 def test_an_abstract_unix_socket_and_a_bound_packet_socket_belong_to_the_namespace(net):
     with NetworkNamespace.create() as namespace, RtnetlinkSocket(namespace) as sock:
-        sock.execute(Batch().add_veth("only-there", "peer"))
+        sock.execute(Batch().add_veth("inner0", "peer"))
         with namespace.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW) as packets:
-            packets.bind(("only-there", 0))
+            packets.bind(("inner0", 0))
         with (
-            namespace.call(socket.socket, socket.AF_UNIX) as there,
-            socket.socket(socket.AF_UNIX) as here,
+            namespace.call(socket.socket, socket.AF_UNIX) as inner,
+            socket.socket(socket.AF_UNIX) as outer,
         ):
-            there.bind("\0pynetstrat-test")
-            there.listen()
+            inner.bind("\0pynetstrat-test")
+            inner.listen()
             with pytest.raises(ConnectionRefusedError):
-                here.connect("\0pynetstrat-test")
+                outer.connect("\0pynetstrat-test")
 
 
 def test_threads_share_a_handle(net):

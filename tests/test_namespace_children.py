@@ -58,12 +58,12 @@ def test_a_child_has_the_signal_mask_of_the_caller(net, blocked):
         before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
         try:
             script = ["grep", "^SigBlk", "/proc/self/status"]
-            here = subprocess.run(script, capture_output=True, check=True).stdout
-            there = namespace.run(script, capture_output=True, check=True).stdout
+            outside = subprocess.run(script, capture_output=True, check=True).stdout
+            inside = namespace.run(script, capture_output=True, check=True).stdout
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        assert there == here
-        assert (int(there.split()[1], 16) != 0) == bool(blocked)
+        assert inside == outside
+        assert (int(inside.split()[1], 16) != 0) == bool(blocked)
 
 
 def test_a_child_has_the_present_directory_and_umask_of_the_caller(net, tmp_path):
@@ -74,8 +74,8 @@ def test_a_child_has_the_present_directory_and_umask_of_the_caller(net, tmp_path
             for folder in (tmp_path, Path("/")):
                 os.chdir(folder)
                 os.umask(0o27 if folder == tmp_path else 0o77)
-                there = namespace.run(script, shell=True, capture_output=True).stdout
-                assert there == subprocess.run(script, shell=True, capture_output=True).stdout
+                inside = namespace.run(script, shell=True, capture_output=True).stdout
+                assert inside == subprocess.run(script, shell=True, capture_output=True).stdout
     finally:
         os.chdir(before)
         os.umask(mask)

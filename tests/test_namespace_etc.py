@@ -31,10 +31,10 @@ def etc(named):
 
 def test_a_child_in_a_named_namespace_sees_the_files_of_etc_netns(etc, named):
     (etc / "resolv.conf").write_text("nameserver 192.0.2.1\n")
-    (etc / "hosts").write_text("192.0.2.2 there\n")
+    (etc / "hosts").write_text("192.0.2.2 inside\n")
     before = {name: Path("/etc", name).read_text() for name in ("resolv.conf", "hosts", "passwd")}
     command = ["cat", "/etc/resolv.conf", "/etc/hosts", "/etc/passwd"]
-    expected = "nameserver 192.0.2.1\n192.0.2.2 there\n" + before["passwd"]
+    expected = "nameserver 192.0.2.1\n192.0.2.2 inside\n" + before["passwd"]
     mounts = Path("/proc/self/mountinfo").read_text()
     with NetworkNamespace.create(named) as namespace, NetworkNamespace.open(named) as twin:
         for handle in (namespace, twin):
@@ -50,14 +50,14 @@ def test_a_child_in_a_named_namespace_sees_the_files_of_etc_netns(etc, named):
 def test_a_child_with_files_of_etc_netns_has_directory_and_umask_of_the_caller(
     etc, named, tmp_path
 ):
-    (etc / "hosts").write_text("192.0.2.2 there\n")
+    (etc / "hosts").write_text("192.0.2.2 inside\n")
     before, mask = Path.cwd(), os.umask(0o27)
     try:
         with NetworkNamespace.create(named) as namespace:
             os.chdir(tmp_path)
             script = "cat /etc/hosts; pwd; umask"
-            there = namespace.run(script, shell=True, capture_output=True, text=True).stdout
-            assert there == f"192.0.2.2 there\n{tmp_path}\n0027\n"
+            output = namespace.run(script, shell=True, capture_output=True, text=True).stdout
+            assert output == f"192.0.2.2 inside\n{tmp_path}\n0027\n"
             namespace.run(["touch", "made"])
             assert (tmp_path / "made").exists()
     finally:
@@ -66,18 +66,18 @@ def test_a_child_with_files_of_etc_netns_has_directory_and_umask_of_the_caller(
 
 
 def test_a_warning_names_a_file_of_etc_netns_that_is_missing_in_etc(etc, named):
-    (etc / "hosts").write_text("192.0.2.2 there\n")
+    (etc / "hosts").write_text("192.0.2.2 inside\n")
     (etc / "no-such-file").touch()
     with NetworkNamespace.create(named) as namespace:
         with pytest.warns(RuntimeWarning, match="mount /etc/no-such-file: No such file") as caught:
             done = namespace.run(["cat", "/etc/hosts"], capture_output=True, text=True)
         assert len(caught) == 1
-        assert done.stdout == "192.0.2.2 there\n"
+        assert done.stdout == "192.0.2.2 inside\n"
 
 
 def test_a_child_in_a_namespace_without_a_name_sees_the_files_of_the_caller(etc, named):
-    (etc / "hosts").write_text("192.0.2.2 there\n")
-    here = Path("/etc/hosts").read_text()
+    (etc / "hosts").write_text("192.0.2.2 inside\n")
+    outside = Path("/etc/hosts").read_text()
     with (
         NetworkNamespace.create(named) as namespace,
         NetworkNamespace.create() as anonymous,
@@ -85,4 +85,4 @@ def test_a_child_in_a_namespace_without_a_name_sees_the_files_of_the_caller(etc,
     ):
         for handle in (anonymous, twin):
             done = handle.run(["cat", "/etc/hosts"], capture_output=True, text=True)
-            assert done.stdout == here
+            assert done.stdout == outside

@@ -429,7 +429,7 @@ def test_an_interface_that_is_added_and_deleted_is_read_whole_or_not_found(net):
 
 
 def test_the_counters_of_another_namespace_are_read(net, new_namespace):
-    other, here = new_namespace(), support.identity()
+    other, before = new_namespace(), support.identity()
     add_eth0(net, 1)
     with support.inside(other), support.Links() as links:
         add_eth0(links, 2)
@@ -447,7 +447,7 @@ def test_the_counters_of_another_namespace_are_read(net, new_namespace):
             with support.inside(other), support.Links() as links:
                 links.delete("eth0")
                 add_eth0(links, 2)
-    assert support.identity() == here
+    assert support.identity() == before
     assert one_shot("", netns=other) == NetworkInterface()
     for call in (one_shot, held):
         with pytest.raises(InterfaceNotFoundError):

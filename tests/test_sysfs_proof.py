@@ -157,9 +157,9 @@ def add_twin(netns, host, peer, carried):
         carried: the number of frames.
     """
     options = {"mac": "02:42:ac:11:00:02", "index": 7, "peer_index": peer, "mtu": 1000}
-    with support.inside(netns), RtnetlinkSocket() as links, RtnetlinkSocket(host) as there:
+    with support.inside(netns), RtnetlinkSocket() as links, RtnetlinkSocket(host) as outer:
         links.execute(Batch().add_veth("eth0", f"w{peer}", netns=host, **options))
-        there.link_set_up(f"w{peer}")
+        outer.link_set_up(f"w{peer}")
         links.link_set_up("eth0")  # the MTU is too small for IPv6, so the kernel sends nothing
         support.send_frames("eth0", carried, 100)
 
