@@ -38,6 +38,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
         return  # pytest-xdist's controller runs no test: each worker does what follows
+    is_worker = hasattr(config, "workerinput")
+    if is_worker and "PYNETSTRAT_WORKER" not in os.environ:
+        # Nothing has been mounted yet: this process may be in the machine's own namespaces.
+        pytest.exit("to run the tests in parallel, use ./build.sh test", returncode=1)
     # A shell starts what it puts in the background with SIGINT ignored, and children inherit that:
     # there would be no Ctrl-C to test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,7 +49,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     # pytest names its folder in /tmp after the user, and in a user namespace that would be root.
     os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")
     try:
-        if hasattr(config, "workerinput"):
+        if is_worker:
             sandbox.mount_sysfs()  # tests/worker.sh has done the rest
         else:
             sandbox.enter()
