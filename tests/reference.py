@@ -1,8 +1,7 @@
-"""The pure-Python path: the same results from the standard library alone.
+"""The same results as the core's, computed in pure Python.
 
-It is the oracle of the tests and the baseline of the benchmarks, and the way to read what the core
-does without reading C. Written apart from the core, it shares nothing with it but the classes of
-the errors and the dataclass.
+The tests compare the core with this module, and the benchmarks take it as a baseline. It also shows
+in Python what the core does. It shares only the exceptions and the dataclass with the package.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ def kernel_error(
     kernel_message: str = "",
     filename: str | None = None,
 ) -> KernelError:
-    """The error for an errno: the class that the core's table has, by other words."""
+    """Makes the error for an errno, of the same class as in the core's table of failures."""
     kind: type[KernelError] = KernelError
     if operation == "socket" and code not in (EMFILE, ENFILE, ENOMEM, ENOBUFS):
         kind = NetlinkUnavailableError
@@ -88,7 +87,7 @@ _FORBIDDEN = re.compile(rb"[/: \t-\r\xa0]")
 
 
 def check_name(name: object, *, alternative: bool) -> bytes:
-    """The bytes of an interface's name.
+    """Converts the name of an interface to bytes.
 
     Parameters:
         alternative: whether an alternative name, of any 1 to 127 bytes, will do.
@@ -113,7 +112,7 @@ def check_name(name: object, *, alternative: bool) -> bytes:
 
 
 def parse_counter(data: bytes) -> int:
-    """The number in a counter file.
+    """Parses the text of a counter file.
 
     Raises:
         ValueError: it is not an unsigned decimal, or does not fit 64 bits.
@@ -174,8 +173,8 @@ def _read_files(root: str, name: object, files: tuple[str, ...]) -> list[int]:
     try:
         return [_read_file(directory, file, interface, f"{path}/{file}") for file in files]
     except KernelError as error:
-        # A file is missing: because the interface has gone meanwhile, or is about to? Every
-        # interface has the eight, but sysfs makes and removes its files one by one.
+        # If one of the eight files, which every interface has, is missing in sysfs, the interface
+        # has just been deleted or is being deleted: sysfs removes its files one by one.
         of_eight = (error.filename or "").endswith(tuple(f"/{counter}" for counter in COUNTERS))
         on_sysfs = os.fstat(directory).st_dev == Path("/sys").stat().st_dev
         gone = not os.access(path, os.F_OK) or (of_eight and on_sysfs)
@@ -189,7 +188,7 @@ def _read_files(root: str, name: object, files: tuple[str, ...]) -> list[int]:
 def get_network_interface_stats(
     interface_name: str, *, perspective: str = "container", sysfs_root: str = "/sys/class/net"
 ) -> NetworkInterface:
-    """As `pynetstrat.get_network_interface_stats`."""
+    """Does what `pynetstrat.get_network_interface_stats` does."""
     if perspective not in ("container", "host"):
         raise ValueError(f"perspective {perspective!r}")
     if interface_name == "":
@@ -201,7 +200,7 @@ def get_network_interface_stats(
 def read_sysfs_network_stats(
     interface_name: str, stats_file: str, *, sysfs_root: str = "/sys/class/net"
 ) -> int:
-    """As `pynetstrat.read_sysfs_network_stats`."""
+    """Does what `pynetstrat.read_sysfs_network_stats` does."""
     if stats_file in ("", ".", "..") or "/" in stats_file or "\0" in stats_file:
         check_name(interface_name, alternative=True)
         raise InvalidCounterNameError(interface_name, stats_file)
@@ -233,7 +232,7 @@ _OPERATIONS = {
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """The type, flags, sequence number and payload of each message of a datagram."""
+    """Yields the type, flags, sequence number and payload of each message of a datagram."""
     at = 0
     while at < len(data):
         if len(data) - at < _HEADER.size:
@@ -264,7 +263,7 @@ def _c_string(value: bytes) -> str:
 
 
 class _Exchange:
-    """One socket, one request, its replies."""
+    """A socket that sends one request and reads its replies."""
 
     def __init__(self, timeout: float) -> None:
         try:
@@ -287,7 +286,7 @@ class _Exchange:
     def ask(
         self, kind: int, flags: int, body: bytes, interface: str = ""
     ) -> Iterator[tuple[int, int, bytes]]:
-        """Sends a request; the type, flags and payload of each reply up to the last."""
+        """Sends a request; yields the type, flags and payload of each reply."""
         self.sequence += 1
         length = _HEADER.size + len(body)
         header = _HEADER.pack(length, kind, flags | _NLM_F_REQUEST, self.sequence, 0)
@@ -349,7 +348,7 @@ def _link_body(name: bytes, flags: int = 0, change: int = 0) -> bytes:
 
 
 def _get_link(exchange: _Exchange, name: bytes) -> tuple[int, int]:
-    """The index and the flags of a link."""
+    """Returns the index and the flags of a link."""
     for _, _, payload in exchange.ask(_RTM_GETLINK, 0, _link_body(name), os.fsdecode(name)):
         if len(payload) < _IFINFOMSG.size:
             raise kernel_error(EBADMSG, "RTM_GETLINK", os.fsdecode(name))
@@ -380,17 +379,17 @@ def _set_flags(name: object, flags: int, timeout: float) -> None:
 
 
 def link_set_up(name: str = "lo", *, timeout: float = 5.0) -> None:
-    """As `pynetstrat.link_set_up`, in the calling thread's namespace."""
+    """Does what `pynetstrat.link_set_up` does, in the calling thread's namespace."""
     _set_flags(name, _IFF_UP, timeout)
 
 
 def link_set_down(name: str, *, timeout: float = 5.0) -> None:
-    """As `RtnetlinkSocket.link_set_down`."""
+    """Does what `RtnetlinkSocket.link_set_down` does."""
     _set_flags(name, 0, timeout)
 
 
 def link_is_up(name: str, *, timeout: float = 5.0) -> bool:
-    """As `RtnetlinkSocket.link_is_up`."""
+    """Does what `RtnetlinkSocket.link_is_up` does."""
     encoded = check_name(name, alternative=True)
     with _Exchange(timeout) as exchange:
         return bool(_get_link(exchange, encoded)[1] & _IFF_UP)
@@ -418,7 +417,7 @@ def _decode_stats(payload: bytes) -> tuple[int, list[int]]:
 
 
 def get_stats(name: str, *, perspective: str = "host", timeout: float = 5.0) -> NetworkInterface:
-    """As `RtnetlinkSocket.get_stats`."""
+    """Does what `RtnetlinkSocket.get_stats` does."""
     encoded = check_name(name, alternative=True)
     with _Exchange(timeout) as exchange:
         index, _ = _get_link(exchange, encoded)
@@ -429,7 +428,7 @@ def get_stats(name: str, *, perspective: str = "host", timeout: float = 5.0) -> 
 
 
 def dump_stats(*, perspective: str = "host", timeout: float = 5.0) -> dict[str, NetworkInterface]:
-    """As `RtnetlinkSocket.dump_stats`."""
+    """Does what `RtnetlinkSocket.dump_stats` does."""
     with _Exchange(timeout) as exchange:
         names: dict[int, str] = {}
         for payload in _dump(exchange, _RTM_GETLINK, _IFINFOMSG.pack(0, 0, 0, 0, 0)):
@@ -445,7 +444,7 @@ def dump_stats(*, perspective: str = "host", timeout: float = 5.0) -> dict[str, 
 
 
 def _dump(exchange: _Exchange, kind: int, body: bytes) -> list[bytes]:
-    """The payloads of a dump that the kernel calls consistent."""
+    """Returns the payloads of a dump that the kernel did not mark as interrupted."""
     for _ in range(16):
         payloads = []
         interrupted = False

@@ -1,4 +1,4 @@
-"""errors.py: what the errors are, what they say, and that they travel."""
+"""The exceptions: their classes, their sentences, and that they can be pickled and copied."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_every_error_pickles_and_copies(error, travel):
         )
 
 
-def test_what_each_error_can_be_caught_as():
+def test_each_error_has_its_base_classes():
     public = {
         name: value
         for name in BASES
@@ -103,7 +103,7 @@ def test_what_each_error_can_be_caught_as():
         ("straße", 'unknown strategy type "straße"'),
     ],
 )
-def test_unknown_strategy_to_the_letter(type, text):
+def test_the_error_of_an_unknown_strategy_lists_the_known_ones(type, text):
     error = errors.UnknownStrategyError(type)
     assert str(error) == text
     assert (error.type, error.known) == (type, ())
@@ -111,7 +111,7 @@ def test_unknown_strategy_to_the_letter(type, text):
     assert str(error) == text + r'; known: "loopback", "a \"b\""'
 
 
-def test_texts():
+def test_each_error_has_its_sentence():
     assert [str(error) for error in ERRORS[3:10]] == [
         'strategy type "t" can\'t be loaded: no such module',
         'invalid interface name "a/b": the rule',
@@ -124,7 +124,7 @@ def test_texts():
 
 
 def table():
-    """The rows of the core's table of failures: step, request, errno, kind and hint."""
+    """Yields the rows of the core's table of failures: step, request, errno, kind and hint."""
     failure, number = ffi.new("struct netstrat_failure *"), 0
     while lib.netstrat_failure_get(number, failure):
         number += 1
@@ -135,7 +135,7 @@ def table():
 
 
 def python_error(step, request, code):
-    """What Python raises for a failure of the core with the text `its words`."""
+    """Returns the exception for a failure of the core with the text `its words`."""
     if step in (lib.NETSTRAT_OP_NAME, lib.NETSTRAT_OP_LINK_NAME):
         return _native.invalid_name("eth0", step)
     if step == lib.NETSTRAT_OP_FILE:
@@ -294,7 +294,7 @@ STEPS = {
         (errno.EIO, "send", errors.KernelError, "Input/output error"),
     ],
 )
-def test_errno_to_exception(code, operation, kind, says):
+def test_each_errno_becomes_its_exception(code, operation, kind, says):
     request = operation if isinstance(operation, int) else 0
     step = lib.NETSTRAT_OP_REQUEST if request else STEPS[operation]
     operation = {16: "RTM_NEWLINK", 18: "RTM_GETLINK"}.get(operation, operation)
@@ -315,13 +315,13 @@ def test_a_refused_message_is_reported_under_its_own_name(request_type, operatio
     assert error.operation == operation
 
 
-def test_a_name_that_does_not_pickle_travels_as_text():
+def test_a_name_that_can_not_be_pickled_is_pickled_as_text():
     nameless = errors.InvalidInterfaceNameError(memoryview(b"lo"), "the rule")
     arrived = pickle.loads(pickle.dumps(nameless))
     assert arrived.interface == repr(nameless.interface)
 
 
-def test_paths_are_fit_for_a_terminal():
+def test_unprintable_characters_of_a_path_are_escaped():
     path = "/sys/class/net/\x1b[31m/statistics"
     for error in (
         errors.KernelError(errno.ENODEV, "open", "\x1b[31m", filename=path),

@@ -1,4 +1,4 @@
-"""reference.py, against the core: the same results and the same errors, by another road.
+"""The core against reference.py: the same results and the same errors.
 
 Two programs that share no code and agree on everything that can be thought of are both right, or
 wrong in the same way; what a kernel rarely sends is put before the reference by a socket of ours.
@@ -37,7 +37,7 @@ CASES = json.loads(support.CASES.read_text())
 
 
 def outcome(function, *arguments, **options):
-    """What it gives, or what of its error a program could depend on."""
+    """Returns the result of a call, or the parts of its error that a program may depend on."""
     try:
         return function(*arguments, **options)
     except NetstratError as error:
@@ -61,7 +61,7 @@ def agree_on_sysfs(interface, **options):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["hex"][:40] or "empty")
-def test_shared_cases(case, tree):
+def test_counters_are_parsed_as_in_the_shared_cases(case, tree):
     data = bytes.fromhex(case["hex"])
     (tree / "eth0" / "statistics" / "rx_bytes").write_bytes(data)
     found = agree_on_sysfs("eth0", sysfs_root=str(tree))
@@ -75,7 +75,7 @@ near = st.text("0123456789 \t\n\v\f\r-+x.", max_size=30).map(str.encode)
 
 
 @given(st.lists(st.one_of(near, st.binary(max_size=30)), min_size=8, max_size=8))
-def test_any_contents(tmp_path_factory, contents):
+def test_any_contents_give_the_same_result(tmp_path_factory, contents):
     statistics = tmp_path_factory.getbasetemp() / "any" / "eth0" / "statistics"
     statistics.mkdir(parents=True, exist_ok=True)
     for file, content in zip(FILES, contents, strict=True):
@@ -87,7 +87,7 @@ def test_any_contents(tmp_path_factory, contents):
 
 
 @given(st.integers(0, 2**64 - 1), st.text(" \t\n\v\f\r", max_size=4))
-def test_every_counter_that_fits(tmp_path_factory, value, space):
+def test_every_counter_in_range_is_read(tmp_path_factory, value, space):
     statistics = tmp_path_factory.getbasetemp() / "fits" / "eth0" / "statistics"
     statistics.mkdir(parents=True, exist_ok=True)
     (statistics / "rx_bytes").write_text(f"{space}{value}{space}", newline="")
@@ -99,7 +99,7 @@ def test_every_counter_that_fits(tmp_path_factory, value, space):
 
 
 @pytest.mark.parametrize("content", [b"1" * 4095, b"1" * 4096, b"1" * 10_000, b"7" + b" " * 4094])
-def test_huge_files(tree, content):
+def test_a_huge_file_is_refused(tree, content):
     (tree / "eth0" / "statistics" / "rx_bytes").write_bytes(content)
     agree_on_sysfs("eth0", sysfs_root=str(tree))
 
@@ -111,12 +111,12 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_names(tree, name):
+def test_names_are_checked_alike(tree, name):
     agree_on_sysfs(name, sysfs_root=str(tree))
 
 
 @pytest.mark.parametrize("file", ["", ".", "..", "a/b", "a\0", "rx_nothing", "x" * 300])
-def test_counter_names(tree, file):
+def test_counter_names_are_checked_alike(tree, file):
     agree("read_sysfs_network_stats", "eth0", file, sysfs_root=str(tree))
     # Which of two wrong names is reported is open; that neither reaches a path is not.
     for module in (pynetstrat, reference):
@@ -127,7 +127,7 @@ def test_counter_names(tree, file):
 @pytest.mark.parametrize(
     "fault", ["missing", "directory", "unreadable", "fifo", "loop", "link", "file"]
 )
-def test_files_that_are_none(tree, fault):
+def test_other_files_than_regular_ones_are_refused(tree, fault):
     file = tree / "eth0" / "statistics" / "tx_packets"
     file.unlink()
     if fault == "directory":
@@ -150,13 +150,13 @@ def test_files_that_are_none(tree, fault):
         agree("read_sysfs_network_stats", "eth0", "tx_packets", sysfs_root=root)
 
 
-def test_no_such_root():
+def test_a_missing_root_is_an_error():
     found = agree_on_sysfs("eth0", sysfs_root="/nowhere")
     assert found[:2] == (KernelError, errno.ENOENT)
 
 
-def test_an_interface_that_goes_while_it_is_read(tree, monkeypatch):
-    """Its directory is open, and its files are not there any more."""
+def test_an_interface_deleted_while_it_is_read_is_not_found(tree, monkeypatch):
+    """Its directory is open already when its files disappear."""
     real = os.open
 
     def vanish(path, *arguments, **options):
@@ -171,8 +171,8 @@ def test_an_interface_that_goes_while_it_is_read(tree, monkeypatch):
     assert caught.value.errno == errno.ENODEV
 
 
-def test_a_read_that_says_einval(tree, monkeypatch):
-    """As some kernels do where the device is gone."""
+def test_einval_of_a_read_means_a_deleted_interface(tree, monkeypatch):
+    """Some kernels return EINVAL when the device is deleted."""
 
     def refuse(*_):
         raise OSError(errno.EINVAL, "Invalid argument")
@@ -182,7 +182,7 @@ def test_a_read_that_says_einval(tree, monkeypatch):
         reference.read_sysfs_network_stats("eth0", "rx_bytes", sysfs_root=str(tree))
 
 
-def test_an_unknown_perspective():
+def test_an_unknown_perspective_is_refused():
     for module in (pynetstrat, reference):
         with pytest.raises(ValueError, match="perspective"):
             module.get_network_interface_stats("lo", perspective="mine")
@@ -191,7 +191,7 @@ def test_an_unknown_perspective():
 # ---- real interfaces ----
 
 
-def test_links(net):
+def test_links_are_set_up_and_down_alike(net):
     net.add_veth("v0", "w0", up=False)
     long = "an-alternative-name"
     net.add_altname("v0", long)
@@ -205,7 +205,7 @@ def test_links(net):
         assert rtnetlink.link_is_up("lo")
 
 
-def test_counters(net):
+def test_counters_are_read_alike(net):
     for number in range(5):
         support.add_patterned(net, number)
     net.add_altname("v4", "an-alternative-name")
@@ -224,14 +224,14 @@ def test_counters(net):
 
 @pytest.mark.parametrize("method", ["link_set_up", "link_set_down", "link_is_up", "get_stats"])
 @pytest.mark.parametrize("name", [*NAMES, "x" * 126 + "à"], ids=ascii)
-def test_errors_of_rtnetlink(net, method, name):
+def test_errors_of_rtnetlink_are_alike(net, method, name):
     with RtnetlinkSocket() as rtnetlink:
         core = outcome(getattr(rtnetlink, method), name)
     assert outcome(getattr(reference, method), name) == core
     assert core[0] in (InterfaceNotFoundError, InvalidInterfaceNameError)
 
 
-def test_without_the_capability(net):
+def test_without_the_capability_the_errors_are_alike(net):
     net.add_veth("v0", "w0", up=False)
     net.set_up("w0")
     with support.without(support.CAP_NET_ADMIN), RtnetlinkSocket() as rtnetlink:
@@ -289,7 +289,7 @@ def stats(index, values=range(8), sequence=2):
     return message(NEWSTATS, payload, 0, sequence)
 
 
-def test_strangers_and_older_replies_are_passed_over(kernel):
+def test_datagrams_of_other_senders_and_older_replies_are_ignored(kernel):
     forged = ack(errno.EPERM)
     kernel((forged, 0, 4711), ack(errno.EPERM, sequence=99) + ack())
     reference.link_set_up("lo")
@@ -313,7 +313,7 @@ def test_strangers_and_older_replies_are_passed_over(kernel):
         ([ack(errno.EACCES)], errno.EACCES, "RTM_NEWLINK"),
     ],
 )
-def test_failures(kernel, script, code, operation):
+def test_failures_of_the_socket_are_errors(kernel, script, code, operation):
     kernel(*script)
     with pytest.raises(KernelError) as caught:
         reference.link_set_up("lo", timeout=0.01)
@@ -321,14 +321,14 @@ def test_failures(kernel, script, code, operation):
     assert isinstance(caught.value, NetlinkUnavailableError) == (operation == "socket")
 
 
-def test_an_error_where_a_bare_errno_is_all_there_is(kernel):
+def test_an_ack_without_the_request_is_read(kernel):
     kernel(message(ERROR, struct.pack("=i", -errno.ENODEV)))
     with pytest.raises(InterfaceNotFoundError):
         reference.link_set_up("lo")
 
 
 @pytest.mark.parametrize("capped", [True, False])
-def test_the_kernels_own_words(kernel, capped):
+def test_the_extended_ack_is_read(kernel, capped):
     answer = ack(errno.EINVAL, words=b"No way\0")
     if not capped:  # the whole request is echoed
         head = struct.unpack_from("=IHHII", answer)
@@ -339,7 +339,7 @@ def test_the_kernels_own_words(kernel, capped):
     assert caught.value.kernel_message == "No way"
 
 
-def test_malformed_attributes(kernel):
+def test_malformed_attributes_are_refused(kernel):
     for tail in (b"\0", struct.pack("=HH", 3, 1), struct.pack("=HH", 9, 1)):
         answer = ack(errno.EINVAL)
         flagged = struct.pack("=IHHII", len(answer) + len(tail), ERROR, 0x300, 1, 0)
@@ -349,7 +349,7 @@ def test_malformed_attributes(kernel):
         assert caught.value.errno == errno.EBADMSG
 
 
-def test_malformed_replies(kernel):
+def test_malformed_replies_are_refused(kernel):
     kernel(message(NEWLINK, b"\0" * 15))
     with pytest.raises(KernelError) as caught:
         reference.link_is_up("lo")
@@ -386,22 +386,22 @@ def test_an_interrupted_dump_is_repeated(kernel):
     assert support.values(found["lo"]) == [2, 0, 4, 6, 3, 1, 5, 7]
 
 
-def test_a_dump_that_never_settles(kernel):
+def test_a_dump_that_is_always_interrupted_is_an_error(kernel):
     kernel(*(link(1, "lo", sequence=n, message_flags=INTERRUPTED) + done(n) for n in range(1, 30)))
     with pytest.raises(KernelError) as caught:
         reference.dump_stats()
     assert (caught.value.errno, caught.value.operation) == (errno.EAGAIN, "RTM_GETLINK")
 
 
-def test_a_dump_that_fails(kernel):
+def test_a_failed_dump_is_an_error(kernel):
     kernel(done(1, errno.EIO, b"Broken\0"))
     with pytest.raises(KernelError) as caught:
         reference.dump_stats()
     assert (caught.value.errno, caught.value.kernel_message) == (errno.EIO, "Broken")
 
 
-def test_an_exchange_without_an_end(monkeypatch):
-    """Can't be: it says so, where returning nothing would go unnoticed."""
+def test_an_exchange_without_an_end_times_out(monkeypatch):
+    """It can't happen; a loop that returned nothing would go unnoticed."""
     monkeypatch.setattr(reference._Exchange, "ask", lambda *_: iter(()))
     with pytest.raises(AssertionError, match="a reply or an error"):
         reference.link_is_up("lo")

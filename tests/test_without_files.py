@@ -1,7 +1,7 @@
-"""A call never imports: what is looked up works where there is no file of Python's any more.
+"""A call never imports: a public name, once looked up, works when Python's files can't be opened.
 
-After `chroot` into an empty directory, where no descriptor is left for a module, and under a
-seccomp filter that refuses to open anything.
+The calls are made after `chroot` into an empty directory, without a free descriptor, and under a
+seccomp filter that refuses to open files.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import sys
 import pytest
 import support
 
-# Each public call that needs no file of its own, as a program has it: what it looks up and opens at
-# first, and what it does where there is nothing left to open.
+# Each public call that needs no file: what a program looks up and opens first, and what it does
+# once no file can be opened.
 CALLS = {
     "initialize": ("", 'get_strategy("loopback").initialize()'),
     "initialize in another namespace": ("", 'get_strategy("loopback").initialize(netns=netns)'),
@@ -157,7 +157,7 @@ assert libc.prctl(22, 2, fprog, 0, 0) == 0   # PR_SET_SECCOMP, SECCOMP_MODE_FILT
 
 @pytest.mark.parametrize("way", _LEAVE)
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_needs_no_file_of_pythons(net, tree, name, way):
+def test_a_call_needs_no_file_of_python(net, tree, name, way):
     looked_up, call = CALLS[name]
     program = _PROGRAM.format(looked_up=looked_up, leave=_LEAVE[way], call=call)
     (tree / "empty").mkdir()
@@ -168,8 +168,8 @@ def test_a_call_needs_no_file_of_pythons(net, tree, name, way):
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
-def test_without_a_descriptor_a_call_says_so(net):
-    """And names the limit: it is not a bare OSError about a module."""
+def test_the_error_says_that_a_call_has_no_descriptor(net):
+    """The error names the limit; it is not an OSError about a module."""
     done = support.python(
         """
 import resource
@@ -186,8 +186,8 @@ except KernelError as error:
     assert "RLIMIT_NOFILE" in done.stdout
 
 
-def test_after_chroot_a_strategy_that_was_never_looked_for_is_unknown(net, tmp_path):
-    """No package that could provide it can be found any more."""
+def test_after_chroot_a_strategy_that_was_not_loaded_is_unknown(net, tmp_path):
+    """The packages that could provide it can't be searched."""
     done = support.python(
         """
 import os, sys

@@ -1,4 +1,4 @@
-"""What is asked about links, addresses, routes and namespaces."""
+"""Queries and dumps of links, addresses, routes and nsids."""
 
 from __future__ import annotations
 

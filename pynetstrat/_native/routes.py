@@ -30,7 +30,7 @@ MAIN_TABLE: int = lib.RT_TABLE_MAIN
 # header can't be included together with the C library's netinet/in.h.
 _IPV6_METRIC = 1024
 
-# The types of routes: those that deliver, and those that refuse.
+# Unicast routes, and the types that refuse packets.
 _TYPES = {
     lib.RTN_UNICAST: "unicast",
     lib.RTN_BLACKHOLE: "blackhole",

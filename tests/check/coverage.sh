@@ -31,7 +31,7 @@ RC
 without_files=(
     --deselect tests/wiring/test_setup_cost.py::test_the_calls_work_after_a_chroot_into_an_empty_folder
     --deselect tests/test_namespace.py::test_handles_work_after_a_chroot_into_an_empty_directory
-    --deselect tests/test_without_files.py::test_without_a_descriptor_a_call_says_so
+    --deselect tests/test_without_files.py::test_the_error_says_that_a_call_has_no_descriptor
 )
 # What the benchmarks' and the core's own tests do is not counted: these tests stand by themselves.
 "$python" -m coverage run --rcfile "$out/coveragerc" -m pytest -q -p no:cacheprovider \

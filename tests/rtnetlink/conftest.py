@@ -17,7 +17,7 @@ def rtnetlink(net):
 
 @pytest.fixture
 def alarm():
-    """Sets a handler of SIGALRM and a timer that goes off again and again."""
+    """Sets a handler for SIGALRM, and a timer that sends the signal repeatedly."""
     before = signal.getsignal(signal.SIGALRM)
 
     def arm(handler, seconds=0.02):

@@ -1,4 +1,4 @@
-"""batch.py: every kind of message, what comes of a batch, and the same from `ip -batch`."""
+"""`Batch`: each kind of message, the results of a batch, and a comparison with `ip -batch`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_empty_batch_sends_nothing(host):
     assert host.execute(Batch()) is None
 
 
-def test_a_veth_pair_has_all_that_was_asked_for(host, blue):
+def test_a_veth_pair_has_every_requested_setting(host, blue):
     host.execute(Batch().add_bridge("br0"))
     bridge = host.get_link("br0").index
     batch = Batch().add_veth(
@@ -91,7 +91,7 @@ def test_a_veth_pair_has_all_that_was_asked_for(host, blue):
     assert (seen["num_tx_queues"], seen["num_rx_queues"]) == (3, 3)
 
 
-def test_a_pair_without_a_namespace_has_both_ends_here(host):
+def test_a_pair_without_a_namespace_is_in_the_namespace_of_the_socket(host):
     host.execute(Batch().add_veth("a", "b"))
     a, b = host.get_link("a"), host.get_link("b")
     assert (a.link_index, a.link_nsid, b.link_index) == (b.index, None, a.index)
@@ -105,7 +105,7 @@ def test_the_index_of_the_peer_alone_is_refused_before_anything_is_sent():
         Batch().add_veth("a", "b", peer_index=7)
 
 
-def test_a_bridge_a_macvlan_and_a_plain_link_have_all_that_was_asked_for(host, blue):
+def test_a_bridge_a_macvlan_and_a_plain_link_have_every_requested_setting(host, blue):
     host.execute(
         Batch()
         .add_bridge("br0", mac="02:00:00:00:00:03", mtu=1300, up=True)
@@ -137,12 +137,12 @@ def test_a_bridge_a_macvlan_and_a_plain_link_have_all_that_was_asked_for(host, b
     assert (seen["link_index"], seen["linkinfo"]["info_data"]["mode"]) == (parent, "bridge")
 
 
-def test_an_unknown_mode_of_a_macvlan_is_refused_with_those_that_there_are():
+def test_an_unknown_macvlan_mode_is_refused_and_the_error_lists_the_modes():
     with pytest.raises(InvalidNetworkError, match="private, vepa, bridge, passthru"):
         Batch().add_macvlan("m0", 1, mode="bridged")
 
 
-def test_a_kind_that_the_kernel_does_not_know_is_its_error(host):
+def test_the_kernel_refuses_an_unknown_kind(host):
     with pytest.raises(BatchError, match=r'interface "x0": RTM_NEWLINK: .*[Uu]nknown'):
         host.execute(Batch().add_link("x0", "no-such-kind"))
 
@@ -229,7 +229,7 @@ def link(host):
     return host.get_link("a").index
 
 
-def test_an_address_has_all_that_was_asked_for(host, link):
+def test_an_address_has_every_requested_setting(host, link):
     host.execute(
         Batch()
         .add_address(link, "192.0.2.1/24", broadcast="192.0.2.255", label="a:1", noprefixroute=True)
@@ -255,7 +255,7 @@ def test_an_address_has_all_that_was_asked_for(host, link):
     assert "nodad" not in entries["2001:db8::2"]
 
 
-def test_an_address_as_it_was_dumped_can_be_added_again(host, link):
+def test_a_dumped_address_can_be_added_again(host, link):
     given = Address(
         link,
         "192.0.2.1/32",
@@ -285,7 +285,7 @@ def _fields(address: Address) -> dict[str, object]:
     return {field: getattr(address, field) for field in Address.__dataclass_fields__}
 
 
-def test_an_address_that_is_there_is_replaced_only_on_request(host, link):
+def test_an_existing_address_is_replaced_only_on_request(host, link):
     host.execute(Batch().add_address(link, "2001:db8::1/64"))
     with pytest.raises(BatchError, match="RTM_NEWADDR: File exists"):
         host.execute(Batch().add_address(link, "2001:db8::1/64"))
@@ -302,7 +302,7 @@ def test_an_address_is_deleted_by_its_text(host, link):
     assert left == []
 
 
-def test_routes_have_all_that_was_asked_for_and_are_deleted(host, link):
+def test_routes_have_every_requested_setting_and_are_deleted(host, link):
     host.execute(Batch().add_address(link, "192.0.2.1/24").add_address(link, "2001:db8::1/64"))
     routes = [
         Route("default", gateway="192.0.2.254", ifindex=link),
@@ -343,7 +343,7 @@ def test_routes_have_all_that_was_asked_for_and_are_deleted(host, link):
     assert not left & {"0.0.0.0/0", "198.51.100.0/24", "203.0.113.0/24", "::/0", "2001:db8:1::/48"}
 
 
-def test_a_route_as_it_was_dumped_can_be_added_again(host, link):
+def test_a_dumped_route_can_be_added_again(host, link):
     host.execute(
         Batch()
         .add_address(link, "192.0.2.1/24")
@@ -540,15 +540,15 @@ def test_the_error_is_of_the_first_message_that_failed(host):
     assert kinds == [InterfaceNotFoundError, type(None), InterfaceNotFoundError]
 
 
-def test_the_kernels_own_words_are_in_the_error(host):
+def test_the_extended_ack_is_in_the_batch_error(host):
     host.execute(Batch().add_veth("a", "b"))
     with pytest.raises(BatchError) as raised:
         host.execute(Batch().set_link("a", mtu=67))
     assert raised.value.kernel_message == "mtu less than device minimum"
 
 
-def test_a_message_whose_ack_never_came_is_pending(host, monkeypatch):
-    """The kernel answers at once, so what broke the exchange is put in its place."""
+def test_a_message_whose_ack_does_not_arrive_is_pending(host, monkeypatch):
+    """The kernel answers at once, so the test makes the exchange fail."""
     messages = Batch().add_link("a", "ifb").add_link("b", "ifb").add_link("c", "ifb").messages
     error = _lost()
     outcomes = Encoded(messages).outcomes(-110, [0, 1, 1], error)
@@ -559,7 +559,7 @@ def test_a_message_whose_ack_never_came_is_pending(host, monkeypatch):
 
 
 def test_a_timeout_after_a_refused_message_is_reported_too(host):
-    """The deadline is over: one datagram is read, and there is no time for the next."""
+    """The deadline has passed: one datagram is read, and no time is left for the next."""
     host.share_deadline(time.monotonic() - 1)
     with pytest.raises(BatchError) as raised:
         host.execute(Batch().delete_link("nope").set_link("lo", up=True).set_link("lo", up=False))
@@ -573,7 +573,7 @@ def test_a_timeout_after_a_refused_message_is_reported_too(host):
 
 
 def test_acks_that_are_lost_after_a_refused_message_are_reported_too(host):
-    """The core then returns the refusal, and leaves the results of the others pending."""
+    """The core then returns the refusal, and the results of the other messages stay pending."""
     messages = Batch().add_link("a", "ifb").add_link("b", "ifb").messages
     error = _lost("NETSTRAT_OP_REQUEST")
     outcomes = Encoded(messages).outcomes(-17, [-17, 1], error)
@@ -685,7 +685,7 @@ def test_a_namespace_is_opened_when_the_batch_is_executed_and_not_held(host):
 
 
 @pytest.mark.parametrize("given", ["file", "other kind", "number", "process"])
-def test_what_is_not_a_namespace_is_refused_and_nothing_is_sent(host, given, tmp_path):
+def test_a_netns_that_is_no_namespace_is_refused_and_nothing_is_sent(host, given, tmp_path):
     (tmp_path / "file").touch()
     opened = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     netns = {
@@ -797,7 +797,7 @@ def _append(batch: Batch, indexes: dict[str, int], what: str, link: str, value: 
 
 
 def _prepare(namespace: NetworkNamespace) -> dict[str, int]:
-    """Three links and a bridge, with the same indexes and MACs each time, and quiet ones."""
+    """Makes three links and a bridge, with fixed indexes and MAC addresses, that send nothing."""
     quieten(namespace)
     with RtnetlinkSocket(namespace) as sock:
         batch = Batch().add_bridge("br", mac="02:00:00:00:00:10")
@@ -842,7 +842,7 @@ def test_a_batch_is_executed_by_many_sockets_one_after_another(host, blue):
     assert names() == names(blue) == {"lo", "ifb7"}
 
 
-def test_a_batch_needs_no_index_that_a_message_before_it_gave(host):
+def test_an_index_given_to_a_new_link_serves_later_messages(host):
     batch = Batch().add_veth("a", "b", index=50)
     host.execute(batch.add_address(50, "192.0.2.1/24").set_link(50, up=True))
     assert [one.address for one in host.dump_addresses("a") if one.label] == ["192.0.2.1/24"]

@@ -1,4 +1,4 @@
-"""rtnetlink.py: changes by a socket that has counted before, whose notifications displace acks."""
+"""Changes by a socket that receives notifications, which could displace the acks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pynetstrat import (
 
 
 def groups() -> dict[int, int]:
-    """The multicast groups of each rtnetlink socket of this process, by its inode."""
+    """Returns the multicast groups of each rtnetlink socket of this process, by its inode."""
     own = {
         int(target[8:-1])
         for target in support.descriptors().values()
@@ -37,7 +37,7 @@ def groups() -> dict[int, int]:
 
 @pytest.fixture
 def counting(net):
-    """A socket that has counted, and so hears notifications."""
+    """A socket that has read counters, and so receives notifications."""
     with RtnetlinkSocket() as rtnetlink:
         rtnetlink.get_stats("lo")
         rtnetlink.dump_counters()
@@ -103,7 +103,7 @@ def test_no_ack_is_lost_of_many_ports_that_are_deleted(counting):
 
 
 def test_a_socket_that_counts_makes_its_changes_by_another(net):
-    """One socket where one will do, two where both are needed, and never a group on the second."""
+    """The second socket is opened only when needed, and never joins a group."""
     before = groups()
     with RtnetlinkSocket() as rtnetlink:
         rtnetlink.link_set_up("lo")
@@ -121,7 +121,7 @@ def test_a_socket_that_counts_makes_its_changes_by_another(net):
 
 
 def test_counters_are_as_new_as_the_changes_before_them(net, counting):
-    """The change and the counters go by two sockets, and no other link is counted."""
+    """The change and the counters use two sockets, and no other link's counters are returned."""
     for number in range(2):
         support.add_patterned(net, number)
     index = counting.get_link("v0").index
@@ -164,7 +164,7 @@ def test_a_thread_elsewhere_makes_changes_where_the_socket_is(net, counting, new
 
 
 def test_without_a_spare_descriptor_no_ack_is_lost_and_no_name_is_stale(net):
-    """The one socket leaves its group for as long, and every name is looked up anew."""
+    """The only socket leaves its group for the change, and names are looked up again."""
     for number in range(3):
         support.add_patterned(net, number)
     with RtnetlinkSocket() as rtnetlink:
@@ -187,8 +187,8 @@ def test_without_a_spare_descriptor_no_ack_is_lost_and_no_name_is_stale(net):
         assert rtnetlink.get_stats("v2") == support.view("v2", 2)
 
 
-def test_without_capabilities_a_link_that_is_up_is_found_so_after_counting(net, new_namespace):
-    """Also by a thread in another namespace, which must not enter the socket's."""
+def test_without_capabilities_a_link_that_is_up_is_set_up_after_counting(net, new_namespace):
+    """The thread may also be in another namespace, and not allowed to enter the socket's."""
     there = new_namespace()
     net.set_up("lo")
 
@@ -210,7 +210,7 @@ def test_without_capabilities_a_link_that_is_up_is_found_so_after_counting(net, 
         assert counting.link_is_up("lo")
 
 
-def test_changes_and_counters_from_many_threads(net, counting):
+def test_many_threads_change_links_and_read_counters(net, counting):
     for number in range(4):
         support.add_patterned(net, number)
     stop = threading.Event()

@@ -18,8 +18,8 @@ import support
 from pynetstrat import InterfaceNotFoundError, KernelError, NetworkInterface, RtnetlinkSocket
 
 
-def test_a_thousand_renames_during_a_thousand_reads(net):
-    """Each veth has two names in turn, and traffic of its own: never another's counters."""
+def test_readings_are_right_during_a_thousand_renames(net):
+    """Each veth alternates between two names and has traffic of its own."""
     count, renames = 10, 1000
     for number in range(count):
         support.add_patterned(net, number)
@@ -57,8 +57,8 @@ def test_a_thousand_renames_during_a_thousand_reads(net):
     assert len(answered) == 2
 
 
-def test_a_name_that_is_handed_on(net):
-    """One name goes from interface to interface: the answer is of one that had it meanwhile."""
+def test_a_name_that_passes_from_link_to_link_is_never_read_from_another(net):
+    """One name passes between interfaces: each answer is of one that had it during the call."""
     count = 6
     for number in range(count):
         support.add_patterned(net, number)
@@ -100,7 +100,7 @@ def test_a_name_that_is_handed_on(net):
     assert found
 
 
-def test_dumps_during_renames(net):
+def test_dumps_are_right_during_renames(net):
     count = 6
     for number in range(count):
         support.add_patterned(net, number)
@@ -140,7 +140,7 @@ def test_dumps_during_renames(net):
     support.run_threads(rename, dump)
 
 
-def test_deletion_and_creation_under_the_same_name(net, rtnetlink):
+def test_a_link_made_again_under_its_name_has_its_own_counters(net, rtnetlink):
     for number in range(1, 20):
         net.add_veth("v0", "w0")
         support.send_frames("v0", *support.pattern(number))
@@ -154,7 +154,7 @@ def test_deletion_and_creation_under_the_same_name(net, rtnetlink):
         assert list(rtnetlink.dump_stats()) == ["lo"]
 
 
-def test_two_interfaces_that_swap_names(net, rtnetlink):
+def test_two_interfaces_that_swap_names_keep_their_counters(net, rtnetlink):
     for number in (0, 1):
         support.add_patterned(net, number)
     indexes = [socket.if_nametoindex(f"v{number}") for number in (0, 1)]
@@ -170,8 +170,8 @@ def test_two_interfaces_that_swap_names(net, rtnetlink):
         net.rename(indexes[0], f"v{1 - mine}")
 
 
-def test_gone_between_look_up_and_read(net, rtnetlink):
-    """The name is known, the index is not in use any more."""
+def test_an_interface_deleted_after_its_look_up_is_not_found(net, rtnetlink):
+    """The name is cached, but no link has its index."""
     support.add_patterned(net, 0)
     rtnetlink.get_stats("v0")
     net.delete("v0")
@@ -179,7 +179,7 @@ def test_gone_between_look_up_and_read(net, rtnetlink):
         rtnetlink.get_stats("v0")
 
 
-def test_an_interface_that_moves_away_and_back(net, rtnetlink, new_namespace):
+def test_an_interface_that_moves_away_and_back_is_found_again(net, rtnetlink, new_namespace):
     other = new_namespace()
     support.add_patterned(net, 2)
     assert rtnetlink.get_stats("v2") == support.view("v2", 2)
@@ -198,7 +198,7 @@ def test_an_interface_that_moves_away_and_back(net, rtnetlink, new_namespace):
 
 
 def test_a_notification_with_our_own_port_and_number_is_not_the_answer(net, new_namespace):
-    """It is due to a socket of this process elsewhere: the kernel gives both the process's id."""
+    """A socket of this process elsewhere causes it: both ports are the id of the process."""
     blue = new_namespace()
     with support.inside(blue), support.Links() as links:
         support.add_patterned(links, 5)
@@ -224,7 +224,7 @@ def test_a_notification_with_our_own_port_and_number_is_not_the_answer(net, new_
 
 
 def test_a_port_that_leaves_its_bridge_is_still_there(net, rtnetlink):
-    """The kernel then reports a deletion: of the port, in the family of bridges."""
+    """The kernel then sends RTM_DELLINK for the port, of family AF_BRIDGE."""
     support.add_patterned(net, 2)
     net.add_bridge("br0")
     rtnetlink.dump_stats()
@@ -239,8 +239,8 @@ def test_a_port_that_leaves_its_bridge_is_still_there(net, rtnetlink):
         net.add_bridge("br0")
 
 
-def test_an_interface_that_goes_behind_the_kernels_back_of_a_dump(net, rtnetlink, monkeypatch):
-    """Its counters have come, and then, before the names are settled, the interface is gone."""
+def test_an_interface_deleted_after_the_dump_of_names_is_left_out(net, rtnetlink, monkeypatch):
+    """It is deleted after its counters have arrived and before the names are matched."""
     for number in range(3):
         support.add_patterned(net, number)
     native = sys.modules["pynetstrat._native.socket"].Socket
@@ -249,7 +249,7 @@ def test_an_interface_that_goes_behind_the_kernels_back_of_a_dump(net, rtnetlink
     def dump_and_delete(self, *, lasting):
         rows = dump(self, lasting=lasting)
         net.delete("v1")
-        self.is_up("lo")  # an exchange, which comes upon the notification
+        self.is_up("lo")  # an exchange, which receives the notification
         return rows
 
     rtnetlink.dump_stats()
@@ -281,7 +281,7 @@ def test_a_dump_is_answered_where_notifications_are_lost_at_every_attempt(
         assert table.counters.tolist() == list(map(support.values, expected.values()))
 
 
-def test_interfaces_that_come_and_go_during_dumps(net):
+def test_dumps_are_right_while_interfaces_are_made_and_deleted(net):
     for number in range(4):
         support.add_patterned(net, number)
     done = threading.Event()
@@ -312,7 +312,7 @@ def test_interfaces_that_come_and_go_during_dumps(net):
 
 
 class Swapping:
-    """Two links of many exchange their names all the while, by way of a third name.
+    """Two of many links exchange their names repeatedly, by way of a third name.
 
     Random pauses interrupt the exchanges: without them each exchange waits for the kernel's lock
     that the next datagram of a dump takes, so 16 dumps in a row may be inconsistent.
@@ -342,7 +342,7 @@ class Swapping:
 
 
 def test_no_link_is_missing_in_dumps_while_links_exchange_names(net, rtnetlink):
-    """The first and the last of so many that a dump takes several datagrams."""
+    """They are the first and the last link of a dump that takes several datagrams."""
     for number in range(40):
         net.add_veth(f"v{number}", f"w{number}", up=False)
     everything = [rtnetlink.dump_links, rtnetlink.dump_states]

@@ -24,7 +24,7 @@ from pynetstrat import (
 # ---- counters ----
 
 
-def test_get_stats(net, rtnetlink):
+def test_get_stats_returns_the_counters_of_either_perspective(net, rtnetlink):
     for number in range(3):
         support.add_patterned(net, number)
     for number in range(3):
@@ -44,13 +44,13 @@ def test_get_stats(net, rtnetlink):
 
 
 class Unhashable(str):
-    """A name that no table can hold."""
+    """A name that can't be hashed."""
 
     __slots__ = ()
     __hash__ = None
 
 
-def test_a_name_without_a_hash(net, rtnetlink):
+def test_a_name_that_can_not_be_hashed_is_looked_up(net, rtnetlink):
     assert rtnetlink.get_stats(Unhashable("lo")) == NetworkInterface("lo")
     assert rtnetlink.get_stats("lo") == NetworkInterface("lo")
 
@@ -64,7 +64,7 @@ def test_netlink_and_sysfs_agree(net, rtnetlink):
             )
 
 
-def test_get_stats_by_an_alternative_name(net, rtnetlink):
+def test_get_stats_finds_an_alternative_name(net, rtnetlink):
     support.add_patterned(net, 1)
     net.add_altname("v1", LONG)
     assert rtnetlink.get_stats(LONG) == support.view(LONG, 1)
@@ -78,7 +78,7 @@ def test_get_stats_by_an_alternative_name(net, rtnetlink):
 
 
 @pytest.mark.parametrize("name", ["short", LONG])
-def test_an_alternative_name_that_changes_hands_unheard(net, rtnetlink, name):
+def test_an_alternative_name_that_passes_to_a_down_link_is_followed(net, rtnetlink, name):
     # The kernel reports a change of alternative names only while the interface is up.
     for number in (1, 2):
         support.add_patterned(net, number)
@@ -91,7 +91,7 @@ def test_an_alternative_name_that_changes_hands_unheard(net, rtnetlink, name):
     assert rtnetlink.get_stats(name) == support.view(name, 2)
 
 
-def test_dump_stats(net, rtnetlink):
+def test_dump_stats_returns_every_interface(net, rtnetlink):
     assert rtnetlink.dump_stats() == {"lo": NetworkInterface("lo")}
     for number in range(5):
         support.add_patterned(net, number)
@@ -108,7 +108,7 @@ def test_dump_stats(net, rtnetlink):
     assert rtnetlink.dump_stats(perspective="host") == found
 
 
-def test_dump_counters(net, rtnetlink):
+def test_dump_counters_returns_columns(net, rtnetlink):
     for number in range(3):
         support.add_patterned(net, number)
     columns = rtnetlink.dump_counters()
@@ -125,7 +125,7 @@ def test_dump_counters(net, rtnetlink):
         assert row == support.values(rtnetlink.get_stats(name))
 
 
-def test_dump_counters_and_numpy(net, rtnetlink):
+def test_numpy_reads_the_columns_of_dump_counters(net, rtnetlink):
     import numpy as np
 
     for number in range(3):
@@ -145,7 +145,7 @@ def test_dump_counters_and_numpy(net, rtnetlink):
     assert table[:, 4].sum() == sum(support.view("", n).tx_bytes for n in range(3))
 
 
-def test_an_earlier_result_stays(net, rtnetlink):
+def test_a_result_is_not_changed_by_later_calls(net, rtnetlink):
     support.add_patterned(net, 0)
     first = rtnetlink.dump_counters()
     before, indexes, names = first.counters.tolist(), first.ifindexes.tolist(), first.names
@@ -170,8 +170,8 @@ def test_an_earlier_result_stays(net, rtnetlink):
     assert "v0" in third.names
 
 
-def test_a_large_dump_after_small_ones(net, rtnetlink):
-    """More interfaces than there was room for, twice over; more names than one datagram holds."""
+def test_a_large_dump_follows_small_ones(net, rtnetlink):
+    """The interfaces need more memory than before, and the names several datagrams."""
     assert len(rtnetlink.dump_stats()) == 1
     for number in range(110):
         net.add_veth(f"v{number}", f"w{number}", up=False)
@@ -184,8 +184,8 @@ def test_a_large_dump_after_small_ones(net, rtnetlink):
 # ---- where RTM_GETSTATS or notifications are refused ----
 
 
-def test_the_fallbacks(net, monkeypatch):
-    """By name alone, as on a kernel before 4.7: what an errno decides is decided for good."""
+def test_counters_are_read_by_name_if_getstats_is_refused(net, monkeypatch):
+    """As before Linux 4.7. The socket decides once, by the errno."""
     for number in range(3):
         support.add_patterned(net, number)
     with RtnetlinkSocket() as usual, RtnetlinkSocket() as rtnetlink:
@@ -202,8 +202,8 @@ def test_the_fallbacks(net, monkeypatch):
             rtnetlink.get_stats("v1")
 
 
-def test_refused_notifications(net):
-    """A socket that can't be a member of the group is answered by name."""
+def test_counters_are_read_by_name_if_notifications_are_refused(net):
+    """A socket that can't join the multicast group reads by name."""
     support.add_patterned(net, 1)
     refuse_setsockopt("""
 import support
@@ -217,7 +217,7 @@ print("by name")
 
 
 def refuse_setsockopt(code, command=()):
-    """Runs `code`, which prints "by name", where a socket can't be a member of a group."""
+    """Runs `code`, which prints "by name", in a process whose sockets can't join a group."""
     filtered = SECCOMP.split("for call in")[0].replace(
         "machine = ", "setsockopt = {'x86_64': 54, 'aarch64': 208, 'riscv64': 208}\nmachine = "
     )
@@ -232,8 +232,8 @@ def refuse_setsockopt(code, command=()):
     assert (done.stdout, done.stderr) == ("by name\n", "")
 
 
-def test_names_and_counters_are_from_one_request_where_notifications_are_refused(net, tmp_path):
-    """An index may be another interface's by the time of a second one."""
+def test_names_and_counters_come_from_one_dump_if_notifications_are_refused(net, tmp_path):
+    """Between two dumps an index may pass to another interface."""
     support.add_patterned(net, 1)
     trace = tmp_path / "trace"
     code = """

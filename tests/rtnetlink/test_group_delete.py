@@ -28,7 +28,7 @@ def _groups(host: RtnetlinkSocket) -> dict[str, int]:
     return {name: link.group for name, link in host.dump_links().items()}
 
 
-def test_a_thousand_links_go_at_once(host):
+def test_a_thousand_links_are_deleted_in_two_sends(host):
     batch = Batch()
     for number in range(1000):
         batch.add_veth(f"a{number}", f"b{number}")
@@ -49,7 +49,7 @@ def test_a_thousand_links_go_at_once(host):
     assert [entry["ifname"] for entry in ip("link")] == ["lo"]
 
 
-def test_nothing_but_what_is_named_goes(host):
+def test_only_named_links_are_deleted(host):
     _add(host, "a", "b", "c", "d")
     host.delete_links(["b", "d"])
     assert names() == {"lo", "a", "c"}
@@ -62,7 +62,7 @@ def test_names_are_given_as_text_or_bytes_and_may_be_repeated(host):
     assert names() == {"lo"}
 
 
-def test_no_names_are_nothing_to_do(host):
+def test_an_empty_list_of_names_deletes_nothing(host):
     host.delete_links([])
     assert names() == {"lo"}
 
@@ -88,14 +88,14 @@ def test_both_ends_of_a_pair_may_be_named(host):
     assert names() == {"lo"}
 
 
-def test_the_other_end_in_another_namespace_goes_too(host):
+def test_a_peer_in_another_namespace_is_deleted_too(host):
     with NetworkNamespace.create() as blue:
         host.execute(Batch().add_veth("a", "eth0", netns=blue))
         host.delete_links(["a"])
         assert names() == names(blue) == {"lo"}
 
 
-def test_a_name_that_there_is_not_is_an_error_and_nothing_goes(host):
+def test_a_missing_name_is_an_error_and_nothing_is_deleted(host):
     _add(host, "a", "b")
     before = dumps()
     with pytest.raises(InterfaceNotFoundError) as raised:
@@ -104,14 +104,14 @@ def test_a_name_that_there_is_not_is_an_error_and_nothing_goes(host):
     assert dumps() == before
 
 
-def test_a_name_that_no_link_can_have_is_an_error_and_nothing_goes(host):
+def test_an_invalid_name_is_an_error_and_nothing_is_deleted(host):
     _add(host, "a")
     with pytest.raises(InvalidInterfaceNameError):
         host.delete_links(["a", "x" * 128])
     assert names() == {"lo", "a"}
 
 
-def test_missing_ok_leaves_out_what_there_is_not(host):
+def test_missing_ok_ignores_missing_names(host):
     _add(host, "a", "b")
     host.delete_links(["a", "nope"], missing_ok=True)
     assert names() == {"lo", "b"}
@@ -134,7 +134,7 @@ def test_lo_is_refused_by_name_with_a_hint_and_all_keep_their_groups(host):
 
 @pytest.fixture
 def meanwhile(monkeypatch):
-    """Has something happen once the links are in their group, before that is looked at."""
+    """Calls a function once the links are in their group, before the members are read."""
 
     def happen(work):
         original = _group_delete._set_group
@@ -148,7 +148,7 @@ def meanwhile(monkeypatch):
     return happen
 
 
-def test_a_foreign_link_that_came_into_the_group_meanwhile_stops_it(host, meanwhile):
+def test_a_foreign_link_in_the_group_stops_the_deletion(host, meanwhile):
     _add(host, "a", "b", "stranger")
 
     def join(group: int) -> None:
@@ -163,7 +163,7 @@ def test_a_foreign_link_that_came_into_the_group_meanwhile_stops_it(host, meanwh
     assert (groups["a"], groups["b"]) == (0, 0)
 
 
-def test_a_link_that_was_renamed_meanwhile_stops_it(host, meanwhile):
+def test_a_link_renamed_during_the_call_stops_the_deletion(host, meanwhile):
     _add(host, "a", "b")
     index = host.get_link("a").index
 
@@ -177,7 +177,7 @@ def test_a_link_that_was_renamed_meanwhile_stops_it(host, meanwhile):
     assert _groups(host) == {"lo": 0, "b": 0, "c": 0}
 
 
-def test_a_link_that_went_meanwhile_is_no_error(host, meanwhile):
+def test_a_link_deleted_during_the_call_is_no_error(host, meanwhile):
     _add(host, "a", "b")
 
     def delete(group: int) -> None:
@@ -190,7 +190,7 @@ def test_a_link_that_went_meanwhile_is_no_error(host, meanwhile):
 
 
 @pytest.mark.parametrize("missing_ok", [False, True])
-def test_a_link_that_goes_before_it_is_in_the_group(host, monkeypatch, missing_ok):
+def test_a_link_deleted_before_it_joins_the_group_counts_as_missing(host, monkeypatch, missing_ok):
     """With missing_ok the others are deleted; without, none of them."""
     _add(host, "a", "b", "c")
     original = _group_delete._choose
@@ -211,7 +211,7 @@ def test_a_link_that_goes_before_it_is_in_the_group(host, monkeypatch, missing_o
         assert _groups(host) == {"lo": 0, "a": 0, "c": 0}
 
 
-def test_the_group_is_one_that_no_link_is_in(host, monkeypatch):
+def test_the_group_is_unused(host, monkeypatch):
     _add(host, "a", "b", "c")
     host.execute(Batch().set_group(host.get_link("c").index, 5))
     given = iter([(5 << 1).to_bytes(4, "little"), (0).to_bytes(4, "little"), b"\x0c\0\0\0"])

@@ -1,4 +1,4 @@
-"""links.py: what the kernel says of links, addresses and routes, against `ip -json`."""
+"""Links, addresses and routes as read, compared with `ip -json`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROTOCOLS = {4: "static"}
 
 @pytest.fixture
 def many(host, net):
-    """Links of several kinds and in several states, with addresses and routes."""
+    """Makes links of several kinds and in several states, with addresses and routes."""
     quieten()
     with NetworkNamespace.create() as blue:
         host.execute(Batch().add_bridge("br0").add_veth("v0", "v1", up=True))
@@ -208,7 +208,7 @@ def test_they_compare_copy_and_pickle(thing):
 # ---- ids of namespaces ----
 
 
-def test_a_namespace_has_an_id_once_a_link_that_leads_there_was_looked_at(host):
+def test_a_namespace_gets_an_nsid_when_a_link_that_leads_there_is_read(host):
     with NetworkNamespace.create() as blue:
         assert host.get_nsid(blue) is None
         host.execute(Batch().add_veth("h0", "eth0", netns=blue))
@@ -225,7 +225,7 @@ def test_a_namespace_has_an_id_once_a_link_that_leads_there_was_looked_at(host):
             process.kill()
 
 
-def test_what_is_not_a_namespace_has_no_id_but_an_error(host, tmp_path):
+def test_the_nsid_of_something_else_than_a_namespace_is_an_error(host, tmp_path):
     (tmp_path / "file").touch()
     for netns, errno in ((tmp_path / "file", 22), ("/no/such/file", 2), (987_654, 9)):
         with pytest.raises(KernelError) as raised:
@@ -235,7 +235,7 @@ def test_what_is_not_a_namespace_has_no_id_but_an_error(host, tmp_path):
         host.get_nsid(os.getpid())
 
 
-def test_addresses_of_a_link_that_there_is_not_are_an_error(host):
+def test_the_addresses_of_a_missing_link_are_an_error(host):
     with pytest.raises(InterfaceNotFoundError, match='interface "nope"'):
         host.dump_addresses("nope")
     with pytest.raises(InvalidInterfaceNameError):

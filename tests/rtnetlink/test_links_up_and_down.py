@@ -27,7 +27,7 @@ from pynetstrat import (
 )
 
 
-def test_up_down_is_up(net, rtnetlink):
+def test_a_link_is_set_up_and_down_and_reports_its_state(net, rtnetlink):
     net.add_veth("v0", "w0", up=False)
     for name in ("v0", b"w0"):
         assert rtnetlink.link_is_up(name) is False
@@ -38,7 +38,7 @@ def test_up_down_is_up(net, rtnetlink):
         assert rtnetlink.link_is_up(name) is False
 
 
-def test_one_shot(net, rtnetlink):
+def test_the_functions_set_a_link_up_and_down_without_a_socket(net, rtnetlink):
     link_set_up()
     assert rtnetlink.link_is_up("lo")
     net.add_veth("v0", "w0", up=False)
@@ -51,7 +51,7 @@ def test_one_shot(net, rtnetlink):
     assert not rtnetlink.link_is_up("lo")
 
 
-def test_alternative_names(net, rtnetlink):
+def test_a_link_is_found_by_its_alternative_names(net, rtnetlink):
     net.add_veth("v0", "w0", up=False)
     for alternative in (LONG, "x" * 16, "é" * 20, "short"):
         net.add_altname("v0", alternative)
@@ -72,7 +72,7 @@ ODD = [
 ]
 
 
-def test_alternative_names_of_any_bytes(net, rtnetlink):
+def test_an_alternative_name_may_have_any_bytes(net, rtnetlink):
     net.add_veth("v0", "w0", up=False)
     for alternative in ODD:
         net.add_altname("v0", alternative)
@@ -128,7 +128,7 @@ EVERY_OPERATION = pytest.mark.parametrize("method", OPERATIONS)
 @pytest.mark.parametrize(
     "name", [NOWHERE, b"nowhere", "x" * 16, LONG, "ü", "\udcff", ".", "a/b", "a b", "a:b", "a\n"]
 )
-def test_an_unknown_interface(rtnetlink, method, name):
+def test_an_unknown_interface_is_not_found(rtnetlink, method, name):
     with pytest.raises(InterfaceNotFoundError) as caught:
         getattr(rtnetlink, method)(name)
     error = caught.value
@@ -160,13 +160,13 @@ def test_a_hostile_name_never_reaches_the_kernel(rtnetlink, method, name):
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:20])
-def test_a_hostile_name_and_the_one_shot_form(name):
+def test_a_hostile_name_is_refused_by_the_functions_too(name):
     with pytest.raises(InvalidInterfaceNameError):
         link_set_up(name)
 
 
 def set_mtu(rtnetlink, name, mtu):
-    """A message of our own, sent by the core: nothing that the public calls send has words yet."""
+    """No message of the public calls causes an extended ack, so the test sends one of its own."""
     room, batch = ffi.new("unsigned char[]", 256), ffi.new("struct netstrat_batch *")
     error, result = ffi.new("struct netstrat_error *"), ffi.new("int *")
     lib.netstrat_batch_init(batch, room, len(room))
@@ -180,7 +180,7 @@ def set_mtu(rtnetlink, name, mtu):
         _native.fail(code, error, name)
 
 
-def test_the_kernels_own_words_are_in_the_error(net, rtnetlink):
+def test_the_extended_ack_is_in_the_error(net, rtnetlink):
     net.add_veth("v0", "w0", up=False)
     set_mtu(rtnetlink, "v0", 1500)
     with pytest.raises(KernelError) as caught:
@@ -202,8 +202,8 @@ def add_macvlan(net, name, lower, mac):
     net._request(support.RTM_NEWLINK, body, support.NLM_F_CREATE | support.NLM_F_EXCL)
 
 
-def test_a_drivers_refusal_is_an_error_without_words(net, rtnetlink):
-    """macvlan's: another macvlan of the same parent is up with the same address."""
+def test_a_drivers_refusal_is_an_error_without_an_extended_ack(net, rtnetlink):
+    """A macvlan can't go up while another one of its parent has the same address."""
     net.add_veth("v0", "w0", up=False)
     for name in ("m0", "m1"):
         add_macvlan(net, name, "v0", "021122334455")

@@ -12,7 +12,7 @@ from pynetstrat import NetworkInterface, RtnetlinkSocket, get_strategy, link_set
 
 @pytest.fixture
 def many_names(net):
-    """v0, with 300 alternative names of 127 bytes."""
+    """Makes v0, with 300 alternative names of 127 bytes."""
     net.add_veth("v0", "w0", up=False)
     names = tuple(f"{number:03}" + "x" * 124 for number in range(300))
     for name in names:

@@ -12,12 +12,12 @@ from pynetstrat import KernelError, RtnetlinkSocket
 
 
 def shrink(rtnetlink):
-    """The smallest receive buffer that the kernel grants."""
+    """Sets the smallest receive buffer that the kernel allows."""
     with socket.fromfd(rtnetlink.fileno(), socket.AF_NETLINK, socket.SOCK_RAW) as duplicate:
         duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
 
 
-def test_lost_replies_are_an_error_or_asked_for_again(net):
+def test_lost_replies_are_an_error_or_requested_again(net):
     for number in range(60):
         net.add_veth(f"v{number}", f"w{number}", up=False)
     expected = sorted(name for _, name in socket.if_nameindex())
@@ -51,8 +51,8 @@ def test_lost_replies_are_an_error_or_asked_for_again(net):
                     assert error.errno in (errno.ENOBUFS, errno.EAGAIN)
 
 
-def test_more_changes_than_are_kept(net, rtnetlink):
-    """A default queue, and more notifications than the room for them."""
+def test_readings_are_right_after_more_changes_than_are_recorded(net, rtnetlink):
+    """The queue has its default size, and more notifications arrive than are recorded."""
     for number in range(3):
         support.add_patterned(net, number)
         rtnetlink.get_stats(f"v{number}")
@@ -69,8 +69,8 @@ def test_more_changes_than_are_kept(net, rtnetlink):
     assert len(found) == 7
 
 
-def test_changes_of_flags_alone_take_no_room(net, rtnetlink):
-    """Ten times as many as there is room for, noted on the way by other calls."""
+def test_changes_of_flags_alone_are_not_recorded(net, rtnetlink):
+    """Ten times as many changes happen as can be recorded."""
     for number in range(3):
         support.add_patterned(net, number)
     before = rtnetlink.dump_counters()

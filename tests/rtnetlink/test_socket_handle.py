@@ -20,7 +20,7 @@ from pynetstrat import KernelError, RtnetlinkSocket
 # ---- threads ----
 
 
-def test_eight_threads_on_one_socket(net, rtnetlink):
+def test_eight_threads_share_one_socket(net, rtnetlink):
     for number in range(8):
         support.add_patterned(net, number)
 
@@ -37,7 +37,7 @@ def test_eight_threads_on_one_socket(net, rtnetlink):
 
 
 def test_the_gil_is_released_while_a_call_waits(net, alarm):
-    """Another thread makes progress, and then ends this one's wait."""
+    """Another thread runs meanwhile, and then ends the wait."""
     progress = []
 
     def go_on():
@@ -66,8 +66,8 @@ def catch(rtnetlink):
     return None
 
 
-def test_close_while_another_thread_is_in_a_call(net):
-    """It waits its turn; it never takes the descriptor from under the other's feet."""
+def test_close_waits_for_the_call_of_another_thread(net):
+    """The descriptor is not closed while the other thread uses it."""
     with RtnetlinkSocket(timeout=0.5) as rtnetlink, silence(rtnetlink) as other:
         ended = []
         waiting = threading.Thread(target=lambda: ended.append(catch(rtnetlink)))
@@ -80,7 +80,7 @@ def test_close_while_another_thread_is_in_a_call(net):
             rtnetlink.link_is_up("lo")
 
 
-def test_close_among_threads(net):
+def test_threads_may_close_a_socket_that_others_use(net):
     support.add_patterned(net, 1)
     for _ in range(20):
         rtnetlink = RtnetlinkSocket()
@@ -98,14 +98,14 @@ def test_close_among_threads(net):
 # ---- the end of a socket ----
 
 
-def test_fileno_and_close_on_exec(rtnetlink):
+def test_the_descriptor_is_closed_on_exec(rtnetlink):
     descriptor = rtnetlink.fileno()
     assert os.get_inheritable(descriptor) is False
     assert os.fstat(descriptor)
 
 
 @EVERY_CALL
-def test_a_closed_socket(net, call):
+def test_every_call_on_a_closed_socket_is_an_error(net, call):
     rtnetlink = RtnetlinkSocket()
     rtnetlink.close()
     rtnetlink.close()
@@ -117,7 +117,7 @@ def test_a_closed_socket(net, call):
         call(again)
 
 
-def test_a_closed_socket_names_the_interface(net):
+def test_the_error_of_a_closed_socket_names_the_interface(net):
     rtnetlink = RtnetlinkSocket()
     rtnetlink.close()
     for name in ("eth0", b"eth0"):
@@ -137,7 +137,7 @@ def test_a_forgotten_socket_warns_and_closes(net):
 
 
 @pytest.mark.parametrize("timeout", [-1, -0.001, 86401, float("inf"), float("nan")])
-def test_a_timeout_out_of_range(timeout):
+def test_a_timeout_out_of_range_is_refused(timeout):
     with pytest.raises(ValueError, match="timeout must be a number of seconds"):
         RtnetlinkSocket(timeout=timeout)
 
@@ -161,7 +161,7 @@ def test_a_representation_shows_namespace_and_state(net, new_namespace):
 
 
 def in_child(function):
-    """Runs it in a forked child: what it returns, as text."""
+    """Calls a function in a forked child, and returns its result as text."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -179,7 +179,7 @@ def in_child(function):
 
 
 @EVERY_CALL
-def test_a_socket_used_after_fork(net, call):
+def test_every_call_in_a_forked_child_is_an_error(net, call):
     with RtnetlinkSocket() as rtnetlink:
         text = in_child(lambda: call(rtnetlink))
         assert text.startswith("KernelError: ")
@@ -200,8 +200,8 @@ def test_a_child_opens_one_of_its_own(net):
         assert rtnetlink.get_stats("v1") == support.view("v1", 1)
 
 
-def test_fork_while_another_thread_is_in_a_call(net):
-    """The lock is held in the child for good: nothing there may wait for it."""
+def test_a_fork_during_another_threads_call_does_no_harm(net):
+    """In the child the lock stays held: nothing there may wait for it."""
     code = """
 import os, socket, threading
 from pynetstrat import KernelError, RtnetlinkSocket

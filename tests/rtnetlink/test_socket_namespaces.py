@@ -26,7 +26,7 @@ from pynetstrat import (
 )
 
 
-def test_a_namespace_by_path_descriptor_and_pidfd(net, new_namespace):
+def test_a_namespace_is_given_by_path_descriptor_or_pidfd(net, new_namespace):
     other, here = new_namespace(), support.identity()
     with support.inside(other), support.Links() as links:
         support.add_patterned(links, 5)
@@ -51,7 +51,7 @@ def test_a_namespace_by_path_descriptor_and_pidfd(net, new_namespace):
 
 @pytest.fixture
 def blue(net, new_namespace):
-    """A namespace with the name "blue", as `ip netns add` gives one; its descriptor."""
+    """Makes a namespace named "blue", as `ip netns add` does, and returns its descriptor."""
     support.mount("tmpfs", Path("/run"), "tmpfs")
     try:
         Path("/run/netns").mkdir()
@@ -66,7 +66,7 @@ def blue(net, new_namespace):
         support.unmount("/run")
 
 
-def test_a_namespace_by_its_name(blue):
+def test_a_namespace_is_given_by_its_name(blue):
     for netns in ("blue", b"blue", "/run/netns/blue", Path("/run/netns/blue")):
         with RtnetlinkSocket(netns) as rtnetlink:
             assert repr(rtnetlink) == '<RtnetlinkSocket in "/run/netns/blue": open>'
@@ -82,7 +82,7 @@ def test_a_namespace_by_its_name(blue):
     assert caught.value.operation == "setns"  # a directory
 
 
-def test_what_has_a_slash_and_every_pathlike_is_a_path(blue, tmp_path, monkeypatch):
+def test_text_with_a_slash_and_every_pathlike_is_a_path(blue, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "blue").symlink_to("/run/netns/blue")
     for netns in ("./blue", f"../{tmp_path.name}/blue", Path("blue"), tmp_path / "blue"):
@@ -97,7 +97,7 @@ def test_what_has_a_slash_and_every_pathlike_is_a_path(blue, tmp_path, monkeypat
 
 
 class Handle:
-    """An object with a descriptor, like a file's."""
+    """An object with `fileno()`."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -108,7 +108,7 @@ class Handle:
         return self.answer
 
 
-def test_an_object_with_a_descriptor(blue, tmp_path):
+def test_a_namespace_is_given_by_an_object_with_a_descriptor(blue, tmp_path):
     with open("/run/netns/blue") as file:  # noqa: PTH123  # the object itself
         for netns in (file, Handle(blue)):
             with RtnetlinkSocket(netns) as rtnetlink:
@@ -173,12 +173,12 @@ def test_threads_that_open_sockets_elsewhere_stay_where_they_are(net, new_namesp
     assert support.identity() == here
 
 
-def test_a_wrong_name_is_told_before_a_wrong_namespace(net):
+def test_a_wrong_name_is_reported_before_a_wrong_namespace(net):
     with pytest.raises(InvalidInterfaceNameError):
         link_set_up("", netns="/nonexistent")
 
 
-def test_a_name_that_changes_is_looked_up_anew(net, rtnetlink):
+def test_a_mutable_name_is_looked_up_each_time(net, rtnetlink):
     class Changing:
         def __fspath__(self):
             return self.name
@@ -192,7 +192,7 @@ def test_a_name_that_changes_is_looked_up_anew(net, rtnetlink):
         assert rtnetlink.get_stats(os.fsencode(name)) == support.view(f"v{number}", number)
 
 
-def test_a_socket_and_a_reader_have_no_copies(net, rtnetlink):
+def test_a_socket_and_a_reader_can_not_be_copied(net, rtnetlink):
     with SysfsReader("lo") as reader:
         for held in (rtnetlink, reader):
             for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
@@ -203,7 +203,7 @@ def test_a_socket_and_a_reader_have_no_copies(net, rtnetlink):
 
 
 def test_a_full_queue_makes_room_for_the_ack(net, rtnetlink):
-    """Replies that nobody fetched: the ack of the first attempt is lost, that of the second not."""
+    """Unread replies fill the queue: the first ack is lost, and the second attempt succeeds."""
     with socket.fromfd(rtnetlink.fileno(), socket.AF_NETLINK, socket.SOCK_RAW) as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         get_link = struct.pack("=IHHII", 32, 18, 1, 0, 0) + struct.pack("=BxHiII", 0, 0, 1, 0, 0)
@@ -213,7 +213,7 @@ def test_a_full_queue_makes_room_for_the_ack(net, rtnetlink):
     assert rtnetlink.link_is_up("lo")
 
 
-def test_handlers_run_at_home_while_sockets_are_opened_elsewhere(net, alarm, new_namespace):
+def test_handlers_run_in_the_callers_namespace_while_a_socket_is_opened(net, alarm, new_namespace):
     ran = []
     netns, here = new_namespace(), support.identity()
     alarm(lambda *_: ran.append(support.identity()), 0.0005)
@@ -223,7 +223,7 @@ def test_handlers_run_at_home_while_sockets_are_opened_elsewhere(net, alarm, new
     assert set(ran) == {here}
 
 
-def test_no_namespace(net, tmp_path):
+def test_a_netns_that_is_no_namespace_is_an_error(net, tmp_path):
     regular, fifo = tmp_path / "regular", tmp_path / "fifo"
     regular.write_text("")
     os.mkfifo(fifo)
@@ -256,17 +256,17 @@ def test_no_namespace(net, tmp_path):
 
 
 @pytest.mark.parametrize("netns", [True, False, 1.5, [], object()])
-def test_a_netns_of_the_wrong_type(netns):
+def test_a_netns_of_a_wrong_type_is_refused(netns):
     with pytest.raises(TypeError):
         RtnetlinkSocket(netns)
 
 
-def test_a_netns_with_a_nul():
+def test_a_netns_with_a_nul_is_refused():
     with pytest.raises(ValueError, match="netns must not contain NUL"):
         RtnetlinkSocket("/proc/self/ns/net\0")
 
 
-def test_a_namespace_that_may_not_be_entered(net, new_namespace):
+def test_a_namespace_that_can_not_be_entered_is_an_error(net, new_namespace):
     netns = new_namespace()
     with (
         support.without(support.CAP_SYS_ADMIN),

@@ -21,7 +21,7 @@ from pynetstrat import (
 # ---- without CAP_NET_ADMIN ----
 
 
-def test_without_the_capability(net, rtnetlink):
+def test_without_the_capability_only_a_change_is_refused(net, rtnetlink):
     net.add_veth("v0", "w0", up=False)
     net.set_up("w0")
     with support.without(support.CAP_NET_ADMIN), RtnetlinkSocket() as unprivileged:
@@ -45,8 +45,7 @@ def test_without_the_capability(net, rtnetlink):
             unprivileged.link_set_up(NOWHERE)
 
 
-def test_a_program_in_a_user_namespace_of_its_own(net):
-    """It is root there, and nobody over this network namespace."""
+def test_root_in_a_user_namespace_has_no_capability_over_this_namespace(net):
     net.set_up("lo")
     net.add_veth("v0", "w0", up=False)
     code = """
@@ -69,7 +68,7 @@ except PermissionDeniedError as error:
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT])
-def test_netlink_refused_by_seccomp(net, code):
+def test_the_error_says_that_seccomp_refuses_netlink(net, code):
     done = support.python(SECCOMP, str(code))
     assert done.stderr == ""
     by_hand, by_strategy = done.stdout.splitlines()
@@ -79,8 +78,8 @@ def test_netlink_refused_by_seccomp(net, code):
         assert part in by_hand
 
 
-def test_no_descriptors_left(net):
-    """Short of descriptors: an error, but AF_NETLINK is not to blame."""
+def test_the_error_says_that_no_descriptor_is_free(net):
+    """The error does not blame AF_NETLINK."""
     import resource
 
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)

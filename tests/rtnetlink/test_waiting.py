@@ -33,8 +33,8 @@ def test_no_answer_is_an_error_at_the_deadline(net, call):
             assert error.errno in (errno.ETIMEDOUT, errno.EOPNOTSUPP)
 
 
-def test_no_answer_about_what_is_known(net):
-    """The name is kept, the socket watches: one exchange a call, and that one fails."""
+def test_no_answer_for_a_known_index_is_an_error(net):
+    """The name is cached, so a call is one exchange, which fails."""
     support.add_patterned(net, 1)
     with RtnetlinkSocket(timeout=60) as rtnetlink:
         assert rtnetlink.get_stats("v1") == support.view("v1", 1)
@@ -51,7 +51,7 @@ def test_no_answer_about_what_is_known(net):
                 assert (caught.value.errno, caught.value.interface) == (errno.ETIMEDOUT, name)
 
 
-def test_a_timeout_of_0_takes_what_is_there(net):
+def test_a_timeout_of_0_reads_only_what_is_queued(net):
     for number in range(120):
         net.add_veth(f"v{number}", f"w{number}", up=False)
     with RtnetlinkSocket(timeout=0) as rtnetlink:
@@ -69,7 +69,7 @@ def test_a_timeout_of_0_takes_what_is_there(net):
 
 
 def test_one_deadline_holds_for_all_exchanges_of_a_call(net, rtnetlink, monkeypatch):
-    """After the first of them it has passed, as if that had taken so long."""
+    """The deadline has passed after the first exchange."""
     native = sys.modules["pynetstrat._native.socket"].Socket
     for number in range(120):
         net.add_veth(f"v{number}", f"w{number}", up=False)
@@ -106,8 +106,8 @@ def test_a_timeout_names_interface_step_and_cause(net):
         )
 
 
-def test_strangers_datagrams_are_no_answers(net):
-    """And a flood of them does not keep the deadline from coming."""
+def test_datagrams_of_other_senders_are_ignored(net):
+    """A flood of them does not delay the deadline."""
     with RtnetlinkSocket(timeout=0.3) as rtnetlink, silence(rtnetlink) as other:
         ended = threading.Event()
         forged = b"\x14\0\0\0\x02\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0"  # an ack of the first request
@@ -130,8 +130,8 @@ def test_strangers_datagrams_are_no_answers(net):
         support.run_threads(flood, ask)
 
 
-def test_another_process_can_send_but_is_not_believed(net, rtnetlink):
-    """Any process may send to a netlink port of its namespace; nl_pid says who did."""
+def test_datagrams_of_another_process_are_ignored(net, rtnetlink):
+    """Any process may send to a netlink port of its namespace; nl_pid identifies the sender."""
     support.add_patterned(net, 1)
     rtnetlink.get_stats("v1")  # watches, and so is bound
     with (
@@ -158,7 +158,7 @@ def test_ctrl_c_ends_a_wait_at_once(net, alarm):
             rtnetlink.link_is_up("")
 
 
-def test_a_handler_that_returns_lets_the_wait_go_on(net, alarm):
+def test_a_wait_continues_after_a_handler_that_returns(net, alarm):
     ran = []
     with RtnetlinkSocket(timeout=0.3) as rtnetlink, silence(rtnetlink):
         alarm(lambda *_: ran.append(1))
@@ -202,7 +202,7 @@ def test_a_handler_that_uses_the_same_socket_gets_an_error(net, alarm):
     assert "a signal handler" in str(caught[0])
 
 
-def test_calls_under_a_storm_of_signals(net, alarm):
+def test_calls_succeed_under_a_storm_of_signals(net, alarm):
     support.add_patterned(net, 1)
     alarm(lambda *_: None, 0.0005)
     with RtnetlinkSocket() as rtnetlink:
@@ -268,12 +268,12 @@ print("whole")
 """
 
 
-def test_a_handler_that_raises_at_any_moment(net):
-    """In the middle of making a socket, too: no descriptor is lost, no socket stays taken."""
-    # Not measured for coverage: a handler that strikes the tracer leaves its lock taken.
+def test_a_handler_that_raises_at_any_moment_leaks_no_descriptor(net):
+    """It may raise while a socket is being made. No socket remains unusable either."""
+    # Coverage is not measured: a handler that interrupts the tracer leaves its lock taken.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
     environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
-    # What was struck in the middle of a `with` warns that it was not closed, and rightly.
+    # A handle whose `with` block was interrupted before it began warns, correctly.
     command = [sys.executable, "-W", "ignore::ResourceWarning", "-c", _AT_ANY_MOMENT]
     done = support.run(command, env=environment)
     assert done.stdout == "whole\n", done.stderr[-2000:]
