@@ -168,7 +168,7 @@ TEST(every_entry_gets_its_row)
 {
     static const int32_t indexes[] = {1, 4, 2, 9};
     const struct netstrat_counters counters[] = {of(100), of(400), of(200), of(900)};
-    static const struct netstrat_gather_entry sources[] = {
+    static const struct netstrat_gather_entry entries[] = {
         /* the search for the last two wraps around */
         {4, 2, 1},
         {4, 0, 0},
@@ -178,7 +178,7 @@ TEST(every_entry_gets_its_row)
     struct netstrat_counters rows[6];
 
     memset(rows, 0xa5, sizeof rows);
-    CHECK(netstrat_counters_gather(indexes, counters, 4, sources, 5, rows) == 5);
+    CHECK(netstrat_counters_gather(indexes, counters, 4, entries, 5, rows) == 5);
     CHECK(is_swapped_of(&rows[2], 400) && is_of(&rows[0], 400) && is_swapped_of(&rows[1], 900));
     CHECK(is_of(&rows[3], 100) && is_of(&rows[4], 200));
     CHECK(rows[5].rx_bytes == UINT64_C(0xa5a5a5a5a5a5a5a5));
@@ -188,18 +188,18 @@ TEST(an_entry_without_counters_leaves_its_row_unchanged)
 {
     static const int32_t indexes[] = {1, 4};
     const struct netstrat_counters counters[] = {of(100), of(400)};
-    static const struct netstrat_gather_entry sources[] = {{3, 0, 1},
+    static const struct netstrat_gather_entry entries[] = {{3, 0, 1},
                                                            {4, 1, 0},
                                                            {5, 2, 0},
                                                            {1, 3, 0}};
     struct netstrat_counters rows[4];
 
     memset(rows, 0xa5, sizeof rows);
-    CHECK(netstrat_counters_gather(indexes, counters, 2, sources, 4, rows) == 2);
+    CHECK(netstrat_counters_gather(indexes, counters, 2, entries, 4, rows) == 2);
     CHECK(rows[0].tx_bytes == UINT64_C(0xa5a5a5a5a5a5a5a5) && is_of(&rows[1], 400));
     CHECK(rows[2].tx_bytes == UINT64_C(0xa5a5a5a5a5a5a5a5) && is_of(&rows[3], 100));
-    CHECK(netstrat_counters_gather(indexes, counters, 0, sources, 4, rows) == 0);
-    CHECK(netstrat_counters_gather(indexes, counters, 2, sources, 0, rows) == 0);
+    CHECK(netstrat_counters_gather(indexes, counters, 0, entries, 4, rows) == 0);
+    CHECK(netstrat_counters_gather(indexes, counters, 2, entries, 0, rows) == 0);
 }
 
 /* ---- on the real kernel ---- */
@@ -208,80 +208,85 @@ enum { BUFFER = 80 * 1024 };
 
 static unsigned char buffers[4][BUFFER];
 
-static int32_t nsid_of(struct netstrat_socket *sock, int netns)
-{
-    unsigned char request[64];
-    struct netstrat_message answer;
-    struct netstrat_batch batch;
-    int32_t nsid = -1;
-    int result;
+static unsigned char request[512];
+static struct netstrat_batch batch;
 
+static void begin_batch(void)
+{
     netstrat_batch_init(&batch, request, sizeof request);
-    CHECK(netstrat_batch_add_nsid(&batch, netns) == 0);
-    result = netstrat_execute(sock, &batch, &result, NULL);
-    CHECK(result == 0 || result == -EEXIST);
-    netstrat_batch_init(&batch, request, sizeof request);
-    CHECK(netstrat_batch_get_nsid(&batch, netns) == 0);
-    CHECK(netstrat_query(sock, &batch, 1, &answer, NULL) == 0);
-    CHECK(netstrat_nsid_decode(&answer, &nsid) == 0 && nsid >= 0);
-    return nsid;
 }
 
-/* Creates a veth pair: `name` with `index` in this namespace, and eth0 with index 9 in the
- * other. */
-static void add_pair(struct netstrat_socket *sock, const char *name, int32_t index, int netns)
+static void execute(struct netstrat_socket *sock)
 {
-    struct netstrat_link_settings own, peer;
-    unsigned char request[512];
-    struct netstrat_batch batch;
     int result;
 
-    memset(&own, 0, sizeof own);
-    memset(&peer, 0, sizeof peer);
-    own.set = NETSTRAT_LINK_NAME | NETSTRAT_LINK_INDEX;
-    own.index = index;
-    strcpy(own.name, name);
-    peer.set = NETSTRAT_LINK_NAME | NETSTRAT_LINK_INDEX | NETSTRAT_LINK_NETNS;
-    peer.index = 9;
-    peer.netns = netns;
-    strcpy(peer.name, "eth0");
-    netstrat_batch_init(&batch, request, sizeof request);
-    CHECK(netstrat_batch_add_veth(&batch, &own, &peer) == 0);
     CHECK(netstrat_execute(sock, &batch, &result, NULL) == 0);
+    begin_batch();
 }
 
-static void add_bridge(struct netstrat_socket *sock, const char *name)
+static struct netstrat_link_settings named(const char *name)
 {
     struct netstrat_link_settings settings;
-    unsigned char request[512];
-    struct netstrat_batch batch;
-    int result;
 
     memset(&settings, 0, sizeof settings);
     settings.set = NETSTRAT_LINK_NAME;
     strcpy(settings.name, name);
-    netstrat_batch_init(&batch, request, sizeof request);
-    CHECK(netstrat_batch_add_link(&batch, "bridge", &settings) == 0);
-    CHECK(netstrat_execute(sock, &batch, &result, NULL) == 0);
+    return settings;
 }
 
-static void change(struct netstrat_socket *sock, int32_t index, const char *new_name)
+/* Returns the nsid of a namespace, which gets one if it has none. */
+static int32_t nsid_of(struct netstrat_socket *sock, int netns)
 {
-    struct netstrat_link_settings settings;
-    unsigned char request[512];
-    struct netstrat_batch batch;
+    struct netstrat_message answer;
+    int32_t nsid = -1;
     int result;
 
-    memset(&settings, 0, sizeof settings);
-    netstrat_batch_init(&batch, request, sizeof request);
-    if (new_name) {
-        settings.set = NETSTRAT_LINK_NAME;
-        strcpy(settings.name, new_name);
-        CHECK(netstrat_batch_set_link(&batch, index, NULL, &settings) == 0);
-    } else {
-        CHECK(netstrat_batch_delete_link(&batch, index, NULL) == 0);
-    }
-    CHECK(netstrat_execute(sock, &batch, &result, NULL) == 0);
+    CHECK(netstrat_batch_add_nsid(&batch, netns) == 0);
+    result = netstrat_execute(sock, &batch, &result, NULL);
+    CHECK(result == 0 || result == -EEXIST);
+    begin_batch();
+    CHECK(netstrat_batch_get_nsid(&batch, netns) == 0);
+    CHECK(netstrat_query(sock, &batch, 1, &answer, NULL) == 0);
+    CHECK(netstrat_nsid_decode(&answer, &nsid) == 0 && nsid >= 0);
+    begin_batch();
+    return nsid;
+}
+
+/* Creates a veth pair: `name` with `index` in the socket's namespace, and eth0 with index 9 in the
+ * other. */
+static void add_pair(struct netstrat_socket *sock, const char *name, int32_t index, int netns)
+{
+    struct netstrat_link_settings own = named(name), peer = named("eth0");
+
+    own.set |= NETSTRAT_LINK_INDEX;
+    own.index = index;
+    peer.set |= NETSTRAT_LINK_INDEX | NETSTRAT_LINK_NETNS;
+    peer.index = 9;
+    peer.netns = netns;
+    CHECK(netstrat_batch_add_veth(&batch, &own, &peer) == 0);
+    execute(sock);
+}
+
+static void add_bridge(struct netstrat_socket *sock, const char *name)
+{
+    const struct netstrat_link_settings settings = named(name);
+
+    CHECK(netstrat_batch_add_link(&batch, "bridge", &settings) == 0);
+    execute(sock);
+}
+
+static void rename_index(struct netstrat_socket *sock, int32_t index, const char *name)
+{
+    const struct netstrat_link_settings settings = named(name);
+
+    CHECK(netstrat_batch_set_link(&batch, index, NULL, &settings) == 0);
+    execute(sock);
+}
+
+static void delete_index(struct netstrat_socket *sock, int32_t index)
+{
+    CHECK(netstrat_batch_delete_link(&batch, index, NULL) == 0);
+    execute(sock);
 }
 
 TEST_WITH(the_links_of_a_namespace_are_dumped, NATIVE)
@@ -334,7 +339,7 @@ TEST_WITH(the_links_of_a_namespace_are_dumped, NATIVE)
           -EINVAL);
     CHECK(error.step == NETSTRAT_OP_REQUEST && error.request == RTM_GETLINK);
 
-    change(&sock, 77, NULL);
+    delete_index(&sock, 77);
     netstrat_socket_close(&there);
     netstrat_socket_close(&sock);
     close(netns);
@@ -343,18 +348,12 @@ TEST_WITH(the_links_of_a_namespace_are_dumped, NATIVE)
 
 static void add_macvlan(struct netstrat_socket *sock, int32_t parent, int netns)
 {
-    struct netstrat_link_settings settings;
-    unsigned char request[512];
-    struct netstrat_batch batch;
-    int result;
+    struct netstrat_link_settings settings = named("mac0");
 
-    memset(&settings, 0, sizeof settings);
-    settings.set = NETSTRAT_LINK_NAME | NETSTRAT_LINK_NETNS;
+    settings.set |= NETSTRAT_LINK_NETNS;
     settings.netns = netns;
-    strcpy(settings.name, "mac0");
-    netstrat_batch_init(&batch, request, sizeof request);
     CHECK(netstrat_batch_add_macvlan(&batch, parent, 4 /* MACVLAN_MODE_BRIDGE */, &settings) == 0);
-    CHECK(netstrat_execute(sock, &batch, &result, NULL) == 0);
+    execute(sock);
 }
 
 TEST_WITH(only_veth_pairs_with_other_namespaces_are_pairs, NATIVE)
@@ -378,8 +377,8 @@ TEST_WITH(only_veth_pairs_with_other_namespaces_are_pairs, NATIVE)
     CHECK(memcmp(&pairs[0], &untouched, sizeof untouched) == 0);
     CHECK(netstrat_veth_peers_dump(&sock, pairs, 4, NULL) == 1 && pairs[0].index == 78);
 
-    change(&sock, 77, NULL);
-    change(&sock, 78, NULL);
+    delete_index(&sock, 77);
+    delete_index(&sock, 78);
     netstrat_socket_close(&there);
     netstrat_socket_close(&sock);
     close(netns);
@@ -388,7 +387,7 @@ TEST_WITH(only_veth_pairs_with_other_namespaces_are_pairs, NATIVE)
 
 struct listener {
     struct netstrat_socket sock;
-    struct netstrat_id_recorder notes;
+    struct netstrat_id_recorder recorder;
     int32_t numbers[2];
 };
 
@@ -397,16 +396,16 @@ static void listen_to(struct listener *listener, uint32_t what, unsigned char *b
     memset(listener, 0, sizeof *listener);
     CHECK(netstrat_socket_open(&listener->sock, buffer, BUFFER, NULL) == 0);
     listener->sock.timeout_ms = 0;
-    listener->notes.numbers = listener->numbers;
-    listener->notes.room = 2;
-    CHECK(netstrat_id_recorder_start(&listener->notes, what, &listener->sock, NULL) == 0);
+    listener->recorder.numbers = listener->numbers;
+    listener->recorder.room = 2;
+    CHECK(netstrat_id_recorder_start(&listener->recorder, what, &listener->sock, NULL) == 0);
 }
 
-static uint32_t hear(struct listener *listener)
+static uint32_t process(struct listener *listener)
 {
-    listener->notes.count = listener->notes.changed = 0;
+    listener->recorder.count = listener->recorder.changed = 0;
     CHECK(netstrat_socket_process_pending(&listener->sock, NULL) == 0);
-    return listener->notes.count;
+    return listener->recorder.count;
 }
 
 TEST_WITH(changes_are_recorded, NATIVE)
@@ -423,11 +422,11 @@ TEST_WITH(changes_are_recorded, NATIVE)
     listen_to(&deleted, NETSTRAT_RECORD_DELETED, buffers[1]);
     listen_to(&elsewhere, NETSTRAT_RECORD_NAMESPACES, buffers[2]);
     listen_to(&ended, NETSTRAT_RECORD_ENDED, buffers[3]);
-    CHECK(hear(&deleted) == 0 && deleted.notes.changed == 0 && hear(&elsewhere) == 0);
+    CHECK(process(&deleted) == 0 && deleted.recorder.changed == 0 && process(&elsewhere) == 0);
 
     add_pair(&sock, "host0", 77, netns);
-    CHECK(hear(&deleted) == 0 && deleted.notes.changed == 1);
-    (void)hear(&elsewhere);
+    CHECK(process(&deleted) == 0 && deleted.recorder.changed == 1);
+    (void)process(&elsewhere);
     CHECK(elsewhere.numbers[0] == nsid || elsewhere.numbers[1] == nsid);
 
     /* Only the recorder of all namespaces notices a rename there, and records the namespace
@@ -436,38 +435,38 @@ TEST_WITH(changes_are_recorded, NATIVE)
         static unsigned char buffer[BUFFER];
 
         CHECK(netstrat_socket_open_at(&there, buffer, BUFFER, netns, NULL) == 0);
-        change(&there, 9, "eth1");
-        change(&there, 9, "eth2");
+        rename_index(&there, 9, "eth1");
+        rename_index(&there, 9, "eth2");
         netstrat_socket_close(&there);
     }
-    CHECK(hear(&deleted) == 0 && deleted.notes.changed == 0);
-    CHECK(hear(&elsewhere) == 1 && elsewhere.numbers[0] == nsid);
+    CHECK(process(&deleted) == 0 && deleted.recorder.changed == 0);
+    CHECK(process(&elsewhere) == 1 && elsewhere.numbers[0] == nsid);
 
     /* Deletions in this namespace, at last more than there is room for. */
-    change(&sock, 77, NULL);
-    CHECK(hear(&deleted) == 1 && deleted.numbers[0] == 77);
+    delete_index(&sock, 77);
+    CHECK(process(&deleted) == 1 && deleted.numbers[0] == 77);
     add_pair(&sock, "host0", 71, netns);
-    change(&sock, 71, NULL);
+    delete_index(&sock, 71);
     add_pair(&sock, "host0", 72, netns);
-    change(&sock, 72, NULL);
-    CHECK(hear(&deleted) == 2);
+    delete_index(&sock, 72);
+    CHECK(process(&deleted) == 2);
     add_pair(&sock, "host0", 71, netns);
-    change(&sock, 71, NULL);
+    delete_index(&sock, 71);
     add_pair(&sock, "host0", 72, netns);
-    change(&sock, 72, NULL);
+    delete_index(&sock, 72);
     add_pair(&sock, "host0", 73, netns);
-    change(&sock, 73, NULL);
-    CHECK(hear(&deleted) == 3);
+    delete_index(&sock, 73);
+    CHECK(process(&deleted) == 3);
 
     /* The kernel deletes a namespace only after all that ended before it. */
     close(netns);
     for (int tries = 0; tries < 60000; tries++) {
-        (void)hear(&ended); /* possibly namespaces of earlier tests */
-        if (ended.notes.count > 0 && ended.numbers[ended.notes.count - 1] == nsid)
+        (void)process(&ended); /* possibly namespaces of earlier tests */
+        if (ended.recorder.count > 0 && ended.numbers[ended.recorder.count - 1] == nsid)
             break;
         usleep(1000);
     }
-    CHECK(ended.notes.count > 0 && ended.numbers[ended.notes.count - 1] == nsid);
+    CHECK(ended.recorder.count > 0 && ended.numbers[ended.recorder.count - 1] == nsid);
 
     netstrat_socket_close(&deleted.sock);
     netstrat_socket_close(&elsewhere.sock);
@@ -490,10 +489,10 @@ TEST_WITH(a_notification_without_an_nsid_does_not_inherit_the_previous_one, IN_C
     (void)nsid_of(&sock, netns);
     listen_to(&elsewhere, NETSTRAT_RECORD_NAMESPACES, buffers[2]);
     add_bridge(&there, "br0");
-    CHECK(hear(&elsewhere) == 1);
+    CHECK(process(&elsewhere) == 1);
     add_bridge(&there, "br1");
     add_bridge(&sock, "br1");
-    CHECK(hear(&elsewhere) == 1 && elsewhere.sock.datagram_nsid == -1);
+    CHECK(process(&elsewhere) == 1 && elsewhere.sock.datagram_nsid == -1);
     netstrat_socket_close(&there);
     netstrat_socket_close(&sock);
     netstrat_socket_close(&elsewhere.sock);
@@ -506,7 +505,7 @@ TEST_WITH(a_loss_is_recorded, NATIVE)
 
     listen_to(&listener, NETSTRAT_RECORD_DELETED, buffers[0]);
     listener.sock.notified(NULL, listener.sock.notified_context);
-    CHECK(listener.notes.count == listener.notes.room + 1);
+    CHECK(listener.recorder.count == listener.recorder.room + 1);
     netstrat_socket_close(&listener.sock);
 }
 
@@ -515,7 +514,7 @@ static void give(struct listener *listener, const struct bytes *bytes)
 {
     const struct netstrat_message message = only_message(bytes);
 
-    listener->notes.count = listener->notes.changed = 0;
+    listener->recorder.count = listener->recorder.changed = 0;
     listener->sock.notified(&message, listener->sock.notified_context);
 }
 
@@ -540,42 +539,43 @@ TEST_WITH(other_messages_are_not_recorded, NATIVE)
 
     listen_to(&listener, NETSTRAT_RECORD_DELETED, buffers[0]);
     give(&listener, &address);
-    CHECK(listener.notes.count == 0 && listener.notes.changed == 0);
+    CHECK(listener.recorder.count == 0 && listener.recorder.changed == 0);
     give(&listener, &port);
-    CHECK(listener.notes.count == 0 && listener.notes.changed == 1);
+    CHECK(listener.recorder.count == 0 && listener.recorder.changed == 1);
     give(&listener, &malformed); /* the deleted index is unknown */
-    CHECK(listener.notes.count == 3);
+    CHECK(listener.recorder.count == 3);
     netstrat_socket_close(&listener.sock);
 
     listen_to(&listener, NETSTRAT_RECORD_ENDED, buffers[0]);
     give(&listener, &added);
-    CHECK(listener.notes.count == 0);
+    CHECK(listener.recorder.count == 0);
     netstrat_socket_close(&listener.sock);
 
     listen_to(&listener, NETSTRAT_RECORD_NAMESPACES, buffers[0]);
     listener.sock.datagram_nsid = 6;
     give(&listener, &address);
-    CHECK(listener.notes.count == 0);
+    CHECK(listener.recorder.count == 0);
     give(&listener, &port);
-    CHECK(listener.notes.count == 1 && listener.numbers[0] == 6);
+    CHECK(listener.recorder.count == 1 && listener.numbers[0] == 6);
     listener.sock.datagram_nsid = -1; /* from this namespace, which has no nsid */
     give(&listener, &port);
-    CHECK(listener.notes.count == 0);
+    CHECK(listener.recorder.count == 0);
     netstrat_socket_close(&listener.sock);
 }
 
 TEST_WITH(other_namespaces_are_watched_only_with_capabilities, IN_CHILD | NATIVE)
 {
-    struct netstrat_id_recorder notes;
+    struct netstrat_id_recorder recorder;
     struct netstrat_socket sock;
     struct netstrat_error error;
 
     drop_capabilities();
-    memset(&notes, 0, sizeof notes);
+    memset(&recorder, 0, sizeof recorder);
     CHECK(netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
-    CHECK(netstrat_id_recorder_start(&notes, NETSTRAT_RECORD_NAMESPACES, &sock, &error) == -EPERM);
+    CHECK(netstrat_id_recorder_start(&recorder, NETSTRAT_RECORD_NAMESPACES, &sock, &error) ==
+          -EPERM);
     CHECK(error.step == NETSTRAT_OP_SETSOCKOPT && !sock.notified && !sock.all_namespaces);
-    CHECK(netstrat_id_recorder_start(&notes, NETSTRAT_RECORD_DELETED, &sock, &error) == 0);
+    CHECK(netstrat_id_recorder_start(&recorder, NETSTRAT_RECORD_DELETED, &sock, &error) == 0);
     netstrat_socket_close(&sock);
 }
 
@@ -584,4 +584,4 @@ static void enter(void)
     enter_sandbox(0);
 }
 
-const struct fixture fixture = {.before_all = enter};
+const struct fixture fixture = {.before_all = enter, .before_each = begin_batch};

@@ -26,98 +26,71 @@
 
 /* The errnos in the manual pages and in the kernel's code, and EINTR for every call. */
 static const struct {
-    const char *name;
     enum netstrat_step step; /* the step in an error; NONE if a failure is not reported */
     int codes[24];           /* ends with 0 */
 } calls[CALLS] = {
-    [SOCKET] = {"socket",
-                NETSTRAT_OP_SOCKET,
+    [SOCKET] = {NETSTRAT_OP_SOCKET,
                 {EACCES, EAFNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM,
                  EPROTONOSUPPORT, ESOCKTNOSUPPORT, EINTR}},
-    [SETSOCKOPT] = {"setsockopt",
-                    NETSTRAT_OP_SETSOCKOPT,
+    [SETSOCKOPT] = {NETSTRAT_OP_SETSOCKOPT,
                     {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK, EPERM, ENOMEM, ENOENT, EINTR}},
-    [GETSOCKOPT] = {"getsockopt",
-                    NETSTRAT_OP_GETSOCKOPT,
+    [GETSOCKOPT] = {NETSTRAT_OP_GETSOCKOPT,
                     {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK, EPERM, EINTR}},
-    [GETSOCKNAME] = {"getsockname",
-                     NETSTRAT_OP_GETSOCKNAME,
-                     {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK, EINTR}},
-    [BIND] = {"bind",
-              NETSTRAT_OP_BIND,
+    [GETSOCKNAME] = {NETSTRAT_OP_GETSOCKNAME, {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK, EINTR}},
+    [BIND] = {NETSTRAT_OP_BIND,
               {EACCES, EADDRINUSE, EBADF, EINVAL, ENOTSOCK, EPERM, ENOMEM, EINTR}},
-    [SEND] = {"send",
-              NETSTRAT_OP_SEND,
+    [SEND] = {NETSTRAT_OP_SEND,
               {EACCES,   EAGAIN,   EBADF,      ECONNREFUSED, ECONNRESET, EDESTADDRREQ, EFAULT,
                EINTR,    EINVAL,   EISCONN,    EMSGSIZE,     ENOBUFS,    ENODATA,      ENOMEM,
                ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPERM,        EPIPE,      SHORT}},
-    [RECVFROM] = {"recvfrom",
-                  NETSTRAT_OP_RECVFROM,
+    [RECVFROM] = {NETSTRAT_OP_RECVFROM,
                   {EAGAIN, EBADF, ECONNREFUSED, EFAULT, EINTR, EINVAL, ENOBUFS, ENOMEM, ENOTCONN,
                    ENOTSOCK, EOPNOTSUPP, EPERM, SHORT, NOTHING}},
-    [RECVMSG] = {"recvmsg",
-                 NETSTRAT_OP_RECVFROM,
+    [RECVMSG] = {NETSTRAT_OP_RECVFROM,
                  {EAGAIN, EBADF, ECONNREFUSED, EFAULT, EINTR, EINVAL, EMSGSIZE, ENOBUFS, ENOMEM,
                   ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPERM, SHORT, NOTHING}},
-    [POLL] = {"poll", NETSTRAT_OP_POLL, {EFAULT, EINTR, EINVAL, ENOMEM, NOTHING}},
-    [OPEN] = {"open",
-              NETSTRAT_OP_OPEN_NETNS,
+    [POLL] = {NETSTRAT_OP_POLL, {EFAULT, EINTR, EINVAL, ENOMEM, NOTHING}},
+    [OPEN] = {NETSTRAT_OP_OPEN_NETNS,
               {EACCES, EINTR, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENODEV, ENOENT, ENOMEM, ENOTDIR,
                ENXIO, EPERM, EINVAL, EOPNOTSUPP, EOVERFLOW, EIO}},
-    [OPENAT] = {"openat",
-                NETSTRAT_OP_OPENAT,
+    [OPENAT] = {NETSTRAT_OP_OPENAT,
                 {EACCES, EBADF, EINTR, ELOOP, EMFILE, ENFILE, ENODEV, ENOENT, ENOMEM, ENOTDIR,
                  ENXIO, EPERM, EINVAL, EOPNOTSUPP, EOVERFLOW, EIO}},
-    [READ] = {"read",
-              NETSTRAT_OP_READ,
+    [READ] = {NETSTRAT_OP_READ,
               {EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR, ENODEV, ENOMEM, EPERM, SHORT,
                NOTHING}},
-    [PREAD] = {"pread",
-               NETSTRAT_OP_PREAD,
+    [PREAD] = {NETSTRAT_OP_PREAD,
                {EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR, ENODEV, ENOMEM, ENXIO, EOVERFLOW,
                 ESPIPE, EPERM, SHORT, NOTHING}},
-    [CLOSE] = {"close", NETSTRAT_OP_NONE, {EBADF, EINTR, EIO, ENOSPC, EDQUOT}},
-    [ACCESS] = {"faccessat",
-                NETSTRAT_OP_NONE,
+    [CLOSE] = {NETSTRAT_OP_NONE, {EBADF, EINTR, EIO, ENOSPC, EDQUOT}},
+    [ACCESS] = {NETSTRAT_OP_NONE,
                 {EACCES, EINTR, EINVAL, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM}},
-    [STAT] = {"stat",
-              NETSTRAT_OP_STAT,
+    [STAT] = {NETSTRAT_OP_STAT,
               {EACCES, EFAULT, EINTR, EIO, ELOOP, ENOENT, ENOMEM, ENOTDIR, EOVERFLOW, EPERM}},
-    [FSTAT] = {"fstat", NETSTRAT_OP_FSTAT, {EBADF, EFAULT, EINTR, EIO, ENOMEM, EOVERFLOW, EPERM}},
-    [STATX] = {"statx", NETSTRAT_OP_NONE, {EACCES, EBADF, EINTR, EINVAL, ENOMEM, ENOSYS, EPERM}},
-    [FSTATFS] = {"fstatfs",
-                 NETSTRAT_OP_NONE,
-                 {EBADF, EFAULT, EINTR, EIO, ENOMEM, ENOSYS, EOVERFLOW}},
-    [FSOPEN] = {"fsopen",
-                NETSTRAT_OP_FSOPEN,
+    [FSTAT] = {NETSTRAT_OP_FSTAT, {EBADF, EFAULT, EINTR, EIO, ENOMEM, EOVERFLOW, EPERM}},
+    [STATX] = {NETSTRAT_OP_NONE, {EACCES, EBADF, EINTR, EINVAL, ENOMEM, ENOSYS, EPERM}},
+    [FSTATFS] = {NETSTRAT_OP_NONE, {EBADF, EFAULT, EINTR, EIO, ENOMEM, ENOSYS, EOVERFLOW}},
+    [FSOPEN] = {NETSTRAT_OP_FSOPEN,
                 {EFAULT, EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSYS, EPERM, EINTR}},
-    [FSCONFIG] = {"fsconfig",
-                  NETSTRAT_OP_FSCONFIG,
+    [FSCONFIG] = {NETSTRAT_OP_FSCONFIG,
                   {EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, EINTR}},
-    [FSMOUNT] = {"fsmount",
-                 NETSTRAT_OP_FSMOUNT,
+    [FSMOUNT] = {NETSTRAT_OP_FSMOUNT,
                  {EBUSY, EINVAL, EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM, EINTR}},
-    [SETNS] = {"setns", NETSTRAT_OP_SETNS, {EBADF, EINVAL, ENOMEM, EPERM, ESRCH, EINTR}},
-    [UNSHARE] = {"unshare", NETSTRAT_OP_UNSHARE, {EINVAL, ENOMEM, ENOSPC, EPERM, EUSERS, EINTR}},
-    [IOCTL] = {"ioctl", NETSTRAT_OP_NONE, {EBADF, EFAULT, EINVAL, ENOTTY, EINTR}},
-    [MKDIR] = {"mkdir",
-               NETSTRAT_OP_MKDIR,
+    [SETNS] = {NETSTRAT_OP_SETNS, {EBADF, EINVAL, ENOMEM, EPERM, ESRCH, EINTR}},
+    [UNSHARE] = {NETSTRAT_OP_UNSHARE, {EINVAL, ENOMEM, ENOSPC, EPERM, EUSERS, EINTR}},
+    [IOCTL] = {NETSTRAT_OP_NONE, {EBADF, EFAULT, EINVAL, ENOTTY, EINTR}},
+    [MKDIR] = {NETSTRAT_OP_MKDIR,
                {EACCES, EDQUOT, EEXIST, EINVAL, ELOOP, EMLINK, ENAMETOOLONG, ENOENT, ENOMEM, ENOSPC,
                 ENOTDIR, EPERM, EROFS, EINTR}},
-    [MOUNT] = {"mount",
-               NETSTRAT_OP_MOUNT,
+    [MOUNT] = {NETSTRAT_OP_MOUNT,
                {EACCES, EBUSY, EFAULT, EINVAL, ELOOP, EMFILE, ENAMETOOLONG, ENODEV, ENOENT, ENOMEM,
                 ENOTDIR, EPERM, EINTR}},
-    [UMOUNT] = {"umount2",
-                NETSTRAT_OP_UMOUNT,
+    [UMOUNT] = {NETSTRAT_OP_UMOUNT,
                 {EAGAIN, EBUSY, EFAULT, EINVAL, ENAMETOOLONG, ENOENT, ENOMEM, EPERM, EINTR}},
-    [UNLINK] = {"unlink",
-                NETSTRAT_OP_UNLINK,
+    [UNLINK] = {NETSTRAT_OP_UNLINK,
                 {EACCES, EBUSY, EIO, ENOENT, ENOMEM, ENOTDIR, EPERM, EROFS, EINTR}},
-    [PTHREAD_CREATE] = {"pthread_create",
-                        NETSTRAT_OP_PTHREAD_CREATE,
-                        {EAGAIN, EINVAL, EPERM, EINTR}},
-    [PTHREAD_SIGMASK] = {"pthread_sigmask", NETSTRAT_OP_PTHREAD_SIGMASK, {EINVAL, EFAULT, EINTR}},
+    [PTHREAD_CREATE] = {NETSTRAT_OP_PTHREAD_CREATE, {EAGAIN, EINVAL, EPERM, EINTR}},
+    [PTHREAD_SIGMASK] = {NETSTRAT_OP_PTHREAD_SIGMASK, {EINVAL, EFAULT, EINTR}},
 };
 
 /* ---- what the operations work on ---- */
@@ -294,8 +267,9 @@ static void try_fault(int (*operation)(void), int late, int wanted)
     if (fault.code == EINTR && is_resumed(fault.call))
         CHECK(code == wanted || (wanted == 0 && code >= 0));
     if (checks_failed > failed_before)
-        printf("  %s number %d with %d: %d, step %u\n", calls[fault.call].name, fault.occurrence,
-               fault.code, code, error.step);
+        printf("  call %d (%s) number %d with %d: %d, step %u\n", (int)fault.call,
+               netstrat_step_name(calls[fault.call].step), fault.occurrence, fault.code, code,
+               error.step);
 }
 
 /* Runs an operation that returns `wanted`, and then once with each errno of each of its calls. */
@@ -347,9 +321,7 @@ static int close_socket(int code)
 
 TEST_FAULTS(socket_open, 0, 0)
 {
-    int code = netstrat_socket_open(&output.sock, buffer, sizeof buffer, &error);
-
-    return close_socket(code);
+    return close_socket(netstrat_socket_open(&output.sock, buffer, sizeof buffer, &error));
 }
 
 TEST_FAULTS(link_set_up_once, 0, 0)
@@ -628,9 +600,8 @@ TEST_FAULTS(socket_open_beside, 0, 0)
 
 TEST_FAULTS(socket_open_at, 0, 0)
 {
-    int code = netstrat_socket_open_at(&output.sock, buffer, sizeof buffer, netns, &error);
-
-    return close_socket(code);
+    return close_socket(
+        netstrat_socket_open_at(&output.sock, buffer, sizeof buffer, netns, &error));
 }
 
 /* Closes the descriptor that an operation returned, without a fault. */
