@@ -36,12 +36,12 @@ hypothesis.settings.load_profile("pynetstrat")
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
-    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
-        return  # pytest-xdist's controller runs no test: each worker does what follows
     is_worker = hasattr(config, "workerinput")
-    if is_worker and "PYNETSTRAT_WORKER" not in os.environ:
-        # Nothing has been mounted yet: this process may be in the machine's own namespaces.
-        pytest.exit("to run the tests in parallel, use ./build.sh test", returncode=1)
+    if config.getoption("dist", "no") != "no" and not is_worker:
+        # The controller of pytest-xdist runs no test: each worker does what follows.
+        if not all("worker.sh" in where for where in config.getoption("tx")):
+            pytest.exit("to run the tests in parallel, use ./build.sh test", returncode=1)
+        return
     # A shell starts what it puts in the background with SIGINT ignored, and children inherit that:
     # there would be no Ctrl-C to test.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,7 +9,6 @@ user='--user --map-root-user'
 # Root may do without a user namespace where those are refused.
 # shellcheck disable=SC2086  # no option, or two
 [ "$(id -u)" -ne 0 ] || unshare $user true 2>/dev/null || user=
-export PYNETSTRAT_WORKER=1 # for conftest.py
 # shellcheck disable=SC2086
 exec unshare $user --net --mount --pid --fork --kill-child --mount-proc \
     sh -c '"$@"; exit $?' sh "$python" "$@"
