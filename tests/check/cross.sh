@@ -76,7 +76,7 @@ one() {
     if [ "${#emulator[@]}" -eq 0 ]; then
         grep -q '^lo by index .* tx_dropped=0$' "$out/$name/lo"
     else
-        grep -q '^lo by index: refused here' "$out/$name/lo"
+        grep -q '^lo by index: refused' "$out/$name/lo"
         export NETSTRAT_EMULATED=1
     fi
     # As the program above: zig compiles musl once for each kind of optimization.
