@@ -1,8 +1,7 @@
-"""`Batch`: each kind of message, the results of a batch, and a comparison with `ip -batch`."""
+"""`Batch`: each kind of message, and the results of a batch."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import errno
 import os
@@ -11,10 +10,8 @@ import subprocess
 import time
 
 import pytest
-from helpers_network import dumps, ip, names, own_run, quieten
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from support import descriptors, wait_until
+from helpers_network import dumps, ip, names, own_run
+from support import descriptors
 
 from pynetstrat import (
     PENDING,
@@ -22,7 +19,6 @@ from pynetstrat import (
     Batch,
     BatchError,
     InterfaceNotFoundError,
-    InvalidInterfaceNameError,
     InvalidNetworkError,
     KernelError,
     NetworkNamespace,
@@ -361,162 +357,7 @@ def test_a_gateway_off_the_subnet_is_an_error_that_says_so(host, link):
     assert raised.value.hint
 
 
-# ---- bad arguments ----
-
-
-@pytest.mark.parametrize(
-    ("method", "arguments", "options"),
-    [
-        ("add_veth", ("a" * 16, "b"), {}),
-        ("add_veth", ("a", "b/c"), {}),
-        ("add_bridge", ("",), {}),
-        ("add_bridge", ("all",), {}),
-        ("set_link", (1,), {"new_name": "default"}),
-        ("add_link", ("a b", "ifb"), {}),
-        ("set_link", ("x" * 128,), {"up": True}),
-        ("set_link", (1,), {"new_name": "a:b"}),
-        ("delete_link", ("a\0b",), {}),
-    ],
-)
-def test_a_name_that_no_link_can_have_is_refused_at_once(method, arguments, options):
-    with pytest.raises(InvalidInterfaceNameError):
-        getattr(Batch(), method)(*arguments, **options)
-
-
-@pytest.mark.parametrize(
-    ("field", "method", "arguments", "options"),
-    [
-        ("mtu", "add_veth", ("a", "b"), {"mtu": -1}),
-        ("mtu", "set_link", ("a",), {"mtu": 1 << 32}),
-        ("txqueuelen", "set_link", ("a",), {"txqueuelen": "many"}),
-        ("mac", "add_bridge", ("a",), {"mac": "02:00:00:00:00"[:3]}),
-        ("alias", "set_link", ("a",), {"alias": "x" * 256}),
-        ("link", "delete_link", (0,), {}),
-        ("link", "add_macvlan", ("a", 0), {}),
-        ("index", "add_address", (0, "192.0.2.1/24"), {}),
-        ("address", "add_address", (1, "192.0.2.1"), {}),
-        ("address", "add_address", (1, "192.0.2.1/33"), {}),
-        ("broadcast", "add_address", (1, "192.0.2.1/24"), {"broadcast": "x"}),
-        ("label", "add_address", (1, "192.0.2.1/24"), {"label": "x" * 16}),
-        ("destination", "add_route", (Route("192.0.2.0/24/1"),), {}),
-        ("gateway", "add_route", (Route("192.0.2.0/24", gateway="2001:db8::1"),), {}),
-        ("source", "add_route", (Route("192.0.2.0/24", source="2001:db8::1"),), {}),
-        ("metric", "add_route", (Route("192.0.2.0/24", metric=-1),), {}),
-        ("table", "add_route", (Route("192.0.2.0/24", table=1 << 32),), {}),
-        ("kind", "add_link", ("a", ""), {}),
-        ("kind", "add_link", ("a", "\ud800"), {}),
-        ("kind", "add_link", ("a", 1), {}),
-        ("mode", "add_macvlan", ("a", "b"), {"mode": []}),
-        ("mac", "add_bridge", ("a",), {"mac": "01:00:00:00:00:01"}),
-        ("mtu", "add_bridge", ("a",), {"mtu": 65536}),
-        ("peer_mac", "add_veth", ("a", "b"), {"peer_mac": "00:00:00:00:00:00"}),
-        ("peer_mac", "add_veth", ("a", "b"), {"peer_mac": "02:00:00:00:00:00:01"}),
-        ("mtu", "add_veth", ("a", "b"), {"mtu": 67}),
-        ("peer_index", "add_veth", ("a", "b"), {"index": 7, "peer_index": True}),
-        ("queues", "add_veth", ("a", "b"), {"queues": 0}),
-        ("queues", "add_veth", ("a", "b"), {"queues": 4097}),
-        ("new_index", "set_link", (1,), {"new_index": 7}),
-        ("new_index", "set_link", (1,), {"new_index": -1, "netns": "blue"}),
-        ("alias", "set_link", ("a",), {"alias": "\ud800"}),
-        ("alias", "set_link", ("a",), {"alias": "a\0b"}),
-        ("alias", "set_link", ("a",), {"alias": 1}),
-        ("master", "set_link", ("a",), {"master": -1}),
-        ("group", "set_group", (1, -1), {}),
-        ("group", "delete_group", (0,), {}),  # every link of the namespace
-        ("group", "delete_group", (True,), {}),
-        ("address", "add_address", (1, "0.0.0.0/24"), {}),
-        ("address", "add_address", (1, "::/64"), {}),
-        ("broadcast", "add_address", (1, "192.0.2.1/24"), {"broadcast": "2001:db8::1"}),
-        ("broadcast", "add_address", (1, "2001:db8::1/64"), {"broadcast": "2001:db8::2"}),
-        ("broadcast", "add_address", (1, "2001:db8::1/64"), {"broadcast": "192.0.2.255"}),
-        ("broadcast", "add_address", (1, "192.0.2.1/24"), {"broadcast": 0}),
-        ("label", "add_address", (1, "2001:db8::1/64"), {"label": "a:1"}),
-        ("peer", "add_address", (1, Address(1, "192.0.2.1/24", peer="2001:db8::1/64")), {}),
-        ("valid", "add_address", (1, Address(1, "192.0.2.1/24", valid=0)), {}),
-        ("nodad", "add_address", (1, "192.0.2.1/24"), {"nodad": "no"}),
-        ("noprefixroute", "add_address", (1, "192.0.2.1/24"), {"noprefixroute": 1}),
-        ("replace", "add_address", (1, "192.0.2.1/24"), {"replace": None}),
-        ("index", "add_address", (None, "192.0.2.1/24"), {}),
-        ("index", "delete_address", (True, "192.0.2.1/24"), {}),
-        ("destination", "add_route", (Route("192.0.2.1/24"),), {}),
-        ("gateway", "add_route", (Route("192.0.2.0/24", gateway="0.0.0.0"),), {}),
-        ("gateway", "add_route", (Route("192.0.2.0/24", gateway=0),), {}),
-        ("table", "delete_route", (Route("192.0.2.0/24", table=0),), {}),
-        ("ifindex", "add_route", (Route("192.0.2.0/24", ifindex=-1),), {}),
-        ("metric", "add_route", (Route("192.0.2.0/24", metric=True),), {}),
-        ("scope", "add_route", (Route("192.0.2.0/24", scope=256),), {}),
-        ("onlink", "add_route", (Route("192.0.2.0/24", onlink="no"),), {}),
-        ("route", "add_route", ("default",), {}),
-        ("route", "delete_route", (None,), {}),
-    ],
-)
-def test_a_value_that_no_message_can_carry_is_refused_at_once(field, method, arguments, options):
-    batch = Batch()
-    with pytest.raises(InvalidNetworkError) as raised:
-        getattr(batch, method)(*arguments, **options)
-    assert raised.value.field == field
-    assert len(batch) == 0
-
-
-NOT_AN_INTEGER = [True, 1.5, "1", b"1", [], -1, 1 << 70]
-NOT_A_BOOL = [0, 1, "no", b"", []]
-NOT_TEXT = [0, True, 1.5, b"x", [], "\ud800", "a\0b"]
-
-ARGUMENTS = {
-    **dict.fromkeys(
-        ("mtu", "txqueuelen", "master", "new_index", "index", "queues"), NOT_AN_INTEGER
-    ),
-    **dict.fromkeys(("up", "hairpin"), NOT_A_BOOL),
-    **dict.fromkeys(("mac", "peer_mac", "alias", "mode"), NOT_TEXT),
-}
-METHODS = [
-    ("add_veth", ("a", "b"), "mtu txqueuelen mac peer_mac master up index queues"),
-    ("add_bridge", ("a",), "mac mtu up"),
-    ("add_macvlan", ("a", "b"), "mode mac mtu up"),
-    ("add_link", ("a", "ifb"), "mac mtu up"),
-    ("set_link", ("a",), "up mtu txqueuelen mac master hairpin alias"),
-]
-
-
-@pytest.mark.parametrize(
-    ("method", "arguments", "field", "value"),
-    [
-        (method, arguments, field, value)
-        for method, arguments, names in METHODS
-        for field in names.split()
-        for value in ARGUMENTS[field]
-    ],
-)
-def test_an_argument_of_the_wrong_type_is_refused_and_named(method, arguments, field, value):
-    batch = Batch()
-    with pytest.raises(InvalidNetworkError) as raised:
-        getattr(batch, method)(*arguments, **{field: value})
-    assert (raised.value.field, len(batch)) == (field, 0)
-    assert raised.value.reason.startswith("must ")
-
-
-@pytest.mark.parametrize("work", ["add_address", "delete_address"])
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *((field, value) for field in ("scope", "protocol") for value in (*NOT_AN_INTEGER, 256)),
-        *((field, value) for field in ("metric", "flags") for value in (*NOT_AN_INTEGER, 1 << 32)),
-        *(("valid", value) for value in (*NOT_AN_INTEGER, 1 << 32)),
-        *(("preferred", value) for value in (*NOT_AN_INTEGER, 1 << 32)),
-        *((field, value) for field in ("address", "peer", "broadcast") for value in NOT_TEXT),
-        *(("label", value) for value in (*NOT_TEXT, "x" * 16)),
-    ],
-)
-def test_a_bad_field_of_an_address_is_refused_and_named(work, field, value):
-    address = Address(1, "192.0.2.1/24")
-    setattr(address, field, value)
-    with pytest.raises(InvalidNetworkError) as raised:
-        getattr(Batch(), work)(1, address)
-    assert raised.value.field == field
-    assert raised.value.reason.startswith("must ")
-
-
-# ---- what comes of a batch ----
+# ---- the results of a batch ----
 
 
 def test_a_batch_goes_on_after_a_failure_and_the_error_has_every_result(host):
@@ -729,109 +570,6 @@ def test_a_failure_in_a_later_part_is_found_at_its_place(host):
         host.execute(batch)
     assert raised.value.item == 1500
     assert [at for at, result in enumerate(raised.value.results) if result is not None] == [1500]
-
-
-# ---- the same as ip -batch ----
-
-# Names and values from small sets, so that messages meet: things that are there twice, or not.
-_LINKS = st.sampled_from(["t0", "t1", "t2"])
-_V4 = st.sampled_from(["192.0.2.1/24", "192.0.2.2/24", "198.51.100.1/32"])
-_V6 = st.sampled_from(["2001:db8::1/64", "2001:db8::2/64"])
-_DESTINATIONS = st.sampled_from(["203.0.113.0/24", "203.0.114.0/24", "203.0.115.7/32"])
-_COMMANDS = st.one_of(
-    st.tuples(st.just("up"), _LINKS, st.booleans()),
-    st.tuples(st.just("mtu"), _LINKS, st.sampled_from([60, 1280, 1500, 9000])),
-    st.tuples(st.just("queue"), _LINKS, st.sampled_from([1, 500])),
-    st.tuples(st.just("mac"), _LINKS, st.sampled_from(["02:00:00:00:00:11", "01:00:00:00:00:12"])),
-    st.tuples(st.just("alias"), _LINKS, st.sampled_from(["one", "two"])),
-    st.tuples(st.just("master"), _LINKS, st.booleans()),
-    st.tuples(st.just("hairpin"), _LINKS, st.booleans()),
-    st.tuples(st.just("delete"), _LINKS, st.none()),
-    st.tuples(st.just("bridge"), st.sampled_from(["t3", "t0"]), st.none()),
-    st.tuples(st.just("address"), _LINKS, _V4 | _V6),
-    st.tuples(st.just("no address"), _LINKS, _V4 | _V6),
-    st.tuples(st.just("route"), _LINKS, _DESTINATIONS),
-    st.tuples(st.just("no route"), _LINKS, _DESTINATIONS),
-)
-
-
-def _as_ip(what: str, link: str, value: object) -> str:
-    return {
-        "up": f"link set {link} {'up' if value else 'down'}",
-        "mtu": f"link set {link} mtu {value}",
-        "queue": f"link set {link} txqueuelen {value}",
-        "mac": f"link set {link} address {value}",
-        "alias": f"link set {link} alias {value}",
-        "master": f"link set {link} " + ("master br" if value else "nomaster"),
-        "hairpin": f"link set {link} type bridge_slave hairpin {'on' if value else 'off'}",
-        "delete": f"link delete {link}",
-        "bridge": f"link add {link} address 02:00:00:00:00:13 type bridge",
-        "address": f"address add {value} dev {link}" + (" nodad" if ":" in str(value) else ""),
-        "no address": f"address del {value} dev {link}",
-        "route": f"route add {value} dev {link} proto static",
-        "no route": f"route del {value} dev {link} proto static",
-    }[what]
-
-
-def _append(batch: Batch, indexes: dict[str, int], what: str, link: str, value: object) -> None:
-    index = indexes.get(link, 0)
-    changes = {"up": "up", "mtu": "mtu", "queue": "txqueuelen", "mac": "mac", "alias": "alias"}
-    if what in changes:
-        batch.set_link(link, **{changes[what]: value})
-    elif what == "master":
-        batch.set_link(link, master=indexes["br"] if value else 0)
-    elif what == "hairpin":
-        batch.set_link(link, hairpin=bool(value))
-    elif what == "delete":
-        batch.delete_link(link)
-    elif what == "bridge":
-        batch.add_bridge(link, mac="02:00:00:00:00:13")
-    elif what == "address":
-        batch.add_address(index, str(value))
-    elif what == "no address":
-        batch.delete_address(index, str(value))
-    elif what == "route":
-        batch.add_route(Route(str(value), ifindex=index))
-    else:
-        batch.delete_route(Route(str(value), ifindex=index))
-
-
-def _prepare(namespace: NetworkNamespace) -> dict[str, int]:
-    """Makes three links and a bridge, with fixed indexes and MAC addresses, that send nothing."""
-    quieten(namespace)
-    with RtnetlinkSocket(namespace) as sock:
-        batch = Batch().add_bridge("br", mac="02:00:00:00:00:10")
-        batch.add_veth("t0", "t1", index=10, peer_index=11, mac="02:00:00:00:00:01")
-        batch.set_link("t1", mac="02:00:00:00:00:02").add_link("t2", "ifb", mac="02:00:00:00:00:03")
-        batch.set_link("lo", up=True)
-        sock.execute(batch)
-        return {name: link.index for name, link in sock.dump_links().items()}
-
-
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(commands=st.lists(_COMMANDS, min_size=1, max_size=25))
-def test_a_random_batch_does_what_ip_batch_does(net, commands):
-    with NetworkNamespace.create() as ours, NetworkNamespace.create() as theirs:
-        indexes = _prepare(ours)
-        assert _prepare(theirs) == indexes
-        batch = Batch()
-        for command in commands:
-            _append(batch, indexes, *command)
-        ours_failed: set[int] = set()
-        with RtnetlinkSocket(ours) as sock:
-            try:
-                sock.execute(batch)
-            except BatchError as error:
-                ours_failed = {at for at, one in enumerate(error.results) if one is not None}
-        text = "".join(_as_ip(*command) + "\n" for command in commands)
-        done = theirs.run(
-            ["ip", "-batch", "-", "-force"], input=text, capture_output=True, text=True
-        )
-        # Some routes come from a worker of the kernel's, later in one namespace than in the other.
-        with contextlib.suppress(AssertionError):
-            wait_until(lambda: dumps(ours) == dumps(theirs), 5)
-        assert dumps(ours) == dumps(theirs)
-        assert bool(ours_failed) == (done.returncode != 0)
 
 
 def test_a_batch_is_executed_by_many_sockets_one_after_another(host, blue):
