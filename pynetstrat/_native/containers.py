@@ -19,7 +19,7 @@ from io import FileIO
 from .._core import ffi, lib
 from ..errors import KernelError, PermissionDeniedError
 from . import Namespace, fail, kernel_error, open_socket
-from .gather import Block, Ends
+from .gather import Block, NetnsLinks
 from .netns import identify, open_own, to_netns_fd
 from .rows import new
 from .socket import Socket
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # How many ids are recorded between two readings. If there are more, everything counts as changed,
 # and a container that was given by a descriptor alone can't be told from one that ended.
-_NOTES, _ENDS = 4096, 16384
+_MAX_IDS, _MAX_ENDED = 4096, 16384
 _QUEUE_SIZE = 8 << 20  # bytes of a receive queue; only what is queued takes memory
 # The interfaces of one container that are counted. Each costs about 5 us of a reading and 100 us of
 # the exporter's text: one container must not delay the counters of the others without a bound.
@@ -48,7 +48,7 @@ class IdRecorder:
     def __init__(self, sock: Any, what: int, keep: Any) -> None:
         self._sock = sock
         self._keep = keep  # the socket's buffer, which must live as long
-        room = _ENDS if what == lib.NETSTRAT_RECORD_ENDED else _NOTES
+        room = _MAX_ENDED if what == lib.NETSTRAT_RECORD_ENDED else _MAX_IDS
         self._notes = notes = ffi.new("struct netstrat_id_recorder *")
         self._numbers = notes.numbers = new("int32_t[]", room)
         notes.room = room
@@ -59,7 +59,7 @@ class IdRecorder:
         if code < 0:
             fail(code, error)
 
-    def hear(self) -> None:
+    def process_pending(self) -> None:
         """Records what is queued."""
         if lib.netstrat_socket_process_pending(self._sock, ffi.NULL) < 0:
             self._notes.count = self._notes.room + 1  # more is queued than one call should process
@@ -88,7 +88,7 @@ class Pairs(Socket):
         self._pairs = 4096  # room for the pairs; if there are more, the dump is repeated
         super().__init__(netns, timeout_ms)
 
-    def dump_pairs(self) -> list[tuple[int, int]]:
+    def dump_veth_peers(self) -> list[tuple[int, int]]:
         """Returns the nsid and the index of the peer of each veth pair."""
         while True:
             pairs = new("struct netstrat_veth_peer[]", self._pairs)
@@ -182,12 +182,12 @@ class Containers(Pairs):
         for sock in self._watchers:
             lib.netstrat_socket_close(sock)
 
-    def hear(self) -> None:
+    def process_pending(self) -> None:
         """Records the queued notifications of all three sockets."""
-        self.links.hear()
+        self.links.process_pending()
         if self.elsewhere is not None:
-            self.elsewhere.hear()
-        self.ended.hear()
+            self.elsewhere.process_pending()
+        self.ended.process_pending()
 
     # ---- nsids ----
 
@@ -209,7 +209,7 @@ class Containers(Pairs):
 
     # ---- links ----
 
-    def dump_ends(self, nsid: int, known: Ends | None) -> Ends | None:
+    def dump_netns_links(self, nsid: int, known: NetnsLinks | None) -> NetnsLinks | None:
         """Returns the links of a namespace, or None if it has ended.
 
         Parameters:
@@ -234,15 +234,15 @@ class Containers(Pairs):
                 fail(code, self._error)
         count = min(code, room)
         if known is None:
-            return Ends(block, count, code - count)
+            return NetnsLinks(block, count, code - count)
         if known.is_of(block, count, code - count):
             known.renew(block)
             return known
-        ends = Ends(block, count, code - count)
+        dump = NetnsLinks(block, count, code - count)
         # A link that is missing now may have grown too large for the dump.
-        return self.add_hidden(nsid, ends, [index for index, _, _ in known.links])
+        return self.add_hidden(nsid, dump, [index for index, _, _ in known.links])
 
-    def add_hidden(self, nsid: int, ends: Ends, indexes: list[int]) -> Ends | None:
+    def add_hidden(self, nsid: int, dump: NetnsLinks, indexes: list[int]) -> NetnsLinks | None:
         """Returns the links with those added that exist although the dump left them out.
 
         Parameters:
@@ -251,12 +251,12 @@ class Containers(Pairs):
         Returns:
             The links, or None if the namespace has ended.
         """
-        had = {index for index, _, _ in ends.links}
+        had = {index for index, _, _ in dump.links}
         missing = [index for index in indexes if index not in had][:MOST_LINKS]
         if not missing or nsid < 0:
-            return ends
-        block = Block(ends.count + len(missing))
-        count = block.take(ends)
+            return dump
+        block = Block(dump.count + len(missing))
+        count = block.take(dump)
         for index in missing:
             try:
                 code = self._call(
@@ -271,6 +271,6 @@ class Containers(Pairs):
             if code:
                 block.arrays[0][count] = index
                 count += 1
-        if count == ends.count:
-            return ends
-        return Ends(block, count, max(ends.omitted - (count - ends.count), 0))
+        if count == dump.count:
+            return dump
+        return NetnsLinks(block, count, max(dump.omitted - (count - dump.count), 0))

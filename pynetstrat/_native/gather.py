@@ -29,14 +29,14 @@ class Block:
         """Where the description and the counters of a row go."""
         return self.arrays[1] + row, self.arrays[2] + row
 
-    def take(self, ends: Ends) -> int:
+    def take(self, dump: NetnsLinks) -> int:
         """Copies the links of another dump into the first rows; returns their number."""
-        for to, array in zip(self.arrays, ends.arrays, strict=True):
-            ffi.memmove(to, array, ends.count * ffi.sizeof(ffi.typeof(array).item))
-        return ends.count
+        for to, array in zip(self.arrays, dump.arrays, strict=True):
+            ffi.memmove(to, array, dump.count * ffi.sizeof(ffi.typeof(array).item))
+        return dump.count
 
 
-class Ends:
+class NetnsLinks:
     """The links of a namespace as a dump found them, with the counters that the namespace sees.
 
     Attributes:
@@ -74,9 +74,9 @@ class Ends:
         """Replaces the counters by those of a newer dump of the same links."""
         self.arrays = block.arrays
 
-    def pick(self, sources: Sources, table: Table) -> int:
+    def gather(self, sources: GatherList, table: Table) -> int:
         """Copies counters of this dump to the table; returns how many sources had counters."""
-        return sources.pick(self.arrays[0], self.arrays[2], self.count, table)
+        return sources.gather(self.arrays[0], self.arrays[2], self.count, table)
 
 
 class Table:
@@ -100,7 +100,7 @@ class Table:
         return memoryview(ffi.buffer(self._rows)).cast("Q").tolist() if self.count else []
 
 
-class Sources:
+class GatherList:
     """For some links, the row of a table that their counters go to.
 
     Parameters:
@@ -113,12 +113,12 @@ class Sources:
         self.count = len(sources)
         self._sources = ffi.new("struct netstrat_gather_entry[]", sources)
 
-    def pick(self, indexes: Any, counters: Any, count: int, table: Table) -> int:
+    def gather(self, indexes: Any, counters: Any, count: int, table: Table) -> int:
         """Copies counters to the table; returns how many of the links had counters."""
         return lib.netstrat_counters_gather(  # type: ignore[no-any-return]
             indexes, counters, count, self._sources, self.count, table._rows
         )
 
-    def pick_rows(self, rows: Rows, table: Table) -> int:
-        """Copies counters of the host namespace to the table, as `pick` does."""
-        return self.pick(*rows.arrays(), rows.count, table)
+    def gather_rows(self, rows: Rows, table: Table) -> int:
+        """Copies counters of the host namespace to the table, as `gather` does."""
+        return self.gather(*rows.arrays(), rows.count, table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._native.gather import Sources
+from .._native.gather import GatherList
 from ._tracking import OWN
 
 TYPE_CHECKING = False
@@ -152,7 +152,7 @@ class RowLayout:
         self.keys, self.names, self.identities = tuple(keys), tuple(names), tuple(identities)
         self.all_keys = tuple(by_key)
         self.is_one_each = self.keys == self.all_keys
-        self.host_rows = Sources(host_rows)
+        self.host_rows = GatherList(host_rows)
         self.host_links = {host_link for host_link, *_ in host_rows}
-        self.own_rows = [(namespace, Sources(own)) for namespace, own in own_rows.items()]
+        self.own_rows = [(namespace, GatherList(own)) for namespace, own in own_rows.items()]
         self.omitted = {key: one.dump.omitted for key, one in by_key.items() if one.dump.omitted}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._native.containers import Containers
-    from .._native.gather import Ends
+    from .._native.gather import NetnsLinks
     from ..types import Netns
 
 OWN = -1  # stands for the host namespace where others have their nsid
@@ -39,7 +39,7 @@ class TrackedNamespace:
     __slots__ = ("attempt", "dump", "identity", "keys", "nsid")
 
     def __init__(
-        self, nsid: int, identity: tuple[int, int, int | None], dump: Ends, attempt: int
+        self, nsid: int, identity: tuple[int, int, int | None], dump: NetnsLinks, attempt: int
     ) -> None:
         self.nsid = nsid
         self.identity = identity
@@ -126,17 +126,18 @@ class Tracker:
             self._end(tracked)
             tracked = None
         if tracked is None:
-            dump = native.dump_ends(nsid, None)
+            dump = native.dump_netns_links(nsid, None)
             if dump is None:  # impossible: a descriptor of the namespace is open
                 raise KernelError(EINVAL, "RTM_GETLINK", filename=opened.shown)
             tracked = TrackedNamespace(nsid, identity, dump, self.attempt)
         self._insert(tracked, key, netns if isinstance(netns, (str, bytes, os.PathLike)) else None)
-        native.ended.hear()  # the former namespace's end, if it was reported after the reply
+        # The end of the nsid's former namespace may have been reported after the reply.
+        native.ended.process_pending()
         self.process_ended(native, held=tracked)
 
     def add_nsid(self, native: Containers, key: Hashable, nsid: int) -> bool:
         """Starts to count the namespace that has this nsid; returns False if it has ended."""
-        dump = native.dump_ends(nsid, None)
+        dump = native.dump_netns_links(nsid, None)
         if dump is None:
             return False
         # Nothing but the report of its end distinguishes it from the next namespace with this nsid.
@@ -144,7 +145,7 @@ class Tracker:
         self._added_by_nsid += 1
         identity = 0, 0, -self._added_by_nsid
         self._insert(TrackedNamespace(nsid, identity, dump, self.attempt), key, None)
-        native.ended.hear()
+        native.ended.process_pending()
         self.process_ended(native)
         return key in self.by_key
 
@@ -203,7 +204,7 @@ class Tracker:
 
     def process_pending(self, native: Containers) -> None:
         """Processes the notifications that are queued."""
-        native.hear()
+        native.process_pending()
         self.process_ended(native)
         self._process_links(native)
 
@@ -258,7 +259,7 @@ class Tracker:
 
     def dump_links(self, native: Containers, tracked: TrackedNamespace) -> None:
         """Dumps the links of a namespace, with their counters."""
-        dump = native.dump_ends(tracked.nsid, tracked.dump)
+        dump = native.dump_netns_links(tracked.nsid, tracked.dump)
         if dump is None:
             self._end(tracked)
             return
@@ -268,7 +269,7 @@ class Tracker:
         tracked.attempt = self.attempt
         self.stale.discard(tracked)
 
-    def _replace_dump(self, tracked: TrackedNamespace, dump: Ends) -> None:
+    def _replace_dump(self, tracked: TrackedNamespace, dump: NetnsLinks) -> None:
         if dump is not tracked.dump:
             self.is_changed = True
             tracked.dump = dump
@@ -286,7 +287,7 @@ class Tracker:
         without a peer there can be hidden this way until it changes, and a veth while it moves from
         container to container.
         """
-        native.links.hear()
+        native.links.process_pending()
         self._process_links(native)
         pairs = self._dump_pairs(native)
         for tracked in list(self.unchecked):
@@ -309,7 +310,7 @@ class Tracker:
         pairs = self._pairs
         if pairs is None:
             pairs = {}
-            for nsid, index in native.dump_pairs():
+            for nsid, index in native.dump_veth_peers():
                 pairs.setdefault(nsid, []).append(index)
             self._pairs = pairs
         return pairs

@@ -127,7 +127,7 @@ class ContainerCounters(Handle):
         """
 
         def work(native: Containers) -> list[Hashable]:
-            native.ended.hear()
+            native.ended.process_pending()
             self._tracker.process_ended(native)
             return list(self._tracker.ended)
 
@@ -261,7 +261,7 @@ class ContainerCounters(Handle):
             table = Table(len(layout.keys))
             if (
                 rows is not None
-                and layout.host_rows.pick_rows(rows, table) != layout.host_rows.count
+                and layout.host_rows.gather_rows(rows, table) != layout.host_rows.count
             ):
                 layout = None
         else:
@@ -278,9 +278,9 @@ class ContainerCounters(Handle):
             self._layout = layout
             tracker.is_changed = bool(layout.doubted)
             table = Table(len(layout.keys))
-            layout.host_rows.pick_rows(rows, table)
+            layout.host_rows.gather_rows(rows, table)
         for namespace, own_rows in layout.own_rows:
-            namespace.dump.pick(own_rows, table)
+            namespace.dump.gather(own_rows, table)
         tracker.deleted_at.clear()
         self.omitted = layout.omitted
         return layout, table

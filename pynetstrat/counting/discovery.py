@@ -89,7 +89,7 @@ def discover(*, limit: int = 10_000) -> Discovery:
 
 def _find_peer_nsids(pairs: Pairs) -> set[int]:
     """The nsids of the namespaces that the host's veth pairs lead to."""
-    return {nsid for nsid, _ in pairs.dump_pairs()}
+    return {nsid for nsid, _ in pairs.dump_veth_peers()}
 
 
 def check_limit(limit: int) -> int:

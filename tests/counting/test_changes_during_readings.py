@@ -162,7 +162,7 @@ def test_counters_dumped_before_an_index_was_reused_are_not_used(net, counters, 
             net.delete("v0")
             add_container_veth(net, other, "v1", 2, index=777)
 
-    with Hooked(counters, "hear", hand_over):
+    with Hooked(counters, "process_pending", hand_over):
         read = counters.read()
     assert read == {0: {}, 1: {"eth0": seen("eth0", 2)}, 2: {"net0": seen("net0", 3)}}
 
@@ -201,7 +201,7 @@ def test_a_reading_ends_although_containers_change_one_after_the_other(
             rename(netns, "eth0", f"net{number}")
             break
 
-    with Hooked(counters, "hear", change):
+    with Hooked(counters, "process_pending", change):
         read = counters.read()
     assert read == {n: {f"net{n}": seen(f"net{n}", n)} for n in range(12)}
 
@@ -230,7 +230,7 @@ def test_a_reading_fails_if_the_hosts_links_never_settle(net, counters, new_name
     counters.add("a", netns)
 
     class Lossy:
-        def hear(self) -> None: ...
+        def process_pending(self) -> None: ...
 
         def any(self) -> bool:
             return True

@@ -184,14 +184,14 @@ def test_the_end_of_the_former_owner_of_an_nsid_does_not_end_the_container(
 def test_the_end_of_the_former_owner_of_an_nsid_may_be_reported_during_add(net, counters):
     netns = support.new_namespace()
     native = counters._native
-    hear = native.ended.hear
+    process_pending = native.ended.process_pending
 
     class Late:
         def __getattr__(self, name: str) -> object:
             return getattr(ended, name)
 
-        def hear(self) -> None:
-            hear()
+        def process_pending(self) -> None:
+            process_pending()
             report_end(counters, next(iter(counters._tracker.by_nsid)))
 
     ended, native.ended = native.ended, Late()

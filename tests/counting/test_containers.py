@@ -156,8 +156,8 @@ def test_a_lack_of_descriptors_while_opening_leaves_nothing_open(net):
 
 def test_add_fails_if_the_kernel_denies_an_open_namespace(net, counters, new_namespace):
     """A dump by nsid finds no namespace although a descriptor of it is open."""
-    with Hooked(counters, "dump_ends", lambda: None), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Containers, "dump_ends", lambda *_: None)
+    with Hooked(counters, "dump_netns_links", lambda: None), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Containers, "dump_netns_links", lambda *_: None)
         with pytest.raises(KernelError, match="RTM_GETLINK"):
             counters.add("a", new_namespace())
     counters.add("a", new_namespace())

@@ -64,16 +64,16 @@ def test_a_flood_causes_one_dump_per_reading(net, counters, new_namespace):
     counters.add("culprit", culprit)
     native = counters._native
     dumps: list[int] = []
-    dump_ends = native.dump_ends
+    dump_netns_links = native.dump_netns_links
 
     class Counting:
         def __getattr__(self, name: str) -> object:
             return getattr(native, name)
 
-        def dump_ends(self, nsid: int, known: object) -> object:
+        def dump_netns_links(self, nsid: int, known: object) -> object:
             dumps.append(nsid)
             rename(culprit, next_name(), next_name(1))
-            return dump_ends(nsid, known)
+            return dump_netns_links(nsid, known)
 
     def next_name(step: int = 0) -> str:
         names.append(names[-1] + step)

@@ -135,7 +135,7 @@ def test_a_veth_is_read_through_the_container_after_its_host_end_moved_away(
 class Deaf:
     """A recorder of notifications that records nothing."""
 
-    def hear(self) -> None: ...
+    def process_pending(self) -> None: ...
 
     def any(self) -> bool:
         return False
