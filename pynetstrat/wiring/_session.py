@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..types import Netns
-    from ._difference import Found
+    from ._container_dump import ContainerDump
 
 TIMEOUT = 5.0  # seconds for a whole call
 # The errors of opening a namespace that has ended: its path does not exist (ENOENT), the process
@@ -49,7 +49,7 @@ class Session:
         undo_stack: the undo steps of the changes made so far.
         created: the names of the links in the container that the undo stack deletes. A change to
             such a link needs no undo step of its own.
-        found: what `check_networks` found in the container, or None.
+        dump: the addresses and routes in the container during `check_networks`, else None.
     """
 
     def __init__(self, namespace: NetworkNamespace | None, timeout: float = TIMEOUT) -> None:
@@ -57,7 +57,7 @@ class Session:
         self.until = monotonic() + timeout
         self.undo_stack = UndoStack()
         self.created: set[str] = set()
-        self.found: Found | None = None
+        self.dump: ContainerDump | None = None
         self._timeout = self._socket_timeout = timeout
         self._host: RtnetlinkSocket | None = None
         self._container: RtnetlinkSocket | None = None
@@ -206,7 +206,7 @@ def open_session(nspid: int | None, netns: Netns | None, strategy: str) -> Sessi
         return Session(NetworkNamespace.open(netns))
     if nspid is not None:
         return Session(NetworkNamespace.of_process(nspid))
-    reason = f"must be given, or a process in it: {strategy} needs the container's namespace"
+    reason = f"must be given (or nspid): the strategy {strategy} needs the container namespace"
     raise InvalidNetworkError("netns", None, reason)
 
 

@@ -9,7 +9,7 @@ from ..namespace import NetworkNamespace
 from ..rtnetlink.links import MAIN_TABLE
 from ..rtnetlink.socket import to_milliseconds
 from ..strategy import BuiltIn, Loopback, NetworkStrategy, get_strategy
-from ._difference import Found
+from ._container_dump import ContainerDump
 from ._requested import requested_routes
 from ._session import TIMEOUT, Session, open_session_if_alive
 from ._strategy import SessionStrategy, ThirdParty
@@ -175,7 +175,7 @@ def check_networks(
     with Session(NetworkNamespace.open(netns), timeout) as session, session:
         requested = [network for strategy, network in steps if strategy._adds_routes]
         if requested:
-            session.found = Found(session, requested)
+            session.dump = ContainerDump(session.container, requested)
         return [
             difference
             for strategy, network in steps

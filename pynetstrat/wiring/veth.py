@@ -13,8 +13,8 @@ from ..namespace import NetworkNamespace
 from ..rtnetlink.batch import Batch, BatchError
 from ..rtnetlink.links import Address
 from ._checks import MIN_IPV6_MTU, check_link_name, check_options, check_values
+from ._container_dump import by_destination
 from ._difference import (
-    by_destination,
     check_addresses,
     check_container_link,
     check_port,
