@@ -267,7 +267,7 @@ def test_an_invalid_value_is_refused_before_the_first_message(field, value):
 
 
 def test_create_without_a_namespace_is_refused(quiet_host):
-    with pytest.raises(InvalidNetworkError, match="host-device needs the container's namespace"):
+    with pytest.raises(InvalidNetworkError, match="the strategy host-device needs"):
         strategy.create(device())
 
 

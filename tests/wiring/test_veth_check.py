@@ -137,5 +137,7 @@ def test_check_reports_a_duplicate_address(host, bridge):
 
 
 def test_check_needs_the_namespace(host):
-    with pytest.raises(InvalidNetworkError, match=r"must be given \(or nspid\): the strategy veth needs"):
+    with pytest.raises(
+        InvalidNetworkError, match=r"must be given \(or nspid\): the strategy veth needs"
+    ):
         Veth().check(veth())
