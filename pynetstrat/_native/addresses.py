@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from ..rtnetlink.links import Address
 
 IFA_F_NODAD: int = lib.IFA_F_NODAD
 IFA_F_DADFAILED: int = lib.IFA_F_DADFAILED
@@ -30,8 +29,8 @@ _NO_LIMIT = 0xFFFFFFFF  # INFINITY_LIFE_TIME, net/addrconf.h: not in a header fo
 _get_numbers = attrgetter("scope", "metric", "flags", "protocol")
 
 
-def new_address(index: int, address: Address) -> Any:
-    """Makes a struct netstrat_address.
+def new_address(index: int, address: Any) -> Any:
+    """Makes a struct netstrat_address from an `Address`.
 
     Raises:
         InvalidNetworkError: no message can carry a field, or the kernel would ignore it.

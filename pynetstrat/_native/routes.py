@@ -23,8 +23,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..rtnetlink.links import Route
-
 MAIN_TABLE: int = lib.RT_TABLE_MAIN
 # IP6_RT_PRIO_USER, linux/ipv6_route.h: the metric of an IPv6 route that was added without one. The
 # header can't be included together with the C library's netinet/in.h.
@@ -44,8 +42,8 @@ _get_settings = attrgetter("metric", "table", "scope", "onlink")
 _DEFAULTS = 0, MAIN_TABLE, None, False
 
 
-def check_route_types(route: Route) -> None:
-    """Raises InvalidNetworkError if a field of a route has a wrong type or is out of range."""
+def check_route_types(route: Any) -> None:
+    """Raises InvalidNetworkError if a field of a `Route` has a wrong type or is out of range."""
     if not type(route.destination) is type(route.gateway) is type(route.source) is str:
         for field in ("destination", "gateway", "source"):
             if not isinstance(getattr(route, field), str):
@@ -61,8 +59,8 @@ def check_route_types(route: Route) -> None:
     check_bool("onlink", route.onlink)
 
 
-def new_route(route: Route) -> Any:
-    """Makes a struct netstrat_route.
+def new_route(route: Any) -> Any:
+    """Makes a struct netstrat_route from a `Route`.
 
     Raises:
         InvalidNetworkError: no message can carry a field, or the kernel would ignore it.
@@ -128,8 +126,8 @@ def route_fields(native: Any) -> dict[str, Any]:
     }
 
 
-def normal_route(route: Route) -> Route:
-    """Returns a route in the form in which the kernel reports it."""
+def normal_route(route: Any) -> Any:
+    """Returns a `Route` in the form in which the kernel reports it."""
     native = new_route(route)
     if not native.metric and native.destination.family == AF_INET6:
         native.metric = _IPV6_METRIC
