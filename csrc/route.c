@@ -224,8 +224,10 @@ int netstrat_route_to_request(unsigned char *payload, size_t size, struct netstr
 
     if (code == 0 && route->type != RTN_UNICAST && route->protocol == RTPROT_KERNEL)
         code = -ENODATA;
-    if (code < 0 || netstrat_cursor_take(&rest, &fixed, sizeof fixed) < 0)
+    if (code < 0)
         return code;
+    memcpy(&fixed, payload, sizeof fixed); /* netstrat_route_decode() has checked the size */
+    netstrat_cursor_skip(&rest, sizeof fixed);
     fixed.rtm_flags &= ROUTE_GIVEN_FLAGS;
     memcpy(payload, &fixed, sizeof fixed);
     while (netstrat_attribute_take(&rest, &attribute) > 0) {
