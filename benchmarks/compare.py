@@ -173,9 +173,9 @@ def main() -> None:
     import containers
 
     import pynetstrat
-    from pynetstrat.cli import sandbox
+    from pynetstrat.cli import _fresh_namespaces
 
-    sandbox.enter()
+    _fresh_namespaces.enter()
     pynetstrat.link_set_up("lo")
     print(f"{'':24} {'BASE':>9} {'this':>9}      ratio   of the fastest")
     for name in (*ROWS, "import and lo up"):

@@ -21,7 +21,7 @@ from harness import Timer, end_with_parent, python
 
 import pynetstrat
 from pynetstrat import NetworkInterface
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 _PIDS = "PYNETSTRAT_BENCH_CONTAINERS"  # tells the workers the process ids
 _AT_ONCE = 50  # pairs in one batch, each of which needs an open namespace
@@ -36,7 +36,7 @@ def _start() -> int:
     if pid == 0:
         try:
             end_with_parent()
-            sandbox.unshare(sandbox.CLONE_NEWNET)
+            _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWNET)
             os.write(done, b"1")
             os.close(done)
             os.close(ready)
@@ -60,7 +60,7 @@ def made(count: int) -> Iterator[None]:
     At the end the containers and their namespaces are gone, also if this process is killed.
     """
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    sandbox.unshare(sandbox.CLONE_NEWNET)
+    _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWNET)
     pids: list[int] = []
     try:
         with pynetstrat.RtnetlinkSocket() as host:
@@ -81,7 +81,7 @@ def made(count: int) -> Iterator[None]:
         for pid in pids:
             os.waitpid(pid, 0)
         _wait_for_the_end()
-        sandbox.setns(home, sandbox.CLONE_NEWNET)
+        _fresh_namespaces.setns(home, _fresh_namespaces.CLONE_NEWNET)
         os.close(home)
 
 
@@ -163,7 +163,7 @@ def of_psutil() -> Timer:
     table = partial(psutil.net_io_counters, pernic=True, nowrap=False)
 
     def read(namespace: int) -> dict:
-        sandbox.setns(namespace, sandbox.CLONE_NEWNET)
+        _fresh_namespaces.setns(namespace, _fresh_namespaces.CLONE_NEWNET)
         found: dict = table()
         return found
 

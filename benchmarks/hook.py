@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from pynetstrat import Batch, NetworkNamespace, RtnetlinkSocket
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 PATHS = [str(Path(__file__).parent.parent), *(p for p in sys.path if p.endswith("site-packages"))]
 NETWORKS = [
@@ -77,7 +77,7 @@ def measure(rounds: int) -> dict[str, list[tuple[float, float]]]:
 
 
 def main() -> None:
-    sandbox.enter()
+    _fresh_namespaces.enter()
     found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 30)
     print(f"{'':38} {'elapsed':>18} {'CPU':>18}  ms: median (fastest tenth)")
     for name, values in found.items():

@@ -22,7 +22,7 @@ from pathlib import Path
 import veth
 
 import pynetstrat
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 HERE = Path(__file__).parent
 KEPT = HERE / "instructions.json"
@@ -144,7 +144,7 @@ def main() -> int:
     name, version = describe_compiler()
     with tempfile.TemporaryDirectory() as directory:
         # Before the threads that wait for valgrind: unshare(2) requires a single thread.
-        sandbox.enter()
+        _fresh_namespaces.enter()
         pynetstrat.link_set_up("lo")
         with veth.Maker() as maker:
             maker.add(INTERFACE, "peer0")

@@ -15,7 +15,7 @@ import work
 from pynetstrat._core import ffi, lib
 
 import pynetstrat
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 
 def layers(bare: harness.Server) -> dict[str, dict[str, harness.Timer]]:
@@ -68,7 +68,7 @@ def layers(bare: harness.Server) -> dict[str, dict[str, harness.Timer]]:
 
 
 def main() -> None:
-    sandbox.enter()
+    _fresh_namespaces.enter()
     pynetstrat.link_set_up("lo")
     veth.fill(3)
     bare = harness.Server([sys.argv[1], work.INTERFACE, "/sys/class/net"])

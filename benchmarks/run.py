@@ -26,7 +26,7 @@ import veth
 import work
 
 import pynetstrat
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 HERE = Path(__file__).parent
 SIZES = (1, 11, 101, 1001, 4001)
@@ -146,7 +146,7 @@ def main() -> None:
     compile_bare(output)
     with contextlib.suppress(PermissionError):  # so that other programs disturb less
         os.setpriority(os.PRIO_PROCESS, 0, -20)
-    sandbox.enter()
+    _fresh_namespaces.enter()
     groups, tails, latencies = collect(output, arguments.fast)
 
     suite = to_pyperf(groups)

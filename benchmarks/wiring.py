@@ -27,7 +27,7 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 BRIDGE, BRIDGE_MAC, MTU, GATEWAY, LENGTH = "br0", "02:00:5e:00:00:01", 1400, "10.9.0.1", 16
 SMALL = "PYNETSTRAT_BENCH_SMALL" in os.environ  # smaller numbers, for the tests
@@ -54,7 +54,7 @@ class Host:
     """Moves the calling process into its own network namespace, and makes the containers."""
 
     def __init__(self, containers: int) -> None:
-        sandbox.unshare(sandbox.CLONE_NEWNET | sandbox.CLONE_NEWNS)
+        _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWNET | _fresh_namespaces.CLONE_NEWNS)
         # Only this process and its children see the names of the namespaces.
         subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
         self.socket = RtnetlinkSocket(timeout=60)  # seconds, for a busy machine

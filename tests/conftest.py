@@ -27,7 +27,7 @@ import support
 from devices import configured_device, container, quiet_host  # noqa: F401  # fixtures
 
 from pynetstrat import KernelError, RtnetlinkSocket
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 # The same examples in every run, and no deadline: timing is not tested here.
 hypothesis.settings.register_profile("pynetstrat", deadline=None, derandomize=True, database=None)
@@ -50,9 +50,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")
     try:
         if is_worker:
-            sandbox.mount_sysfs()  # tests/worker.sh has done the rest
+            _fresh_namespaces.mount_sysfs()  # tests/worker.sh has done the rest
         else:
-            sandbox.enter()
+            _fresh_namespaces.enter()
         # Records of devices, names of namespaces: nothing of the tests stays on the machine.
         support.mount("tmpfs", Path("/run"), "tmpfs")
     except KernelError as error:
@@ -73,16 +73,16 @@ def _descriptors() -> Iterator[None]:
 def net(_descriptors: None) -> Iterator[support.Links]:
     """A fresh network namespace, with a sysfs of its own at /sys, and the means to make links."""
     before = support.network_namespace()
-    sandbox.unshare(sandbox.CLONE_NEWNET)
+    _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWNET)
     try:
-        sandbox.mount_sysfs()
+        _fresh_namespaces.mount_sysfs()
         try:
             with support.Links() as links:
                 yield links
         finally:
             support.unmount("/sys")
     finally:
-        sandbox.setns(before, sandbox.CLONE_NEWNET)
+        _fresh_namespaces.setns(before, _fresh_namespaces.CLONE_NEWNET)
         os.close(before)
 
 

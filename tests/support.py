@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pynetstrat import NetworkInterface, NetworkNamespace, RtnetlinkSocket
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 ROOT = Path(__file__).parent.parent
 CASES = Path(__file__).parent / "cases" / "parse_counter.json"
@@ -222,10 +222,10 @@ def inside(netns: int) -> Iterator[None]:
     """The calling thread moved into a namespace, and back."""
     home = network_namespace()
     try:
-        sandbox.setns(netns, sandbox.CLONE_NEWNET)
+        _fresh_namespaces.setns(netns, _fresh_namespaces.CLONE_NEWNET)
         yield
     finally:
-        sandbox.setns(home, sandbox.CLONE_NEWNET)
+        _fresh_namespaces.setns(home, _fresh_namespaces.CLONE_NEWNET)
         os.close(home)
 
 
@@ -233,10 +233,10 @@ def new_namespace() -> int:
     """A descriptor of a fresh network namespace; the caller stays where it is."""
     home = network_namespace()
     try:
-        sandbox.unshare(sandbox.CLONE_NEWNET)
+        _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWNET)
         return network_namespace()
     finally:
-        sandbox.setns(home, sandbox.CLONE_NEWNET)
+        _fresh_namespaces.setns(home, _fresh_namespaces.CLONE_NEWNET)
         os.close(home)
 
 

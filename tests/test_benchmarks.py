@@ -184,9 +184,9 @@ _CONTAINERS = """
 import sys, time
 sys.path.insert(0, BENCHMARKS)
 import containers
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
-sandbox.enter()
+_fresh_namespaces.enter()
 with containers.made(3):
     print("made", flush=True)
     time.sleep(60)

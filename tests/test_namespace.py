@@ -387,8 +387,8 @@ def test_an_unclosed_handle_is_reported_and_closed(net):
 _EXIT = """
 import builtins, os, sys, threading
 import pynetstrat
-from pynetstrat.cli import sandbox
-sandbox.enter()
+from pynetstrat.cli import _fresh_namespaces
+_fresh_namespaces.enter()
 namespace = pynetstrat.NetworkNamespace.create()
 handles = [
     namespace,
@@ -456,8 +456,8 @@ def test_handles_work_after_a_chroot_into_an_empty_directory(net, tmp_path):
     code = """
 import os, sys
 import pynetstrat
-from pynetstrat.cli import sandbox
-sandbox.enter()
+from pynetstrat.cli import _fresh_namespaces
+_fresh_namespaces.enter()
 NetworkNamespace, RtnetlinkSocket = pynetstrat.NetworkNamespace, pynetstrat.RtnetlinkSocket
 os.chroot(sys.argv[1])
 os.chdir("/")

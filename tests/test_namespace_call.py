@@ -130,7 +130,7 @@ def patch(library):
 if sys.argv[2] == "before":
     spawn = patch(sys.argv[1])
 from pynetstrat import NetworkNamespace
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 if sys.argv[2] == "after":
     spawn = patch(sys.argv[1])
 import subprocess, threading
@@ -147,7 +147,7 @@ def work(process=None):
     time.sleep(0)  # a greenlet would switch to the other one here
     return identity(), threading.get_native_id()
 
-sandbox.enter()
+_fresh_namespaces.enter()
 before, over, seen = identity(), [], set()
 spawn(watch)
 time.sleep(0)
@@ -187,10 +187,10 @@ def test_the_error_names_the_pid_namespace_that_forbids_threads():
     code = """
 import ctypes, os
 from pynetstrat import KernelError, NetworkNamespace, RtnetlinkSocket, SysfsReader, link_set_up
-from pynetstrat.cli import sandbox
-sandbox.enter()
+from pynetstrat.cli import _fresh_namespaces
+_fresh_namespaces.enter()
 namespace = NetworkNamespace.create()
-sandbox.unshare(0x20000000)  # CLONE_NEWPID
+_fresh_namespaces.unshare(0x20000000)  # CLONE_NEWPID
 uses = [
     NetworkNamespace.create,
     lambda: namespace.call(os.getpid),

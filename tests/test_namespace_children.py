@@ -19,7 +19,7 @@ from helpers_network import names
 from support import ROOT, descriptors, identity
 
 from pynetstrat import Batch, NetworkNamespace, RtnetlinkSocket
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 # ---- popen ----
 
@@ -99,8 +99,8 @@ def test_a_child_that_sets_its_parent_death_signal_lives_as_long_as_the_parent(n
 _PARENT = """
 import os, signal, sys
 from pynetstrat import NetworkNamespace
-from pynetstrat.cli import sandbox
-sandbox.enter()
+from pynetstrat.cli import _fresh_namespaces
+_fresh_namespaces.enter()
 def prepare():
     os.setresuid(0, 0, 0)
 with NetworkNamespace.create() as namespace:
@@ -149,7 +149,7 @@ def test_the_thread_of_a_child_does_not_keep_the_namespace_alive(net, new_namesp
         with namespace.popen(
             [sys.executable, "-c", script],
             stdin=-1,
-            preexec_fn=lambda: sandbox.setns(other, sandbox.CLONE_NEWNET),
+            preexec_fn=lambda: _fresh_namespaces.setns(other, _fresh_namespaces.CLONE_NEWNET),
         ) as process:
             namespace.close()
             support.wait_until(lambda: "h0" not in host.dump_links())
@@ -292,9 +292,9 @@ def test_ctrl_c_at_the_terminal_reaches_the_child(net):
     code = """
 import signal, sys
 from pynetstrat import NetworkNamespace
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sandbox.enter()
+_fresh_namespaces.enter()
 with NetworkNamespace.create() as namespace:
     child = "import signal, sys; signal.signal(2, lambda *_: sys.exit(42)); "
     child += "print(1, flush=True); signal.pause()"

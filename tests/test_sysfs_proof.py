@@ -28,7 +28,7 @@ from pynetstrat import (
     get_network_interface_stats,
     read_sysfs_network_stats,
 )
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 # ---- which namespace /sys shows ----
 
@@ -104,7 +104,7 @@ def test_a_reused_device_number_does_not_make_a_foreign_sysfs_trusted(net, new_n
 
     def mount_and_read(netns):
         with support.inside(netns):
-            sandbox.mount_sysfs()
+            _fresh_namespaces.mount_sysfs()
         try:
             with support.inside(mine):
                 assert read_all() == support.view("eth0", 0)

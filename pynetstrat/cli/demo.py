@@ -19,7 +19,7 @@ from .. import (
     set_up_networks,
     tear_down_networks,
 )
-from . import _table, sandbox
+from . import _fresh_namespaces, _table
 from ._options import EXIT_STATUS, add_json
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> str:
     Raises:
         KernelError: namespaces are refused; the text says which setting to change.
     """
-    sandbox.enter()
+    _fresh_namespaces.enter()
     loopback, container = _bring_lo_up(), _wire_container()
     if options.json:
         return json.dumps({**loopback, "container": container}, default=dataclasses.asdict) + "\n"
@@ -132,6 +132,8 @@ def _wire_container() -> dict[str, Any]:
                 raise
             return {"refused": str(error)}  # this kernel supports no bridges or no veth pairs
         _exchange(_CONTAINER, container)
+        # Read inside the container, rx is what the container receives; at the host end it is what
+        # the container sends, so the default perspective, "container", swaps the two.
         inside = get_network_interface_stats("eth0", netns=container, perspective="host")
         outside = get_network_interface_stats(made[1].host_interface_name)
         tear_down_networks(made, netns=container)

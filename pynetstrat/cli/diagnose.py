@@ -19,13 +19,13 @@ _STATES = {True: "yes", False: "NO", None: "-"}
 
 _HELP = """\
 Each line is something that pynetstrat may need, whether it is allowed here
-(yes, NO, or - if unknown), and the reason. A line below it says what to
-change.
+(yes or NO; "-" marks a line that is for information only), and the reason. A
+line below it says what to change.
 
-Everything is tried in a process and in namespaces made for it; nothing is
-changed.
+Everything is tried in a process and in namespaces made for it; nothing on this
+host is changed.
 
-exit status: 0, whatever is allowed; 2 wrong usage"""
+exit status: 0 whatever is allowed, 1 failure, 2 wrong usage"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

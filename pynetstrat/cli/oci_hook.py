@@ -2,8 +2,9 @@
 
 The author of an annotation is not trusted (SECURITY.md). The arguments of this command limit what
 an annotation can request. With the default types, loopback and veth, an annotation can refer to
-nothing of the host except an allowed bridge. Tearing down needs no such limit, because it deletes
-only what carries the container's id. It therefore still works after the hook's arguments changed.
+nothing of the host except an allowed bridge. Tearing down networks of the built-in types needs no
+such limit, because it deletes only what carries the container's id. It therefore still works after
+the hook's arguments changed. A type of another package has to be allowed for poststop as well.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ without it is left alone.
 The author of an annotation is not trusted: a network that the options do not
 allow is an error, and nothing is changed. The names of host interfaces are
 generated from the container's id, and poststop deletes only what carries that
-id.
+id. For a type of another package poststop needs the same --allow as
+createRuntime.
 
 example, in the "hooks" of a container's config.json:
   "createRuntime": [{{"path": "/usr/local/bin/pynetstrat",
@@ -59,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--allow",
         action="append",
         metavar="TYPE",
-        help="a network type that annotations may request; may be repeated (default: loopback and "
-        "veth). With host-device they may request any device of the host",
+        help="a network type that annotations may request; may be repeated, and replaces the "
+        "default (loopback and veth). With host-device they may request any device of the host",
     )
     parser.add_argument(
         "--bridge",

@@ -41,7 +41,7 @@ _NS_GET_USERNS = 0xB701  # linux/nsfs.h
 _HELP = """\
 examples:
   pynetstrat run -- make test                   no network but lo
-  pynetstrat run --root -- ip link              ... as root of a user namespace
+  pynetstrat run --root -- ip link              ... as root
   pynetstrat run --netns blue -- ip address     in /run/netns/blue
 
 Without --netns and --pid the network namespace is a fresh one, in which lo is
@@ -52,10 +52,13 @@ sees the caller's. With --netns NAME the files in /etc/netns/NAME replace those
 in /etc, as with "ip netns exec". Descriptors above 2 are closed.
 
 The program of an ordinary user keeps its user and group, and has no
-capabilities. With --root it is user 0 of a user namespace, and can change
-links, addresses and routes in a fresh network namespace. Inside a container,
-root needs CAP_SYS_ADMIN and CAP_NET_ADMIN (Docker: --cap-add SYS_ADMIN
---cap-add NET_ADMIN), or permission to create user namespaces.
+capabilities. With --root it is user 0 of a fresh user namespace, and can
+change links, addresses and routes in a fresh network namespace.
+
+If the caller is root, no user namespace is made where the kernel allows that,
+and the program keeps the caller's capabilities. Inside a container this needs
+CAP_SYS_ADMIN and CAP_NET_ADMIN (Docker: --cap-add SYS_ADMIN --cap-add
+NET_ADMIN); otherwise a user namespace is made.
 
 This is not a sandbox: files, and sockets that have a path, stay reachable.
 
@@ -91,7 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
         action="store_true",
-        help="run as user 0 of the user namespace, with all capabilities in it",
+        help="run as user 0, with all capabilities over the network namespace; for an ordinary "
+        "user in a fresh user namespace",
     )
     parser.add_argument(
         "words",

@@ -53,8 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--perspective",
         choices=["host", "container"],
-        help="what rx and tx mean: host as the interface of this host counts (default), container "
-        "as the other end of the veth pair counts (default with --containers)",
+        help="host: the counters as the kernel counts them (default). container: rx and tx "
+        "swapped, for the host end of a veth pair. With --containers rx is what a container "
+        "receives (default: container), or what the host receives from it (host)",
     )
     parser.add_argument(
         "--watch",

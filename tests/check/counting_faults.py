@@ -36,7 +36,7 @@ from pynetstrat import (
     NetworkNamespace,
     RtnetlinkSocket,
 )
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 NOTIFICATION = MESSAGE + 1
 CALLS_OF = [*CALLS, "message", "notification"]
@@ -57,7 +57,7 @@ class Stage:
     """
 
     def __init__(self) -> None:
-        sandbox.unshare(sandbox.CLONE_NEWNET)
+        _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWNET)
         quieten()
         self.links = Links()
         self.links.add_veth("p0", "p1")
@@ -185,11 +185,11 @@ def try_open() -> None:
     def work() -> None:
         opened.append(ContainerCounters())
 
-    sandbox.unshare(sandbox.CLONE_NEWNET)
+    _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWNET)
     faults = list(every(work))
     opened.pop().close()
     for fault in faults:
-        sandbox.unshare(sandbox.CLONE_NEWNET)
+        _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWNET)
         with nothing_left(where, fault):
             judge(where, fault, *fault.strike(work))
             while opened:
@@ -396,7 +396,7 @@ def try_monitor_read(stage: Stage) -> None:
 
 def main() -> None:
     base.faulty = ctypes.CDLL(os.environ.pop("LD_PRELOAD"))
-    sandbox.enter()
+    _fresh_namespaces.enter()
     with own_run():
         try_open()
         stage = Stage()

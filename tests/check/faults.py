@@ -35,7 +35,7 @@ from pynetstrat import (
     link_set_up,
     read_sysfs_network_stats,
 )
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 NETNS = "/proc/self/ns/net"
 PATIENCE = 30  # seconds; a call's own timeout is one
@@ -254,7 +254,7 @@ def _is_fine(call: str, fault: str, outcome: str, right: str, hit: bool) -> bool
 
 
 def main() -> None:
-    sandbox.enter()
+    _fresh_namespaces.enter()
     link_set_up("lo")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"x" * 100, ("127.0.0.1", 9))  # so that not all counters are 0

@@ -12,11 +12,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import helpers_network
 import killed
 
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 
 def work(what: str, action: str) -> None:
-    sandbox.enter()
+    _fresh_namespaces.enter()
     with helpers_network.own_run(), tempfile.TemporaryDirectory() as folder:
         stage = killed.Stage(what, Path(folder))
         count = sum(1 for _ in killed.sweep(stage, action, None))

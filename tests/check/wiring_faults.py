@@ -46,7 +46,7 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 from pynetstrat.wiring._undo import UndoStack
 
 # The errnos of each system call, from the manual pages and the kernel's code, in the order of
@@ -163,7 +163,7 @@ class Stage:
     """A host namespace, in which the process then is, and a container namespace."""
 
     def __init__(self, free_bridge: bool = False) -> None:
-        sandbox.unshare(sandbox.CLONE_NEWNET)
+        _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWNET)
         quieten()  # the kernel adds and deletes link-local addresses at any time
         with RtnetlinkSocket() as host:
             host.execute(
@@ -603,7 +603,7 @@ PARTS: dict[str, Callable[[], None]] = {
 def work(part: str) -> None:
     global faulty
     faulty = ctypes.CDLL(os.environ.pop("LD_PRELOAD"))
-    sandbox.enter()
+    _fresh_namespaces.enter()
     support.mount("tmpfs", Path("/run"), "tmpfs")  # records of devices
     PARTS[part]()
     for name, number in findings.tried.items():
@@ -614,7 +614,7 @@ def work(part: str) -> None:
 
 def main() -> None:
     if sys.argv[1:] == ["once"]:
-        sandbox.enter()
+        _fresh_namespaces.enter()
         support.mount("tmpfs", Path("/run"), "tmpfs")
         once()
         return

@@ -395,8 +395,8 @@ def test_a_hostile_name_is_refused_in_one_line(net, name):
 def test_without_the_capability_the_error_names_it(net):
     code = """
 import sys
-from pynetstrat.cli import main, sandbox
-sandbox.unshare(sandbox.CLONE_NEWUSER)
+from pynetstrat.cli import _fresh_namespaces, main
+_fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWUSER)
 sys.exit(main(["up"]))
 """
     done = support.python(code)
@@ -409,8 +409,8 @@ def test_the_demo_reports_that_namespaces_are_refused():
     code = """
 import sys
 from pathlib import Path
-from pynetstrat.cli import main, sandbox
-sandbox.enter()
+from pynetstrat.cli import _fresh_namespaces, main
+_fresh_namespaces.enter()
 Path("/proc/sys/user/max_net_namespaces").write_text("0")
 sys.exit(main(["demo"]))
 """

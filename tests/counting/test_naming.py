@@ -15,7 +15,7 @@ from pynetstrat import (
     Container,
     NetworkNamespace,
 )
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 from pynetstrat.counting import _scan
 
 ALLOCATION = "0a1b2c3d-0123-4567-89ab-0123456789ab"
@@ -141,7 +141,7 @@ def test_a_real_cgroup_is_read(new_namespace):
             inner.rmdir()
             outer.rmdir()
     finally:
-        sandbox.mount_sysfs()
+        _fresh_namespaces.mount_sysfs()
 
 
 def test_a_container_with_a_named_namespace_has_its_id_as_label(run, tmp_path):

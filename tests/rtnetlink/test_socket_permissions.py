@@ -50,8 +50,8 @@ def test_root_in_a_user_namespace_has_no_capability_over_this_namespace(net):
     net.add_veth("v0", "w0", up=False)
     code = """
 from pynetstrat import PermissionDeniedError, get_strategy, link_set_up
-from pynetstrat.cli import sandbox
-sandbox.unshare(sandbox.CLONE_NEWUSER)
+from pynetstrat.cli import _fresh_namespaces
+_fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWUSER)
 get_strategy("loopback").initialize()
 try:
     link_set_up("v0")

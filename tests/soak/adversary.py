@@ -54,7 +54,7 @@ from pynetstrat import (
 from pynetstrat._native.batch import NEWLINK, Message, add_link
 from pynetstrat._native.device import add_altname, set_flags
 from pynetstrat._native.links import new_settings
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 SECONDS = float(os.environ.get("ADVERSARY_SECONDS", "60"))
 SEED = int(os.environ.get("ADVERSARY_SEED", str(random.randrange(1 << 32))))
@@ -468,7 +468,7 @@ def run_round(
 def main() -> None:
     print(f"ADVERSARY_SEED={SEED}", flush=True)
     rng = random.Random(SEED)
-    sandbox.enter()
+    _fresh_namespaces.enter()
     support.mount("tmpfs", Path("/run"), "tmpfs")
     for setting in ("all", "default"):
         Path(f"/proc/sys/net/ipv6/conf/{setting}/disable_ipv6").write_text("1")

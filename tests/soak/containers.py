@@ -53,7 +53,7 @@ from pynetstrat import (
     NetworkNamespace,
     RtnetlinkSocket,
 )
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 SECONDS = float(os.environ.get("SOAK_CONTAINERS_SECONDS", "25"))
 PATIENCE = 60  # seconds to wait for the end of namespaces and processes
@@ -142,7 +142,7 @@ class Container:
                 self.child = os.fork()
                 if self.child == 0:
                     support.die_with_parent()
-                    sandbox.setns(made.fileno(), sandbox.CLONE_NEWNET)
+                    _fresh_namespaces.setns(made.fileno(), _fresh_namespaces.CLONE_NEWNET)
                     while True:
                         signal.pause()
                 path = f"/proc/{self.child}/ns/net"
@@ -593,7 +593,7 @@ def watch(shared: Shared, namespaces: list[int]) -> dict[str, object]:
 
 
 def main() -> None:
-    sandbox.enter()
+    _fresh_namespaces.enter()
     support.mount("tmpfs", Path("/run"), "tmpfs")
     REGISTRY.mkdir()
     for setting in ("all", "default"):  # the kernel then sends nothing itself

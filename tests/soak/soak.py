@@ -54,7 +54,7 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 READINGS = int(os.environ.get("SOAK_READINGS", "1000000"))
@@ -390,7 +390,7 @@ def read_a_million_times() -> dict[str, object]:
 
 
 def main() -> None:
-    sandbox.enter()
+    _fresh_namespaces.enter()
     with support.Links() as links:
         for number in range(STABLE):
             support.add_patterned(links, number)

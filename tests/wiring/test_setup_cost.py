@@ -51,8 +51,8 @@ def test_strace_shows_the_same_exchanges(tmp_path):
     code = """
 import os
 from pynetstrat import *
-from pynetstrat.cli import sandbox
-sandbox.enter()
+from pynetstrat.cli import _fresh_namespaces
+_fresh_namespaces.enter()
 with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
     host.execute(Batch().add_bridge("br0", up=True))
     pair = Network("veth", name="eth0", bridge="br0", address="10.0.0.2/24", gateway="10.0.0.1")
@@ -117,8 +117,8 @@ def test_the_calls_work_after_a_chroot_into_an_empty_folder(tmp_path):
 import os, sys
 import pynetstrat
 from pynetstrat import *
-from pynetstrat.cli import sandbox
-sandbox.enter()
+from pynetstrat.cli import _fresh_namespaces
+_fresh_namespaces.enter()
 space = NetworkNamespace.create()
 descriptor = os.dup(space.fileno())
 os.chroot(sys.argv[1])

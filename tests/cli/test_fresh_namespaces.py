@@ -1,4 +1,4 @@
-"""cli/sandbox.py: a process enters fresh namespaces."""
+"""cli/_fresh_namespaces.py: a process enters fresh namespaces."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 import support
 
 from pynetstrat import KernelError
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 _ENTER = """
 import os
 from pathlib import Path
 from pynetstrat import RtnetlinkSocket
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 def names():
     return {os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "mnt")}
@@ -25,7 +25,7 @@ for limit in LIMITS:
     before = names()
     if limit is not None:
         Path("/proc/sys/user/max_user_namespaces").write_text(limit)
-    sandbox.enter()
+    _fresh_namespaces.enter()
     assert not before & names()
     with RtnetlinkSocket() as rtnetlink:
         assert list(rtnetlink.dump_stats()) == ["lo"]
@@ -52,11 +52,11 @@ def test_the_error_says_what_to_allow_if_all_namespaces_are_refused():
     code = """
 from pathlib import Path
 from pynetstrat import KernelError
-from pynetstrat.cli import sandbox
-sandbox.enter()
+from pynetstrat.cli import _fresh_namespaces
+_fresh_namespaces.enter()
 Path("/proc/sys/user/max_net_namespaces").write_text("0")
 try:
-    sandbox.enter()
+    _fresh_namespaces.enter()
 except KernelError as error:
     print(error)
 """
@@ -72,12 +72,12 @@ def test_the_error_says_what_to_allow_if_privileges_are_missing_too():
     code = """
 from pathlib import Path
 from pynetstrat import KernelError
-from pynetstrat.cli import sandbox
-sandbox.enter()
+from pynetstrat.cli import _fresh_namespaces
+_fresh_namespaces.enter()
 Path("/proc/sys/user/max_user_namespaces").write_text("1")
-sandbox.unshare(sandbox.CLONE_NEWUSER)  # unmapped, so without privileges
+_fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWUSER)  # unmapped, so without privileges
 try:
-    sandbox.enter()
+    _fresh_namespaces.enter()
 except KernelError as error:
     print(error)
 """
@@ -92,8 +92,8 @@ def test_the_test_suite_fails_if_namespaces_are_refused():
     code = """
 import os, sys
 from pathlib import Path
-from pynetstrat.cli import sandbox
-sandbox.enter()
+from pynetstrat.cli import _fresh_namespaces
+_fresh_namespaces.enter()
 Path("/proc/sys/user/max_net_namespaces").write_text("0")
 os.execv(sys.executable, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
                           "tests/test_errors.py"])
@@ -107,9 +107,9 @@ os.execv(sys.executable, [sys.executable, "-m", "pytest", "-q", "-p", "no:cachep
 @pytest.mark.parametrize(
     ("call", "operation", "code"),
     [
-        (lambda: sandbox.unshare(-1), "unshare", errno.EINVAL),
-        (lambda: sandbox.setns(-1), "setns", errno.EBADF),
-        (lambda: sandbox.mount_sysfs("/nowhere"), "mount", errno.ENOENT),
+        (lambda: _fresh_namespaces.unshare(-1), "unshare", errno.EINVAL),
+        (lambda: _fresh_namespaces.setns(-1), "setns", errno.EBADF),
+        (lambda: _fresh_namespaces.mount_sysfs("/nowhere"), "mount", errno.ENOENT),
     ],
 )
 def test_the_error_names_the_refused_call(call, operation, code):
@@ -123,7 +123,7 @@ def test_sysfs_shows_the_namespace_in_which_it_was_mounted(net, tmp_path, new_na
     net.add_veth("v0", "w0")
     with support.inside(new_namespace()):
         assert sorted(os.listdir("/sys/class/net")) == ["lo", "v0", "w0"]  # noqa: PTH208
-        sandbox.mount_sysfs(str(tmp_path))
+        _fresh_namespaces.mount_sysfs(str(tmp_path))
         try:
             assert [path.name for path in (tmp_path / "class" / "net").iterdir()] == ["lo"]
         finally:
@@ -135,14 +135,14 @@ def test_the_error_names_the_file_of_proc_that_cannot_be_written():
     code = """
 from pathlib import Path
 from pynetstrat import KernelError
-from pynetstrat.cli import sandbox
+from pynetstrat.cli import _fresh_namespaces
 
 def refuse(path, text):
     raise FileNotFoundError(2, "No such file or directory", str(path))
 
 Path.write_text = refuse
 try:
-    sandbox.enter()
+    _fresh_namespaces.enter()
 except KernelError as error:
     print(error)
 """
