@@ -88,8 +88,8 @@ enum {
     NETSTRAT_MOUNT_ATTR_NOEXEC = 8
 };
 
-/* How often a dump is repeated that the kernel marked as inconsistent, and a request whose reply
- * was lost. Each further try is needed only if links changed during the one before, so 16 in a row
+/* How often a dump is tried that the kernel marks as inconsistent, and a request whose reply is
+ * lost. Each further try is needed only if links changed during the one before, so 16 in a row
  * mean that they change all the time and a 17th would hardly help. The deadline limits the tries
  * too. */
 enum { NETSTRAT_MAX_TRIES = 16 };

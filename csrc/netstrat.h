@@ -1106,7 +1106,7 @@ NETSTRAT_API int netstrat_socket_receive(struct netstrat_socket *sock,
  * @sock: the socket
  * @batch: messages with NLM_F_REQUEST and NLM_F_ACK. Their sequence numbers are written.
  * @results: receives one result per message: 0, -errno, or NETSTRAT_PENDING if its ack was not
- *     read. They are not written if the step is NETSTRAT_OP_BATCH.
+ *     read. They are unspecified if nothing was sent.
  *
  * The kernel processes the messages in order and continues after one that fails: a batch is not a
  * transaction. It is sent in parts whose acks fit the receive queue, however small that is.
@@ -1117,8 +1117,8 @@ NETSTRAT_API int netstrat_socket_receive(struct netstrat_socket *sock,
  *
  * Return: 0 if all succeeded; -errno of the first message that failed, whose number is error->item;
  * or a failure of any call. With NETSTRAT_OP_BATCH nothing was sent: -EINVAL if message error->item
- * is malformed or is not a change with an ack, and -ENOBUFS if it asks for a reply (NLM_F_ECHO, or
- * a GET) that the receive queue cannot hold.
+ * is malformed, does not request an ack, or is a dump; and -ENOBUFS if it asks for a reply
+ * (NLM_F_ECHO, or a GET) that the receive queue cannot hold.
  */
 NETSTRAT_API int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch,
                                   int *results, struct netstrat_error *error);
@@ -1130,7 +1130,7 @@ NETSTRAT_API int netstrat_execute(struct netstrat_socket *sock, struct netstrat_
  * @whole: 0 to accept a reply that is larger than the buffer: answer->payload.missing is then not 0
  * @answer: receives the reply, which stays in sock->buffer until the next call
  *
- * The query is sent again, up to 16 times, if replies were lost.
+ * The query is tried up to 16 times if replies are lost.
  *
  * Return: 0; the -errno that the kernel replied with; -EINVAL with NETSTRAT_OP_BATCH if @batch is
  * not one query (nothing was sent); or a failure of any call.
@@ -1147,8 +1147,8 @@ NETSTRAT_API int netstrat_query(struct netstrat_socket *sock, struct netstrat_ba
  *     value ends the dump and is returned; a positive value ends it successfully.
  * @context: passed to @each
  *
- * A dump is repeated, up to 16 times, if the kernel marked it as inconsistent (NLM_F_DUMP_INTR,
- * Linux 3.1) or replies were lost. On a socket that has joined a group, every change is
+ * A dump is tried up to 16 times if the kernel marks it as inconsistent (NLM_F_DUMP_INTR, Linux
+ * 3.1) or replies are lost. On a socket that has joined a group, every change is
  * reported: one during the dump is passed to `notified`, or `notified` is called with NULL.
  *
  * Return: 0; the negative value that @each returned; the -errno that the kernel replied with;

@@ -50,7 +50,8 @@ def run_in_namespace(
     done = _system.allocate_lock()
     done.acquire()
 
-    # Emptied before `finish`, which may wait long: what the function refers to can then be freed.
+    # enter_and_run() takes the function out of this list, and so does not keep what the function
+    # refers to alive during `finish`, which may take long.
     work = [function]
 
     def enter_and_run() -> None:
@@ -59,16 +60,16 @@ def run_in_namespace(
                 outcome.append(work.pop()())
         except BaseException as error:
             raised.append(error)
-        finishes = finish is not None and not raised
+        failed = bool(raised)  # the caller empties `raised` once `done` is released
         done.release()
-        if finishes and finish is not None:
+        if finish is not None and not failed:
             finish(outcome[0])
 
-    thread = _start(enter_and_run, fd, is_ours=finish is not None)
+    thread = _start(enter_and_run, fd, outlives_call=finish is not None)
     try:
         done.acquire()  # not join(): after an interrupted join() a thread counts as ended
     except BaseException:
-        while finish:
+        while finish is not None:
             try:
                 done.acquire()
             except BaseException:  # noqa: S112  # the first one is raised
@@ -86,16 +87,17 @@ def run_in_namespace(
 
 
 def _start(
-    function: Callable[[], None], fd: int, *, is_ours: bool = False
+    function: Callable[[], None], fd: int, *, outlives_call: bool = False
 ) -> threading.Thread | None:
     """Starts an operating-system thread. Returns None if `threading` does not know it.
 
     Parameters:
         fd: a network namespace, see `native.no_thread`.
-        is_ours: the thread calls functions of this package alone, and may outlive the call.
+        outlives_call: the thread may run after the call has returned. It runs functions of this
+            package only, so it needs no Thread object.
     """
     try:
-        if is_ours or is_patched():
+        if outlives_call or is_patched():
             _system.start_new_thread(function, ())
             return None
         thread = threading.Thread(target=function, name="pynetstrat", daemon=True)

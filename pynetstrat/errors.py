@@ -168,8 +168,9 @@ class KernelError(NetstratError, OSError):
 
     Attributes:
         errno, strerror: the error, as in any `OSError`.
-        operation: what failed: a system call (`socket`, `setns` and so on) or a message
-            (`RTM_NEWLINK` and so on).
+        operation: what failed: a system call (`socket`, `setns` and so on), a message
+            (`RTM_NEWLINK` and so on), or "find": pynetstrat itself refused the link that it found,
+            for the reason in `hint`.
         interface: the name of the interface, or "".
         kernel_message: the kernel's own error text (the extended ack), or "".
         hint: the remedy or the usual cause, or "".

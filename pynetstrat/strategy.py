@@ -1,7 +1,8 @@
 """Strategies bring a container's network up; the registry finds a strategy by its type.
 
 `create`, `initialize`, `attach` and `detach` follow runc's `networkStrategy`
-(libcontainer/network_linux.go). The strategies of other packages are in wiring/plugins.py.
+(libcontainer/network_linux.go). `get_strategy` loads the strategies of other packages;
+wiring/plugins.py lists them.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class DeviceMove:
         """Restores the device with all its addresses and routes. It may be run more than once.
 
         Raises:
-            KernelError, TeardownError: what could not be undone.
+            KernelError, TeardownError: something could not be restored.
         """
         self.store.close()  # an interrupt may have kept the call from releasing its lock
         with Store(self.session.host_namespace.id) as self.store:

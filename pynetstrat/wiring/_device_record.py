@@ -12,7 +12,7 @@ import json
 import os
 import stat
 from dataclasses import asdict, dataclass, fields
-from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, ETIMEDOUT
+from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS, ETIMEDOUT
 from time import monotonic, sleep
 
 from .._native.links import parse_mac
@@ -287,6 +287,9 @@ class Store:
         except OSError as error:
             if error.errno == ENOENT:
                 return None
+            if error.errno == ELOOP:  # a symbolic link
+                hint = "must be a regular file: delete it"
+                raise KernelError(ELOOP, "open", hint=hint, filename=where) from error
             raise _failure(error, "open", where) from error
         try:
             _check_owner(file, where, stat.S_ISREG, "a regular file")
@@ -383,6 +386,8 @@ def _failure(error: OSError, step: str, shown: str) -> KernelError:
     kind = PermissionDeniedError if code in (EPERM, EACCES) else KernelError
     if code in (ELOOP, ENOTDIR):
         hint = "must be a directory, not a symbolic link or a file: remove it"
-    else:
+    elif code in (EACCES, EPERM, EROFS):
         hint = "host-device keeps its records in this directory: make it writable for this user"
+    else:
+        hint = ""
     return kind(code, step, hint=hint, filename=shown)

@@ -33,7 +33,7 @@ def delete_upper_links(session: Session, device: Device) -> None:
     for _ in range(_DELETIONS):
         if session.namespace is not None:
             _delete_container_links(session, device.link.index)
-        if _has_no_upper_links(session, device):
+        if _may_go_up(session, device):
             return
     hint = (
         "a link of another namespace is on top of the device, which is therefore left down: delete "
@@ -42,8 +42,8 @@ def delete_upper_links(session: Session, device: Device) -> None:
     raise KernelError(EBUSY, "find", device.link.name, hint=hint)
 
 
-def _has_no_upper_links(session: Session, device: Device) -> bool:
-    """Whether no link of another namespace receives the frames of a device.
+def _may_go_up(session: Session, device: Device) -> bool:
+    """Whether a device may go up: no link of another namespace is known to receive its frames.
 
     The kernel refuses a macvlan in passthru mode on a device with another macvlan (EINVAL) or any
     other receiver (EBUSY), in whatever namespace (macvlan_common_newlink, drivers/net/macvlan.c).
@@ -58,8 +58,10 @@ def _has_no_upper_links(session: Session, device: Device) -> bool:
     except BatchError as error:
         if error.errno in (EBUSY, EINVAL):
             return _has_host_links(session, link.index)
-    if session.host.get_device(probe) is not None:  # the kernel may not know macvlans
+    if session.host.get_device(probe) is not None:
         session.host.execute(Batch().delete_link(probe))
+    # Also if the kernel refused the probe for another reason, such as missing support of macvlans:
+    # a device must not stay down because the test is impossible.
     return True
 
 

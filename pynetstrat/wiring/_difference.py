@@ -88,7 +88,7 @@ def check_container_link(
 
 
 def _has_master(link: Link) -> str:
-    return f"a port of the link with index {link.master}"
+    return f"has the master with index {link.master}"
 
 
 # ---- addresses ----

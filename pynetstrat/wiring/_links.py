@@ -65,14 +65,16 @@ def delete_by_index(sock: RtnetlinkSocket, index: int, name: str) -> None:
             raise
 
 
-def restore_down(sock: RtnetlinkSocket, index: int, addresses: Callable[[], list[Address]]) -> None:
+def restore_down(
+    sock: RtnetlinkSocket, index: int, name: str, read_addresses: Callable[[], list[Address]]
+) -> None:
     """Brings a link down and restores its addresses.
 
     Parameters:
-        addresses: returns the addresses that the link had.
+        name: the name of the link in errors.
+        read_addresses: returns the addresses that the link had.
     """
-    before = in_order(addresses())
-    name = next(link.name for link in sock.dump_links().values() if link.index == index)
+    before = in_order(read_addresses())
     execute_for(sock, Batch().set_link(index, up=False), name)
     batch = Batch()
     # Every address is deleted and added again: this also deletes the route to the subnet that `lo`

@@ -11,7 +11,7 @@ from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.socket import RtnetlinkSocket
 from ._links import restore_down
-from ._undo import UndoStack, add_note
+from ._undo import UndoStack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,12 +114,7 @@ class Session:
 
     def take_snapshot(self) -> None:
         """Dumps the links in the container for `find`, so that one dump serves every network."""
-        try:
-            self._links = self.container.dump_states()
-        except KernelError as error:
-            error.interface = "lo"  # the dump is made for the strategy loopback
-            add_note(error, "step initialize")
-            raise
+        self._links = self.container.dump_states()
 
     def find(self, name: str) -> tuple[int, bool]:
         """Returns the index of a link in the container, and whether it is up.
@@ -143,7 +138,8 @@ class Session:
         if up:
             return
         addresses = self.container.copy_addresses(index)
-        self.undo_stack.push(partial(restore_down, self.container, index, addresses), name)
+        undo = partial(restore_down, self.container, index, name, addresses)
+        self.undo_stack.push(undo, f"the state of {name}")
         self.container.link_set_up(name)
 
     # ---- the end of a call ----

@@ -68,11 +68,14 @@ class SessionStrategy(BuiltIn):
             self._destroy(session, network)
 
     def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
-        """Lists what differs from the network as it was requested, one sentence each.
+        """Returns the differences from the network as it was requested, one text each.
 
         Parameters:
             network: the configuration as `create` returned it.
             netns: the container's network namespace.
+
+        Returns:
+            The differences, such as `eth0: MTU 1500, not 1400`.
 
         Raises:
             InvalidNetworkError: a field is invalid, or no namespace is given.
@@ -91,14 +94,14 @@ class ThirdParty(BuiltIn):
 
     def __init__(self, strategy: NetworkStrategy) -> None:
         self._strategy = strategy
-        # A subclass of a strategy of this package adds routes as that does.
+        # A subclass of a veth or host-device strategy adds the same routes as its base class.
         self._adds_routes = isinstance(strategy, SessionStrategy)
 
     def _create(self, session: Session, network: Network) -> Network:
         strategy, netns = self._strategy, session.container_namespace
         returned = strategy.create(network, netns=netns)
         made = returned if isinstance(returned, Network) else network
-        what = f"network {quote(made.name)} ({made.type})"
+        what = f"the state before network {quote(made.name)} ({made.type}) was made"
         session.undo_stack.push(partial(strategy.destroy, made, netns=netns), what)
         if returned is not None and returned is not made:
             kind = type(strategy).__qualname__

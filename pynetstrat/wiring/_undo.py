@@ -37,12 +37,13 @@ class UndoStack:
     def __len__(self) -> int:
         return len(self._steps)
 
-    def push(self, step: Step, what: str = "") -> None:
+    def push(self, step: Step, what: str) -> None:
         """Adds an undo step.
 
         Parameters:
             step: reverses the change that the caller makes next.
-            what: names the change in the note that is added to the error if the step fails.
+            what: names what the step restores, such as "the state of lo". If the step fails, the
+                error says that this could not be restored.
         """
         self._steps.append((step, what))
 
@@ -89,11 +90,11 @@ class UndoStack:
             try:
                 step()
             except Exception as failure:
-                add_note(error, f"{what} could not be undone: {failure}".lstrip())
+                add_note(error, f"{what} could not be restored: {failure}")
             except BaseException as interrupt:
                 if monotonic() < until and self._runs < _MAX_RUNS:
                     raise
-                add_note(error, f"{what} could not be undone: {interrupt!r}".lstrip())
+                add_note(error, f"{what} could not be restored: {interrupt!r}")
                 self._runs = 0
                 self._steps.pop()
                 raise

@@ -67,7 +67,8 @@ def make_pair(session: Session, network: Network, digest: int, bridge: Link | No
         _finish_point_to_point(host, network, mac)
         return
     if is_free:
-        session.undo_stack.push(partial(_restore_mac, host, bridge), bridge.name)
+        what = f"the MAC address of {bridge.name}"
+        session.undo_stack.push(partial(_restore_mac, host, bridge), what)
     _finish_port(host, network, bridge, is_free)
 
 
@@ -134,9 +135,9 @@ def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link, is_free:
     name = network.host_interface_name
     batch = Batch()
     if is_free:
-        # The bridge keeps an address that was set, so its own is set. But setting the address that
-        # it has does not change the bridge id: every later container would set it again, and each
-        # time the bridge would flush its neighbours. So another address is set first.
+        # A bridge keeps an address that was set explicitly. Setting the address that it already has
+        # does not count, so another one is set first. Otherwise each later container would set the
+        # address again, and flush the bridge's neighbours each time.
         other = f"fe:{os.urandom(5).hex(':')}"
         batch.set_link(bridge.index, mac=other).set_link(bridge.index, mac=bridge.mac)
         batch.set_link(name, master=bridge.index, up=True, alias=tag_of(network))
@@ -265,7 +266,7 @@ def _push_undo(session: Session, name: str, mac: str) -> None:
     step = session.undo_stack.last()
     if not isinstance(step, _DeletePairs):
         step = _DeletePairs(session.host)
-        session.undo_stack.push(step)
+        session.undo_stack.push(step, "the state before the veth pairs were made")
     step.add(name, mac)
 
 

@@ -100,7 +100,7 @@ class HostDevice(SessionStrategy):
         with Store(session.host_namespace.id) as store:
             store.lock(session.until)
             move = plan_move(session, network, store)
-            session.undo_stack.push(move.undo, f"the move of {quote(move.record.name)}")
+            session.undo_stack.push(move.undo, f"device {quote(move.record.name)}")
             made = move.move()
         move.configure(made)
         return made
@@ -109,17 +109,20 @@ class HostDevice(SessionStrategy):
         with open_store(session.host_namespace.id) or nullcontext() as store:
             if store is not None:
                 store.lock(session.until)
-            _destroy(session, network, store)
+            _tear_down(session, network, store)
 
     def _check(self, session: Session, network: Network) -> list[str]:
         with open_store(session.host_namespace.id) or nullcontext() as store:
             record = _find_record(session, network, store)
-        found = None if record is None else find_device(session, record, None)
-        device = None
-        if found is not None and found.place is Place.CONTAINER:
-            device = session.container.get_device(found.index)
-        if record is None or device is None:
-            return [f"{network.host_interface_name}: not in the container"]
+        missing = [f"{network.host_interface_name}: not in the container"]
+        if record is None:
+            return missing
+        found = find_device(session, record, None)
+        if found.place is not Place.CONTAINER:
+            return missing
+        device = session.container.get_device(found.index)
+        if device is None:
+            return missing
         wanted = network.name or network.host_interface_name
         differences = check_container_link(
             session, network, device.link, mac=record.mac, mtu=record.mtu
@@ -155,7 +158,7 @@ def _differ(cookie: int, other: int | None) -> bool:
     return bool(cookie and other and cookie != other)
 
 
-def _destroy(session: Session, network: Network, store: Store | None) -> None:
+def _tear_down(session: Session, network: Network, store: Store | None) -> None:
     record = _find_record(session, network, store)
     name = network.host_interface_name
     if record is None:

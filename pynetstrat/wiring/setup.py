@@ -32,10 +32,10 @@ def set_up_networks(
 ) -> list[Network]:
     """Creates and initializes the networks of a container, in order, all or nothing.
 
-    Everything is checked before the first message is sent. After an error the links, addresses and
-    routes of both namespaces are as before; the error lists anything that could not be restored. A
-    signal handler that raises during the rollback does not end it: the exception is raised
-    afterwards.
+    Every field is checked before the first message is sent. The links that a network names are
+    checked when that network is created. After an error the links, addresses and routes of both
+    namespaces are as before; the error lists anything that could not be restored. A signal handler
+    that raises during the rollback does not end it: the exception is raised afterwards.
 
     Parameters:
         networks: what to set up. The call works on copies, so one configuration serves many
@@ -92,7 +92,12 @@ def set_up(
                 _name_step(error, "create", strategy, network)
                 raise
         if any(isinstance(strategy, Loopback) for strategy, _ in steps):
-            session.take_snapshot()
+            try:
+                session.take_snapshot()
+            except KernelError as error:
+                error.interface = "lo"  # the snapshot is taken for the strategy loopback
+                add_note(error, "step initialize")
+                raise
         for strategy, network in made:
             try:
                 strategy._initialize(session, network)
@@ -157,7 +162,8 @@ def check_networks(
         timeout: seconds that the call may wait for the kernel, 0 to 86400.
 
     Returns:
-        The differences, each a sentence. The list is empty if the networks are as requested.
+        The differences, one text each, such as `eth0: MTU 1500, not 1400`. The list is empty if the
+        networks are as requested.
 
     Raises:
         InvalidNetworkError: a field is invalid, or two networks request the same name or route.
@@ -210,6 +216,7 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
     for network in networks:
         if not isinstance(network, Network):
             raise TypeError(f"networks must be Network objects, not {network!r}")
+        # Otherwise the error of get_strategy() would be about the strategies, not the field.
         if not isinstance(network.type, str) or not network.type.isprintable():
             check_types(network)
         strategy = get_strategy(network.type)

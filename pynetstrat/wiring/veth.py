@@ -188,7 +188,7 @@ class Veth(SessionStrategy):
             if any(address.address.startswith("fe80:") for address in before):
                 addresses = [address for address in addresses if address.scope != SCOPE_LINK]
             undo = _find_undo(container, network.name, index, up, before, addresses, routes)
-            session.undo_stack.push(undo, f'interface "{network.name}"')
+            session.undo_stack.push(undo, f"the state of {network.name}")
         batch = Batch()
         for address in addresses:
             # The container may have brought the link up; the kernel then added the link-local one.
@@ -250,7 +250,7 @@ def _find_undo(
         addresses, routes: what `_initialize` adds.
     """
     if not up:  # its routes and IPv6 addresses disappear when it goes down again
-        return partial(restore_down, container, index, lambda: before)
+        return partial(restore_down, container, index, name, lambda: before)
     had = {address.address for address in before}
     taken = {_key(route) for route in container.dump_routes()}
     batch = Batch()

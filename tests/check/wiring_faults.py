@@ -461,7 +461,7 @@ def try_set_up(bridge: str) -> None:
             wrong = unnamed(error)
             if wrong:
                 findings.add(where, fault, wrong)
-            if "could not be undone" in str(error):
+            if "could not be restored" in str(error):
                 findings.add(where, fault, str(error))
             left = lasting_differences(stage, stage.before)
             if left:
@@ -512,7 +512,7 @@ def try_undoing() -> None:
         text = str(error)
         if left:
             names = left_over(stage.before, stage.look())
-            if "could not be undone" not in text or not is_named(text, names):
+            if "could not be restored" not in text or not is_named(text, names):
                 findings.add(
                     where, fault, f"{error}: not named: {names}\n    " + "\n    ".join(left)
                 )

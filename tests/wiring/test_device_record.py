@@ -580,11 +580,11 @@ def test_a_full_or_read_only_run_leaves_no_file_and_no_note_about_undoing(quiet_
             while True:
                 file.write(bytes(4096))
         error = refused(container, device(), KernelError, "No space left on device")
-        assert "could not be undone" not in str(error)
+        assert "could not be restored" not in str(error)
         assert list(RECORDS.iterdir()) == []
         support.run(["mount", "-o", "remount,ro", "/run"])
         error = refused(container, device(), KernelError, "Read-only file system")
-        assert "could not be undone" not in str(error)
+        assert "could not be restored" not in str(error)
         strategy.destroy(made, netns=container)
     finally:
         support.unmount("/run")

@@ -94,7 +94,7 @@ def test_an_undo_step_brings_back_no_other_link_than_the_device(
     add_device(kind)
     AtTheMove(monkeypatch, swap_for("ifb", container, third))
     before = names()
-    with pytest.raises(KernelError, match="could not be undone"):
+    with pytest.raises(KernelError, match="could not be restored"):
         strategy.create(
             device(name="eth0", address="10.7.0.1/24", gateway="203.0.113.1"), netns=container
         )

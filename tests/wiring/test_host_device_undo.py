@@ -154,7 +154,7 @@ def test_the_error_lists_steps_that_could_not_be_undone(configured_device, conta
     monkeypatch.setattr(Socket, "execute", refuse)
     with pytest.raises(KernelError) as caught:
         strategy.create(device(name="eth0"), netns=container)
-    assert "could not be undone" in str(caught.value)
+    assert "could not be restored" in str(caught.value)
     assert 'left as "eth0"' in str(caught.value)
     monkeypatch.undo()
     assert "eth0" in names(container)

@@ -230,17 +230,22 @@ def test_a_failed_undo_step_is_in_the_error_and_the_others_run(host, bridge, blu
     networks[2].gateway, networks[2].metric = "192.0.2.1", 5
     with pytest.raises(KernelError) as raised:
         set_up_networks(networks, netns=blue)
-    assert 'network "first" (spy) could not be undone: it sticks' in str(raised.value)
-    assert "could not be undone: it sticks" in raised.value.hint
+    assert (
+        'the state before network "first" (spy) was made could not be restored: it sticks'
+        in str(raised.value)
+    )
+    assert "could not be restored: it sticks" in raised.value.hint
     assert (dumps(), dumps(blue)) == before
 
     networks[2].bridge = "br1"
-    with pytest.raises(InvalidNetworkError, match="could not be undone: it sticks"):
+    with pytest.raises(InvalidNetworkError, match="could not be restored: it sticks"):
         set_up_networks(networks, netns=blue)
     spy.fails["initialize"] = ValueError("theirs")
     with pytest.raises(ValueError, match="theirs") as theirs:
         set_up_networks(networks[:2], netns=blue)
-    assert theirs.value.__notes__ == ['network "first" (spy) could not be undone: it sticks']
+    assert theirs.value.__notes__ == [
+        'the state before network "first" (spy) was made could not be restored: it sticks'
+    ]
 
 
 def test_a_third_party_strategy_may_use_a_built_in_one(host, bridge, blue):

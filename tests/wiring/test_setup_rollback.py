@@ -89,7 +89,7 @@ def test_everything_is_as_before_after_any_exchange_fails(host, bridge, blue, ki
                 made = set_up_networks(three_networks(), netns=blue)
             except kind as raised:
                 assert raised is error
-                assert "could not be undone" not in str(raised)
+                assert "could not be restored" not in str(raised)
             else:
                 break
         assert (dumps(), dumps(blue)) == before, (at, done)
@@ -172,7 +172,7 @@ def test_lo_that_was_down_keeps_its_addresses_after_an_error(host, bridge, blue,
     before = dumps(blue)
     with pytest.raises(KernelError) as raised:
         set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
-    assert "could not be undone" not in str(raised.value)
+    assert "could not be restored" not in str(raised.value)
     assert dumps(blue) == before
 
 

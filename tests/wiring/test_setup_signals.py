@@ -121,7 +121,7 @@ def test_a_signal_at_any_line_of_a_rollback_is_handled_once_everything_is_undone
         if not struck:
             break
         assert type(error) is Interrupted, at
-        assert "could not be undone" not in str(error.__context__), at
+        assert "could not be restored" not in str(error.__context__), at
     assert isinstance(error, KernelError)
     assert (dumps(), dumps(blue)) == complete_before
     assert at > 50
@@ -174,7 +174,7 @@ def test_a_storm_of_signals_does_not_end_a_rollback(host, bridge, blue, sender):
                 thread.join()
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    assert "could not be undone" not in str(raised.value.__context__)
+    assert "could not be restored" not in str(raised.value.__context__)
     assert (dumps(), dumps(blue)) == before
 
 
@@ -202,7 +202,7 @@ def test_a_handler_that_does_not_raise_is_called_once_everything_is_undone(host,
 
     def roll_back(self, *arguments):
         if len(self):
-            self.push(partial(signal.raise_signal, signal.SIGUSR1))
+            self.push(partial(signal.raise_signal, signal.SIGUSR1), "nothing")
         original(self, *arguments)
 
     try:
@@ -226,7 +226,7 @@ def test_a_rollback_outside_the_main_thread_defers_no_signals(host, bridge, blue
 
     run_threads(work)
     assert len(raised) == 1
-    assert "could not be undone" not in raised[0]
+    assert "could not be restored" not in raised[0]
     assert (dumps(), dumps(blue)) == before
 
 
@@ -242,23 +242,23 @@ def test_an_interrupted_undo_step_runs_again_a_limited_number_of_times():
         runs.append("always")
         raise SystemExit
 
-    stack.push(partial(runs.append, "first"))
-    stack.push(once)
+    stack.push(partial(runs.append, "first"), "the first")
+    stack.push(once, "the one in between")
     stack.push(always, "the second")
     with pytest.raises((SystemExit, KeyboardInterrupt)):
         stack.roll_back(error, monotonic() + 60)
     assert runs[-3:] == ["once", "once", "first"]
     assert 1 < runs.count("always") < 100
-    assert "the second could not be undone: SystemExit()" in str(error)
+    assert "the second could not be restored: SystemExit()" in str(error)
     assert len(stack) == 0
 
 
 def test_a_rollback_can_be_interrupted_after_its_deadline(raising):
     """A step of a third-party strategy may hang."""
     stack, error, runs = UndoStack(), KernelError(5, "fault"), []
-    stack.push(partial(runs.append, "first"))
+    stack.push(partial(runs.append, "first"), "the first")
     stack.push(partial(signal.raise_signal, signal.SIGUSR1), "what hangs")
     with pytest.raises(Interrupted):
         stack.roll_back(error, monotonic())
     assert runs == ["first"]
-    assert "what hangs could not be undone: Interrupted()" in str(error)
+    assert "what hangs could not be restored: Interrupted()" in str(error)

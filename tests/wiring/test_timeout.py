@@ -101,7 +101,7 @@ def test_a_call_whose_deadline_passes_is_undone_completely(host, blue, timeout):
     try:
         made = set_up_networks(networks, netns=blue, timeout=timeout)
     except KernelError as error:
-        assert "could not be undone" not in str(error)
+        assert "could not be restored" not in str(error)
         assert (dumps(), dumps(blue)) == before
     else:  # the call was in time
         assert check_networks(made, netns=blue) == []
@@ -124,5 +124,5 @@ def test_300_networks_are_undone_after_a_late_failure(host, blue):
     networks = [LO, *many(300), veth(name="last", host_interface_name="", gateway="192.0.2.1")]
     with pytest.raises(KernelError, match="Network is unreachable") as raised:
         set_up_networks(networks, netns=blue, timeout=600)
-    assert "could not be undone" not in str(raised.value)
+    assert "could not be restored" not in str(raised.value)
     assert (dumps(), dumps(blue)) == before
