@@ -280,7 +280,7 @@ def test_namespaces_beyond_the_limit_are_counted(host, make):
 
 
 def test_interfaces_beyond_the_limit_are_counted(collector, make, monkeypatch):
-    monkeypatch.setattr(native, "MOST_LINKS", 4)
+    monkeypatch.setattr(native, "MAX_LINKS", 4)
     container = make("test-a", 1)
     with support.inside(container.fileno()), support.Links() as links:
         for number in range(4):

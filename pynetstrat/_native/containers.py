@@ -1,13 +1,16 @@
-"""The sockets of `ContainerCounters`.
+"""`Containers`: the sockets of `ContainerCounters`.
 
-There are three, so that a flood of one kind of notification cannot hide another kind:
+There are four. Three receive notifications, each of its own kind, so that a flood of one kind
+cannot overflow the queue of another:
 
-- the first, this object's own, sends requests and receives the nsids of namespaces that ended
-  (RTM_DELNSID). Only the end of a namespace causes these, and the ownership of interfaces rests on
-  them;
-- `links` receives the changes of links in its own namespace;
-- `elsewhere` receives the changes of links in every other namespace. A container that renames its
-  links without pause overflows it; what depends on it is then read again.
+- the first sends requests, and receives the nsids of namespaces that ended (RTM_DELNSID). Only the
+  end of a namespace causes these, and the ownership of interfaces rests on them;
+- `links` receives the changes of links in the host namespace;
+- `changed_netns` receives the changes of links in every other namespace. A container that renames
+  its links without pause overflows it; then every container is dumped again.
+
+The fourth is opened when an nsid has to be assigned: a change is never sent on a socket that
+receives notifications.
 """
 
 from __future__ import annotations
@@ -30,53 +33,55 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-# How many ids are recorded between two readings. If there are more, everything counts as changed,
-# and a container that was given by a descriptor alone can't be told from one that ended.
+# How many ids are recorded between two readings. If there are more, everything is taken as
+# changed, and a container that was given by a descriptor alone is taken as ended.
 _MAX_IDS, _MAX_ENDED = 4096, 16384
 _QUEUE_SIZE = 8 << 20  # bytes of a receive queue; only what is queued takes memory
 # The interfaces of one container that are counted. Each costs about 5 us of a reading and 100 us of
 # the exporter's text: one container must not delay the counters of the others without a bound.
-MOST_LINKS = 1024
+MAX_LINKS = 1024
 _BUFFER = 80 << 10  # bytes: a link with 496 alternative names, the longest message, takes 64 KiB
 
 
 class IdRecorder:
     """struct netstrat_id_recorder: ids from the notifications of a socket, each once."""
 
-    __slots__ = ("_keep", "_notes", "_numbers", "_sock")
+    __slots__ = ("_keep", "_numbers", "_recorder", "_sock")
 
     def __init__(self, sock: Any, what: int, keep: Any) -> None:
         self._sock = sock
         self._keep = keep  # the socket's buffer, which must live as long
         room = _MAX_ENDED if what == lib.NETSTRAT_RECORD_ENDED else _MAX_IDS
-        self._notes = notes = ffi.new("struct netstrat_id_recorder *")
-        self._numbers = notes.numbers = new("int32_t[]", room)
-        notes.room = room
+        self._recorder = recorder = ffi.new("struct netstrat_id_recorder *")
+        self._numbers = recorder.numbers = new("int32_t[]", room)
+        recorder.room = room
         # If this size is not allowed, the largest allowed one is set.
         lib.netstrat_socket_set_receive_buffer(sock, _QUEUE_SIZE, ffi.NULL)
         error = ffi.new("struct netstrat_error *")
-        code = lib.netstrat_id_recorder_start(notes, what, sock, error)
+        code = lib.netstrat_id_recorder_start(recorder, what, sock, error)
         if code < 0:
             fail(code, error)
 
     def process_pending(self) -> None:
         """Records what is queued."""
         if lib.netstrat_socket_process_pending(self._sock, ffi.NULL) < 0:
-            self._notes.count = self._notes.room + 1  # more is queued than one call should process
+            self._recorder.count = (
+                self._recorder.room + 1
+            )  # more is queued than one call should process
 
     def any(self) -> bool:
         """Returns whether anything is recorded."""
-        return bool(self._notes.count or self._notes.changed)
+        return bool(self._recorder.count or self._recorder.changed)
 
     def peek(self) -> tuple[list[int] | None, bool]:
         """Returns the ids, or None if some were lost, and whether any other link changed."""
-        count = self._notes.count
-        numbers = None if count > self._notes.room else ffi.unpack(self._numbers, count)
-        return numbers, bool(self._notes.changed)
+        count = self._recorder.count
+        numbers = None if count > self._recorder.room else ffi.unpack(self._numbers, count)
+        return numbers, bool(self._recorder.changed)
 
     def clear(self) -> None:
         """Forgets what peek() returned."""
-        self._notes.count = self._notes.changed = 0
+        self._recorder.count = self._recorder.changed = 0
 
 
 class Pairs(Socket):
@@ -123,7 +128,7 @@ class Pairs(Socket):
 
 
 class Containers(Pairs):
-    """The three sockets, opened in the host namespace.
+    """The sockets, opened in the host namespace.
 
     Parameters:
         netns: the host namespace; None: the calling thread's.
@@ -133,11 +138,11 @@ class Containers(Pairs):
         id: device and inode of the host namespace.
         ended: records the nsids of namespaces that ended.
         links: records the indexes of links that left the host namespace.
-        elsewhere: records the nsids of namespaces in which a link changed. None if the kernel
+        changed_netns: records the nsids of namespaces in which a link changed. None if the kernel
             refuses notifications of other namespaces (CAP_NET_BROADCAST is missing).
     """
 
-    __slots__ = ("_self_nsid", "_watchers", "elsewhere", "ended", "id", "links")
+    __slots__ = ("_self_nsid", "_watchers", "changed_netns", "ended", "id", "links")
 
     def __init__(self, netns: object, timeout_ms: int) -> None:
         self._watchers: list[Any] = []
@@ -155,12 +160,12 @@ class Containers(Pairs):
         self._changer = ffi.NULL  # the socket has joined a group
         self.links = self._watch_links(where, lib.NETSTRAT_RECORD_DELETED)
         try:
-            self.elsewhere: IdRecorder | None
-            self.elsewhere = self._watch_links(where, lib.NETSTRAT_RECORD_NAMESPACES)
+            self.changed_netns: IdRecorder | None
+            self.changed_netns = self._watch_links(where, lib.NETSTRAT_RECORD_NAMESPACES)
         except KernelError as error:
             if error.errno not in (EPERM, ENOPROTOOPT):
                 raise
-            self.elsewhere = None
+            self.changed_netns = None
         # By this nsid the container end of a pair names the namespace of the host end. Without
         # CAP_NET_ADMIN the links of other namespaces can't be dumped either.
         with suppress(PermissionDeniedError):
@@ -183,10 +188,10 @@ class Containers(Pairs):
             lib.netstrat_socket_close(sock)
 
     def process_pending(self) -> None:
-        """Records the queued notifications of all three sockets."""
+        """Records the queued notifications of every kind."""
         self.links.process_pending()
-        if self.elsewhere is not None:
-            self.elsewhere.process_pending()
+        if self.changed_netns is not None:
+            self.changed_netns.process_pending()
         self.ended.process_pending()
 
     # ---- nsids ----
@@ -213,12 +218,12 @@ class Containers(Pairs):
         """Returns the links of a namespace, or None if it has ended.
 
         Parameters:
-            nsid: -1: the host namespace. Of any other at most MOST_LINKS links are returned.
+            nsid: -1: the host namespace. Of any other at most MAX_LINKS links are returned.
             known: its links as of an earlier dump. If they are still the same, this object is
                 returned, with the new counters.
         """
         room = known.count if known is not None else 4
-        most = MOST_LINKS if nsid >= 0 else 1 << 31
+        most = MAX_LINKS if nsid >= 0 else 1 << 31
         while True:
             block = Block(room)
             code = lib.netstrat_netns_links_dump(
@@ -240,19 +245,21 @@ class Containers(Pairs):
             return known
         dump = NetnsLinks(block, count, code - count)
         # A link that is missing now may have grown too large for the dump.
-        return self.add_hidden(nsid, dump, [index for index, _, _ in known.links])
+        return self.add_missing_links(nsid, dump, [index for index, _, _ in known.links])
 
-    def add_hidden(self, nsid: int, dump: NetnsLinks, indexes: list[int]) -> NetnsLinks | None:
+    def add_missing_links(
+        self, nsid: int, dump: NetnsLinks, indexes: list[int]
+    ) -> NetnsLinks | None:
         """Returns the links with those added that exist although the dump left them out.
 
         Parameters:
-            indexes: the links to look for, of which at most MOST_LINKS are added.
+            indexes: the links to look for, of which at most MAX_LINKS are added.
 
         Returns:
             The links, or None if the namespace has ended.
         """
         had = {index for index, _, _ in dump.links}
-        missing = [index for index in indexes if index not in had][:MOST_LINKS]
+        missing = [index for index in indexes if index not in had][:MAX_LINKS]
         if not missing or nsid < 0:
             return dump
         block = Block(dump.count + len(missing))

@@ -1,9 +1,9 @@
-"""Which rows a reading of containers has, and where the counters of each row come from."""
+"""`RowLayout`: the rows of a reading of containers, and where their counters come from."""
 
 from __future__ import annotations
 
 from .._native.gather import GatherList
-from ._tracking import OWN
+from ._tracking import HOST_NSID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def _relations(namespaces: Iterable[TrackedNamespace]) -> dict[Place, Relations]
 def find_routed(namespaces: Iterable[TrackedNamespace]) -> set[Place]:
     """Finds the links whose traffic other links of these namespaces count as well.
 
-    These are the bridges, and one end of each veth pair between two of the namespaces. That end
-    should be the one in the namespace that routes for the other; the kernel does not say which one
-    it is. The end that is returned is the first of:
+    These are the bridges, and one end of each veth pair between two of the namespaces: the end in
+    the namespace that routes for the other. The kernel does not say which namespace routes. So of
+    the two ends, the one returned is, by the first rule that distinguishes them:
 
     1. the end that is a port of a bridge;
     2. the end whose namespace is fewer pairs away from a link that leads outside (a link that is
@@ -77,8 +77,8 @@ def find_routed(namespaces: Iterable[TrackedNamespace]) -> set[Place]:
 class RowLayout:
     """The rows of a reading, and where the counters of each row come from.
 
-    A row's counters come from the dump of the host's counters, or from a dump of the container's
-    own links. Which of the two does not change until a link changes, so a layout serves until then.
+    A row's counters come from the dump of the host's counters, or from a dump made inside the
+    container's namespace. A layout is valid until a link changes.
 
     Attributes:
         keys, names, identities: of each row (see `ContainerTable`).
@@ -86,30 +86,30 @@ class RowLayout:
         is_one_each: whether every container has exactly one row.
         host_rows: which rows come from the host's counters, and from which link.
         host_links: the indexes of those links.
-        own_rows: the namespaces with rows that come from their own dump, and which rows those are.
-        doubted: the namespaces of which links were left out, since the dump that described them may
+        inside_rows: the namespaces with rows that come from a dump made inside, and those rows.
+        stale: the namespaces of which links were left out, since the dump that described them may
             be older than a change.
         omitted: how many links of a container are left out because it has too many, by key.
     """
 
     __slots__ = (
         "all_keys",
-        "doubted",
         "host_links",
         "host_rows",
         "identities",
+        "inside_rows",
         "is_one_each",
         "keys",
         "names",
         "omitted",
-        "own_rows",
+        "stale",
     )
 
     def __init__(
         self,
         by_key: dict[Hashable, TrackedNamespace],
-        rows: Rows,
-        attempt: int,
+        host_stats: Rows,
+        dumped_at: int,
         deleted_at: dict[int, int],
         with_routed: bool,
     ) -> None:
@@ -117,32 +117,32 @@ class RowLayout:
 
         Parameters:
             by_key, deleted_at: those of `Tracker`.
-            rows: the host's counters.
-            attempt: the attempt in which those were dumped.
+            host_stats: the host's counters.
+            dumped_at: the time of their dump (see `Tracker`).
             with_routed: whether the links that `find_routed` finds have rows.
         """
         keys: list[Hashable] = []
         names: list[str] = []
         identities: list[Hashable] = []
         host_rows: list[tuple[int, int, bool]] = []
-        own_rows: dict[TrackedNamespace, list[tuple[int, int, bool]]] = {}
-        self.doubted: set[TrackedNamespace] = set()
+        inside_rows: dict[TrackedNamespace, list[tuple[int, int, bool]]] = {}
+        self.stale: set[TrackedNamespace] = set()
         routed = set() if with_routed else find_routed(by_key.values())
-        position = {index: at for at, index in enumerate(rows.indexes())}
+        position = {index: at for at, index in enumerate(host_stats.indexes())}
         for key, namespace in by_key.items():
-            is_host = namespace.nsid == OWN
-            oldest = min(attempt, namespace.attempt)
+            is_host = namespace.nsid == HOST_NSID
+            oldest = min(dumped_at, namespace.dumped_at)
             for index, peer, name in namespace.dump.links:
                 host_link = index if is_host else peer
                 if routed and (namespace.nsid, index) in routed:
                     continue
                 if not host_link:
-                    own_rows.setdefault(namespace, []).append((index, len(keys), False))
+                    inside_rows.setdefault(namespace, []).append((index, len(keys), False))
                 elif host_link in position and deleted_at.get(host_link, -1) < oldest:
-                    # From the container's side: rx and tx of a peer are exchanged.
+                    # From the container's side: rx and tx of a peer are swapped.
                     host_rows.append((host_link, len(keys), not is_host))
                 else:
-                    self.doubted.add(namespace)
+                    self.stale.add(namespace)
                     continue
                 keys.append(key)
                 names.append(name)
@@ -154,5 +154,5 @@ class RowLayout:
         self.is_one_each = self.keys == self.all_keys
         self.host_rows = GatherList(host_rows)
         self.host_links = {host_link for host_link, *_ in host_rows}
-        self.own_rows = [(namespace, GatherList(own)) for namespace, own in own_rows.items()]
+        self.inside_rows = [(one, GatherList(rows)) for one, rows in inside_rows.items()]
         self.omitted = {key: one.dump.omitted for key, one in by_key.items() if one.dump.omitted}

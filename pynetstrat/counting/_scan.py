@@ -1,4 +1,4 @@
-"""One scan of /run/netns and /proc: which network namespaces have a name or a process."""
+"""`scan_host`: finds the network namespaces that have a name in /run/netns or a process."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from io import FileIO
 
 from .._native import netns as native
 from ..errors import KernelError, NetstratError, PermissionDeniedError
-from .naming import ENDED, Container, name_by_cgroup, netns_link, to_label
+from .naming import ENDED, Container, name_by_cgroup, netns_target, to_label
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_OWN = "/proc/thread-self/ns/net"
-_MOST_PROCESSES = 4  # of a namespace, that are searched for an id: each takes some 15 us
-_SHORT = (EMFILE, ENFILE, ENOMEM)  # descriptors or memory are short
-_MODE_HINT = f"the mode of {native.RUN_NETNS} must be 755, or it takes CAP_DAC_READ_SEARCH"
+_CALLER = "/proc/thread-self/ns/net"
+_MAX_PROCESSES = 4  # of a namespace, that are searched for an id: each takes some 15 us
+_EXHAUSTED = (EMFILE, ENFILE, ENOMEM)  # the process is out of descriptors or memory
+_MODE_HINT = f"set the mode of {native.RUN_NETNS} to 755, or grant CAP_DAC_READ_SEARCH"
 
 
 class Sighting:
@@ -39,33 +39,34 @@ class Sighting:
 
 
 def scan_host(
-    own: str | None, limit: int, known: dict[str, Sighting], is_due: Callable[[int], bool]
+    own: str | None, limit: int, known: dict[str, Sighting], is_retried: Callable[[int], bool]
 ) -> tuple[Scan, dict[str, Sighting]]:
     """Scans names and processes.
 
     Parameters:
-        own: the host namespace, as `netns_link` gives it. None: the calling thread's namespace.
+        own: the host namespace, as `netns_target` returns it. None: the calling thread's namespace.
         limit: how many namespaces to find.
         known: what an earlier scan found, for namespaces that still exist. The keys are as `own`.
-        is_due: tells by its inode whether to search a namespace again for an id. It is asked if the
-            same processes had none before: one may have been moved into a container's cgroup since.
+        is_retried: returns whether a namespace, given by its inode, is searched for an id although
+            its processes are the same as in an earlier scan that found none. One of them may have
+            been moved into a container's cgroup since.
 
     Returns:
-        The scan, and what it found, by the same kind of key as `known`.
+        The scan, and what it found, with keys as in `known`.
 
     Raises:
         KernelError: /proc does not show the caller, or something cannot be read.
     """
     try:
-        status = os.stat(_OWN)  # noqa: PTH116  # no file system path
+        status = os.stat(_CALLER)  # noqa: PTH116  # no file system path
     except OSError as error:
         hint = "/proc must be mounted, and belong to a pid namespace that the caller is in"
-        raise KernelError(error.errno or 0, "stat", hint=hint, filename=_OWN) from None
-    scan = Scan(own or netns_link(status.st_ino), limit, known)
+        raise KernelError(error.errno or 0, "stat", hint=hint, filename=_CALLER) from None
+    scan = Scan(own or netns_target(status.st_ino), limit, known)
     scan.find_names(status.st_dev)
     try:
         scan.find_processes()
-        return scan, {link: scan.describe(link, is_due) for link in scan.found}
+        return scan, {target: scan.describe(target, is_retried) for target in scan.found}
     except OSError as error:
         raise _failure(error, "read") from None
 
@@ -110,14 +111,14 @@ class _Found:
 class Scan:
     """The namespaces that a scan has found so far.
 
-    Its memory is bounded: by `limit`, and for the namespaces beyond that by their number in the
-    kernel, where each takes several hundred times as much.
+    Its memory is bounded by `limit`. A namespace beyond that takes one short string, which is
+    little compared with the memory that the kernel uses for the namespace.
 
     Attributes:
-        found: the namespaces, as `netns_link` gives them.
+        found: the namespaces, with keys as `netns_target` returns them.
         omitted: the namespaces beyond the limit.
-        hidden: how many processes may not be inspected.
-        refused: the names in /run/netns that may not be inspected, and the reasons.
+        hidden: how many processes the caller is not allowed to inspect.
+        refused: the names in /run/netns that the caller is not allowed to inspect, and the reasons.
         names_error: why /run/netns could not be listed, or None.
     """
 
@@ -148,23 +149,23 @@ class Scan:
         except OSError as error:
             hint = _MODE_HINT if isinstance(error, PermissionError) else ""
             failure = _failure(error, "read", hint)
-            if error.errno in _SHORT:
+            if error.errno in _EXHAUSTED:
                 raise failure from None
             self.names_error = failure
 
     def _find_name(self, entry: os.DirEntry[str], device: int) -> None:
         try:
             status = entry.stat()
-        except PermissionError as error:  # the folder may be listed, but not searched
+        except PermissionError as error:  # the caller may list the folder, but not search it
             container = Container(to_label(entry.name), entry.path, 0)
             self.refused[container] = _failure(error, "stat", _MODE_HINT)
             return
         except OSError:  # deleted since it was listed, or a dangling symbolic link
             return
-        link = netns_link(status.st_ino)
-        if status.st_dev != device or not (link in self._known or is_netns(entry.path)):
+        target = netns_target(status.st_ino)
+        if status.st_dev != device or not (target in self._known or is_netns(entry.path)):
             return
-        found = self._enter(link)
+        found = self._add(target)
         if found is not None:
             found.name = min(found.name or entry.name, entry.name)
 
@@ -175,18 +176,18 @@ class Scan:
         # The kernel lists processes in the order of their pids.
         for pid in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208  # names alone
             try:
-                link = os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115
+                target = os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115
             except ENDED:  # or the main thread has ended, and others run on
-                for thread, link in list_threads(pid):
-                    self._enter_thread(thread, link)
+                for thread, target in list_threads(pid):
+                    self._add_thread(thread, target)
                 continue
             except PermissionError:  # also while a process ends: then it is gone a moment later
                 self.hidden += os.path.exists(f"/proc/{pid}")  # noqa: PTH110
                 continue
-            found = self.found.get(link) or self._enter(link)
+            found = self.found.get(target) or self._add(target)
             if found is None:
                 continue
-            if len(found.processes) < _MOST_PROCESSES:
+            if len(found.processes) < _MAX_PROCESSES:
                 found.processes.append(pid)
             if pid == found.expected:
                 found.source = pid
@@ -198,52 +199,54 @@ class Scan:
         The main thread may have entered another namespace while a thread stayed. To search all
         threads of all processes would take too long.
         """
-        links_by_pid: dict[str, set[str]] = {}  # so that each process is searched once
-        for link, sighting in self._known.items():
+        targets_by_pid: dict[str, set[str]] = {}  # so that each process is searched once
+        for target, sighting in self._known.items():
             _, _, path = sighting.container.netns.partition("/proc/")
-            if path and link not in self.found:
-                links_by_pid.setdefault(_pid(path), set()).add(link)
-        for pid, links in links_by_pid.items():
-            for thread, link in list_threads(pid):
-                if link in links:
-                    self._enter_thread(thread, link)
+            if path and target not in self.found:
+                targets_by_pid.setdefault(_pid(path), set()).add(target)
+        for pid, targets in targets_by_pid.items():
+            for thread, target in list_threads(pid):
+                if target in targets:
+                    self._add_thread(thread, target)
 
-    def _enter_thread(self, thread: str, link: str) -> None:
+    def _add_thread(self, thread: str, target: str) -> None:
         """Adds the namespace of a thread, PID/task/TID."""
-        found = self._enter(link)
+        found = self._add(target)
         if found is None:
             return
         pid = _pid(thread)
         is_first = not found.processes or _pid(found.processes[-1]) != pid  # of this process
-        if is_first and len(found.processes) < _MOST_PROCESSES:
+        if is_first and len(found.processes) < _MAX_PROCESSES:
             found.processes.append(thread)
         if pid == found.expected and not found.source:
             found.source = thread
 
-    def _enter(self, link: str) -> _Found | None:
+    def _add(self, target: str) -> _Found | None:
         """Adds a namespace; returns None for the host namespace and for one beyond the limit."""
-        found = self.found.get(link)
-        if found is None and link != self._own:
-            known = self._known.get(link)
+        found = self.found.get(target)
+        if found is None and target != self._own:
+            known = self._known.get(target)
             if known is None:
                 if self._room <= 0:
-                    self.omitted.add(link)
+                    self.omitted.add(target)
                     return None
                 self._room -= 1
-            found = self.found[link] = _Found(_pid(known.source) if known is not None else "")
+            found = self.found[target] = _Found(_pid(known.source) if known is not None else "")
         return found
 
     # ---- labels ----
 
-    def describe(self, link: str, is_due: Callable[[int], bool]) -> Sighting:
+    def describe(self, target: str, is_retried: Callable[[int], bool]) -> Sighting:
         """Chooses the label and the path of a namespace that was found."""
-        found, inode = self.found[link], int(link[5:-1])
-        known = self._known.get(link)
+        found, inode = self.found[target], int(target[5:-1])
+        known = self._known.get(target)
         label, source = "", found.source
         if known is not None and source:
-            label = known.container.label  # kept while the process that it came from is here
-        elif known is None or known.source or known.processes != found.processes or is_due(inode):
-            label, source = self._find_label(link)
+            label = known.container.label  # the process that it came from is still in the namespace
+        elif (
+            known is None or known.source or known.processes != found.processes or is_retried(inode)
+        ):
+            label, source = self._find_label(target)
         label = label or (to_label(found.name) if found.name else str(inode))
         if found.name:
             path = f"{native.RUN_NETNS}/{found.name}"
@@ -255,12 +258,12 @@ class Scan:
             container = Container(label, path, inode)
         return Sighting(container, source, found.processes)
 
-    def _find_label(self, link: str) -> tuple[str, str]:
+    def _find_label(self, target: str) -> tuple[str, str]:
         """Finds an id or name by cgroup; returns it with its process, or ("", "")."""
-        found = self.found[link]
+        found = self.found[target]
         by_name = "", ""
         for process in found.processes:
-            identifier, name = name_by_cgroup(process, link)
+            identifier, name = name_by_cgroup(process, target)
             if identifier:
                 return identifier, process
             if name and not by_name[0]:
@@ -274,14 +277,14 @@ def _pid(path: str) -> str:
 
 
 def list_threads(pid: str) -> Iterator[tuple[str, str]]:
-    """The threads of a process that are in a namespace, as PID/task/TID, and the link of each."""
+    """The threads of a process, as PID/task/TID, and the namespace of each as `netns_target`."""
     try:
         threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208  # names alone
     except (*ENDED, PermissionError):
         return
     for thread in threads:
         try:
-            link = os.readlink(f"/proc/{pid}/task/{thread}/ns/net")  # noqa: PTH115
+            target = os.readlink(f"/proc/{pid}/task/{thread}/ns/net")  # noqa: PTH115
         except (*ENDED, PermissionError):
             continue
-        yield f"{pid}/task/{thread}", link
+        yield f"{pid}/task/{thread}", target

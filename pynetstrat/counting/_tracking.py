@@ -1,4 +1,4 @@
-"""Which namespaces are counted, and which of them have to be asked for their links again."""
+"""`Tracker`: the namespaces that are counted, and which of them must be dumped again."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from .._native.gather import NetnsLinks
     from ..types import Netns
 
-OWN = -1  # stands for the host namespace where others have their nsid
+HOST_NSID = -1  # stands for the host namespace, which has no nsid of its own
 
-# Descriptors, threads or memory are short: the error says nothing about the namespace.
-_SHORT = (EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM)
+# The process is out of descriptors, threads or memory: nothing about the namespace follows.
+_EXHAUSTED = (EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM)
 
 
 class TrackedNamespace:
@@ -29,64 +29,68 @@ class TrackedNamespace:
 
     Attributes:
         nsid: the id by which the host namespace knows it, for as long as it lives.
-        identity: the device and inode of its file, and its cookie (None before Linux 5.14).
+        identity: the device and inode of its file, and its cookie (None before Linux 5.14). If only
+            the nsid is known: 0, 0 and a negative number that no other namespace has.
         keys: the keys that it was added under, each with the path that it was added by. A path can
             later prove that the namespace still exists. None: it was not added by a path.
         dump: its links, as they were last dumped.
-        attempt: the attempt in which they were dumped (see `Tracker`).
+        dumped_at: the time of that dump on the clock of `Tracker`; -1: it must be repeated.
     """
 
-    __slots__ = ("attempt", "dump", "identity", "keys", "nsid")
+    __slots__ = ("dump", "dumped_at", "identity", "keys", "nsid")
 
     def __init__(
-        self, nsid: int, identity: tuple[int, int, int | None], dump: NetnsLinks, attempt: int
+        self, nsid: int, identity: tuple[int, int, int | None], dump: NetnsLinks, dumped_at: int
     ) -> None:
         self.nsid = nsid
         self.identity = identity
         self.keys: dict[Hashable, Any] = {}
         self.dump = dump
-        self.attempt = attempt
+        self.dumped_at = dumped_at
 
-    def needs_own_dump(self) -> bool:
+    def needs_inside_dump(self) -> bool:
         """Whether any link must be read from inside: its peer is not in the host namespace."""
-        return self.nsid != OWN and not all(peer for _, peer, _ in self.dump.links)
+        return self.nsid != HOST_NSID and not all(peer for _, peer, _ in self.dump.links)
 
 
 class Tracker:
-    """The namespaces that are counted, and how far the last dump of each can be trusted.
+    """The namespaces that are counted, and which of their dumps are stale.
 
-    A reading consists of attempts. They are numbered across all readings, and the numbers serve as
-    timestamps of dumps and of deletions. Notifications decide what a dump is worth:
+    A namespace is tracked from `add` until it ends or its last key is discarded. The last dump of
+    its links is up to date unless the namespace is in one of these sets, or in both:
 
-        state of a namespace                         recorded in    until
-        -------------------------------------------  -------------  -------------------
-        tracked: its last dump is current            `by_nsid`      a notification
-        stale: a link may have changed since then    `stale`        `dump_links`
-        unchecked: the dump may have missed links    `unchecked`    `find_hidden`
-        ended: only its keys are remembered          `ended`        `discard`
+        set          why                                            left by
+        -----------  ---------------------------------------------  --------------------
+        `stale`      a link may have changed since the dump         `dump_links`
+        `unchecked`  the dump may lack links                        `find_missing_links`
 
-    A namespace can be stale and unchecked at once. A stale namespace is dumped at most once in a
-    reading, so a container that changes its links all the time cannot prolong the reading.
+    When a namespace ends, its keys move from `by_key` to `ended`, where `discard` removes them.
+
+    Dumps and deletions are ordered by a clock, a number that every attempt of a reading increases.
+    A stale namespace is dumped at most once in a reading, unless `make_stale` or a loss of
+    notifications demands another dump. So a container that changes its links all the time cannot
+    prolong the reading.
 
     Attributes:
-        by_nsid, by_key: the tracked namespaces. An entry of `by_key` decides: after an interrupted
-            call `repair` derives the rest from it.
+        by_key: the tracked namespaces by key. It is authoritative: after a call that did not finish
+            `repair` derives `by_nsid` and the two sets from it.
+        by_nsid: the same namespaces by nsid.
         ended: the keys of namespaces that have ended, in that order.
         stale, unchecked: see above.
-        attempt: the number of the current attempt.
-        first_valid: the first attempt whose dumps the current reading may use. A loss of
-            notifications raises it above the current attempt.
-        deleted_at: the attempt in which the deletion of a host link was reported, by its index.
-            A dump up to that attempt may describe the deleted link, or another with its index.
+        clock: the current time.
+        first_valid: the time of the earliest dump that the current reading may use. A loss of
+            notifications sets it past the current time.
+        deleted_at: the time at which the deletion of a host link was reported, by its index. A dump
+            up to that time may describe the deleted link, or another with its index.
         is_changed: whether the rows of a reading may differ from those of the last one.
     """
 
     __slots__ = (
         "_added_by_nsid",
         "_pairs",
-        "attempt",
         "by_key",
         "by_nsid",
+        "clock",
         "deleted_at",
         "ended",
         "first_valid",
@@ -101,7 +105,7 @@ class Tracker:
         self.ended: dict[Hashable, None] = {}
         self.stale: set[TrackedNamespace] = set()
         self.unchecked: set[TrackedNamespace] = set()
-        self.attempt = 0
+        self.clock = 0
         self.first_valid = 1
         self.deleted_at: dict[int, int] = {}
         self.is_changed = True
@@ -117,9 +121,9 @@ class Tracker:
             raise ValueError(f"key {key!r} is taken: discard it first, or choose another")
         opened = to_netns_fd(Namespace(netns))
         identity = _identify(opened)
-        nsid = OWN if identity[:2] == native.id else native.assign_nsid(opened.fd)
-        # The end of the namespace that had this nsid before is queued ahead of the reply, unless
-        # the kernel is reporting it at this moment.
+        nsid = HOST_NSID if identity[:2] == native.id else native.assign_nsid(opened.fd)
+        # If another namespace had this nsid before, the notification of its end is queued ahead of
+        # the reply, unless the kernel is sending it at this moment.
         self.process_ended(native)
         tracked = self.by_nsid.get(nsid)
         if tracked is not None and tracked.identity != identity:
@@ -129,22 +133,21 @@ class Tracker:
             dump = native.dump_netns_links(nsid, None)
             if dump is None:  # impossible: a descriptor of the namespace is open
                 raise KernelError(EINVAL, "RTM_GETLINK", filename=opened.shown)
-            tracked = TrackedNamespace(nsid, identity, dump, self.attempt)
+            tracked = TrackedNamespace(nsid, identity, dump, self.clock)
         self._insert(tracked, key, netns if isinstance(netns, (str, bytes, os.PathLike)) else None)
-        # The end of the nsid's former namespace may have been reported after the reply.
+        # The notification of that end may have arrived after the reply.
         native.ended.process_pending()
         self.process_ended(native, held=tracked)
 
     def add_nsid(self, native: Containers, key: Hashable, nsid: int) -> bool:
-        """Starts to count the namespace that has this nsid; returns False if it has ended."""
         dump = native.dump_netns_links(nsid, None)
         if dump is None:
             return False
-        # Nothing but the report of its end distinguishes it from the next namespace with this nsid.
-        # The third number stands in for the cookie: a cookie is never negative.
+        # Only the notification of its end distinguishes it from the next namespace with this nsid.
+        # The third number replaces the cookie: a cookie is never negative.
         self._added_by_nsid += 1
         identity = 0, 0, -self._added_by_nsid
-        self._insert(TrackedNamespace(nsid, identity, dump, self.attempt), key, None)
+        self._insert(TrackedNamespace(nsid, identity, dump, self.clock), key, None)
         native.ended.process_pending()
         self.process_ended(native)
         return key in self.by_key
@@ -158,7 +161,6 @@ class Tracker:
         self.by_key[key] = tracked
 
     def rename(self, old: Hashable, new: Hashable) -> bool:
-        """Replaces a key; returns False if `old` is unknown."""
         tracked = self.by_key.get(old)
         if tracked is None:
             return False
@@ -191,7 +193,7 @@ class Tracker:
             del self.by_nsid[tracked.nsid]
 
     def repair(self) -> None:
-        """After a call that did not finish: makes the records agree, and distrusts every dump."""
+        """After a call that did not finish: makes the records agree, and every dump stale."""
         tracked = set(self.by_key.values())
         self.by_nsid = {one.nsid: one for one in tracked}
         for one in tracked:
@@ -225,12 +227,12 @@ class Tracker:
 
     def _process_links(self, native: Containers) -> None:
         """Marks namespaces as stale, and records which host links were deleted."""
-        elsewhere = native.elsewhere
-        if elsewhere is None:  # without CAP_NET_BROADCAST: any of them may have changed
+        changed = native.changed_netns
+        if changed is None:  # without CAP_NET_BROADCAST: any of them may have changed
             self._mark_stale(self.by_nsid)
-        elif elsewhere.any():
-            nsids = elsewhere.peek()[0]
-            elsewhere.clear()
+        elif changed.any():
+            nsids = changed.peek()[0]
+            changed.clear()
             self._mark_stale(self.by_nsid if nsids is None else nsids)
         if not native.links.any():
             return
@@ -241,21 +243,21 @@ class Tracker:
         self.unchecked.update(one for one in self.by_nsid.values() if one.dump.omitted)
         if indexes is None:
             self.stale.update(self.by_nsid.values())
-            self.first_valid = self.attempt + 1
+            self.first_valid = self.clock + 1
             return
-        self.deleted_at.update(dict.fromkeys(indexes, self.attempt))
-        if OWN in self.by_nsid and (is_any_changed or indexes):
-            self.stale.add(self.by_nsid[OWN])
+        self.deleted_at.update(dict.fromkeys(indexes, self.clock))
+        if HOST_NSID in self.by_nsid and (is_any_changed or indexes):
+            self.stale.add(self.by_nsid[HOST_NSID])
 
     def _mark_stale(self, nsids: Iterable[int]) -> None:
-        by_nsid = self.by_nsid
-        self.stale.update(by_nsid[nsid] for nsid in nsids if nsid in by_nsid and nsid != OWN)
+        known = self.by_nsid
+        self.stale.update(known[nsid] for nsid in nsids if nsid in known and nsid != HOST_NSID)
 
     # ---- dumps ----
 
-    def due(self) -> list[TrackedNamespace]:
-        """The namespaces to dump now: those that are stale, each at most once in a reading."""
-        return [one for one in self.stale if one.attempt < self.first_valid]
+    def to_dump(self) -> list[TrackedNamespace]:
+        """The stale namespaces that were not dumped in this reading yet."""
+        return [one for one in self.stale if one.dumped_at < self.first_valid]
 
     def dump_links(self, native: Containers, tracked: TrackedNamespace) -> None:
         """Dumps the links of a namespace, with their counters."""
@@ -266,7 +268,7 @@ class Tracker:
         if dump is not tracked.dump or tracked in self.stale:
             self.unchecked.add(tracked)
         self._replace_dump(tracked, dump)
-        tracked.attempt = self.attempt
+        tracked.dumped_at = self.clock
         self.stale.discard(tracked)
 
     def _replace_dump(self, tracked: TrackedNamespace, dump: NetnsLinks) -> None:
@@ -274,24 +276,24 @@ class Tracker:
             self.is_changed = True
             tracked.dump = dump
 
-    def distrust(self, tracked: TrackedNamespace) -> None:
-        """Makes a namespace due, even if it was dumped in this reading."""
+    def make_stale(self, tracked: TrackedNamespace) -> None:
+        """Requires another dump of a namespace, even if it was dumped in this reading."""
         self.stale.add(tracked)
-        tracked.attempt = -1
+        tracked.dumped_at = -1
 
-    def find_hidden(self, native: Containers) -> None:
-        """Adds links that the dumps of unchecked namespaces did not contain.
+    def find_missing_links(self, native: Containers) -> None:
+        """Adds the links that are missing from the dumps of unchecked namespaces.
 
         A container can give a link so many alternative names that the kernel silently ends a dump
-        before it. If its peer is in the host namespace, the host's veth names its index. A link
-        without a peer there can be hidden this way until it changes, and a veth while it moves from
-        container to container.
+        before it. If the link's peer is in the host namespace, the host's dump contains the link's
+        index, and the link is requested by it. Two kinds of links can stay missing: a link without
+        such a peer, until it changes, and a veth while it moves from container to container.
         """
         native.links.process_pending()
         self._process_links(native)
         pairs = self._dump_pairs(native)
         for tracked in list(self.unchecked):
-            dump = native.add_hidden(tracked.nsid, tracked.dump, pairs.get(tracked.nsid, []))
+            dump = native.add_missing_links(tracked.nsid, tracked.dump, pairs.get(tracked.nsid, []))
             if dump is None:
                 self._end(tracked)
             else:
@@ -299,10 +301,9 @@ class Tracker:
             self.unchecked.discard(tracked)
 
     def find_untracked(self, native: Containers) -> list[int]:
-        """The nsids of namespaces that the host's veth pairs lead to and that are not tracked."""
         self.process_pending(native)
         if self.stale:
-            # A container may have moved a peer away, which is not announced on the host's side.
+            # A container may have moved a peer away: the host gets no notification of that.
             self._pairs = None
         return [nsid for nsid in self._dump_pairs(native) if nsid not in self.by_nsid]
 
@@ -317,13 +318,13 @@ class Tracker:
 
 
 def _exists(tracked: TrackedNamespace) -> bool:
-    """Whether one of its paths still leads to a namespace that was reported as ended.
+    """Whether a namespace exists although a notification of its end has arrived or may be lost.
 
-    The kernel releases an nsid a moment before it reports that, and may have assigned it to this
-    namespace in between: the report may be about the former one. If reports were lost, only the
-    paths show which namespaces still exist.
+    The kernel releases an nsid a moment before it sends the notification, and may have assigned the
+    nsid to this namespace in between: then the notification is about the former one. A path that
+    still leads to this namespace proves that it exists.
     """
-    if tracked.nsid == OWN:
+    if tracked.nsid == HOST_NSID:
         return True
     if tracked.identity[2] is None:  # an inode proves nothing: the kernel reuses it at once
         return False
@@ -332,7 +333,7 @@ def _exists(tracked: TrackedNamespace) -> bool:
             if path is not None and _identify(to_netns_fd(Namespace(path))) == tracked.identity:
                 return True
         except OSError as error:
-            if error.errno in _SHORT:
+            if error.errno in _EXHAUSTED:
                 raise
     return False
 

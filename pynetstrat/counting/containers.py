@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-_MOST_ATTEMPTS = 8  # of a reading while the host's links appear and disappear by the thousand
+_MAX_ATTEMPTS = 8  # of a reading: more are needed only if thousands of host links change
 
 
 class ContainerCounters(Handle):
@@ -40,18 +40,18 @@ class ContainerCounters(Handle):
 
     A container is identified by the cookie of its namespace (before Linux 5.14 by the inode, until
     the kernel reports the end of the namespace). The path or process that it was added by may lead
-    elsewhere later.
+    to another namespace later.
 
     Counters are those that the container sees. For a veth they are the counters of the host end
-    with rx and tx exchanged, so `rx_dropped` and `tx_dropped` are packets that the host end
-    dropped.
+    with rx and tx swapped, so `rx_dropped` and `tx_dropped` are packets that the host end dropped.
 
     Threads may share one object: their calls run one at a time. A forked child must open its own.
     The object is a context manager.
 
     Parameters:
         netns: the host namespace, in which the veth peers are, in any form that `RtnetlinkSocket`
-            accepts. The object keeps it alive. None: the calling thread's namespace.
+            accepts. The object keeps it alive. Defaults to the calling thread's
+            namespace.
         timeout: seconds that each call may wait for the kernel's answers.
 
     Attributes:
@@ -61,9 +61,9 @@ class ContainerCounters(Handle):
 
     Raises:
         NetlinkUnavailableError: the kernel or a seccomp filter refuses AF_NETLINK.
-        PermissionDeniedError: entering `netns` takes CAP_SYS_ADMIN.
-        KernelError: `netns` does not exist or is not a network namespace, or descriptors or memory
-            are short.
+        PermissionDeniedError: entering `netns` failed: CAP_SYS_ADMIN is missing.
+        KernelError: `netns` does not exist or is not a network namespace, or the process is out of
+            descriptors or memory.
         ValueError: `timeout` is not between 0 and 86,400.
 
     Example:
@@ -72,13 +72,13 @@ class ContainerCounters(Handle):
         ...     print(counters.read()["web"]["eth0"].rx_bytes)
     """
 
-    __slots__ = ("_is_interrupted", "_layout", "_tracker", "_where", "_with_routed", "omitted")
+    __slots__ = ("_is_unfinished", "_layout", "_tracker", "_where", "_with_routed", "omitted")
 
     def __init__(self, *, netns: Netns | None = None, timeout: float = 5.0) -> None:
         milliseconds = to_milliseconds(timeout)
         self._tracker = Tracker()
         self._layout: RowLayout | None = None  # of the last reading
-        self._is_interrupted = False  # a call is running, or was ended by a signal handler
+        self._is_unfinished = False  # a call is running, or a signal handler has ended one
         self._with_routed = True  # see HostContainers
         self.omitted: dict[Hashable, int] = {}
         native = Containers(netns, milliseconds)
@@ -105,8 +105,8 @@ class ContainerCounters(Handle):
 
         Raises:
             ValueError: the key is already in use.
-            PermissionDeniedError: entering the namespace, once, to read its cookie takes
-                CAP_SYS_ADMIN over it; dumping its links takes CAP_NET_ADMIN over it.
+            PermissionDeniedError: CAP_SYS_ADMIN over the namespace is missing (it is entered once,
+                to read its cookie), or CAP_NET_ADMIN over it (to dump its links).
             KernelError: `netns` does not exist or is not a network namespace.
         """
         self._run(lambda native: self._tracker.add(native, key, netns), "RTM_GETNSID")
@@ -144,9 +144,9 @@ class ContainerCounters(Handle):
             missing.
 
         Raises:
-            PermissionDeniedError: dumping a container's links takes CAP_NET_ADMIN over it.
-            KernelError: with EAGAIN, the host's interfaces changed during every attempt, or the
-                timeout is over.
+            PermissionDeniedError: CAP_NET_ADMIN over a container is missing, to dump its links.
+            KernelError: EAGAIN if the host's interfaces changed during every attempt; ETIMEDOUT if
+                the timeout expired.
         """
         layout, table = self._run(self._read, "RTM_GETSTATS")
         values = table.values()
@@ -170,9 +170,9 @@ class ContainerCounters(Handle):
             interfaces, or one that has ended, has no row.
 
         Raises:
-            PermissionDeniedError: dumping a container's links takes CAP_NET_ADMIN over it.
-            KernelError: with EAGAIN, the host's interfaces changed during every attempt, or the
-                timeout is over.
+            PermissionDeniedError: CAP_NET_ADMIN over a container is missing, to dump its links.
+            KernelError: EAGAIN if the host's interfaces changed during every attempt; ETIMEDOUT if
+                the timeout expired.
         """
         layout, table = self._run(self._read, "RTM_GETSTATS")
         return ContainerTable(layout.keys, layout.names, layout.identities, table.view())
@@ -182,21 +182,21 @@ class ContainerCounters(Handle):
     def _run(self, work: Callable[[Containers], Result], operation: str) -> Result:
         """Runs `work` with the lock held and within the timeout.
 
-        A signal handler may raise in the middle of a call. The next call then repairs the records
-        and distrusts every dump, so no code below has to guard against that. An error of this
-        package is raised where the records agree.
+        If a signal handler raises in the middle of a call, the next call repairs the tracker's
+        records and makes every dump stale. So nothing below has to guard against signal handlers.
+        A NetstratError needs no repair: it is raised only where the records agree.
         """
 
         def run(native: Containers, _: object) -> Result:
-            if self._is_interrupted:
+            if self._is_unfinished:
                 self._tracker.repair()
-            self._is_interrupted = True
+            self._is_unfinished = True
             try:
                 result: Result = native.with_deadline(lambda: work(native))
             except NetstratError:
-                self._is_interrupted = False
+                self._is_unfinished = False
                 raise
-            self._is_interrupted = False
+            self._is_unfinished = False
             return result
 
         return self._locked(run, operation)
@@ -204,83 +204,99 @@ class ContainerCounters(Handle):
     def _read(self, native: Containers) -> tuple[RowLayout, Table]:
         """Makes one reading.
 
-        Each attempt dumps the links of containers that changed, then the counters, then the links
-        of containers that changed in between, each container once in a reading. Thus both the links
-        and the counters date from within this call. Another attempt follows if a link has no
-        counters in the dump.
+        Each attempt dumps
+
+        1. the links of stale containers;
+        2. the host's counters, unless no row comes from them;
+        3. the containers whose counters come from their own dump;
+        4. the links of containers that became stale meanwhile.
+
+        Steps 1 and 4 dump a container at most once in a reading (see `Tracker`). Thus both the
+        links and the counters date from within this call. Another attempt follows if notifications
+        were lost, or if a link has no counters in the dump.
         """
         tracker = self._tracker
-        tracker.first_valid = tracker.attempt + 1
-        for left in reversed(range(_MOST_ATTEMPTS)):
-            tracker.attempt = attempt = tracker.attempt + 1
-            for namespace in tracker.due():
+        tracker.first_valid = tracker.clock + 1
+        for attempt in range(_MAX_ATTEMPTS):
+            is_first, is_last = attempt == 0, attempt == _MAX_ATTEMPTS - 1
+            tracker.clock = began = tracker.clock + 1
+            for namespace in tracker.to_dump():
                 tracker.dump_links(native, namespace)
-            layout = None if tracker.is_changed else self._layout
-            # Without a row that comes from the host's counters, those are not needed.
+            layout = self._current_layout()
             needs_host = layout is None or layout.host_rows.count
-            rows = native.dump_stats(lasting=False) if needs_host else None
+            host_stats = native.dump_stats(lasting=False) if needs_host else None
             if layout is not None:
-                to_dump = [namespace for namespace, _ in layout.own_rows]
+                inside = [namespace for namespace, _ in layout.inside_rows]
             else:
-                to_dump = [one for one in tracker.by_nsid.values() if one.needs_own_dump()]
-            for namespace in to_dump:
-                if namespace.attempt != attempt:
+                inside = [one for one in tracker.by_nsid.values() if one.needs_inside_dump()]
+            for namespace in inside:
+                if namespace.dumped_at != began:
                     tracker.dump_links(native, namespace)
             if tracker.unchecked:
-                tracker.find_hidden(native)
+                tracker.find_missing_links(native)
             tracker.process_pending(native)
-            if left == _MOST_ATTEMPTS - 1 and tracker.due():
-                continue  # these changes may be from before this reading
-            while tracker.first_valid <= attempt and (due := tracker.due()):
-                tracker.attempt += 1
-                for namespace in due:
+            if is_first and tracker.to_dump():
+                # These are the first notifications that the reading processes, so the changes may
+                # be older than it: dump the links and then the counters once more. Later changes
+                # happen during the reading; to repeat it for them could go on without end.
+                continue
+            while tracker.first_valid <= began and (stale := tracker.to_dump()):
+                tracker.clock += 1
+                for namespace in stale:
                     tracker.dump_links(native, namespace)
                 tracker.process_pending(native)
-            if tracker.first_valid > attempt:
+            if tracker.first_valid > began:
                 continue  # lost notifications may concern anything that was dumped
-            found = self._fill(rows, attempt, left == 0)
-            if found is not None:
-                return found
+            reading = self._fill_table(host_stats, began, is_last)
+            if reading is not None:
+                return reading
         raise KernelError(
             EAGAIN, "RTM_GETSTATS", hint="the interface list changed during every attempt"
         )
 
-    def _fill(
-        self, rows: Rows | None, attempt: int, is_last: bool
+    def _current_layout(self) -> RowLayout | None:
+        """The layout of the last reading, or None if the rows may differ from it by now."""
+        return None if self._tracker.is_changed else self._layout
+
+    def _fill_table(
+        self, host_stats: Rows | None, dumped_at: int, is_last: bool
     ) -> tuple[RowLayout, Table] | None:
-        """Collects the counters that were dumped; returns None if another attempt is needed.
+        """Fills a table with the counters that were dumped.
 
         Parameters:
-            rows: the host's counters; None: no row of the last layout needs them.
-            attempt: the attempt in which they were dumped.
+            host_stats: the host's counters; None: no row of the last layout comes from them.
+            dumped_at: the time of their dump (see `Tracker`).
             is_last: whether no attempt is left. Then links without counters are left out.
+
+        Returns:
+            The table and the layout of its rows, or None if another attempt is needed.
         """
         tracker = self._tracker
-        layout = None if tracker.is_changed else self._layout
-        if layout is not None and layout.host_links.isdisjoint(tracker.deleted_at):
-            table = Table(len(layout.keys))
-            if (
-                rows is not None
-                and layout.host_rows.gather_rows(rows, table) != layout.host_rows.count
-            ):
-                layout = None
-        else:
+        layout = self._current_layout()
+        if layout is not None and not layout.host_links.isdisjoint(tracker.deleted_at):
             layout = None
+        if layout is not None:
+            table = Table(len(layout.keys))
+            count = layout.host_rows.count
+            if host_stats is not None and layout.host_rows.gather_rows(host_stats, table) != count:
+                layout = None
         if layout is None:
             tracker.is_changed = True
-            if rows is None:
+            if host_stats is None:
                 return None
-            layout = RowLayout(tracker.by_key, rows, attempt, tracker.deleted_at, self._with_routed)
-            for namespace in layout.doubted:
-                tracker.distrust(namespace)
-            if layout.doubted and not is_last:
+            layout = RowLayout(
+                tracker.by_key, host_stats, dumped_at, tracker.deleted_at, self._with_routed
+            )
+            for namespace in layout.stale:
+                tracker.make_stale(namespace)
+            if layout.stale and not is_last:
                 return None
             self._layout = layout
-            tracker.is_changed = bool(layout.doubted)
+            tracker.is_changed = bool(layout.stale)
             table = Table(len(layout.keys))
-            layout.host_rows.gather_rows(rows, table)
-        for namespace, own_rows in layout.own_rows:
-            namespace.dump.gather(own_rows, table)
+            layout.host_rows.gather_rows(host_stats, table)
+        for namespace, rows in layout.inside_rows:
+            namespace.dump.gather(rows, table)
         tracker.deleted_at.clear()
         self.omitted = layout.omitted
         return layout, table
@@ -301,10 +317,10 @@ class HostContainers(ContainerCounters):
         self._with_routed = routed
 
     def rename(self, old: Hashable, new: Hashable) -> bool:
-        """Replaces a container's key without an exchange; returns False if `old` is unknown.
+        """Replaces a container's key; returns False if `old` is unknown.
 
-        Counting continues without a gap. To discard the container and add it again would take a
-        path, which may lead elsewhere by now.
+        Counting continues without a gap, and nothing is sent to the kernel. To discard the
+        container and add it again would need a path, which may lead to another namespace by now.
         """
         return self._run(lambda _: self._tracker.rename(old, new), "rename")
 
@@ -313,7 +329,7 @@ class HostContainers(ContainerCounters):
         return self._run(self._tracker.find_untracked, "RTM_GETLINK")
 
     def still_untracked(self, nsids: list[int]) -> list[int]:
-        """Those of these nsids whose namespaces are not counted, without an exchange."""
+        """Those of these nsids whose namespaces are not counted, as far as it is known already."""
 
         def work(_: Containers) -> list[int]:
             return [nsid for nsid in nsids if nsid not in self._tracker.by_nsid]

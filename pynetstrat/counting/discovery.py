@@ -1,4 +1,4 @@
-"""`discover`: which containers exist on this host."""
+"""`discover`: finds the containers of this host."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Discovery:
 
     Attributes:
         containers: each namespace once, those in `unseen` included.
-        hidden: how many processes have a namespace that the caller may not inspect. Processes that
+        hidden: how many processes the caller is not allowed to inspect. Processes that
             /proc does not list at all (hidepid=2, proc(5)) are not counted.
         omitted: how many namespaces were left out because of `limit`.
         unseen: the namespaces that nothing in /proc or /run/netns shows. A veth pair of the host
-            leads to them, or they were counted before and the kernel has not reported their end. A
-            descriptor or a mount elsewhere keeps them alive, or their processes are hidden.
+            leads to them, or they were counted before and have not ended. A descriptor or a mount
+            outside of /run/netns keeps them alive, or their processes are hidden.
     """
 
     containers: tuple[Container, ...]
@@ -39,15 +39,16 @@ def discover(*, limit: int = 10_000) -> Discovery:
     host that leads to it. Its label is the first of:
 
     1. the id of a container of Docker, containerd, CRI-O or Podman, by the cgroup of a process in
-       the namespace. Of several ids in the path of a cgroup the outermost counts: a container can
-       create the others itself;
+       the namespace. Of several ids in the path of a cgroup the outermost is used: a container
+       can create the others itself;
     2. its name in /run/netns, the first in alphabetical order;
     3. the name of a container of LXC, Incus, systemd-machined or Nomad, by the cgroup of a process;
     4. its inode;
     5. "nsid:N", if only a veth pair leads to it. N is the id by which the host namespace knows it.
 
     The four processes with the lowest pids are searched, lowest first. In a pod the first one is
-    usually that of the sandbox. If the main thread of a process has ended, its other threads count.
+    usually that of the sandbox. If the main thread of a process has ended, its other threads are
+    searched.
 
     A label is for people to read. Namespaces can share one, and a user who may create cgroups
     outside of containers can choose one. An inode belongs to one namespace for as long as that
@@ -57,11 +58,12 @@ def discover(*, limit: int = 10_000) -> Discovery:
         limit: how many namespaces to find: first by name, then by process, then by veth pair.
 
     Returns:
-        What was found. Names that may not be inspected are among the containers, with inode 0.
+        What was found. Names that the caller is not allowed to inspect are among the containers,
+        with inode 0.
 
     Raises:
         ValueError: `limit` is negative.
-        PermissionDeniedError: the caller may not list /run/netns.
+        PermissionDeniedError: the caller is not allowed to list /run/netns.
         KernelError: /proc does not show the caller, or something cannot be read.
 
     Example:
@@ -72,7 +74,7 @@ def discover(*, limit: int = 10_000) -> Discovery:
     with contextlib.closing(Pairs(None, _TIMEOUT_MS)) as pairs:
         # Before the scan, so that a namespace that is created during the scan is not unseen.
         nsids = _find_peer_nsids(pairs)
-        scan, sightings = scan_host(None, limit, {}, lambda _inode: True)
+        scan, sightings = scan_host(None, limit, {}, lambda _: True)
         if scan.names_error is not None:
             raise scan.names_error
         containers = [*(one.container for one in sightings.values()), *scan.refused]
@@ -82,14 +84,25 @@ def discover(*, limit: int = 10_000) -> Discovery:
             nsids.difference_update(pairs.find_nsids(c.netns for c in containers))
             if nsids:
                 nsids &= _find_peer_nsids(pairs)  # removes those that ended during the scan
-            unseen = [nsid_container(nsid) for nsid in sorted(nsids)[: limit - len(containers)]]
-            omitted = len(nsids) - len(unseen)
+            taken, omitted = split_at_limit(sorted(nsids), limit - len(containers))
+            unseen = [nsid_container(nsid) for nsid in taken]
     return Discovery((*containers, *unseen), scan.hidden, omitted, tuple(unseen))
 
 
 def _find_peer_nsids(pairs: Pairs) -> set[int]:
     """The nsids of the namespaces that the host's veth pairs lead to."""
     return {nsid for nsid, _ in pairs.dump_veth_peers()}
+
+
+def split_at_limit(nsids: list[int], room: int) -> tuple[list[int], int]:
+    """Returns the nsids that are within the limit, and how many are beyond.
+
+    Parameters:
+        room: how many are within. Negative if the containers alone exceed the limit: names that
+            cannot be inspected are not subject to it.
+    """
+    taken = nsids[: max(room, 0)]
+    return taken, len(nsids) - len(taken)
 
 
 def check_limit(limit: int) -> int:

@@ -1,4 +1,4 @@
-"""`HostCounters`: the counters of every container of this host."""
+"""`HostCounters`: finds every container of this host, and reads its counters."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ..errors import KernelError, NetstratError, PermissionDeniedError
 from ..namespace import NetworkNamespace
 from ._scan import Sighting, is_netns, scan_host
 from .containers import HostContainers
-from .discovery import Discovery, check_limit
-from .naming import Container, name_by_cgroup, netns_link, nsid_container
+from .discovery import Discovery, check_limit, split_at_limit
+from .naming import Container, name_by_cgroup, netns_target, nsid_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from ..counters import ContainerTable, NetworkInterface
     from ..types import Netns
 
-_RETRY_EVERY = 8  # refreshes, for what was refused or has no id
+_RETRY_EVERY = 8  # refreshes: to open a namespace takes longer than the rest of a refresh
 
 
 class HostCounters(Handle):
     """Reads the counters of every container of this host: `discover` with `ContainerCounters`.
 
-    A container is counted until the kernel reports the end of its namespace, even after the process
+    A container is counted until its namespace ends, even after the process
     or the name that it was found by has disappeared. A namespace that only a veth pair of the host
     leads to is counted by its nsid (`Discovery.unseen`).
 
-    Finding and counting all containers takes root, or CAP_SYS_PTRACE, CAP_SYS_ADMIN and
-    CAP_NET_ADMIN. Without them `refresh().hidden` and `refused` tell what is missing. Without
+    To find and count all containers, the caller needs root, or CAP_SYS_PTRACE, CAP_SYS_ADMIN and
+    CAP_NET_ADMIN. Without them `refresh().hidden` and `refused` list what is missing. Without
     CAP_NET_BROADCAST every reading dumps the links of every container.
 
     Threads may share one object: their calls run one at a time. A forked child must open its own.
@@ -39,7 +39,7 @@ class HostCounters(Handle):
 
     Parameters:
         netns: the host namespace, in any form that `RtnetlinkSocket` accepts. It is never a
-            container itself. None: the calling thread's namespace.
+            container itself. Defaults to the calling thread's namespace.
         limit: how many containers to count (see `discover`). Those that are counted already have
             precedence.
         timeout: seconds that each reading may wait for the kernel's answers.
@@ -51,7 +51,7 @@ class HostCounters(Handle):
 
     Attributes:
         refused: what the last refresh found but cannot count, and the reasons: containers, names in
-            /run/netns that may not be inspected, and /run/netns itself. Permission failures are
+            /run/netns that cannot be inspected, and /run/netns itself. Permission failures are
             retried every eighth refresh, other failures every time.
         omitted: how many interfaces the last reading left out, by container (see
             `ContainerCounters`).
@@ -59,9 +59,9 @@ class HostCounters(Handle):
     Raises:
         ValueError: `limit` is negative, or `timeout` is not between 0 and 86,400.
         NetlinkUnavailableError: the kernel or a seccomp filter refuses AF_NETLINK.
-        PermissionDeniedError: entering `netns` takes CAP_SYS_ADMIN.
-        KernelError: `netns` does not exist or is not a network namespace, or descriptors or memory
-            are short.
+        PermissionDeniedError: entering `netns` failed: CAP_SYS_ADMIN is missing.
+        KernelError: `netns` does not exist or is not a network namespace, or the process is out of
+            descriptors or memory.
 
     Example:
         >>> with HostCounters() as counters:
@@ -83,13 +83,13 @@ class HostCounters(Handle):
     ) -> None:
         self._limit = check_limit(limit)
         self._refreshes = 0
-        # What is counted, by the link of the namespace; by label where only the nsid is known.
+        # What is counted, by `netns_target` of the namespace; by label if only the nsid is known.
         self._known: dict[str, Sighting] = {}
         self.refused: dict[Container, NetstratError] = {}
         self.omitted: dict[Container, int] = {}
         with NetworkNamespace.current() if netns is None else NetworkNamespace.open(netns) as host:
-            self._own = netns_link(host.id[1])
-            # To enter the caller's own namespace takes a capability, and is not needed.
+            self._own = netns_target(host.id[1])
+            # To enter a namespace needs a capability, so do not enter the caller's own.
             where = None if netns is None else host
             self._attach(HostContainers(netns=where, timeout=timeout, routed=routed))
 
@@ -123,9 +123,9 @@ class HostCounters(Handle):
             interface's name. A container that has ended since is missing.
 
         Raises:
-            PermissionDeniedError: dumping a container's links takes CAP_NET_ADMIN over it.
-            KernelError: with EAGAIN, the host's interfaces changed during every attempt, or the
-                timeout is over.
+            PermissionDeniedError: CAP_NET_ADMIN over a container is missing, to dump its links.
+            KernelError: EAGAIN if the host's interfaces changed during every attempt; ETIMEDOUT if
+                the timeout expired.
         """
 
         def work(counters: HostContainers, _: object) -> dict[Any, dict[str, NetworkInterface]]:
@@ -142,9 +142,9 @@ class HostCounters(Handle):
             A table with one row for each interface, whose keys are `Container`s.
 
         Raises:
-            PermissionDeniedError: dumping a container's links takes CAP_NET_ADMIN over it.
-            KernelError: with EAGAIN, the host's interfaces changed during every attempt, or the
-                timeout is over.
+            PermissionDeniedError: CAP_NET_ADMIN over a container is missing, to dump its links.
+            KernelError: EAGAIN if the host's interfaces changed during every attempt; ETIMEDOUT if
+                the timeout expired.
         """
 
         def work(counters: HostContainers, _: object) -> ContainerTable:
@@ -165,68 +165,71 @@ class HostCounters(Handle):
         self._drop_ended(counters)
         # Before the scan, so that a namespace that is created during the scan is not unseen.
         nsids = counters.find_untracked()
-        scan, found = scan_host(self._own, self._limit, self._known, self._is_due)
-        # Before the comparison with what is known: the kernel reports the end of a namespace before
-        # it assigns its inode to another one. A namespace that ends after this is missing in
-        # readings, and is dropped by the next refresh.
+        scan, found = scan_host(self._own, self._limit, self._known, self._is_retried)
+        # Before the comparison with `_known`, which is by inode: an inode may be reused, but the
+        # notification that its namespace has ended comes first. A namespace that ends after this
+        # call is missing in readings, and is dropped by the next refresh.
         self._drop_ended(counters)
         refused: dict[Container, NetstratError] = dict(scan.refused)
         if scan.names_error is not None:
             refused[Container(RUN_NETNS, RUN_NETNS, 0)] = scan.names_error
-        for link, sighting in found.items():
-            if not self._update(counters, link, sighting):
-                error = self._add(counters, link, sighting)
+        for target, sighting in found.items():
+            if not self._update(counters, target, sighting):
+                error = self._add(counters, target, sighting)
                 if error is not None:
                     refused[sighting.container] = error
-        self._drop_ended(counters)  # namespaces known by nsid alone that were added by path now
-        shown = [*(sighting.container for sighting in found.values()), *scan.refused]
-        unseen = [one.container for link, one in self._known.items() if link not in found]
+        # A namespace that was known by nsid alone, and was added by path now, is listed as ended.
+        self._drop_ended(counters)
+        seen = [*(sighting.container for sighting in found.values()), *scan.refused]
+        unseen = [one.container for target, one in self._known.items() if target not in found]
         omitted = len(scan.omitted)
         if not omitted:
-            room = self._limit - len(shown) - len(unseen)
+            room = self._limit - len(seen) - len(unseen)
             added, omitted = self._add_untracked(counters, nsids, refused, room)
             unseen += added
         self.refused = refused
-        return Discovery((*shown, *unseen), scan.hidden, omitted, tuple(unseen))
+        return Discovery((*seen, *unseen), scan.hidden, omitted, tuple(unseen))
 
     def _drop_ended(self, counters: HostContainers) -> None:
         ended: Any
         for ended in counters.gone():
-            link = netns_link(ended.inode) if ended.inode else ended.label
-            if link in self._known and self._known[link].container == ended:
-                del self._known[link]
+            target = netns_target(ended.inode) if ended.inode else ended.label
+            if target in self._known and self._known[target].container == ended:
+                del self._known[target]
             counters.discard(ended)
 
-    def _update(self, counters: HostContainers, link: str, sighting: Sighting) -> bool:
+    def _update(self, counters: HostContainers, target: str, sighting: Sighting) -> bool:
         """Records a new sighting of a known container; returns False if it is not counted."""
-        known = self._known.get(link)
+        known = self._known.get(target)
         if known is None:
             return False
         if known.container is not sighting.container:
             counters.discard(sighting.container)  # left by an interrupted refresh
             if not counters.rename(known.container, sighting.container):
                 return False
-        self._known[link] = sighting
+        self._known[target] = sighting
         return True
 
-    def _add(self, counters: HostContainers, link: str, sighting: Sighting) -> NetstratError | None:
+    def _add(
+        self, counters: HostContainers, target: str, sighting: Sighting
+    ) -> NetstratError | None:
         """Adds a container, unless it has ended since the scan; returns why it cannot be added."""
         container, source = sighting.container, sighting.source
         if (error := self._refused_before(container, container.inode)) is not None:
             return error
         try:
             with NetworkNamespace.open(container.netns) as namespace:
-                # While it is open, its inode is not reused: a process with this link is in it.
+                # While it is open, its inode is not reused: a process with this target is in it.
                 if namespace.id[1] != container.inode:
                     return None
-                if source and container.label not in name_by_cgroup(source, link):
+                if source and container.label not in name_by_cgroup(source, target):
                     return None
                 counters.discard(container)  # left by an interrupted refresh
-                # Without processes, so that the next refresh searches for an id once more.
-                self._known[link] = Sighting(container, source, [])
+                # With no processes, so that the next refresh searches for an id once more.
+                self._known[target] = Sighting(container, source, [])
                 counters.add(container, namespace)
         except BaseException as raised:
-            self._known.pop(link, None)
+            self._known.pop(target, None)
             counters.discard(container)
             if not isinstance(raised, KernelError):
                 raise
@@ -243,12 +246,12 @@ class HostCounters(Handle):
         refused: dict[Container, NetstratError],
         room: int,
     ) -> tuple[list[Container], int]:
-        """Adds namespaces that only veth pairs of the host lead to.
+        """Adds the namespaces that have neither a name nor a process, by nsid.
 
         Parameters:
             nsids: the namespaces that the pairs led to before the scan and that were not counted.
-            refused: the containers that could not be added. Others are added to it.
-            room: how many namespaces to add.
+            refused: the containers that could not be added. This call adds more.
+            room: how many namespaces to add, see `split_at_limit`.
 
         Returns:
             The containers that were added, and how many were left out.
@@ -256,10 +259,11 @@ class HostCounters(Handle):
         if nsids:
             nsids = counters.still_untracked(nsids)
         if nsids:
-            shown = counters.find_nsids([container.netns for container in refused])
-            nsids = [nsid for nsid in nsids if nsid not in shown]
+            by_path = counters.find_nsids([container.netns for container in refused])
+            nsids = [nsid for nsid in nsids if nsid not in by_path]
+        taken, omitted = split_at_limit(nsids, room)
         added = []
-        for nsid in nsids[: max(room, 0)]:
+        for nsid in taken:
             container = nsid_container(nsid)
             if (error := self._refused_before(container, nsid)) is not None:
                 refused[container] = error
@@ -277,14 +281,14 @@ class HostCounters(Handle):
                 if not isinstance(raised, KernelError):
                     raise
                 refused[container] = raised
-        return added, len(nsids[max(room, 0) :])
+        return added, omitted
 
     def _refused_before(self, container: Container, number: int) -> NetstratError | None:
-        """The permission failure of an earlier refresh, unless it is time to try again."""
+        """The permission failure of an earlier refresh, unless it is retried in this one."""
         error = self.refused.get(container)
-        is_kept = isinstance(error, PermissionDeniedError) and not self._is_due(number)
+        is_kept = isinstance(error, PermissionDeniedError) and not self._is_retried(number)
         return error if is_kept else None
 
-    def _is_due(self, number: int) -> bool:
-        """Whether to retry now; spread by number, so that not all are retried in one refresh."""
+    def _is_retried(self, number: int) -> bool:
+        """Whether this refresh retries something; the number spreads retries over refreshes."""
         return (self._refreshes + number) % _RETRY_EVERY == 0

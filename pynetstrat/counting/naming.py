@@ -1,4 +1,4 @@
-"""What a container is called: the label of its namespace, and its name in the cgroup of a process.
+"""`Container` and its label, which may come from the cgroup of a process.
 
 A label is for people to read. Nothing in this package identifies a container by it.
 """
@@ -14,24 +14,40 @@ from ..errors import escape
 
 _CGROUP_SIZE = 65536  # bytes read of a cgroup file: room for 16 lines with paths of 4,096 bytes
 
-# A component of a cgroup path that names a container of a runtime with ids, in this order: Docker,
-# containerd, CRI-O, Podman (also below a service: UNIT.service/libpod-payload-ID) and nerdctl with
-# the systemd driver (without ".scope": some cgroupfs drivers); containerd with another driver than
-# kubelet's; the bare id that every cgroupfs driver may use. The search finds the outermost one.
+# A component of a cgroup path that contains the id of a container. A search finds the outermost.
 # Podman's monitor, libpod-conmon-ID.scope, does not match.
 _ID = re.compile(
-    rb"/(?:docker-|cri-containerd-|crio-|libpod-(?:payload-)?|nerdctl-|[^/\n]*:cri-containerd:)?"
-    rb"([0-9a-f]{64})(?:\.scope)?(?=[/\n]|$)"
+    rb"""
+    /(?:
+        docker-
+        | cri-containerd-           # containerd below kubelet, if both have the systemd driver
+        | [^/\n]*:cri-containerd:   # the same, if only kubelet has it
+        | crio-                     # CRI-O
+        | libpod-(?:payload-)?      # Podman; with "payload-" below a service
+        | nerdctl-
+    )?                              # nothing: a cgroupfs driver
+    ([0-9a-f]{64})
+    (?:\.scope)?                    # from the systemd driver
+    (?=[/\n]|$)
+    """,
+    re.VERBOSE,
 )
 
-# A component that names a container by a name, in this order: LXC and Incus, and LXC before 4.0;
-# machines of systemd-machined (those of libvirt included) and of systemd-nspawn; tasks of Nomad,
-# UUID.TASK. The monitor of LXC, lxc.monitor.NAME, does not match.
+# A component of a cgroup path that contains the name of a container. The monitor of LXC,
+# lxc.monitor.NAME, does not match.
 _NAME = re.compile(
-    rb"/(?:lxc\.payload\.([^/\n]+)|lxc(?:\.payload)?/([^/\n]+)"
-    rb"|machine-([^/\n]+)\.scope|systemd-nspawn@([^/\n]+)\.service"
-    rb"|([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(?!scope[/\n])[^/\n]+?)(?:\.scope)?)"
-    rb"(?=[/\n]|$)"
+    rb"""
+    /(?:
+        lxc\.payload\.([^/\n]+)                 # LXC and Incus
+        | lxc(?:\.payload)?/([^/\n]+)           # LXC before 4.0
+        | machine-([^/\n]+)\.scope              # systemd-machined, which libvirt uses
+        | systemd-nspawn@([^/\n]+)\.service
+        | ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(?!scope[/\n])[^/\n]+?)
+          (?:\.scope)?                          # Nomad: UUID.TASK
+    )
+    (?=[/\n]|$)
+    """,
+    re.VERBOSE,
 )
 _UNIT_GROUPS = 3, 4  # the groups of _NAME that are parts of a systemd unit's name
 _UNIT_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")  # systemd-escape(1)
@@ -50,7 +66,8 @@ class Container:
             UTF-8, are escaped. Two containers can have the same label.
         netns: a path that opens the namespace: /run/netns/NAME, /proc/PID/ns/net or
             /proc/PID/task/TID/ns/net. For a container in `Discovery.unseen` it is the last path
-            that led to the namespace, and may lead elsewhere by now; "" if no path was ever found.
+            that led to the namespace, and may lead to another one by now; "" if no path was ever
+            found.
         inode: the inode of the namespace; 0 if only its nsid or its name is known.
 
     Example:
@@ -73,17 +90,17 @@ def to_label(name: str) -> str:
     return escape(name.replace("\\", "\\\\"))
 
 
-def netns_link(inode: int) -> str:
+def netns_target(inode: int) -> str:
     """The target of the symbolic link /proc/PID/ns/net for the namespace with this inode."""
     return f"net:[{inode}]"
 
 
-def name_by_cgroup(process: str, link: str) -> tuple[str, str]:
+def name_by_cgroup(process: str, target: str) -> tuple[str, str]:
     """Finds the container that a process belongs to by its cgroup (cgroups(7), /proc/PID/cgroup).
 
     Parameters:
         process: the process or thread, as a path below /proc.
-        link: the namespace that the process should be in, as `netns_link` gives it.
+        target: the namespace that the process should be in, as `netns_target` returns it.
 
     Returns:
         The id and the name of the container. Each is "" if the path of the cgroup has none; both
@@ -91,9 +108,9 @@ def name_by_cgroup(process: str, link: str) -> tuple[str, str]:
     """
     try:
         with FileIO(f"/proc/{process}/cgroup") as file:
-            # The open file belongs to one process for good. If it can still be read after this, the
-            # process lives, so the link was not that of another process with the same pid.
-            if os.readlink(f"/proc/{process}/ns/net") != link:  # noqa: PTH115
+            # An open file of /proc always belongs to the process that it was opened for. If it can
+            # be read after this readlink, that process is alive, so its pid was not reused.
+            if os.readlink(f"/proc/{process}/ns/net") != target:  # noqa: PTH115
                 return "", ""
             text = file.read(_CGROUP_SIZE) or b""
     except (*ENDED, PermissionError):

@@ -1,4 +1,4 @@
-"""The links and addresses that a monitor knows, and the events that follow from a change."""
+"""`Inventory`: the links and addresses that a monitor knows, and the events not taken yet."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Inventory:
       or disappears;
     - the parent of a macvlan or a similar link moves to another namespace or returns.
 
-    A link to which this may have happened is in doubt, and has to be requested from the kernel.
+    A link to which this may have happened is stale, and has to be requested from the kernel.
 
     Attributes:
         entries: each link by its index, each address by the link's index, the address and its peer.
@@ -35,9 +35,9 @@ class Inventory:
         "_addresses_of",
         "_departed",
         "_dependents",
-        "_doubted",
         "_foreign",
         "_has_arrival",
+        "_stale",
         "entries",
         "events",
     )
@@ -45,18 +45,18 @@ class Inventory:
     def __init__(self) -> None:
         self.entries: dict[Key, Any] = {}
         self.events: deque[Event] = deque()
-        # Three indexes of `entries`, without which each removal would search all of it.
+        # Three lookup tables, without which each removal would search all of `entries`.
         self._addresses_of: dict[int, set[Key]] = {}  # by the link's index
         self._dependents: dict[int, set[int]] = {}  # links by the index of their peer or parent
         self._foreign: set[int] = set()  # links with a parent in another namespace, except veths
-        # What brings links into doubt: indexes that were deleted, and the arrival of any link,
+        # Two things make other links stale: the deletion of an index, and the arrival of any link,
         # which may be the returning parent of a foreign one.
         self._departed: set[int] = set()
         self._has_arrival = False
-        self._doubted: set[int] = set()
+        self._stale: set[int] = set()
 
     def apply(self, key: Key, value: Link | Address | None) -> None:
-        """Records a value (None: it has disappeared), with an event if that is news."""
+        """Records a value (None: it has disappeared), with an event if it has changed."""
         before = self.entries.get(key)
         if value is None:
             if type(before) is Link:
@@ -68,46 +68,46 @@ class Inventory:
         elif type(value) is Address:
             self._put_address(key, value, before)
 
-    def take_doubted(self) -> list[Link]:
-        """Returns the links in doubt, which then no longer are."""
+    def take_stale(self) -> list[Link]:
+        """Returns the stale links, and forgets that they are stale."""
         for index in self._departed:
-            self._doubted |= self._dependents.get(index, set())
+            self._stale |= self._dependents.get(index, set())
         if self._has_arrival:
-            self._doubted |= self._foreign
-        links = [self.entries[index] for index in self._doubted if index in self.entries]
+            self._stale |= self._foreign
+        links = [self.entries[index] for index in self._stale if index in self.entries]
         self._departed.clear()
         self._has_arrival = False
-        self._doubted.clear()
+        self._stale.clear()
         return links
 
-    def rebuild_indexes(self) -> None:
-        """Makes the indexes agree with `entries` after a call that did not finish."""
+    def rebuild_tables(self) -> None:
+        """Makes the lookup tables agree with `entries` after a call that did not finish."""
         self._addresses_of.clear()
         self._dependents.clear()
         self._foreign.clear()
         for key, value in self.entries.items():
             if type(value) is Link:
-                self._index(value)
+                self._add_to_tables(value)
             else:
                 self._addresses_of.setdefault(value.ifindex, set()).add(key)
 
     # ---- links ----
 
-    # After an exception from a signal handler everything is dumped again. That repairs all but an
-    # entry whose event is missing: the change would never be reported. Handlers run after calls
-    # only, so below no call separates the change of an entry from its event.
+    # Invariant: an entry and its event change together. A signal handler that raises can interrupt
+    # after any call, so no call may separate the two statements. If one did, the change would never
+    # be reported; the dump that follows the exception repairs everything else.
 
     def _put_link(self, link: Link, before: Link | None) -> None:
-        is_news = link != before
+        has_changed = link != before
         event = Event("added" if before is None else "changed", link, None, before)
         self.entries[link.index] = link
-        if is_news:
+        if has_changed:
             self.events.append(event)
             if before is None:
                 self._has_arrival = True
             else:
-                self._unindex(before)
-            self._index(link)
+                self._remove_from_tables(before)
+            self._add_to_tables(link)
             if link.kind == "veth":
                 self._check_peer(link, before)
 
@@ -118,20 +118,20 @@ class Inventory:
         event = Event("removed", link, None, link)
         del self.entries[link.index]
         self.events.append(event)
-        self._unindex(link)
+        self._remove_from_tables(link)
         self._departed.add(link.index)
 
     def _check_peer(self, veth: Link, before: Link | None) -> None:
-        """Brings a veth or its peer into doubt if the two do not name each other."""
+        """Marks a veth or its peer as stale if the two do not name each other."""
         if veth.link_index is None:
             if before is None:  # announced before its peer exists
-                self._doubted.add(veth.index)
+                self._stale.add(veth.index)
         elif veth.link_nsid is None:
             peer = self.entries.get(veth.link_index)
             if peer is not None and (peer.link_index, peer.link_nsid) != (veth.index, None):
-                self._doubted.add(peer.index)
+                self._stale.add(peer.index)
 
-    def _index(self, link: Link) -> None:
+    def _add_to_tables(self, link: Link) -> None:
         if link.link_index is None:
             return
         if link.link_nsid is None:
@@ -139,7 +139,7 @@ class Inventory:
         elif link.kind != "veth":  # when the peer of a veth returns, it names the veth
             self._foreign.add(link.index)
 
-    def _unindex(self, link: Link) -> None:
+    def _remove_from_tables(self, link: Link) -> None:
         if link.link_index is None:
             return
         if link.link_nsid is None:
@@ -152,10 +152,10 @@ class Inventory:
     def _put_address(self, key: Key, address: Address, before: Address | None) -> None:
         if address.ifindex not in self.entries:
             return  # the dump that finds the link finds the address too
-        is_news = before is None or _without_lifetimes(address) != _without_lifetimes(before)
+        has_changed = before is None or _without_lifetimes(address) != _without_lifetimes(before)
         event = Event("address-added", None, address, before)
         self.entries[key] = address
-        if is_news:
+        if has_changed:
             self.events.append(event)
             self._addresses_of.setdefault(address.ifindex, set()).add(key)
 
@@ -166,13 +166,13 @@ class Inventory:
         _discard(self._addresses_of, address.ifindex, key)
 
 
-def _discard(index: dict[int, set[Any]], key: int, value: Any) -> None:
-    """Removes a value from a set of an index, and the set with its last value."""
-    values = index.get(key)
+def _discard(table: dict[int, set[Any]], key: int, value: Any) -> None:
+    """Removes a value from a set of a lookup table, and the set with its last value."""
+    values = table.get(key)
     if values is not None:
         values.discard(value)
         if not values:
-            del index[key]
+            del table[key]
 
 
 def _without_lifetimes(address: Address) -> Address:

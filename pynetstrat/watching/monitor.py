@@ -1,4 +1,4 @@
-"""`LinkMonitor`: links and addresses as they appear, change and disappear."""
+"""`LinkMonitor`: reports links and addresses that appear, change and disappear."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-_MOST_DATAGRAMS = 65536  # per read, so that it ends during a flood
+_MAX_DATAGRAMS = 65536  # of one read, so that it ends during a flood
 _SLICE_MS = 100  # the longest wait before checking whether the monitor is closed
 
 
@@ -34,32 +34,32 @@ class LinkMonitor(Handle):
     again and the differences are reported: a link that appeared and disappeared in between is not.
 
     There are three ways to read. `read` returns the queued events, `for` waits for the next event,
-    and `async for` waits on the running event loop (asyncio or uvloop). For other loops, wait until
-    `fileno` is readable and call `read`. Threads, tasks and loops may share a monitor; each event
-    goes to one of them. Use the index to identify a link: names can be swapped.
+    and `async for` waits on the running event loop (asyncio or uvloop). For other event loops, wait
+    until `fileno` is readable and call `read`. Threads, tasks and event loops may share a monitor;
+    each event goes to one of them. Use the index to identify a link: names can be swapped.
 
-    What the kernel does not announce (net/core/rtnetlink.c, do_setlink) is reported with the link's
-    next change:
+    The kernel sends no notification of some changes (net/core/rtnetlink.c, do_setlink). They are
+    reported with the link's next change:
 
-    - for a link that is down: a change of its `alias`, `altnames` or `group`;
-    - for a bridge port that is down: a change of its `hairpin` as bridge port data
+    - the `alias`, `altnames` or `group` of a link that is down;
+    - the `hairpin` of a bridge port that is down, if it is set as bridge port data
       (`Batch.set_link`, `ip link set ... type bridge_slave`);
-    - for a link whose peer or parent is in a second namespace and moves from there to a third: a
-      change of its `link_index` and `link_nsid`.
+    - the `link_index` and `link_nsid` of a link whose peer or parent is in another namespace and
+      moves from there to a third.
 
     Like every socket, a monitor keeps its namespace alive. A forked child must open its own. The
     object is a context manager.
 
     Parameters:
-        netns: the namespace, in any form that `RtnetlinkSocket` accepts. None: the calling
-            thread's.
+        netns: the namespace, in any form that `RtnetlinkSocket` accepts. Defaults to the calling
+            thread's namespace.
         addresses: whether to report IPv4 and IPv6 addresses as well.
 
     Raises:
         NetlinkUnavailableError: the kernel or a seccomp filter refuses AF_NETLINK.
-        PermissionDeniedError: entering `netns` takes CAP_SYS_ADMIN over it.
-        KernelError: `netns` does not exist or is not a network namespace, or descriptors or memory
-            are short.
+        PermissionDeniedError: entering `netns` failed: CAP_SYS_ADMIN over it is missing.
+        KernelError: `netns` does not exist or is not a network namespace, or the process is out of
+            descriptors or memory.
 
     Example:
         >>> with LinkMonitor() as monitor:
@@ -67,13 +67,14 @@ class LinkMonitor(Handle):
         ...         print(event.kind, event.link.name)
     """
 
-    __slots__ = ("_is_interrupted", "_linkstate", "_waiting", "_where")
+    __slots__ = ("_is_unfinished", "_linkstate", "_waiting", "_where")
 
     def __init__(self, netns: Netns | None = None, *, addresses: bool = False) -> None:
         self._linkstate = state = LinkState(addresses)
-        # A call is receiving, or was ended by a signal handler and has lost a datagram.
-        self._is_interrupted = False
-        self._waiting: set[Callable[[], None]] = set()  # these wake the loops that wait
+        # A call is receiving, or ended early: a signal handler raised, or a system call failed.
+        # The datagram that it was processing may be lost.
+        self._is_unfinished = False
+        self._waiting: set[Callable[[], None]] = set()  # each wakes a waiting task
         native = Subscription(netns, addresses)
         self._where = native.namespace
         try:  # with the first dump requested, the descriptor is readable at once
@@ -91,8 +92,8 @@ class LinkMonitor(Handle):
         """Returns the descriptor to wait on. Only `read` may read from it.
 
         It is readable when the kernel has queued something. Events that an iteration has received
-        but not returned do not make it readable: after a loop over the monitor has ended, call
-        `read` once before waiting.
+        but not returned do not make it readable: after an iteration has ended, call `read` once
+        before waiting.
 
         Raises:
             KernelError: the monitor is closed.
@@ -127,8 +128,8 @@ class LinkMonitor(Handle):
             event: Event | None = self._locked(self._take, "read")
             if event is not None:
                 return event
-            # Without the lock, which close() needs. If the monitor is closed and another file has
-            # its descriptor now, nothing is read from that, and the next _locked() raises.
+            # Without the lock, which close() needs. If the monitor is closed meanwhile and its
+            # descriptor is reused, nothing is read from it, and the next _locked() raises.
             waiter = poll()
             waiter.register(self.fileno(), POLLIN)
             waiter.poll(_SLICE_MS)
@@ -149,10 +150,10 @@ class LinkMonitor(Handle):
             self._wake()
 
     def _locked(self, work: Callable[..., Result], operation: str, name: object = "") -> Result:
-        """Runs `work` with the lock held; then wakes waiting loops if it left events for them.
+        """Runs `work` with the lock held; then wakes waiting tasks if it left events for them.
 
-        What this call has received does not make the socket readable again, so another loop would
-        wait although events are queued.
+        Events that this call has received do not make the socket readable again, so another task
+        would wait although events are queued.
         """
         try:
             return super()._locked(work, operation, name)
@@ -167,7 +168,7 @@ class LinkMonitor(Handle):
     def _has_work(self) -> bool:
         """Whether a call has something to do although the socket may not be readable."""
         state = self._linkstate
-        return bool(state.inventory.events) or state.is_stale or self._is_interrupted
+        return bool(state.inventory.events) or state.is_stale or self._is_unfinished
 
     # ---- with the lock held ----
 
@@ -190,10 +191,10 @@ class LinkMonitor(Handle):
     def _receive(self, native: Subscription, _: object = "") -> None:
         """Receives and processes every datagram that is queued."""
         state = self._linkstate
-        if self._is_interrupted:
+        if self._is_unfinished:
             state.recover()
-        self._is_interrupted = True
-        for _ in range(_MOST_DATAGRAMS):
+        self._is_unfinished = True
+        for _ in range(_MAX_DATAGRAMS):
             received = native.receive()
             if received is not None:
                 state.feed(*received)
@@ -207,7 +208,7 @@ class LinkMonitor(Handle):
                     native.request_link(name)
             if state.next_dump:
                 state.requested(native.request(state.next_dump), native.port)
-        self._is_interrupted = False
+        self._is_unfinished = False
         failure, state.failure = state.failure, None
         if failure is not None:
             raise failure
@@ -231,7 +232,7 @@ class _Waiter:
             event: Event | None = monitor._locked(monitor._pop, "read")
             if event is not None:
                 return event
-            # Even if something is queued, so that other tasks of the loop run during a flood.
+            # Even if something is queued, so that other tasks run during a flood.
             await self._readable()
             monitor._locked(monitor._receive, "read")
 
@@ -245,13 +246,13 @@ class _Waiter:
                 ready.set_result(None)
 
         def wake() -> None:
-            with suppress(RuntimeError):  # the loop is closed
+            with suppress(RuntimeError):  # the event loop is closed
                 loop.call_soon_threadsafe(set_ready)
 
         monitor._waiting.add(wake)  # first, so that a close() from here on wakes this task
         try:
-            # A descriptor of its own: it refers to the socket until it is removed from the loop,
-            # even if the monitor is closed before, and no other task has it on the loop.
+            # A duplicate: it refers to the socket until it is removed from the event loop, even if
+            # the monitor is closed before, and no other task registers the same descriptor.
             descriptor = monitor._locked(lambda native, _: native.duplicate(), "dup")
             try:
                 loop.add_reader(descriptor, set_ready)

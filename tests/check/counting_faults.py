@@ -61,43 +61,43 @@ class Stage:
         quieten()
         self.links = Links()
         self.links.add_veth("p0", "p1")
-        self.spaces = {}
+        self.namespaces = {}
         for name in ("one", "two", "big"):
-            self.spaces[name] = NetworkNamespace.create(name)
+            self.namespaces[name] = NetworkNamespace.create(name)
         self.turn = 0
         self.wire("one", "v0", 1)
         self.wire("big", "v1", 3)
         with RtnetlinkSocket() as host:
-            parent, netns = host.get_link("p0").index, self.spaces["two"]
+            parent, netns = host.get_link("p0").index, self.namespaces["two"]
             host.execute(Batch().add_macvlan("mac0", parent, mode="private", netns=netns))
-        with self.within("big") as there:
+        with self.within("big") as container_links:
             for number in range(300):
-                there.add_altname("eth0", f"{number:03}" + "n" * 124)
+                container_links.add_altname("eth0", f"{number:03}" + "n" * 124)
         self.wire("two", "v2", 100, INDEX)
 
-    def wire(self, space: str, host: str, number: int, index: int = 0) -> None:
-        netns = self.spaces[space].fileno()
+    def wire(self, namespace: str, host: str, number: int, index: int = 0) -> None:
+        netns = self.namespaces[namespace].fileno()
         self.links.add_veth(host, "eth0", peer_netns=netns, index=index, up=False)
-        with self.within(space) as there:
-            there.set_up("eth0")
+        with self.within(namespace) as container_links:
+            container_links.set_up("eth0")
         self.links.set_up(host)
         support.send_frames(host, *support.pattern(number))
 
     @contextlib.contextmanager
-    def within(self, space: str) -> Iterator[Links]:
-        with inside(self.spaces[space].fileno()), Links() as there:
-            yield there
+    def within(self, namespace: str) -> Iterator[Links]:
+        with inside(self.namespaces[namespace].fileno()), Links() as container_links:
+            yield container_links
 
     def names(self) -> dict[str, str]:
         return {"one": f"net{self.turn}" if self.turn else "eth0", "big": f"b{self.turn % 2}"}
 
     def change(self) -> None:
         """Makes a change to each container."""
-        for space in ("one", "big"):
-            before = "eth0" if self.turn == 0 else self.names()[space]
-            with self.within(space) as there:
+        for namespace in ("one", "big"):
+            before = "eth0" if self.turn == 0 else self.names()[namespace]
+            with self.within(namespace) as container_links:
                 self.turn += 1
-                there.rename(socket.if_nametoindex(before), self.names()[space])
+                container_links.rename(socket.if_nametoindex(before), self.names()[namespace])
                 self.turn -= 1
         self.turn += 1
         self.links.delete("v2")
@@ -113,13 +113,13 @@ class Stage:
         }
 
     def add(self, counters: ContainerCounters) -> None:
-        for name in self.spaces:
+        for name in self.namespaces:
             counters.add(name, name)
 
     def close(self) -> None:
         self.links.close()
-        for space in self.spaces.values():
-            space.close()
+        for namespace in self.namespaces.values():
+            namespace.close()
         for name in NetworkNamespace.names():
             NetworkNamespace.delete(name)
 
@@ -193,11 +193,15 @@ def try_open() -> None:
         with nothing_left(where, fault):
             judge(where, fault, *fault.strike(work))
             while opened:
-                with opened.pop() as counters, NetworkNamespace.create() as space, Links() as links:
-                    links.add_veth("v0", "eth0", peer_netns=space.fileno())
-                    with inside(space.fileno()), Links() as there:
-                        there.set_up("eth0")
-                    counters.add("one", space)
+                with (
+                    opened.pop() as counters,
+                    NetworkNamespace.create() as namespace,
+                    Links() as links,
+                ):
+                    links.add_veth("v0", "eth0", peer_netns=namespace.fileno())
+                    with inside(namespace.fileno()), Links() as container_links:
+                        container_links.set_up("eth0")
+                    counters.add("one", namespace)
                     support.send_frames("v0", *support.pattern(1))
                     row = seen("eth0", 1)
                     if is_refused(fault):  # so the owner of the peer is unknown
@@ -209,14 +213,14 @@ def try_add(stage: Stage) -> None:
     where = "add"
 
     def attempt(fault: Fault | None) -> list[Fault]:
-        with ContainerCounters() as counters, NetworkNamespace.create("new") as space:
+        with ContainerCounters() as counters, NetworkNamespace.create("new") as namespace:
             counters.add("one", "one")
             try:
                 if fault is None:
                     return list(every(lambda: counters.add("new", "new")))
                 judge(where, fault, *fault.strike(lambda: counters.add("new", "new")))
                 counters.discard("new")
-                counters.add("new", space)
+                counters.add("new", namespace)
                 expected = {"one": stage.expected()["one"], "new": {}}
                 check_reading(where, fault, counters.read(), expected)
                 if counters.gone() and not is_a_lie(fault):
@@ -261,11 +265,11 @@ def try_gone(stage: Stage) -> None:
     def attempt(fault: Fault | None) -> list[Fault]:
         with ContainerCounters() as counters:
             stage.add(counters)
-            space = NetworkNamespace.create()
-            counters.add("ending", space)
+            namespace = NetworkNamespace.create()
+            counters.add("ending", namespace)
             with ContainerCounters() as witness:
-                witness.add("ending", space)
-                space.close()
+                witness.add("ending", namespace)
+                namespace.close()
                 while not witness.gone():
                     pass
             if fault is None:
@@ -342,12 +346,14 @@ def check_monitor(where: str, fault: Fault, monitor: LinkMonitor, replay: Replay
             replay.apply_events(where, fault, monitor)
     replay.apply_events(where, fault, monitor)
     until = time.monotonic() + 1  # while kernel workers finish
-    while (there := in_the_kernel()) != replay.known and time.monotonic() < until:
+    while (in_kernel := in_the_kernel()) != replay.known and time.monotonic() < until:
         replay.apply_events(where, fault, monitor)
-    if replay.known != there:
-        known = {key: value for key, value in replay.known.items() if there.get(key) != value}
-        there = {key: value for key, value in there.items() if replay.known.get(key) != value}
-        findings.add(where, fault, f"reported: {known}, in the kernel: {there}")
+    if replay.known != in_kernel:
+        known = {key: value for key, value in replay.known.items() if in_kernel.get(key) != value}
+        in_kernel = {
+            key: value for key, value in in_kernel.items() if replay.known.get(key) != value
+        }
+        findings.add(where, fault, f"reported: {known}, in the kernel: {in_kernel}")
 
 
 def try_monitor_read(stage: Stage) -> None:

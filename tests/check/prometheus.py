@@ -314,7 +314,7 @@ def test_each_query_of_the_document_returns_the_right_values(host: Host) -> None
     assert query(texts.pop("errors")) == {"web": 0, "db": 0, "mac": 0, "lossy": 0}
     assert query(texts.pop("ratio of drops")) == {"web": 0, "db": 0, "mac": 0, "lossy": 1}
     assert query(texts.pop("containers"), "instance") == {INSTANCE: 5}
-    assert query(texts.pop("unseen"), "instance") == {INSTANCE: 0}
+    assert query(texts.pop("not counted"), "instance") == {INSTANCE: 0}
     (value,) = query(texts.pop("duration"), "instance").values()
     assert value > 0
     (value,) = query(texts.pop("processor"), "instance").values()
@@ -329,7 +329,7 @@ def test_the_rules_of_the_document_are_evaluated(host: Host) -> None:
     wait("an evaluation", lossy_is_found)
     assert alerts() == {
         "ContainerTrafficUnknown": "inactive",
-        "ContainersUnseen": "inactive",
+        "ContainersNotCounted": "inactive",
         "ContainerDropsPackets": "pending",
     }
 

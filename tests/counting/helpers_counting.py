@@ -15,7 +15,7 @@ from support import Links, inside
 
 import pynetstrat
 from pynetstrat import Container, ContainerCounters, RtnetlinkSocket, discover
-from pynetstrat.counting import host
+from pynetstrat.counting import host as host_module
 
 MS_BIND = 0x1000  # linux/mount.h
 CAP_SYS_PTRACE, CAP_NET_BROADCAST = 19, 11  # linux/capability.h
@@ -33,8 +33,8 @@ def add_macvlan(name: str, parent: str, netns: int) -> None:
 
 
 def rename(netns: int, old: str, new: str) -> None:
-    with inside(netns), Links() as there:
-        there.rename(socket.if_nametoindex(old), new)
+    with inside(netns), Links() as container_links:
+        container_links.rename(socket.if_nametoindex(old), new)
 
 
 # ---- hooks ----
@@ -64,15 +64,15 @@ class Hooked:
 
 def act_after_scan(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Runs a function once, between the next scan of a `HostCounters` and the use of its result."""
-    scan = host.scan_host
+    scan = host_module.scan_host
 
     def scan_and_act(*arguments: object) -> object:
         result = scan(*arguments)
-        monkeypatch.setattr(host, "scan_host", scan)
+        monkeypatch.setattr(host_module, "scan_host", scan)
         act()
         return result
 
-    monkeypatch.setattr(host, "scan_host", scan_and_act)
+    monkeypatch.setattr(host_module, "scan_host", scan_and_act)
 
 
 # ---- what is found ----

@@ -24,44 +24,44 @@ from pynetstrat import (
 class Churn:
     """Constantly renames, moves, deletes and recreates the interfaces of two containers.
 
-    The name and the traffic of an interface go together: `eN` has received pattern(N), or one that
-    was made just now nothing yet, or part of it. In what order it happens is the seed's.
+    An interface with the name `eN` has received the frames of pattern(N), or fewer if it was just
+    created. The seed determines the sequence of changes.
     """
 
-    def __init__(self, host: int, spaces: list[int], seed: int) -> None:
-        self.host, self.spaces = host, spaces
+    def __init__(self, host_netns: int, containers: list[int], seed: int) -> None:
+        self.host_netns, self.containers = host_netns, containers
         self.random = random.Random(seed)
         self.over = threading.Event()
         self.steps = 0
 
     def step(self, links: Links) -> None:
         number = self.random.randrange(6)
-        host, name = f"h{number}", f"e{number}"
-        space = self.spaces[number % 2]
-        other = self.spaces[(number + 1) % 2]
-        action = self.random.choice(("make", "delete", "move", "rename", "host"))
+        host_end, name = f"h{number}", f"e{number}"
+        netns = self.containers[number % 2]
+        other = self.containers[(number + 1) % 2]
+        action = self.random.choice(("make", "delete", "move", "rename", "rename host end"))
         with contextlib.suppress(OSError):
             if action == "make":
                 add_container_veth(
-                    links, space, host, number, name, index=1000 + self.random.randrange(6)
+                    links, netns, host_end, number, name, index=1000 + self.random.randrange(6)
                 )
             elif action == "delete":
-                links.delete(host)
+                links.delete(host_end)
             elif action == "move":
-                with inside(space), Links() as there:
-                    there.move(name, other)
-                with inside(other), Links() as there:
-                    there.move(name, space)
+                with inside(netns), Links() as container_links:
+                    container_links.move(name, other)
+                with inside(other), Links() as container_links:
+                    container_links.move(name, netns)
             elif action == "rename":
-                rename(space, name, f"t{number}")
-                rename(space, f"t{number}", name)
+                rename(netns, name, f"t{number}")
+                rename(netns, f"t{number}", name)
             else:
-                links.rename(socket.if_nametoindex(host), f"g{number}")
-                links.rename(socket.if_nametoindex(f"g{number}"), host)
+                links.rename(socket.if_nametoindex(host_end), f"g{number}")
+                links.rename(socket.if_nametoindex(f"g{number}"), host_end)
         self.steps += 1
 
     def run(self) -> None:
-        with inside(self.host), Links() as links:
+        with inside(self.host_netns), Links() as links:
             while not self.over.is_set():
                 self.step(links)
 
@@ -69,9 +69,8 @@ class Churn:
 def is_possible(row: NetworkInterface) -> bool:
     """Whether an interface of that name can have these counters."""
     count, size = support.pattern(int(row.name[1:]))
-    frames, rest = divmod(
-        row.rx_bytes, size
-    )  # a frame on its way is counted in one of the two first
+    # A frame that is being received may be in only one of the two counters.
+    frames, rest = divmod(row.rx_bytes, size)
     return (
         max(row.rx_packets, frames) <= count
         and rest == 0
@@ -84,14 +83,14 @@ def is_possible(row: NetworkInterface) -> bool:
 def test_a_thousand_readings_during_constant_changes_never_mix_up_interfaces(
     net, new_namespace, seed
 ):
-    spaces = [new_namespace(), new_namespace()]
-    host = support.network_namespace()
-    churn = Churn(host, spaces, seed)
+    containers = [new_namespace(), new_namespace()]
+    host_netns = support.network_namespace()
+    churn = Churn(host_netns, containers, seed)
     read = rows = 0
     thread = threading.Thread(target=churn.run)
     with ContainerCounters() as counters:
-        for number, space in enumerate(spaces):
-            counters.add(number, space)
+        for number, netns in enumerate(containers):
+            counters.add(number, netns)
         thread.start()
         try:
             while read < 1000 or churn.steps < 200:
@@ -110,11 +109,11 @@ def test_a_thousand_readings_during_constant_changes_never_mix_up_interfaces(
             thread.join()
         assert rows > 1000
         assert counters.gone() == []
-    os.close(host)
+    os.close(host_netns)
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_an_index_that_another_container_reuses_during_a_reading_is_that_containers(
+def test_an_index_reused_during_a_reading_belongs_to_the_container_that_reuses_it(
     net, counters, new_namespace, lost
 ):
     one, other = new_namespace(), new_namespace()
@@ -127,16 +126,18 @@ def test_an_index_that_another_container_reuses_during_a_reading_is_that_contain
 
     def hand_over() -> None:
         names = [
-            name for space in counters._tracker.by_nsid.values() for _, _, name in space.dump.links
+            name
+            for tracked in counters._tracker.by_nsid.values()
+            for _, _, name in tracked.dump.links
         ]
         if names != ["net0"] or happened:
-            counters._native.links._notes.room = 1024
+            counters._native.links._recorder.room = 1024
             return
         happened.append(True)
         net.delete("v0")
         add_container_veth(net, other, "v1", 2, index=777)
         if lost:
-            counters._native.links._notes.room = 0
+            counters._native.links._recorder.room = 0
 
     with Hooked(counters, "dump_stats", hand_over):
         read = counters.read()
@@ -154,11 +155,11 @@ def test_counters_dumped_before_an_index_was_reused_are_not_used(net, counters, 
         counters.add(key, netns)
     counters.read()
     rename(third, "eth0", "net0")  # so that a second attempt is made
-    heard = []
+    calls = []
 
     def hand_over() -> None:
-        heard.append(True)
-        if len(heard) == 2:
+        calls.append(True)
+        if len(calls) == 2:
             net.delete("v0")
             add_container_veth(net, other, "v1", 2, index=777)
 
@@ -173,11 +174,11 @@ def test_a_host_end_that_moves_away_during_a_reading_is_dumped_again(net, counte
     counters.add("a", netns)
     counters.read()
     rename(netns, "eth0", "net0")
-    (space,) = counters._tracker.by_nsid.values()
+    (tracked,) = counters._tracker.by_nsid.values()
     moved = []
 
     def move() -> None:
-        if space.dump.links[0][2] == "net0" and not moved:
+        if tracked.dump.links[0][2] == "net0" and not moved:
             moved.append(net.move("v0", away))
 
     with Hooked(counters, "dump_stats", move):
@@ -189,12 +190,12 @@ def test_a_host_end_that_moves_away_during_a_reading_is_dumped_again(net, counte
 def test_a_reading_ends_although_containers_change_one_after_the_other(
     net, counters, new_namespace
 ):
-    spaces = [new_namespace() for _ in range(12)]
-    for number, netns in enumerate(spaces):
+    containers = [new_namespace() for _ in range(12)]
+    for number, netns in enumerate(containers):
         add_container_veth(net, netns, f"v{number}", number)
         counters.add(number, netns)
     counters.read()
-    changing = iter(enumerate(spaces))
+    changing = iter(enumerate(containers))
 
     def change() -> None:
         for number, netns in changing:

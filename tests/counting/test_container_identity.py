@@ -1,4 +1,4 @@
-"""`ContainerCounters` identifies containers: reused nsids, inodes and paths, and lost reports."""
+"""`ContainerCounters` identifies containers: reused nsids, inodes and paths, lost notifications."""
 
 from __future__ import annotations
 
@@ -147,7 +147,9 @@ def test_a_new_namespace_with_a_reused_name_and_nsid_is_not_the_ended_container(
             assert counters.gone() == ["a"]
 
 
-def test_a_path_that_leads_elsewhere_later_changes_nothing(net, counters, new_namespace, tmp_path):
+def test_a_path_that_leads_to_another_namespace_later_changes_nothing(
+    net, counters, new_namespace, tmp_path
+):
     first, second = new_namespace(), new_namespace()
     add_container_veth(net, first, "v0", 1)
     add_container_veth(net, second, "v1", 2)
@@ -160,28 +162,28 @@ def test_a_path_that_leads_elsewhere_later_changes_nothing(net, counters, new_na
         assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
 
 
-def report_end(counters: ContainerCounters, nsid: int) -> None:
-    """Records the report that the kernel would send about the end of a namespace."""
-    notes = counters._native.ended._notes
-    notes.numbers[notes.count] = nsid
-    notes.count += 1
+def notify_end(counters: ContainerCounters, nsid: int) -> None:
+    """Records a notification that a namespace has ended, as if the kernel had sent it."""
+    recorder = counters._native.ended._recorder
+    recorder.numbers[recorder.count] = nsid
+    recorder.count += 1
 
 
 def test_the_end_of_the_former_owner_of_an_nsid_does_not_end_the_container(
     net, counters, new_namespace
 ):
-    """The kernel releases an nsid before it reports that, and may assign it again in between."""
+    """The kernel may assign an nsid again before it sends the notification of its release."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 1)
     with support.process_inside(netns) as process:
         counters.add("by path", f"/proc/{process.pid}/ns/net")
         (nsid,) = counters._tracker.by_nsid
-        report_end(counters, nsid)
+        notify_end(counters, nsid)
         assert counters.gone() == []
         assert counters.read() == {"by path": {"eth0": seen("eth0", 1)}}
 
 
-def test_the_end_of_the_former_owner_of_an_nsid_may_be_reported_during_add(net, counters):
+def test_a_notification_about_the_former_owner_of_an_nsid_may_arrive_during_add(net, counters):
     netns = support.new_namespace()
     native = counters._native
     process_pending = native.ended.process_pending
@@ -192,11 +194,10 @@ def test_the_end_of_the_former_owner_of_an_nsid_may_be_reported_during_add(net, 
 
         def process_pending(self) -> None:
             process_pending()
-            report_end(counters, next(iter(counters._tracker.by_nsid)))
+            notify_end(counters, next(iter(counters._tracker.by_nsid)))
 
     ended, native.ended = native.ended, Late()
-    ended_notes = ended._notes
-    Late._notes = ended_notes
+    Late._recorder = ended._recorder
     counters.add("by descriptor", netns)
     native.ended = ended
     assert counters.gone() == []
@@ -209,7 +210,7 @@ def test_a_lack_of_descriptors_ends_no_container(net, counters, new_namespace):
     add_container_veth(net, netns, "v0", 1)
     with support.process_inside(netns) as process:
         counters.add("a", f"/proc/{process.pid}/ns/net")
-        report_end(counters, next(iter(counters._tracker.by_nsid)))
+        notify_end(counters, next(iter(counters._tracker.by_nsid)))
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         free = os.dup(0)
         os.close(free)
@@ -240,7 +241,7 @@ def test_containers_are_recognised_by_path_after_lost_notifications(net, counter
     kept, ending = support.new_namespace(), support.new_namespace()
     add_container_veth(net, kept, "v0", 1)
     add_container_veth(net, ending, "v1", 2)
-    counters._native.ended._notes.room = 0
+    counters._native.ended._recorder.room = 0
     counters.add("host", "/proc/thread-self/ns/net")
     with support.process_inside(kept) as one, support.process_inside(ending) as other:
         counters.add("kept", f"/proc/{one.pid}/ns/net")
@@ -280,7 +281,7 @@ def test_an_overflow_of_the_queue_of_ends_loses_no_container(net, counters):
 
 
 def test_without_cookies_the_inode_identifies_a_container(net, monkeypatch, new_namespace):
-    """Before Linux 5.14 a container is its inode until the kernel reports the end of it."""
+    """Before Linux 5.14, and until the kernel sends the notification of the container's end."""
     monkeypatch.setattr(_tracking, "cookie", lambda _: None)
     with ContainerCounters() as counters:
         netns = support.new_namespace()
@@ -297,7 +298,7 @@ def test_without_cookies_the_inode_identifies_a_container(net, monkeypatch, new_
 
 
 def test_add_detects_by_cookie_that_an_nsid_was_reused(net, counters, new_namespace):
-    """The end of the first namespace was not reported."""
+    """No notification of the end of the first namespace has arrived."""
     netns, newcomer = new_namespace(), new_namespace()
     add_container_veth(net, newcomer, "v0", 2)
     counters.add("a", netns)

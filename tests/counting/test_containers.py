@@ -17,7 +17,7 @@ from errno import EBADF, EINVAL, EMFILE, ENOENT
 import pytest
 import support
 from faults_for_tests import at_line
-from helpers_counting import CAP_NET_BROADCAST, Hooked, rename
+from helpers_counting import CAP_NET_BROADCAST, rename
 from support import add_container_veth, seen
 from support import end_namespace as end
 
@@ -119,7 +119,7 @@ def test_every_reading_dumps_all_links_without_cap_net_broadcast(net, new_namesp
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 1)
     with support.without(CAP_NET_BROADCAST), ContainerCounters() as counters:
-        assert counters._native.elsewhere is None
+        assert counters._native.changed_netns is None
         counters.add("a", netns)
         assert counters.read() == {"a": {"eth0": seen("eth0", 1)}}
         rename(netns, "eth0", "net1")
@@ -156,7 +156,7 @@ def test_a_lack_of_descriptors_while_opening_leaves_nothing_open(net):
 
 def test_add_fails_if_the_kernel_denies_an_open_namespace(net, counters, new_namespace):
     """A dump by nsid finds no namespace although a descriptor of it is open."""
-    with Hooked(counters, "dump_netns_links", lambda: None), pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Containers, "dump_netns_links", lambda *_: None)
         with pytest.raises(KernelError, match="RTM_GETLINK"):
             counters.add("a", new_namespace())
@@ -169,9 +169,9 @@ def test_an_unclosed_object_warns_and_cannot_be_copied(net):
     import pickle
 
     counters = ContainerCounters()
-    for attempt in (copy.copy, pickle.dumps):
+    for use in (copy.copy, pickle.dumps):
         with pytest.raises(TypeError, match="can't be copied or pickled"):
-            attempt(counters)
+            use(counters)
     with pytest.warns(ResourceWarning, match="unclosed <ContainerCounters of 0 containers"):
         del counters
         gc.collect()
@@ -192,11 +192,11 @@ def test_a_forked_child_cannot_use_it(net, new_namespace):
 
 
 def test_threads_can_share_it(net, new_namespace):
-    spaces = [new_namespace() for _ in range(4)]
-    for number, netns in enumerate(spaces):
+    namespaces = [new_namespace() for _ in range(4)]
+    for number, netns in enumerate(namespaces):
         add_container_veth(net, netns, f"v{number}", number)
     with ContainerCounters() as counters:
-        for number, netns in enumerate(spaces):
+        for number, netns in enumerate(namespaces):
             counters.add(number, netns)
         expected = {n: {"eth0": seen("eth0", n)} for n in range(4)}
 
@@ -209,17 +209,17 @@ def test_threads_can_share_it(net, new_namespace):
 
 
 def test_containers_can_be_added_and_discarded_while_other_threads_read(net, new_namespace):
-    spaces = [new_namespace() for _ in range(3)]
-    for number, netns in enumerate(spaces):
+    namespaces = [new_namespace() for _ in range(3)]
+    for number, netns in enumerate(namespaces):
         add_container_veth(net, netns, f"v{number}", number)
     over = threading.Event()
     with ContainerCounters() as counters:
-        counters.add(0, spaces[0])
+        counters.add(0, namespaces[0])
 
         def come_and_go(number: int) -> None:
             try:
                 for _ in range(100):
-                    counters.add(number, spaces[number])
+                    counters.add(number, namespaces[number])
                     assert counters.read()[number] == {"eth0": seen("eth0", number)}
                     counters.discard(number)
                     assert number not in counters.read()

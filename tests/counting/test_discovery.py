@@ -52,10 +52,10 @@ def test_a_missing_run_netns_means_no_names(run, only):
 
 
 def test_the_label_is_the_first_of_several_names(run):
-    with NetworkNamespace.create("b") as space:
+    with NetworkNamespace.create("b") as namespace:
         for name in ("c", "a", "d"):
-            give_name(name, space.fileno())
-        assert discovered(space.fileno()) == [Container("a", "/run/netns/a", space.id[1])]
+            give_name(name, namespace.fileno())
+        assert discovered(namespace.fileno()) == [Container("a", "/run/netns/a", namespace.id[1])]
 
 
 def test_other_files_in_run_netns_are_ignored(run, only, tmp_path):
@@ -100,7 +100,7 @@ HOSTILE += ["\u202egnp.exe".encode(), "\ud800".encode(errors="surrogatepass"), b
 def test_a_hostile_name_becomes_a_unique_printable_label(run, only):
     only()
     names = [os.fsdecode(name) for name in HOSTILE]
-    spaces = [NetworkNamespace.create(name) for name in names]
+    namespaces = [NetworkNamespace.create(name) for name in names]
     containers = discover().containers
     assert {container.netns for container in containers} == set(map(name_path, names))
     labels = [container.label for container in containers]
@@ -111,8 +111,8 @@ def test_a_hostile_name_becomes_a_unique_printable_label(run, only):
     for container in containers:
         with NetworkNamespace.open(container.netns) as opened:
             assert opened.id[1] == container.inode
-    for space in spaces:
-        space.close()
+    for namespace in namespaces:
+        namespace.close()
 
 
 def test_a_namespace_is_found_by_its_process(new_namespace):
@@ -132,12 +132,12 @@ def test_a_namespace_is_found_once_by_the_lowest_of_several_pids(new_namespace):
 
 
 def test_the_calling_threads_namespace_is_left_out(new_namespace):
-    home, other = support.network_namespace(), new_namespace()
-    with support.process_inside(home), support.process_inside(other):
-        assert (discovered(home), len(discovered(other))) == ([], 1)
+    own, other = support.network_namespace(), new_namespace()
+    with support.process_inside(own), support.process_inside(other):
+        assert (discovered(own), len(discovered(other))) == ([], 1)
         with inside(other):
-            assert (len(discovered(home)), discovered(other)) == (1, [])
-    os.close(home)
+            assert (len(discovered(own)), discovered(other)) == (1, [])
+    os.close(own)
 
 
 def test_a_zombie_has_no_namespace(only):
@@ -212,9 +212,9 @@ def test_a_user_without_capabilities_learns_how_many_processes_are_hidden(new_na
 
 def test_namespaces_beyond_the_limit_are_counted_once(run, only):
     with contextlib.ExitStack() as stack:
-        spaces = [stack.enter_context(NetworkNamespace.create(f"n{n}")) for n in range(3)]
+        namespaces = [stack.enter_context(NetworkNamespace.create(f"n{n}")) for n in range(3)]
         anonymous = stack.enter_context(NetworkNamespace.create())
-        inhabited = [*spaces, anonymous, anonymous]
+        inhabited = [*namespaces, anonymous, anonymous]
         only(*[stack.enter_context(support.process_inside(s.fileno())).pid for s in inhabited])
         for limit, omitted in ((5, 0), (4, 0), (3, 1), (1, 3), (0, 4)):
             pass_ = discover(limit=limit)

@@ -22,28 +22,28 @@ from pynetstrat import (
 )
 
 
-def test_refresh_adds_new_containers_and_drops_ended_ones(net, host, only):
-    assert (host.refresh().containers, host.read()) == ((), {})
+def test_refresh_adds_new_containers_and_drops_ended_ones(net, host_counters, only):
+    assert (host_counters.refresh().containers, host_counters.read()) == ((), {})
     with NetworkNamespace.create("blue") as blue, NetworkNamespace.create() as other:
         add_container_veth(net, blue.fileno(), "v0", 3)
         add_container_veth(net, other.fileno(), "v1", 4)
         with support.process_inside(other.fileno()) as process:
             only(process.pid)
-            first, second = host.refresh().containers
+            first, second = host_counters.refresh().containers
             assert (first.label, second.label) == ("blue", str(other.id[1]))
             expected = {first: {"eth0": seen("eth0", 3)}, second: {"eth0": seen("eth0", 4)}}
-            assert host.read() == expected
-            assert host.refresh().containers == (first, second)
-            assert host.read() == expected
-    wait_until(lambda: host.refresh().containers == (first,))
-    assert host.read() == {first: {"eth0": seen("eth0", 3)}}
+            assert host_counters.read() == expected
+            assert host_counters.refresh().containers == (first, second)
+            assert host_counters.read() == expected
+    wait_until(lambda: host_counters.refresh().containers == (first,))
+    assert host_counters.read() == {first: {"eth0": seen("eth0", 3)}}
     NetworkNamespace.delete("blue")
-    wait_until(lambda: not host.refresh().containers)
-    assert (host.read(), host.refused) == ({}, {})
+    wait_until(lambda: not host_counters.refresh().containers)
+    assert (host_counters.read(), host_counters.refused) == ({}, {})
 
 
 def test_a_container_is_counted_without_a_gap_when_its_path_changes(
-    net, host, only, new_namespace, monkeypatch
+    net, host_counters, only, new_namespace, monkeypatch
 ):
     """The container gets another key; nothing is opened, so nothing can fail."""
     netns = new_namespace()
@@ -51,12 +51,12 @@ def test_a_container_is_counted_without_a_gap_when_its_path_changes(
     with contextlib.ExitStack() as stack:
         one, other = (stack.enter_context(support.process_inside(netns)).pid for _ in range(2))
         only(one)
-        host.refresh()
+        host_counters.refresh()
         only(other)
         monkeypatch.setattr(NetworkNamespace, "open", None)
-        (container,) = host.refresh().containers
+        (container,) = host_counters.refresh().containers
         assert container == Container(str(inode(netns)), f"/proc/{other}/ns/net", inode(netns))
-        assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+        assert host_counters.read() == {container: {"eth0": seen("eth0", 3)}}
 
 
 @pytest.fixture
@@ -88,26 +88,26 @@ def one_inode(monkeypatch: pytest.MonkeyPatch) -> int:
     return number
 
 
-def test_a_namespace_with_a_reused_name_and_inode_is_another(net, host, one_inode):
+def test_a_namespace_with_a_reused_name_and_inode_is_another(net, host_counters, one_inode):
     with NetworkNamespace.create("blue") as blue:
         add_container_veth(net, blue.fileno(), "v0", 3)
-    (container,) = host.refresh().containers
+    (container,) = host_counters.refresh().containers
     assert container == Container("blue", "/run/netns/blue", one_inode)
-    assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+    assert host_counters.read() == {container: {"eth0": seen("eth0", 3)}}
     support.delete_namespace("blue")
     with NetworkNamespace.create("blue") as blue:
         add_container_veth(net, blue.fileno(), "v1", 4, "eth1")
-        assert host.read() == {}
-        assert host.refresh().containers == (container,)
-        assert host.read() == {container: {"eth1": seen("eth1", 4)}}
+        assert host_counters.read() == {}
+        assert host_counters.refresh().containers == (container,)
+        assert host_counters.read() == {container: {"eth1": seen("eth1", 4)}}
 
 
 def test_an_inode_that_is_reused_during_a_refresh_is_another_namespace(
-    net, host, one_inode, monkeypatch
+    net, host_counters, one_inode, monkeypatch
 ):
     with NetworkNamespace.create("blue") as blue:
         add_container_veth(net, blue.fileno(), "v0", 3)
-    host.refresh()
+    host_counters.refresh()
 
     def act() -> None:
         support.delete_namespace("blue")
@@ -115,16 +115,16 @@ def test_an_inode_that_is_reused_during_a_refresh_is_another_namespace(
             add_container_veth(net, blue.fileno(), "v1", 4, "eth1")
 
     act_after_scan(monkeypatch, act)
-    (container,) = host.refresh().containers
-    assert host.read() == {container: {"eth1": seen("eth1", 4)}}
+    (container,) = host_counters.refresh().containers
+    assert host_counters.read() == {container: {"eth1": seen("eth1", 4)}}
 
 
 def test_an_inode_that_is_reused_under_another_name_is_corrected_at_once(
-    net, host, one_inode, monkeypatch
+    net, host_counters, one_inode, monkeypatch
 ):
     with NetworkNamespace.create("blue") as blue:
         add_container_veth(net, blue.fileno(), "v0", 3)
-    (before,) = host.refresh().containers
+    (before,) = host_counters.refresh().containers
     original = ContainerCounters.gone
 
     def gone(self: ContainerCounters) -> list[object]:
@@ -136,12 +136,14 @@ def test_an_inode_that_is_reused_under_another_name_is_corrected_at_once(
         return ended
 
     monkeypatch.setattr(ContainerCounters, "gone", gone)
-    (container,) = host.refresh().containers
+    (container,) = host_counters.refresh().containers
     assert (before.label, container.label) == ("blue", "red")
-    assert host.read() == {container: {"eth1": seen("eth1", 4)}}
+    assert host_counters.read() == {container: {"eth1": seen("eth1", 4)}}
 
 
-def test_a_path_that_leads_elsewhere_by_now_is_not_added(net, host, monkeypatch):
+def test_a_path_that_leads_to_another_namespace_by_now_is_not_added(
+    net, host_counters, monkeypatch
+):
     blue, other = NetworkNamespace.create("blue"), NetworkNamespace.create()
     add_container_veth(net, blue.fileno(), "v0", 3)
     add_container_veth(net, other.fileno(), "v1", 4)
@@ -151,11 +153,11 @@ def test_a_path_that_leads_elsewhere_by_now_is_not_added(net, host, monkeypatch)
         give_name("blue", other.fileno())
 
     act_after_scan(monkeypatch, act)
-    host.refresh()
-    assert not any(container.label == "blue" for container in host.read())
-    (unseen,) = host.refresh().unseen  # it had the name before
+    host_counters.refresh()
+    assert not any(container.label == "blue" for container in host_counters.read())
+    (unseen,) = host_counters.refresh().unseen  # it had the name before
     expected = Container("blue", "/run/netns/blue", other.id[1])
-    assert host.read() == {
+    assert host_counters.read() == {
         expected: {"eth0": seen("eth0", 4)},
         unseen: {"eth0": seen("eth0", 3)},
     }
@@ -164,7 +166,7 @@ def test_a_path_that_leads_elsewhere_by_now_is_not_added(net, host, monkeypatch)
 
 
 def test_a_pid_that_another_container_has_by_now_gives_no_label(
-    net, host, only, tmp_path, new_namespace, monkeypatch
+    net, host_counters, only, tmp_path, new_namespace, monkeypatch
 ):
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
@@ -173,14 +175,14 @@ def test_a_pid_that_another_container_has_by_now_gives_no_label(
         stack.enter_context(in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path))
         again = in_cgroup(process.pid, f"0::/docker/{OTHER_ID}\n", tmp_path)
         act_after_scan(monkeypatch, lambda: stack.enter_context(again))
-        host.refresh()
-        assert not any(container.label in (ID, OTHER_ID) for container in host.read())
-        host.refresh()
+        host_counters.refresh()
+        assert not any(container.label in (ID, OTHER_ID) for container in host_counters.read())
+        host_counters.refresh()
         expected = Container(OTHER_ID, f"/proc/{process.pid}/ns/net", inode(netns))
-        assert host.read() == {expected: {"eth0": seen("eth0", 3)}}
+        assert host_counters.read() == {expected: {"eth0": seen("eth0", 3)}}
 
 
-def test_the_next_refresh_repairs_an_interrupted_one(host, monkeypatch):
+def test_the_next_refresh_repairs_an_interrupted_one(host_counters, monkeypatch):
     add = ContainerCounters.add
 
     def interrupt(self: ContainerCounters, key: Container, netns: NetworkNamespace) -> None:
@@ -191,10 +193,10 @@ def test_the_next_refresh_repairs_an_interrupted_one(host, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(ContainerCounters, "add", interrupt)
             with pytest.raises(KeyboardInterrupt):
-                host.refresh()
-        assert host.read() == {}
-        host.refresh()
-        assert [container.label for container in host.read()] == ["blue"]
+                host_counters.refresh()
+        assert host_counters.read() == {}
+        host_counters.refresh()
+        assert [container.label for container in host_counters.read()] == ["blue"]
 
 
 def test_counted_containers_stay_when_the_limit_is_reached(net, run, only):
@@ -213,8 +215,8 @@ def test_counted_containers_stay_when_the_limit_is_reached(net, run, only):
 
 def test_another_namespace_can_be_the_host_namespace(net, run, only, new_namespace):
     only()
-    with NetworkNamespace.create("host") as host, NetworkNamespace.create("blue") as blue:
-        with inside(host.fileno()), Links() as links:
+    with NetworkNamespace.create("host") as host_netns, NetworkNamespace.create("blue") as blue:
+        with inside(host_netns.fileno()), Links() as links:
             add_container_veth(links, blue.fileno(), "v0", 3)
         with HostCounters(netns="host") as counters:
             (container,) = counters.refresh().containers
@@ -222,43 +224,43 @@ def test_another_namespace_can_be_the_host_namespace(net, run, only, new_namespa
             assert counters.read() == {container: {"eth0": seen("eth0", 3)}}
 
 
-def test_threads_can_share_it(net, host):
+def test_threads_can_share_it(net, host_counters):
     with NetworkNamespace.create("blue") as blue:
         add_container_veth(net, blue.fileno(), "v0", 3)
-        expected = {host.refresh().containers[0]: {"eth0": seen("eth0", 3)}}
+        expected = {host_counters.refresh().containers[0]: {"eth0": seen("eth0", 3)}}
 
         def work() -> None:
             for _ in range(50):
-                host.refresh()
-                assert host.read() == expected
+                host_counters.refresh()
+                assert host_counters.read() == expected
 
         support.run_threads(*[work] * 4)
 
 
-def test_short_lived_containers_are_never_mixed_up(net, host):
+def test_short_lived_containers_are_never_mixed_up(net, host_counters):
     """The kernel reuses inodes and nsids at once; each container has traffic of its own."""
     rounds, alive = 60, 6
     shown = 0
     living: list[int] = []
     for number in range(rounds):
-        with NetworkNamespace.create(f"c{number}") as space:
-            add_container_veth(net, space.fileno(), f"v{number}", number)
+        with NetworkNamespace.create(f"c{number}") as namespace:
+            add_container_veth(net, namespace.fileno(), f"v{number}", number)
         living.append(number)
         if len(living) > alive:
             NetworkNamespace.delete(f"c{living.pop(0)}")
-        host.refresh()
-        for container, interfaces in host.read().items():
+        host_counters.refresh()
+        for container, interfaces in host_counters.read().items():
             assert interfaces == {"eth0": seen("eth0", int(container.label[1:]))}
             shown += 1
     assert shown > rounds * alive // 2
 
 
-def test_no_descriptor_of_a_container_is_held(host):
+def test_no_descriptor_of_a_container_is_held(host_counters):
     before = support.descriptors()
     with NetworkNamespace.create("blue"):
         pass
-    host.refresh()
-    assert len(host.read()) == 1
+    host_counters.refresh()
+    assert len(host_counters.read()) == 1
     assert support.descriptors() == before
 
 

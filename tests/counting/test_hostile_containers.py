@@ -1,4 +1,4 @@
-"""`ContainerCounters` against containers that try to delay readings or to hide links."""
+"""`ContainerCounters` against containers that delay readings or keep links out of dumps."""
 
 from __future__ import annotations
 
@@ -98,17 +98,17 @@ def test_a_container_whose_links_never_settle_delays_no_reading(net, counters, n
     add_container_veth(net, culprit, "v1", 2)
     counters.add("victim", victim)
     counters.add("culprit", culprit)
-    with inside(culprit), RtnetlinkSocket() as there:
+    with inside(culprit), RtnetlinkSocket() as container_socket:
         batch = pynetstrat.Batch()
         for number in range(400):
             batch.add_link(f"ifb{number}", "ifb")
-        there.execute(batch)
+        container_socket.execute(batch)
     child = os.fork()
     if child == 0:
-        with contextlib.suppress(BaseException), inside(culprit), Links() as there:
+        with contextlib.suppress(BaseException), inside(culprit), Links() as container_links:
             while True:
-                there.add_bridge("br0")
-                there.delete("br0")
+                container_links.add_bridge("br0")
+                container_links.delete("br0")
         os._exit(1)
     try:
         for _ in range(20):
@@ -120,16 +120,16 @@ def test_a_container_whose_links_never_settle_delays_no_reading(net, counters, n
         os.waitpid(child, 0)
 
 
-def test_496_alternative_names_hide_no_interface(net, counters, new_namespace):
+def test_a_link_with_496_alternative_names_is_counted(net, counters, new_namespace):
     """The kernel cannot include such a link in a dump of another namespace."""
     victim, culprit = new_namespace(), new_namespace()
     add_container_veth(net, victim, "v0", 1)
     add_container_veth(net, culprit, "v1", 2)
     counters.add("victim", victim)
     counters.add("culprit", culprit)
-    with inside(culprit), Links() as there:
+    with inside(culprit), Links() as container_links:
         for number in range(496):
-            there.add_altname("eth0", f"{number:03}" + "n" * 124)
+            container_links.add_altname("eth0", f"{number:03}" + "n" * 124)
     for _ in range(3):
         assert counters.read() == {
             "victim": {"eth0": seen("eth0", 1)},
@@ -143,12 +143,12 @@ def test_496_alternative_names_hide_no_interface(net, counters, new_namespace):
         assert late.read() == {"culprit": {"net1": seen("net1", 2)}}
 
 
-def test_a_container_can_end_while_a_hidden_link_is_requested(net, counters):
+def test_a_container_can_end_while_a_missing_link_is_requested(net, counters):
     netns = support.new_namespace()
     add_container_veth(net, netns, "v0", 1)
-    with inside(netns), Links() as there:
+    with inside(netns), Links() as container_links:
         for number in range(496):
-            there.add_altname("eth0", f"{number:03}" + "n" * 124)
+            container_links.add_altname("eth0", f"{number:03}" + "n" * 124)
     counters.add("a", netns)
     ending = [netns]
 
@@ -156,12 +156,12 @@ def test_a_container_can_end_while_a_hidden_link_is_requested(net, counters):
         if ending:
             end(ending.pop())
 
-    with Hooked(counters, "add_hidden", end_it):
+    with Hooked(counters, "add_missing_links", end_it):
         assert counters.read() == {}
     assert counters.gone() == ["a"]
 
 
-def test_a_link_that_is_hidden_from_the_start_is_found(net, counters, new_namespace):
+def test_a_link_that_is_missing_from_every_dump_is_found(net, counters, new_namespace):
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 1)
     counters.add("a", netns)
@@ -171,21 +171,21 @@ def test_a_link_that_is_hidden_from_the_start_is_found(net, counters, new_namesp
         net.add_altname("w1", f"{number:03}" + "n" * 124)
     net.move("w1", netns)
     assert counters.read()["a"].keys() == {"eth0", "w1"}
-    with inside(netns), Links() as there:
-        there.delete("w1")
+    with inside(netns), Links() as container_links:
+        container_links.delete("w1")
     assert set(counters.read()["a"]) == {"eth0"}
 
 
-def test_a_known_link_without_a_host_end_is_kept_when_it_hides(net, counters, new_namespace):
+def test_a_known_link_without_a_host_end_is_kept_when_dumps_lack_it(net, counters, new_namespace):
     netns = new_namespace()
     net.add_veth("v0", "w0")
     add_macvlan("mac0", "v0", netns)
     counters.add("a", netns)
     before = counters.read()["a"]
-    with inside(netns), Links() as there:
+    with inside(netns), Links() as container_links:
         for number in range(496):
-            there.add_altname("mac0", f"{number:03}" + "n" * 124)
-        there.set_up("mac0")
+            container_links.add_altname("mac0", f"{number:03}" + "n" * 124)
+        container_links.set_up("mac0")
         support.send_frames("mac0", 1, 100)
     for _ in range(2):
         read = counters.read()["a"]

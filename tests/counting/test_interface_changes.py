@@ -55,10 +55,10 @@ def test_an_interface_that_moves_between_containers_keeps_its_counters(
     counters.add("a", one)
     counters.add("b", other)
     counters.read()
-    with inside(one), Links() as there:
-        there.move("first", other)
-    with inside(other), Links() as there:
-        there.move("second", one)
+    with inside(one), Links() as container_links:
+        container_links.move("first", other)
+    with inside(other), Links() as container_links:
+        container_links.move("second", one)
     read = counters.read()
     assert {name: row.rx_bytes for name, row in read["a"].items()} == {
         "second": seen("", 2).rx_bytes
@@ -80,11 +80,11 @@ def test_a_recreated_interface_has_its_own_counters(net, counters, new_namespace
 
 def test_a_recreated_interface_has_another_identity(net, counters, new_namespace):
     """Even if one of the two indexes is reused. The name does not matter."""
-    netns, home = new_namespace(), support.network_namespace()
+    netns, host_netns = new_namespace(), support.network_namespace()
     seen = set()
     for index in (0, 50, 50, 0):  # of the container end; 0: the kernel chooses
-        with inside(netns), Links() as there:
-            there.add_veth("eth0", "v0", peer_netns=home, index=index)
+        with inside(netns), Links() as container_links:
+            container_links.add_veth("eth0", "v0", peer_netns=host_netns, index=index)
         if not seen:
             counters.add("a", netns)
         (identity,) = counters.read_columns().identities
@@ -93,15 +93,15 @@ def test_a_recreated_interface_has_another_identity(net, counters, new_namespace
         rename(netns, "eth0", "other")
         assert counters.read_columns().identities == (identity,)
         net.delete("v0")
-    os.close(home)
+    os.close(host_netns)
 
 
 def test_interfaces_of_two_containers_have_different_identities(net, counters, new_namespace):
     """Each container has a veth pair inside, with the same indexes as the other's."""
     for key in ("a", "b"):
         netns = new_namespace()
-        with inside(netns), Links() as there:
-            support.add_patterned(there, 3)
+        with inside(netns), Links() as container_links:
+            support.add_patterned(container_links, 3)
         counters.add(key, netns)
     table = counters.read_columns()
     assert table.names == ("w3", "v3", "w3", "v3")
@@ -132,7 +132,7 @@ def test_a_veth_is_read_through_the_container_after_its_host_end_moved_away(
     assert read.rx_bytes == seen("eth0", 5).rx_bytes
 
 
-class Deaf:
+class EmptyRecorder:
     """A recorder of notifications that records nothing."""
 
     def process_pending(self) -> None: ...
@@ -149,7 +149,9 @@ def test_an_unrelated_interface_with_the_index_of_a_moved_host_end_is_not_read(
     add_container_veth(net, netns, "v0", 5, index=777)
     counters.add("a", netns)
     counters.read()
-    monkeypatch.setattr(counters._native, "elsewhere", Deaf())  # misses the lost carrier too
+    monkeypatch.setattr(
+        counters._native, "changed_netns", EmptyRecorder()
+    )  # so the lost carrier is not recorded
     net.move("v0", away)
     net.add_veth("w0", "w1", index=777)
     support.send_frames("w0", *support.pattern(4))
@@ -178,16 +180,16 @@ def test_lost_notifications_cause_new_dumps_of_everything(net, counters, new_nam
     counters.add("b", other)
     counters.read()
     native = counters._native
-    assert native.elsewhere is not None
-    for notes in (native.links, native.elsewhere):
-        notes._notes.room = 0
+    assert native.changed_netns is not None
+    for recorder in (native.links, native.changed_netns):
+        recorder._recorder.room = 0
     rename(one, "eth0", "net1")
     net.delete("v1")
     # Every attempt of this reading loses notifications; the second reading sees all changes.
-    native.elsewhere._notes.room = native.links._notes.room = 0
+    native.changed_netns._recorder.room = native.links._recorder.room = 0
     with contextlib.suppress(KernelError):
         counters.read()
-    native.links._notes.room = native.elsewhere._notes.room = 1024
+    native.links._recorder.room = native.changed_netns._recorder.room = 1024
     assert counters.read() == {"a": {"net1": seen("net1", 1)}, "b": {}}
 
 

@@ -145,18 +145,20 @@ def test_a_real_cgroup_is_read(new_namespace):
 
 
 def test_a_container_with_a_named_namespace_has_its_id_as_label(run, tmp_path):
-    with NetworkNamespace.create("cni-1") as space, contextlib.ExitStack() as stack:
-        process = stack.enter_context(support.process_inside(space.fileno()))
-        assert label(space.fileno()) == "cni-1"
+    with NetworkNamespace.create("cni-1") as namespace, contextlib.ExitStack() as stack:
+        process = stack.enter_context(support.process_inside(namespace.fileno()))
+        assert label(namespace.fileno()) == "cni-1"
         stack.enter_context(in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path))
-        assert discovered(space.fileno()) == [Container(ID, "/run/netns/cni-1", space.id[1])]
+        assert discovered(namespace.fileno()) == [
+            Container(ID, "/run/netns/cni-1", namespace.id[1])
+        ]
 
 
 def test_a_name_in_run_netns_has_precedence_over_a_name_in_a_cgroup(run, tmp_path):
-    with NetworkNamespace.create("blue") as space, contextlib.ExitStack() as stack:
-        process = stack.enter_context(support.process_inside(space.fileno()))
+    with NetworkNamespace.create("blue") as namespace, contextlib.ExitStack() as stack:
+        process = stack.enter_context(support.process_inside(namespace.fileno()))
         stack.enter_context(in_cgroup(process.pid, "0::/lxc.payload.web\n", tmp_path))
-        assert label(space.fileno()) == "blue"
+        assert label(namespace.fileno()) == "blue"
 
 
 def test_a_pod_has_the_label_of_the_container_with_the_lowest_pid(new_namespace, tmp_path):
@@ -204,34 +206,34 @@ def test_a_process_that_ends_or_moves_during_the_search_gives_no_id(
         assert label(netns) == str(inode(netns))
 
 
-def test_a_known_container_is_not_searched_again(host, only, tmp_path, new_namespace):
+def test_a_known_container_is_not_searched_again(host_counters, only, tmp_path, new_namespace):
     netns = new_namespace()
     with support.process_inside(netns) as process:
         only(process.pid)
         with in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path):
-            (container,) = host.refresh().containers
+            (container,) = host_counters.refresh().containers
             assert container.label == ID
-        assert host.refresh().containers == (container,)
+        assert host_counters.refresh().containers == (container,)
         assert label(netns) == str(inode(netns))  # a new search finds no id
 
 
 def test_a_container_gets_its_id_as_label_once_that_is_known(
-    net, host, only, tmp_path, new_namespace
+    net, host_counters, only, tmp_path, new_namespace
 ):
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 5)
     with support.process_inside(netns) as process:
         only(process.pid)
-        host.refresh()
-        assert [container.label for container in host.read()] == [str(inode(netns))]
+        host_counters.refresh()
+        assert [container.label for container in host_counters.read()] == [str(inode(netns))]
         with in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path):
-            host.refresh()
+            host_counters.refresh()
             expected = Container(ID, f"/proc/{process.pid}/ns/net", inode(netns))
-            assert host.read() == {expected: {"eth0": seen("eth0", 5)}}
+            assert host_counters.read() == {expected: {"eth0": seen("eth0", 5)}}
 
 
 def test_processes_without_an_id_are_searched_every_eighth_refresh(
-    host, only, tmp_path, new_namespace, monkeypatch
+    host_counters, only, tmp_path, new_namespace, monkeypatch
 ):
     netns = new_namespace()
     searches = []
@@ -239,19 +241,19 @@ def test_processes_without_an_id_are_searched_every_eighth_refresh(
     monkeypatch.setattr(_scan, "name_by_cgroup", lambda *a: searches.append(a) or identify(*a))
     with support.process_inside(netns) as process:
         only(process.pid)
-        host.refresh()
-        host.refresh()  # from here on the searched processes are known
+        host_counters.refresh()
+        host_counters.refresh()  # from here on the searched processes are known
         searches.clear()
         for _ in range(8):
-            host.refresh()
+            host_counters.refresh()
         assert len(searches) == 1
         with in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path):
             for _ in range(8):
-                host.refresh()
-            assert [container.label for container in host.refresh().containers] == [ID]
+                host_counters.refresh()
+            assert [container.label for container in host_counters.refresh().containers] == [ID]
 
 
-def test_a_new_process_is_searched_at_once(host, only, tmp_path, new_namespace):
+def test_a_new_process_is_searched_at_once(host_counters, only, tmp_path, new_namespace):
     netns = new_namespace()
     with contextlib.ExitStack() as stack:
         without, of_container = (
@@ -259,13 +261,13 @@ def test_a_new_process_is_searched_at_once(host, only, tmp_path, new_namespace):
         )
         only(without)
         for _ in range(3):
-            host.refresh()
+            host_counters.refresh()
         stack.enter_context(in_cgroup(of_container, f"0::/docker/{ID}\n", tmp_path))
         only(without, of_container)
-        assert [container.label for container in host.refresh().containers] == [ID]
+        assert [container.label for container in host_counters.refresh().containers] == [ID]
 
 
-def test_a_label_is_kept_while_its_process_lives(host, only, tmp_path, new_namespace):
+def test_a_label_is_kept_while_its_process_lives(host_counters, only, tmp_path, new_namespace):
     netns = new_namespace()
     with contextlib.ExitStack() as stack:
         lower, higher = sorted(
@@ -275,18 +277,18 @@ def test_a_label_is_kept_while_its_process_lives(host, only, tmp_path, new_names
         stack.enter_context(in_cgroup(lower.pid, f"0::/docker/{OTHER_ID}\n", tmp_path))
         stack.enter_context(in_cgroup(higher.pid, f"0::/docker/{ID}\n", tmp_path))
         only(higher.pid)
-        assert [container.label for container in host.refresh().containers] == [ID]
+        assert [container.label for container in host_counters.refresh().containers] == [ID]
         only(lower.pid, higher.pid)
-        assert [container.label for container in host.refresh().containers] == [ID]
+        assert [container.label for container in host_counters.refresh().containers] == [ID]
         assert label(netns) == OTHER_ID
         higher.kill()
         higher.wait()
-        assert [container.label for container in host.refresh().containers] == [OTHER_ID]
+        assert [container.label for container in host_counters.refresh().containers] == [OTHER_ID]
 
 
 @pytest.mark.parametrize(("cgroup", "expected"), [(f"docker/{ID}", ID), ("lxc.payload.web", "web")])
 def test_new_processes_with_lower_pids_do_not_change_a_label(
-    net, host, only, tmp_path, new_namespace, cgroup, expected
+    net, host_counters, only, tmp_path, new_namespace, cgroup, expected
 ):
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
@@ -297,10 +299,10 @@ def test_new_processes_with_lower_pids_do_not_change_a_label(
         for pid in lower:
             stack.enter_context(in_cgroup(pid, f"0::/docker/{OTHER_ID}\n", tmp_path))
         only(sandbox_pid)
-        (before,) = host.refresh().containers
+        (before,) = host_counters.refresh().containers
         assert before == Container(expected, f"/proc/{sandbox_pid}/ns/net", inode(netns))
         only(*lower, sandbox_pid)
         for _ in range(10):
-            assert host.refresh().containers == (before,)
-            assert host.read() == {before: {"eth0": seen("eth0", 3)}}
+            assert host_counters.refresh().containers == (before,)
+            assert host_counters.read() == {before: {"eth0": seen("eth0", 3)}}
         assert label(netns) == OTHER_ID  # a new search finds the other id

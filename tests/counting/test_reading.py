@@ -37,18 +37,18 @@ def test_dropped_packets_are_those_of_the_host_end(net, counters, new_namespace)
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 6)
     counters.add("a", netns)
-    with inside(netns), RtnetlinkSocket() as there:
-        assert there.get_stats("eth0").rx_dropped > 0
+    with inside(netns), RtnetlinkSocket() as container_socket:
+        assert container_socket.get_stats("eth0").rx_dropped > 0
     read = counters.read()["a"]["eth0"]
-    with RtnetlinkSocket() as here:
-        assert read.rx_dropped == here.get_stats("v0").tx_dropped == 0
+    with RtnetlinkSocket() as rtnetlink:
+        assert read.rx_dropped == rtnetlink.get_stats("v0").tx_dropped == 0
         support.send_frames("v0", 3, 100)
         with inside(netns):
             support.send_frames("eth0", 4, 100)
-        host = here.get_stats("v0", perspective="container")
-    host.name = "eth0"
-    assert host.tx_dropped > 0
-    assert counters.read()["a"]["eth0"] == host
+        host_end = rtnetlink.get_stats("v0", perspective="container")
+    host_end.name = "eth0"
+    assert host_end.tx_dropped > 0
+    assert counters.read()["a"]["eth0"] == host_end
 
 
 def test_interfaces_of_a_container_are_returned_by_name(net, counters, new_namespace):
@@ -123,8 +123,8 @@ def test_a_macvlan_is_read_through_its_own_namespace(net, counters, new_namespac
     net.add_veth("v0", "w0")
     netns = new_namespace()
     add_macvlan("mac0", "v0", netns)
-    with inside(netns), Links() as there:
-        there.set_up("mac0")
+    with inside(netns), Links() as container_links:
+        container_links.set_up("mac0")
         support.send_frames("mac0", 7, 150)
         with RtnetlinkSocket() as rtnetlink:
             expected = rtnetlink.get_stats("mac0")
@@ -139,11 +139,11 @@ def test_a_macvlan_is_read_through_its_own_namespace(net, counters, new_namespac
 def test_a_veth_whose_peer_is_in_a_third_namespace_is_read_through_its_own(
     net, counters, new_namespace
 ):
-    netns, elsewhere = new_namespace(), new_namespace()
-    with inside(elsewhere), Links() as there:
-        add_container_veth(there, netns, "v0", 3)
+    netns, third = new_namespace(), new_namespace()
+    with inside(third), Links() as container_links:
+        add_container_veth(container_links, netns, "v0", 3)
     counters.add("a", netns)
-    counters.add("b", elsewhere)
+    counters.add("b", third)
     read = counters.read()
     assert read["a"]["eth0"].rx_bytes == seen("eth0", 3).rx_bytes
     assert read["b"]["v0"].tx_bytes == support.view("v0", 3).tx_bytes
@@ -191,12 +191,12 @@ def test_the_host_namespace_can_be_added_as_a_container(net, counters, new_names
 
 
 def test_another_namespace_can_be_the_host_namespace(net, new_namespace):
-    host, netns = new_namespace(), new_namespace()
-    with inside(host), Links() as there:
-        add_container_veth(there, netns, "v0", 3)
-    with ContainerCounters(netns=host) as counters:
+    host_netns, netns = new_namespace(), new_namespace()
+    with inside(host_netns), Links() as container_links:
+        add_container_veth(container_links, netns, "v0", 3)
+    with ContainerCounters(netns=host_netns) as counters:
         counters.add("a", netns)
-        counters.add("host", host)
+        counters.add("host", host_netns)
         read = counters.read()
         assert read["a"] == {"eth0": seen("eth0", 3)}
         assert read["host"]["v0"].tx_bytes == support.view("v0", 3).tx_bytes
@@ -225,7 +225,7 @@ def test_only_the_first_interfaces_of_an_oversized_container_are_counted(
     counters.add("other", other)
     for _ in range(3):
         table = counters.read_columns()
-        assert table.keys.count("many") == native.MOST_LINKS == 1024
+        assert table.keys.count("many") == native.MAX_LINKS == 1024
         assert counters.omitted == {"many": 1201 - 1024}
         read = counters.read()
         assert read["many"]["eth0"] == seen("eth0", 3)
@@ -235,15 +235,15 @@ def test_only_the_first_interfaces_of_an_oversized_container_are_counted(
     read = counters.read()
     assert (read["many"]["eth0"], read["many"]["eth1"]) == (seen("eth0", 3), seen("eth1", 5))
     assert counters.omitted == {"many": 1202 - len(read["many"])}
-    with inside(many), Links() as there:
+    with inside(many), Links() as container_links:
         for number in range(100):
-            there.delete(f"a{number}")
+            container_links.delete(f"a{number}")
     assert len(counters.read()["many"]) == 1002
     assert counters.omitted == {}
 
 
 def test_the_host_namespace_has_no_limit_of_interfaces(net, counters, monkeypatch):
-    monkeypatch.setattr(native, "MOST_LINKS", 4)
+    monkeypatch.setattr(native, "MAX_LINKS", 4)
     with NetworkNamespace.current() as own:
         add_links(own.fileno(), 10)
     counters.add("host", "/proc/thread-self/ns/net")

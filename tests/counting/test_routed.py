@@ -18,36 +18,36 @@ class Router:
     """A container with nested containers; `uplink` is how it reaches the host."""
 
     def __init__(self, net: Links, stack: contextlib.ExitStack, uplink: str) -> None:
-        self.space = stack.enter_context(NetworkNamespace.create("router"))
+        self.namespace = stack.enter_context(NetworkNamespace.create("router"))
         self.inner = [stack.enter_context(NetworkNamespace.create(f"c{n}")) for n in range(2)]
         if uplink == "pair":  # kind, Docker in Docker
-            add_container_veth(net, self.space.fileno(), "v0", 3)
+            add_container_veth(net, self.namespace.fileno(), "v0", 3)
         elif uplink == "tap":  # rootless Podman with slirp4netns or pasta
             command = ["ip", "tuntap", "add", "tap0", "mode", "tap"]
-            assert self.space.run(command).returncode == 0
+            assert self.namespace.run(command).returncode == 0
 
     def connect(self, bridge: bool) -> None:
-        with inside(self.space.fileno()), Links() as links:
+        with inside(self.namespace.fileno()), Links() as links:
             if bridge:
                 links.add_bridge("br0")
                 # Without IPv6 and multicast queries all frames are the test's.
                 quiet = ["ip", "link", "set", "br0", "mtu", "1000", "type", "bridge"]
-                assert self.space.run([*quiet, "mcast_snooping", "0"]).returncode == 0
+                assert self.namespace.run([*quiet, "mcast_snooping", "0"]).returncode == 0
                 links.set_up("br0")
-            for number, space in enumerate(self.inner):
-                links.add_veth(f"h{number}", "eth0", peer_netns=space.fileno(), up=False)
-                with inside(space.fileno()), Links() as there:
-                    there.set_up("eth0")
+            for number, namespace in enumerate(self.inner):
+                links.add_veth(f"h{number}", "eth0", peer_netns=namespace.fileno(), up=False)
+                with inside(namespace.fileno()), Links() as container_links:
+                    container_links.set_up("eth0")
                 links.set_up(f"h{number}")
                 if bridge:
                     links.set_master(f"h{number}", "br0")
 
     def send(self, number: int, name: str, count: int) -> None:
-        space = self.space if number < 0 else self.inner[number]
-        space.call(support.send_frames, name, count, 100)
+        namespace = self.namespace if number < 0 else self.inner[number]
+        namespace.call(support.send_frames, name, count, 100)
 
 
-def shown(counters: HostCounters) -> dict[str, set[str]]:
+def interfaces_by_label(counters: HostCounters) -> dict[str, set[str]]:
     counters.refresh()
     return {container.label: set(rows) for container, rows in counters.read().items()}
 
@@ -76,9 +76,9 @@ def test_a_frame_between_nested_containers_is_counted_once(net, run, only, uplin
         assert total(once, "rx_packets") == received + 7 + (5 if bridge else 0)
         assert total(everything, "tx_packets") > sent + 5
         own = {"pair": {"eth0"}, "tap": {"tap0"}, "": set()}[uplink]
-        assert shown(once) == {"router": own, "c0": {"eth0"}, "c1": {"eth0"}}
+        assert interfaces_by_label(once) == {"router": own, "c0": {"eth0"}, "c1": {"eth0"}}
         between = {"h0", "h1", *(["br0"] if bridge else [])}
-        assert shown(everything)["router"] == own | between
+        assert interfaces_by_label(everything)["router"] == own | between
 
 
 def test_a_single_nested_container_is_counted_at_its_own_end(net, run, only):
@@ -91,7 +91,7 @@ def test_a_single_nested_container_is_counted_at_its_own_end(net, run, only):
         with inside(outer.fileno()), Links() as links:
             links.add_veth("h0", "eth0", peer_netns=inner.fileno(), up=False)
         add_container_veth(net, outer.fileno(), "v0", 3)
-        assert shown(counters) == {"a": {"eth0"}, "b": {"eth0"}}
+        assert interfaces_by_label(counters) == {"a": {"eth0"}, "b": {"eth0"}}
 
 
 def test_a_host_end_is_counted_if_its_container_is_not(net, run, only):
@@ -103,7 +103,7 @@ def test_a_host_end_is_counted_if_its_container_is_not(net, run, only):
         found_ = counters.refresh()
         assert found_.omitted == 1
         labels = {container.label for container in found_.containers}
-        rows = shown(counters)
+        rows = interfaces_by_label(counters)
         left = {f"h{n}" for n in range(2) if f"c{n}" not in labels}
         if "router" in labels:
             assert rows["router"] == {"eth0"} | left and len(left) == 1
@@ -116,9 +116,9 @@ def test_an_end_that_moves_to_another_container_is_followed(net, run, only):
     with contextlib.ExitStack() as stack, HostCounters(routed=False) as counters:
         router = Router(net, stack, "pair")
         router.connect(bridge=True)
-        assert shown(counters)["c0"] == {"eth0"}
-        with inside(router.inner[0].fileno()), Links() as there:
-            there.move("eth0", stack.enter_context(NetworkNamespace.create()).fileno())
-        rows = shown(counters)
+        assert interfaces_by_label(counters)["c0"] == {"eth0"}
+        with inside(router.inner[0].fileno()), Links() as container_links:
+            container_links.move("eth0", stack.enter_context(NetworkNamespace.create()).fileno())
+        rows = interfaces_by_label(counters)
         assert rows["c0"] == set()
         assert rows["router"] == {"eth0", "h0"}  # nothing shows where the peer is

@@ -91,41 +91,45 @@ def worker(net: Links, new_namespace: Callable[[], int]) -> Iterator[Worker]:
 
 
 @pytest.mark.parametrize("how", ["exit", "unshare"])
-def test_a_container_keeps_its_label_when_its_main_thread_leaves(worker, host, only, tmp_path, how):
+def test_a_container_keeps_its_label_when_its_main_thread_leaves(
+    worker, host_counters, only, tmp_path, how
+):
     only(worker.pid)
     with in_cgroup(worker.pid, f"0::/docker/{ID}\n", tmp_path):
-        assert [container.label for container in host.refresh().containers] == [ID]
+        assert [container.label for container in host_counters.refresh().containers] == [ID]
         worker.leave(how)
         for _ in range(10):
-            found_ = host.refresh()
+            found_ = host_counters.refresh()
             container = next(c for c in found_.containers if c.inode == worker.inode)
             assert container.label == ID
             assert found_.unseen == ()
-            assert host.read()[container] == {"eth0": seen("eth0", 3)}
+            assert host_counters.read()[container] == {"eth0": seen("eth0", 3)}
         assert container.netns.startswith(f"/proc/{worker.pid}/task/")
         with NetworkNamespace.open(container.netns) as opened:
             assert opened.id[1] == worker.inode
 
 
-def test_a_namespace_is_found_by_a_thread_after_the_main_thread_ended(worker, host, only, tmp_path):
+def test_a_namespace_is_found_by_a_thread_after_the_main_thread_ended(
+    worker, host_counters, only, tmp_path
+):
     worker.leave("exit")
     only(worker.pid)
-    (container,) = host.refresh().containers
+    (container,) = host_counters.refresh().containers
     assert (container.label, container.inode) == (str(worker.inode), worker.inode)
     assert discover().containers == (container,)
-    assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+    assert host_counters.read() == {container: {"eth0": seen("eth0", 3)}}
     thread = container.netns.split("/")[-3]
     with in_cgroup(f"{worker.pid}/task/{thread}", f"0::/docker/{ID}\n", tmp_path):
         assert [container.label for container in discover().containers] == [ID]
 
 
-def test_a_namespace_that_only_a_thread_entered_is_counted_by_nsid(worker, host, only):
+def test_a_namespace_that_only_a_thread_entered_is_counted_by_nsid(worker, host_counters, only):
     """To search all threads of all processes would take too long."""
     worker.leave("unshare")
     only(worker.pid)
-    (unseen,) = host.refresh().unseen
+    (unseen,) = host_counters.refresh().unseen
     assert unseen.label.startswith("nsid:")
-    assert host.read()[unseen] == {"eth0": seen("eth0", 3)}
+    assert host_counters.read()[unseen] == {"eth0": seen("eth0", 3)}
 
 
 # Enters one namespace after the other, on request. All of them stay open.
@@ -140,7 +144,7 @@ input()
 
 
 def test_a_process_that_has_left_many_namespaces_is_searched_once(
-    net, host, only, new_namespace, monkeypatch
+    net, host_counters, only, new_namespace, monkeypatch
 ):
     """Otherwise a process with many threads could make each refresh take seconds."""
     first, *others = (new_namespace() for _ in range(4))
@@ -155,65 +159,73 @@ def test_a_process_that_has_left_many_namespaces_is_searched_once(
         )
     with process:
         only(process.pid)
-        host.refresh()
+        host_counters.refresh()
         for _ in others:
             process.stdin.write("\n")
             process.stdin.flush()
             process.stdout.readline()
-            host.refresh()
+            host_counters.refresh()
         threads = _scan.list_threads
         monkeypatch.setattr(_scan, "list_threads", lambda p: searched.append(p) or threads(p))
-        assert len(host.refresh().unseen) == 3
+        assert len(host_counters.refresh().unseen) == 3
         process.kill()
     assert searched == [str(process.pid)]
 
 
-def test_a_container_that_only_a_descriptor_holds_is_counted_until_it_ends(net, host, only):
+def test_a_container_that_only_a_descriptor_holds_is_counted_until_it_ends(
+    net, host_counters, only
+):
     netns = support.new_namespace()
     add_container_veth(net, netns, "v0", 3)
     with support.process_inside(netns) as process:
         only(process.pid)
-        (container,) = host.refresh().containers
+        (container,) = host_counters.refresh().containers
     only()
     for _ in range(10):
         support.send_frames("v0", 1, 100)
-        assert host.refresh() == pynetstrat.Discovery((container,), 0, 0, (container,))
-        assert host.read()[container]["eth0"].rx_bytes > 0
-    assert host.read()[container]["eth0"].rx_packets == seen("eth0", 3).rx_packets + 10
+        assert host_counters.refresh() == pynetstrat.Discovery((container,), 0, 0, (container,))
+        assert host_counters.read()[container]["eth0"].rx_bytes > 0
+    assert host_counters.read()[container]["eth0"].rx_packets == seen("eth0", 3).rx_packets + 10
     support.end_namespace(netns)
-    assert host.refresh() == pynetstrat.Discovery((), 0, 0)
-    assert host.read() == {}
+    assert host_counters.refresh() == pynetstrat.Discovery((), 0, 0)
+    assert host_counters.read() == {}
 
 
-def test_a_container_without_a_veth_that_only_a_descriptor_holds_is_counted(net, host, only):
+def test_a_container_without_a_veth_that_only_a_descriptor_holds_is_counted(
+    net, host_counters, only
+):
     """No veth of the host leads to it."""
     netns = support.new_namespace()
-    with inside(netns), Links() as there:
-        support.add_patterned(there, 3)
+    with inside(netns), Links() as container_links:
+        support.add_patterned(container_links, 3)
     with support.process_inside(netns) as process:
         only(process.pid)
-        (container,) = host.refresh().containers
+        (container,) = host_counters.refresh().containers
     only()
-    assert host.refresh().unseen == (container,)
-    assert host.read()[container]["v3"] == support.view("v3", 3)
+    assert host_counters.refresh().unseen == (container,)
+    assert host_counters.read()[container]["v3"] == support.view("v3", 3)
     support.end_namespace(netns)
-    assert (host.refresh().containers, host.read()) == ((), {})
+    assert (host_counters.refresh().containers, host_counters.read()) == ((), {})
 
 
-def test_a_namespace_that_only_a_veth_leads_to_is_counted_by_nsid(net, host, new_namespace):
+def test_a_namespace_that_only_a_veth_leads_to_is_counted_by_nsid(
+    net, host_counters, new_namespace
+):
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
     with RtnetlinkSocket() as rtnetlink:
         nsid = rtnetlink.get_nsid(netns)
     expected = Container(f"nsid:{nsid}", "", 0)
     for _ in range(3):
-        assert host.refresh() == pynetstrat.Discovery((expected,), 0, 0, (expected,))
-        assert host.read() == {expected: {"eth0": seen("eth0", 3)}}
+        assert host_counters.refresh() == pynetstrat.Discovery((expected,), 0, 0, (expected,))
+        assert host_counters.read() == {expected: {"eth0": seen("eth0", 3)}}
     assert discover() == pynetstrat.Discovery((expected,), 0, 0, (expected,))
-    assert host.refused == {}
+    assert host_counters.refused == {}
 
 
-def test_a_container_that_is_created_during_a_scan_is_not_unseen(net, host, only, monkeypatch):
+def test_a_container_that_is_created_during_a_scan_is_not_unseen(
+    net, host_counters, only, monkeypatch
+):
     """Otherwise it would be reported by nsid first, and by name later."""
     scan = discovery.scan_host
 
@@ -223,7 +235,7 @@ def test_a_container_that_is_created_during_a_scan_is_not_unseen(net, host, only
             add_container_veth(net, netns.fileno(), "v0", 3)
         return result
 
-    for find in (discover, host.refresh):
+    for find in (discover, host_counters.refresh):
         with monkeypatch.context() as patch:
             for module in (discovery, host_module):
                 patch.setattr(module, "scan_host", scan_then_create)
@@ -247,59 +259,63 @@ def test_a_lack_of_descriptors_for_nsids_is_a_kernel_error(run):
     assert (caught.value.errno, caught.value.filename) == (EMFILE, "/run/netns/blue")
 
 
-def test_an_unseen_namespace_that_is_found_later_is_counted_once(net, host, only, new_namespace):
+def test_an_unseen_namespace_that_is_found_later_is_counted_once(
+    net, host_counters, only, new_namespace
+):
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
-    assert host.refresh().containers[0].inode == 0
+    assert host_counters.refresh().containers[0].inode == 0
     with support.process_inside(netns) as process:
         only(process.pid)
-        (container,) = host.refresh().containers
+        (container,) = host_counters.refresh().containers
         assert container.inode == inode(netns)
-        assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+        assert host_counters.read() == {container: {"eth0": seen("eth0", 3)}}
         assert discover() == pynetstrat.Discovery((container,), 0, 0)
 
 
 def test_an_interface_that_a_container_hides_in_its_own_namespace_is_counted(
-    net, host, only, new_namespace
+    net, host_counters, only, new_namespace
 ):
     """The container could name that namespace in a mount namespace of its own."""
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
     with support.process_inside(netns) as process:
         only(process.pid)
-        (container,) = host.refresh().containers
-        assert host.read() == {container: {"eth0": seen("eth0", 3)}}
+        (container,) = host_counters.refresh().containers
+        assert host_counters.read() == {container: {"eth0": seen("eth0", 3)}}
         hidden = support.new_namespace()
-        with inside(netns), Links() as there:
-            there.move("eth0", hidden)
-        (unseen,) = host.refresh().unseen
-        read = host.read()
+        with inside(netns), Links() as container_links:
+            container_links.move("eth0", hidden)
+        (unseen,) = host_counters.refresh().unseen
+        read = host_counters.read()
         assert read[container] == {}
         assert read[unseen]["eth0"].rx_bytes == seen("eth0", 3).rx_bytes
         further = support.new_namespace()  # a second move, after the first target is counted
-        with inside(hidden), Links() as there:
-            there.move("eth0", further)
-        host.refresh()
-        rows = [row for interfaces in host.read().values() for row in interfaces.values()]
+        with inside(hidden), Links() as container_links:
+            container_links.move("eth0", further)
+        host_counters.refresh()
+        rows = [row for interfaces in host_counters.read().values() for row in interfaces.values()]
         assert [row.rx_bytes for row in rows] == [seen("eth0", 3).rx_bytes]
         os.close(further)
         support.end_namespace(hidden)
-        wait_until(lambda: host.refresh().containers == (container,))
+        wait_until(lambda: host_counters.refresh().containers == (container,))
 
 
-def test_a_reused_nsid_is_not_the_ended_namespace(net, host):
+def test_a_reused_nsid_is_not_the_ended_namespace(net, host_counters):
     first = support.new_namespace()
     add_container_veth(net, first, "v0", 3)
-    (unseen,) = host.refresh().unseen
+    (unseen,) = host_counters.refresh().unseen
     support.end_namespace(first)
     second = support.new_namespace()
     add_container_veth(net, second, "v1", 4)
-    host.refresh()
-    assert host.read() == {unseen: {"eth0": seen("eth0", 4)}}  # the nsid is reused
+    host_counters.refresh()
+    assert host_counters.read() == {unseen: {"eth0": seen("eth0", 4)}}  # the nsid is reused
     os.close(second)
 
 
-def test_the_namespace_of_a_hidden_process_is_counted_by_nsid(net, host, only, new_namespace):
+def test_the_namespace_of_a_hidden_process_is_counted_by_nsid(
+    net, host_counters, only, new_namespace
+):
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
     with inside(netns):
@@ -310,36 +326,36 @@ def test_the_namespace_of_a_hidden_process_is_counted_by_nsid(net, host, only, n
             assert secretive.stdout.readline() == "ready\n"
             only(secretive.pid)
             with support.without(CAP_SYS_PTRACE):
-                found_ = host.refresh()
+                found_ = host_counters.refresh()
                 assert found_.hidden == len(found_.unseen) == 1
-                assert host.read() == {found_.unseen[0]: {"eth0": seen("eth0", 3)}}
+                assert host_counters.read() == {found_.unseen[0]: {"eth0": seen("eth0", 3)}}
         finally:
             secretive.kill()
 
 
-def test_an_unseen_namespace_that_may_not_be_read_is_refused(net, host, new_namespace):
+def test_an_unseen_namespace_that_may_not_be_read_is_refused(net, host_counters, new_namespace):
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
     with support.without(support.CAP_NET_ADMIN):
         for _ in range(3):
-            found_ = host.refresh()
-            ((refused, error),) = host.refused.items()
+            found_ = host_counters.refresh()
+            ((refused, error),) = host_counters.refused.items()
             assert refused.label.startswith("nsid:")
             assert isinstance(error, PermissionDeniedError)
-            assert (found_.containers, host.read()) == ((), {})
+            assert (found_.containers, host_counters.read()) == ((), {})
     for _ in range(8):
-        host.refresh()
-    assert (host.refused, list(host.read())) == ({}, [refused])
+        host_counters.refresh()
+    assert (host_counters.refused, list(host_counters.read())) == ({}, [refused])
 
 
-def test_a_refused_container_is_not_unseen(net, host, only, new_namespace):
+def test_a_refused_container_is_not_unseen(net, host_counters, only, new_namespace):
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
     with support.process_inside(netns) as process:
         only(process.pid)
         with support.without(support.CAP_SYS_ADMIN):
-            found_ = host.refresh()
-            assert (found_.unseen, list(host.refused)) == ((), list(found_.containers))
+            found_ = host_counters.refresh()
+            assert (found_.unseen, list(host_counters.refused)) == ((), list(found_.containers))
 
 
 def test_unseen_namespaces_count_towards_the_limit(net, run, only, new_namespace):
@@ -353,7 +369,7 @@ def test_unseen_namespaces_count_towards_the_limit(net, run, only, new_namespace
 
 
 def test_the_next_refresh_repairs_an_interrupted_addition_by_nsid(
-    net, host, new_namespace, monkeypatch
+    net, host_counters, new_namespace, monkeypatch
 ):
     add_container_veth(net, new_namespace(), "v0", 3)
     add = HostContainers.add_nsid
@@ -365,7 +381,7 @@ def test_the_next_refresh_repairs_an_interrupted_addition_by_nsid(
     with monkeypatch.context() as patch:
         patch.setattr(HostContainers, "add_nsid", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            host.refresh()
-    assert host.read() == {}
-    (unseen,) = host.refresh().unseen
-    assert host.read() == {unseen: {"eth0": seen("eth0", 3)}}
+            host_counters.refresh()
+    assert host_counters.read() == {}
+    (unseen,) = host_counters.refresh().unseen
+    assert host_counters.read() == {unseen: {"eth0": seen("eth0", 3)}}

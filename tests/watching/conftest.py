@@ -11,13 +11,13 @@ from pynetstrat import LinkMonitor, RtnetlinkSocket
 
 
 @pytest.fixture
-def host(host: RtnetlinkSocket) -> RtnetlinkSocket:
+def rtnetlink(host: RtnetlinkSocket) -> RtnetlinkSocket:
     """A socket in a namespace in which links do not get addresses from the kernel."""
     quieten()
     return host
 
 
 @pytest.fixture
-def monitor(host: RtnetlinkSocket) -> Iterator[LinkMonitor]:
+def monitor(rtnetlink: RtnetlinkSocket) -> Iterator[LinkMonitor]:
     with LinkMonitor() as opened:
         yield opened

@@ -22,8 +22,8 @@ from pynetstrat import (
 )
 
 
-def test_the_first_events_are_the_existing_links(host):
-    host.execute(Batch().add_veth("v0", "v1").add_bridge("br0"))
+def test_the_first_events_are_the_existing_links(rtnetlink):
+    rtnetlink.execute(Batch().add_veth("v0", "v1").add_bridge("br0"))
     with LinkMonitor() as monitor:
         events = monitor.read()
     assert {event.kind for event in events} == {"added"}
@@ -36,51 +36,51 @@ def test_read_never_waits(monitor):
     assert monitor.read() == []
 
 
-def test_the_descriptor_is_readable_while_notifications_are_queued(host, monitor):
+def test_the_descriptor_is_readable_while_notifications_are_queued(rtnetlink, monitor):
     def readable():
         return bool(select.select([monitor], [], [], 0)[0])
 
     assert readable()
     monitor.read()
     assert not readable()
-    host.link_set_up("lo")
+    rtnetlink.link_set_up("lo")
     assert readable()
 
 
-def test_links_appear_change_and_disappear(host, monitor):
+def test_links_appear_change_and_disappear(rtnetlink, monitor):
     monitor.read()
-    host.execute(Batch().add_veth("v0", "v1"))
+    rtnetlink.execute(Batch().add_veth("v0", "v1"))
     # The first end is announced before its peer exists, and changes a moment later.
     events = [("added", "v0"), ("added", "v1"), ("changed", "v1")]
     assert sorted(summary(monitor.read())) == events
-    index = host.get_link("v0").index
-    host.execute(Batch().set_link("v0", new_name="w0"))
+    index = rtnetlink.get_link("v0").index
+    rtnetlink.execute(Batch().set_link("v0", new_name="w0"))
     (event,) = monitor.read()
     assert (event.kind, event.previous.name, event.link.name) == ("changed", "v0", "w0")
-    host.execute(Batch().set_link("w0", mtu=1400))
+    rtnetlink.execute(Batch().set_link("w0", mtu=1400))
     events = monitor.read()
     assert events[-1].link.mtu == 1400
     assert events[-1].link.index == index
-    host.delete_links(["w0"])
+    rtnetlink.delete_links(["w0"])
     removed = [event for event in monitor.read() if event.kind == "removed"]
     assert link_names(removed) == ["v1", "w0"]
 
 
-def test_a_notification_without_news_gives_no_event(host, monitor):
-    host.link_set_up("lo")
+def test_a_notification_without_news_gives_no_event(rtnetlink, monitor):
+    rtnetlink.link_set_up("lo")
     monitor.read()
     for _ in range(3):
-        host.link_set_up("lo")
-        host.execute(Batch().set_link("lo", mtu=host.get_link("lo").mtu))
+        rtnetlink.link_set_up("lo")
+        rtnetlink.execute(Batch().set_link("lo", mtu=rtnetlink.get_link("lo").mtu))
     assert monitor.read() == []
 
 
-def test_a_port_that_leaves_its_bridge_is_not_removed(host, monitor):
-    host.execute(Batch().add_veth("v0", "v1", up=True).add_bridge("br0", up=True))
-    bridge = host.get_link("br0").index
-    host.execute(Batch().set_link("v0", master=bridge, up=True).set_link("v1", up=True))
+def test_a_port_that_leaves_its_bridge_is_not_removed(rtnetlink, monitor):
+    rtnetlink.execute(Batch().add_veth("v0", "v1", up=True).add_bridge("br0", up=True))
+    bridge = rtnetlink.get_link("br0").index
+    rtnetlink.execute(Batch().set_link("v0", master=bridge, up=True).set_link("v1", up=True))
     monitor.read()
-    host.execute(Batch().set_link("v0", master=0))
+    rtnetlink.execute(Batch().set_link("v0", master=0))
     events = monitor.read()
     assert all(event.kind == "changed" for event in events)
     of_port = [event for event in events if event.link.name == "v0"]
@@ -88,13 +88,13 @@ def test_a_port_that_leaves_its_bridge_is_not_removed(host, monitor):
     assert of_port[0].previous.master == bridge
 
 
-def test_changes_of_hairpin_are_reported(host, monitor):
+def test_changes_of_hairpin_are_reported(rtnetlink, monitor):
     replay = Replay()
-    host.execute(Batch().add_veth("v0", "v1", up=True).add_bridge("br0", up=True))
-    host.execute(Batch().set_link("v0", master=host.get_link("br0").index))
-    index = host.get_link("v0").index
+    rtnetlink.execute(Batch().add_veth("v0", "v1", up=True).add_bridge("br0", up=True))
+    rtnetlink.execute(Batch().set_link("v0", master=rtnetlink.get_link("br0").index))
+    index = rtnetlink.get_link("v0").index
     for wanted in (True, False):
-        host.execute(Batch().set_link("v0", hairpin=wanted))
+        rtnetlink.execute(Batch().set_link("v0", hairpin=wanted))
         replay.apply(monitor.read())
         assert replay.links[index].hairpin is wanted
     assert support.run(["bridge", "link", "set", "dev", "v0", "hairpin", "on"]).returncode == 0
@@ -102,11 +102,11 @@ def test_changes_of_hairpin_are_reported(host, monitor):
     assert replay.links[index].hairpin is True
 
 
-def test_changes_of_isolation_are_reported(host, monitor):
+def test_changes_of_isolation_are_reported(rtnetlink, monitor):
     replay = Replay()
-    host.execute(Batch().add_veth("v0", "v1", up=True).add_bridge("br0", up=True))
-    host.execute(Batch().set_link("v0", master=host.get_link("br0").index))
-    index = host.get_link("v0").index
+    rtnetlink.execute(Batch().add_veth("v0", "v1", up=True).add_bridge("br0", up=True))
+    rtnetlink.execute(Batch().set_link("v0", master=rtnetlink.get_link("br0").index))
+    index = rtnetlink.get_link("v0").index
     for wanted in ("on", "off"):
         command = ["ip", "link", "set", "v0", "type", "bridge_slave", "isolated", wanted]
         assert support.run(command).returncode == 0
@@ -114,43 +114,43 @@ def test_changes_of_isolation_are_reported(host, monitor):
         assert replay.links[index].isolated is (wanted == "on")
 
 
-def test_a_link_that_leaves_is_removed_and_added_when_it_returns(host, monitor):
+def test_a_link_that_leaves_is_removed_and_added_when_it_returns(rtnetlink, monitor):
     replay = Replay()
     with NetworkNamespace.create() as blue, LinkMonitor(blue) as other:
-        host.execute(Batch().add_veth("v0", "v1"))
+        rtnetlink.execute(Batch().add_veth("v0", "v1"))
         replay.apply(monitor.read())
         assert link_names(other.read()) == ["lo"]
-        host.execute(Batch().set_link("v0", netns=blue, new_name="eth0"))
+        rtnetlink.execute(Batch().set_link("v0", netns=blue, new_name="eth0"))
         assert ("removed", "v0") in summary(replay.apply(monitor.read()))
         assert replay.links == kernel_links()  # the peer's too, which is not announced
         assert summary(other.read())[0][0] == "added"
-        with RtnetlinkSocket(blue) as there:
-            home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-            there.execute(Batch().set_link("eth0", netns=home))
-            os.close(home)
+        with RtnetlinkSocket(blue) as container_socket:
+            current = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+            container_socket.execute(Batch().set_link("eth0", netns=current))
+            os.close(current)
         assert ("added", "eth0") in summary(replay.apply(monitor.read()))
         assert replay.links == kernel_links()
         assert ("removed", "eth0") in summary(other.read())
 
 
-def test_the_parent_of_a_macvlan_is_followed_when_it_leaves_and_returns(host, monitor):
+def test_the_parent_of_a_macvlan_is_followed_when_it_leaves_and_returns(rtnetlink, monitor):
     replay = Replay()
-    with NetworkNamespace.create() as blue, NetworkNamespace.current() as here:
+    with NetworkNamespace.create() as blue, NetworkNamespace.current() as current:
         for command in ("p0 type ifb", "m0 link p0 type macvlan mode bridge"):
             assert support.run(["ip", "link", "add", *command.split()]).returncode == 0
         replay.apply(monitor.read())
-        index = host.get_link("m0").index
-        host.execute(Batch().set_link("p0", netns=blue))
+        index = rtnetlink.get_link("m0").index
+        rtnetlink.execute(Batch().set_link("p0", netns=blue))
         replay.apply(monitor.read())
         assert replay.links[index].link_nsid is not None
         assert replay.links == kernel_links()
-        host.execute(Batch().add_veth("v0", "v1", index=replay.links[index].link_index))
+        rtnetlink.execute(Batch().add_veth("v0", "v1", index=replay.links[index].link_index))
         replay.apply(monitor.read())
-        with RtnetlinkSocket(blue) as there:
-            there.execute(Batch().set_link("p0", netns=here))
+        with RtnetlinkSocket(blue) as container_socket:
+            container_socket.execute(Batch().set_link("p0", netns=current))
         replay.apply(monitor.read())
         assert replay.links[index].link_nsid is None
-        assert replay.links[index].link_index == host.get_link("p0").index
+        assert replay.links[index].link_index == rtnetlink.get_link("p0").index
         assert replay.links == kernel_links()
 
 
@@ -172,12 +172,14 @@ UNANNOUNCED = {"alias", "altnames", "group", "hairpin"}
 
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
 @pytest.mark.parametrize("field", CHANGES)
-def test_four_changes_of_a_link_that_is_down_arrive_with_its_next_change(host, monitor, field, up):
+def test_four_changes_of_a_link_that_is_down_arrive_with_its_next_change(
+    rtnetlink, monitor, field, up
+):
     """As the docstring of LinkMonitor lists. Changes of a link that is up are reported at once."""
-    host.execute(Batch().add_bridge("br0", up=True))
-    bridge = host.get_link("br0").index
-    host.execute(Batch().add_veth("v0", "v1", master=bridge, up=up).set_link("v1", up=True))
-    index = host.get_link("v0").index
+    rtnetlink.execute(Batch().add_bridge("br0", up=True))
+    bridge = rtnetlink.get_link("br0").index
+    rtnetlink.execute(Batch().add_veth("v0", "v1", master=bridge, up=up).set_link("v1", up=True))
+    index = rtnetlink.get_link("v0").index
     replay = Replay()
     wait_for_workers()
     replay.apply(monitor.read())
@@ -188,28 +190,28 @@ def test_four_changes_of_a_link_that_is_down_arrive_with_its_next_change(host, m
     replay.apply(monitor.read())
     announced = up or field not in UNANNOUNCED
     assert getattr(replay.links[index], field) == (after if announced else before)
-    host.execute(Batch().set_link(index, mtu=1300))
+    rtnetlink.execute(Batch().set_link(index, mtu=1300))
     replay.apply(monitor.read())
     assert getattr(replay.links[index], field) == (1300 if field == "mtu" else after)
 
 
-def test_a_reused_index_is_removed_and_added(host, monitor):
-    host.execute(Batch().add_veth("v0", "v1", index=77, peer_index=78))
+def test_a_reused_index_is_removed_and_added(rtnetlink, monitor):
+    rtnetlink.execute(Batch().add_veth("v0", "v1", index=77, peer_index=78))
     monitor.read()
-    host.delete_links(["v0"])
-    host.execute(Batch().add_veth("v0", "v1", index=77, peer_index=78))
+    rtnetlink.delete_links(["v0"])
+    rtnetlink.execute(Batch().add_veth("v0", "v1", index=77, peer_index=78))
     kinds = [event.kind for event in monitor.read() if event.link.index == 77]
     assert kinds[-2:] == ["removed", "added"]
 
 
-def test_a_monitor_can_watch_another_namespace(host):
+def test_a_monitor_can_watch_another_namespace(rtnetlink):
     with NetworkNamespace.create() as blue, LinkMonitor(blue) as monitor:
         assert link_names(monitor.read()) == ["lo"]
-        host.execute(Batch().add_veth("v0", "eth0", netns=blue))
+        rtnetlink.execute(Batch().add_veth("v0", "eth0", netns=blue))
         assert summary(monitor.read())[0] == ("added", "eth0")
 
 
-def test_changes_that_the_same_process_makes_from_another_namespace_are_reported(host):
+def test_changes_that_the_same_process_makes_from_another_namespace_are_reported(rtnetlink):
     """Sockets in two namespaces can have the same port, and their sequence numbers coincide."""
     with NetworkNamespace.create() as blue, LinkMonitor(blue) as monitor:
         monitor.read()
@@ -221,32 +223,32 @@ def test_changes_that_the_same_process_makes_from_another_namespace_are_reported
         assert len([event for event in monitor.read() if event.kind == "added"]) == 20
 
 
-def test_addresses_of_the_kernel_appear_and_disappear(host):
+def test_addresses_of_the_kernel_appear_and_disappear(rtnetlink):
     with LinkMonitor(addresses=True) as monitor:
         replay = Replay()
-        host.execute(Batch().add_veth("v0", "v1", up=True))
-        index = host.get_link("v0").index
-        host.link_set_up("lo")
+        rtnetlink.execute(Batch().add_veth("v0", "v1", up=True))
+        index = rtnetlink.get_link("v0").index
+        rtnetlink.link_set_up("lo")
         wait_for_workers()
         replay.apply(monitor.read())
-        host.execute(Batch().add_address(index, "192.0.2.1/24"))
-        host.execute(Batch().add_address(index, "2001:db8::1/64"))
+        rtnetlink.execute(Batch().add_address(index, "192.0.2.1/24"))
+        rtnetlink.execute(Batch().add_address(index, "2001:db8::1/64"))
         events = []
         while len(events) < 2:  # a kernel worker announces the IPv6 address
             events += summary(replay.apply([next(monitor)]))
         assert events == [("address-added", "192.0.2.1/24"), ("address-added", "2001:db8::1/64")]
-        dumped = {(a.ifindex, a.address, a.peer): a for a in host.dump_addresses()}
+        dumped = {(a.ifindex, a.address, a.peer): a for a in rtnetlink.dump_addresses()}
         assert replay.addresses == dumped
-        host.execute(Batch().delete_address(index, "192.0.2.1/24"))
+        rtnetlink.execute(Batch().delete_address(index, "192.0.2.1/24"))
         assert summary(replay.apply(monitor.read())) == [("address-removed", "192.0.2.1/24")]
-        host.delete_links(["v0"])
+        rtnetlink.delete_links(["v0"])
         replay.apply(monitor.read())
         assert len(replay.links) == 1
         assert replay.addresses.keys() == {(1, "127.0.0.1/8", ""), (1, "::1/128", "")}
 
 
-def test_existing_addresses_follow_their_links(host):
-    host.link_set_up("lo")
+def test_existing_addresses_follow_their_links(rtnetlink):
+    rtnetlink.link_set_up("lo")
     with LinkMonitor(addresses=True) as monitor:
         assert summary(monitor.read()) == [
             ("added", "lo"),
@@ -255,19 +257,19 @@ def test_existing_addresses_follow_their_links(host):
         ]
 
 
-def test_changes_of_a_link_with_many_alternative_names_are_reported(host, monitor, net):
+def test_changes_of_a_link_with_many_alternative_names_are_reported(rtnetlink, monitor, net):
     """The first large notification does not fit the buffer, and is truncated."""
     replay = Replay()
-    host.execute(Batch().add_veth("v0", "v1"))
-    host.link_set_up("v0")
+    rtnetlink.execute(Batch().add_veth("v0", "v1"))
+    rtnetlink.link_set_up("v0")
     replay.apply(monitor.read())
     for number in range(400):
         net.add_altname("v0", f"{number:03}".ljust(120, "x"))
     replay.apply(monitor.read())
-    host.link_set_down("v0")
+    rtnetlink.link_set_down("v0")
     replay.apply(monitor.read())
     assert replay.links == kernel_links()
-    assert len(replay.links[host.get_link("v0").index].altnames) == 400
+    assert len(replay.links[rtnetlink.get_link("v0").index].altnames) == 400
 
 
 def churn(sock, count):
@@ -289,7 +291,7 @@ def churn(sock, count):
         sock.execute(batch)
 
 
-def test_a_reader_that_pauses_during_100000_changes_ends_in_the_kernels_state(host):
+def test_a_reader_that_pauses_during_100000_changes_ends_in_the_kernels_state(rtnetlink):
     replay = Replay()
     with LinkMonitor(addresses=True) as monitor:
         replay.apply(monitor.read())
@@ -314,10 +316,10 @@ def test_a_reader_that_pauses_during_100000_changes_ends_in_the_kernels_state(ho
             wait_for_workers()
             replay.apply(monitor.read())
 
-        with NetworkNamespace.current() as here:
-            support.run_threads(lambda: run_within(here, work), read)
+        with NetworkNamespace.current() as current:
+            support.run_threads(lambda: run_within(current, work), read)
         assert replay.links == kernel_links()
-        dumped = {(a.ifindex, a.address, a.peer): a for a in host.dump_addresses()}
+        dumped = {(a.ifindex, a.address, a.peer): a for a in rtnetlink.dump_addresses()}
         assert replay.addresses == dumped
         assert replay.counts["changed"] > 1000
         assert lost(monitor) > 0
@@ -332,7 +334,7 @@ def lost(monitor):
     return int(row[names.index("Drops")])
 
 
-def test_the_state_is_right_after_lost_notifications(host, monitor):
+def test_the_state_is_right_after_lost_notifications(rtnetlink, monitor):
     """The queue is so small that hardly any notification fits."""
     replay = Replay()
     replay.apply(monitor.read())
@@ -341,24 +343,24 @@ def test_the_state_is_right_after_lost_notifications(host, monitor):
     batch = Batch()
     for number in range(30):
         batch.add_veth(f"v{number}", f"w{number}")
-    host.execute(batch)
+    rtnetlink.execute(batch)
     replay.apply(monitor.read())
     assert replay.links == kernel_links()
-    host.delete_links([f"v{number}" for number in range(0, 30, 2)])
+    rtnetlink.delete_links([f"v{number}" for number in range(0, 30, 2)])
     batch = Batch()
     for number in range(1, 30, 2):
         batch.set_link(f"v{number}", new_name=f"x{number}")
-    host.execute(batch)
+    rtnetlink.execute(batch)
     replay.apply(monitor.read())
     assert replay.links == kernel_links()
     assert replay.counts["removed"] == 30
     assert lost(monitor) > 0
 
 
-def test_two_monitors_report_the_same_events(host):
+def test_two_monitors_report_the_same_events(rtnetlink):
     with LinkMonitor() as one, LinkMonitor() as two:
         assert one.read() == two.read()
-        host.execute(Batch().add_veth("v0", "v1", up=True))
+        rtnetlink.execute(Batch().add_veth("v0", "v1", up=True))
         wait_for_workers()
         first = one.read()
         assert first == two.read()

@@ -26,7 +26,7 @@ from pynetstrat import (
 NLMSG_ERROR, GETLINK = 2, 18  # linux/netlink.h, linux/rtnetlink.h
 
 
-def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(host):
+def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(rtnetlink):
     """Receiving is what is interrupted: no event has been returned yet."""
 
     class Interrupted(BaseException):
@@ -38,7 +38,7 @@ def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(host):
     batch = Batch()
     for number in range(60):
         batch.add_veth(f"v{number}", f"w{number}")
-    host.execute(batch)
+    rtnetlink.execute(batch)
     before = signal.signal(signal.SIGALRM, strike)
     struck = 0
     # Without coverage: an exception raised within its tracer would leave the tracer's lock taken.
@@ -127,17 +127,17 @@ def test_anything_but_a_namespace_is_an_error(net, wrong):
         LinkMonitor(wrong)
 
 
-def test_a_monitor_needs_no_capability(host):
+def test_a_monitor_needs_no_capability(rtnetlink):
     with support.without(support.CAP_NET_ADMIN), LinkMonitor() as monitor:
         assert link_names(monitor.read()) == ["lo"]
-    host.link_set_up("lo")
+    rtnetlink.link_set_up("lo")
 
 
 def test_repr_works_although_opening_failed():
     assert repr(LinkMonitor.__new__(LinkMonitor)) == "<LinkMonitor in no namespace: closed>"
 
 
-def test_a_refused_dump_is_raised_and_requested_again(host, monitor, monkeypatch):
+def test_a_refused_dump_is_raised_and_requested_again(rtnetlink, monitor, monkeypatch):
     monitor.read()
     native = monitor._native
     answers = iter([(b"", 1), None])  # a loss, then the empty queue: a dump is requested
@@ -154,16 +154,16 @@ def test_a_refused_dump_is_raised_and_requested_again(host, monitor, monkeypatch
         with pytest.raises(KernelError, match="RTM_GETLINK") as caught:
             monitor.read()
     assert caught.value.errno == 12
-    host.link_set_up("lo")
+    rtnetlink.link_set_up("lo")
     assert [event.link.up for event in monitor.read()] == [True]
 
 
-def test_read_ends_during_a_flood(host, monitor, monkeypatch):
+def test_read_ends_during_a_flood(rtnetlink, monitor, monkeypatch):
     monitor.read()
-    monkeypatch.setattr(pynetstrat.watching.monitor, "_MOST_DATAGRAMS", 3)
+    monkeypatch.setattr(pynetstrat.watching.monitor, "_MAX_DATAGRAMS", 3)
     for _ in range(4):
-        host.link_set_up("lo")
-        host.link_set_down("lo")
+        rtnetlink.link_set_up("lo")
+        rtnetlink.link_set_down("lo")
     found = []
     for _ in range(4):
         events = monitor.read()
@@ -172,10 +172,10 @@ def test_read_ends_during_a_flood(host, monitor, monkeypatch):
     assert len(found) == 8
 
 
-def test_the_call_after_an_interrupted_one_dumps_everything(host, monitor, monkeypatch):
+def test_the_call_after_an_interrupted_one_dumps_everything(rtnetlink, monitor, monkeypatch):
     """The datagram that it had received is lost."""
     monitor.read()
-    host.link_set_up("lo")
+    rtnetlink.link_set_up("lo")
     native = monitor._native
     receive = type(native).receive
 
@@ -190,7 +190,7 @@ def test_the_call_after_an_interrupted_one_dumps_everything(host, monitor, monke
     assert [event.link.up for event in monitor.read()] == [True]
 
 
-def test_a_replaced_descriptor_is_an_error(host):
+def test_a_replaced_descriptor_is_an_error(rtnetlink):
     """The file that has taken the socket's place is not read or written."""
     with LinkMonitor() as monitor, open(os.devnull) as file:  # noqa: PTH123
         monitor.read()
@@ -203,7 +203,7 @@ def test_a_replaced_descriptor_is_an_error(host):
             monitor._native.request(GETLINK)
         os.dup2(socket_, monitor.fileno(), inheritable=False)
         os.close(socket_)
-        host.link_set_up("lo")
+        rtnetlink.link_set_up("lo")
         assert [event.link.up for event in monitor.read()] == [True]
 
 

@@ -22,17 +22,17 @@ from pynetstrat import (
 )
 
 
-def test_iteration_waits_for_the_next_event(host, monitor):
+def test_iteration_waits_for_the_next_event(rtnetlink, monitor):
     assert next(monitor).link.name == "lo"
-    timer = threading.Timer(0.3, host.link_set_up, ["lo"])
+    timer = threading.Timer(0.3, rtnetlink.link_set_up, ["lo"])
     timer.start()
     event = next(monitor)
     timer.join()
     assert (event.kind, event.link.up) == ("changed", True)
 
 
-def test_read_returns_the_events_that_a_loop_left(host, monitor):
-    host.execute(Batch().add_bridge("br0").add_bridge("br1"))
+def test_read_returns_the_events_that_an_iteration_left(rtnetlink, monitor):
+    rtnetlink.execute(Batch().add_bridge("br0").add_bridge("br1"))
     for event in monitor:
         first = event
         break
@@ -68,21 +68,21 @@ def run_on(new_loop, main):
 
 
 @LOOPS
-def test_async_iteration_returns_existing_links_and_later_changes(host, monitor, new_loop):
+def test_async_iteration_returns_existing_links_and_later_changes(rtnetlink, monitor, new_loop):
     async def main():
         names = []
         async for event in monitor:
             names.append(event.link.name)
             if len(names) == 2:
                 break
-            host.execute(Batch().add_bridge("br0"))
+            rtnetlink.execute(Batch().add_bridge("br0"))
         return names
 
     assert run_on(new_loop, main()) == ["lo", "br0"]
 
 
 @LOOPS
-def test_other_tasks_run_while_one_waits(host, monitor, new_loop):
+def test_other_tasks_run_while_one_waits(rtnetlink, monitor, new_loop):
     async def main():
         monitor.read()
         task = asyncio.ensure_future(anext_of(monitor))
@@ -90,7 +90,7 @@ def test_other_tasks_run_while_one_waits(host, monitor, new_loop):
         for _ in range(50):
             await asyncio.sleep(0)
         assert not task.done()
-        host.link_set_up("lo")
+        rtnetlink.link_set_up("lo")
         return await task
 
     assert run_on(new_loop, main()).kind == "changed"
@@ -107,22 +107,22 @@ async def waits_at(monitor, count=1):
 
 
 @LOOPS
-def test_cancellation_removes_the_reader(host, monitor, new_loop):
+def test_cancellation_removes_the_reader(rtnetlink, monitor, new_loop):
     monitor.read()
     before = support.descriptors()
 
     async def main():
-        here = support.descriptors()
+        initial = support.descriptors()
         for _ in range(3):
             task = asyncio.ensure_future(anext_of(monitor))
             await waits_at(monitor)
-            assert support.descriptors() != here
+            assert support.descriptors() != initial
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert support.descriptors() == here
+            assert support.descriptors() == initial
             assert not monitor._waiting
-        host.link_set_up("lo")  # no event was lost
+        rtnetlink.link_set_up("lo")  # no event was lost
         return await anext_of(monitor)
 
     assert run_on(new_loop, main()).link.up
@@ -130,7 +130,7 @@ def test_cancellation_removes_the_reader(host, monitor, new_loop):
 
 
 @LOOPS
-def test_one_loop_can_wait_for_two_monitors(host, new_loop):
+def test_one_loop_can_wait_for_two_monitors(rtnetlink, new_loop):
     async def main():
         with NetworkNamespace.create() as blue, LinkMonitor() as one, LinkMonitor(blue) as two:
             one.read()
@@ -138,19 +138,19 @@ def test_one_loop_can_wait_for_two_monitors(host, new_loop):
             tasks = [asyncio.ensure_future(anext_of(monitor)) for monitor in (one, two)]
             await waits_at(one)
             await waits_at(two)
-            host.execute(Batch().add_veth("v0", "eth0", netns=blue))
+            rtnetlink.execute(Batch().add_veth("v0", "eth0", netns=blue))
             return [event.link.name for event in await asyncio.gather(*tasks)]
 
     assert run_on(new_loop, main()) == ["v0", "eth0"]
 
 
 @LOOPS
-def test_two_tasks_on_one_monitor_share_its_events(host, monitor, new_loop):
+def test_two_tasks_on_one_monitor_share_its_events(rtnetlink, monitor, new_loop):
     async def main():
         monitor.read()
         tasks = [asyncio.ensure_future(anext_of(monitor)) for _ in range(2)]
         await waits_at(monitor, 2)
-        host.execute(Batch().add_veth("v0", "v1"))
+        rtnetlink.execute(Batch().add_veth("v0", "v1"))
         return sorted(event.link.name for event in await asyncio.gather(*tasks))
 
     assert run_on(new_loop, main()) == ["v0", "v1"]
@@ -176,24 +176,24 @@ def waiting_loop(new_loop, monitor):
 
 
 @LOOPS
-def test_events_that_one_loop_left_wake_another_loop(host, monitor, new_loop):
+def test_events_that_one_loop_left_wake_another_loop(rtnetlink, monitor, new_loop):
     monitor.read()
     with waiting_loop(new_loop, monitor) as other:
-        host.execute(Batch().add_bridge("br0").add_bridge("br1").add_bridge("br2"))
+        rtnetlink.execute(Batch().add_bridge("br0").add_bridge("br1").add_bridge("br2"))
         first = run_on(new_loop, anext_of(monitor))
         assert link_names([first, other(), *monitor.read()]) == ["br0", "br1", "br2"]
 
 
 @LOOPS
-def test_events_that_a_thread_left_wake_each_loop(host, monitor, new_loop):
+def test_events_that_a_thread_left_wake_each_loop(rtnetlink, monitor, new_loop):
     monitor.read()
     with waiting_loop(new_loop, monitor) as one, waiting_loop(new_loop, monitor) as two:
-        host.execute(Batch().add_bridge("br0").add_bridge("br1").add_bridge("br2"))
+        rtnetlink.execute(Batch().add_bridge("br0").add_bridge("br1").add_bridge("br2"))
         assert link_names([next(monitor), one(), two()]) == ["br0", "br1", "br2"]
 
 
 @LOOPS
-def test_an_interrupted_call_wakes_a_loop(host, monitor, new_loop, monkeypatch):
+def test_an_interrupted_call_wakes_a_loop(rtnetlink, monitor, new_loop, monkeypatch):
     monitor.read()
     receive = type(monitor._native).receive
 
@@ -202,7 +202,7 @@ def test_an_interrupted_call_wakes_a_loop(host, monitor, new_loop, monkeypatch):
         raise KeyboardInterrupt
 
     with waiting_loop(new_loop, monitor) as other:
-        host.link_set_up("lo")
+        rtnetlink.link_set_up("lo")
         with monkeypatch.context() as patch:
             patch.setattr(type(monitor._native), "receive", interrupted)
             with pytest.raises(KeyboardInterrupt):
@@ -211,7 +211,7 @@ def test_an_interrupted_call_wakes_a_loop(host, monitor, new_loop, monkeypatch):
 
 
 @LOOPS
-def test_every_event_reaches_one_of_two_loops_in_two_threads(host, monitor, new_loop):
+def test_every_event_reaches_one_of_two_loops_in_two_threads(rtnetlink, monitor, new_loop):
     """Each loop takes one event at a time and stops waiting in between."""
     monitor.read()
     found = []
@@ -232,8 +232,8 @@ def test_every_event_reaches_one_of_two_loops_in_two_threads(host, monitor, new_
             for number in range(0, 200, 4):
                 sock.execute(add_bridges(number, 4))
 
-    with NetworkNamespace.current() as here:
-        support.run_threads(work, work, lambda: run_within(here, make))
+    with NetworkNamespace.current() as current:
+        support.run_threads(work, work, lambda: run_within(current, make))
     assert sorted(event.link.name for event in found) == sorted(f"br{n}" for n in range(200))
 
 
@@ -245,13 +245,13 @@ def add_bridges(first, count):
 
 
 @LOOPS
-@pytest.mark.parametrize("elsewhere", [False, True])
-def test_close_ends_a_wait_on_a_loop(host, monitor, new_loop, elsewhere):
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_close_ends_a_wait_on_a_loop(rtnetlink, monitor, new_loop, in_thread):
     async def main():
         monitor.read()
         task = asyncio.ensure_future(anext_of(monitor))
         await waits_at(monitor)
-        if elsewhere:
+        if in_thread:
             await asyncio.get_running_loop().run_in_executor(None, monitor.close)
         else:
             monitor.close()
@@ -261,7 +261,7 @@ def test_close_ends_a_wait_on_a_loop(host, monitor, new_loop, elsewhere):
     run_on(new_loop, main())
 
 
-def test_other_tasks_run_during_a_flood(host, monitor):
+def test_other_tasks_run_during_a_flood(rtnetlink, monitor):
     async def main():
         turns = 0
 
@@ -275,7 +275,9 @@ def test_other_tasks_run_during_a_flood(host, monitor):
         up = False
         async for _ in monitor:
             up = not up
-            (host.link_set_up if up else host.link_set_down)("lo")  # causes the next event
+            (rtnetlink.link_set_up if up else rtnetlink.link_set_down)(
+                "lo"
+            )  # causes the next event
             if turns > 20:
                 break
         counter.cancel()
@@ -283,8 +285,8 @@ def test_other_tasks_run_during_a_flood(host, monitor):
     run_on(asyncio.new_event_loop, main())
 
 
-def test_next_returns_one_event_at_a_time(host, monitor):
-    host.execute(Batch().add_bridge("br0"))
+def test_next_returns_one_event_at_a_time(rtnetlink, monitor):
+    rtnetlink.execute(Batch().add_bridge("br0"))
     assert sorted([next(monitor).link.name, next(monitor).link.name]) == ["br0", "lo"]
 
 

@@ -15,7 +15,7 @@ from pynetstrat.watching._state import LinkState
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NEWLINK, DELLINK, GETLINK, NEWADDR, DELADDR, GETADDR = 16, 17, 18, 20, 21, 22
 MULTI, INTERRUPTED = 2, 16
-OWN, SEQUENCE = 4711, 9
+PORT, SEQUENCE = 4711, 9
 AF_INET, AF_INET6, AF_BRIDGE = 2, 10, 7
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
 IFLA_WIRELESS, IFLA_PROTINFO, IFLA_LINKINFO, IFLA_LINK_NETNSID = 11, 12, 18, 37
@@ -62,17 +62,17 @@ def notice(body: bytes, kind: int = NEWLINK) -> bytes:
     return message(kind, body)
 
 
-def row(body: bytes, kind: int = NEWLINK, flags: int = MULTI, sequence: int = SEQUENCE) -> bytes:
-    return message(kind, body, flags, sequence, OWN)
+def reply(body: bytes, kind: int = NEWLINK, flags: int = MULTI, sequence: int = SEQUENCE) -> bytes:
+    return message(kind, body, flags, sequence, PORT)
 
 
 def done(flags: int = MULTI, verdict: int = 0, sequence: int = SEQUENCE) -> bytes:
-    return message(NLMSG_DONE, struct.pack("=i", verdict), flags, sequence, OWN)
+    return message(NLMSG_DONE, struct.pack("=i", verdict), flags, sequence, PORT)
 
 
 def refused(errno: int, sequence: int = SEQUENCE) -> bytes:
-    header = struct.pack("=IHHII", 32, GETLINK, 0x301, sequence, OWN)
-    return message(NLMSG_ERROR, struct.pack("=i", -errno) + header + bytes(16), 0, sequence, OWN)
+    header = struct.pack("=IHHII", 32, GETLINK, 0x301, sequence, PORT)
+    return message(NLMSG_ERROR, struct.pack("=i", -errno) + header + bytes(16), 0, sequence, PORT)
 
 
 class Driver:
@@ -88,12 +88,22 @@ class Driver:
         if self.state.next_dump:
             self.sequence += 1
             self.requests.append(self.state.next_dump)
-            self.state.requested(self.sequence, OWN)
+            self.state.requested(self.sequence, PORT)
 
     def empty(self) -> None:
         """Tells the state that the queue is empty."""
         self.links += self.state.idle()
         self.pump()
+
+    def lose(self) -> None:
+        """Loses a message, so that everything is dumped again."""
+        self.feed(b"", missing=1)
+        self.empty()
+
+    def answer(self, *replies: bytes, flags: int = MULTI) -> list[tuple[str, ...]]:
+        """Answers the running dump with these bodies of links."""
+        messages = [reply(body, sequence=self.sequence) for body in replies]
+        return self.feed(*messages, done(flags, sequence=self.sequence))
 
     def feed(self, *datagrams: bytes, missing: int = 0) -> list[tuple[str, ...]]:
         for datagram in datagrams:
@@ -121,8 +131,8 @@ def driver():
     """A driver whose state knows `lo` and the link `a`, with the index 2."""
     driver = Driver()
     driver.empty()
-    rows = row(link_body(1, "lo", kind="x")) + row(link_body(2, "a"))
-    assert driver.feed(rows, done()) == [("added", "lo"), ("added", "a")]
+    replies = reply(link_body(1, "lo", kind="x")) + reply(link_body(2, "a"))
+    assert driver.feed(replies, done()) == [("added", "lo"), ("added", "a")]
     return driver
 
 
@@ -130,8 +140,8 @@ def test_no_event_precedes_the_end_of_the_dump():
     driver = Driver()
     driver.empty()
     assert driver.requests == [GETLINK]
-    assert driver.feed(row(link_body(1, "lo"))) == []
-    assert driver.feed(row(link_body(2, "a"))) == []
+    assert driver.feed(reply(link_body(1, "lo"))) == []
+    assert driver.feed(reply(link_body(2, "a"))) == []
     assert driver.feed(done()) == [("added", "lo"), ("added", "a")]
 
 
@@ -157,16 +167,16 @@ def test_an_event_contains_the_new_and_the_previous_link(driver):
 def test_a_notification_during_the_dump_is_part_of_it():
     driver = Driver()
     driver.empty()
-    assert driver.feed(row(link_body(1, "lo")), notice(link_body(1, "lo", mtu=9))) == []
+    assert driver.feed(reply(link_body(1, "lo")), notice(link_body(1, "lo", mtu=9))) == []
     assert driver.feed(notice(link_body(5, "b")), done()) == [("added", "lo"), ("added", "b")]
     assert driver.state.inventory.entries[1].mtu == 9
 
 
-def test_a_late_row_does_not_restore_a_deleted_link():
+def test_a_late_message_of_a_dump_does_not_restore_a_deleted_link():
     driver = Driver()
     driver.empty()
     gone = notice(link_body(2, "a"), DELLINK)
-    assert driver.feed(gone, row(link_body(2, "a")), done()) == []
+    assert driver.feed(gone, reply(link_body(2, "a")), done()) == []
     assert driver.state.inventory.entries == {}
 
 
@@ -179,20 +189,16 @@ def test_a_truncated_datagram_causes_a_dump_once_the_queue_is_empty(driver, miss
 
 
 def test_replies_to_an_earlier_request_are_ignored(driver):
-    driver.feed(b"", missing=1)
-    driver.empty()
-    assert driver.feed(row(link_body(9, "z")), done(), done(sequence=0)) == []
+    driver.lose()
+    assert driver.feed(reply(link_body(9, "z")), done(), done(sequence=0)) == []
     assert driver.state.inventory.entries.keys() == {1, 2}
     assert driver.feed(done(sequence=driver.sequence))[0] == ("removed", "lo", "lo")
 
 
 def dump_again(driver, *links, kind="ifb", flags=MULTI):
     """Loses a message, and answers the dump that follows."""
-    driver.feed(b"", missing=1)
-    driver.empty()
-    number = driver.sequence
-    rows = [row(link_body(*link, kind=kind), sequence=number) for link in links]
-    return driver.feed(*rows, done(flags, sequence=number))
+    driver.lose()
+    return driver.answer(*(link_body(*link, kind=kind) for link in links), flags=flags)
 
 
 def test_a_new_dump_reports_removals_before_changes_and_additions(driver):
@@ -219,18 +225,18 @@ def test_a_reused_index_is_another_link(driver):
 
 
 def test_an_index_reused_during_a_dump_is_another_link(driver):
-    driver.feed(b"", missing=1)
-    driver.empty()
-    gone, come = notice(link_body(2, "a"), DELLINK), notice(link_body(2, "a"))
-    lo = row(link_body(1, "lo", kind="x"), sequence=10)
-    events = driver.feed(lo, row(link_body(2, "a"), sequence=10), gone, come, done(sequence=10))
+    driver.lose()
+    deleted, created = notice(link_body(2, "a"), DELLINK), notice(link_body(2, "a"))
+    lo = reply(link_body(1, "lo", kind="x"), sequence=10)
+    events = driver.feed(
+        lo, reply(link_body(2, "a"), sequence=10), deleted, created, done(sequence=10)
+    )
     assert events == [("removed", "a", "a"), ("added", "a")]
 
 
 def test_a_loss_during_a_dump_discards_that_dump(driver):
-    driver.feed(b"", missing=1)
-    driver.empty()
-    assert driver.feed(row(link_body(7, "x"), sequence=10)) == []
+    driver.lose()
+    assert driver.feed(reply(link_body(7, "x"), sequence=10)) == []
     assert driver.feed(b"", missing=1) == []
     assert driver.feed(done(sequence=10)) == []
     assert driver.state.inventory.entries.keys() == {1, 2}
@@ -239,13 +245,12 @@ def test_a_loss_during_a_dump_discards_that_dump(driver):
 
 
 def test_an_inconsistent_dump_is_repeated_a_bounded_number_of_times(driver):
-    driver.feed(b"", missing=1)
-    driver.empty()
+    driver.lose()
     events = []
     while not events:
         number = driver.sequence
         events = driver.feed(
-            row(link_body(3, "b"), flags=MULTI | INTERRUPTED, sequence=number),
+            reply(link_body(3, "b"), flags=MULTI | INTERRUPTED, sequence=number),
             done(sequence=number),
         )
     assert driver.requests == [GETLINK] * 18
@@ -253,18 +258,16 @@ def test_an_inconsistent_dump_is_repeated_a_bounded_number_of_times(driver):
 
 
 def test_a_repeated_dump_keeps_the_notifications_of_the_former_one(driver):
-    driver.feed(b"", missing=1)
-    driver.empty()
-    driver.feed(notice(link_body(3, "b")), row(link_body(4, "c"), sequence=10))
+    driver.lose()
+    driver.feed(notice(link_body(3, "b")), reply(link_body(4, "c"), sequence=10))
     driver.feed(done(MULTI | INTERRUPTED, sequence=10))
     assert driver.requests == [GETLINK] * 3
-    events = driver.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
+    events = driver.feed(reply(link_body(2, "a"), sequence=11), done(sequence=11))
     assert events == [("removed", "lo", "lo"), ("added", "b")]
 
 
 def test_a_refused_dump_is_a_failure(driver):
-    driver.feed(b"", missing=1)
-    driver.empty()
+    driver.lose()
     assert driver.feed(refused(1, sequence=10)) == []
     assert driver.state.failure.errno == 1
     assert driver.state.failure.operation == "RTM_GETLINK"
@@ -272,30 +275,26 @@ def test_a_refused_dump_is_a_failure(driver):
 
 
 def test_a_dump_that_ends_with_an_error_is_a_failure(driver):
-    driver.feed(b"", missing=1)
-    driver.empty()
+    driver.lose()
     driver.feed(done(verdict=-12, sequence=10))
     assert driver.state.failure.errno == 12
 
 
 def test_a_bare_ack_is_not_the_end_of_a_dump(driver):
-    driver.feed(b"", missing=1)
-    driver.empty()
+    driver.lose()
     driver.feed(refused(0, sequence=10))
     assert driver.state.failure.errno == 74  # EBADMSG
     assert driver.state.inventory.entries.keys() == {1, 2}
 
 
-def test_a_malformed_row_is_a_failure(driver):
-    driver.feed(b"", missing=1)
-    driver.empty()
-    driver.feed(row(link_body(0, "a"), sequence=10))
+def test_a_malformed_message_of_a_dump_is_a_failure(driver):
+    driver.lose()
+    driver.feed(reply(link_body(0, "a"), sequence=10))
     assert driver.state.failure.errno == 74  # EBADMSG
 
 
 def test_a_dump_that_is_refused_with_ebusy_is_requested_again(driver):
-    driver.feed(b"", missing=1)
-    driver.empty()
+    driver.lose()
     driver.feed(refused(16, sequence=10))
     assert driver.state.failure is None
     driver.empty()
@@ -304,11 +303,10 @@ def test_a_dump_that_is_refused_with_ebusy_is_requested_again(driver):
 
 def test_a_notification_may_carry_our_port_and_sequence_number(driver):
     """If the request was made in another namespace, both belong to another socket."""
-    caused = message(NEWLINK, link_body(3, "b"), 0, driver.sequence, OWN)
+    caused = message(NEWLINK, link_body(3, "b"), 0, driver.sequence, PORT)
     assert driver.feed(caused) == [("added", "b")]
-    driver.feed(b"", missing=1)
-    driver.empty()
-    caused = message(NEWLINK, link_body(4, "c"), 0, driver.sequence, OWN)
+    driver.lose()
+    caused = message(NEWLINK, link_body(4, "c"), 0, driver.sequence, PORT)
     assert ("added", "c") in driver.feed(caused, done(sequence=driver.sequence))
 
 
@@ -338,7 +336,7 @@ def test_a_veth_that_was_announced_without_its_peer_is_requested(driver):
     driver.feed(notice(link_body(4, "v0", kind="veth", peer=3)))
     driver.empty()
     assert driver.links == ["v1"]
-    answer = message(NEWLINK, link_body(3, "v1", kind="veth", peer=4), 0, 1, OWN)
+    answer = message(NEWLINK, link_body(3, "v1", kind="veth", peer=4), 0, 1, PORT)
     assert driver.feed(answer) == [("changed", "v1", "v1")]
     driver.empty()
     assert driver.links == ["v1"]
@@ -372,15 +370,15 @@ def test_a_link_whose_parent_has_left_is_requested_and_again_when_any_link_arriv
     driver.feed(notice(link_body(2, "a"), DELLINK))
     driver.empty()
     assert driver.links == ["m0"]
-    elsewhere = link_body(3, "m0", kind="macvlan", peer=2, nsid=0)
-    driver.feed(message(NEWLINK, elsewhere, 0, 1, OWN))
+    moved = link_body(3, "m0", kind="macvlan", peer=2, nsid=0)
+    driver.feed(message(NEWLINK, moved, 0, 1, PORT))
     driver.empty()
     assert driver.links == ["m0"]
     driver.feed(notice(link_body(9, "a")))
     driver.empty()
     assert driver.links == ["m0", "m0"]
     returned = link_body(3, "m0", kind="macvlan", peer=9)
-    assert driver.feed(message(NEWLINK, returned, 0, 1, OWN)) == [("changed", "m0", "m0")]
+    assert driver.feed(message(NEWLINK, returned, 0, 1, PORT)) == [("changed", "m0", "m0")]
     driver.feed(notice(link_body(10, "b")))
     driver.empty()
     assert driver.links == ["m0", "m0"]
@@ -389,7 +387,7 @@ def test_a_link_whose_parent_has_left_is_requested_and_again_when_any_link_arriv
     assert driver.links == ["m0", "m0", "m0"]
 
 
-def test_a_veth_whose_peer_is_elsewhere_is_not_requested_when_another_link_arrives(driver):
+def test_a_veth_with_a_peer_in_another_namespace_is_not_requested_when_another_link_arrives(driver):
     driver.feed(notice(link_body(3, "v0", kind="veth", peer=2, nsid=0)))
     driver.feed(notice(link_body(4, "b")))
     driver.empty()
@@ -411,12 +409,11 @@ def test_a_dump_replaces_requests_for_many_links(driver):
     assert driver.requests == [GETLINK, GETLINK]
 
 
-def test_rows_of_other_types_are_ignored(driver):
-    driver.feed(b"", missing=1)
-    driver.empty()
-    bridge = row(link_body(3, "b", family=AF_BRIDGE), sequence=10)
-    other = row(address_body(2, "192.0.2.1"), NEWADDR, sequence=10)
-    same = row(link_body(1, "lo", kind="x"), sequence=10) + row(link_body(2, "a"), sequence=10)
+def test_dump_messages_of_other_types_are_ignored(driver):
+    driver.lose()
+    bridge = reply(link_body(3, "b", family=AF_BRIDGE), sequence=10)
+    other = reply(address_body(2, "192.0.2.1"), NEWADDR, sequence=10)
+    same = reply(link_body(1, "lo", kind="x"), sequence=10) + reply(link_body(2, "a"), sequence=10)
     assert driver.feed(bridge, other, same, done(sequence=10)) == []
     assert driver.state.inventory.entries.keys() == {1, 2}
 
@@ -428,10 +425,10 @@ def test_rows_of_other_types_are_ignored(driver):
 def addressed():
     driver = Driver(addresses=True)
     driver.empty()
-    driver.feed(row(link_body(2, "a")), done())
+    driver.feed(reply(link_body(2, "a")), done())
     assert driver.requests == [GETLINK, GETADDR]
-    rows = row(address_body(2, "192.0.2.1"), NEWADDR, sequence=10)
-    events = driver.feed(rows, done(sequence=10))
+    replies = reply(address_body(2, "192.0.2.1"), NEWADDR, sequence=10)
+    events = driver.feed(replies, done(sequence=10))
     assert events == [("added", "a"), ("address-added", "192.0.2.1/24")]
     return driver
 
@@ -505,9 +502,8 @@ def test_a_dump_that_lacks_many_links_does_not_search_everything_for_each(addres
         addressed.feed(notice(address_body(number, "192.0.2.7"), NEWADDR))
     addressed.state.inventory.entries = Searched(addressed.state.inventory.entries)
     Searched.searches = 0
-    addressed.feed(b"", missing=1)
-    addressed.empty()
-    addressed.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
+    addressed.lose()
+    addressed.feed(reply(link_body(2, "a"), sequence=11), done(sequence=11))
     events = addressed.feed(done(sequence=12))
     assert len(events) == 601
     assert Searched.searches < 10
@@ -515,33 +511,30 @@ def test_a_dump_that_lacks_many_links_does_not_search_everything_for_each(addres
 
 
 def test_lost_notifications_of_addresses_cause_a_dump(addressed):
-    addressed.feed(b"", missing=1)
-    addressed.empty()
-    addressed.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
+    addressed.lose()
+    addressed.feed(reply(link_body(2, "a"), sequence=11), done(sequence=11))
     assert addressed.requests == [GETLINK, GETADDR] * 2
-    rows = row(address_body(2, "192.0.2.7"), NEWADDR, sequence=12)
-    assert addressed.feed(rows, done(sequence=12)) == [
+    replies = reply(address_body(2, "192.0.2.7"), NEWADDR, sequence=12)
+    assert addressed.feed(replies, done(sequence=12)) == [
         ("address-removed", "192.0.2.1/24", "192.0.2.1/24"),
         ("address-added", "192.0.2.7/24"),
     ]
 
 
-def test_a_row_of_an_address_does_not_override_a_notification(addressed):
-    addressed.feed(b"", missing=1)
-    addressed.empty()
-    addressed.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
-    late = row(address_body(2, "192.0.2.1"), NEWADDR, sequence=12)
+def test_a_dumped_address_does_not_override_a_notification(addressed):
+    addressed.lose()
+    addressed.feed(reply(link_body(2, "a"), sequence=11), done(sequence=11))
+    late = reply(address_body(2, "192.0.2.1"), NEWADDR, sequence=12)
     gone = notice(address_body(2, "192.0.2.1"), DELADDR)
     events = addressed.feed(gone, late, done(sequence=12))
     assert events == [("address-removed", "192.0.2.1/24", "192.0.2.1/24")]
 
 
-def test_a_row_of_an_address_does_not_override_newer_flags(addressed):
-    addressed.feed(b"", missing=1)
-    addressed.empty()
-    addressed.feed(row(link_body(2, "a"), sequence=11), done(sequence=11))
+def test_a_dumped_address_does_not_override_newer_flags(addressed):
+    addressed.lose()
+    addressed.feed(reply(link_body(2, "a"), sequence=11), done(sequence=11))
     noted = notice(address_body(2, "192.0.2.1", flags=0xC0), NEWADDR)
-    late = row(address_body(2, "192.0.2.1"), NEWADDR, sequence=12)
+    late = reply(address_body(2, "192.0.2.1"), NEWADDR, sequence=12)
     events = addressed.feed(noted, late, done(sequence=12))
     assert events == [("address-added", "192.0.2.1/24", "192.0.2.1/24")]
     assert addressed.state.inventory.entries[2, "192.0.2.1/24", ""].tentative
@@ -562,7 +555,7 @@ VECTORS = [
     notice(address_body(2, "192.0.2.2", valid=9), NEWADDR),
     notice(address_body(2, "192.0.2.1"), DELADDR),
     notice(link_body(2, "a", family=AF_BRIDGE) + attribute(IFLA_PROTINFO, attribute(4, b"\1"))),
-    row(link_body(2, "a")),
+    reply(link_body(2, "a")),
     done(),
     refused(1),
 ]
@@ -575,7 +568,7 @@ def test_a_datagram_cut_at_any_length_causes_a_dump(vector, dumping):
         driver = Driver(addresses=True)
         driver.empty()
         if not dumping:
-            driver.feed(row(link_body(2, "a")), done(), done(sequence=10))
+            driver.feed(reply(link_body(2, "a")), done(), done(sequence=10))
         driver.feed(vector[:length], missing=len(vector) - length)
         assert driver.state.is_stale
         driver.empty()
@@ -589,13 +582,13 @@ def test_a_datagram_with_any_byte_changed_does_no_harm(vector):
         for change in (1, 2, 4, 8, 16, 32, 64, 128, 255):
             driver = Driver(addresses=True)
             driver.empty()
-            driver.feed(row(link_body(2, "a")), done(), done(sequence=10))
+            driver.feed(reply(link_body(2, "a")), done(), done(sequence=10))
             bad = bytearray(vector)
             bad[at] ^= change
             driver.feed(bytes(bad))
             driver.state.lose()
             driver.empty()
-            driver.feed(row(link_body(2, "a"), sequence=driver.sequence))
+            driver.feed(reply(link_body(2, "a"), sequence=driver.sequence))
             driver.feed(done(sequence=driver.sequence))
             driver.feed(done(sequence=driver.sequence))
             assert driver.state.inventory.entries.keys() == {2}
