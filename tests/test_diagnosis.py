@@ -192,7 +192,7 @@ def test_the_command_prints_a_line_for_each_finding_and_its_remedy_below(net):
     lines = done.stdout.splitlines()
     (number,) = [n for n, line in enumerate(lines) if line.startswith("CAP_NET_ADMIN ")]
     assert "NO   RTM_NEWLINK: Operation not permitted" in lines[number]
-    assert lines[number + 1].strip().startswith("this needs CAP_NET_ADMIN")
+    assert lines[number + 1].strip().startswith("needs CAP_NET_ADMIN")
 
 
 def test_the_command_in_json_holds_every_field():
