@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-# How many ids are recorded between two readings. If there are more, everything is taken as
-# changed, and a container that was given by a descriptor alone is taken as ended.
+# How many indexes or nsids are recorded between two readings. If there are more, everything is
+# taken as changed, and a container that was added by a descriptor alone is taken as ended.
 _MAX_IDS, _MAX_ENDED = 4096, 16384
 _QUEUE_SIZE = 8 << 20  # bytes of a receive queue; only what is queued takes memory
 # The interfaces of one container that are counted. Each costs about 5 us of a reading and 100 us of
@@ -135,14 +135,14 @@ class Containers(Pairs):
         timeout_ms: how long a call may take, in milliseconds.
 
     Attributes:
-        id: device and inode of the host namespace.
+        host_inode: device and inode of the host namespace.
         ended: records the nsids of namespaces that ended.
         links: records the indexes of links that left the host namespace.
         changed_netns: records the nsids of namespaces in which a link changed. None if the kernel
             refuses notifications of other namespaces (CAP_NET_BROADCAST is missing).
     """
 
-    __slots__ = ("_self_nsid", "_watchers", "changed_netns", "ended", "id", "links")
+    __slots__ = ("_self_nsid", "_watchers", "changed_netns", "ended", "host_inode", "links")
 
     def __init__(self, netns: object, timeout_ms: int) -> None:
         self._watchers: list[Any] = []
@@ -154,7 +154,7 @@ class Containers(Pairs):
             host = where = to_netns_fd(Namespace(netns))
             super().__init__(host.fd, timeout_ms)
             self.namespace = host.shown
-        self.id = identify(host.fd, self.namespace or "the thread's own namespace")
+        self.host_inode = identify(host.fd, self.namespace or "the thread's own namespace")
         self._self_nsid = -1
         self.ended = IdRecorder(self._sock, lib.NETSTRAT_RECORD_ENDED, self._buffers[self._sock])
         self._changer = ffi.NULL  # the socket has joined a group

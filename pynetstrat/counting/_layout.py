@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 def _relations(namespaces: Iterable[TrackedNamespace]) -> dict[Place, Relations]:
     return {
-        (namespace.nsid, index): ((peer_nsid, peer), master, is_bridge)
-        for namespace in namespaces
+        (tracked.nsid, index): ((peer_nsid, peer), master, is_bridge)
+        for tracked in namespaces
         for (index, *_), (peer, peer_nsid, master, is_bridge) in zip(
-            namespace.dump.links, namespace.dump.ties(), strict=True
+            tracked.dump.links, tracked.dump.ties(), strict=True
         )
     }
 
 
 def find_routed(namespaces: Iterable[TrackedNamespace]) -> set[Place]:
-    """Finds the links whose traffic other links of these namespaces count as well.
+    """Finds the links whose traffic is also in the counters of other links of these namespaces.
 
     These are the bridges, and one end of each veth pair between two of the namespaces: the end in
     the namespace that routes for the other. The kernel does not say which namespace routes. So of
@@ -129,24 +129,24 @@ class RowLayout:
         self.stale: set[TrackedNamespace] = set()
         routed = set() if with_routed else find_routed(by_key.values())
         position = {index: at for at, index in enumerate(host_stats.indexes())}
-        for key, namespace in by_key.items():
-            is_host = namespace.nsid == HOST_NSID
-            oldest = min(dumped_at, namespace.dumped_at)
-            for index, peer, name in namespace.dump.links:
+        for key, tracked in by_key.items():
+            is_host = tracked.nsid == HOST_NSID
+            oldest = min(dumped_at, tracked.dumped_at)
+            for index, peer, name in tracked.dump.links:
                 host_link = index if is_host else peer
-                if routed and (namespace.nsid, index) in routed:
+                if routed and (tracked.nsid, index) in routed:
                     continue
                 if not host_link:
-                    inside_rows.setdefault(namespace, []).append((index, len(keys), False))
+                    inside_rows.setdefault(tracked, []).append((index, len(keys), False))
                 elif host_link in position and deleted_at.get(host_link, -1) < oldest:
                     # From the container's side: rx and tx of a peer are swapped.
                     host_rows.append((host_link, len(keys), not is_host))
                 else:
-                    self.stale.add(namespace)
+                    self.stale.add(tracked)
                     continue
                 keys.append(key)
                 names.append(name)
-                identities.append((namespace.identity, index, peer))
+                identities.append((tracked.identity, index, peer))
         # Sorted as in the dump, so that netstrat_counters_gather() scans it once.
         host_rows.sort(key=lambda row: position[row[0]])
         self.keys, self.names, self.identities = tuple(keys), tuple(names), tuple(identities)

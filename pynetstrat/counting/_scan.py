@@ -39,14 +39,14 @@ class Sighting:
 
 
 def scan_host(
-    own: str | None, limit: int, known: dict[str, Sighting], is_retried: Callable[[int], bool]
+    host: str | None, limit: int, known: dict[str, Sighting], is_retried: Callable[[int], bool]
 ) -> tuple[Scan, dict[str, Sighting]]:
     """Scans names and processes.
 
     Parameters:
-        own: the host namespace, as `netns_target` returns it. None: the calling thread's namespace.
+        host: the host namespace, as `netns_target` returns it. None: the calling thread's namespace.
         limit: how many namespaces to find.
-        known: what an earlier scan found, for namespaces that still exist. The keys are as `own`.
+        known: what an earlier scan found, for namespaces that still exist. The keys are as `host`.
         is_retried: returns whether a namespace, given by its inode, is searched for an id although
             its processes are the same as in an earlier scan that found none. One of them may have
             been moved into a container's cgroup since.
@@ -62,7 +62,7 @@ def scan_host(
     except OSError as error:
         hint = "/proc must be mounted, and belong to a pid namespace that the caller is in"
         raise KernelError(error.errno or 0, "stat", hint=hint, filename=_CALLER) from None
-    scan = Scan(own or netns_target(status.st_ino), limit, known)
+    scan = Scan(host or netns_target(status.st_ino), limit, known)
     scan.find_names(status.st_dev)
     try:
         scan.find_processes()
@@ -74,7 +74,7 @@ def scan_host(
 def is_netns(path: str) -> bool:
     """Whether a path leads to a network namespace: nsfs has files for all kinds of namespaces.
 
-    A file that exists and cannot be opened counts as one, so that it is reported and not lost.
+    True also for a file that exists and cannot be opened, so that it is reported as refused.
     """
     try:
         with FileIO(path) as file:
@@ -122,8 +122,8 @@ class Scan:
         names_error: why /run/netns could not be listed, or None.
     """
 
-    def __init__(self, own: str, limit: int, known: dict[str, Sighting]) -> None:
-        self._own = own
+    def __init__(self, host: str, limit: int, known: dict[str, Sighting]) -> None:
+        self._host = host
         self._known = known
         self._room = limit - len(known)  # for namespaces that are not known yet
         self.found: dict[str, _Found] = {}
@@ -191,13 +191,13 @@ class Scan:
                 found.processes.append(pid)
             if pid == found.expected:
                 found.source = pid
-        self._find_threads_left()
+        self._find_remaining_threads()
 
-    def _find_threads_left(self) -> None:
+    def _find_remaining_threads(self) -> None:
         """Searches for known namespaces in the threads of processes that were in them.
 
-        The main thread may have entered another namespace while a thread stayed. To search all
-        threads of all processes would take too long.
+        The main thread may have entered another namespace while another thread stayed. The threads
+        of other processes are not searched: that would take too long.
         """
         targets_by_pid: dict[str, set[str]] = {}  # so that each process is searched once
         for target, sighting in self._known.items():
@@ -224,7 +224,7 @@ class Scan:
     def _add(self, target: str) -> _Found | None:
         """Adds a namespace; returns None for the host namespace and for one beyond the limit."""
         found = self.found.get(target)
-        if found is None and target != self._own:
+        if found is None and target != self._host:
             known = self._known.get(target)
             if known is None:
                 if self._room <= 0:

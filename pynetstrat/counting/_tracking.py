@@ -80,8 +80,9 @@ class Tracker:
         clock: the current time.
         first_valid: the time of the earliest dump that the current reading may use. A loss of
             notifications sets it past the current time.
-        deleted_at: the time at which the deletion of a host link was reported, by its index. A dump
-            up to that time may describe the deleted link, or another with its index.
+        deleted_at: the time at which the notification of a host link's deletion was processed, by
+            the link's index. A dump up to that time may describe the deleted link, or another with
+            its index.
         is_changed: whether the rows of a reading may differ from those of the last one.
     """
 
@@ -121,7 +122,7 @@ class Tracker:
             raise ValueError(f"key {key!r} is taken: discard it first, or choose another")
         opened = to_netns_fd(Namespace(netns))
         identity = _identify(opened)
-        nsid = HOST_NSID if identity[:2] == native.id else native.assign_nsid(opened.fd)
+        nsid = HOST_NSID if identity[:2] == native.host_inode else native.assign_nsid(opened.fd)
         # If another namespace had this nsid before, the notification of its end is queued ahead of
         # the reply, unless the kernel is sending it at this moment.
         self.process_ended(native)

@@ -39,8 +39,8 @@ class ContainerCounters(Handle):
     the containers' notifications do not arrive, and every reading dumps each container's links.
 
     A container is identified by the cookie of its namespace (before Linux 5.14 by the inode, until
-    the kernel reports the end of the namespace). The path or process that it was added by may lead
-    to another namespace later.
+    the kernel announces that the namespace has ended). The path or process that it was added by may
+    lead to another namespace later.
 
     Counters are those that the container sees. For a veth they are the counters of the host end
     with rx and tx swapped, so `rx_dropped` and `tx_dropped` are packets that the host end dropped.
@@ -220,18 +220,18 @@ class ContainerCounters(Handle):
         for attempt in range(_MAX_ATTEMPTS):
             is_first, is_last = attempt == 0, attempt == _MAX_ATTEMPTS - 1
             tracker.clock = began = tracker.clock + 1
-            for namespace in tracker.to_dump():
-                tracker.dump_links(native, namespace)
+            for tracked in tracker.to_dump():
+                tracker.dump_links(native, tracked)
             layout = self._current_layout()
             needs_host = layout is None or layout.host_rows.count
             host_stats = native.dump_stats(lasting=False) if needs_host else None
             if layout is not None:
-                inside = [namespace for namespace, _ in layout.inside_rows]
+                inside = [tracked for tracked, _ in layout.inside_rows]
             else:
                 inside = [one for one in tracker.by_nsid.values() if one.needs_inside_dump()]
-            for namespace in inside:
-                if namespace.dumped_at != began:
-                    tracker.dump_links(native, namespace)
+            for tracked in inside:
+                if tracked.dumped_at != began:
+                    tracker.dump_links(native, tracked)
             if tracker.unchecked:
                 tracker.find_missing_links(native)
             tracker.process_pending(native)
@@ -242,8 +242,8 @@ class ContainerCounters(Handle):
                 continue
             while tracker.first_valid <= began and (stale := tracker.to_dump()):
                 tracker.clock += 1
-                for namespace in stale:
-                    tracker.dump_links(native, namespace)
+                for tracked in stale:
+                    tracker.dump_links(native, tracked)
                 tracker.process_pending(native)
             if tracker.first_valid > began:
                 continue  # lost notifications may concern anything that was dumped
@@ -287,16 +287,16 @@ class ContainerCounters(Handle):
             layout = RowLayout(
                 tracker.by_key, host_stats, dumped_at, tracker.deleted_at, self._with_routed
             )
-            for namespace in layout.stale:
-                tracker.make_stale(namespace)
+            for tracked in layout.stale:
+                tracker.make_stale(tracked)
             if layout.stale and not is_last:
                 return None
             self._layout = layout
             tracker.is_changed = bool(layout.stale)
             table = Table(len(layout.keys))
             layout.host_rows.gather_rows(host_stats, table)
-        for namespace, rows in layout.inside_rows:
-            namespace.dump.gather(rows, table)
+        for tracked, rows in layout.inside_rows:
+            tracked.dump.gather(rows, table)
         tracker.deleted_at.clear()
         self.omitted = layout.omitted
         return layout, table

@@ -71,7 +71,7 @@ class HostCounters(Handle):
         ...             print(container.label, interface.name, interface.rx_bytes)
     """
 
-    __slots__ = ("_known", "_limit", "_own", "_refreshes", "omitted", "refused")
+    __slots__ = ("_host", "_known", "_limit", "_refreshes", "omitted", "refused")
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class HostCounters(Handle):
         self.refused: dict[Container, NetstratError] = {}
         self.omitted: dict[Container, int] = {}
         with NetworkNamespace.current() if netns is None else NetworkNamespace.open(netns) as host:
-            self._own = netns_target(host.id[1])
+            self._host = netns_target(host.id[1])
             # To enter a namespace needs a capability, so do not enter the caller's own.
             where = None if netns is None else host
             self._attach(HostContainers(netns=where, timeout=timeout, routed=routed))
@@ -165,7 +165,7 @@ class HostCounters(Handle):
         self._drop_ended(counters)
         # Before the scan, so that a namespace that is created during the scan is not unseen.
         nsids = counters.find_untracked()
-        scan, found = scan_host(self._own, self._limit, self._known, self._is_retried)
+        scan, found = scan_host(self._host, self._limit, self._known, self._is_retried)
         # Before the comparison with `_known`, which is by inode: an inode may be reused, but the
         # notification that its namespace has ended comes first. A namespace that ends after this
         # call is missing in readings, and is dropped by the next refresh.

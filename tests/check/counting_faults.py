@@ -294,7 +294,7 @@ def try_gone(stage: Stage) -> None:
 
 
 class Replay:
-    """What a reader of the events knows."""
+    """Applies events as a reader would."""
 
     def __init__(self) -> None:
         self.known: dict[Any, Any] = {}

@@ -32,7 +32,7 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def host_counters(net: Links, run: None, only: Callable[..., None]) -> Iterator[HostCounters]:
-    """The `HostCounters` of a host without names and processes."""
+    """A `HostCounters` of a host without names and processes."""
     only()
     with HostCounters() as opened:
         yield opened

@@ -75,7 +75,7 @@ def act_after_scan(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> 
     monkeypatch.setattr(host_module, "scan_host", scan_and_act)
 
 
-# ---- what is found ----
+# ---- containers, names, cgroups ----
 
 
 def inode(netns: int) -> int:
@@ -105,10 +105,10 @@ def give_name(name: str, netns: int) -> None:
 @contextlib.contextmanager
 def in_cgroup(pid: int | str, lines: str, folder: Path) -> Iterator[None]:
     """Replaces the lines that /proc/PID/cgroup shows for a process."""
-    shown = folder / f"cgroup-{time.monotonic_ns()}"
-    shown.write_text(lines)
+    replacement = folder / f"cgroup-{time.monotonic_ns()}"
+    replacement.write_text(lines)
     target = f"/proc/{pid}/cgroup"
-    support.mount(str(shown), Path(target), None, MS_BIND)
+    support.mount(str(replacement), Path(target), None, MS_BIND)
     try:
         yield
     finally:

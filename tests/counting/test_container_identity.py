@@ -237,7 +237,7 @@ def test_discard_forgets_the_path(net, counters, new_namespace):
 
 
 def test_containers_are_recognised_by_path_after_lost_notifications(net, counters):
-    """A container that was added by descriptor counts as ended."""
+    """A container that was added by a descriptor is taken as ended."""
     kept, ending = support.new_namespace(), support.new_namespace()
     add_container_veth(net, kept, "v0", 1)
     add_container_veth(net, ending, "v1", 2)
@@ -261,7 +261,7 @@ def test_containers_are_recognised_by_path_after_lost_notifications(net, counter
     os.close(kept)
 
 
-def test_an_overflow_of_the_queue_of_ends_loses_no_container(net, counters):
+def test_an_overflow_of_the_queue_loses_no_end_of_a_namespace(net, counters):
     """The queue is small, and 30 namespaces end before it is read."""
     kept, ending = support.new_namespace(), support.new_namespace()
     add_container_veth(net, kept, "v0", 1)

@@ -154,7 +154,7 @@ def test_a_lack_of_descriptors_while_opening_leaves_nothing_open(net):
     assert refused == 4  # three sockets, and the namespace's own descriptor
 
 
-def test_add_fails_if_the_kernel_denies_an_open_namespace(net, counters, new_namespace):
+def test_add_fails_if_a_dump_finds_no_namespace(net, counters, new_namespace):
     """A dump by nsid finds no namespace although a descriptor of it is open."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Containers, "dump_netns_links", lambda *_: None)
@@ -315,8 +315,10 @@ def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new
 
 
 @pytest.mark.parametrize("first", range(1, 8))
-def test_readings_are_right_after_an_exception_at_any_line(net, counters, new_namespace, first):
-    """Every seventh line is interrupted; the call after it repairs what was left."""
+def test_readings_are_right_after_a_signal_handler_raised_at_any_line(
+    net, counters, new_namespace, first
+):
+    """Every seventh line is interrupted; the next call repairs the records."""
     one, other = new_namespace(), new_namespace()
     add_container_veth(net, one, "v0", 1, "eth0")
     add_container_veth(net, other, "v1", 2, "eth0")

@@ -228,7 +228,7 @@ def test_a_negative_limit_is_an_error(use):
         use(limit=-1)
 
 
-def test_the_error_without_proc_names_the_remedy(net):
+def test_an_unmounted_proc_is_an_error_with_a_hint(net):
     with HostCounters() as counters:
         support.mount("tmpfs", Path("/proc"), "tmpfs")
         try:

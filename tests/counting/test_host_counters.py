@@ -199,7 +199,7 @@ def test_the_next_refresh_repairs_an_interrupted_one(host_counters, monkeypatch)
         assert [container.label for container in host_counters.read()] == ["blue"]
 
 
-def test_counted_containers_stay_when_the_limit_is_reached(net, run, only):
+def test_counted_containers_have_precedence_when_the_limit_is_reached(net, run, only):
     only()
     with HostCounters(limit=2) as counters:
         for name in ("b", "c"):
@@ -240,7 +240,7 @@ def test_threads_can_share_it(net, host_counters):
 def test_short_lived_containers_are_never_mixed_up(net, host_counters):
     """The kernel reuses inodes and nsids at once; each container has traffic of its own."""
     rounds, alive = 60, 6
-    shown = 0
+    checked = 0
     living: list[int] = []
     for number in range(rounds):
         with NetworkNamespace.create(f"c{number}") as namespace:
@@ -251,8 +251,8 @@ def test_short_lived_containers_are_never_mixed_up(net, host_counters):
         host_counters.refresh()
         for container, interfaces in host_counters.read().items():
             assert interfaces == {"eth0": seen("eth0", int(container.label[1:]))}
-            shown += 1
-    assert shown > rounds * alive // 2
+            checked += 1
+    assert checked > rounds * alive // 2
 
 
 def test_no_descriptor_of_a_container_is_held(host_counters):

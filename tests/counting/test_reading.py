@@ -1,4 +1,4 @@
-"""What a reading of `ContainerCounters` contains."""
+"""A reading of `ContainerCounters` contains the right interfaces and counters."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def add_links(netns: int, count: int) -> None:
 def test_only_the_first_interfaces_of_an_oversized_container_are_counted(
     net, counters, new_namespace
 ):
-    """So its effect on the readings of other containers is bounded; `omitted` tells the rest."""
+    """So its effect on the readings of other containers is bounded. `omitted` counts the rest."""
     many, other = new_namespace(), new_namespace()
     add_container_veth(net, many, "v0", 3)
     add_container_veth(net, other, "v1", 4)

@@ -1,4 +1,4 @@
-"""What `HostCounters` reports in `refused`, and what it counts in spite of that."""
+"""`HostCounters` reports in `refused` what it cannot count, and counts the rest."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def without_access(mode: int) -> Iterator[None]:
         folder.chmod(before)
 
 
-def test_no_unseen_namespace_is_added_if_refused_names_exceed_the_limit(
+def test_no_unseen_namespace_is_returned_if_refused_names_exceed_the_limit(
     net, run, only, new_namespace
 ):
     only()

@@ -1,4 +1,4 @@
-"""`HostCounters` counts namespaces that no name and no process shows."""
+"""`HostCounters` counts namespaces that no name or process shows."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_a_process_that_has_left_many_namespaces_is_searched_once(
     assert searched == [str(process.pid)]
 
 
-def test_a_container_that_only_a_descriptor_holds_is_counted_until_it_ends(
+def test_a_container_that_only_a_descriptor_keeps_alive_is_counted_until_it_ends(
     net, host_counters, only
 ):
     netns = support.new_namespace()
@@ -191,7 +191,7 @@ def test_a_container_that_only_a_descriptor_holds_is_counted_until_it_ends(
     assert host_counters.read() == {}
 
 
-def test_a_container_without_a_veth_that_only_a_descriptor_holds_is_counted(
+def test_a_container_without_a_veth_that_only_a_descriptor_keeps_alive_is_counted(
     net, host_counters, only
 ):
     """No veth of the host leads to it."""
@@ -273,7 +273,7 @@ def test_an_unseen_namespace_that_is_found_later_is_counted_once(
         assert discover() == pynetstrat.Discovery((container,), 0, 0)
 
 
-def test_an_interface_that_a_container_hides_in_its_own_namespace_is_counted(
+def test_an_interface_that_a_container_moves_into_a_namespace_of_its_own_is_counted(
     net, host_counters, only, new_namespace
 ):
     """The container could name that namespace in a mount namespace of its own."""
@@ -283,21 +283,21 @@ def test_an_interface_that_a_container_hides_in_its_own_namespace_is_counted(
         only(process.pid)
         (container,) = host_counters.refresh().containers
         assert host_counters.read() == {container: {"eth0": seen("eth0", 3)}}
-        hidden = support.new_namespace()
+        inner = support.new_namespace()
         with inside(netns), Links() as container_links:
-            container_links.move("eth0", hidden)
+            container_links.move("eth0", inner)
         (unseen,) = host_counters.refresh().unseen
         read = host_counters.read()
         assert read[container] == {}
         assert read[unseen]["eth0"].rx_bytes == seen("eth0", 3).rx_bytes
         further = support.new_namespace()  # a second move, after the first target is counted
-        with inside(hidden), Links() as container_links:
+        with inside(inner), Links() as container_links:
             container_links.move("eth0", further)
         host_counters.refresh()
         rows = [row for interfaces in host_counters.read().values() for row in interfaces.values()]
         assert [row.rx_bytes for row in rows] == [seen("eth0", 3).rx_bytes]
         os.close(further)
-        support.end_namespace(hidden)
+        support.end_namespace(inner)
         wait_until(lambda: host_counters.refresh().containers == (container,))
 
 
@@ -333,7 +333,7 @@ def test_the_namespace_of_a_hidden_process_is_counted_by_nsid(
             secretive.kill()
 
 
-def test_an_unseen_namespace_that_may_not_be_read_is_refused(net, host_counters, new_namespace):
+def test_an_unseen_namespace_that_cannot_be_read_is_refused(net, host_counters, new_namespace):
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 3)
     with support.without(support.CAP_NET_ADMIN):

@@ -1,4 +1,4 @@
-"""Shared by the tests of watching: what a reader of events knows, and what the kernel knows."""
+"""Shared by the tests of watching: a reader of events, and the links in the kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pynetstrat import Address, Event, Link, NetworkNamespace, RtnetlinkSocket
 
 
 class Replay:
-    """What a reader of events knows. Each event must fit the events before it."""
+    """Applies events as a reader would, and checks that each fits the events before it."""
 
     def __init__(self) -> None:
         self.links: dict[int, Link] = {}

@@ -108,7 +108,7 @@ def test_a_monitor_cannot_be_pickled(monitor):
         pickle.dumps(monitor)
 
 
-def test_an_unclosed_monitor_is_closed_with_a_warning(net):
+def test_an_unclosed_monitor_causes_a_warning(net):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         LinkMonitor().read()
@@ -158,7 +158,7 @@ def test_a_refused_dump_is_raised_and_requested_again(rtnetlink, monitor, monkey
     assert [event.link.up for event in monitor.read()] == [True]
 
 
-def test_read_ends_during_a_flood(rtnetlink, monitor, monkeypatch):
+def test_read_ends_while_notifications_keep_arriving(rtnetlink, monitor, monkeypatch):
     monitor.read()
     monkeypatch.setattr(pynetstrat.watching.monitor, "_MAX_DATAGRAMS", 3)
     for _ in range(4):
@@ -191,7 +191,7 @@ def test_the_call_after_an_interrupted_one_dumps_everything(rtnetlink, monitor, 
 
 
 def test_a_replaced_descriptor_is_an_error(rtnetlink):
-    """The file that has taken the socket's place is not read or written."""
+    """The file that has the descriptor now is neither read nor written."""
     with LinkMonitor() as monitor, open(os.devnull) as file:  # noqa: PTH123
         monitor.read()
         socket_ = os.dup(monitor.fileno())

@@ -130,7 +130,7 @@ def test_cancellation_removes_the_reader(rtnetlink, monitor, new_loop):
 
 
 @LOOPS
-def test_one_loop_can_wait_for_two_monitors(rtnetlink, new_loop):
+def test_one_event_loop_can_wait_for_two_monitors(rtnetlink, new_loop):
     async def main():
         with NetworkNamespace.create() as blue, LinkMonitor() as one, LinkMonitor(blue) as two:
             one.read()
@@ -158,9 +158,9 @@ def test_two_tasks_on_one_monitor_share_its_events(rtnetlink, monitor, new_loop)
 
 @contextlib.contextmanager
 def waiting_loop(new_loop, monitor):
-    """A loop that is stopped while one of its tasks waits for the monitor.
+    """An event loop that is stopped while one of its tasks waits for the monitor.
 
-    Yields a function that runs the loop until the task is done, and returns its result.
+    Yields a function that runs the event loop until the task is done, and returns its result.
     """
     loop = new_loop()
     count = len(monitor._waiting) + 1
@@ -176,7 +176,7 @@ def waiting_loop(new_loop, monitor):
 
 
 @LOOPS
-def test_events_that_one_loop_left_wake_another_loop(rtnetlink, monitor, new_loop):
+def test_events_that_one_event_loop_left_wake_another_event_loop(rtnetlink, monitor, new_loop):
     monitor.read()
     with waiting_loop(new_loop, monitor) as other:
         rtnetlink.execute(Batch().add_bridge("br0").add_bridge("br1").add_bridge("br2"))
@@ -185,7 +185,7 @@ def test_events_that_one_loop_left_wake_another_loop(rtnetlink, monitor, new_loo
 
 
 @LOOPS
-def test_events_that_a_thread_left_wake_each_loop(rtnetlink, monitor, new_loop):
+def test_events_that_a_thread_left_wake_each_event_loop(rtnetlink, monitor, new_loop):
     monitor.read()
     with waiting_loop(new_loop, monitor) as one, waiting_loop(new_loop, monitor) as two:
         rtnetlink.execute(Batch().add_bridge("br0").add_bridge("br1").add_bridge("br2"))
@@ -193,7 +193,7 @@ def test_events_that_a_thread_left_wake_each_loop(rtnetlink, monitor, new_loop):
 
 
 @LOOPS
-def test_an_interrupted_call_wakes_a_loop(rtnetlink, monitor, new_loop, monkeypatch):
+def test_an_interrupted_call_wakes_an_event_loop(rtnetlink, monitor, new_loop, monkeypatch):
     monitor.read()
     receive = type(monitor._native).receive
 
@@ -211,8 +211,8 @@ def test_an_interrupted_call_wakes_a_loop(rtnetlink, monitor, new_loop, monkeypa
 
 
 @LOOPS
-def test_every_event_reaches_one_of_two_loops_in_two_threads(rtnetlink, monitor, new_loop):
-    """Each loop takes one event at a time and stops waiting in between."""
+def test_every_event_reaches_one_of_two_event_loops_in_two_threads(rtnetlink, monitor, new_loop):
+    """Each event loop takes one event at a time and stops waiting in between."""
     monitor.read()
     found = []
 
@@ -246,7 +246,7 @@ def add_bridges(first, count):
 
 @LOOPS
 @pytest.mark.parametrize("in_thread", [False, True])
-def test_close_ends_a_wait_on_a_loop(rtnetlink, monitor, new_loop, in_thread):
+def test_close_ends_a_wait_on_an_event_loop(rtnetlink, monitor, new_loop, in_thread):
     async def main():
         monitor.read()
         task = asyncio.ensure_future(anext_of(monitor))

@@ -1,4 +1,4 @@
-"""`LinkState`: datagrams in, events out."""
+"""`LinkState` turns datagrams into events."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
 IFLA_WIRELESS, IFLA_PROTINFO, IFLA_LINKINFO, IFLA_LINK_NETNSID = 11, 12, 18, 37
 
 
-def attribute(kind: int, payload: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
+def attribute(attribute_type: int, payload: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(payload), attribute_type) + payload + bytes(-len(payload) % 4)
 
 
-def message(kind: int, body: bytes, flags: int = 0, sequence: int = 0, port: int = 0) -> bytes:
-    return struct.pack("=IHHII", 16 + len(body), kind, flags, sequence, port) + body
+def message(
+    message_type: int, body: bytes, flags: int = 0, sequence: int = 0, port: int = 0
+) -> bytes:
+    return struct.pack("=IHHII", 16 + len(body), message_type, flags, sequence, port) + body
 
 
 def link_body(
@@ -58,12 +60,14 @@ def address_body(index: int, text: str, flags: int = 0x80, valid: int | None = N
     return body
 
 
-def notice(body: bytes, kind: int = NEWLINK) -> bytes:
-    return message(kind, body)
+def notification(body: bytes, message_type: int = NEWLINK) -> bytes:
+    return message(message_type, body)
 
 
-def reply(body: bytes, kind: int = NEWLINK, flags: int = MULTI, sequence: int = SEQUENCE) -> bytes:
-    return message(kind, body, flags, sequence, PORT)
+def reply(
+    body: bytes, message_type: int = NEWLINK, flags: int = MULTI, sequence: int = SEQUENCE
+) -> bytes:
+    return message(message_type, body, flags, sequence, PORT)
 
 
 def done(flags: int = MULTI, verdict: int = 0, sequence: int = SEQUENCE) -> bytes:
@@ -146,18 +150,18 @@ def test_no_event_precedes_the_end_of_the_dump():
 
 
 def test_a_notification_is_an_event(driver):
-    assert driver.feed(notice(link_body(3, "b"))) == [("added", "b")]
-    assert driver.feed(notice(link_body(3, "c"))) == [("changed", "c", "b")]
-    assert driver.feed(notice(link_body(3, "c"), DELLINK)) == [("removed", "c", "c")]
+    assert driver.feed(notification(link_body(3, "b"))) == [("added", "b")]
+    assert driver.feed(notification(link_body(3, "c"))) == [("changed", "c", "b")]
+    assert driver.feed(notification(link_body(3, "c"), DELLINK)) == [("removed", "c", "c")]
 
 
 def test_a_notification_without_news_is_no_event(driver):
-    assert driver.feed(notice(link_body(2, "a"))) == []
-    assert driver.feed(notice(link_body(9, "z"), DELLINK)) == []
+    assert driver.feed(notification(link_body(2, "a"))) == []
+    assert driver.feed(notification(link_body(9, "z"), DELLINK)) == []
 
 
 def test_an_event_contains_the_new_and_the_previous_link(driver):
-    driver.state.feed(notice(link_body(2, "a", mtu=9000)))
+    driver.state.feed(notification(link_body(2, "a", mtu=9000)))
     (event,) = driver.state.inventory.events
     assert event.link.mtu == 9000
     assert event.previous == replace(event.link, mtu=1500)
@@ -167,22 +171,22 @@ def test_an_event_contains_the_new_and_the_previous_link(driver):
 def test_a_notification_during_the_dump_is_part_of_it():
     driver = Driver()
     driver.empty()
-    assert driver.feed(reply(link_body(1, "lo")), notice(link_body(1, "lo", mtu=9))) == []
-    assert driver.feed(notice(link_body(5, "b")), done()) == [("added", "lo"), ("added", "b")]
+    assert driver.feed(reply(link_body(1, "lo")), notification(link_body(1, "lo", mtu=9))) == []
+    assert driver.feed(notification(link_body(5, "b")), done()) == [("added", "lo"), ("added", "b")]
     assert driver.state.inventory.entries[1].mtu == 9
 
 
 def test_a_late_message_of_a_dump_does_not_restore_a_deleted_link():
     driver = Driver()
     driver.empty()
-    gone = notice(link_body(2, "a"), DELLINK)
-    assert driver.feed(gone, reply(link_body(2, "a")), done()) == []
+    deleted = notification(link_body(2, "a"), DELLINK)
+    assert driver.feed(deleted, reply(link_body(2, "a")), done()) == []
     assert driver.state.inventory.entries == {}
 
 
 @pytest.mark.parametrize("missing", [1, 5000])
 def test_a_truncated_datagram_causes_a_dump_once_the_queue_is_empty(driver, missing):
-    assert driver.feed(notice(link_body(3, "b"))[:40], missing=missing) == []
+    assert driver.feed(notification(link_body(3, "b"))[:40], missing=missing) == []
     assert driver.requests == [GETLINK]
     driver.empty()
     assert driver.requests == [GETLINK, GETLINK]
@@ -202,7 +206,7 @@ def dump_again(driver, *links, kind="ifb", flags=MULTI):
 
 
 def test_a_new_dump_reports_removals_before_changes_and_additions(driver):
-    driver.feed(notice(link_body(3, "b")))
+    driver.feed(notification(link_body(3, "b")))
     assert dump_again(driver, (2, "c"), (4, "a")) == [
         ("removed", "lo", "lo"),
         ("removed", "b", "b"),
@@ -212,13 +216,16 @@ def test_a_new_dump_reports_removals_before_changes_and_additions(driver):
 
 
 def test_a_new_dump_without_news_gives_no_event(driver):
-    driver.feed(notice(link_body(1, "lo"), DELLINK))
+    driver.feed(notification(link_body(1, "lo"), DELLINK))
     assert dump_again(driver, (2, "a")) == []
 
 
 def test_a_reused_index_is_another_link(driver):
     again = [("removed", "a", "a"), ("added", "b")]
-    assert driver.feed(notice(link_body(2, "a"), DELLINK), notice(link_body(2, "b"))) == again
+    assert (
+        driver.feed(notification(link_body(2, "a"), DELLINK), notification(link_body(2, "b")))
+        == again
+    )
     assert ("removed", "b", "b") in dump_again(
         driver, (2, "b"), kind="bridge"
     )  # also if the deletion was lost
@@ -226,7 +233,7 @@ def test_a_reused_index_is_another_link(driver):
 
 def test_an_index_reused_during_a_dump_is_another_link(driver):
     driver.lose()
-    deleted, created = notice(link_body(2, "a"), DELLINK), notice(link_body(2, "a"))
+    deleted, created = notification(link_body(2, "a"), DELLINK), notification(link_body(2, "a"))
     lo = reply(link_body(1, "lo", kind="x"), sequence=10)
     events = driver.feed(
         lo, reply(link_body(2, "a"), sequence=10), deleted, created, done(sequence=10)
@@ -259,7 +266,7 @@ def test_an_inconsistent_dump_is_repeated_a_bounded_number_of_times(driver):
 
 def test_a_repeated_dump_keeps_the_notifications_of_the_former_one(driver):
     driver.lose()
-    driver.feed(notice(link_body(3, "b")), reply(link_body(4, "c"), sequence=10))
+    driver.feed(notification(link_body(3, "b")), reply(link_body(4, "c"), sequence=10))
     driver.feed(done(MULTI | INTERRUPTED, sequence=10))
     assert driver.requests == [GETLINK] * 3
     events = driver.feed(reply(link_body(2, "a"), sequence=11), done(sequence=11))
@@ -311,29 +318,29 @@ def test_a_notification_may_carry_our_port_and_sequence_number(driver):
 
 
 def test_a_port_that_leaves_a_bridge_is_not_removed(driver):
-    assert driver.feed(notice(link_body(2, "a", family=AF_BRIDGE), DELLINK)) == []
+    assert driver.feed(notification(link_body(2, "a", family=AF_BRIDGE), DELLINK)) == []
 
 
 def test_a_bridge_notification_updates_only_the_settings_of_a_port(driver):
     port = attribute(IFLA_PROTINFO | 0x8000, attribute(4, b"\1"))  # IFLA_BRPORT_MODE
     body = link_body(2, "a", mtu=7, family=AF_BRIDGE) + port
-    assert driver.feed(notice(body)) == [("changed", "a", "a")]
+    assert driver.feed(notification(body)) == [("changed", "a", "a")]
     assert driver.state.inventory.entries[2].hairpin is True
     assert driver.state.inventory.entries[2].mtu == 1500
-    assert driver.feed(notice(body)) == []
-    assert driver.feed(notice(link_body(77, "z", family=AF_BRIDGE) + port)) == []
+    assert driver.feed(notification(body)) == []
+    assert driver.feed(notification(link_body(77, "z", family=AF_BRIDGE) + port)) == []
 
 
 def test_a_wireless_event_is_not_taken_for_a_link(driver):
     body = struct.pack("=BxHiII", 0, 1, 2, 1, 0) + attribute(IFLA_IFNAME, b"a\0")
-    assert driver.feed(notice(body + attribute(IFLA_WIRELESS, bytes(8)))) == []
+    assert driver.feed(notification(body + attribute(IFLA_WIRELESS, bytes(8)))) == []
     assert driver.state.inventory.entries[2].mtu == 1500
     assert driver.state.is_stale
 
 
 def test_a_veth_that_was_announced_without_its_peer_is_requested(driver):
-    driver.feed(notice(link_body(3, "v1", kind="veth")))
-    driver.feed(notice(link_body(4, "v0", kind="veth", peer=3)))
+    driver.feed(notification(link_body(3, "v1", kind="veth")))
+    driver.feed(notification(link_body(4, "v0", kind="veth", peer=3)))
     driver.empty()
     assert driver.links == ["v1"]
     answer = message(NEWLINK, link_body(3, "v1", kind="veth", peer=4), 0, 1, PORT)
@@ -345,7 +352,7 @@ def test_a_veth_that_was_announced_without_its_peer_is_requested(driver):
 
 @pytest.mark.parametrize(("errno", "dumps"), [(19, 1), (12, 2)])  # ENODEV, ENOMEM
 def test_a_failed_request_for_a_link_causes_a_dump_unless_the_link_is_gone(driver, errno, dumps):
-    driver.feed(notice(link_body(3, "v1", kind="veth")))
+    driver.feed(notification(link_body(3, "v1", kind="veth")))
     driver.empty()
     assert driver.links == ["v1"]
     driver.feed(refused(errno, sequence=SEQUENCE + 1))
@@ -355,55 +362,57 @@ def test_a_failed_request_for_a_link_causes_a_dump_unless_the_link_is_gone(drive
 
 
 def test_a_veth_whose_peer_has_left_is_requested(driver):
-    driver.feed(notice(link_body(3, "v1", kind="veth", peer=4)))
-    driver.feed(notice(link_body(4, "v0", kind="veth", peer=3)))
+    driver.feed(notification(link_body(3, "v1", kind="veth", peer=4)))
+    driver.feed(notification(link_body(4, "v0", kind="veth", peer=3)))
     driver.empty()
-    driver.feed(notice(link_body(4, "v0"), DELLINK))
+    driver.feed(notification(link_body(4, "v0"), DELLINK))
     driver.empty()
     assert driver.links == ["v1"]
 
 
 def test_a_link_whose_parent_has_left_is_requested_and_again_when_any_link_arrives(driver):
-    driver.feed(notice(link_body(3, "m0", kind="macvlan", peer=2)))
+    driver.feed(notification(link_body(3, "m0", kind="macvlan", peer=2)))
     driver.empty()
     assert driver.links == []
-    driver.feed(notice(link_body(2, "a"), DELLINK))
+    driver.feed(notification(link_body(2, "a"), DELLINK))
     driver.empty()
     assert driver.links == ["m0"]
     moved = link_body(3, "m0", kind="macvlan", peer=2, nsid=0)
     driver.feed(message(NEWLINK, moved, 0, 1, PORT))
     driver.empty()
     assert driver.links == ["m0"]
-    driver.feed(notice(link_body(9, "a")))
+    driver.feed(notification(link_body(9, "a")))
     driver.empty()
     assert driver.links == ["m0", "m0"]
     returned = link_body(3, "m0", kind="macvlan", peer=9)
     assert driver.feed(message(NEWLINK, returned, 0, 1, PORT)) == [("changed", "m0", "m0")]
-    driver.feed(notice(link_body(10, "b")))
+    driver.feed(notification(link_body(10, "b")))
     driver.empty()
     assert driver.links == ["m0", "m0"]
-    driver.feed(notice(link_body(9, "a"), DELLINK))
+    driver.feed(notification(link_body(9, "a"), DELLINK))
     driver.empty()
     assert driver.links == ["m0", "m0", "m0"]
 
 
 def test_a_veth_with_a_peer_in_another_namespace_is_not_requested_when_another_link_arrives(driver):
-    driver.feed(notice(link_body(3, "v0", kind="veth", peer=2, nsid=0)))
-    driver.feed(notice(link_body(4, "b")))
+    driver.feed(notification(link_body(3, "v0", kind="veth", peer=2, nsid=0)))
+    driver.feed(notification(link_body(4, "b")))
     driver.empty()
     assert driver.links == []
 
 
 def test_a_deleted_pair_is_not_requested(driver):
-    driver.feed(notice(link_body(3, "v1", kind="veth", peer=4)))
-    driver.feed(notice(link_body(4, "v0", kind="veth", peer=3)))
-    driver.feed(notice(link_body(4, "v0"), DELLINK) + notice(link_body(3, "v1"), DELLINK))
+    driver.feed(notification(link_body(3, "v1", kind="veth", peer=4)))
+    driver.feed(notification(link_body(4, "v0", kind="veth", peer=3)))
+    driver.feed(
+        notification(link_body(4, "v0"), DELLINK) + notification(link_body(3, "v1"), DELLINK)
+    )
     driver.empty()
     assert driver.links == []
 
 
 def test_a_dump_replaces_requests_for_many_links(driver):
-    driver.feed(*(notice(link_body(n, f"v{n}", kind="veth")) for n in range(10, 30)))
+    driver.feed(*(notification(link_body(n, f"v{n}", kind="veth")) for n in range(10, 30)))
     driver.empty()
     assert driver.links == []
     assert driver.requests == [GETLINK, GETLINK]
@@ -435,30 +444,30 @@ def addressed():
 
 def test_addresses_appear_and_disappear(addressed):
     body = address_body(2, "192.0.2.2")
-    assert addressed.feed(notice(body, NEWADDR)) == [("address-added", "192.0.2.2/24")]
-    assert addressed.feed(notice(body, NEWADDR)) == []
+    assert addressed.feed(notification(body, NEWADDR)) == [("address-added", "192.0.2.2/24")]
+    assert addressed.feed(notification(body, NEWADDR)) == []
     removed = [("address-removed", "192.0.2.2/24", "192.0.2.2/24")]
-    assert addressed.feed(notice(body, DELADDR)) == removed
-    assert addressed.feed(notice(body, DELADDR)) == []
+    assert addressed.feed(notification(body, DELADDR)) == removed
+    assert addressed.feed(notification(body, DELADDR)) == []
 
 
 def test_an_address_with_new_flags_is_reported_with_the_previous_one(addressed):
     body = address_body(2, "192.0.2.1", flags=0xC0)
     events = [("address-added", "192.0.2.1/24", "192.0.2.1/24")]
-    assert addressed.feed(notice(body, NEWADDR)) == events
+    assert addressed.feed(notification(body, NEWADDR)) == events
 
 
 def test_an_elapsing_lifetime_is_no_event(addressed):
-    first = notice(address_body(2, "192.0.2.9", valid=100), NEWADDR)
-    second = notice(address_body(2, "192.0.2.9", valid=99), NEWADDR)
+    first = notification(address_body(2, "192.0.2.9", valid=100), NEWADDR)
+    second = notification(address_body(2, "192.0.2.9", valid=99), NEWADDR)
     assert len(addressed.feed(first)) == 1
     assert addressed.feed(second) == []
     assert addressed.state.inventory.entries[2, "192.0.2.9/24", ""].valid == 99
 
 
 def test_the_addresses_of_a_removed_link_are_removed(addressed):
-    addressed.feed(notice(address_body(2, "192.0.2.2"), NEWADDR))
-    assert [event[0] for event in addressed.feed(notice(link_body(2, "a"), DELLINK))] == [
+    addressed.feed(notification(address_body(2, "192.0.2.2"), NEWADDR))
+    assert [event[0] for event in addressed.feed(notification(link_body(2, "a"), DELLINK))] == [
         *("address-removed", "address-removed", "removed")
     ]
 
@@ -480,14 +489,14 @@ class Searched(dict):
 def test_removing_many_links_does_not_search_everything_for_each(addressed):
     numbers = range(10, 310)
     for number in numbers:
-        addressed.feed(notice(link_body(number, f"v{number}", kind="veth", peer=number ^ 1)))
-        addressed.feed(notice(address_body(number, "192.0.2.7"), NEWADDR))
+        addressed.feed(notification(link_body(number, f"v{number}", kind="veth", peer=number ^ 1)))
+        addressed.feed(notification(address_body(number, "192.0.2.7"), NEWADDR))
     addressed.empty()
     addressed.state.inventory.entries = Searched(addressed.state.inventory.entries)
     Searched.searches = 0
     events = []
     for number in numbers:
-        events += addressed.feed(notice(link_body(number, f"v{number}"), DELLINK))
+        events += addressed.feed(notification(link_body(number, f"v{number}"), DELLINK))
         addressed.empty()
     assert len(events) == 600
     assert Searched.searches == 0
@@ -498,8 +507,8 @@ def test_removing_many_links_does_not_search_everything_for_each(addressed):
 
 def test_a_dump_that_lacks_many_links_does_not_search_everything_for_each(addressed):
     for number in range(10, 310):
-        addressed.feed(notice(link_body(number, f"v{number}")))
-        addressed.feed(notice(address_body(number, "192.0.2.7"), NEWADDR))
+        addressed.feed(notification(link_body(number, f"v{number}")))
+        addressed.feed(notification(address_body(number, "192.0.2.7"), NEWADDR))
     addressed.state.inventory.entries = Searched(addressed.state.inventory.entries)
     Searched.searches = 0
     addressed.lose()
@@ -525,15 +534,15 @@ def test_a_dumped_address_does_not_override_a_notification(addressed):
     addressed.lose()
     addressed.feed(reply(link_body(2, "a"), sequence=11), done(sequence=11))
     late = reply(address_body(2, "192.0.2.1"), NEWADDR, sequence=12)
-    gone = notice(address_body(2, "192.0.2.1"), DELADDR)
-    events = addressed.feed(gone, late, done(sequence=12))
+    deleted = notification(address_body(2, "192.0.2.1"), DELADDR)
+    events = addressed.feed(deleted, late, done(sequence=12))
     assert events == [("address-removed", "192.0.2.1/24", "192.0.2.1/24")]
 
 
 def test_a_dumped_address_does_not_override_newer_flags(addressed):
     addressed.lose()
     addressed.feed(reply(link_body(2, "a"), sequence=11), done(sequence=11))
-    noted = notice(address_body(2, "192.0.2.1", flags=0xC0), NEWADDR)
+    noted = notification(address_body(2, "192.0.2.1", flags=0xC0), NEWADDR)
     late = reply(address_body(2, "192.0.2.1"), NEWADDR, sequence=12)
     events = addressed.feed(noted, late, done(sequence=12))
     assert events == [("address-added", "192.0.2.1/24", "192.0.2.1/24")]
@@ -542,19 +551,21 @@ def test_a_dumped_address_does_not_override_newer_flags(addressed):
 
 def test_addresses_of_other_families_are_left_out(addressed):
     body = struct.pack("=BBBBI", 77, 24, 0, 0, 2) + attribute(1, bytes(4))
-    assert addressed.feed(notice(body, NEWADDR)) == []
+    assert addressed.feed(notification(body, NEWADDR)) == []
     assert not addressed.state.is_stale
 
 
 # ---- hostile bytes ----
 
 VECTORS = [
-    notice(link_body(2, "a", mtu=1400)),
-    notice(link_body(2, "a"), DELLINK),
-    notice(link_body(3, "b")) + notice(link_body(4, "c")),
-    notice(address_body(2, "192.0.2.2", valid=9), NEWADDR),
-    notice(address_body(2, "192.0.2.1"), DELADDR),
-    notice(link_body(2, "a", family=AF_BRIDGE) + attribute(IFLA_PROTINFO, attribute(4, b"\1"))),
+    notification(link_body(2, "a", mtu=1400)),
+    notification(link_body(2, "a"), DELLINK),
+    notification(link_body(3, "b")) + notification(link_body(4, "c")),
+    notification(address_body(2, "192.0.2.2", valid=9), NEWADDR),
+    notification(address_body(2, "192.0.2.1"), DELADDR),
+    notification(
+        link_body(2, "a", family=AF_BRIDGE) + attribute(IFLA_PROTINFO, attribute(4, b"\1"))
+    ),
     reply(link_body(2, "a")),
     done(),
     refused(1),
