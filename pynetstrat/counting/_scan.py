@@ -44,9 +44,10 @@ def scan_host(
     """Scans names and processes.
 
     Parameters:
-        host: the host namespace, as `netns_target` returns it. None: the calling thread's namespace.
+        host: the host namespace, as `netns_target` returns it. None: the calling thread's
+            namespace.
         limit: how many namespaces to find.
-        known: what an earlier scan found, for namespaces that still exist. The keys are as `host`.
+        known: what an earlier scan found, by namespace (as in `host`), if that still exists.
         is_retried: returns whether a namespace, given by its inode, is searched for an id although
             its processes are the same as in an earlier scan that found none. One of them may have
             been moved into a container's cgroup since.

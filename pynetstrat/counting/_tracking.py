@@ -66,7 +66,9 @@ class Tracker:
 
     When a namespace ends, its keys move from `by_key` to `ended`, where `discard` removes them.
 
-    Dumps and deletions are ordered by a clock, a number that every attempt of a reading increases.
+    Dumps and deletions are ordered by a clock: a number that a reading increases with each attempt,
+    and with each round of dumps at the end of an attempt.
+
     A stale namespace is dumped at most once in a reading, unless `make_stale` or a loss of
     notifications demands another dump. So a container that changes its links all the time cannot
     prolong the reading.

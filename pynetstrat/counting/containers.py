@@ -212,8 +212,9 @@ class ContainerCounters(Handle):
         4. the links of containers that became stale meanwhile.
 
         Steps 1 and 4 dump a container at most once in a reading (see `Tracker`). Thus both the
-        links and the counters date from within this call. Another attempt follows if notifications
-        were lost, or if a link has no counters in the dump.
+        links and the counters date from within this call. Another attempt follows if
+        containers had changed before the reading, if notifications were lost, or if a link has no
+        counters in the dump.
         """
         tracker = self._tracker
         tracker.first_valid = tracker.clock + 1

@@ -158,7 +158,7 @@ def is_refused(fault: Fault) -> bool:
     return fault.what == MESSAGE and fault.error == errno.EPERM
 
 
-def is_a_lie(fault: Fault) -> bool:
+def is_false_end(fault: Fault) -> bool:
     """Whether the fault reports the end of a namespace that still exists."""
     return (
         fault.what == MESSAGE
@@ -168,7 +168,7 @@ def is_a_lie(fault: Fault) -> bool:
 
 
 def check_reading(where: str, fault: Fault, found: Any, expected: dict[str, Any]) -> None:
-    if is_a_lie(fault):
+    if is_false_end(fault):
         expected = {key: rows for key, rows in expected.items() if key in found}
     if found != expected:
         findings.add(where, fault, f"found {found}, expected {expected}")
@@ -223,7 +223,7 @@ def try_add(stage: Stage) -> None:
                 counters.add("new", namespace)
                 expected = {"one": stage.expected()["one"], "new": {}}
                 check_reading(where, fault, counters.read(), expected)
-                if counters.gone() and not is_a_lie(fault):
+                if counters.gone() and not is_false_end(fault):
                     findings.add(where, fault, f"gone: {counters.gone()}")
             finally:
                 NetworkNamespace.delete("new")
@@ -252,7 +252,7 @@ def try_read(stage: Stage, where: str, prepare: Callable[[], None]) -> None:
         for reading in (*found, counters.read()):
             check_reading(where, fault, reading, stage.expected())
         if counters.gone():
-            if not is_a_lie(fault):
+            if not is_false_end(fault):
                 findings.add(where, fault, f"gone: {counters.gone()}")
             counters.close()
             counters = renew()
@@ -278,7 +278,7 @@ def try_gone(stage: Stage) -> None:
             error, struck = fault.strike(lambda: found.append(counters.gone()))
             judge(where, fault, error, struck)
             if CALLS_OF[fault.what] == "recvfrom" and fault.error == errno.EAGAIN:
-                found.clear()  # the report seemed not to have arrived
+                found.clear()  # the notification seemed not to have arrived
             for gone in (*found, counters.gone()):
                 if gone != ["ending"]:
                     findings.add(where, fault, f"gone: {gone}")
