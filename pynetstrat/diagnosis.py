@@ -121,7 +121,7 @@ def try_all() -> str:
     return json.dumps([asdict(finding) for finding in _advise(findings)])
 
 
-_AS_ROOT = "in a network namespace of your own: pynetstrat run --root COMMAND"
+_AS_ROOT = "in a network namespace of your own: pynetstrat run --root PROGRAM"
 
 
 def _advise(findings: list[Finding]) -> list[Finding]:
@@ -203,7 +203,7 @@ def _sysfs() -> Finding:
     if shows_own_namespace():
         return Finding("/sys", True, "shows this network namespace")
     detail = "is not known to show this network namespace: counters come from rtnetlink"
-    remedy = "mount a sysfs: mount -t sysfs sysfs /sys, or pynetstrat run COMMAND"
+    remedy = "mount a sysfs: mount -t sysfs sysfs /sys, or pynetstrat run PROGRAM"
     return Finding("/sys", False, detail, remedy)
 
 
@@ -212,7 +212,7 @@ def _names() -> Finding:
     folder = next(path for path in ("/run/netns", "/run", "/") if os.path.isdir(path))  # noqa: PTH112
     if not may_mount():
         detail = "no CAP_SYS_ADMIN over the mount namespace"
-        remedy = "run as root, or as root of a user namespace (pynetstrat run --root COMMAND)"
+        remedy = "run as root, or as root of a user namespace (pynetstrat run --root PROGRAM)"
         return Finding(name, False, detail, f"{remedy} that mounts a tmpfs at /run first")
     if not os.access(folder, os.W_OK):
         remedy = "mount it writable, or a tmpfs over it: mount -t tmpfs tmpfs /run"
@@ -231,7 +231,7 @@ def _in_fresh_namespaces() -> list[Finding]:
         unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS)
         map_ids(0, 0, uid, gid)
         link_set_up()  # a security module may take the capabilities away again
-        return "with capabilities of its own"
+        return "grants all capabilities"
 
     def enter() -> str:
         unshare(CLONE_NEWNET | CLONE_NEWNS)
@@ -265,8 +265,8 @@ def _try_kind(sock: RtnetlinkSocket, kind: str) -> Finding:
         sock.execute(Batch().delete_link("try0"))
     except KernelError as error:
         if error.errno == EOPNOTSUPP and "device type" in error.kernel_message.lower():
-            remedy = f"modprobe {_MODULES.get(kind, kind)}, or a kernel that is built with it"
-            return Finding(f"links of kind {kind}", False, "this kernel does not have them", remedy)
+            remedy = f"run modprobe {_MODULES.get(kind, kind)}, or use a kernel built with it"
+            return Finding(f"links of kind {kind}", False, "not supported by this kernel", remedy)
         if error.errno == EPERM:
             return Finding(f"links of kind {kind}", False, str(error.strerror), error.hint)
     return Finding(f"links of kind {kind}", True)

@@ -10,7 +10,8 @@ try:
     from prometheus_client.registry import Collector
 except ImportError as error:
     raise ImportError(
-        "pynetstrat.prometheus needs prometheus_client: install pynetstrat[exporter]",
+        "pynetstrat.prometheus needs prometheus_client: pip install '.[exporter]' in the checkout, "
+        "or pip install prometheus_client",
         name="prometheus_client",
     ) from error
 

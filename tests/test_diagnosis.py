@@ -56,12 +56,12 @@ def test_a_user_without_capabilities_learns_which_are_missing():
     for name in ("CAP_NET_ADMIN", "CAP_SYS_ADMIN"):
         assert not findings[name].allowed
         assert name in findings[name].remedy
-        assert findings[name].remedy.endswith("pynetstrat run --root COMMAND")
+        assert findings[name].remedy.endswith("pynetstrat run --root PROGRAM")
     assert not findings["named namespaces"].allowed
-    assert "pynetstrat run --root COMMAND" in findings["named namespaces"].remedy
+    assert "pynetstrat run --root PROGRAM" in findings["named namespaces"].remedy
     assert not findings["network namespaces"].allowed
     assert findings["network namespaces"].remedy == (
-        "run as root, or in a network namespace of your own: pynetstrat run --root COMMAND"
+        "run as root, or in a network namespace of your own: pynetstrat run --root PROGRAM"
     )
     assert findings["user namespaces"].allowed
     assert findings["mounting sysfs"].allowed  # in a user namespace

@@ -542,7 +542,7 @@ except ImportError as error:
 """
     assert support.python(code).stdout == (
         "prometheus_client; pynetstrat.prometheus needs prometheus_client: "
-        "install pynetstrat[exporter]\n"
+        "pip install '.[exporter]' in the checkout, or pip install prometheus_client\n"
     )
 
 

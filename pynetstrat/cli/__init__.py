@@ -22,7 +22,7 @@ from importlib import import_module
 
 from .. import __version__
 from ..errors import NetstratError, escape
-from ._exit import EndError
+from ._exit import EndError, UsageError
 from ._output import OutputError, write, write_error
 
 TYPE_CHECKING = False
@@ -44,15 +44,24 @@ COMMANDS = {
 
 _HELP = """\
 examples:
-  pynetstrat demo                            try it out; changes nothing here
+  pynetstrat demo                            try it out; changes nothing on this
+                                             host
   pynetstrat up                              bring lo up
-  pynetstrat up eth0 --pid 4711              ... eth0, in a process's namespace
-  pynetstrat stats --netns blue              counters of all in /run/netns/blue
+  pynetstrat up eth0 --pid 4711              bring eth0 up, in the namespace of
+                                             process 4711
+  pynetstrat stats --netns blue              counters of every interface in
+                                             /run/netns/blue
   pynetstrat stats --containers --watch 1    rates of all containers
   pynetstrat run -- make test                run a program without a network
 
-exit status: 0 success, 1 failure (standard error has the reason in one line),
-2 wrong usage
+exit status:
+  0      success
+  1      failure; standard error has the reason in one line
+  2      wrong usage
+  130    after Ctrl-C
+  141    the reader of standard output has closed the pipe
+  "run" ends with the status of the program, "network check" with 1 if it finds
+  a difference
 
 "pynetstrat COMMAND --help" describes a command.
 """
@@ -84,10 +93,15 @@ def _run(arguments: Sequence[str]) -> int:
         except SystemExit as end:  # after --help and --version, and for wrong usage
             write_error(complaint.getvalue())
             return _print(printed.getvalue()) or int(end.code or 0)
-        output = options.run(options)
-        for text in [output] if isinstance(output, str) else output:
-            if status := _print(text):
-                return status
+        try:
+            output = options.run(options)
+            for text in [output] if isinstance(output, str) else output:
+                if status := _print(text):
+                    return status
+        except UsageError as error:
+            usage, program = options.parser.format_usage(), options.parser.prog
+            write_error(f"{usage}{program}: error: {escape(str(error))}\n")
+            return 2
     except EndError as end:
         return _print(end.text) or (_fail(end.reason, end.status) if end.reason else end.status)
     except (NetstratError, OSError) as error:

@@ -19,3 +19,7 @@ class EndError(NetstratError):
         self.reason = reason
         self.status = status
         self.text = text
+
+
+class UsageError(NetstratError):
+    """Ends a command with status 2; its usage and the reason go to standard error."""

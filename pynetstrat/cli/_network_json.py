@@ -6,27 +6,46 @@ import json
 
 from ..errors import InvalidNetworkError
 from ..wiring.network import Network
+from ..wiring.plugins import sources
+from ._exit import EndError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 
-def networks_from_json(text: str | bytes) -> list[Network]:
+def networks_from_json(text: str | bytes, source: str) -> list[Network]:
     """Reads networks from a JSON list of objects whose keys are the fields of `Network`.
 
+    Parameters:
+        source: where the text is from, for errors.
+
     Raises:
-        InvalidNetworkError: the text is not valid JSON or not a list, or a field is unknown or
-            invalid.
+        EndError: the text is not valid JSON or not a list, or a network has no type or a field that
+            is unknown or invalid. The text names the source and the network.
     """
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        reason = f"must be valid JSON: {error}"
-        raise InvalidNetworkError("networks", _excerpt(text), reason) from None
+        raise EndError(f"{source}: not valid JSON: {error}") from None
     if not isinstance(found, list):
-        raise InvalidNetworkError("networks", _excerpt(text), "must be a list of networks")
-    return [Network.from_dict(item) for item in found]
+        raise EndError(f"{source}: must be a list of networks, not {_excerpt(found)}")
+    return [_network(item, f"{source}: network {n}") for n, item in enumerate(found, 1)]
+
+
+def _network(item: Any, where: str) -> Network:
+    if isinstance(item, dict):
+        if item.get("type", "") == "":
+            raise EndError(
+                f'{where}: "type" is required; known types: {", ".join(sorted(sources()))}'
+            )
+        where += f" ({item['type']})" if isinstance(item["type"], str) else ""
+    try:
+        return Network.from_dict(item)
+    except InvalidNetworkError as error:
+        reason = f"invalid {error.field} {_excerpt(error.value)}: {error.reason}"
+        raise EndError(f"{where}: {reason}") from error
 
 
 def networks_to_json(networks: Sequence[Network]) -> str:
@@ -34,6 +53,7 @@ def networks_to_json(networks: Sequence[Network]) -> str:
     return json.dumps([network.to_dict() for network in networks], indent=2)
 
 
-def _excerpt(text: str | bytes) -> str:
-    shown = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
+def _excerpt(value: object) -> str:
+    """Returns the beginning of a value, as JSON."""
+    shown = json.dumps(value, ensure_ascii=False, default=repr)
     return shown if len(shown) <= 60 else shown[:60] + "..."

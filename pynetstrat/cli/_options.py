@@ -40,9 +40,12 @@ def add_namespace(
 
 def _process_id(text: str) -> int:
     try:
-        return int(text)
+        pid = int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a process id, not {text!r}") from None
+        pid = 0
+    if pid < 1:
+        raise argparse.ArgumentTypeError(f"must be a process id >= 1, not {text!r}")
+    return pid
 
 
 def namespace(options: argparse.Namespace) -> str | None:

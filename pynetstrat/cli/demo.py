@@ -36,7 +36,7 @@ _BRIDGE, _HOST, _CONTAINER = "br0", "10.0.0.1", "10.0.0.2"
 _HELP = f"""\
 Brings lo up in a fresh network namespace and counts its traffic. Then connects
 a container to a bridge by a veth pair, counts the traffic of both ends, and
-tears all of it down. Nothing on this host is changed. Root is not required
+tears all of it down. This changes nothing on this host. Root is not required
 where user namespaces are allowed; "pynetstrat diagnose" shows whether they
 are.
 

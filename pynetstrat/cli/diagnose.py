@@ -22,8 +22,8 @@ Each line is something that pynetstrat may need, whether it is allowed here
 (yes or NO; "-" marks a line that is for information only), and the reason. A
 line below it says what to change.
 
-Everything is tried in a process and in namespaces made for it; nothing on this
-host is changed.
+Everything is tried in a process and in namespaces made for it; this changes
+nothing on this host.
 
 exit status: 0 whatever is allowed, 1 failure, 2 wrong usage"""
 

@@ -15,7 +15,7 @@ from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 
 from ..errors import KernelError, escape, quote
 from . import _missing
-from ._exit import EndError
+from ._exit import EndError, UsageError
 from ._output import warn
 
 TYPE_CHECKING = False
@@ -43,8 +43,10 @@ alerts.
 
 A PATTERN is a Python regular expression that may match anywhere in the label:
 "eth0" also matches eth01, "^eth0$" does not. The host is the network namespace
-in which the command runs. It prints one line with its URL once it serves, and
-ends at SIGTERM, SIGHUP or Ctrl-C.
+in which the command runs.
+
+The command prints its URL once it serves, and runs until SIGTERM, SIGHUP or
+Ctrl-C.
 
 examples:
   pynetstrat exporter                         at http://{_LISTEN}/metrics
@@ -53,8 +55,8 @@ examples:
   pynetstrat exporter --interface '^eth' --exclude-container '^test-'
 
 Counting every container requires CAP_NET_ADMIN, CAP_SYS_ADMIN and
-CAP_SYS_PTRACE, and CAP_NET_BROADCAST to do it fast. A warning at the start,
-and metrics, say what is not counted.
+CAP_SYS_PTRACE; without CAP_NET_BROADCAST scrapes take longer. A warning at the
+start, and metrics, say what is not counted.
 
 exit status: 0 after SIGTERM or SIGHUP, 130 after Ctrl-C, 1 failure, 2 wrong
 usage
@@ -84,8 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-routed",
         dest="routed",
         action="store_false",
-        help="leave out bridges, and the host ends of other shown containers, so that a sum over "
-        "all containers does not count traffic twice when a container routes for others",
+        help="do not count the traffic of nested containers twice: leave out bridges and the "
+        "outer ends of veth pairs between two containers",
     )
 
 
@@ -123,10 +125,10 @@ def _address(text: str) -> tuple[str, int]:
             address = ipaddress.ip_address(found[1] or found[2])
             if address.version == 6 and address.is_link_local and not address.scope_id:
                 remedy = f"append the interface, such as [{address}%eth0]:{found[3]}"
-                raise EndError(f"--listen {quote(text)} is a link-local address; {remedy}", 2)
+                raise UsageError(f"--listen {quote(text)} is a link-local address; {remedy}")
             return str(address), int(found[3])
     expected = "an IP address and a port, such as 127.0.0.1:0 or [::1]:19580"
-    raise EndError(f"--listen must be {expected}, not {quote(text)}", 2)
+    raise UsageError(f"--listen must be {expected}, not {quote(text)}")
 
 
 def _pattern(name: str, text: str | None) -> re.Pattern[str] | None:
@@ -135,7 +137,7 @@ def _pattern(name: str, text: str | None) -> re.Pattern[str] | None:
     except (re.error, RecursionError, OverflowError) as error:
         option = f"--{name.replace('_', '-')}"
         reason = f"must be a regular expression, not {quote(text or '')}: {error}"
-        raise EndError(f"{option} {reason}", 2) from error
+        raise UsageError(f"{option} {reason}") from error
 
 
 def _report_uncounted(collector: ContainerCollector) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # The summary of each action, and the rest of its help.
 _ACTIONS = {
     "set-up": (
-        "set up all networks, or none after an error",
+        "set up all networks; on error, undo everything",
         f"""\
 Prints the networks with generated names filled in. Pass the output to
 tear-down.
@@ -120,7 +120,7 @@ def _set_up(networks: list[Network], netns: str) -> None:
         set_up(networks, netns, print_networks)
     except OutputError as error:
         notes = getattr(error, "__notes__", ())
-        reason = "; ".join([str(error), *(notes or ["the networks were undone"])])
+        reason = "; ".join([str(error), *(notes or ["all networks were torn down again"])])
         raise EndError(reason, error.status) from None
 
 
@@ -129,4 +129,4 @@ def _read(file: str) -> list[Network]:
         text = read_standard_input() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise EndError(f"{file}: {error.strerror}") from None
-    return networks_from_json(text)
+    return networks_from_json(text, "standard input" if file == "-" else file)

@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> str:
     if annotation is None:
         return ""
     allowed = options.allow or _DEFAULT_TYPES
-    asked = networks_from_json(annotation)
+    asked = networks_from_json(annotation, f"annotation {ANNOTATION}")
     if len(asked) > _MAX_NETWORKS:
         raise InvalidNetworkError("networks", len(asked), f"must be at most {_MAX_NETWORKS}")
     if options.hook == "poststop":

@@ -47,9 +47,9 @@ examples:
 Without --netns and --pid the network namespace is a fresh one, in which lo is
 up. The program replaces this process, so signals reach it directly. It gets
 its own /sys that shows the network namespace; mounts such as /sys/fs/cgroup
-stay visible in it. If the /sys is refused, a warning says so and the program
-sees the caller's. With --netns NAME the files in /etc/netns/NAME replace those
-in /etc, as with "ip netns exec". Descriptors above 2 are closed.
+stay visible in it. If /sys cannot be mounted, a warning says so and the
+program sees the caller's. With --netns NAME the files in /etc/netns/NAME
+replace those in /etc, as with "ip netns exec". Descriptors above 2 are closed.
 
 The program of an ordinary user keeps its user and group, and has no
 capabilities. With --root it is user 0 of a fresh user namespace, and can
@@ -79,7 +79,7 @@ class _Command(argparse.Action):
         assert isinstance(values, list)
         command = values[1:] if values[:1] == ["--"] else values
         if not command:
-            parser.error("a command is required")
+            parser.error("a program is required")
         setattr(options, self.dest, command)
 
 
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.usage = (
         "pynetstrat run [-h] [--netns NAME|PATH | --pid PID] [--root]\n"
-        "                      [--] COMMAND ..."
+        "                      [--] PROGRAM [ARG ...]"
     )
     parser.epilog = _HELP
     add_namespace(parser)
@@ -101,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs=argparse.REMAINDER,
         action=_Command,
-        metavar="COMMAND",
+        metavar="PROGRAM [ARG ...]",
         help="the program and its arguments",
     )
 

@@ -12,7 +12,7 @@ from itertools import islice
 
 from .. import RtnetlinkSocket
 from . import _stats_rates
-from ._exit import EndError
+from ._exit import UsageError
 from ._options import EXIT_STATUS, add_json, add_namespace, namespace
 from ._stats_readings import Row, read_containers, read_interfaces
 from ._table import Table
@@ -28,12 +28,14 @@ examples:
   pynetstrat stats eth0 --watch 1              its rates, each second
   pynetstrat stats --containers --watch 5 --count 12
 
-With --watch the first sample has no rates and shows "-". Each later sample
-shows the increase per second since the sample before. "-" also marks an
-interface that is new, was recreated or renamed, or whose counters were reset.
-An interface that is named must exist at first; if it disappears it is shown
-with "-". A sample that cannot be taken in time is skipped. The command fails
-when the namespace ends.
+With --watch the command runs until Ctrl-C, or for N samples with --count N.
+Every IFACE must exist at the start; one that disappears later is shown with
+"-". The command fails when the namespace ends.
+
+The first sample has no rates and shows "-". Each later sample shows the
+increase per second since the sample before. "-" also marks an interface that
+is new, was recreated or renamed, or whose counters were reset. A sample that
+cannot be taken in time is skipped.
 
 With --watch --json each sample is a line. "per_second" has the rates (null:
 unknown), "interval" the seconds since the sample before (null: the first), and
@@ -81,9 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> str | Iterator[str]:
     """Returns the counters, or yields samples of their rates, as a table or in JSON."""
     if options.containers and options.interfaces:
-        raise EndError("--containers shows every interface: do not name any", 2)
+        raise UsageError("--containers shows every interface: do not name any")
     if options.count and not options.watch:
-        raise EndError("--count needs --watch", 2)
+        raise UsageError("--count needs --watch")
     if options.perspective is None:
         options.perspective = "container" if options.containers else "host"
     headings = ["container", "interface"] if options.containers else ["interface"]

@@ -145,6 +145,15 @@ def fail(*arguments: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def misuse(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command, which must print its usage and a line that begins with "error: "."""
+    done = support.run([*COMMAND, *arguments])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: pynetstrat exporter ")
+    assert done.stderr.splitlines()[-1].startswith("pynetstrat exporter: error: ")
+    return done
+
+
 # ---- containers ----
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import support
-from helpers_exporter import COMMAND, RECEIVED, connect_slow, fail, running, take_rest
+from helpers_exporter import COMMAND, RECEIVED, connect_slow, fail, misuse, running, take_rest
 
 from pynetstrat import Batch
 
@@ -71,8 +71,7 @@ def test_it_listens_on_a_link_local_address(exporter_host):
 
 @pytest.mark.parametrize("address", ["[fe80::1]:19580", "[FE80:0::1]:19580"])
 def test_a_link_local_address_without_its_interface_is_wrong_usage(net, address):
-    done = fail("--listen", address)
-    assert done.returncode == 2
+    done = misuse("--listen", address)
     remedy = "is a link-local address; append the interface, such as [fe80::1%eth0]:19580\n"
     assert done.stderr.endswith(remedy)
 
@@ -103,8 +102,7 @@ def test_a_port_that_requires_a_capability_is_an_error(exporter_host):
     ],
 )
 def test_an_invalid_address_is_wrong_usage(net, address):
-    done = fail(f"--listen={address}")
-    assert done.returncode == 2
+    done = misuse(f"--listen={address}")
     assert "--listen must be an IP address and a port, such as 127.0.0.1:0" in done.stderr
 
 
@@ -115,8 +113,7 @@ def test_an_invalid_address_is_wrong_usage(net, address):
     "pattern", ["(", "[z-a]", "*eth", "\\", "(?P<a", "a{99999999999999999999}"]
 )
 def test_an_invalid_pattern_is_wrong_usage(net, option, pattern):
-    done = fail(f"{option}={pattern}")
-    assert done.returncode == 2
+    done = misuse(f"{option}={pattern}")
     assert f"{option} must be a regular expression, not " in done.stderr
 
 
@@ -151,7 +148,8 @@ sys.exit(main(["exporter", *sys.argv[1:]]))
     done = support.python(code)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "pynetstrat: pynetstrat.prometheus needs prometheus_client: install pynetstrat[exporter]\n"
+        "pynetstrat: pynetstrat.prometheus needs prometheus_client: pip install '.[exporter]' in "
+        "the checkout, or pip install prometheus_client\n"
     )
     assert support.python(code, "--help").stdout.startswith("usage: pynetstrat exporter ")
 

@@ -15,7 +15,8 @@ import support
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pynetstrat import InvalidNetworkError, Network, NetworkNamespace, Route, RtnetlinkSocket, cli
+from pynetstrat import Network, NetworkNamespace, Route, RtnetlinkSocket, cli
+from pynetstrat.cli._exit import EndError
 from pynetstrat.cli._network_json import networks_from_json, networks_to_json
 
 VETH = {
@@ -177,9 +178,9 @@ def full(tmp_path):
 @pytest.mark.parametrize(
     ("redirection", "status", "words"),
     [
-        (">/dev/full", 1, "No space left on device; the networks were undone"),
-        (">FULL", 1, "No space left on device; the networks were undone"),
-        ("1</dev/null", 1, "Bad file descriptor; the networks were undone"),
+        (">/dev/full", 1, "No space left on device; all networks were torn down again"),
+        (">FULL", 1, "No space left on device; all networks were torn down again"),
+        ("1</dev/null", 1, "Bad file descriptor; all networks were torn down again"),
         (">&-", 1, "standard output is closed; set-up must be able to print the networks"),
     ],
 )
@@ -201,7 +202,7 @@ def test_a_pipe_without_a_reader_undoes_the_networks(container, tmp_path, redire
     done = redirected(f">/proc/{os.getpid()}/fd/{writing}")
     os.close(writing)
     assert done.returncode == 128 + signal.SIGPIPE
-    assert "Broken pipe; the networks were undone" in done.stderr
+    assert "Broken pipe; all networks were torn down again" in done.stderr
     assert (helpers_network.dumps(), helpers_network.dumps(container)) == before
 
 
@@ -329,7 +330,7 @@ def test_a_closed_standard_input_is_not_a_list_of_networks(container, monkeypatc
     monkeypatch.setattr(sys, "stdin", None)
     where = ["--netns", f"/proc/self/fd/{container.fileno()}"]
     assert cli.main(["network", "check", "-", *where]) == 1
-    assert "must be valid JSON" in capsys.readouterr().err
+    assert "pynetstrat: standard input: not valid JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -363,7 +364,7 @@ routes = st.builds(
 )
 networks = st.builds(
     Network,
-    type=names,
+    type=names.filter(bool),
     name=names,
     mtu=st.integers(0, (1 << 31) - 1),
     hairpin_mode=st.booleans(),
@@ -374,12 +375,29 @@ networks = st.builds(
 
 @given(st.lists(networks, max_size=3))
 def test_networks_that_are_written_are_read_back_unchanged(found):
-    assert networks_from_json(networks_to_json(found)) == found
+    assert networks_from_json(networks_to_json(found), "x") == found
 
 
-def test_an_error_names_the_field_value_reason_and_network():
-    with pytest.raises(InvalidNetworkError) as caught:
-        networks_from_json('[{"type": "veth", "name": "eth0", "speed": 5}]')
-    error = caught.value
-    assert (error.field, error.value, error.network) == ("speed", 5, "eth0")
-    assert error.reason.startswith("unknown field; the fields of a network are type, name")
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        ('{"type": "veth", "speed": 5}', " (veth): invalid speed 5: unknown field; the fields of "),
+        ('{"type": "veth", "hairpin_mode": 1}', " (veth): invalid hairpin_mode 1: must be "),
+        ('{"type": "veth", "mtu": true}', " (veth): invalid mtu true: must be "),
+        ('{"name": "eth0"}', ': "type" is required; known types: host-device, loopback, veth'),
+        ("1", ": invalid networks 1: a network must be an object"),
+    ],
+)
+def test_an_error_names_the_file_the_network_the_value_and_the_reason(network, reason):
+    with pytest.raises(EndError) as caught:
+        networks_from_json(f'[{{"type": "loopback"}}, {network}]', "nets.json")
+    assert str(caught.value.reason).startswith(f"nets.json: network 2{reason}")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("[", "not valid JSON: "), ("{}", "must be a list of networks, not {}")]
+)
+def test_an_error_of_the_whole_text_names_the_file(text, reason):
+    with pytest.raises(EndError) as caught:
+        networks_from_json(text, "nets.json")
+    assert caught.value.reason.startswith(f"nets.json: {reason}")

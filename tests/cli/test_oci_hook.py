@@ -149,7 +149,7 @@ REFUSED = [
     ({**VETH, "bridge": "br9"}, [], "must be an existing bridge"),
     ({"type": "host-device", "host_interface_name": "d0"}, [], "this hook allows loopback, veth"),
     ({"type": "no-such-type"}, [], "this hook allows loopback, veth"),
-    ({"type": ""}, [], "this hook allows loopback, veth"),
+    ({"type": ""}, [], '"type" is required'),
     (VETH, ["--allow", "loopback"], "this hook allows loopback"),
     (
         {"type": "host-device", "host_interface_name": "d0", "bridge": "br1"},

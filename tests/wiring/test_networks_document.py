@@ -9,8 +9,9 @@ import re
 import pytest
 import support
 
-from pynetstrat import InvalidNetworkError, Network, Route, get_strategy
+from pynetstrat import Network, Route, get_strategy
 from pynetstrat.cli import main
+from pynetstrat.cli._exit import EndError
 from pynetstrat.cli._network_json import networks_from_json
 from pynetstrat.cli.oci_hook import ANNOTATION
 
@@ -23,7 +24,7 @@ ANNOTATED = json.loads(CONFIG)["annotations"][ANNOTATION]
 
 def validated(text: str) -> list[Network]:
     """The networks of a list, each checked by its strategy."""
-    networks = networks_from_json(text)
+    networks = networks_from_json(text, "document")
     for network in networks:
         get_strategy(network.type).validate(network)
     return networks
@@ -76,10 +77,11 @@ def test_every_field_is_described_with_its_default(heading, kind):
 
 
 def test_the_error_for_an_unknown_key_lists_the_known_ones():
-    with pytest.raises(InvalidNetworkError) as raised:
-        Network.from_dict({"type": "veth", "name": "eth0", "adress": "192.0.2.2/24"})
-    text = str(raised.value)
-    shown = re.search(r"^```\n(network .*), \.\.\.\n```$", TEXT, re.MULTILINE)[1]
+    text = '[{"type": "loopback"}, {"type": "veth", "adress": "192.0.2.2/24"}]'
+    with pytest.raises(EndError) as raised:
+        networks_from_json(text, "networks.json")
+    text = raised.value.reason
+    shown = re.search(r"^```\n(networks.json: .*), \.\.\.\n```$", TEXT, re.MULTILINE)[1]
     assert text.startswith(shown)
     assert text.endswith(", ".join(field.name for field in dataclasses.fields(Network)))
 
