@@ -175,8 +175,8 @@ static int batch_is_sendable(const struct nlmsghdr *header, size_t left)
 {
     const uint16_t required = NLM_F_REQUEST | NLM_F_ACK;
 
-    /* A dump has no ack. GET is the third of each group of four types (linux/rtnetlink.h). */
-    if ((header->nlmsg_type & 3) == 2 && (header->nlmsg_flags & NLM_F_DUMP))
+    /* A dump has no ack. */
+    if (netstrat_is_get(header->nlmsg_type) && (header->nlmsg_flags & NLM_F_DUMP))
         return 0;
     return header->nlmsg_len >= sizeof *header && header->nlmsg_len <= left &&
            header->nlmsg_len % 4 == 0 && (header->nlmsg_flags & required) == required;

@@ -47,12 +47,6 @@ static struct nlmsghdr exchange_header_at(const unsigned char *at)
     return header;
 }
 
-/* GET is the third of each group of four types (linux/rtnetlink.h). */
-static int exchange_is_get(const struct nlmsghdr *header)
-{
-    return header->nlmsg_type >= RTM_BASE && (header->nlmsg_type & 3) == 2;
-}
-
 /* Begins a call that sends something: checks the buffer, and drains what an earlier call left in
  * the queue. On failure the call has ended and nothing has been sent. */
 static int exchange_begin_call(struct netstrat_socket *sock, struct netstrat_error *error)
@@ -94,9 +88,9 @@ static int exchange_init(struct exchange_state *exchange, struct netstrat_socket
     header = exchange_header_at(batch->data);
     if (expected == EXCHANGE_ANY)
         /* On a socket that has joined a group, the ack of a change may be lost. */
-        is_expected = sock->groups == 0 || exchange_is_get(&header);
+        is_expected = sock->groups == 0 || netstrat_is_get(header.nlmsg_type);
     else
-        is_expected = exchange_is_get(&header) &&
+        is_expected = netstrat_is_get(header.nlmsg_type) &&
                       ((header.nlmsg_flags & NLM_F_DUMP) != 0) == (expected == EXCHANGE_DUMP);
     if (header.nlmsg_len != batch->used || !(header.nlmsg_flags & NLM_F_REQUEST) || !is_expected)
         return netstrat_fail(error, -EINVAL, NETSTRAT_OP_BATCH);
@@ -263,7 +257,7 @@ enum { EXCHANGE_SMALLEST_SEND_BUFFER = 4608 - 32 };
 
 static int exchange_is_answered(const struct nlmsghdr *header)
 {
-    return exchange_is_get(header) || (header->nlmsg_flags & NLM_F_ECHO);
+    return netstrat_is_get(header->nlmsg_type) || (header->nlmsg_flags & NLM_F_ECHO);
 }
 
 static size_t exchange_cost(const struct nlmsghdr *header)

@@ -106,6 +106,12 @@ static inline size_t netstrat_align(size_t length)
     return (length + 3) & ~(size_t)3;
 }
 
+/* Tests for a message type RTM_GET*. GET is the third of each group of four types. */
+static inline int netstrat_is_get(uint16_t type)
+{
+    return type >= 16 && (type & 3) == 2; /* RTM_BASE is 16 */
+}
+
 /* isspace() of the C locale, whatever the program's locale is. */
 static inline int netstrat_is_space(char c)
 {

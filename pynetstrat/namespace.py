@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
+_UNNAMED = "a new namespace"
+
 
 class NetworkNamespace(Closable):
     """A handle of a network namespace, which lives at least as long as the handle is open.
@@ -73,7 +75,7 @@ class NetworkNamespace(Closable):
         try:
             if name:
                 native.bind(descriptor.fd, path)
-            return cls(descriptor, path or "a new namespace", name)
+            return cls(descriptor, path or _UNNAMED, name)
         except BaseException as error:
             if isinstance(error, KernelError):
                 if error.errno == EEXIST and _is_stale(path):
@@ -222,6 +224,12 @@ class NetworkNamespace(Closable):
     def name(self) -> str:
         """The name under /run/netns with which the handle was made or opened, or ""."""
         return self._name
+
+    def __str__(self) -> str:
+        """The path or descriptor by which the namespace was opened, or else its inode."""
+        if self._shown == _UNNAMED:
+            return f"the namespace with inode {self._id[1]}"
+        return self._shown
 
     def __repr__(self) -> str:
         state = "" if self._descriptor.fd >= 0 else ", closed"

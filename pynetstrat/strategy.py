@@ -197,7 +197,7 @@ def register_strategy(type: str, strategy: NetworkStrategy, *, replace: bool = F
         replace: whether to replace a strategy that is registered already.
 
     Raises:
-        ValueError: the type is empty, or it is taken and `replace` is false.
+        ValueError: the type is empty, or it is already registered and `replace` is false.
         TypeError: `type` is not a str, or `strategy` is not a `NetworkStrategy`.
 
     Example:
@@ -214,7 +214,8 @@ def register_strategy(type: str, strategy: NetworkStrategy, *, replace: bool = F
         registry[type] = strategy
     # If several threads register one type at once, one of them succeeds.
     elif type in registry or registry.setdefault(type, strategy) is not strategy:
-        raise ValueError(f"strategy type {type!r} is taken; replace=True puts another in its place")
+        reason = "is already registered; pass replace=True to replace it"
+        raise ValueError(f"strategy type {type!r} {reason}")
 
 
 def get_strategy(type: str) -> NetworkStrategy:
@@ -261,7 +262,9 @@ def _load(type: str, points: Iterable[EntryPoint]) -> NetworkStrategy:
         known = {**registry, **BUILT_IN, **dict.fromkeys(point.name for point in points)}
         raise UnknownStrategyError(type, tuple(known))
     if len(providers) > 1:
-        raise StrategyLoadError(type, "several provide it: " + ", ".join(sorted(providers)))
+        raise StrategyLoadError(
+            type, "several packages provide it: " + ", ".join(sorted(providers))
+        )
     (value, point), *_ = providers.items()
     try:
         strategy = point.load()
@@ -270,5 +273,5 @@ def _load(type: str, points: Iterable[EntryPoint]) -> NetworkStrategy:
     except Exception as error:
         raise StrategyLoadError(type, f"{value} failed: {error!r}") from error
     if not isinstance(strategy, NetworkStrategy):
-        raise StrategyLoadError(type, f"{value} must give a NetworkStrategy, not {strategy!r}")
+        raise StrategyLoadError(type, f"{value} must return a NetworkStrategy, not {strategy!r}")
     return registry.setdefault(type, strategy)

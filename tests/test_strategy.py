@@ -85,14 +85,14 @@ def test_a_registered_strategy_is_found_by_its_type():
     register_strategy("mine", mine)
     assert get_strategy("mine") is mine
     assert view["mine"] is mine  # the view follows
-    with pytest.raises(ValueError, match="'mine' is taken"):
+    with pytest.raises(ValueError, match="'mine' is already registered"):
         register_strategy("mine", mine)  # even the same strategy
     register_strategy("mine", mine, replace=True)
 
 
 def test_a_taken_type_is_refused_unless_it_is_to_be_replaced():
     before = get_strategy("loopback")
-    with pytest.raises(ValueError, match=r"strategy type 'loopback' is taken; replace=True"):
+    with pytest.raises(ValueError, match="'loopback' is already registered; pass replace=True"):
         register_strategy("loopback", Recorder())
     assert get_strategy("loopback") is before
     other = Recorder()
@@ -376,12 +376,12 @@ def test_two_providers_of_the_same_object_agree(installed):
         ("missing-argument", "netstrat_bridge:missing_argument failed: TypeError", TypeError),
         (
             "not-one",
-            "netstrat_bridge:not_one must give a NetworkStrategy, not 42",
+            "netstrat_bridge:not_one must return a NetworkStrategy, not 42",
             type(None),
         ),
         (
             "contested",
-            "several provide it: netstrat_bridge:Bridge, netstrat_bridge:ready",
+            "several packages provide it: netstrat_bridge:Bridge, netstrat_bridge:ready",
             type(None),
         ),
     ],

@@ -278,7 +278,7 @@ class Namespace:
     def shown(self) -> str:
         """The text for it in errors and representations."""
         if self._path or not isinstance(self._argument, int):
-            return self._path or repr(self._argument)
+            return self._path or str(self._argument)
         return f"descriptor {self._argument}"
 
     def hold(self, holder: Any) -> None:

@@ -217,7 +217,7 @@ class Transport:
         return outcomes
 
     def _find_taken(self, message: Message, encoded: Encoded) -> str:
-        """Returns a hint that says which new name of a message is taken, and in which namespace."""
+        """Returns a hint that says which new name of a message is in use, and where."""
         for name, elsewhere in message.new_names:
             if not elsewhere:
                 sock, where = self, "in this namespace"
@@ -232,7 +232,7 @@ class Transport:
             finally:
                 if elsewhere:
                     sock.close()
-            return f"the name {quote(name)} is taken {where}"
+            return f"the name {quote(name)} is already in use {where}"
         return ""
 
     def is_up(self, name: object) -> bool:

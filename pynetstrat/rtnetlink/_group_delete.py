@@ -12,6 +12,8 @@ from .links import Link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from .._native.socket import Socket
 
 
@@ -21,7 +23,7 @@ def delete_links(sock: Socket, names: list[str], missing_ok: bool) -> None:
     chosen = _choose(sock, links, names, missing_ok)
     if not chosen:
         return
-    group = _unused_group({link.group for link in links})
+    group = unused_group({link.group for link in links})
     try:
         _set_group(sock, chosen, group, missing_ok)
         members = [link for link in _dump(sock) if link.group == group]
@@ -54,11 +56,15 @@ def _choose(sock: Socket, links: list[Link], names: list[str], missing_ok: bool)
     return chosen
 
 
-def _unused_group(used: set[int]) -> int:
-    """Returns a random group, which no link and no other caller of this function uses."""
+def unused_group(used: Collection[int] = ()) -> int:
+    """Returns a random group other than 0, which no other caller of this function uses.
+
+    Parameters:
+        used: the groups that links are in, if known.
+    """
     while True:
         group = int.from_bytes(os.urandom(4), "little") >> 1
-        if group not in used:
+        if group and group not in used:
             return group
 
 

@@ -83,7 +83,7 @@ def _check_addresses(network: Network, field: str, gateway_field: str, family: i
     if gateway is None:
         return
     if address is None:
-        raise invalid(network, gateway_field, f"must come with an address of its family ({field})")
+        raise invalid(network, gateway_field, f"requires `{field}`")
     if gateway == address:
         raise invalid(network, gateway_field, f"must not be the container's own address ({field})")
     if gateway == broadcast:

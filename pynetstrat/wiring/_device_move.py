@@ -14,7 +14,7 @@ from ._device_addresses import add_addresses, carried_addresses, without_prefix_
 from ._device_identity import OpenDevice, Place, find_device, random_index
 from ._device_record import VERSION, Record, Store, read_boot_id
 from ._device_return import SETTABLE, bring_back, finish, unproven
-from ._links import execute_for, find_bridge, in_order
+from ._links import append, execute_for, find_bridge, in_order
 from ._requested import requested_addresses, requested_routes
 from ._session import Session
 from ._undo import add_note
@@ -65,8 +65,7 @@ class DeviceMove:
         self.store.write(network, record)
         wanted = network.name or record.name
         if wanted in record.altnames:  # the kernel would refuse it as taken
-            batch = Batch()
-            batch.messages.append(delete_altname(record.index, wanted))
+            batch = append(Batch(), delete_altname(record.index, wanted))
             execute_for(self.session.host, batch, record.name)
         batch = Batch().set_link(
             record.index,
@@ -174,8 +173,8 @@ def plan_move(session: Session, network: Network, store: Store) -> DeviceMove:
         if "%d" not in name and session.container.get_device(name) is not None:
             what = "alternative name" if name in link.altnames else "name"
             hint = (
-                f"the {what} {quote(name)} is taken in {session!r}; choose another, or rename that "
-                "link"
+                f"the {what} {quote(name)} is already in use in {session.container_namespace}: "
+                "choose another, or rename that link"
             )
             raise KernelError(EEXIST, "find", link.name, hint=hint)
     addresses = session.host.dump_addresses(link.name)
@@ -245,8 +244,7 @@ def restore_altname(session: Session, record: Record) -> None:
     if record.wanted not in record.altnames or device is None or device.link.name != record.name:
         return
     if record.wanted not in device.link.altnames:
-        batch = Batch()
-        batch.messages.append(add_altname(record.index, record.wanted))
+        batch = append(Batch(), add_altname(record.index, record.wanted))
         execute_for(session.host, batch, record.name)
 
 

@@ -153,7 +153,7 @@ def parse_record(given: Mapping[str, Any], network: Network, where: str = "") ->
     boot_id = read_boot_id()
     if boot_id and record.boot_id and record.boot_id != boot_id:
         raise refuse(
-            "must be a record of the running boot of this machine: the device has not moved"
+            "is from an earlier boot: the device is in the host namespace again; delete the record"
         )
     if (record.owner, record.name) != (network.owner, network.host_interface_name):
         raise refuse(

@@ -18,7 +18,7 @@ from ..errors import KernelError, quote
 from ..rtnetlink.batch import Batch, BatchError
 from ._device_identity import Found, Place, find_device, is_device, random_index, random_name
 from ._device_upper_links import delete_upper_links
-from ._links import execute_for, find_bridge
+from ._links import append, execute_for, find_bridge
 from ._undo import add_note
 
 TYPE_CHECKING = False
@@ -50,8 +50,8 @@ def check_names(session: Session, record: Record, where: str) -> None:
         if device is not None:
             kind = "name" if name == record.name else "alternative name"
             hint = (
-                f"the {kind} {quote(name)} is taken in the host namespace: rename the link "
-                f"{quote(device.link.name)}, then destroy again; {where}"
+                f"the {kind} {quote(name)} is already in use in the host namespace: rename the "
+                f"link {quote(device.link.name)}, then tear the network down again; {where}"
             )
             raise KernelError(EEXIST, "find", record.name, hint=hint)
 
@@ -60,8 +60,9 @@ def unproven(session: Session, record: Record) -> KernelError:
     """The error for a link that fits the record, but is not proven to be the device."""
     kind = f"a link of kind {record.kind}" if record.kind else "a link without a parent device"
     hint = (
-        f"nothing proves that {kind} in {session!r} is the device that was moved there: it ends "
-        f'with that namespace; options={{"{TRUST}": True}} brings back what fits the record'
+        f"nothing proves that {kind} in {session.container_namespace} is the device that was moved "
+        f'there: it ends with that namespace; options={{"{TRUST}": True}} brings back what fits '
+        "the record"
     )
     return KernelError(EPERM, "find", record.name, hint=hint)
 
@@ -101,12 +102,15 @@ def bring_back(session: Session, record: Record, found: Found, opened: OpenDevic
             refused.interface = record.name
             device = session.container.get_device(found.index)
             shown = f"as {quote(device.link.name)}" if device is not None else "moved"
-            add_note(refused, f"the device is left {shown} in {session!r}")
+            add_note(refused, f"the device is left {shown} in {session.container_namespace}")
             raise refused
         found = find_device(session, record, opened)
         if not found.proven and not trusted:
             break
-    hint = f"no link of {session!r} could be proven to be the device: its links are being changed"
+    hint = (
+        f"no link of {session.container_namespace} could be proven to be the device: its links are "
+        "being changed"
+    )
     if refused is not None and refused.errno != ENODEV:
         hint = f"{hint} ({refused})"
     raise KernelError(EBUSY, "RTM_NEWLINK", record.name, hint=hint)
@@ -124,7 +128,7 @@ def _left_in_host(record: Record, name: str) -> Iterator[None]:
     except KernelError as error:
         error.interface = error.interface or record.name
         shown = f", as {quote(name)}" if name else ""
-        add_note(error, f"the device is in the host namespace{shown}: destroy again")
+        add_note(error, f"the device is in the host namespace{shown}: tear the network down again")
         raise
 
 
@@ -139,7 +143,7 @@ def _move(session: Session, record: Record, index: int, name: str) -> BatchError
     # An alternative name that is taken in the host namespace would block the move.
     for altname in device.link.altnames if device is not None else ():
         if altname not in record.altnames:
-            batch.messages.append(delete_altname(index, altname))
+            append(batch, delete_altname(index, altname))
     with contextlib.suppress(BatchError):  # if this matters, the move fails
         session.container.execute(batch)
     free = session.host.get_device(record.index) is None
@@ -164,7 +168,7 @@ def _send_back(session: Session, device: Device) -> None:
     index = device.link.index
     batch = Batch()
     for name in device.link.altnames:  # another link may have one by now
-        batch.messages.append(delete_altname(index, name))
+        append(batch, delete_altname(index, name))
     try:
         session.host.execute(batch.set_link(index, netns=session.container_namespace))
     except BatchError:
@@ -205,9 +209,9 @@ def _restore(session: Session, record: Record, device: Device, network: Network)
     batch = Batch()
     for name in link.altnames:
         if name not in record.altnames:
-            batch.messages.append(delete_altname(index, name))
+            append(batch, delete_altname(index, name))
     if (device.flags ^ record.flags) & SETTABLE:
-        batch.messages.append(set_flags(index, record.flags & SETTABLE, SETTABLE))
+        append(batch, set_flags(index, record.flags & SETTABLE, SETTABLE))
     if link.group != record.group:
         batch.set_group(index, record.group)
     batch.set_link(
@@ -220,7 +224,7 @@ def _restore(session: Session, record: Record, device: Device, network: Network)
     )
     for name in record.altnames:
         if name not in link.altnames:
-            batch.messages.append(add_altname(index, name))
+            append(batch, add_altname(index, name))
     if master and hairpin:
         batch.set_link(index, hairpin=True)
     execute_for(session.host, batch, record.name)
@@ -240,8 +244,7 @@ def _find_master(session: Session, record: Record, network: Network) -> int:
 
 def _detach_xdp(session: Session, index: int) -> None:
     """Detaches the XDP program of a device. A kernel without XDP refuses, which is ignored."""
-    batch = Batch()
-    batch.messages.append(detach_xdp(index))
+    batch = append(Batch(), detach_xdp(index))
     try:
         session.host.execute(batch)
     except BatchError as error:

@@ -10,8 +10,9 @@ import contextlib
 from errno import EBUSY, EINVAL
 
 from ..errors import KernelError
+from ..rtnetlink._group_delete import unused_group
 from ..rtnetlink.batch import Batch, BatchError
-from ._device_identity import is_random, random_index, random_name
+from ._device_identity import is_random, random_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _delete_container_links(session: Session, index: int) -> None:
     upper = [one for one, nsid in zip(found, nsids, strict=True) if nsid == host]
     if not upper:
         return
-    group = random_index()
+    group = unused_group()
     batch = Batch()
     for one in upper:
         batch.set_group(one, group)

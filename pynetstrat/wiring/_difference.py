@@ -114,7 +114,7 @@ def check_addresses(
         if known.peer:
             differences.append(f"the address {text} has the peer {known.peer}")
         elif known.dadfailed:
-            differences.append(f"the address {text} is another host's, too (it is a duplicate)")
+            differences.append(f"the address {text} is a duplicate: another host has it")
         elif known.tentative:
             differences.append(f"the address {text} is tentative")
         elif ":" not in text and known.scope != address.scope:  # the kernel chooses IPv6's
@@ -160,7 +160,7 @@ def check_routes(
             expected = kind == "unicast" and any(_is_same(one, other) for one in known)
             if other.table == route.table and other.metric <= route.metric and not expected:
                 what = _describe(kind, other)
-                differences.append(f"another route to {route.destination} is there: {what}")
+                differences.append(f"another route to {route.destination} exists: {what}")
     defaults = {_DEFAULT[":" in route.destination] for route in own}
     for destination in defaults - {route.destination for route in wanted}:
         differences += _check_no_default(present.get(destination, ()))
@@ -181,7 +181,7 @@ def _check_no_default(defaults: Iterable[tuple[str, Route]]) -> list[str]:
     if not found:
         return []
     _, drops, kind, route = min(found, key=lambda row: row[:2])
-    shown = f"a route to {route.destination} is there: {_describe(kind, route)}"
+    shown = f"a route to {route.destination} exists: {_describe(kind, route)}"
     return [shown] if drops else []
 
 
@@ -195,7 +195,7 @@ def _missing(route: Route, same: Sequence[tuple[str, Route]], shows_all: bool) -
     if not shows_all:
         return f"the route to {route.destination} is missing"
     via = f" via {route.gateway}" if route.gateway else ""
-    instead = f"; there is one {_describe(*same[0])}" if same else ""
+    instead = f"; found instead: {_describe(*same[0])}" if same else ""
     return f"the route to {route.destination}{via}, metric {route.metric}, is missing{instead}"
 
 

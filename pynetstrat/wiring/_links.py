@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .._native.batch import Message
     from ..rtnetlink.links import Address, Link
     from ..rtnetlink.socket import RtnetlinkSocket
     from .network import Network
@@ -36,6 +37,12 @@ def find_bridge(host: RtnetlinkSocket, network: Network) -> Link:
         kind = f"a link of kind {link.kind}" if link.kind else "a device"
         raise invalid(network, "bridge", f"must be a bridge, not {kind}")
     return link
+
+
+def append(batch: Batch, *messages: Message) -> Batch:
+    """Appends messages for which `Batch` has no method, and returns the batch."""
+    batch.messages += messages
+    return batch
 
 
 def execute_for(sock: RtnetlinkSocket, batch: Batch, name: str) -> None:

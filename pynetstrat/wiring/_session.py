@@ -65,9 +65,6 @@ class Session:
         self._links: dict[str, tuple[int, bool]] = {}
         self._closed = False
 
-    def __repr__(self) -> str:
-        return repr(self.namespace)
-
     # ---- sockets and namespaces ----
 
     @property
@@ -108,7 +105,7 @@ class Session:
         """
         if self.container_namespace.id == _own_id():
             reason = "must not be the caller's own namespace"
-            raise InvalidNetworkError("netns", str(self), reason, network)
+            raise InvalidNetworkError("netns", str(self.namespace), reason, network)
 
     # ---- links in the container ----
 

@@ -7,7 +7,8 @@ from errno import EEXIST, ENOENT
 from functools import partial
 from time import monotonic, sleep
 
-from ..errors import KernelError, TeardownError
+from ..errors import KernelError, TeardownError, quote
+from ..rtnetlink._group_delete import unused_group
 from ..rtnetlink.batch import Batch, BatchError
 from ..rtnetlink.links import Route
 from ._links import delete_by_index, execute_for, find_link
@@ -99,8 +100,9 @@ def _delete_left_over(session: Session, network: Network, digest: int, error: Ke
                 delete_by_index(session.host, link.index, link.name)
                 return True
         if link.alias == tag_of(network):
-            hint = f'"{link.name}" is this network\'s already: tear it down first'
-            error.hint = f"{error.hint}; {hint}" if error.hint else hint
+            same = link.name == network.host_interface_name
+            where = "" if same else f" with the host end {quote(link.name)}"
+            error.hint = f"already set up{where}: tear it down first"
     return False
 
 
@@ -270,15 +272,13 @@ def _push_undo(session: Session, name: str, mac: str) -> None:
     step.add(name, mac)
 
 
-def _delete_as_group(host: RtnetlinkSocket, links: list[Link], taken: set[int]) -> bool:
+def _delete_as_group(host: RtnetlinkSocket, links: list[Link], used: set[int]) -> bool:
     """Deletes links in one message, and returns whether that succeeded.
 
     Parameters:
-        taken: the group numbers that are in use.
+        used: the groups that links are in.
     """
-    group = 0
-    while group in taken or group == 0:
-        group = int.from_bytes(os.urandom(4), "little") >> 1
+    group = unused_group(used)
     batch = Batch()
     for link in links:
         batch.set_group(link.index, group)

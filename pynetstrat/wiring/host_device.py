@@ -92,7 +92,7 @@ class HostDevice(SessionStrategy):
         if network.bridge:
             check_link_name(network, "bridge")
         elif network.hairpin_mode:
-            raise invalid(network, "hairpin_mode", "requires a bridge")
+            raise invalid(network, "hairpin_mode", "requires `bridge`")
 
     def _create(self, session: Session, network: Network) -> Network:
         session.refuse_host_namespace(network.name or network.host_interface_name)
@@ -165,12 +165,12 @@ def _tear_down(session: Session, network: Network, store: Store | None) -> None:
         if session.host.get_device(name) is not None:
             return  # it was not moved, or is back
         reason = (
-            "must be the record that create returned: without it, and without the file that create "
-            "wrote, the device can't be told from other links"
+            'is missing: tear down with the output of set-up, or set the "owner" that set-up had, '
+            "so that the record under /run/pynetstrat can be found"
         )
         raise InvalidNetworkError("device", None, reason, network.name)
     if session.namespace is not None and _differ(record.container, session.namespace.cookie):
-        reason = f"must be a record of the namespace {session!r}"
+        reason = f"must be a record of the namespace {session.namespace}"
         raise InvalidNetworkError("device", record.name, reason, network.name)
     found = _wait_for(session, record)
     if found.place is Place.CONTAINER:
@@ -190,7 +190,7 @@ def _return_from_container(
         raise unproven(session, record)
     device = session.container.get_device(found.index)
     shown = quote(device.link.name) if device is not None else "missing"
-    check_names(session, record, f"the device is still {shown} in {session!r}")
+    check_names(session, record, f"the device is still {shown} in {session.container_namespace}")
     if network.bridge:
         find_bridge(session.host, network)
     found.index = bring_back(session, record, found, None)

@@ -101,7 +101,7 @@ class Network:
             >>> Network.from_dict({"type": "veth", "name": "eth0", "address": "192.0.2.2/24"})
         """
         if not isinstance(mapping, Mapping):
-            raise InvalidNetworkError("networks", mapping, "a network must be an object of fields")
+            raise InvalidNetworkError("networks", mapping, "must be a JSON object")
         given, name = dict(mapping), mapping.get("name")
         shown = name if isinstance(name, str) else ""
         for key, value in given.items():
@@ -154,7 +154,7 @@ def _route_from(item: object, network: str) -> Route:
     if isinstance(item, Route):
         return item
     if not isinstance(item, Mapping):
-        raise InvalidNetworkError("routes", item, "a route must be an object of fields", network)
+        raise InvalidNetworkError("routes", item, "must be a JSON object", network)
     for key, value in item.items():
         if key not in _ROUTE_FIELDS:
             reason = f"unknown field; the fields of a route are {', '.join(_ROUTE_FIELDS)}"
@@ -187,7 +187,7 @@ def check_types(network: Network) -> None:
     if options or type(options) is not dict:
         is_mapping = isinstance(options, Mapping)
         if not is_mapping or not all(isinstance(key, str) for key in options):
-            raise invalid(network, "options", "must be a mapping with text as keys")
+            raise invalid(network, "options", "must be a mapping with string keys")
     # Most other fields have their default value, which needs no check.
     values = _get_others(network)
     for field in compress(_OTHER_FIELDS, map(is_not, values, _OTHER_DEFAULTS)):

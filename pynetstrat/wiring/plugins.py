@@ -9,29 +9,29 @@ from ..strategy import BUILT_IN, ENTRY_POINT_GROUP, NetworkStrategy, get_strateg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class _Strategies(Mapping[str, NetworkStrategy]):
     """The registered strategies and the plug-ins, by type.
 
     Parameters:
-        provided: where each plug-in and each built-in strategy is found, by type.
+        types: of the plug-ins and the built-in strategies.
     """
 
-    __slots__ = ("_provided",)
+    __slots__ = ("_types",)
 
-    def __init__(self, provided: dict[str, str]) -> None:
-        self._provided = provided
+    def __init__(self, types: Iterable[str]) -> None:
+        self._types = tuple(types)
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**registry, **self._provided})
+        return iter(dict.fromkeys((*registry, *self._types)))
 
     def __len__(self) -> int:
-        return len(registry.keys() | self._provided.keys())
+        return len(registry.keys() | set(self._types))
 
     def __contains__(self, type: object) -> bool:
-        return type in registry or type in self._provided
+        return type in registry or type in self._types
 
     def __getitem__(self, type: str) -> NetworkStrategy:
         if type not in self:
@@ -52,8 +52,7 @@ def strategies() -> Mapping[str, NetworkStrategy]:
         >>> sorted(strategies())
         ['host-device', 'loopback', 'veth']
     """
-    built_in = dict.fromkeys(BUILT_IN, "")
-    return _Strategies({**_provided(), **built_in})
+    return _Strategies((*_provided(), *BUILT_IN))
 
 
 def sources() -> dict[str, str]:

@@ -91,7 +91,7 @@ class Veth(SessionStrategy):
         if network.bridge:
             check_link_name(network, "bridge")
         elif network.hairpin_mode:
-            raise invalid(network, "hairpin_mode", "requires a bridge")
+            raise invalid(network, "hairpin_mode", "requires `bridge`")
         tag = tag_of(network).encode("utf-8", "surrogateescape")
         if len(tag) > _LARGEST_TAG or b"\0" in tag:
             raise invalid(network, "owner", "must be at most 244 bytes, none of them NUL")

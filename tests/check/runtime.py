@@ -210,8 +210,8 @@ def test_a_malicious_annotation_is_refused(before: object) -> None:
                 (veth(3, bridge=""), "no point-to-point links"),
                 (veth(3, name="../eth0"), "invalid name"),
                 (veth(3, script="/bin/sh"), "unknown field"),
-                ([], "a network must be an object of fields"),
-                ("veth", "a network must be an object of fields"),
+                ([], "must be a JSON object"),
+                ("veth", "must be a JSON object"),
             ):
                 finished = run([wish], "sh", "-c", "echo started")
                 assert finished.returncode != 0, wish

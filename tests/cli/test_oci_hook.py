@@ -159,7 +159,7 @@ REFUSED = [
     ({**VETH, "name": "../eth0"}, [], "name"),
     ({**VETH, "name": "lo"}, [], "File exists"),
     ({**VETH, "command": "x"}, [], "unknown field"),
-    (None, [], "must be an object of fields"),
+    (None, [], "must be a JSON object"),
 ]
 
 

@@ -456,10 +456,10 @@ def test_eexist_says_which_of_two_names_is_taken_and_in_which_namespace(host, ta
         batch = Batch()
         if taken == "here":
             batch.add_veth("h0", "eth1", netns=blue)
-            expected = 'the name "h0" is taken in this namespace'
+            expected = 'the name "h0" is already in use in this namespace'
         else:
             batch.add_veth("h1", "eth0", netns=blue)
-            expected = f'the name "eth0" is taken in {blue!r}'
+            expected = f'the name "eth0" is already in use in {blue}'
         before = dumps(), dumps(blue)
         with pytest.raises(BatchError) as raised:
             host.execute(batch)
@@ -470,7 +470,7 @@ def test_eexist_says_which_of_two_names_is_taken_and_in_which_namespace(host, ta
 
 def test_eexist_of_a_rename_names_the_name(host):
     host.execute(Batch().add_veth("a", "b"))
-    with pytest.raises(BatchError, match='the name "b" is taken in this namespace'):
+    with pytest.raises(BatchError, match='the name "b" is already in use in this namespace'):
         host.execute(Batch().set_link(host.get_link("a").index, new_name="b"))
 
 

@@ -239,4 +239,4 @@ def test_a_refusal_after_counting_is_reported_as_before(counting):
     with pytest.raises(BatchError) as caught:
         counting.execute(Batch().add_bridge("br0").add_bridge("br0"))
     assert caught.value.item == 1
-    assert 'the name "br0" is taken in this namespace' in str(caught.value)
+    assert 'the name "br0" is already in use in this namespace' in str(caught.value)

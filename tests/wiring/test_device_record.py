@@ -98,7 +98,7 @@ def test_a_create_that_failed_leaves_no_record(quiet_host, container):
 def test_destroy_finds_the_record_by_owner_name_and_device(quiet_host, container):
     add_device()
     strategy.create(device(name="eth0"), netns=container)
-    with pytest.raises(InvalidNetworkError, match="must be the record that create returned"):
+    with pytest.raises(InvalidNetworkError, match="tear down with the output of set-up"):
         strategy.destroy(device(name="eth0", owner="c2"), netns=container)
     assert check_networks([device(name="eth0")], netns=container) == []
     strategy.destroy(device(name="eth0"), netns=container)
@@ -110,7 +110,7 @@ def test_a_network_without_its_record_is_refused_while_the_device_is_away(quiet_
     strategy.create(device(name="eth0"), netns=container)
     record_file().unlink()
     before = settled(container)
-    with pytest.raises(InvalidNetworkError, match="without the file that create wrote") as caught:
+    with pytest.raises(InvalidNetworkError, match="tear down with the output of set-up") as caught:
         strategy.destroy(device(name="eth0"), netns=container)
     assert (caught.value.field, caught.value.value) == ("device", None)
     assert_unchanged(before, container)
@@ -184,7 +184,7 @@ def test_a_record_without_a_boot_id_brings_the_device_back(
 
 CHANGES = {
     "an-older-version": ({"version": 0}, "version 1, not 0"),
-    "another-boot": ({"boot_id": "0" * 36}, "the running boot of this machine"),
+    "another-boot": ({"boot_id": "0" * 36}, "is from an earlier boot"),
     "another-device": ({"name": "d1"}, "of device d0"),
     "another-owner": ({"owner": "c2"}, "owner 'c1'"),
     "another-host": ({"host": 1}, "the caller's network namespace"),

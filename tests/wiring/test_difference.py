@@ -110,9 +110,9 @@ FURTHER = [
     (
         "C",
         "ip -6 route add default via fd00::9 metric 5",
-        "another route to ::/0 is there: via",
+        "another route to ::/0 exists: via",
     ),
-    ("C", "ip -6 route add prohibit default metric 5", "another route to ::/0 is there: prohibit"),
+    ("C", "ip -6 route add prohibit default metric 5", "another route to ::/0 exists: prohibit"),
     ("C", "ip -6 route add fd00::/64 via fd00::9 metric 1", "another route to fd00::/64 is there"),
     ("C", "ip addr del ::1/128 dev lo", "lo: the address ::1/128 is missing"),
     (
@@ -139,7 +139,7 @@ def test_a_second_default_route_with_a_lower_metric_is_reported(blue):
     assert check_networks(made, netns=blue) == []
     change("ip route add default via 10.0.0.9 metric 50", blue)
     assert check_networks(made, netns=blue) == [
-        "eth0: another route to 0.0.0.0/0 is there: via 10.0.0.9, metric 50"
+        "eth0: another route to 0.0.0.0/0 exists: via 10.0.0.9, metric 50"
     ]
     change("ip route del default metric 50; ip route add default via 10.0.0.9 metric 150", blue)
     assert check_networks(made, netns=blue) == []

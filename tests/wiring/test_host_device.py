@@ -184,7 +184,7 @@ def test_a_device_whose_new_or_alternative_name_is_taken_in_the_container_is_ref
 ):
     change("link", "add", "other", "type", "ifb", netns=container)
     change("link", "property", "add", "dev", "other", "altname", taken, netns=container)
-    words = ("d0", f'"{taken}" is taken', repr(container), "choose another")
+    words = ("d0", f'"{taken}" is already in use', str(container), "choose another")
     refused(container, device(name="eth0"), KernelError, *words, interface="d0")
 
 
@@ -192,7 +192,7 @@ def test_a_device_whose_kept_name_is_taken_in_the_container_is_refused(
     configured_device, container
 ):
     change("link", "add", "d0", "type", "ifb", netns=container)
-    refused(container, device(), KernelError, 'name "d0" is taken', repr(container))
+    refused(container, device(), KernelError, 'name "d0" is already in use', str(container))
     strategy.create(device(name="eth0"), netns=container)  # with a new name the move works
 
 
@@ -300,7 +300,7 @@ def test_when_the_second_device_fails_the_first_is_moved_back(configured_device,
     change("link", "add", "eth1", "type", "ifb", netns=container)
     networks = [device(name="eth0"), device(host_interface_name="e0", name="eth1")]
     before = settled(container)
-    with pytest.raises(KernelError, match='"eth1" is taken'):
+    with pytest.raises(KernelError, match='"eth1" is already in use'):
         set_up_networks(networks, netns=container)
     assert_unchanged(before, container)
 

@@ -246,7 +246,7 @@ def test_a_device_stays_down_while_a_link_of_a_third_namespace_is_on_top_of_it(
         change("link", "add", "mv0", "link", "eth0", "type", "macvlan", netns=container)
         with RtnetlinkSocket(container) as sock:
             sock.execute(Batch().set_link("mv0", netns=third))
-        with pytest.raises(KernelError, match=r"is on top of the device.*destroy again"):
+        with pytest.raises(KernelError, match=r"on top of the device.*tear the network down"):
             strategy.destroy(made, netns=container)
         (left,) = (link for link in quiet_host.dump_links().values() if link.name.startswith("pn"))
         assert not left.up
@@ -284,7 +284,7 @@ def test_a_device_whose_name_is_taken_in_the_host_namespace_stays_in_the_contain
         name = "d0"
         change("link", "add", "d0", "type", "ifb")
     before = settled(container)
-    words = rf'"{name}" is taken .*rename the link .*"eth0" in'
+    words = rf'"{name}" is already in use .*rename the link .*"eth0" in'
     with pytest.raises(KernelError, match=words) as caught:
         strategy.destroy(made, netns=container)
     assert caught.value.interface == "d0"
@@ -301,7 +301,7 @@ def test_after_a_name_was_taken_during_destroy_the_next_destroy_completes(
     made = strategy.create(device(name="eth0"), netns=container)
     change("link", "add", "d0", "type", "ifb")
     monkeypatch.setattr(host_device, "check_names", lambda *_: None)
-    with pytest.raises(KernelError, match=r'name "d0" is taken.*destroy again'):
+    with pytest.raises(KernelError, match=r'"d0" is already in use.*tear the network down'):
         strategy.destroy(made, netns=container)
     assert "eth0" not in names(container)
     change("link", "delete", "d0")

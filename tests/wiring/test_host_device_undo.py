@@ -29,7 +29,7 @@ def test_a_move_that_stops_at_the_rename_is_undone(configured_device, container,
         return None if link == "eth0" else real(sock, link)
 
     monkeypatch.setattr(RtnetlinkSocket, "get_device", get_device)
-    error = refused(container, device(name="eth0"), KernelError, 'name "eth0" is taken')
+    error = refused(container, device(name="eth0"), KernelError, 'name "eth0" is already in use')
     assert error.interface == "d0"
     assert configured_device.get_link("d0").hairpin
 

@@ -61,7 +61,7 @@ def test_an_error_says_which_name_is_taken_in_the_container(host, bridge, blue):
     before = dumps(), dumps(blue)
     with pytest.raises(KernelError) as raised:
         set_up_networks([veth()], netns=blue)
-    assert f'the name "eth0" is taken in {blue!r}' in str(raised.value)
+    assert f'the name "eth0" is already in use in {blue}' in str(raised.value)
     assert 'network "eth0"' in str(raised.value)
     assert (dumps(), dumps(blue)) == before
 
@@ -71,7 +71,7 @@ def test_an_error_says_which_name_is_taken_on_the_host(host, bridge, blue):
     before = dumps(), dumps(blue)
     with pytest.raises(KernelError) as raised:
         set_up_networks([veth()], netns=blue)
-    assert 'the name "h0" is taken in this namespace' in str(raised.value)
+    assert 'the name "h0" is already in use in this namespace' in str(raised.value)
     assert (dumps(), dumps(blue)) == before
 
 
@@ -186,10 +186,10 @@ def test_the_link_of_a_taken_name_keeps_its_alias_group_and_flags(host, bridge, 
     host.execute(Batch().set_group(host.get_link("h0").index, 7))
     wait_for_workers()
     before = host.get_link("h0")
-    with pytest.raises(KernelError, match='the name "h0" is taken'):
+    with pytest.raises(KernelError, match='the name "h0" is already in use'):
         Veth().create(veth(), netns=blue)
     assert host.get_link("h0") == before
-    with pytest.raises(KernelError, match='the name "h0" is taken'):
+    with pytest.raises(KernelError, match='the name "h0" is already in use'):
         set_up_networks([LO, veth(hairpin_mode=True)], netns=blue)
     assert host.get_link("h0") == before
 

@@ -70,7 +70,7 @@ def test_check_reports_nothing_after_set_up(host, bridge, blue):
             "route replace default via 10.0.0.77",
             [
                 "eth0: the route to 0.0.0.0/0 via 10.0.0.1, metric 0, is missing; "
-                "there is one via 10.0.0.77, metric 0"
+                "found instead: via 10.0.0.77, metric 0"
             ],
         ),
         (
@@ -102,7 +102,7 @@ def test_check_reports_another_metric(host, bridge, blue):
     ip("route", "add", "192.0.2.0/24", "via", "10.0.0.9", "metric", "6", netns=blue)
     assert check_networks(made, netns=blue) == [
         "eth0: the route to 192.0.2.0/24 via 10.0.0.9, metric 5, is missing; "
-        "there is one via 10.0.0.9, metric 6"
+        "found instead: via 10.0.0.9, metric 6"
     ]
 
 
@@ -133,7 +133,7 @@ def test_check_reports_a_duplicate_address(host, bridge):
                 break
             time.sleep(0.01)
         assert "eth0: the address fd00::2/64 is tentative" in seen
-        assert "eth0: the address fd00::2/64 is another host's, too (it is a duplicate)" in seen
+        assert "eth0: the address fd00::2/64 is a duplicate: another host has it" in seen
 
 
 def test_check_needs_the_namespace(host):

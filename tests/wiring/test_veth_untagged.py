@@ -81,7 +81,7 @@ def test_an_untagged_pair_of_another_owner_or_name_is_left_alone(host, blue, unt
     for other in others:
         with contextlib.suppress(TeardownError):
             tear_down_networks([other], netns=blue)
-        with pytest.raises(KernelError, match='the name "h0" is taken'):
+        with pytest.raises(KernelError, match='the name "h0" is already in use'):
             set_up_networks([other], netns=blue)
         assert host.get_link("h0") == before
 
@@ -151,7 +151,7 @@ def test_a_pair_that_another_process_is_about_to_tag_is_left_alone(
         host.execute(Batch().set_link("h0", alias="pynetstrat:c1"))
 
     monkeypatch.setattr(_veth_pair, "sleep", tag)
-    with pytest.raises(KernelError, match="this network's already: tear it down first"):
+    with pytest.raises(KernelError, match="already set up: tear it down first"):
         set_up_networks([veth()], netns=blue)
     assert host.get_link("h0").index == before.index
 
@@ -181,7 +181,7 @@ def test_a_foreign_pair_without_a_tag_is_left_alone(host, bridge, blue):
     host.execute(Batch().add_veth("h0", "eth0", netns=blue))
     wait_for_workers()
     before = host.get_link("h0")
-    with pytest.raises(KernelError, match='the name "h0" is taken'):
+    with pytest.raises(KernelError, match='the name "h0" is already in use'):
         set_up_networks([veth()], netns=blue)
     tear_down_networks([veth()], netns=blue)
     assert host.get_link("h0") == before
@@ -189,7 +189,7 @@ def test_a_foreign_pair_without_a_tag_is_left_alone(host, bridge, blue):
 
 def test_a_pair_that_exists_already_is_an_error_with_a_remedy(host, bridge, blue):
     set_up_networks([veth()], netns=blue)
-    with pytest.raises(KernelError, match="this network's already: tear it down first"):
+    with pytest.raises(KernelError, match="already set up: tear it down first"):
         set_up_networks([veth()], netns=blue)
 
 
