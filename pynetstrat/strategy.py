@@ -91,8 +91,8 @@ class NetworkStrategy:
         return []
 
 
-class BuiltIn(NetworkStrategy):
-    """The base class of this package's strategies.
+class SessionOperations(NetworkStrategy):
+    """The operations of a strategy in a session. The strategies of this package have them.
 
     `set_up_networks`, `tear_down_networks` and `check_networks` call the methods below, which share
     the sockets and the undo stack of one session. The network is valid, and a copy that `_create`
@@ -118,7 +118,7 @@ class BuiltIn(NetworkStrategy):
 _LO_ADDRESSES = "127.0.0.1/8", "::1/128"
 
 
-class Loopback(BuiltIn):
+class Loopback(SessionOperations):
     """The strategy `loopback`: brings `lo` up. The kernel then adds its addresses.
 
     Example:
@@ -176,7 +176,10 @@ class Loopback(BuiltIn):
 registry: dict[str, NetworkStrategy] = {"loopback": Loopback()}
 
 # The built-in strategies that are loaded when they are looked up: their modules and classes.
-BUILT_IN = {"veth": ("wiring.veth", "Veth"), "host-device": ("wiring.host_device", "HostDevice")}
+LAZY_STRATEGIES = {
+    "veth": ("wiring.veth", "Veth"),
+    "host-device": ("wiring.host_device", "HostDevice"),
+}
 
 #: The entry-point group under which other packages provide strategies.
 ENTRY_POINT_GROUP = "pynetstrat.strategies"
@@ -240,8 +243,8 @@ def get_strategy(type: str) -> NetworkStrategy:
     if found is not None:
         return found
     check_type(type)
-    if type in BUILT_IN:
-        module, name = BUILT_IN[type]
+    if type in LAZY_STRATEGIES:
+        module, name = LAZY_STRATEGIES[type]
         loaded = __import__(module, globals(), level=1, fromlist=[name])
         return registry.setdefault(type, getattr(loaded, name)())
     try:
@@ -259,7 +262,7 @@ def _load(type: str, points: Iterable[EntryPoint]) -> NetworkStrategy:
     """Loads and registers the strategy of an installed package."""
     providers = {point.value: point for point in points if point.name == type and type}
     if not providers:
-        known = {**registry, **BUILT_IN, **dict.fromkeys(point.name for point in points)}
+        known = {**registry, **LAZY_STRATEGIES, **dict.fromkeys(point.name for point in points)}
         raise UnknownStrategyError(type, tuple(known))
     if len(providers) > 1:
         raise StrategyLoadError(

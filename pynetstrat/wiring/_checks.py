@@ -1,4 +1,4 @@
-"""What the built-in strategies check of a network before they change anything."""
+"""Validates the fields of a network, before anything is changed."""
 
 from __future__ import annotations
 

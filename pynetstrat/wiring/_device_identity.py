@@ -41,7 +41,7 @@ class Place(IntEnum):
 
 
 @dataclass(slots=True)
-class Found:
+class Location:
     """The result of a search for a device.
 
     Attributes:
@@ -159,7 +159,7 @@ def _has_parent(device: Device, record: Record) -> bool:
     )
 
 
-def find_device(session: Session, record: Record, opened: OpenDevice | None) -> Found:
+def find_device(session: Session, record: Record, opened: OpenDevice | None) -> Location:
     """Finds the device of a record in the host namespace or in the container namespace.
 
     Parameters:
@@ -175,38 +175,38 @@ def find_device(session: Session, record: Record, opened: OpenDevice | None) -> 
     return _find_unproven(session, record, alive)
 
 
-def _find_opened(session: Session, opened: OpenDevice, alive: bool) -> Found:
+def _find_opened(session: Session, opened: OpenDevice, alive: bool) -> Location:
     try:
         index = opened.index()
     except OSError:
-        return Found(Place.GONE)
+        return Location(Place.GONE)
     device = session.host.get_device(index)
     if device is not None and opened.is_in_host(device.link.name):
-        return Found(Place.HOST, index)
+        return Location(Place.HOST, index)
     if alive and session.container.get_device(index) is not None:
-        return Found(Place.CONTAINER, index)
-    return Found(Place.OTHER)
+        return Location(Place.CONTAINER, index)
+    return Location(Place.OTHER)
 
 
-def _find_by_peer(session: Session, record: Record, alive: bool) -> Found:
+def _find_by_peer(session: Session, record: Record, alive: bool) -> Location:
     peer = session.host.get_device(record.peer)
     if peer is None or peer.link.kind != record.kind or not peer.link.link_index:
         return _find_unproven(session, record, alive)
     index, nsid = peer.link.link_index, peer.link.link_nsid
     if nsid is None:
         if is_device(session, record, None, session.host.get_device(index)):
-            return Found(Place.HOST, index)
-        return Found(Place.GONE)  # its namespace is ending and has lost its nsid
+            return Location(Place.HOST, index)
+        return Location(Place.GONE)  # its namespace is ending and has lost its nsid
     if alive and nsid == session.host.get_nsid(session.container_namespace):
-        return Found(Place.CONTAINER, index)
-    return Found(Place.OTHER, index, nsid=nsid)
+        return Location(Place.CONTAINER, index)
+    return Location(Place.OTHER, index, nsid=nsid)
 
 
-def _find_by_parent(session: Session, record: Record, alive: bool) -> Found:
+def _find_by_parent(session: Session, record: Record, alive: bool) -> Location:
     if alive:
         device = session.container.get_device(record.container_index)
         if device is not None and _has_parent(device, record):
-            return Found(Place.CONTAINER, record.container_index)
+            return Location(Place.CONTAINER, record.container_index)
     sockets = [(Place.HOST, session.host)]
     if alive:
         sockets.append((Place.CONTAINER, session.container))
@@ -221,11 +221,11 @@ def _find_by_parent(session: Session, record: Record, alive: bool) -> Found:
             if (device := sock.get_device(index)) is not None and _has_parent(device, record)
         ]
         if len(found) == 1:
-            return Found(place, found[0])
-    return Found(Place.OTHER)
+            return Location(place, found[0])
+    return Location(Place.OTHER)
 
 
-def _find_unproven(session: Session, record: Record, alive: bool) -> Found:
+def _find_unproven(session: Session, record: Record, alive: bool) -> Location:
     """Finds a device by its index and kind, which proves nothing in the container namespace."""
     device = session.host.get_device(record.index)
     # A random name: a call that was bringing the device back was killed.
@@ -234,9 +234,9 @@ def _find_unproven(session: Session, record: Record, alive: bool) -> Found:
         and device.link.kind == record.kind
         and (device.link.name == record.name or is_random(device.link.name))
     ):
-        return Found(Place.HOST, record.index)
+        return Location(Place.HOST, record.index)
     if alive:
         device = session.container.get_device(record.container_index)
         if device is not None and device.link.kind == record.kind:
-            return Found(Place.CONTAINER, record.container_index, proven=False)
-    return Found(Place.GONE)
+            return Location(Place.CONTAINER, record.container_index, proven=False)
+    return Location(Place.GONE)

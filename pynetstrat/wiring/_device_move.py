@@ -164,7 +164,7 @@ def plan_move(session: Session, network: Network, store: Store) -> DeviceMove:
         killed = store.read(network)
         if killed is not None:
             restore_altname(session, killed)
-    device = _find_device(session, network, store)
+    device = _get_movable_device(session, network, store)
     link = device.link
     if network.bridge:
         find_bridge(session.host, network)
@@ -185,7 +185,7 @@ def plan_move(session: Session, network: Network, store: Store) -> DeviceMove:
     return DeviceMove(session, network, record, OpenDevice(device), addresses, routes, store)
 
 
-def _find_device(session: Session, network: Network, store: Store) -> Device:
+def _get_movable_device(session: Session, network: Network, store: Store) -> Device:
     name = network.host_interface_name
     device = session.host.get_device(name)
     if device is None:

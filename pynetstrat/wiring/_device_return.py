@@ -16,7 +16,7 @@ from errno import EBUSY, EEXIST, ENODEV, EPERM
 from .._native.device import add_altname, delete_altname, detach_xdp, set_flags
 from ..errors import KernelError, quote
 from ..rtnetlink.batch import Batch, BatchError
-from ._device_identity import Found, Place, find_device, is_device, random_index, random_name
+from ._device_identity import Location, Place, find_device, is_device, random_index, random_name
 from ._device_upper_links import delete_upper_links
 from ._links import append, execute_for, find_bridge
 from ._undo import add_note
@@ -67,7 +67,7 @@ def unproven(session: Session, record: Record) -> KernelError:
     return KernelError(EPERM, "find", record.name, hint=hint)
 
 
-def bring_back(session: Session, record: Record, found: Found, opened: OpenDevice | None) -> int:
+def bring_back(session: Session, record: Record, found: Location, opened: OpenDevice | None) -> int:
     """Moves a device from the container namespace into the host namespace, and leaves it down.
 
     Parameters:

@@ -1,4 +1,4 @@
-"""The differences between a requested network and the links, addresses and routes found."""
+"""Compares the links, addresses and routes found with those that a network requests."""
 
 from __future__ import annotations
 

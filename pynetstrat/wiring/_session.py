@@ -1,4 +1,4 @@
-"""What one call needs: a socket in each of the two namespaces, one deadline, one undo stack."""
+"""The state of one call: a socket in each of the two namespaces, one deadline, one undo stack."""
 
 from __future__ import annotations
 

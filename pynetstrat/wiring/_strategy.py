@@ -1,11 +1,11 @@
-"""How a call on a session reaches a strategy: of this package, or of another one."""
+"""Calls a strategy in a session: one of this package, or one of another package."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from ..errors import quote
-from ..strategy import BuiltIn, NetworkStrategy
+from ..strategy import NetworkStrategy, SessionOperations
 from ._session import open_session, open_session_if_alive
 from .network import Network, copy_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._session import Session
 
 
-class SessionStrategy(BuiltIn):
+class SessionStrategy(SessionOperations):
     """The public methods of a strategy of this package, for use on a single network.
 
     Each method checks the network, opens a session and calls the method of the same name with an
@@ -86,7 +86,7 @@ class SessionStrategy(BuiltIn):
             return self._check(session, network)
 
 
-class ThirdParty(BuiltIn):
+class ThirdParty(SessionOperations):
     """A strategy of another package, called through its public methods.
 
     They get a handle of the container namespace as `netns`.

@@ -1,4 +1,4 @@
-"""The undo stack of a call: what reverses its changes, and how a rollback survives signals."""
+"""Runs undo steps, the last one first, whatever signals arrive."""
 
 from __future__ import annotations
 

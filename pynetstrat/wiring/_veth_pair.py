@@ -1,4 +1,4 @@
-"""Making a veth pair, and the undo step that deletes it."""
+"""Makes a veth pair; its undo step deletes the pair."""
 
 from __future__ import annotations
 

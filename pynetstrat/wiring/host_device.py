@@ -14,7 +14,7 @@ from time import monotonic, sleep
 
 from ..errors import InvalidNetworkError, KernelError, quote
 from ._checks import check_link_name, check_options, check_values
-from ._device_identity import Found, Place, find_device, is_random
+from ._device_identity import Location, Place, find_device, is_random
 from ._device_move import plan_move, restore_altname
 from ._device_record import Record, Store, open_store, parse_record
 from ._device_return import TRUST, bring_back, check_names, finish, unproven
@@ -184,7 +184,7 @@ def _tear_down(session: Session, network: Network, store: Store | None) -> None:
 
 
 def _return_from_container(
-    session: Session, network: Network, record: Record, found: Found
+    session: Session, network: Network, record: Record, found: Location
 ) -> None:
     if not found.proven and not network.options.get(TRUST, False):
         raise unproven(session, record)
@@ -198,7 +198,7 @@ def _return_from_container(
 
 
 def _complete_return(
-    session: Session, network: Network, record: Record, found: Found, store: Store | None
+    session: Session, network: Network, record: Record, found: Location, store: Store | None
 ) -> None:
     """Completes what a killed call or the end of the namespace left undone.
 
@@ -215,7 +215,7 @@ def _complete_return(
         restore_altname(session, record)
 
 
-def _wait_for(session: Session, record: Record) -> Found:
+def _wait_for(session: Session, record: Record) -> Location:
     """Finds the device. A namespace that has just ended gives up its devices a little later."""
     until = min(session.until, monotonic() + _ENDING)
     while True:
@@ -225,7 +225,7 @@ def _wait_for(session: Session, record: Record) -> Found:
         sleep(0.01)
 
 
-def _in_third_namespace(record: Record, found: Found) -> KernelError:
+def _in_third_namespace(record: Record, found: Location) -> KernelError:
     where = "" if found.nsid is None else f" (nsid {found.nsid})"
     hint = (
         f"the device is in another namespace{where}, not in the host namespace or the given one: "

@@ -32,13 +32,13 @@ class Network:
             installed strategy. Default "".
         name: the name of the container's interface, 1 to 15 bytes. Default "".
         bridge: the name of an existing bridge on the host. Default "": no bridge.
-        mac_address: the MAC address of the container's interface, as "02:00:5e:10:00:01". Default
-            "": the strategy chooses one.
-        address: the IPv4 address with its prefix length, as "192.0.2.2/24". Default "": none.
-        gateway: the IPv4 gateway, as "192.0.2.1". Default "": no IPv4 default route.
-        ipv6_address: the IPv6 address with its prefix length, as "2001:db8::2/64". Default "":
+        mac_address: the MAC address of the container's interface, such as
+            "02:00:5e:10:00:01". Default "": the strategy chooses one.
+        address: the IPv4 address with its prefix length, such as "192.0.2.2/24". Default "": none.
+        gateway: the IPv4 gateway, such as "192.0.2.1". Default "": no IPv4 default route.
+        ipv6_address: the IPv6 address with its prefix length, such as "2001:db8::2/64". Default "":
             none.
-        ipv6_gateway: the IPv6 gateway, as "2001:db8::1". Default "": no IPv6 default route.
+        ipv6_gateway: the IPv6 gateway, such as "2001:db8::1". Default "": no IPv6 default route.
         mtu: the MTU in bytes, 68 to 65535, with an IPv6 address at least 1280. Default 0: the
             strategy chooses one.
         txqueuelen: the length of the transmit queue in packets. Default 0: the kernel's default.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 
-from ..strategy import BUILT_IN, ENTRY_POINT_GROUP, NetworkStrategy, get_strategy, registry
+from ..strategy import ENTRY_POINT_GROUP, LAZY_STRATEGIES, NetworkStrategy, get_strategy, registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def strategies() -> Mapping[str, NetworkStrategy]:
         >>> sorted(strategies())
         ['host-device', 'loopback', 'veth']
     """
-    return _Strategies((*_provided(), *BUILT_IN))
+    return _Strategies((*_provided(), *LAZY_STRATEGIES))
 
 
 def sources() -> dict[str, str]:
@@ -62,7 +62,9 @@ def sources() -> dict[str, str]:
         for name, strategy in registry.items()
     }
     package = __name__.partition(".")[0]
-    built_in = {name: f"{package}.{module}:{kind}" for name, (module, kind) in BUILT_IN.items()}
+    built_in = {
+        name: f"{package}.{module}:{kind}" for name, (module, kind) in LAZY_STRATEGIES.items()
+    }
     return {**_provided(), **built_in, **registered}
 
 

@@ -1,4 +1,4 @@
-"""The networks of a container: set up all or nothing, torn down, and checked."""
+"""Sets up, tears down and checks the networks of a container."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import InvalidNetworkError, KernelError, TeardownError, quote
 from ..namespace import NetworkNamespace
 from ..rtnetlink.links import MAIN_TABLE
 from ..rtnetlink.socket import to_milliseconds
-from ..strategy import BuiltIn, Loopback, NetworkStrategy, get_strategy
+from ..strategy import Loopback, NetworkStrategy, SessionOperations, get_strategy
 from ._container_dump import ContainerDump
 from ._requested import requested_routes
 from ._session import TIMEOUT, Session, open_session_if_alive
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..types import Netns
 
-    Step = tuple[BuiltIn, Network]
+    Step = tuple[SessionOperations, Network]
 
 
 def set_up_networks(
@@ -192,17 +192,19 @@ def check_networks(
 # ---- the plan ----
 
 # Not their subclasses: one of another package may override the public methods.
-_BUILT_IN = frozenset({Loopback, Veth, HostDevice})
+_BUILT_IN_CLASSES = frozenset({Loopback, Veth, HostDevice})
 
 
-def _for_session(strategy: NetworkStrategy) -> BuiltIn:
+def _for_session(strategy: NetworkStrategy) -> SessionOperations:
     """Returns a strategy that works on a session: the strategy itself if it is built in."""
-    if isinstance(strategy, BuiltIn) and type(strategy) in _BUILT_IN:
+    if isinstance(strategy, SessionOperations) and type(strategy) in _BUILT_IN_CLASSES:
         return strategy
     return ThirdParty(strategy)
 
 
-def _name_step(error: KernelError, step: str, strategy: BuiltIn, network: Network) -> None:
+def _name_step(
+    error: KernelError, step: str, strategy: SessionOperations, network: Network
+) -> None:
     """Adds the step and the network to an error that a built-in strategy has raised."""
     if not isinstance(strategy, ThirdParty):
         add_note(error, f"step {step} of network {quote(network.name)} ({network.type})")
