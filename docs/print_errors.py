@@ -14,7 +14,8 @@ TITLE = """\
 Failures of the kernel raise a `KernelError`. Find its `error.operation` and `error.errno` in the
 [table of failures](#failures-of-the-kernel); `error.hint` has the text of the last column. An error
 that the table does not have is a `KernelError` without a hint: `error.kernel_message` is the
-kernel's own text (the extended ack), if it gave one.
+kernel's own text (the extended ack), if it gave one. The operation `find` is not in the table:
+pynetstrat itself refused the link that it found, and the hint says why.
 
 ## Exceptions
 

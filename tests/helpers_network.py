@@ -14,6 +14,8 @@ import support
 
 from pynetstrat import Batch, Link, Network, NetworkNamespace, Route, RtnetlinkSocket
 
+LO = Network("loopback", name="lo")
+
 # What changes without a request: queueing disciplines, operational state, carrier.
 _VOLATILE = {"qdisc", "operstate"}
 _VOLATILE_FLAGS = {"NO-CARRIER", "LOWER_UP", "linkdown", "dead"}

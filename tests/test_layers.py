@@ -74,7 +74,7 @@ FOLDERS = {
         "__init__",
         "network",
         "plugins",
-        "_checks",
+        "_validation",
         "_hash",
         "_links",
         "_requested",

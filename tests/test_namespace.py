@@ -354,6 +354,12 @@ def test_a_representation_has_name_inode_and_state(net, named):
         assert repr(anonymous) == f"<NetworkNamespace a new namespace (inode {anonymous.id[1]})>"
 
 
+def test_the_text_of_a_namespace_is_its_path_or_its_inode(net, named):
+    with NetworkNamespace.create(named) as namespace, NetworkNamespace.create() as anonymous:
+        assert str(namespace) == f"/run/netns/{named}"
+        assert str(anonymous) == f"the namespace with inode {anonymous.id[1]}"
+
+
 def test_a_closed_handle_can_be_closed_again_but_not_used(net):
     namespace = NetworkNamespace.create()
     namespace.close()

@@ -13,7 +13,6 @@ from errno import EBUSY
 from time import monotonic, sleep
 
 from ..errors import InvalidNetworkError, KernelError, quote
-from ._checks import check_link_name, check_options, check_values
 from ._device_identity import Location, Place, find_device, is_random
 from ._device_move import plan_move, restore_altname
 from ._device_record import Record, Store, open_store, parse_record
@@ -21,6 +20,7 @@ from ._device_return import TRUST, bring_back, check_names, finish, unproven
 from ._difference import check_container_link
 from ._links import find_bridge
 from ._strategy import SessionStrategy
+from ._validation import validate_link_name, validate_options, validate_values
 from .network import Network, invalid
 
 TYPE_CHECKING = False
@@ -80,17 +80,17 @@ class HostDevice(SessionStrategy):
         Raises:
             InvalidNetworkError: a field has an invalid value.
         """
-        check_values(network)
-        check_options(network, (TRUST,))
+        validate_values(network)
+        validate_options(network, (TRUST,))
         if not isinstance(network.options.get(TRUST, False), bool):
             raise invalid(network, "options", f"{TRUST} must be true or false")
-        check_link_name(network, "host_interface_name")
+        validate_link_name(network, "host_interface_name")
         if network.host_interface_name == "lo":
             raise invalid(network, "host_interface_name", "each namespace has its own lo")
         if network.name:
-            check_link_name(network, "name", pattern=True)
+            validate_link_name(network, "name", pattern=True)
         if network.bridge:
-            check_link_name(network, "bridge")
+            validate_link_name(network, "bridge")
         elif network.hairpin_mode:
             raise invalid(network, "hairpin_mode", "requires `bridge`")
 

@@ -113,7 +113,7 @@ class Network:
             raise InvalidNetworkError("routes", routes, "must be a list of routes", shown)
         given["routes"] = tuple(_route_from(route, shown) for route in routes)
         network = cls(**given)
-        check_types(network)
+        validate_types(network)
         return network
 
     def to_dict(self) -> dict[str, Any]:
@@ -178,11 +178,11 @@ def invalid(network: Network, field: str, reason: str) -> InvalidNetworkError:
     return InvalidNetworkError(field, getattr(network, field), reason, network.name)
 
 
-def check_types(network: Network) -> None:
+def validate_types(network: Network) -> None:
     """Raises InvalidNetworkError for a field of the wrong type, or a number out of range."""
     if not _are_plain(_get_texts(network)):
         for field in _TEXT_FIELDS:
-            _check_field(network, encode_text, field, getattr(network, field))
+            _validate_field(network, encode_text, field, getattr(network, field))
     options = network.options
     if options or type(options) is not dict:
         is_mapping = isinstance(options, Mapping)
@@ -193,11 +193,11 @@ def check_types(network: Network) -> None:
     for field in compress(_OTHER_FIELDS, map(is_not, values, _OTHER_DEFAULTS)):
         value = getattr(network, field)
         if field in _LARGEST:
-            _check_field(network, check_integer, field, value, 0, _LARGEST[field])
+            _validate_field(network, check_integer, field, value, 0, _LARGEST[field])
         elif field == "hairpin_mode":
-            _check_field(network, check_bool, field, value)
+            _validate_field(network, check_bool, field, value)
         elif field == "routes":
-            _check_routes(network)
+            _validate_routes(network)
         elif value is not None and not isinstance(value, Mapping):
             raise invalid(network, field, "must be a record of host-device, or None")
 
@@ -211,7 +211,7 @@ def _are_plain(texts: tuple[Any, ...]) -> bool:
     return joined.isascii() and "\0" not in joined
 
 
-def _check_field(
+def _validate_field(
     network: Network, check: Callable[..., object], field: str, *arguments: object
 ) -> None:
     try:
@@ -220,16 +220,16 @@ def _check_field(
         raise invalid(network, field, error.reason) from None
 
 
-def _check_routes(network: Network) -> None:
+def _validate_routes(network: Network) -> None:
     if isinstance(network.routes, (str, bytes)) or not isinstance(network.routes, Sequence):
         raise invalid(network, "routes", "must be a list of routes")
     for route in network.routes:
         if not isinstance(route, Route):
             raise InvalidNetworkError("routes", route, "must be a Route", network.name)
-        check_route(network, route, check_route_types)
+        validate_route(network, route, check_route_types)
 
 
-def check_route(network: Network, route: Route, check: Callable[[Route], object]) -> None:
+def validate_route(network: Network, route: Route, check: Callable[[Route], object]) -> None:
     """Checks a route, and names the network in the error.
 
     Parameters:

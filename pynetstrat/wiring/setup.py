@@ -15,7 +15,7 @@ from ._session import TIMEOUT, Session, open_session_if_alive
 from ._strategy import SessionStrategy, ThirdParty
 from ._undo import add_note
 from .host_device import HostDevice
-from .network import Network, check_types, copy_of
+from .network import Network, copy_of, validate_types
 from .veth import Veth
 
 TYPE_CHECKING = False
@@ -220,11 +220,11 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
             raise TypeError(f"networks must be Network objects, not {network!r}")
         # Otherwise the error of get_strategy() would be about the strategies, not the field.
         if not isinstance(network.type, str) or not network.type.isprintable():
-            check_types(network)
+            validate_types(network)
         strategy = get_strategy(network.type)
         adds_routes = isinstance(strategy, SessionStrategy)
         if not adds_routes:  # the others check the types in validate()
-            check_types(network)
+            validate_types(network)
         strategy.validate(network)
         copy = copy_of(network)
         steps.append((_for_session(strategy), copy))

@@ -12,7 +12,6 @@ from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.batch import Batch, BatchError
 from ..rtnetlink.links import Address
-from ._checks import MIN_IPV6_MTU, check_link_name, check_options, check_values
 from ._container_dump import by_destination
 from ._difference import (
     check_addresses,
@@ -25,6 +24,7 @@ from ._links import delete_by_index, execute_for, find_bridge, find_link, restor
 from ._requested import host_prefix, requested_addresses, requested_routes
 from ._session import Session
 from ._strategy import SessionStrategy
+from ._validation import MIN_IPV6_MTU, validate_link_name, validate_options, validate_values
 from ._veth_names import (
     SCOPE_LINK,
     container_mac,
@@ -83,13 +83,13 @@ class Veth(SessionStrategy):
 
     def validate(self, network: Network) -> None:
         """Raises InvalidNetworkError for an invalid field."""
-        check_values(network)
-        check_options(network)
-        check_link_name(network, "name")
+        validate_values(network)
+        validate_options(network)
+        validate_link_name(network, "name")
         if network.host_interface_name:
-            check_link_name(network, "host_interface_name")
+            validate_link_name(network, "host_interface_name")
         if network.bridge:
-            check_link_name(network, "bridge")
+            validate_link_name(network, "bridge")
         elif network.hairpin_mode:
             raise invalid(network, "hairpin_mode", "requires `bridge`")
         tag = tag_of(network).encode("utf-8", "surrogateescape")

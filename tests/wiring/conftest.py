@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import support
+from helpers_network import quieten
 
 from pynetstrat import NetworkNamespace
 
@@ -15,3 +16,10 @@ def blue(net: support.Links) -> Iterator[NetworkNamespace]:
     """A container namespace."""
     with NetworkNamespace.create() as namespace:
         yield namespace
+
+
+@pytest.fixture
+def quiet_blue(blue: NetworkNamespace) -> NetworkNamespace:
+    """A container namespace in which the kernel adds no link-local addresses."""
+    quieten(blue)
+    return blue

@@ -292,6 +292,17 @@ def test_the_error_names_a_file_that_is_not_a_record(quiet_host, container, text
         strategy.destroy(device(name="eth0"), netns=container)
 
 
+def test_a_record_that_is_a_symbolic_link_is_refused(quiet_host, container):
+    add_device()
+    strategy.create(device(name="eth0"), netns=container)
+    file = record_file()
+    elsewhere = file.rename(f"{file}.elsewhere")
+    file.symlink_to(elsewhere)
+    with pytest.raises(KernelError, match="must be a regular file: delete it") as caught:
+        strategy.destroy(device(name="eth0"), netns=container)
+    assert caught.value.filename == str(file)
+
+
 # ---- /run/pynetstrat ----
 
 

@@ -1,4 +1,4 @@
-"""network.py, _checks.py: the fields of a network, their checks, and the JSON form."""
+"""network.py, _validation.py: the fields of a network, their checks, and the JSON form."""
 
 from __future__ import annotations
 

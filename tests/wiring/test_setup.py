@@ -12,11 +12,11 @@ from copy import deepcopy
 
 import pytest
 from helpers_network import (
+    LO,
     containers,
     dumps,
     ip,
     names,
-    quieten,
     veth,
 )
 from support import ROOT, identity
@@ -39,15 +39,6 @@ from pynetstrat import (
 )
 from pynetstrat._native.socket import Socket
 from pynetstrat.strategy import registry
-
-LO = Network("loopback", name="lo")
-
-
-@pytest.fixture
-def blue(blue):
-    """A container namespace in which the kernel adds no link-local addresses."""
-    quieten(blue)
-    return blue
 
 
 @pytest.fixture
@@ -91,18 +82,18 @@ class Spy(NetworkStrategy):
 # ---- setting up ----
 
 
-def test_everything_is_set_up_in_order_and_torn_down_in_reverse(host, bridge, blue, spy):
+def test_everything_is_set_up_in_order_and_torn_down_in_reverse(host, bridge, quiet_blue, spy):
     networks = [LO, Network("spy", name="first"), veth(), Network("spy", name="second")]
-    made = set_up_networks(networks, netns=blue)
+    made = set_up_networks(networks, netns=quiet_blue)
     assert [network.name for network in made] == ["lo", "first", "eth0", "second"]
     steps = ["create", "create", "initialize", "initialize"]
     assert spy.calls == list(zip(steps, ["first", "second"] * 2, strict=True))
-    assert ip("link", "show", "lo", netns=blue)[0]["flags"].count("UP") == 1
-    assert check_networks(made, netns=blue) == ["first: spied upon", "second: spied upon"]
+    assert ip("link", "show", "lo", netns=quiet_blue)[0]["flags"].count("UP") == 1
+    assert check_networks(made, netns=quiet_blue) == ["first: spied upon", "second: spied upon"]
     spy.calls.clear()
-    tear_down_networks(made, netns=blue)
+    tear_down_networks(made, netns=quiet_blue)
     assert spy.calls == [("destroy", "second"), ("destroy", "first")]
-    assert names(blue) == {"lo"}
+    assert names(quiet_blue) == {"lo"}
 
 
 def test_one_configuration_serves_many_containers_and_is_left_alone(host, bridge):
@@ -121,19 +112,19 @@ def test_one_configuration_serves_many_containers_and_is_left_alone(host, bridge
     assert names() == {"lo", "br0"}
 
 
-def test_networks_may_be_any_iterable(host, bridge, blue):
-    made = set_up_networks(iter((LO, veth())), netns=blue)
-    assert check_networks(iter(made), netns=blue) == []
-    tear_down_networks(iter(made), netns=blue)
-    assert set_up_networks([], netns=blue) == []
-    assert check_networks([], netns=blue) == []
-    tear_down_networks([], netns=blue)
+def test_networks_may_be_any_iterable(host, bridge, quiet_blue):
+    made = set_up_networks(iter((LO, veth())), netns=quiet_blue)
+    assert check_networks(iter(made), netns=quiet_blue) == []
+    tear_down_networks(iter(made), netns=quiet_blue)
+    assert set_up_networks([], netns=quiet_blue) == []
+    assert check_networks([], netns=quiet_blue) == []
+    tear_down_networks([], netns=quiet_blue)
 
 
 @pytest.mark.parametrize("form", ["handle", "descriptor", "path"])
-def test_the_namespace_may_be_a_handle_a_descriptor_or_a_path(host, bridge, blue, form):
-    path = f"/proc/self/fd/{blue.fileno()}"
-    netns = {"handle": blue, "descriptor": blue.fileno(), "path": path}[form]
+def test_the_namespace_may_be_a_handle_a_descriptor_or_a_path(host, bridge, quiet_blue, form):
+    path = f"/proc/self/fd/{quiet_blue.fileno()}"
+    netns = {"handle": quiet_blue, "descriptor": quiet_blue.fileno(), "path": path}[form]
     made = set_up_networks([LO, veth()], netns=netns)
     assert check_networks(made, netns=netns) == []
     tear_down_networks(made, netns=netns)
@@ -158,8 +149,8 @@ def test_a_name_that_two_networks_request_is_refused_before_the_first_message(
     second.host_interface_name = "h1"
     setattr(second, field, getattr(first, field))
     monkeypatch.setattr(RtnetlinkSocket, "__init__", _no_socket)
-    with NetworkNamespace.create() as blue, pytest.raises(InvalidNetworkError) as raised:
-        set_up_networks([first, second], netns=blue)
+    with NetworkNamespace.create() as quiet_blue, pytest.raises(InvalidNetworkError) as raised:
+        set_up_networks([first, second], netns=quiet_blue)
     assert raised.value.reason == "must not be requested by two networks of one container"
     assert (raised.value.field, raised.value.value) == (field, getattr(first, field))
 
@@ -170,21 +161,21 @@ def _no_socket(*arguments: object, **options: object) -> None:
 
 def test_an_unknown_type_is_refused_before_the_first_message(net, monkeypatch, spy):
     monkeypatch.setattr(RtnetlinkSocket, "__init__", _no_socket)
-    with NetworkNamespace.create() as blue, pytest.raises(UnknownStrategyError):
-        set_up_networks([Network("spy"), LO, Network("no-such-type")], netns=blue)
+    with NetworkNamespace.create() as quiet_blue, pytest.raises(UnknownStrategyError):
+        set_up_networks([Network("spy"), LO, Network("no-such-type")], netns=quiet_blue)
     assert spy.calls == []
 
 
 def test_loopback_may_be_requested_twice(net):
-    with NetworkNamespace.create() as blue:
-        set_up_networks([LO, LO], netns=blue)
-        assert check_networks([LO], netns=blue) == []
+    with NetworkNamespace.create() as quiet_blue:
+        set_up_networks([LO, LO], netns=quiet_blue)
+        assert check_networks([LO], netns=quiet_blue) == []
 
 
 # ---- third-party strategies ----
 
 
-def test_a_third_party_strategy_gets_a_handle_of_the_namespace(host, bridge, blue, spy):
+def test_a_third_party_strategy_gets_a_handle_of_the_namespace(host, bridge, quiet_blue, spy):
     class Looks(Spy):
         def create(self, network, nspid=None, *, netns=None):
             self.seen.append(os.fstat(netns.fileno()).st_ino)
@@ -194,61 +185,61 @@ def test_a_third_party_strategy_gets_a_handle_of_the_namespace(host, bridge, blu
 
     looks = Looks()
     register_strategy("spy", looks, replace=True)
-    made = set_up_networks([Network("spy", name="given")], netns=blue)
-    assert looks.seen[:2] == [blue.id[1], (["lo"], blue.id)]
+    made = set_up_networks([Network("spy", name="given")], netns=quiet_blue)
+    assert looks.seen[:2] == [quiet_blue.id[1], (["lo"], quiet_blue.id)]
     assert made == [Network("spy", name="renamed")]
     assert looks.calls == [("initialize", "renamed")]
 
 
 @pytest.mark.parametrize("step", ["create", "initialize"])
 @pytest.mark.parametrize("kind", [ValueError, KernelError, KeyboardInterrupt])
-def test_an_exception_of_a_third_party_strategy_is_unchanged(host, bridge, blue, spy, step, kind):
+def test_an_exception_of_another_strategy_is_unchanged(host, bridge, quiet_blue, spy, step, kind):
     error = kind(5, "theirs") if kind is KernelError else kind("theirs")
     text = str(error)
     spy.fails[step] = error
-    before = dumps(), dumps(blue)
+    before = dumps(), dumps(quiet_blue)
     with pytest.raises(kind) as raised:
-        set_up_networks([LO, veth(), Network("spy", name="last")], netns=blue)
+        set_up_networks([LO, veth(), Network("spy", name="last")], netns=quiet_blue)
     assert raised.value is error
     assert str(error) == text
-    assert (dumps(), dumps(blue)) == before
+    assert (dumps(), dumps(quiet_blue)) == before
     destroyed = [("destroy", "last")] if step == "initialize" else []
     assert spy.calls == [("create", "last"), *[(step, "last")][: step == "initialize"], *destroyed]
 
 
-def test_destroy_is_called_only_if_create_returned(host, bridge, blue, spy):
+def test_destroy_is_called_only_if_create_returned(host, bridge, quiet_blue, spy):
     networks = [Network("spy", name="first"), veth(bridge="br1"), Network("spy", name="second")]
     with pytest.raises(InvalidNetworkError):
-        set_up_networks(networks, netns=blue)
+        set_up_networks(networks, netns=quiet_blue)
     assert spy.calls == [("create", "first"), ("destroy", "first")]
 
 
-def test_a_failed_undo_step_is_in_the_error_and_the_others_run(host, bridge, blue, spy):
+def test_a_failed_undo_step_is_in_the_error_and_the_others_run(host, bridge, quiet_blue, spy):
     spy.fails["destroy"] = OSError("it sticks")
-    before = dumps(), dumps(blue)
+    before = dumps(), dumps(quiet_blue)
     networks = [veth(), Network("spy", name="first"), veth(name="eth1", host_interface_name="h1")]
     networks[2].gateway, networks[2].metric = "192.0.2.1", 5
     with pytest.raises(KernelError) as raised:
-        set_up_networks(networks, netns=blue)
+        set_up_networks(networks, netns=quiet_blue)
     assert (
         'the state before network "first" (spy) was made could not be restored: it sticks'
         in str(raised.value)
     )
     assert "could not be restored: it sticks" in raised.value.hint
-    assert (dumps(), dumps(blue)) == before
+    assert (dumps(), dumps(quiet_blue)) == before
 
     networks[2].bridge = "br1"
     with pytest.raises(InvalidNetworkError, match="could not be restored: it sticks"):
-        set_up_networks(networks, netns=blue)
+        set_up_networks(networks, netns=quiet_blue)
     spy.fails["initialize"] = ValueError("theirs")
     with pytest.raises(ValueError, match="theirs") as theirs:
-        set_up_networks(networks[:2], netns=blue)
+        set_up_networks(networks[:2], netns=quiet_blue)
     assert theirs.value.__notes__ == [
         'the state before network "first" (spy) was made could not be restored: it sticks'
     ]
 
 
-def test_a_third_party_strategy_may_use_a_built_in_one(host, bridge, blue):
+def test_a_third_party_strategy_may_use_a_built_in_one(host, bridge, quiet_blue):
     class Wraps(NetworkStrategy):
         def create(self, network, nspid=None, *, netns=None):
             return get_strategy("veth").create(network, netns=netns)
@@ -262,39 +253,39 @@ def test_a_third_party_strategy_may_use_a_built_in_one(host, bridge, blue):
 
     register_strategy("wraps", Wraps())
     try:
-        before = dumps(), dumps(blue)
+        before = dumps(), dumps(quiet_blue)
         network = veth()
         network.type = "wraps"
         with pytest.raises(ValueError, match="after that"):
-            set_up_networks([LO, network], netns=blue)
-        assert (dumps(), dumps(blue)) == before
+            set_up_networks([LO, network], netns=quiet_blue)
+        assert (dumps(), dumps(quiet_blue)) == before
     finally:
         del registry["wraps"]
 
 
 @pytest.mark.parametrize("returned", [True, "eth0", {"name": "eth0"}, veth])
 def test_a_create_that_returns_something_else_is_a_type_error_after_the_rollback(
-    host, bridge, blue, spy, returned
+    host, bridge, quiet_blue, spy, returned
 ):
     spy.returns = returned
-    before = dumps(), dumps(blue)
+    before = dumps(), dumps(quiet_blue)
     with pytest.raises(TypeError) as raised:
-        set_up_networks([LO, veth(), Network("spy", name="last")], netns=blue)
+        set_up_networks([LO, veth(), Network("spy", name="last")], netns=quiet_blue)
     assert str(raised.value) == f"Spy.create must return a Network or None, not {returned!r}"
-    assert (dumps(), dumps(blue)) == before
+    assert (dumps(), dumps(quiet_blue)) == before
     assert spy.calls == [("create", "last"), ("destroy", "last")]
 
 
 # ---- tearing down ----
 
 
-def test_tear_down_continues_after_a_failure(host, bridge, blue, spy):
+def test_tear_down_continues_after_a_failure(host, bridge, quiet_blue, spy):
     networks = [veth(), Network("spy", name="a"), Network("spy", name="b"), LO]
-    made = set_up_networks(networks, netns=blue)
+    made = set_up_networks(networks, netns=quiet_blue)
     made.append(Network("no-such-type"))
     spy.fails["destroy"] = OSError("it sticks")
     with pytest.raises(TeardownError) as raised:
-        tear_down_networks(made, netns=blue)
+        tear_down_networks(made, netns=quiet_blue)
     kinds = [type(error) for error in raised.value.errors]
     assert kinds == [UnknownStrategyError, OSError, OSError]
     assert str(raised.value).count("it sticks") == 2
@@ -304,12 +295,12 @@ def test_tear_down_continues_after_a_failure(host, bridge, blue, spy):
 
 
 def test_tear_down_may_be_repeated_without_a_namespace_or_after_it_has_ended(host, bridge):
-    with NetworkNamespace.create() as blue:
-        process = blue.popen(["sleep", "60"])
+    with NetworkNamespace.create() as quiet_blue:
+        process = quiet_blue.popen(["sleep", "60"])
         path = f"/proc/{process.pid}/ns/net"
         made = set_up_networks([LO, veth()], netns=path)
         tear_down_networks(made)
-        tear_down_networks(made, netns=blue)
+        tear_down_networks(made, netns=quiet_blue)
         tear_down_networks(made, netns=path)
     process.kill()
     process.wait()
@@ -329,10 +320,10 @@ def test_tear_down_refuses_a_descriptor_that_is_not_a_namespace(host, bridge):
         tear_down_networks([veth()], netns=os.getpid())
     with open("/dev/null") as file, pytest.raises(KernelError, match="Invalid argument"):  # noqa: PTH123
         tear_down_networks([veth()], netns=file.fileno())
-    with NetworkNamespace.create() as blue:
+    with NetworkNamespace.create() as quiet_blue:
         pass
     with pytest.raises(KernelError, match="this NetworkNamespace is closed"):
-        tear_down_networks([veth()], netns=blue)
+        tear_down_networks([veth()], netns=quiet_blue)
 
 
 # ---- concurrent calls ----
@@ -389,8 +380,8 @@ def test_threads_wire_containers_to_one_bridge_at_once(host, bridge):
     assert names() == {"lo", "br0"}
 
 
-def test_ctrl_c_during_a_set_up_leaves_nothing(host, bridge, blue):
-    before = dumps(), dumps(blue)
+def test_ctrl_c_during_a_set_up_leaves_nothing(host, bridge, quiet_blue):
+    before = dumps(), dumps(quiet_blue)
     original = Socket.execute
 
     def execute(self, encoded):
@@ -402,5 +393,5 @@ def test_ctrl_c_during_a_set_up_leaves_nothing(host, bridge, blue):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Socket, "execute", execute)
         with pytest.raises(KeyboardInterrupt):
-            set_up_networks([LO, veth()], netns=blue)
-    assert (dumps(), dumps(blue)) == before
+            set_up_networks([LO, veth()], netns=quiet_blue)
+    assert (dumps(), dumps(quiet_blue)) == before

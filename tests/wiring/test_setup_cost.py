@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from helpers_network import (
     EXCHANGES,
-    quieten,
+    LO,
     three_networks,
     veth,
 )
@@ -26,20 +26,11 @@ from pynetstrat import (
 )
 from pynetstrat._native.socket import Socket
 
-LO = Network("loopback", name="lo")
-
-
-@pytest.fixture
-def blue(blue):
-    """A container namespace in which the kernel adds no link-local addresses."""
-    quieten(blue)
-    return blue
-
 
 def test_a_bridged_veth_takes_three_exchanges_on_the_host_and_four_in_the_container(
-    host, bridge, blue
+    host, bridge, quiet_blue
 ):
-    done = _exchanges([LO, veth(hairpin_mode=True, ipv6_address="fd00::2/64")], blue)
+    done = _exchanges([LO, veth(hairpin_mode=True, ipv6_address="fd00::2/64")], quiet_blue)
     assert done == {
         "here": ["get_link", "execute", "execute"],
         "there": ["dump_states", "copy_addresses", "set_up", "execute"],
@@ -75,8 +66,8 @@ with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
     assert opened <= {"/proc/thread-self/ns/net"}
 
 
-def test_a_veth_alone_takes_two_exchanges_in_the_container(host, bridge, blue):
-    done = _exchanges([veth()], blue)
+def test_a_veth_alone_takes_two_exchanges_in_the_container(host, bridge, quiet_blue):
+    done = _exchanges([veth()], quiet_blue)
     assert done["there"] == ["get_link", "execute"]
 
 
@@ -97,7 +88,7 @@ def _exchanges(networks: list[Network], netns: NetworkNamespace) -> dict[str, li
     return done
 
 
-def test_one_deadline_holds_for_every_exchange(host, bridge, blue):
+def test_one_deadline_holds_for_every_exchange(host, bridge, quiet_blue):
     deadlines = set()
     original = Socket.execute
 
@@ -107,7 +98,7 @@ def test_one_deadline_holds_for_every_exchange(host, bridge, blue):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Socket, "execute", execute)
-        set_up_networks(three_networks(), netns=blue)
+        set_up_networks(three_networks(), netns=quiet_blue)
     assert len(deadlines) == 1
     assert deadlines != {0}
 
@@ -155,12 +146,12 @@ space.close()
     assert lines[6] == "must not be the caller's own namespace"
 
 
-def test_a_call_leaves_no_descriptor_open(host, bridge, blue):
+def test_a_call_leaves_no_descriptor_open(host, bridge, quiet_blue):
     before = descriptors()
     for _ in range(5):
-        made = set_up_networks(three_networks(), netns=blue)
-        assert check_networks(made, netns=blue) == []
-        tear_down_networks(made, netns=blue)
+        made = set_up_networks(three_networks(), netns=quiet_blue)
+        assert check_networks(made, netns=quiet_blue) == []
+        tear_down_networks(made, netns=quiet_blue)
         with pytest.raises(KernelError):
-            set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
+            set_up_networks([LO, veth(gateway="192.0.2.1")], netns=quiet_blue)
     assert descriptors() == before

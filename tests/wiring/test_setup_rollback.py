@@ -13,10 +13,10 @@ import pytest
 from faults_for_tests import at_line
 from helpers_network import (
     EXCHANGES,
+    LO,
     dumps,
     ip,
     quick_dumps,
-    quieten,
     three_networks,
     veth,
 )
@@ -34,15 +34,6 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat._native.socket import Socket
-
-LO = Network("loopback", name="lo")
-
-
-@pytest.fixture
-def blue(blue):
-    """A container namespace in which the kernel adds no link-local addresses."""
-    quieten(blue)
-    return blue
 
 
 @contextlib.contextmanager
@@ -79,44 +70,44 @@ def _faulty(
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("kind", [KernelError, KeyboardInterrupt])
-def test_everything_is_as_before_after_any_exchange_fails(host, bridge, blue, kind, after):
+def test_everything_is_as_before_after_any_exchange_fails(host, bridge, quiet_blue, kind, after):
     """Each exchange fails once: before it is carried out, or after (as if its ack was lost)."""
-    before, open_before = (dumps(), dumps(blue)), descriptors()
+    before, open_before = (dumps(), dumps(quiet_blue)), descriptors()
     for at in range(100):
         error = kind(5, "fault") if kind is KernelError else kind()
         with _failing(at, error, after=after) as done:
             try:
-                made = set_up_networks(three_networks(), netns=blue)
+                made = set_up_networks(three_networks(), netns=quiet_blue)
             except kind as raised:
                 assert raised is error
                 assert "could not be restored" not in str(raised)
             else:
                 break
-        assert (dumps(), dumps(blue)) == before, (at, done)
+        assert (dumps(), dumps(quiet_blue)) == before, (at, done)
         assert descriptors() == open_before
     assert at == len(done)
     assert at > 7
-    tear_down_networks(made, netns=blue)
+    tear_down_networks(made, netns=quiet_blue)
 
 
-def test_everything_is_as_before_after_an_interrupt_at_any_line(host, bridge, blue):
+def test_everything_is_as_before_after_an_interrupt_at_any_line(host, bridge, quiet_blue):
     """An interrupt at each line of the modules in FILES leaves all or nothing.
 
     All only where all was done, and nothing was left but to close the sockets.
     """
 
-    look = partial(quick_dumps, host, blue)
+    look = partial(quick_dumps, host, quiet_blue)
     networks, before, complete = three_networks()[:2], look(), []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of sockets that the interrupt left open
         for at in range(10_000):
-            if not _interrupted_at_line(at, networks, blue):
+            if not _interrupted_at_line(at, networks, quiet_blue):
                 break
             if look() != before:
-                assert check_networks(networks, netns=blue) == [], at
+                assert check_networks(networks, netns=quiet_blue) == [], at
                 complete.append(at)
-                tear_down_networks(networks, netns=blue)
-                with RtnetlinkSocket(blue) as container:
+                tear_down_networks(networks, netns=quiet_blue)
+                with RtnetlinkSocket(quiet_blue) as container:
                     container.link_set_down("lo")
                     container.execute(Batch().delete_address(1, "127.0.0.1/8"))
             assert look() == before, at
@@ -124,7 +115,7 @@ def test_everything_is_as_before_after_an_interrupt_at_any_line(host, bridge, bl
     assert at > 200
     assert complete == list(range(at))[at - len(complete) :]
     assert len(complete) < 10
-    tear_down_networks(networks, netns=blue)
+    tear_down_networks(networks, netns=quiet_blue)
 
 
 # The modules that decide what is done and undone.
@@ -148,13 +139,13 @@ def _interrupted_at_line(at: int, networks: list[Network], netns: NetworkNamespa
     return False
 
 
-def test_lo_that_was_up_stays_up_after_an_error(host, bridge, blue):
-    with RtnetlinkSocket(blue) as sock:
+def test_lo_that_was_up_stays_up_after_an_error(host, bridge, quiet_blue):
+    with RtnetlinkSocket(quiet_blue) as sock:
         sock.link_set_up("lo")
-    before = dumps(blue)
+    before = dumps(quiet_blue)
     with pytest.raises(KernelError):
-        set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
-    assert dumps(blue) == before
+        set_up_networks([LO, veth(gateway="192.0.2.1")], netns=quiet_blue)
+    assert dumps(quiet_blue) == before
 
 
 LO_ADDRESSES = [
@@ -166,28 +157,28 @@ LO_ADDRESSES = [
 
 
 @pytest.mark.parametrize("addresses", LO_ADDRESSES)
-def test_lo_that_was_down_keeps_its_addresses_after_an_error(host, bridge, blue, addresses):
+def test_lo_that_was_down_keeps_its_addresses_after_an_error(host, bridge, quiet_blue, addresses):
     for address in addresses:
-        ip("address", "add", address, "dev", "lo", netns=blue)
-    before = dumps(blue)
+        ip("address", "add", address, "dev", "lo", netns=quiet_blue)
+    before = dumps(quiet_blue)
     with pytest.raises(KernelError) as raised:
-        set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
+        set_up_networks([LO, veth(gateway="192.0.2.1")], netns=quiet_blue)
     assert "could not be restored" not in str(raised.value)
-    assert dumps(blue) == before
+    assert dumps(quiet_blue) == before
 
 
-def test_two_networks_are_undone_if_the_third_is_refused(host, bridge, blue):
-    before = dumps(), dumps(blue)
+def test_two_networks_are_undone_if_the_third_is_refused(host, bridge, quiet_blue):
+    before = dumps(), dumps(quiet_blue)
     third = veth(name="eth2", host_interface_name="h2", bridge="br1", metric=5)
     networks = [*three_networks(), third]
     with pytest.raises(InvalidNetworkError, match='network "eth2": invalid bridge "br1"'):
-        set_up_networks(networks, netns=blue)
-    assert (dumps(), dumps(blue)) == before
+        set_up_networks(networks, netns=quiet_blue)
+    assert (dumps(), dumps(quiet_blue)) == before
 
 
-def test_the_error_names_the_network_the_step_and_the_cause(host, bridge, blue):
+def test_the_error_names_the_network_the_step_and_the_cause(host, bridge, quiet_blue):
     with pytest.raises(KernelError) as raised:
-        set_up_networks([LO, veth(gateway="192.0.2.1")], netns=blue)
+        set_up_networks([LO, veth(gateway="192.0.2.1")], netns=quiet_blue)
     text = str(raised.value)
     assert "RTM_NEWROUTE: Network is unreachable" in text
     assert "(the kernel says: Nexthop has invalid gateway)" in text

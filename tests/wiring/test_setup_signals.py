@@ -12,10 +12,10 @@ from types import FrameType
 import pytest
 from faults_for_tests import at_line
 from helpers_network import (
+    LO,
     dumps,
     names,
     quick_dumps,
-    quieten,
     three_networks,
     veth,
 )
@@ -32,15 +32,6 @@ from pynetstrat._native.batch import DELLINK
 from pynetstrat._native.socket import Socket
 from pynetstrat.wiring._session import Session
 from pynetstrat.wiring._undo import UndoStack
-
-LO = Network("loopback", name="lo")
-
-
-@pytest.fixture
-def blue(blue):
-    """A container namespace in which the kernel adds no link-local addresses."""
-    quieten(blue)
-    return blue
 
 
 class Interrupted(BaseException):
@@ -109,13 +100,13 @@ def _signal_at_line(at: int, netns: NetworkNamespace) -> tuple[bool, BaseExcepti
 
 
 def test_a_signal_at_any_line_of_a_rollback_is_handled_once_everything_is_undone(
-    host, bridge, blue, raising
+    host, bridge, quiet_blue, raising
 ):
-    look = partial(quick_dumps, host, blue)
-    before, complete_before = look(), (dumps(), dumps(blue))
+    look = partial(quick_dumps, host, quiet_blue)
+    before, complete_before = look(), (dumps(), dumps(quiet_blue))
     handler = signal.getsignal(signal.SIGUSR1)
     for at in range(10_000):
-        struck, error = _signal_at_line(at, blue)
+        struck, error = _signal_at_line(at, quiet_blue)
         assert signal.getsignal(signal.SIGUSR1) == handler, at
         assert look() == before, at
         if not struck:
@@ -123,14 +114,14 @@ def test_a_signal_at_any_line_of_a_rollback_is_handled_once_everything_is_undone
         assert type(error) is Interrupted, at
         assert "could not be restored" not in str(error.__context__), at
     assert isinstance(error, KernelError)
-    assert (dumps(), dumps(blue)) == complete_before
+    assert (dumps(), dumps(quiet_blue)) == complete_before
     assert at > 50
 
 
 @pytest.mark.parametrize("sender", ["timer", "thread"])
-def test_a_storm_of_signals_does_not_end_a_rollback(host, bridge, blue, sender):
+def test_a_storm_of_signals_does_not_end_a_rollback(host, bridge, quiet_blue, sender):
     """Most of 200 networks would be left if an exception of a handler ended the rollback."""
-    before = dumps(), dumps(blue)
+    before = dumps(), dumps(quiet_blue)
     wanted = [
         LO,
         *(
@@ -165,7 +156,7 @@ def test_a_storm_of_signals_does_not_end_a_rollback(host, bridge, blue, sender):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(UndoStack, "roll_back", roll_back)
             with pytest.raises(Interrupted) as raised:
-                set_up_networks(wanted, netns=blue)
+                set_up_networks(wanted, netns=quiet_blue)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         over.set()
@@ -175,11 +166,11 @@ def test_a_storm_of_signals_does_not_end_a_rollback(host, bridge, blue, sender):
         for number, handler in handlers.items():
             signal.signal(number, handler)
     assert "could not be restored" not in str(raised.value.__context__)
-    assert (dumps(), dumps(blue)) == before
+    assert (dumps(), dumps(quiet_blue)) == before
 
 
-def test_ctrl_c_during_a_rollback_is_raised_once_everything_is_undone(host, bridge, blue):
-    before = dumps(), dumps(blue)
+def test_ctrl_c_during_a_rollback_is_raised_once_everything_is_undone(host, bridge, quiet_blue):
+    before = dumps(), dumps(quiet_blue)
     original = Socket.execute
 
     def execute(self, encoded):
@@ -190,12 +181,12 @@ def test_ctrl_c_during_a_rollback_is_raised_once_everything_is_undone(host, brid
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Socket, "execute", execute)
         with pytest.raises(KeyboardInterrupt) as raised:
-            set_up_networks(_failing_late(), netns=blue)
+            set_up_networks(_failing_late(), netns=quiet_blue)
     assert isinstance(raised.value.__context__, KernelError)
-    assert (dumps(), dumps(blue)) == before
+    assert (dumps(), dumps(quiet_blue)) == before
 
 
-def test_a_handler_that_does_not_raise_is_called_once_everything_is_undone(host, bridge, blue):
+def test_a_handler_that_does_not_raise_runs_once_everything_is_undone(host, bridge, quiet_blue):
     seen: list[set[str]] = []
     previous = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(names()))
     original = UndoStack.roll_back
@@ -209,25 +200,25 @@ def test_a_handler_that_does_not_raise_is_called_once_everything_is_undone(host,
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(UndoStack, "roll_back", roll_back)
             with pytest.raises(KernelError):
-                set_up_networks([veth(gateway="192.0.2.1")], netns=blue)
+                set_up_networks([veth(gateway="192.0.2.1")], netns=quiet_blue)
     finally:
         signal.signal(signal.SIGUSR1, previous)
     assert seen == [{"lo", "br0"}]
 
 
-def test_a_rollback_outside_the_main_thread_defers_no_signals(host, bridge, blue):
-    before, raised = (dumps(), dumps(blue)), []
+def test_a_rollback_outside_the_main_thread_defers_no_signals(host, bridge, quiet_blue):
+    before, raised = (dumps(), dumps(quiet_blue)), []
 
     def work() -> None:
         try:
-            set_up_networks(_failing_late(), netns=blue)
+            set_up_networks(_failing_late(), netns=quiet_blue)
         except KernelError as error:
             raised.append(str(error))
 
     run_threads(work)
     assert len(raised) == 1
     assert "could not be restored" not in raised[0]
-    assert (dumps(), dumps(blue)) == before
+    assert (dumps(), dumps(quiet_blue)) == before
 
 
 def test_an_interrupted_undo_step_runs_again_a_limited_number_of_times():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import support
-from helpers_network import dumps, quieten, veth
+from helpers_network import LO, dumps, veth
 
 from pynetstrat import (
     KernelError,
@@ -22,14 +22,7 @@ from pynetstrat import (
 from pynetstrat._native.socket import Socket
 from pynetstrat.strategy import registry
 
-LO = Network("loopback")
-
-
-@pytest.fixture
-def blue(bridge):
-    with NetworkNamespace.create() as namespace:
-        quieten(namespace)
-        yield namespace
+pytestmark = pytest.mark.usefixtures("bridge")
 
 
 def many(count: int) -> list[Network]:
@@ -67,7 +60,7 @@ def test_a_timeout_out_of_range_is_refused_before_anything_is_opened(
             call([LO], netns=netns, timeout=timeout)
 
 
-def test_the_timeout_is_the_deadline_of_each_exchange(host, blue, monkeypatch):
+def test_the_timeout_is_the_deadline_of_each_exchange(host, quiet_blue, monkeypatch):
     deadlines = set()
     execute = Socket.execute
 
@@ -77,52 +70,52 @@ def test_the_timeout_is_the_deadline_of_each_exchange(host, blue, monkeypatch):
 
     monkeypatch.setattr(Socket, "execute", note)
     least = time.monotonic() + 1000
-    made = set_up_networks([LO, veth()], netns=blue, timeout=1000)
+    made = set_up_networks([LO, veth()], netns=quiet_blue, timeout=1000)
     most = time.monotonic() + 1000
     ((timeout, deadline),) = deadlines
     assert timeout == 1_000_000
     assert least * 1000 - 1 <= deadline <= most * 1000
-    assert check_networks(made, netns=blue, timeout=1000) == []
-    tear_down_networks(made, netns=blue, timeout=1000)
+    assert check_networks(made, netns=quiet_blue, timeout=1000) == []
+    tear_down_networks(made, netns=quiet_blue, timeout=1000)
 
 
-def test_a_call_with_a_timeout_of_0_does_not_wait_and_succeeds(host, blue):
+def test_a_call_with_a_timeout_of_0_does_not_wait_and_succeeds(host, quiet_blue):
     networks = [LO, veth(ipv6_address="fd00::2/64")]
     for _ in range(3):
-        made = set_up_networks(networks, netns=blue, timeout=0)
-        assert check_networks(made, netns=blue, timeout=0) == []
-        tear_down_networks(made, netns=blue, timeout=0)
+        made = set_up_networks(networks, netns=quiet_blue, timeout=0)
+        assert check_networks(made, netns=quiet_blue, timeout=0) == []
+        tear_down_networks(made, netns=quiet_blue, timeout=0)
 
 
 @pytest.mark.parametrize("timeout", [0.001, 0.002, 0.005, 0.01, 0.02, 0.05])
-def test_a_call_whose_deadline_passes_is_undone_completely(host, blue, timeout):
-    before = dumps(), dumps(blue)
+def test_a_call_whose_deadline_passes_is_undone_completely(host, quiet_blue, timeout):
+    before = dumps(), dumps(quiet_blue)
     networks = [LO, *many(20)]
     try:
-        made = set_up_networks(networks, netns=blue, timeout=timeout)
+        made = set_up_networks(networks, netns=quiet_blue, timeout=timeout)
     except KernelError as error:
         assert "could not be restored" not in str(error)
-        assert (dumps(), dumps(blue)) == before
+        assert (dumps(), dumps(quiet_blue)) == before
     else:  # the call was in time
-        assert check_networks(made, netns=blue) == []
+        assert check_networks(made, netns=quiet_blue) == []
 
 
-def test_a_rollback_after_the_deadline_undoes_everything(host, blue):
-    before = dumps(), dumps(blue)
+def test_a_rollback_after_the_deadline_undoes_everything(host, quiet_blue):
+    before = dumps(), dumps(quiet_blue)
     register_strategy("late", Late(time.monotonic() + 1))
     try:
         with pytest.raises(OSError, match="too late") as raised:
-            set_up_networks([LO, *many(50), Network("late")], netns=blue, timeout=1)
+            set_up_networks([LO, *many(50), Network("late")], netns=quiet_blue, timeout=1)
     finally:
         del registry["late"]
     assert getattr(raised.value, "__notes__", []) == []
-    assert (dumps(), dumps(blue)) == before
+    assert (dumps(), dumps(quiet_blue)) == before
 
 
-def test_300_networks_are_undone_after_a_late_failure(host, blue):
-    before = dumps(), dumps(blue)
+def test_300_networks_are_undone_after_a_late_failure(host, quiet_blue):
+    before = dumps(), dumps(quiet_blue)
     networks = [LO, *many(300), veth(name="last", host_interface_name="", gateway="192.0.2.1")]
     with pytest.raises(KernelError, match="Network is unreachable") as raised:
-        set_up_networks(networks, netns=blue, timeout=600)
+        set_up_networks(networks, netns=quiet_blue, timeout=600)
     assert "could not be restored" not in str(raised.value)
-    assert (dumps(), dumps(blue)) == before
+    assert (dumps(), dumps(quiet_blue)) == before

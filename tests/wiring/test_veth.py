@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from helpers_network import (
+    LO,
     add_bridge,
     assert_connects,
     containers,
@@ -23,7 +24,6 @@ from pynetstrat import (
     Batch,
     InvalidNetworkError,
     KernelError,
-    Network,
     NetworkNamespace,
     Route,
     RtnetlinkSocket,
@@ -33,9 +33,6 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
-
-LO = Network("loopback", name="lo")
-
 
 # ---- the two ends ----
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from helpers_network import (
+    LO,
     containers,
     ip,
     link_in,
@@ -15,15 +16,12 @@ from helpers_network import (
 from pynetstrat import (
     Batch,
     InvalidNetworkError,
-    Network,
     Route,
     RtnetlinkSocket,
     Veth,
     check_networks,
     set_up_networks,
 )
-
-LO = Network("loopback", name="lo")
 
 
 def test_check_reports_nothing_after_set_up(host, bridge, blue):

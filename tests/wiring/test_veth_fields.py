@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 from helpers_network import (
+    LO,
     dumps,
     link_in,
     veth,
@@ -14,15 +15,11 @@ from helpers_network import (
 
 from pynetstrat import (
     InvalidNetworkError,
-    Network,
     Route,
     RtnetlinkSocket,
     Veth,
     set_up_networks,
 )
-
-LO = Network("loopback", name="lo")
-
 
 BAD = [
     ("mtu", {"mtu": 67}),

@@ -6,32 +6,22 @@ import os
 import resource
 
 import pytest
-from helpers_network import add_bridge, dumps, quieten, veth
+from helpers_network import LO, dumps, veth
 from support import descriptors
 
 from pynetstrat import (
     Batch,
     KernelError,
-    Network,
-    NetworkNamespace,
     RtnetlinkSocket,
     set_up_networks,
     tear_down_networks,
 )
 from pynetstrat._native.socket import Socket
 
-LO = Network("loopback", name="lo")
+pytestmark = pytest.mark.usefixtures("bridge")
 
 
-@pytest.fixture
-def blue(net):
-    add_bridge()
-    with NetworkNamespace.create() as namespace:
-        quieten(namespace)
-        yield namespace
-
-
-def test_a_bridge_gets_its_mac_back_after_an_error_between_two_changes(blue, monkeypatch):
+def test_a_bridge_gets_its_mac_back_after_an_error_between_two_changes(quiet_blue, monkeypatch):
     with RtnetlinkSocket() as host:
         mac = host.get_link("br0").mac
     original, refused = Batch.set_link, []
@@ -44,38 +34,38 @@ def test_a_bridge_gets_its_mac_back_after_an_error_between_two_changes(blue, mon
 
     monkeypatch.setattr(Batch, "set_link", set_link)
     with pytest.raises(KernelError, match="Cannot assign requested address"):
-        set_up_networks([veth()], netns=blue)
+        set_up_networks([veth()], netns=quiet_blue)
     assert refused
     with RtnetlinkSocket() as host:
         assert set(host.dump_links()) == {"lo", "br0"}
         assert host.get_link("br0").mac == mac
 
 
-def test_too_few_descriptors_are_a_kernel_error_and_change_nothing(blue):
-    before, limits = (dumps(), dumps(blue)), resource.getrlimit(resource.RLIMIT_NOFILE)
+def test_too_few_descriptors_are_a_kernel_error_and_change_nothing(quiet_blue):
+    before, limits = (dumps(), dumps(quiet_blue)), resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.dup(0)
     os.close(lowest_free)
     opened = descriptors()
     for spare in range(20):
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + spare, limits[1]))
         try:
-            made = set_up_networks([LO, veth()], netns=blue)
+            made = set_up_networks([LO, veth()], netns=quiet_blue)
         except KernelError as error:
             assert "RLIMIT_NOFILE" in str(error)
         else:
             break
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        assert (dumps(), dumps(blue)) == before
+        assert (dumps(), dumps(quiet_blue)) == before
         assert descriptors() == opened
     assert spare > 2
-    tear_down_networks(made, netns=blue)
+    tear_down_networks(made, netns=quiet_blue)
 
 
-def test_an_error_of_the_snapshot_names_lo(blue, monkeypatch):
+def test_an_error_of_the_snapshot_names_lo(quiet_blue, monkeypatch):
     def refuse(self: Socket) -> None:
         raise KernelError(12, "RTM_GETLINK")
 
     monkeypatch.setattr(Socket, "dump_states", refuse)
     with pytest.raises(KernelError, match=r'interface "lo": RTM_GETLINK: .*; step initialize'):
-        set_up_networks([LO], netns=blue)
+        set_up_networks([LO], netns=quiet_blue)

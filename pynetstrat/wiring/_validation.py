@@ -6,7 +6,7 @@ from .._native.links import check_name, parse_ethernet_mac
 from .._native.prefixes import AF_INET, AF_INET6, parse_unicast
 from .._native.routes import new_route
 from ..errors import InvalidInterfaceNameError, InvalidNetworkError
-from .network import check_route, check_types, invalid
+from .network import invalid, validate_route, validate_types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MIN_MTU, MIN_IPV6_MTU, MAX_MTU = 68, 1280, 65535
 
 
-def check_options(network: Network, known: Collection[str] = ()) -> None:
+def validate_options(network: Network, known: Collection[str] = ()) -> None:
     """Raises InvalidNetworkError for an option that the strategy does not have.
 
     Parameters:
@@ -31,7 +31,7 @@ def check_options(network: Network, known: Collection[str] = ()) -> None:
             raise invalid(network, "options", reason)
 
 
-def check_link_name(network: Network, field: str, *, pattern: bool = False) -> None:
+def validate_link_name(network: Network, field: str, *, pattern: bool = False) -> None:
     """Raises InvalidNetworkError unless a field contains a name that a link can have.
 
     Parameters:
@@ -47,15 +47,15 @@ def check_link_name(network: Network, field: str, *, pattern: bool = False) -> N
         raise invalid(network, field, reason)
 
 
-def check_values(network: Network) -> None:
+def validate_values(network: Network) -> None:
     """Raises InvalidNetworkError for an invalid address, gateway, route, MAC or MTU."""
-    check_types(network)
+    validate_types(network)
     if network.address or network.gateway:
-        _check_addresses(network, "address", "gateway", AF_INET)
+        _validate_addresses(network, "address", "gateway", AF_INET)
     if network.ipv6_address or network.ipv6_gateway:
-        _check_addresses(network, "ipv6_address", "ipv6_gateway", AF_INET6)
+        _validate_addresses(network, "ipv6_address", "ipv6_gateway", AF_INET6)
     for route in network.routes:
-        check_route(network, route, new_route)
+        validate_route(network, route, new_route)
     if network.mac_address:
         try:
             parse_ethernet_mac(network.mac_address, "mac_address")
@@ -67,7 +67,7 @@ def check_values(network: Network) -> None:
         raise invalid(network, "mtu", f"must be 0 or from {least} to {MAX_MTU}{needs}")
 
 
-def _check_addresses(network: Network, field: str, gateway_field: str, family: int) -> None:
+def _validate_addresses(network: Network, field: str, gateway_field: str, family: int) -> None:
     """Checks the address of one family, and its gateway."""
     text, gateway_text = getattr(network, field), getattr(network, gateway_field)
     address = broadcast = gateway = None
