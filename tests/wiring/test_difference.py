@@ -106,14 +106,14 @@ FURTHER = [
     ("H", "ip link set {h} type bridge_slave learning off", "{h} (host): learning off"),
     ("H", "ip link set {h} group 7", "{h} (host): in the group 7, not 0"),
     ("H", "ip link set br0 down", "{h} (host): the bridge br0 is down"),
-    ("C", "ip route append unreachable default metric 0", "another route to 0.0.0.0/0 is there"),
+    ("C", "ip route append unreachable default metric 0", "another route to 0.0.0.0/0 exists"),
     (
         "C",
         "ip -6 route add default via fd00::9 metric 5",
         "another route to ::/0 exists: via",
     ),
     ("C", "ip -6 route add prohibit default metric 5", "another route to ::/0 exists: prohibit"),
-    ("C", "ip -6 route add fd00::/64 via fd00::9 metric 1", "another route to fd00::/64 is there"),
+    ("C", "ip -6 route add fd00::/64 via fd00::9 metric 1", "another route to fd00::/64 exists"),
     ("C", "ip addr del ::1/128 dev lo", "lo: the address ::1/128 is missing"),
     (
         "C",

@@ -30,9 +30,9 @@ def test_a_second_create_is_an_error_and_leaves_the_first_pair(host, bridge, blu
     made = Veth().create(veth(), netns=blue)
     Veth().initialize(made, netns=blue)
     before = link_settings(blue)
-    with pytest.raises(KernelError, match="is already in use"):
+    with pytest.raises(KernelError, match="already set up: tear it down first"):
         Veth().create(veth(), netns=blue)
-    with pytest.raises(KernelError, match="is already in use"):
+    with pytest.raises(KernelError, match="already set up: tear it down first"):
         set_up_networks([veth()], netns=blue)
     assert (link_settings(blue)) == before
 
