@@ -46,7 +46,7 @@ class Connection:
 
     Attributes:
         state: one of the four states.
-        moved: when it was accepted, or when the client last took a part of the response.
+        last_progress: when it was accepted, or when the client last took a part of the response.
         due: when it has to be closed.
         request: the request once it is complete.
         received: the part of the request that has arrived.
@@ -55,7 +55,7 @@ class Connection:
 
     __slots__ = (
         *("_response_due", "_selector", "_socket", "_unsent"),
-        *("body", "due", "moved", "received", "request", "state"),
+        *("body", "due", "last_progress", "received", "request", "state"),
     )
 
     def __init__(self, accepted: socket.socket, selector: BaseSelector, now: float) -> None:
@@ -65,7 +65,7 @@ class Connection:
         self._unsent: list[memoryview] = []
         self._response_due = math.inf  # `due` is never later
         self.state = READING
-        self.moved = now
+        self.last_progress = now
         self.due = now + _REQUEST_TIME
         self.received = bytearray()
         self.request: Request | None = None
@@ -74,7 +74,7 @@ class Connection:
 
     def is_idle(self, now: float) -> bool:
         """Returns whether the client has made no progress for so long that it may be cut."""
-        return self.state in (READING, WRITING) and now - self.moved > _GRACE
+        return self.state in (READING, WRITING) and now - self.last_progress > _GRACE
 
     def proceed(self) -> None:
         """Receives or sends as much as is possible without waiting.
@@ -94,7 +94,8 @@ class Connection:
         """Begins a response; `proceed` sends it."""
         now = time.monotonic()
         self.state = WRITING
-        self.moved, self.due, self._response_due = now, now + _IDLE_TIME, now + _RESPONSE_TIME
+        self.last_progress = now
+        self.due, self._response_due = now + _IDLE_TIME, now + _RESPONSE_TIME
         self._unsent = [memoryview(part) for part in (head, body) if part]
         self.body = body
         self._selector.register(self._socket, EVENT_WRITE, self)
@@ -141,13 +142,13 @@ class Connection:
         now = time.monotonic()
         if unsent:
             unsent[0] = unsent[0][sent:]
-            self.moved, self.due = now, min(now + _IDLE_TIME, self._response_due)
+            self.last_progress, self.due = now, min(now + _IDLE_TIME, self._response_due)
             return
         # The client may still be sending, for example the rest of a request that was too long. It
         # has to be read: otherwise the kernel resets the connection, and the client may lose the
         # response.
         self._socket.shutdown(socket.SHUT_WR)
-        self.state, self.moved, self.due = DRAINING, now, now + _DRAIN_TIME
+        self.state, self.last_progress, self.due = DRAINING, now, now + _DRAIN_TIME
         self.received.clear()
         self.body = b""
         self._selector.modify(self._socket, EVENT_READ, self)

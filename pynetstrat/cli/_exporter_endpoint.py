@@ -56,7 +56,7 @@ class Endpoint:
 
     Attributes:
         port: the port.
-        room: the maximum number of connections.
+        max_connections: the maximum number of connections.
         scraper: the thread that scrapes.
 
     Raises:
@@ -68,9 +68,10 @@ class Endpoint:
     ) -> None:
         self._log = log
         # Half of the descriptors are left for reading the counters.
-        self.room = min(_MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.max_connections = min(_MAX_CONNECTIONS, descriptors // 2)
         self._connections: dict[Connection, None] = {}  # in the order of acceptance
-        self._batch: list[Connection] = []  # the ones that the current scrape will answer
+        self._being_answered: list[Connection] = []  # the ones that the current scrape will answer
         self._paused_until = 0.0  # no connection is accepted before
         self._is_stopping = False
         self._closing = threading.Lock()  # `stop` must not write to a closed descriptor
@@ -167,14 +168,15 @@ class Endpoint:
             except OSError:  # most likely no descriptor is left
                 self._paused_until = now + _PAUSE
                 return
-            if len(self._connections) >= self.room and (slowest := self._find_slowest(now)):
+            is_full = len(self._connections) >= self.max_connections
+            if is_full and (slowest := self._find_slowest(now)):
                 self._cut(slowest)
             connection = Connection(accepted, self._selector, now)
             self._connections[connection] = None
             self._proceed(connection)
 
     def _has_room(self, now: float) -> bool:
-        return len(self._connections) < self.room or self._find_slowest(now) is not None
+        return len(self._connections) < self.max_connections or self._find_slowest(now) is not None
 
     def _find_slowest(self, now: float) -> Connection | None:
         """Returns the connection to cut in favour of a new one, or None."""
@@ -186,7 +188,7 @@ class Endpoint:
                     if connection.state == state and not connection.received:
                         return connection
         idle = (connection for connection in self._connections if connection.is_idle(now))
-        return min(idle, key=lambda connection: connection.moved, default=None)
+        return min(idle, key=lambda connection: connection.last_progress, default=None)
 
     def _proceed(self, connection: Connection) -> None:
         """Receives or sends what is possible, unless the connection was cut."""
@@ -223,7 +225,7 @@ class Endpoint:
 
         Returns False if too many responses are not taken yet, so that the scrape has to wait.
         """
-        if self._batch:
+        if self._being_answered:
             return True
         waiting = [each for each in self._connections if each.state == WAITING]
         if not waiting:
@@ -234,7 +236,7 @@ class Endpoint:
                     self._cut(connection)
             if self.count_held() > _MAX_HELD_BYTES:
                 return False
-        self._batch = waiting
+        self._being_answered = waiting
         self.scraper.order({each.request.coding for each in waiting if each.request})
         return True
 
@@ -244,7 +246,7 @@ class Endpoint:
         outcome = self.scraper.take()
         if outcome is None:
             return
-        batch, self._batch = self._batch, []
+        batch, self._being_answered = self._being_answered, []
         for connection in batch:
             request = connection.request
             if connection not in self._connections or request is None:

@@ -35,12 +35,13 @@ def networks_from_json(text: str | bytes, source: str) -> list[Network]:
 
 
 def _network(item: Any, where: str) -> Network:
-    if isinstance(item, dict):
-        if item.get("type", "") == "":
-            raise EndError(
-                f'{where}: "type" is required; known types: {", ".join(sorted(sources()))}'
-            )
-        where += f" ({item['type']})" if isinstance(item["type"], str) else ""
+    if not isinstance(item, dict):
+        raise EndError(f"{where}: must be an object of fields, not {_excerpt(item)}")
+    if item.get("type", "") == "":
+        known = ", ".join(sorted(sources()))
+        raise EndError(f'{where}: "type" is required; known types: {known}')
+    if isinstance(item["type"], str):
+        where += f" ({item['type']})"
     try:
         return Network.from_dict(item)
     except InvalidNetworkError as error:

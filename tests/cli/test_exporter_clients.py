@@ -75,7 +75,7 @@ def test_the_memory_that_responses_hold_is_bounded(large, monkeypatch):
     monkeypatch.setattr(_exporter_scraper, "encode", encode)
     monkeypatch.setattr(_exporter_endpoint, "_MAX_HELD_BYTES", 500_000)
     with serving(log) as endpoint, contextlib.ExitStack() as stack:
-        assert endpoint.room > 20
+        assert endpoint.max_connections > 20
         clients = []
         for _ in range(20):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", endpoint.port), 60))
