@@ -52,8 +52,8 @@ program sees the caller's. With --netns NAME the files in /etc/netns/NAME
 replace those in /etc, as with "ip netns exec". Descriptors above 2 are closed.
 
 The program of an ordinary user keeps its user and group, and has no
-capabilities. With --root it is user 0 of a fresh user namespace, and can
-change links, addresses and routes in a fresh network namespace.
+capabilities. With --root it is user 0 of a user namespace, and can change
+links, addresses and routes in a fresh network namespace.
 
 If the caller is root, no user namespace is made where the kernel allows that,
 and the program keeps the caller's capabilities. Inside a container this needs
@@ -94,8 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
         action="store_true",
-        help="run as user 0, with all capabilities over the network namespace; for an ordinary "
-        "user in a fresh user namespace",
+        help="run as user 0; for an ordinary user that is user 0 of a user namespace, with all "
+        "capabilities in it",
     )
     parser.add_argument(
         "words",
