@@ -152,6 +152,7 @@ def test_the_naive_path_gives_the_same(benchmark, net):
         *("wire", "cycle", "wire_many", "pairs_made", "pairs_deleted"),
     ],
 )
+@pytest.mark.slow
 def test_every_case_of_a_group_is_measured(benchmark, net, bare, group):
     measure, work, veth = benchmark("measure"), benchmark("work"), benchmark("veth")
     veth.fill(3)
@@ -166,6 +167,7 @@ def test_every_case_of_a_group_is_measured(benchmark, net, bare, group):
 
 
 @pytest.mark.parametrize("group", ["containers", "scrape"])
+@pytest.mark.slow
 def test_every_way_to_count_in_containers_is_measured(benchmark, net, bare, group):
     measure, work, containers = benchmark("measure"), benchmark("work"), benchmark("containers")
     with containers.made(3):
@@ -293,6 +295,7 @@ def test_tails_under_churn(benchmark, net):
 # ---- compare.py ----
 
 
+@pytest.mark.slow
 def test_every_row_of_two_trees_is_measured_by_turns(benchmark, net, capsys, monkeypatch):
     compare, veth = benchmark("compare"), benchmark("veth")
     tree = Path(pynetstrat.__file__).parent.parent

@@ -107,6 +107,7 @@ def test_a_program_makes_every_system_call_of_the_core_fail() -> None:
     assert "test_faults" in PROGRAMS
 
 
+@pytest.mark.slow
 def test_the_counter_parser_uses_strtoull(built: Path) -> None:
     command = ["nm", "--undefined-only", "--format=just-symbols", built / "counter_text.o"]
     symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

@@ -154,6 +154,7 @@ def test_the_sandbox_ends_with_the_status_of_its_child_and_leaves_nothing(net):
     assert set(links()) == {"lo"}
 
 
+@pytest.mark.slow
 def test_the_topology_has_a_thousand_nodes_and_leaves_nothing(net):
     done = run("topology.py")
     assert (done.returncode, done.stderr) == (0, "")
@@ -205,6 +206,7 @@ def test_the_macvlan_plugin_is_undone_after_an_error(net, macvlan):
 
 
 @pytest.mark.parametrize("options", [[], ["-n", "2", "--dist", "each"]])
+@pytest.mark.slow
 def test_the_pytest_fixture_gives_each_test_its_own_container(net, tmp_path, options):
     program = str(EXAMPLES / "pytest_netns.py")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, program]

@@ -195,6 +195,7 @@ def test_the_package_is_marked_as_typed():
 PROGRAM = Path(__file__).parent / "typing" / "every_name.py"
 
 
+@pytest.mark.slow
 def test_mypy_accepts_a_program_that_uses_every_name(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.read_text())
@@ -213,6 +214,7 @@ def test_the_program_uses_every_name():
     assert names == EXPORTED | {"__version__"}
 
 
+@pytest.mark.slow
 def test_mypy_finds_each_wrong_line(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(_WRONG)

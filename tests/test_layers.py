@@ -278,6 +278,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[set[str], 
     return found
 
 
+@pytest.mark.slow
 def test_every_file_of_the_core_is_in_the_table(core):
     assert set(core) == set(USES)
     assert {path.stem for path in CORE.glob("*.c")} == set(USES)
@@ -291,6 +292,7 @@ def test_a_file_of_the_core_uses_only_files_above_it(core):
         assert all(order.index(other) < order.index(file) for other in used), file
 
 
+@pytest.mark.slow
 def test_pure_files_make_no_system_call(core):
     """They call each other, and functions of libc that work on memory and text."""
     ours = set().union(*(core[file][0] for file in PURE))

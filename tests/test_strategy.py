@@ -292,6 +292,7 @@ def installed(plugins, monkeypatch):
     sys.modules.pop("netstrat_bridge", None)
 
 
+@pytest.mark.slow
 def test_a_plugin_is_found_in_a_fresh_interpreter(plugins):
     code = """
 import sys
@@ -311,6 +312,7 @@ print("found")
     assert (done.stdout, done.stderr) == ("found\n", "")
 
 
+@pytest.mark.slow
 def test_the_example_plugin_brings_every_link_up(tmp_path):
     source = support.ROOT / "examples" / "strategy_plugin"
     assert source.is_dir(), "examples/strategy_plugin is the plug-in that the README shows"
@@ -344,6 +346,7 @@ def test_a_plugin_is_a_class_an_instance_or_a_factory(installed):
     assert get_strategy("ready") is strategies()["ready"]
 
 
+@pytest.mark.slow
 def test_plugins_are_listed_without_being_loaded(installed):
     listed = strategies()
     assert {"bridge", "failing", "no-module"} < set(listed)

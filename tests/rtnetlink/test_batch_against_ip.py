@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
 from helpers_network import dumps, quieten
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -94,6 +95,7 @@ def _prepare(namespace: NetworkNamespace) -> dict[str, int]:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(commands=st.lists(_COMMANDS, min_size=1, max_size=25))
+@pytest.mark.slow
 def test_a_random_batch_does_what_ip_batch_does(net, commands):
     with NetworkNamespace.create() as ours, NetworkNamespace.create() as theirs:
         indexes = _prepare(ours)

@@ -268,6 +268,7 @@ print("whole")
 """
 
 
+@pytest.mark.slow
 def test_a_handler_that_raises_at_any_moment_leaks_no_descriptor(net):
     """It may raise while a socket is being made. No socket remains unusable either."""
     # Coverage is not measured: a handler that interrupts the tracer leaves its lock taken.

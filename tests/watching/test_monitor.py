@@ -291,6 +291,7 @@ def churn(sock, count):
         sock.execute(batch)
 
 
+@pytest.mark.slow
 def test_a_reader_that_pauses_during_100000_changes_ends_in_the_kernels_state(rtnetlink):
     replay = Replay()
     with LinkMonitor(addresses=True) as monitor:

@@ -394,6 +394,7 @@ KILLED = """if True:
 
 
 @pytest.mark.parametrize("kind", ["veth", "ifb"])
+@pytest.mark.slow
 def test_after_a_kill_at_any_batch_tear_down_and_set_up_succeed(request, kind):
     """The process is killed before and after each batch of `create` and of `destroy`."""
     configured_device = request.getfixturevalue(
@@ -503,6 +504,7 @@ def at_once(*programs: tuple[str, int, list[str]]) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_move_one_device_the_second_changes_nothing(quiet_host, container):
     add_device()
     with NetworkNamespace.create() as second:
@@ -520,6 +522,7 @@ def test_of_two_processes_that_move_one_device_the_second_changes_nothing(quiet_
             strategy.destroy(device(name="eth0", owner=owner), netns=where[winner])
 
 
+@pytest.mark.slow
 def test_two_tear_downs_at_once_bring_the_device_back_once(quiet_host, container):
     add_device()
     for _ in range(5):

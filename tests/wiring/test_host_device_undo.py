@@ -117,6 +117,7 @@ def test_any_request_of_create_that_fails_leaves_everything_as_before(
     assert target > 15  # otherwise too few requests were tried
 
 
+@pytest.mark.slow
 def test_an_interrupt_at_any_line_of_create_leaves_everything_as_before(
     configured_device, container
 ):

@@ -14,6 +14,7 @@ import pytest
 
 @pytest.mark.parametrize("action", ["set-up", "tear-down"])
 @pytest.mark.parametrize("what", killed.NETWORKS)
+@pytest.mark.slow
 def test_tear_down_and_set_up_succeed_after_a_kill_at_any_change(net, run, tmp_path, what, action):
     stage = killed.Stage(what, tmp_path)
     try:

@@ -90,6 +90,7 @@ def test_everything_is_as_before_after_any_exchange_fails(host, bridge, quiet_bl
     tear_down_networks(made, netns=quiet_blue)
 
 
+@pytest.mark.slow
 def test_everything_is_as_before_after_an_interrupt_at_any_line(host, bridge, quiet_blue):
     """An interrupt at each line of the modules in FILES leaves all or nothing.
 

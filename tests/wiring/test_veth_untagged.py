@@ -86,6 +86,7 @@ def test_an_untagged_pair_of_another_owner_or_name_is_left_alone(host, blue, unt
         assert host.get_link("h0") == before
 
 
+@pytest.mark.slow
 def test_one_of_several_processes_that_set_up_a_network_at_once_succeeds(host, bridge, blue):
     program = """if True:
         import sys
