@@ -36,7 +36,7 @@ def networks_from_json(text: str | bytes, source: str) -> list[Network]:
 
 def _network(item: Any, where: str) -> Network:
     if not isinstance(item, dict):
-        raise EndError(f"{where}: must be an object of fields, not {_excerpt(item)}")
+        raise EndError(f"{where}: must be a JSON object, not {_excerpt(item)}")
     if item.get("type", "") == "":
         known = ", ".join(sorted(sources()))
         raise EndError(f'{where}: "type" is required; known types: {known}')

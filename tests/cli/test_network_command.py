@@ -385,7 +385,7 @@ def test_networks_that_are_written_are_read_back_unchanged(found):
         ('{"type": "veth", "hairpin_mode": 1}', " (veth): invalid hairpin_mode 1: must be "),
         ('{"type": "veth", "mtu": true}', " (veth): invalid mtu true: must be "),
         ('{"name": "eth0"}', ': "type" is required; known types: host-device, loopback, veth'),
-        ("1", ": must be an object of fields, not 1"),
+        ("1", ": must be a JSON object, not 1"),
     ],
 )
 def test_an_error_names_the_file_the_network_the_value_and_the_reason(network, reason):
