@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -55,7 +56,11 @@ def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     with locked(folder / "build.lock"):
         if not (folder / "is_built").exists():
             command = [HERE / "build.sh", folder]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            # Not optimized: half the time. The checks build the programs with -O1.
+            environment = {"CFLAGS": "-O0 -g", **os.environ}
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, env=environment
+            )
             assert done.returncode == 0, done.stderr
             (folder / "is_built").touch()
     return folder
