@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bare system calls of wiring: the messages that pynetstrat sends, on sockets opened in the same
- * way, without any check. Only the indexes that later messages need are read from the replies. This
- * is the lower limit for the groups wire, cycle, wire_many, pairs_made and pairs_deleted of work.py.
+ * The bare system calls of wiring: the messages that pynetstrat sends, on sockets opened in the
+ * same way, without any check. Only the indexes that later messages need are read from the replies.
+ * This is the lower limit for the groups wire, cycle, wire_many, pairs_made and pairs_deleted of
+ * work.py.
  *
  *   bare_wiring CONTAINERS PAIRS     answers each line "OPERATION LOOPS" with nanoseconds
  *
- * It works in a fresh network namespace with a bridge and CONTAINERS container namespaces, which are
- * made once and reused. The links that were made for a value are deleted after it, which is not
+ * It works in a fresh network namespace with a bridge and CONTAINERS container namespaces, which
+ * are made once and reused. The links that were made for a value are deleted after it, which is not
  * measured.
  */
 #define _GNU_SOURCE
