@@ -248,7 +248,8 @@ def try_read(stage: Stage, where: str, prepare: Callable[[], None]) -> None:
         found: list[Any] = []
         with nothing_left(where, fault):
             error, struck = fault.strike(lambda: found.append(counters.read()))  # noqa: B023
-            judge(where, fault, error, struck)
+            # Carrier notifications arrive at any time after a change.
+            judge(where, fault, error, struck, steady=where == "read")
         for reading in (*found, counters.read()):
             check_reading(where, fault, reading, stage.expected())
         if counters.gone():
@@ -382,9 +383,8 @@ def try_monitor_read(stage: Stage) -> None:
                 if fault is None:
                     return list(every(monitor.read))
                 error, struck = fault.strike(lambda: replay.apply_events(where, fault, monitor))
-                judge(
-                    where, fault, error, struck, steady=False
-                )  # carrier notifications arrive at any time
+                # Carrier notifications arrive at any time.
+                judge(where, fault, error, struck, steady=False)
                 check_monitor(where, fault, monitor, replay)
                 stage.links.delete("x0")
                 check_monitor(where, fault, monitor, replay)
