@@ -73,7 +73,7 @@ report csrc/internal.h >"$out/beside"
 awk '
     NF != 10 || $1 == "TOTAL" || $2 !~ /^[0-9]+$/ { next }
     FILENAME ~ /beside$/ && $1 !~ /(is_space|align|cursor_skip|attribute_take|_decode)$/ { next }
-    { name = $1; sub(/^[a-z]+\.c:netstrat_/, "internal.h:netstrat_", name); missed = $6 + $9
+    { name = $1; sub(/^[a-z_]+\.c:netstrat_/, "internal.h:netstrat_", name); missed = $6 + $9
       if (!(name in least) || missed < least[name]) { least[name] = missed; all[name] = $8 } }
     END { for (name in least) print name, all[name], least[name] }' \
     "$out/pure" "$out/beside" | sort >"$out/reached"

@@ -281,6 +281,21 @@ def crafted_rest() -> Iterator[tuple[str, bytes]]:
         via = attribute(18, struct.pack("=H", family) + bytes(size))
         yield f"route-via-{family}-{size}", message(NEWROUTE, head + via)
     yield "route-via-short", message(NEWROUTE, head + attribute(18, b"\2"))
+    # Next hops (struct rtnexthop): whole, shorter than they say, of length 0.
+    hop = struct.pack("=HBBi", 8, 0x11, 0, 7)
+    hops = {"": hop + hop, "-cut": hop + hop[:5], "-empty": bytes(8) + hop, "-none": b""}
+    long_hop = struct.pack("=HBBi", 16, 0, 0, 7) + attribute(5, four)
+    for family in (2, 10):
+        unicast = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 254, 3, 0, 1, 0)
+        for name, value in {**hops, "-long": long_hop}.items():
+            yield f"route-hops-{family}{name}", message(NEWROUTE, unicast + attribute(9, value))
+    # What the kernel knows of a route (struct rta_cacheinfo): whether it expires.
+    for name, cache in {"lasting": bytes(32), "expiring": bytes(8) + b"\5" + bytes(23)}.items():
+        yield f"route-{name}", message(NEWROUTE, head + attribute(12, cache))
+        yield f"route-{name}-short", message(NEWROUTE, head + attribute(12, cache[:-1]))
+    for protocol in (2, 4):  # the kernel's own, and any other
+        refusing = struct.pack("=BBBBBBBBI", 2, 0, 0, 0, 254, protocol, 0, 6, 0)
+        yield f"route-blackhole-{protocol}", message(NEWROUTE, refusing)
     for kind in (NEWNSID, NEWNSID + 1):
         yield f"nsid-{kind}", message(kind, bytes(4) + attribute(1, struct.pack("=i", -1)))
     yield "nsid-short", message(NEWNSID, b"")
