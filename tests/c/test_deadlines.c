@@ -369,3 +369,14 @@ TEST(a_call_discards_what_the_previous_one_left_queued)
     kernel.calls[RECVFROM] = 0;
     CHECK(set_up() == 0 && kernel.calls[RECVFROM] == 1);
 }
+
+TEST(what_processing_the_queue_has_discarded_is_not_looked_for_again)
+{
+    prepare(NULL);
+    CHECK(set_up_fails(-ETIMEDOUT, NETSTRAT_OP_RECVFROM));
+    answer_ok();
+    CHECK(netstrat_socket_process_pending(&sock, NULL) == 0 && kernel.count == 0);
+    kernel.answer = answer_ok;
+    kernel.calls[RECVFROM] = 0;
+    CHECK(set_up() == 0 && kernel.calls[RECVFROM] == 1);
+}
