@@ -36,7 +36,10 @@ static unsigned send_traffic(void)
 TEST(a_new_socket_is_close_on_exec_and_watches_nothing)
 {
     CHECK(sock.fd >= 0 && fcntl(sock.fd, F_GETFD) == FD_CLOEXEC);
-    CHECK(sock.timeout_ms == NETSTRAT_TIMEOUT_MS && sock.port == 0 && sock.notified == NULL);
+    CHECK(sock.port == 0 && sock.notified == NULL);
+    netstrat_socket_close(&sock);
+    CHECK(netstrat_socket_open(&sock, buffer, sizeof buffer, &error) == 0);
+    CHECK(sock.timeout_ms == NETSTRAT_TIMEOUT_MS);
     netstrat_socket_close(&sock);
     CHECK(sock.fd == -1);
     netstrat_socket_close(&sock);
