@@ -94,7 +94,8 @@ def test_everything_is_as_before_after_any_exchange_fails(host, bridge, quiet_bl
 def test_everything_is_as_before_after_an_interrupt_at_any_line(host, bridge, quiet_blue):
     """An interrupt at each line of the modules in FILES leaves all or nothing.
 
-    All only where all was done, and nothing was left but to close the sockets.
+    A complete set-up remains only if the interrupt came when it was complete, while the session
+    ended: at how many lines differs between versions of Python.
     """
 
     look = partial(quick_dumps, host, quiet_blue)
@@ -114,7 +115,7 @@ def test_everything_is_as_before_after_an_interrupt_at_any_line(host, bridge, qu
             assert look() == before, at
         gc.collect()
     assert at > 200
-    assert complete == list(range(at))[at - len(complete) :]
+    assert min(complete, default=at) > at - 20
     assert len(complete) < 10
     tear_down_networks(networks, netns=quiet_blue)
 
