@@ -1038,7 +1038,7 @@ MUTANTS = [
     (
         "containers.c",
         "        recorder->count = recorder->room + 1;\n}\n\nstatic void containers_record_link",
-        "        ;\n}\n\nstatic void containers_note_link",
+        "        ;\n}\n\nstatic void containers_record_link",
         "ids beyond the caller's room",
     ),
     (
