@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -387,30 +388,70 @@ def run_as_user(command: list[str], prepare: str = "") -> subprocess.CompletedPr
     return python(_AS_USER.replace("PREPARE", prepare), *command)
 
 
-# For python(): from here on socket(AF_NETLINK, ...) fails with the errno in sys.argv[1].
-REFUSE_NETLINK = """
-import ctypes, errno, struct, sys
-from pynetstrat import NetlinkUnavailableError, RtnetlinkSocket, get_strategy
+_CALL_NUMBERS = {
+    "socket": {"x86_64": 41, "aarch64": 198, "riscv64": 198, "s390x": 359, "ppc64le": 326},
+    "setsockopt": {"x86_64": 54, "aarch64": 208, "riscv64": 208},
+    "unshare": {"x86_64": 272, "aarch64": 97, "riscv64": 97, "s390x": 303, "ppc64le": 282},
+    "openat": {"x86_64": 257, "aarch64": 56, "riscv64": 56},
+}
 
-# Classic BPF: socket(AF_NETLINK, ...) fails with an errno, everything else is allowed.
+# Classic BPF: the call fails with an errno if its argument has the value; all others are allowed.
+_REFUSE = """
+import ctypes, errno, os, struct, sys
 def instruction(code, yes, no, k):
     return struct.pack("=HBBI", code, yes, no, k)
-
-machine = {"x86_64": 41, "aarch64": 198, "riscv64": 198, "s390x": 359, "ppc64le": 326}
-import os
-number = machine[os.uname().machine]
+half = 4 if sys.byteorder == "big" else 0  # the low half of an argument
+test = []
+for number, value in ARGUMENTS:
+    test.append(instruction(0x20, 0, 0, 16 + 8 * number + half))
+    test.append(instruction(0x15, 0, 1, value))  # another value: allow
 program = b"".join([
-    instruction(0x20, 0, 0, 0),           # load seccomp_data.nr
-    instruction(0x15, 0, 3, number),      # not socket: allow
-    instruction(0x20, 0, 0, 16 + (4 if sys.byteorder == "big" else 0)),  # the low half of args[0]
-    instruction(0x15, 0, 1, 16),          # not AF_NETLINK: allow
-    instruction(0x06, 0, 0, 0x00050000 | int(sys.argv[1])),  # SECCOMP_RET_ERRNO
-    instruction(0x06, 0, 0, 0x7FFF0000),  # SECCOMP_RET_ALLOW
+    instruction(0x20, 0, 0, 0),               # load seccomp_data.nr
+    instruction(0x15, 0, 1 + len(test), NUMBER),  # another call: allow
+    *test,
+    instruction(0x06, 0, 0, 0x00050000 | ERROR),  # SECCOMP_RET_ERRNO
+    instruction(0x06, 0, 0, 0x7FFF0000),      # SECCOMP_RET_ALLOW
 ])
 filter = ctypes.create_string_buffer(program)
 fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(filter))
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0       # PR_SET_NO_NEW_PRIVS
 assert libc.prctl(22, 2, fprog, 0, 0) == 0   # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
-
 """
+
+
+def refuse(call: str, error: str, argument: tuple[int, int] | None = None) -> str:
+    """Returns lines of Python after which a system call fails in their process, by seccomp.
+
+    Parameters:
+        error: the errno, as a Python expression.
+        argument: refuse only a call whose argument of this number has this value.
+    """
+    number = _CALL_NUMBERS[call][os.uname().machine]
+    lines = _REFUSE.replace("NUMBER", str(number)).replace("ERROR", error)
+    return lines.replace("ARGUMENTS", str([argument] if argument else []))
+
+
+# For python(): from here on socket(AF_NETLINK, ...) fails with the errno in sys.argv[1].
+REFUSE_NETLINK = (
+    "from pynetstrat import NetlinkUnavailableError, RtnetlinkSocket, get_strategy\n"
+    + refuse("socket", "int(sys.argv[1])", (0, int(socket.AF_NETLINK)))
+)
+
+
+def trace(code: str, file: Path, *options: str) -> list[str]:
+    """Returns the system calls of a program between two of its own, as strace prints them.
+
+    Parameters:
+        code: the program, which calls os.access("/begin", 0) and os.access("/end", 0).
+        file: what strace writes to.
+        options: further options of strace.
+    """
+    assert shutil.which("strace"), "strace is needed: install it (Debian: apt-get install strace)"
+    command = ["strace", "-f", "-o", str(file), *options]
+    done = run([*command, sys.executable, "-W", "error", "-c", code])
+    assert (done.returncode, done.stderr) == (0, "")
+    calls = [line.split(None, 1)[1] for line in file.read_text().splitlines()]
+    begin = next(i for i, call in enumerate(calls) if '"/begin"' in call)
+    end = next(i for i, call in enumerate(calls) if '"/end"' in call)
+    return calls[begin + 1 : end]

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import shutil
-import sys
 import threading
 from pathlib import Path
 
@@ -269,7 +268,6 @@ def test_an_empty_name_returns_zeros(name):
 
 
 def test_an_empty_name_makes_no_system_call(tmp_path):
-    assert shutil.which("strace"), "strace is needed: install it (Debian: apt-get install strace)"
     code = """
 import os
 from pynetstrat import get_network_interface_stats, NetworkInterface
@@ -279,12 +277,7 @@ stats = get_network_interface_stats("")
 os.access("/end", 0)
 assert stats == NetworkInterface()
 """
-    trace = tmp_path / "trace"
-    done = support.run(["strace", "-f", "-o", str(trace), sys.executable, "-c", code])
-    assert done.returncode == 0, done.stderr
-    calls = [line.split(None, 1)[1] for line in trace.read_text().splitlines()]
-    begin = next(i for i, call in enumerate(calls) if "/begin" in call)
-    assert "/end" in calls[begin + 1], calls[begin : begin + 5]
+    assert support.trace(code, tmp_path / "trace") == []
 
 
 @pytest.mark.parametrize("name", ["é", "x" * 15, "ü" * 7, "\udcff\udcfe", b"\xc3\xa9", "-", "~"])

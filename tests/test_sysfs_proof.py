@@ -311,7 +311,6 @@ for call in (get_network_interface_stats, lambda name: read_sysfs_network_stats(
 
 @pytest.mark.usefixtures("no_verdicts")
 def test_a_reading_with_a_known_proof_makes_two_more_system_calls(net, tmp_path):
-    assert shutil.which("strace"), "strace is needed: install it (Debian: apt-get install strace)"
     code = """
 import os
 from pynetstrat import get_network_interface_stats
@@ -320,14 +319,8 @@ os.access("/begin", 0)
 get_network_interface_stats("lo")
 os.access("/end", 0)
 """
-    trace = tmp_path / "trace"
-    done = support.run(["strace", "-f", "-o", str(trace), sys.executable, "-c", code])
-    assert done.returncode == 0, done.stderr
-    calls = [line.split(None, 1)[1].split("(")[0] for line in trace.read_text().splitlines()]
-    lines = trace.read_text().splitlines()
-    begin = next(i for i, line in enumerate(lines) if "/begin" in line)
-    end = next(i for i, line in enumerate(lines) if "/end" in line)
-    found = sorted(calls[begin + 1 : end])
+    calls = support.trace(code, tmp_path / "trace")
+    found = sorted(call.split("(")[0] for call in calls)
     identity = [call for call in found if "stat" in call and call != "fstatfs"]
     assert len(identity) == 2, found
     others = [call for call in found if call not in identity]

@@ -9,6 +9,7 @@
 #include "../../csrc/netstrat.h"
 #include "bytes.h"
 #include "check.h"
+#include "prefix.h"
 
 /* ---- messages as data ---- */
 
@@ -131,22 +132,6 @@ static inline void check_encoder(const struct encoder *encoder)
     } while (0)
 
 /* ---- decoders ---- */
-
-static inline struct netstrat_prefix prefix_of(const char *text)
-{
-    struct netstrat_prefix prefix;
-
-    memset(&prefix, 0, sizeof prefix);
-    CHECK(netstrat_prefix_parse(text, &prefix) == 0);
-    return prefix;
-}
-
-static inline int is_prefix(const struct netstrat_prefix *prefix, const char *text)
-{
-    struct netstrat_prefix wanted = prefix_of(text);
-
-    return memcmp(prefix, &wanted, sizeof wanted) == 0;
-}
 
 /* The one message in `bytes`. */
 static inline struct netstrat_message only_message(const struct bytes *bytes)

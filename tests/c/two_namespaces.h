@@ -15,6 +15,7 @@
 #include "../../csrc/netstrat.h"
 #include "check.h"
 #include "failed.h"
+#include "prefix.h"
 #include "sandbox.h"
 #include "veth.h"
 
@@ -155,22 +156,6 @@ static inline int32_t make_pair(struct place *place, const char *name, const cha
     CHECK(netstrat_batch_add_veth(&batch, &own, &other) == 0);
     carry_out_all(place);
     return link_of(place, name).index;
-}
-
-static inline struct netstrat_prefix prefix_of(const char *text)
-{
-    struct netstrat_prefix prefix;
-
-    memset(&prefix, 0, sizeof prefix);
-    CHECK(netstrat_prefix_parse(text, &prefix) == 0);
-    return prefix;
-}
-
-static inline int is_prefix(const struct netstrat_prefix *prefix, const char *text)
-{
-    struct netstrat_prefix wanted = prefix_of(text);
-
-    return memcmp(prefix, &wanted, sizeof wanted) == 0;
 }
 
 static inline struct netstrat_address address_of(int32_t index, const char *text)

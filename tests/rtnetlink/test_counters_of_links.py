@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import socket
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import support
-from helpers_rtnetlink import LONG, SECCOMP
+from helpers_rtnetlink import LONG
 
 from pynetstrat import (
     CounterTable,
@@ -218,16 +217,10 @@ print("by name")
 
 def refuse_setsockopt(code, command=()):
     """Runs `code`, which prints "by name", in a process whose sockets can't join a group."""
-    filtered = SECCOMP.split("for call in")[0].replace(
-        "machine = ", "setsockopt = {'x86_64': 54, 'aarch64': 208, 'riscv64': 208}\nmachine = "
-    )
-    filtered = filtered.replace("number = machine[", "number = setsockopt[")
-    # setsockopt(fd, SOL_NETLINK, ...): the second argument
-    filtered = filtered.replace("16 + (4 if", "24 + (4 if").replace(
-        "instruction(0x15, 0, 1, 16),", "instruction(0x15, 0, 1, 270),"
-    )
+    prepared = "from pynetstrat import RtnetlinkSocket\n"
+    prepared += support.refuse("setsockopt", "errno.EPERM", (1, 270))  # SOL_NETLINK
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
-    command = [*command, sys.executable, "-W", "error", "-c", filtered + code, str(errno.EPERM)]
+    command = [*command, sys.executable, "-W", "error", "-c", prepared + code]
     done = support.run(command, env=environment)
     assert (done.stdout, done.stderr) == ("by name\n", "")
 

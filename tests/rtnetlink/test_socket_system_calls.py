@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-
 import support
 
 
 def test_the_system_calls_of_link_set_up(net, tmp_path):
-    assert shutil.which("strace"), "strace is needed: install it (Debian: apt-get install strace)"
     code = """
 import os
 import pynetstrat
@@ -18,13 +14,7 @@ os.access("/begin", 0)
 link_set_up("lo")
 os.access("/end", 0)
 """
-    trace = tmp_path / "trace"
-    done = support.run(["strace", "-f", "-o", str(trace), sys.executable, "-c", code])
-    assert done.returncode == 0, done.stderr
-    calls = [line.split(None, 1)[1] for line in trace.read_text().splitlines()]
-    begin = next(i for i, call in enumerate(calls) if "/begin" in call)
-    end = next(i for i, call in enumerate(calls) if "/end" in call)
-    calls = calls[begin + 1 : end]
+    calls = support.trace(code, tmp_path / "trace")
     # Beside these at most a wait, where the kernel is slow to answer.
     names = [name for call in calls if (name := call.split("(")[0]) not in ("poll", "ppoll")]
     options = names.count("setsockopt")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
-import sys
 from collections.abc import Callable
 
 import pytest
+import support
 from helpers_network import (
     EXCHANGES,
     LO,
     three_networks,
     veth,
 )
-from support import descriptors, python, run
+from support import descriptors, python
 
 from pynetstrat import (
     KernelError,
@@ -38,7 +37,6 @@ def test_a_bridged_veth_takes_three_exchanges_on_the_host_and_four_in_the_contai
 
 
 def test_strace_shows_the_same_exchanges(tmp_path):
-    assert shutil.which("strace"), "strace is needed: install it (Debian: apt-get install strace)"
     code = """
 import os
 from pynetstrat import *
@@ -48,16 +46,12 @@ with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
     host.execute(Batch().add_bridge("br0", up=True))
     pair = Network("veth", name="eth0", bridge="br0", address="10.0.0.2/24", gateway="10.0.0.1")
     networks = [Network("loopback", name="lo"), pair]
-    os.path.exists("/begin")
+    os.access("/begin", 0)
     set_up_networks(networks, netns=space)
-    os.path.exists("/end")
+    os.access("/end", 0)
 """
-    trace = tmp_path / "trace"
-    command = ["strace", "-f", "-e", "trace=%network,%file", "-o", str(trace)]
-    done = run([*command, sys.executable, "-W", "error", "-c", code])
-    assert (done.returncode, done.stderr) == (0, "")
-    _, _, rest = trace.read_text().partition('"/begin"')
-    within, _, _ = rest.partition('"/end"')
+    calls = support.trace(code, tmp_path / "trace", "-e", "trace=%network,%file")
+    within = "\n".join(calls)
     sends = re.findall(r"sendto\((\d+)", within)
     host, container = dict.fromkeys(sends)
     # The bridge, the pair, its tag; the links, the addresses of lo, lo up, the container end.
