@@ -115,6 +115,24 @@ class SessionOperations(NetworkStrategy):
         return []
 
 
+# The fields that a strategy of this package refuses unless it implements them. Ignoring one would
+# leave a container without a limit, an isolation or a port that was requested.
+_REFUSABLE_FIELDS = "addresses", "sysctls", "isolated", "rate_in", "rate_out", "publish"
+
+
+def refuse_fields(network: Network, implemented: Iterable[str] = ()) -> None:
+    """Raises InvalidNetworkError for a field that is set and that the strategy can't honour.
+
+    Parameters:
+        implemented: the fields of _REFUSABLE_FIELDS that the strategy implements.
+    """
+    for field in _REFUSABLE_FIELDS:
+        value = getattr(network, field)
+        if value and field not in implemented:
+            reason = f"must not be set: the strategy {network.type} does not support it"
+            raise InvalidNetworkError(field, value, reason, network.name)
+
+
 _LO_ADDRESSES = "127.0.0.1/8", "::1/128"
 
 
@@ -126,7 +144,8 @@ class Loopback(SessionOperations):
     """
 
     def validate(self, network: Network) -> None:
-        """Raises InvalidNetworkError for a network with options: loopback has none."""
+        """Raises InvalidNetworkError for options, and for fields that loopback can't honour."""
+        refuse_fields(network)
         for name in network.options:
             reason = f'unknown option "{name}"; loopback has none'
             raise InvalidNetworkError("options", network.options, reason, network.name)

@@ -13,6 +13,7 @@ from errno import EBUSY
 from time import monotonic, sleep
 
 from ..errors import InvalidNetworkError, KernelError, quote
+from ..strategy import refuse_fields
 from ._device_identity import Location, Place, find_device, is_random
 from ._device_move import plan_move, restore_altname
 from ._device_record import Record, Store, open_store, parse_record
@@ -82,6 +83,7 @@ class HostDevice(SessionStrategy):
         """
         validate_values(network)
         validate_options(network, (TRUST,))
+        refuse_fields(network)
         if not isinstance(network.options.get(TRUST, False), bool):
             raise invalid(network, "options", f"{TRUST} must be true or false")
         validate_link_name(network, "host_interface_name")

@@ -55,6 +55,20 @@ class Network:
             needs; it can be stored as JSON. Default None: no device was moved.
         metric: the metric of the default routes. Default 0: the kernel's default (0 for IPv4, 1024
             for IPv6).
+        addresses: further addresses with their prefix lengths, of both families, such as
+            ["192.0.2.3/24", "2001:db8::3/64"]. Default (): none.
+        sysctls: settings of the container's interface by name, such as
+            {"net.ipv6.conf.IFNAME.accept_ra": "0"}. IFNAME is literal and stands for the
+            interface. They are set before the interface goes up. Default {}.
+        isolated: whether the host end, a port of `bridge`, exchanges no frames with other isolated
+            ports (Linux 4.18). Default False.
+        rate_in: the highest rate of traffic to the container, in bits per second on the wire.
+            Default 0: unlimited.
+        rate_out: the highest rate of traffic from the container, in bits per second on the wire.
+            Default 0: unlimited.
+        publish: ports of the host that lead to the container, as
+            "[HOSTADDRESS:]HOSTPORT:CONTAINERPORT/PROTOCOL", such as ["8080:80/tcp"]. Default ():
+            none.
 
     Example:
         >>> Network(
@@ -84,6 +98,12 @@ class Network:
     options: Mapping[str, Any] = dataclass_field(default_factory=dict)
     device: Mapping[str, Any] | None = None
     metric: int = 0
+    addresses: Sequence[str] = ()
+    sysctls: Mapping[str, str] = dataclass_field(default_factory=dict)
+    isolated: bool = False
+    rate_in: int = 0
+    rate_out: int = 0
+    publish: Sequence[str] = ()
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Network:
@@ -112,6 +132,9 @@ class Network:
         if isinstance(routes, (str, bytes)) or not isinstance(routes, Sequence):
             raise InvalidNetworkError("routes", routes, "must be a list of routes", shown)
         given["routes"] = tuple(_route_from(route, shown) for route in routes)
+        for field in _TEXT_LISTS:
+            if isinstance(given.get(field), list):
+                given[field] = tuple(given[field])
         network = cls(**given)
         validate_types(network)
         return network
@@ -127,10 +150,19 @@ class Network:
 _FIELDS = tuple(each.name for each in fields(Network))
 _ROUTE_FIELDS = tuple(each.name for each in fields(Route))
 _TEXT_FIELDS = tuple(each.name for each in fields(Network) if each.type == "str")
+_MAPPINGS = "options", "sysctls"  # their defaults are no constants
+_TEXT_LISTS = "addresses", "publish"
 _OTHER_FIELDS = tuple(
-    each.name for each in fields(Network) if each.type != "str" and each.name != "options"
+    each.name for each in fields(Network) if each.type != "str" and each.name not in _MAPPINGS
 )
-_LARGEST = {"mtu": INT_MAX, "txqueuelen": INT_MAX, "metric": UINT_MAX}
+_MAX_RATE = 1 << 40  # bits per second
+_LARGEST = {
+    "mtu": INT_MAX,
+    "txqueuelen": INT_MAX,
+    "metric": UINT_MAX,
+    "rate_in": _MAX_RATE,
+    "rate_out": _MAX_RATE,
+}
 _get_values = attrgetter(*_FIELDS)
 _get_texts, _get_others = attrgetter(*_TEXT_FIELDS), attrgetter(*_OTHER_FIELDS)
 _OTHER_DEFAULTS = _get_others(Network())
@@ -143,10 +175,12 @@ def _changed_fields(thing: Network | Route, plain: Network | Route) -> dict[str,
         value = getattr(thing, each.name)
         if each.name == "routes":
             value = tuple(_changed_fields(route, Route("")) for route in value)
+        elif each.name in _TEXT_LISTS:
+            value = tuple(value)
         elif isinstance(value, Mapping):
             value = dict(value)
         if value != getattr(plain, each.name) or each.name == "destination":
-            found[each.name] = list(value) if each.name == "routes" else value
+            found[each.name] = list(value) if isinstance(value, tuple) else value
     return found
 
 
@@ -183,21 +217,31 @@ def validate_types(network: Network) -> None:
     if not _are_plain(_get_texts(network)):
         for field in _TEXT_FIELDS:
             _validate_field(network, encode_text, field, getattr(network, field))
-    options = network.options
+    options, sysctls = network.options, network.sysctls
     if options or type(options) is not dict:
         is_mapping = isinstance(options, Mapping)
         if not is_mapping or not all(isinstance(key, str) for key in options):
             raise invalid(network, "options", "must be a mapping with string keys")
+    if sysctls or type(sysctls) is not dict:
+        if not isinstance(sysctls, Mapping):
+            raise invalid(network, "sysctls", "must be a mapping of names to text")
+        for text in (*sysctls, *sysctls.values()):
+            _validate_field(network, encode_text, "sysctls", text)
     # Most other fields have their default value, which needs no check.
     values = _get_others(network)
     for field in compress(_OTHER_FIELDS, map(is_not, values, _OTHER_DEFAULTS)):
         value = getattr(network, field)
         if field in _LARGEST:
             _validate_field(network, check_integer, field, value, 0, _LARGEST[field])
-        elif field == "hairpin_mode":
+        elif field in ("hairpin_mode", "isolated"):
             _validate_field(network, check_bool, field, value)
         elif field == "routes":
             _validate_routes(network)
+        elif field in _TEXT_LISTS:
+            if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+                raise invalid(network, field, "must be a list of texts")
+            for text in value:
+                _validate_field(network, encode_text, field, text)
         elif value is not None and not isinstance(value, Mapping):
             raise invalid(network, field, "must be a record of host-device, or None")
 

@@ -12,6 +12,7 @@ from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.batch import Batch, BatchError
 from ..rtnetlink.links import Address
+from ..strategy import refuse_fields
 from ._container_dump import by_destination
 from ._difference import (
     check_addresses,
@@ -85,6 +86,7 @@ class Veth(SessionStrategy):
         """Raises InvalidNetworkError for an invalid field."""
         validate_values(network)
         validate_options(network)
+        refuse_fields(network)
         validate_link_name(network, "name")
         if network.host_interface_name:
             validate_link_name(network, "host_interface_name")

@@ -48,6 +48,12 @@ NETWORK = Network(
     routes=(Route("10.0.0.0/8", gateway="192.0.2.1"), Route("default")),
     options={"trust_container": True},
     device={"version": 1, "altnames": ["a"]},
+    addresses=("192.0.2.3/24", "2001:db8::3/64"),
+    sysctls={"net.ipv6.conf.IFNAME.accept_ra": "0"},
+    isolated=True,
+    rate_in=1_000_000,
+    rate_out=1 << 40,
+    publish=("8080:80/tcp",),
 )
 
 
@@ -77,7 +83,17 @@ def test_an_unknown_key_is_an_error_that_lists_the_known_ones():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("options", []), ("options", {1: 2}), ("device", "d0"), ("routes", "default"), ("mtu", "1")],
+    [
+        *(("options", []), ("options", {1: 2}), ("device", "d0"), ("routes", "default")),
+        *(("mtu", "1"), ("addresses", "192.0.2.3/24"), ("addresses", [1]), ("addresses", None)),
+        *(("publish", "80:80/tcp"), ("publish", [None]), ("publish", ["a\0"])),
+        *(
+            ("sysctls", []),
+            ("sysctls", {"net.ipv6.conf.IFNAME.accept_ra": 0}),
+            ("sysctls", {1: "0"}),
+        ),
+        *(("rate_in", (1 << 40) + 1), ("rate_out", -1), ("isolated", 1)),
+    ],
 )
 def test_a_field_of_the_wrong_type_is_refused(field, value):
     with pytest.raises(InvalidNetworkError) as caught:
@@ -93,6 +109,34 @@ def test_a_built_in_strategy_refuses_unknown_options(type):
     assert caught.value.field == "options"
 
 
+# What a strategy must not ignore: a limit, an isolation or a port that was requested.
+REFUSABLE = {
+    "addresses": ("192.0.2.3/24",),
+    "sysctls": {"net.ipv6.conf.IFNAME.accept_ra": "0"},
+    "isolated": True,
+    "rate_in": 1_000_000,
+    "rate_out": 1_000_000,
+    "publish": ("8080:80/tcp",),
+}
+IMPLEMENTED: dict[str, set[str]] = {"loopback": set(), "veth": set(), "host-device": set()}
+
+
+@pytest.mark.parametrize(
+    ("type", "field"),
+    [
+        (type, field)
+        for type in IMPLEMENTED
+        for field in sorted(REFUSABLE.keys() - IMPLEMENTED[type])
+    ],
+)
+def test_a_built_in_strategy_refuses_a_field_that_it_does_not_support(type, field):
+    network = Network(type, name="eth0", host_interface_name="d0", bridge="br0")
+    setattr(network, field, REFUSABLE[field])
+    with pytest.raises(InvalidNetworkError, match="does not support it") as caught:
+        get_strategy(type).validate(network)
+    assert (caught.value.field, caught.value.network) == (field, "eth0")
+
+
 # ---- bad values ----
 
 NOT_TEXT = [None, 0, 1.5, True, b"x", [], {}]
@@ -103,7 +147,7 @@ BAD_TEXT = ["\ud800", "a\0b"]
 FIELDS = {field.name: field.type for field in dataclasses.fields(Network)}
 WRONG_TYPES = {
     "str": NOT_TEXT + BAD_TEXT,
-    "int": [*NOT_AN_INTEGER, 1 << 32],
+    "int": [*NOT_AN_INTEGER, (1 << 40) + 1],
     "bool": NOT_A_BOOL,
 }
 
