@@ -220,7 +220,7 @@ class Transport:
         """Returns a hint that says which new name of a message is in use, and where."""
         for name, elsewhere in message.new_names:
             if not elsewhere:
-                sock, where = self, "in this namespace"
+                sock, where = self, f"in {self.namespace or 'this namespace'}"
             else:
                 namespace = encoded.open(message.netns, name)
                 sock = Transport(namespace.fd, self._sock.timeout_ms)

@@ -83,6 +83,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "file", metavar="FILE", help='a JSON list of networks; "-" reads standard input'
         )
         add_namespace(action, required=name != "tear-down")
+        action.add_argument(
+            "--host",
+            metavar="NAME|PATH",
+            help="the host namespace; default: that of the caller",
+        )
 
 
 def run(options: argparse.Namespace) -> str:
@@ -92,20 +97,20 @@ def run(options: argparse.Namespace) -> str:
         # Not `namespace`, which fails if the process has ended.
         pid = options.pid
         where = options.netns if pid is None else f"/proc/{pid}/ns/net"
-        tear_down_networks(networks, netns=where)
+        tear_down_networks(networks, netns=where, host=options.host)
         return ""
     netns = namespace(options)
     assert netns is not None  # the parser requires it
     if options.action == "set-up":
-        _set_up(networks, netns)
+        _set_up(networks, netns, options.host)
         return ""
-    differences = check_networks(networks, netns=netns)
+    differences = check_networks(networks, netns=netns, host=options.host)
     if differences:
         raise EndError("", 1, "".join(f"{printable(line)}\n" for line in differences))
     return ""
 
 
-def _set_up(networks: list[Network], netns: str) -> None:
+def _set_up(networks: list[Network], netns: str, host: str | None) -> None:
     """Sets networks up and prints them; undoes everything if they cannot be printed.
 
     tear-down may need the generated names and device records that are printed.
@@ -117,7 +122,7 @@ def _set_up(networks: list[Network], netns: str) -> None:
         write(networks_to_json(made) + "\n")
 
     try:
-        set_up(networks, netns, print_networks)
+        set_up(networks, netns, print_networks, host=host)
     except OutputError as error:
         notes = getattr(error, "__notes__", ())
         reason = "; ".join([str(error), *(notes or ["all networks were torn down again"])])

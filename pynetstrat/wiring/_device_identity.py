@@ -23,6 +23,7 @@ from ._device_record import close_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..namespace import NetworkNamespace
     from ._device_record import Record
     from ._session import Session
 
@@ -61,6 +62,10 @@ class Location:
 class OpenDevice:
     """A device's `ifindex` file in sysfs, opened in the host namespace. It identifies the device.
 
+    Parameters:
+        device: the device.
+        host: the host namespace; None: that of the calling thread.
+
     Attributes:
         is_open: whether there is such a file. False if sysfs can't be mounted.
     """
@@ -69,9 +74,9 @@ class OpenDevice:
     _mount: Mount | None = None
     is_open = False
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, host: NetworkNamespace | None) -> None:
         try:
-            self._mount = Mount()
+            self._mount = Mount(host)
             self._file = self._open(device.link.name)
             self.is_open = self.index() == device.link.index
         except OSError:  # or KernelError: mounting is refused, or the device has just been deleted

@@ -182,7 +182,8 @@ def plan_move(session: Session, network: Network, store: Store) -> DeviceMove:
     # source address that it prefers.
     routes = session.host.copy_routes(link.index, without_prefix_length(addresses))
     record = _make_record(session, network, device)
-    return DeviceMove(session, network, record, OpenDevice(device), addresses, routes, store)
+    opened = OpenDevice(device, session.given_host)
+    return DeviceMove(session, network, record, opened, addresses, routes, store)
 
 
 def _get_movable_device(session: Session, network: Network, store: Store) -> Device:

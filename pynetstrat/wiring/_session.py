@@ -7,6 +7,7 @@ from errno import EINVAL, ENOENT, ESRCH
 from functools import partial
 from time import monotonic
 
+from .._namespace_thread import run_in_namespace
 from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.socket import RtnetlinkSocket
@@ -15,10 +16,14 @@ from ._undo import UndoStack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
+    from typing import Any, TypeVar
 
     from ..types import Netns
     from ._container_dump import ContainerDump
+
+    Result = TypeVar("Result")
 
 TIMEOUT = 5.0  # seconds for a whole call
 # The errors of opening a namespace that has ended: its path does not exist (ENOENT), the process
@@ -42,9 +47,11 @@ class Session:
         namespace: the container namespace, which the session closes. None if it is unknown or has
             ended.
         timeout: seconds that the call may wait for the kernel.
+        host: the host namespace, which the session closes. None: that of the calling thread.
 
     Attributes:
         namespace: the container namespace, or None.
+        given_host: the host namespace, or None if that is the namespace of the calling thread.
         until: the deadline of the call, a time of `time.monotonic()`.
         undo_stack: the undo steps of the changes made so far.
         created: the names of the links in the container that the undo stack deletes. A change to
@@ -52,7 +59,12 @@ class Session:
         dump: the addresses and routes in the container during `check_networks`, else None.
     """
 
-    def __init__(self, namespace: NetworkNamespace | None, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        namespace: NetworkNamespace | None,
+        timeout: float = TIMEOUT,
+        host: NetworkNamespace | None = None,
+    ) -> None:
         self.namespace = namespace
         self.until = monotonic() + timeout
         self.undo_stack = UndoStack()
@@ -61,7 +73,8 @@ class Session:
         self._timeout = self._socket_timeout = timeout
         self._host: RtnetlinkSocket | None = None
         self._container: RtnetlinkSocket | None = None
-        self._host_namespace: NetworkNamespace | None = None
+        self._host_namespace = host
+        self.given_host = host
         self._links: dict[str, tuple[int, bool]] = {}
         self._closed = False
 
@@ -69,9 +82,9 @@ class Session:
 
     @property
     def host(self) -> RtnetlinkSocket:
-        """The socket in the host namespace, which is the namespace of the caller."""
+        """The socket in the host namespace."""
         if self._host is None:
-            self._host = RtnetlinkSocket(timeout=self._socket_timeout)
+            self._host = RtnetlinkSocket(self.given_host, timeout=self._socket_timeout)
             self._host.share_deadline(self.until)
         return self._host
 
@@ -98,14 +111,35 @@ class Session:
         return self.namespace
 
     def refuse_host_namespace(self, network: str) -> None:
-        """Raises InvalidNetworkError if the container namespace is the caller's own.
+        """Raises InvalidNetworkError if the container namespace is the host namespace.
 
         Parameters:
             network: the name of the network, for the error.
         """
-        if self.container_namespace.id == _own_id():
-            reason = "must not be the caller's own namespace"
+        host = self.given_host
+        if self.container_namespace.id == (_own_id() if host is None else host.id):
+            whose = "the caller's own" if host is None else "the host"
+            reason = f"must not be {whose} namespace"
             raise InvalidNetworkError("netns", str(self.namespace), reason, network)
+
+    def call_on_host(
+        self, function: Callable[..., Result], /, *arguments: Any, **keywords: Any
+    ) -> Result:
+        """Calls a function in a thread that is in the host namespace, and returns its result.
+
+        That is the calling thread unless the host namespace was given. If it was, an exception of a
+        signal handler is raised once the function has returned, because an undo step must not run
+        at the same time.
+        """
+        host = self.given_host
+        if host is None:
+            return function(*arguments, **keywords)
+        return run_in_namespace(
+            host.fileno(),
+            str(host),
+            partial(function, *arguments, **keywords),
+            finish=lambda _: None,
+        )
 
     # ---- links in the container ----
 
@@ -203,21 +237,50 @@ def open_session(nspid: int | None, netns: Netns | None, strategy: str) -> Sessi
     raise InvalidNetworkError("netns", None, reason)
 
 
-def open_session_if_alive(netns: Netns | None, timeout: float = TIMEOUT) -> Session:
+def open_session_at(netns: Netns, host: Netns | None, timeout: float) -> Session:
+    """Opens the session of a call that requires the container namespace.
+
+    Parameters:
+        netns: the container namespace.
+        host: the host namespace; None: that of the calling thread.
+    """
+    return _open_session(NetworkNamespace.open(netns), host, timeout)
+
+
+def open_session_if_alive(
+    netns: Netns | None, host: Netns | None = None, timeout: float = TIMEOUT
+) -> Session:
     """Opens the session of a call that also works without the container namespace.
 
     The session's `namespace` is None if `netns` is, or if that namespace has ended.
     """
-    if netns is None:
-        return Session(None, timeout)
+    namespace = None if netns is None else _open_if_alive(netns)
+    return _open_session(namespace, host, timeout)
+
+
+def _open_session(
+    namespace: NetworkNamespace | None, host: Netns | None, timeout: float
+) -> Session:
+    if host is None:
+        return Session(namespace, timeout)
     try:
-        return Session(NetworkNamespace.open(netns), timeout)
+        return Session(namespace, timeout, NetworkNamespace.open(host))
+    except BaseException:
+        if namespace is not None:
+            namespace.close()
+        raise
+
+
+def _open_if_alive(netns: Netns) -> NetworkNamespace | None:
+    """Opens a namespace. None if it has ended."""
+    try:
+        return NetworkNamespace.open(netns)
     except KernelError as error:
         # EINVAL for a descriptor means that it is a descriptor of something else.
         is_path = isinstance(netns, (str, bytes, os.PathLike))
         if error.errno not in _ENDED or (error.errno == EINVAL and not is_path):
             raise
-        return Session(None, timeout)
+        return None
 
 
 def _own_id() -> tuple[int, int]:

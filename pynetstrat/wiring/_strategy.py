@@ -89,7 +89,8 @@ class SessionStrategy(SessionOperations):
 class ThirdParty(SessionOperations):
     """A strategy of another package, called through its public methods.
 
-    They get a handle of the container namespace as `netns`.
+    They get a handle of the container namespace as `netns`, and run in a thread that is in the host
+    namespace.
     """
 
     def __init__(self, strategy: NetworkStrategy) -> None:
@@ -99,20 +100,23 @@ class ThirdParty(SessionOperations):
 
     def _create(self, session: Session, network: Network) -> Network:
         strategy, netns = self._strategy, session.container_namespace
-        returned = strategy.create(network, netns=netns)
+        returned = session.call_on_host(strategy.create, network, netns=netns)
         made = returned if isinstance(returned, Network) else network
         what = f"the state before network {quote(made.name)} ({made.type}) was made"
-        session.undo_stack.push(partial(strategy.destroy, made, netns=netns), what)
+        undo = partial(session.call_on_host, strategy.destroy, made, netns=netns)
+        session.undo_stack.push(undo, what)
         if returned is not None and returned is not made:
             kind = type(strategy).__qualname__
             raise TypeError(f"{kind}.create must return a Network or None, not {returned!r}")
         return made
 
     def _initialize(self, session: Session, network: Network) -> None:
-        self._strategy.initialize(network, netns=session.container_namespace)
+        netns = session.container_namespace
+        session.call_on_host(self._strategy.initialize, network, netns=netns)
 
     def _destroy(self, session: Session, network: Network) -> None:
-        self._strategy.destroy(network, netns=session.namespace)
+        session.call_on_host(self._strategy.destroy, network, netns=session.namespace)
 
     def _check(self, session: Session, network: Network) -> list[str]:
-        return self._strategy.check(network, netns=session.container_namespace)
+        netns = session.container_namespace
+        return session.call_on_host(self._strategy.check, network, netns=netns)

@@ -65,7 +65,7 @@ def make_pair(session: Session, network: Network, digest: int, bridge: Link | No
             raise
         execute_for(host, batch, network.host_interface_name)
     if bridge is None:
-        _finish_point_to_point(host, network, mac)
+        _finish_point_to_point(session, network, mac)
         return
     if is_free:
         what = f"the MAC address of {bridge.name}"
@@ -150,10 +150,10 @@ def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link, is_free:
     execute_for(host, batch, name)
 
 
-def _finish_point_to_point(host: RtnetlinkSocket, network: Network, mac: str) -> None:
+def _finish_point_to_point(session: Session, network: Network, mac: str) -> None:
     """Tags the host end of a point-to-point link and configures it."""
-    name = network.host_interface_name
-    refuse_router_advertisements(name)
+    host, name = session.host, network.host_interface_name
+    session.call_on_host(refuse_router_advertisements, name)
     link = host.get_link(name)
     if link.mac != mac:
         hint = "another process has set this network up at the same time"
@@ -188,7 +188,7 @@ def host_routes(network: Network, index: int) -> list[Route]:
 
 
 def refuse_router_advertisements(name: str) -> None:
-    """Sets accept_ra of a link in the host namespace to 0 (ip-sysctl.rst of the kernel).
+    """Sets accept_ra of a link in the thread's namespace to 0 (ip-sysctl.rst of the kernel).
 
     Otherwise the container could become the host's IPv6 router. Only /proc has this setting; the
     kernel looks it up in the namespace of the calling thread, whatever /proc is mounted. A link

@@ -150,7 +150,7 @@ def _find_record(session: Session, network: Network, store: Store | None) -> Rec
             reason = "must be the record that create returned: the one that create wrote differs"
             raise InvalidNetworkError("device", record.name, reason, network.name)
     if record is not None and _differ(record.host, session.host_namespace.cookie):
-        reason = "must be a record of the caller's network namespace"
+        reason = "must be a record of the host namespace"
         raise InvalidNetworkError("device", record.name, reason, network.name)
     return record
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from .._native.prefixes import subnet_of
 from .._native.routes import normal_route
 from ..errors import InvalidNetworkError, KernelError, TeardownError, quote
-from ..namespace import NetworkNamespace
 from ..rtnetlink.links import MAIN_TABLE
 from ..rtnetlink.socket import to_milliseconds
 from ..strategy import Loopback, NetworkStrategy, SessionOperations, get_strategy
 from ._container_dump import ContainerDump
 from ._requested import requested_routes
-from ._session import TIMEOUT, Session, open_session_if_alive
+from ._session import TIMEOUT, open_session_at, open_session_if_alive
 from ._strategy import SessionStrategy, ThirdParty
 from ._undo import add_note
 from .host_device import HostDevice
@@ -28,7 +27,11 @@ if TYPE_CHECKING:
 
 
 def set_up_networks(
-    networks: Iterable[Network], *, netns: Netns, timeout: float = TIMEOUT
+    networks: Iterable[Network],
+    *,
+    netns: Netns,
+    host: Netns | None = None,
+    timeout: float = TIMEOUT,
 ) -> list[Network]:
     """Creates and initializes the networks of a container, in order, all or nothing.
 
@@ -41,6 +44,8 @@ def set_up_networks(
         networks: what to set up. The call works on copies, so one configuration serves many
             containers.
         netns: the container's network namespace.
+        host: the host namespace; None: that of the calling thread. The thread does not change its
+            namespace: a third-party strategy runs in another thread, in the host namespace.
         timeout: seconds that the call may wait for the kernel, 0 to 86400. A rollback does not
             wait, so it needs no time of its own.
 
@@ -65,7 +70,7 @@ def set_up_networks(
         >>> made = set_up_networks(networks, netns="/run/netns/web-1")
         >>> tear_down_networks(made, netns="/run/netns/web-1")
     """
-    return set_up(networks, netns, timeout=timeout)
+    return set_up(networks, netns, host=host, timeout=timeout)
 
 
 def set_up(
@@ -73,17 +78,18 @@ def set_up(
     netns: Netns,
     finish: Callable[[list[Network]], None] | None = None,
     *,
+    host: Netns | None = None,
     timeout: float = TIMEOUT,
 ) -> list[Network]:
     """Does what `set_up_networks` does, with a last step of the caller that can still fail.
 
     Parameters:
-        networks, netns, timeout: as for `set_up_networks`.
+        networks, netns, host, timeout: as for `set_up_networks`.
         finish: is called with the networks as they were made. If it raises, everything is undone.
     """
     to_milliseconds(timeout)  # raises if it is invalid
     steps = _plan(networks)
-    with Session(NetworkNamespace.open(netns), timeout) as session, session:
+    with open_session_at(netns, host, timeout) as session, session:
         made: list[Step] = []
         for strategy, network in steps:
             try:
@@ -111,7 +117,11 @@ def set_up(
 
 
 def tear_down_networks(
-    networks: Iterable[Network], *, netns: Netns | None = None, timeout: float = TIMEOUT
+    networks: Iterable[Network],
+    *,
+    netns: Netns | None = None,
+    host: Netns | None = None,
+    timeout: float = TIMEOUT,
 ) -> None:
     """Destroys the networks of a container, the last one first.
 
@@ -121,12 +131,13 @@ def tear_down_networks(
         networks: the networks as `set_up_networks` returned them, or those given to it if each
             has an owner.
         netns: the container's network namespace, or None if it is unknown.
+        host: the host namespace; None: that of the calling thread.
         timeout: seconds that the call may wait for the kernel, 0 to 86400.
 
     Raises:
         TeardownError: some networks could not be torn down; it has an error for each. The others
             have been torn down.
-        KernelError: `netns` is not a network namespace.
+        KernelError: `netns` or `host` is not a network namespace.
         ValueError, TypeError: `timeout` is out of range, or not a number.
 
     Example:
@@ -135,7 +146,7 @@ def tear_down_networks(
     """
     to_milliseconds(timeout)
     errors: list[Exception] = []
-    with open_session_if_alive(netns, timeout) as session, session:
+    with open_session_if_alive(netns, host, timeout) as session, session:
         for network in reversed(list(networks)):
             try:
                 strategy = _for_session(get_strategy(network.type))
@@ -152,13 +163,18 @@ def tear_down_networks(
 
 
 def check_networks(
-    networks: Iterable[Network], *, netns: Netns, timeout: float = TIMEOUT
+    networks: Iterable[Network],
+    *,
+    netns: Netns,
+    host: Netns | None = None,
+    timeout: float = TIMEOUT,
 ) -> list[str]:
     """Compares a container with its networks.
 
     Parameters:
         networks: the networks as `set_up_networks` returned them.
         netns: the container's network namespace.
+        host: the host namespace; None: that of the calling thread.
         timeout: seconds that the call may wait for the kernel, 0 to 86400.
 
     Returns:
@@ -178,7 +194,7 @@ def check_networks(
     """
     to_milliseconds(timeout)
     steps = _plan(networks)
-    with Session(NetworkNamespace.open(netns), timeout) as session, session:
+    with open_session_at(netns, host, timeout) as session, session:
         requested = [network for strategy, network in steps if strategy._adds_routes]
         if requested:
             session.dump = ContainerDump(session.container, requested)

@@ -76,6 +76,20 @@ def test_set_up_prints_the_networks_with_generated_names(call, container):
     assert links(container) == {"lo", "eth0"}
 
 
+def test_host_names_the_host_namespace(call, container, named):
+    where = ["--netns", f"/proc/self/fd/{container.fileno()}", "--host", named]
+    point_to_point = {key: value for key, value in VETH.items() if key != "bridge"}
+    with NetworkNamespace.create(named) as other:
+        before = links()
+        status, printed, _ = call("set-up", [point_to_point], where=where)
+        assert status == 0
+        (veth,) = json.loads(printed)
+        assert links(other) == {"lo", veth["host_interface_name"]}
+        assert call("check", printed, raw=True, where=where) == (0, "", "")
+        assert call("tear-down", printed, raw=True, where=where) == (0, "", "")
+        assert (links(other), links()) == ({"lo"}, before)
+
+
 def test_tear_down_accepts_the_output_of_set_up(call, container):
     before = links()
     without_owner = {key: value for key, value in VETH.items() if key != "owner"}

@@ -187,7 +187,7 @@ CHANGES = {
     "another-boot": ({"boot_id": "0" * 36}, "is from an earlier boot"),
     "another-device": ({"name": "d1"}, "of device d0"),
     "another-owner": ({"owner": "c2"}, "owner 'c1'"),
-    "another-host": ({"host": 1}, "the caller's network namespace"),
+    "another-host": ({"host": 1}, "the host namespace"),
     "another-container": ({"container": 1}, "a record of the namespace"),
     "an-index-of-0": ({"index": 0}, "out of range"),
     "an-index-as-text": ({"index": "3"}, "its index is '3'"),
