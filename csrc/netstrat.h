@@ -864,6 +864,8 @@ struct netstrat_route {
     uint8_t protocol; /* RTPROT_; 0 for RTPROT_BOOT, or for any in a deletion */
     uint8_t several;  /* 1 if decoded with several next hops (RTA_MULTIPATH); not encoded */
     uint32_t flags;   /* RTNH_F_ONLINK */
+    uint32_t mtu;     /* RTAX_MTU: the MTU of the path in bytes; 0 for the link's */
+    uint32_t advmss;  /* RTAX_ADVMSS: the MSS that TCP advertises, in bytes; 0 for the kernel's */
 };
 
 /**

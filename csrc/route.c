@@ -40,6 +40,21 @@ static void route_put_gateway(struct netstrat_batch *batch, const struct netstra
     }
 }
 
+/* A route that has neither setting has no RTA_METRICS. */
+static void route_put_metrics(struct netstrat_batch *batch, const struct netstrat_route *route)
+{
+    size_t nest;
+
+    if (route->mtu == 0 && route->advmss == 0)
+        return;
+    nest = netstrat_batch_nest(batch, RTA_METRICS);
+    if (route->mtu != 0)
+        netstrat_batch_put_u32(batch, RTAX_MTU, route->mtu);
+    if (route->advmss != 0)
+        netstrat_batch_put_u32(batch, RTAX_ADVMSS, route->advmss);
+    netstrat_batch_nest_end(batch, nest);
+}
+
 /* Returns the route with the defaults that apply both when it is added and when it is deleted. */
 static struct netstrat_route route_complete(const struct netstrat_route *route)
 {
@@ -81,6 +96,7 @@ static int route_put_request(struct netstrat_batch *batch, uint16_t type, uint16
     if (route->metric != 0)
         netstrat_batch_put_u32(batch, RTA_PRIORITY, route->metric);
     netstrat_batch_put_u32(batch, RTA_TABLE, route->table);
+    route_put_metrics(batch, route);
     return netstrat_batch_finish(batch);
 }
 
@@ -134,6 +150,24 @@ static int route_decode_via(const struct netstrat_cursor *value, struct netstrat
                                   (uint8_t)netstrat_address_bits((uint8_t)family), &route->gateway);
 }
 
+/* Reads the settings in RTA_METRICS that struct netstrat_route has. */
+static int route_decode_metrics(const struct netstrat_cursor *value, struct netstrat_route *route)
+{
+    struct netstrat_cursor rest = *value;
+    struct netstrat_attribute metric;
+    int more;
+
+    while ((more = netstrat_attribute_next(&rest, &metric)) > 0) {
+        if (metric.type == RTAX_MTU)
+            more = netstrat_u32_decode(&metric.value, &route->mtu);
+        else if (metric.type == RTAX_ADVMSS)
+            more = netstrat_u32_decode(&metric.value, &route->advmss);
+        if (more < 0)
+            break;
+    }
+    return more;
+}
+
 static int route_decode_attribute(const struct netstrat_attribute *attribute,
                                   const struct rtmsg *fixed, struct netstrat_route *route)
 {
@@ -156,6 +190,8 @@ static int route_decode_attribute(const struct netstrat_attribute *attribute,
         return netstrat_u32_decode(value, &route->metric);
     case RTA_TABLE:
         return netstrat_u32_decode(value, &route->table);
+    case RTA_METRICS:
+        return route_decode_metrics(value, route);
     case RTA_MULTIPATH:
         route->several = 1;
         return 0;

@@ -38,8 +38,10 @@ _TYPES = {
 }
 
 
-_get_settings = attrgetter("metric", "table", "scope", "onlink")
-_DEFAULTS = 0, MAIN_TABLE, None, False
+_get_settings = attrgetter("metric", "table", "scope", "onlink", "mtu", "advmss")
+_DEFAULTS = 0, MAIN_TABLE, None, False, 0, 0
+# The kernel replaces larger values by these (ip_metrics_convert in Linux net/ipv4/metrics.c).
+_MAX_MTU, _MAX_ADVMSS = 65520, 65495
 
 
 def check_route_types(route: Any) -> None:
@@ -57,6 +59,8 @@ def check_route_types(route: Any) -> None:
     if route.scope is not None:
         check_integer("scope", route.scope, 0, 0xFF)
     check_bool("onlink", route.onlink)
+    check_integer("mtu", route.mtu, 0, _MAX_MTU)
+    check_integer("advmss", route.advmss, 0, _MAX_ADVMSS)
 
 
 def new_route(route: Any) -> Any:
@@ -87,6 +91,8 @@ def new_route(route: Any) -> Any:
         "protocol": lib.RTPROT_STATIC,
         "scope": scope if route.scope is None else route.scope,
         "flags": lib.RTNH_F_ONLINK if route.onlink else 0,
+        "mtu": route.mtu,
+        "advmss": route.advmss,
     }
     if gateway is not None:
         if gateway.family != family:
@@ -123,6 +129,8 @@ def route_fields(native: Any) -> dict[str, Any]:
         "ifindex": native.index,
         "scope": native.scope,
         "onlink": bool(native.flags & lib.RTNH_F_ONLINK),
+        "mtu": native.mtu,
+        "advmss": native.advmss,
     }
 
 

@@ -153,6 +153,9 @@ class Route:
         scope: RT_SCOPE_ of linux/rtnetlink.h. None: the link (253) for IPv4 without a gateway,
             otherwise everywhere (0).
         onlink: whether the gateway is taken to be on the link although no subnet contains it.
+        mtu: the MTU of the path in bytes, at most 65520; 0: the link's.
+        advmss: the largest segment that TCP advertises (MSS) in bytes, at most 65495; 0: the
+            kernel's choice.
 
     Example:
         >>> Route("default", gateway="192.0.2.1", metric=100)
@@ -166,6 +169,8 @@ class Route:
     ifindex: int = 0
     scope: int | None = None
     onlink: bool = False
+    mtu: int = 0
+    advmss: int = 0
 
 
 @dataclass(slots=True)

@@ -53,10 +53,11 @@ def subnet_routes(addresses: Iterable[Address]) -> list[Route]:
     routes = []
     for address in addresses:
         subnet = subnet_of(address.address)
-        if ":" in subnet:  # IP6_RT_PRIO_ADDRCONF, linux/ipv6_route.h
-            routes.append(Route(subnet, metric=256, ifindex=address.ifindex))
-        elif not subnet.endswith("/32"):
-            routes.append(Route(subnet, ifindex=address.ifindex))
+        # The metric of IPv6 is IP6_RT_PRIO_ADDRCONF, linux/ipv6_route.h.
+        route = Route(subnet, metric=256 if ":" in subnet else 0, ifindex=address.ifindex)
+        # Addresses of one subnet share its route.
+        if not subnet.endswith("/32") and route not in routes:
+            routes.append(route)
     return routes
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from .._native.prefixes import normal_prefix
 from .._native.routes import normal_route
 from ..rtnetlink.links import MAIN_TABLE, Route
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from .network import Network
 
 _DEFAULT = "0.0.0.0/0", "::/0"
+_get_exact = attrgetter("source", "mtu", "advmss")
 _DISABLED = 0  # BR_STATE_DISABLED, linux/if_bridge.h
 
 
@@ -148,13 +151,11 @@ def check_routes(
     own = [*wanted, *map(normal_route, subnets)]
     differences = []
     for number, route in enumerate(own):
-        with_source = number < len(wanted)
+        is_exact = number < len(wanted)
         same = present.get(route.destination, [])
         known = [*own, *(allowed or {}).get(route.destination, ())]
-        if not any(
-            kind == "unicast" and _is_same(route, other, with_source) for kind, other in same
-        ):
-            differences.append(_missing(route, same, with_source))
+        if not any(kind == "unicast" and _is_same(route, other, is_exact) for kind, other in same):
+            differences.append(_missing(route, same, is_exact))
             continue
         for kind, other in same:
             expected = kind == "unicast" and any(_is_same(one, other) for one in known)
@@ -195,8 +196,10 @@ def _missing(route: Route, same: Sequence[tuple[str, Route]], shows_all: bool) -
     if not shows_all:
         return f"the route to {route.destination} is missing"
     via = f" via {route.gateway}" if route.gateway else ""
+    sizes = _describe_sizes(route)
     instead = f"; found instead: {_describe(*same[0])}" if same else ""
-    return f"the route to {route.destination}{via}, metric {route.metric}, is missing{instead}"
+    what = f"the route to {route.destination}{via}, metric {route.metric}{sizes}"
+    return f"{what}, is missing{instead}"
 
 
 def _describe(kind: str, route: Route) -> str:
@@ -204,17 +207,26 @@ def _describe(kind: str, route: Route) -> str:
     table = f", table {route.table}" if route.table != MAIN_TABLE else ""
     source = f", source {route.source}" if route.source else ""
     shown = via if kind == "unicast" else kind
-    return f"{shown}, metric {route.metric}{source}{table}"
+    return f"{shown}, metric {route.metric}{_describe_sizes(route)}{source}{table}"
 
 
-def _is_same(wanted: Route, other: Route, with_source: bool = False) -> bool:
-    """Whether a route is the wanted one; its source address counts only if `with_source`."""
+def _describe_sizes(route: Route) -> str:
+    mtu = f", MTU {route.mtu}" if route.mtu else ""
+    return mtu + (f", advertised MSS {route.advmss}" if route.advmss else "")
+
+
+def _is_same(wanted: Route, other: Route, is_exact: bool = False) -> bool:
+    """Whether a route is the wanted one.
+
+    Parameters:
+        is_exact: whether its source address, MTU and advertised MSS count.
+    """
     return (
         wanted.destination == other.destination
         and wanted.gateway == other.gateway
         and wanted.metric == other.metric
         and wanted.table == other.table
         and wanted.ifindex in (0, other.ifindex)
-        and (not with_source or wanted.source == other.source)
+        and (not is_exact or _get_exact(wanted) == _get_exact(other))
         and (":" in wanted.destination or wanted.scope == other.scope)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..rtnetlink.links import IFA_F_NODAD, Address, Route
+from .network import ip_addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,13 +31,12 @@ def requested_addresses(network: Network, index: int) -> list[Address]:
     Parameters:
         index: of the container's link.
     """
-    addresses = []
-    if network.address:
-        broadcast = _broadcast(network.address)
-        addresses.append(Address(index, network.address, broadcast=broadcast))
-    if network.ipv6_address:
-        addresses.append(Address(index, network.ipv6_address, flags=IFA_F_NODAD))
-    return addresses
+    return [
+        Address(index, address, flags=IFA_F_NODAD)
+        if ":" in address
+        else Address(index, address, broadcast=_broadcast(address))
+        for address in ip_addresses(network)
+    ]
 
 
 def _broadcast(address: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .._native.links import check_name, parse_ethernet_mac
-from .._native.prefixes import AF_INET, AF_INET6, parse_unicast
+from .._native.prefixes import AF_INET, AF_INET6, normal_prefix, parse_unicast
 from .._native.routes import new_route
 from ..errors import InvalidInterfaceNameError, InvalidNetworkError
-from .network import invalid, validate_route, validate_types
+from .network import has_ipv6, invalid, validate_route, validate_types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def validate_values(network: Network) -> None:
         _validate_addresses(network, "address", "gateway", AF_INET)
     if network.ipv6_address or network.ipv6_gateway:
         _validate_addresses(network, "ipv6_address", "ipv6_gateway", AF_INET6)
+    if network.addresses:
+        _validate_further_addresses(network)
     for route in network.routes:
         validate_route(network, route, new_route)
     if network.mac_address:
@@ -61,9 +63,9 @@ def validate_values(network: Network) -> None:
             parse_ethernet_mac(network.mac_address, "mac_address")
         except InvalidNetworkError as error:
             raise invalid(network, "mac_address", error.reason) from None
-    least = MIN_IPV6_MTU if network.ipv6_address else MIN_MTU
+    least = MIN_IPV6_MTU if has_ipv6(network) else MIN_MTU
     if network.mtu and not least <= network.mtu <= MAX_MTU:
-        needs = " (IPv6 needs 1280)" if network.ipv6_address else ""
+        needs = " (IPv6 needs 1280)" if least == MIN_IPV6_MTU else ""
         raise invalid(network, "mtu", f"must be 0 or from {least} to {MAX_MTU}{needs}")
 
 
@@ -88,3 +90,32 @@ def _validate_addresses(network: Network, field: str, gateway_field: str, family
         raise invalid(network, gateway_field, f"must not be the container's own address ({field})")
     if gateway == broadcast:
         raise invalid(network, gateway_field, "must not be the broadcast address of the subnet")
+
+
+def _validate_further_addresses(network: Network) -> None:
+    """Checks `addresses`, which must differ from each other and from the addresses above."""
+    gateways = [network.gateway, network.ipv6_gateway]
+    taken = {_bare(text) for text in (network.address, network.ipv6_address) if text}
+    others = {normal_prefix(text) for text in gateways if text}
+    for text in network.addresses:
+        try:
+            family = AF_INET6 if ":" in text else AF_INET
+            address, broadcast = parse_unicast(text, "addresses", family, length=True)
+        except InvalidNetworkError as error:
+            reason = error.reason
+        else:
+            if address == broadcast:
+                reason = "must not be the broadcast address of its subnet"
+            elif _bare(text) in taken:
+                reason = "must not be given twice, here or in `address` or `ipv6_address`"
+            elif _bare(text) in others:
+                reason = "must not be the address of a gateway"
+            else:
+                taken.add(_bare(text))
+                continue
+        raise InvalidNetworkError("addresses", text, reason, network.name)
+
+
+def _bare(text: str) -> str:
+    """An address without its prefix length, in the form in which the kernel reports it."""
+    return normal_prefix(text.partition("/")[0])

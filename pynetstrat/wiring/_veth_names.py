@@ -14,7 +14,7 @@ import os
 from .._native.prefixes import normal_prefix
 from ..rtnetlink.links import IFA_F_NODAD, Address
 from ._hash import stable_hash
-from .network import invalid
+from .network import invalid, ip_addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,19 +119,22 @@ def new_host_mac(digest: int) -> str:
 
 
 def container_mac(network: Network) -> str | None:
-    """Returns a local MAC address derived from the IP address, or None without an IP address.
+    """Returns a local MAC address derived from an IP address, or None without an IP address.
+
+    That is the first IPv4 address or, without one, the first IPv6 address.
 
     A neighbour trusts the MAC address that it knows for half a minute and more. An announcement
     (arp_notify) does not help: the kernel sends it when the link goes up, and the bridge port may
     still be disabled then, because it has no carrier yet.
     """
-    if network.address:
-        octets = network.address.partition("/")[0].split(".")
-        return "02:00:" + bytes(map(int, octets)).hex(":")
-    if network.ipv6_address:
-        bare = normal_prefix(network.ipv6_address).partition("/")[0]
-        return "06:" + stable_hash(bare.encode()).to_bytes(8, "big")[:5].hex(":")
-    return None
+    addresses = [address.partition("/")[0] for address in ip_addresses(network)]
+    for address in addresses:
+        if ":" not in address:
+            return "02:00:" + bytes(map(int, address.split("."))).hex(":")
+    if not addresses:
+        return None
+    bare = normal_prefix(addresses[0]).partition("/")[0]
+    return "06:" + stable_hash(bare.encode()).to_bytes(8, "big")[:5].hex(":")
 
 
 def link_local_address(index: int, mac: str) -> Address:

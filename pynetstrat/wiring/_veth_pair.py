@@ -20,6 +20,7 @@ from ._veth_names import (
     new_host_mac,
     tag_of,
 )
+from .network import has_ipv6, ip_addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def configure_host_end(
     Parameters:
         again: whether the addresses may exist already.
     """
-    if network.ipv6_address:
+    if has_ipv6(network):
         batch.add_address(index, link_local_address(index, mac), replace=again)
     batch.set_link(index, up=True)
     for gateway in (network.gateway, network.ipv6_gateway):
@@ -183,8 +184,7 @@ def configure_host_end(
 
 def host_routes(network: Network, index: int) -> list[Route]:
     """Returns the host's routes to the container's addresses over a point-to-point link."""
-    addresses = (network.address, network.ipv6_address)
-    return [Route(host_prefix(address), ifindex=index) for address in addresses if address]
+    return [Route(host_prefix(address), ifindex=index) for address in ip_addresses(network)]
 
 
 def refuse_router_advertisements(name: str) -> None:

@@ -39,8 +39,8 @@ class HostDevice(SessionStrategy):
     - `host_interface_name`, required: the device.
     - `name`: its name in the container. "" keeps its name; `eth%d` lets the kernel choose a number.
     - `mtu`, `txqueuelen`, `mac_address`: settings in the container; 0 and "" keep the device's.
-    - `address`, `ipv6_address`, `gateway`, `ipv6_gateway`, `routes`, `metric`: added in the
-      container. The device also keeps its permanent addresses of global scope.
+    - `address`, `ipv6_address`, `addresses`, `gateway`, `ipv6_gateway`, `routes`, `metric`: added
+      in the container. The device also keeps its permanent addresses of global scope.
     - `bridge`, `hairpin_mode`: the bridge of which the device is a port once it is back. Without
       `bridge` it becomes a port of its former master.
     - `device`: the record that `create` returns and `destroy` needs.
@@ -83,7 +83,7 @@ class HostDevice(SessionStrategy):
         """
         validate_values(network)
         validate_options(network, (TRUST,))
-        refuse_fields(network)
+        refuse_fields(network, ("addresses",))
         if not isinstance(network.options.get(TRUST, False), bool):
             raise invalid(network, "options", f"{TRUST} must be true or false")
         validate_link_name(network, "host_interface_name")

@@ -207,6 +207,16 @@ def copy_of(network: Network) -> Network:
     return copy
 
 
+def ip_addresses(network: Network) -> tuple[str, ...]:
+    """Returns the addresses of a network, of both families, in the order of its fields."""
+    return (*filter(None, (network.address, network.ipv6_address)), *network.addresses)
+
+
+def has_ipv6(network: Network) -> bool:
+    """Whether a network has an IPv6 address."""
+    return bool(network.ipv6_address) or any(":" in address for address in network.addresses)
+
+
 def invalid(network: Network, field: str, reason: str) -> InvalidNetworkError:
     """Returns the error for one field."""
     return InvalidNetworkError(field, getattr(network, field), reason, network.name)

@@ -14,7 +14,7 @@ from ._session import TIMEOUT, open_session_at, open_session_if_alive
 from ._strategy import SessionStrategy, ThirdParty
 from ._undo import add_note
 from .host_device import HostDevice
-from .network import Network, copy_of, validate_types
+from .network import Network, copy_of, ip_addresses, validate_types
 from .veth import Veth
 
 TYPE_CHECKING = False
@@ -276,8 +276,9 @@ def _refuse_same_routes(networks: list[Network]) -> None:
     """Raises InvalidNetworkError for two routes of which the kernel would refuse the second."""
     taken: dict[tuple[str, int, int], Network] = {}
     for network in networks:  # the kernel adds a route to the subnet; for IPv4 its metric is 0
-        if network.address:
-            taken.setdefault((subnet_of(network.address), MAIN_TABLE, 0), network)
+        for address in ip_addresses(network):
+            if ":" not in address:
+                taken.setdefault((subnet_of(address), MAIN_TABLE, 0), network)
     for network in networks:
         for requested in requested_routes(network, 0):
             route = normal_route(requested)

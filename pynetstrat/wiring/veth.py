@@ -38,7 +38,7 @@ from ._veth_names import (
 )
 from ._veth_owner import find_host_ends
 from ._veth_pair import configure_host_end, host_routes, make_pair
-from .network import invalid
+from .network import has_ipv6, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class Veth(SessionStrategy):
       ignores router advertisements (accept_ra is 0), so a container cannot become the host's IPv6
       router.
     - `mtu`: 0 means the bridge's MTU, or the kernel's default without a bridge.
-    - `mac_address`: of the container end. Empty: derived from the IP address, so that a neighbour
-      that knew another container by this address reaches the new one at once.
+    - `mac_address`: of the container end. Empty: derived from the first IP address, so that a
+      neighbour that knew another container by this address reaches the new one at once.
     - `owner`: the host end gets the alias "pynetstrat:" and the owner. `destroy` deletes only a
       pair with this alias, or one that a killed `create` of the same owner and name left without
       an alias. Two containers may have the same owner and name if their networks request
@@ -86,7 +86,7 @@ class Veth(SessionStrategy):
         """Raises InvalidNetworkError for an invalid field."""
         validate_values(network)
         validate_options(network)
-        refuse_fields(network)
+        refuse_fields(network, ("addresses",))
         validate_link_name(network, "name")
         if network.host_interface_name:
             validate_link_name(network, "host_interface_name")
@@ -107,7 +107,7 @@ class Veth(SessionStrategy):
         if not network.host_interface_name:
             network.host_interface_name = generated_name(digest)
         bridge = find_bridge(session.host, network) if network.bridge else None
-        if bridge is not None and network.ipv6_address and bridge.mtu < MIN_IPV6_MTU:
+        if bridge is not None and has_ipv6(network) and bridge.mtu < MIN_IPV6_MTU:
             reason = f"its MTU is {bridge.mtu}, and IPv6 needs {MIN_IPV6_MTU}: raise it"
             raise invalid(network, "bridge", reason)
         make_pair(session, network, digest, bridge)
@@ -183,7 +183,7 @@ class Veth(SessionStrategy):
         index, up = session.find(network.name)
         addresses, routes = requested_addresses(network, index), requested_routes(network, index)
         mac = network.mac_address or container_mac(network)
-        if network.ipv6_address and mac is not None:
+        if has_ipv6(network) and mac is not None:
             addresses.append(link_local_address(index, mac))
         if network.name not in session.created:
             before = container.dump_addresses(index)

@@ -10,7 +10,10 @@
 #include "check.h"
 #include "codec.h"
 
-enum { VIA = 18 /* RTA_VIA; not in the headers of older kernels */ };
+enum {
+    VIA = 18,        /* RTA_VIA; not in the headers of older kernels */
+    NESTED = 0x8000, /* NLA_F_NESTED */
+};
 
 /* ---- requests ---- */
 
@@ -72,6 +75,8 @@ static struct netstrat_route whole(void)
     route.metric = 0x01020304;
     route.table = 1000;
     route.flags = RTNH_F_ONLINK;
+    route.mtu = 1400;
+    route.advmss = 1360;
     return route;
 }
 
@@ -79,6 +84,22 @@ static int encode_whole(struct netstrat_batch *batch)
 {
     struct netstrat_route route = whole();
 
+    return netstrat_batch_add_route(batch, &route);
+}
+
+static int encode_mtu(struct netstrat_batch *batch)
+{
+    struct netstrat_route route = to_link("192.0.2.0/24");
+
+    route.mtu = 1400;
+    return netstrat_batch_add_route(batch, &route);
+}
+
+static int encode_advmss(struct netstrat_batch *batch)
+{
+    struct netstrat_route route = to_link("192.0.2.0/24");
+
+    route.advmss = 1360;
     return netstrat_batch_add_route(batch, &route);
 }
 
@@ -140,7 +161,10 @@ struct via { /* struct rtvia */
 #define WHOLE /* a table above 255 is only in its attribute */                                     \
     HEAD(AF_INET, 24, 0, 0, RTNH_F_ONLINK), ATTRIBUTE(RTA_DST, "\xc0\0\2\0", 4),                   \
         ATTRIBUTE(RTA_GATEWAY, "\xc6\x33\x64\1", 4), ATTRIBUTE(RTA_PREFSRC, "\xc0\0\2\x09", 4),    \
-        U32(RTA_OIF, 7), U32(RTA_PRIORITY, 0x01020304), U32(RTA_TABLE, 1000)
+        U32(RTA_OIF, 7), U32(RTA_PRIORITY, 0x01020304), U32(RTA_TABLE, 1000),                      \
+        NEST(RTA_METRICS | NESTED, U32(RTAX_MTU, 1400), U32(RTAX_ADVMSS, 1360))
+#define TO_SUBNET                                                                                  \
+    HEAD(AF_INET, 24, RT_TABLE_MAIN, 0, 0), ATTRIBUTE(RTA_DST, "\xc0\0\2\0", 4), IN_MAIN_TABLE
 
 static const struct via via_six = {AF_INET6, {0xfe, 0x80, [15] = 1}};
 static const struct via via_four = {AF_INET, {192, 0, 2, 1}};
@@ -163,6 +187,10 @@ static const struct encoder encoders[] = {
     {"an IPv4 gateway for IPv6", encode_six_via_four,
      MESSAGE(RTM_DELROUTE, SET, HEAD(AF_INET6, 32, RT_TABLE_MAIN, 0, 0),
              ATTRIBUTE(RTA_DST, SIX("\0"), 16), ATTRIBUTE(VIA, &via_four, 6), IN_MAIN_TABLE)},
+    {"an MTU", encode_mtu,
+     MESSAGE(RTM_NEWROUTE, ADD, TO_SUBNET, NEST(RTA_METRICS | NESTED, U32(RTAX_MTU, 1400)))},
+    {"an advertised MSS", encode_advmss,
+     MESSAGE(RTM_NEWROUTE, ADD, TO_SUBNET, NEST(RTA_METRICS | NESTED, U32(RTAX_ADVMSS, 1360)))},
     {"a deletion", encode_delete, MESSAGE(RTM_DELROUTE, SET, WHOLE)},
     {"a dump", encode_dump,
      MESSAGE(RTM_GETROUTE, DUMP, FIXED(struct rtmsg, 0, 0, 0, 0, 0, 0, 0, 0, 0))},
@@ -298,7 +326,7 @@ static struct netstrat_route decoded(const struct bytes *bytes)
 TEST(every_field_of_a_route_is_decoded)
 {
     const uint16_t deleted = RTM_DELROUTE;
-    struct bytes bytes = BYTES_OF(RTM_NEWROUTE, 0, WHOLE, ATTRIBUTE(RTA_METRICS, "", 0),
+    struct bytes bytes = BYTES_OF(RTM_NEWROUTE, 0, WHOLE,
                                   ATTRIBUTE(RTA_CACHEINFO, "12345678123456781234567812345678", 32));
     struct netstrat_route route = decoded(&bytes), wanted = whole();
 
@@ -308,6 +336,7 @@ TEST(every_field_of_a_route_is_decoded)
     CHECK(route.metric == wanted.metric && route.table == 1000 && route.index == 7);
     CHECK(route.scope == wanted.scope && route.type == RTN_UNICAST);
     CHECK(route.protocol == RTPROT_STATIC && route.flags == RTNH_F_ONLINK);
+    CHECK(route.mtu == 1400 && route.advmss == 1360);
     check_mutations(decode, &bytes);
 
     memcpy(bytes.data + 4, &deleted, sizeof deleted);
@@ -321,6 +350,7 @@ TEST(missing_attributes_of_a_route_are_zero)
 
     CHECK(route.destination.family == AF_INET6 && route.destination.length == 0);
     CHECK(route.gateway.family == 0 && route.source.family == 0 && route.index == 0);
+    CHECK(route.mtu == 0 && route.advmss == 0);
     CHECK(route.metric == 0 && route.table == 254); /* without RTA_TABLE, of Linux 2.6.19 */
     check_mutations(decode, &bytes);
 }
@@ -399,6 +429,27 @@ TEST(an_attribute_of_the_wrong_size_is_malformed)
             CHECK(decode_with(AF_INET6, 0, rows[i].type, zeros, size) ==
                   (size >= rows[i].six ? 0 : -EBADMSG));
         }
+}
+
+TEST(other_metrics_are_ignored_and_short_ones_are_malformed)
+{
+    struct bytes known = BYTES_OF(RTM_NEWROUTE, 0, HEAD(AF_INET, 0, RT_TABLE_MAIN, 0, 0),
+                                  NEST(RTA_METRICS, U32(RTAX_HOPLIMIT, 64), U32(RTAX_ADVMSS, 9),
+                                       U32(RTAX_LOCK, 1)));
+    struct netstrat_route route = decoded(&known);
+
+    CHECK(route.mtu == 0 && route.advmss == 9);
+    for (uint16_t type = 0; type < 20; type++)
+        for (uint16_t size = 0; size < 8; size++) {
+            const uint16_t head[2] = {(uint16_t)(sizeof head + size), type};
+            unsigned char value[12] = {0};
+            const int is_read = type == RTAX_MTU || type == RTAX_ADVMSS;
+
+            memcpy(value, head, sizeof head);
+            CHECK(decode_with(AF_INET, 0, RTA_METRICS, value, sizeof head + size) ==
+                  (is_read && size < 4 ? -EBADMSG : 0));
+        }
+    CHECK(decode_with(AF_INET, 0, RTA_METRICS, "\11\0\2\0\1\0\0\0", 8) == -EBADMSG);
 }
 
 TEST(a_gateway_of_an_unknown_family_is_ignored)

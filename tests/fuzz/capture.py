@@ -293,6 +293,14 @@ def crafted_rest() -> Iterator[tuple[str, bytes]]:
     for name, cache in {"lasting": bytes(32), "expiring": bytes(8) + b"\5" + bytes(23)}.items():
         yield f"route-{name}", message(NEWROUTE, head + attribute(12, cache))
         yield f"route-{name}-short", message(NEWROUTE, head + attribute(12, cache[:-1]))
+    metrics = {
+        "mtu": attribute(2, four),
+        "advmss": attribute(8, four),
+        "other": attribute(10, four),
+    }
+    metrics |= {"mtu-short": attribute(2, four[:3]), "advmss-short": attribute(8, b"")}
+    for name, value in {**metrics, "all": b"".join(metrics.values())}.items():
+        yield f"route-metrics-{name}", message(NEWROUTE, head + attribute(8, value))
     for protocol in (2, 4):  # the kernel's own, and any other
         refusing = struct.pack("=BBBBBBBBI", 2, 0, 0, 0, 254, protocol, 0, 6, 0)
         yield f"route-blackhole-{protocol}", message(NEWROUTE, refusing)
@@ -442,6 +450,10 @@ def settings(one: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
         calls.append(one(24, start + b"\0" * 8 + b"\xff" * 8))
         calls.append(one(24, start + b"\0" * 8 + b"\xff" * 4))
     yield from packed("calls", calls)
+    prefix = bytes([2, 24]) + bytes(range(16)) + bytes(38)
+    for mtu, advmss in ((1400, 0), (0, 1360), (1400, 1360)):
+        route = prefix + struct.pack("=IIi8xII", 7, 254, 7, mtu, advmss)
+        yield f"route-metrics-{mtu}-{advmss}", b"\x80\xff" + one(26, route) + one(27, route)
     ids = [number << 6 | sign << 30 for number in range(4) for sign in range(4)]
     ids = [number + -number % 3 for number in ids]  # those of the kind that are about ids
     yield "ids", b"\x80\xff" + b"".join(one(28, struct.pack("<I", number)) for number in ids)

@@ -896,6 +896,26 @@ MUTANTS = [
     ("route.c", "    if (index < 0)\n", "    if (0)\n", "a dump of a link that cannot exist"),
     ("route.c", "    if (index != 0)\n", "    if (0)\n", "a dump of one link's routes"),
     ("route.c", "    if (route->index != 0)\n", "", "a route without a link"),
+    ("route.c", "    if (route->mtu != 0)\n", "", "a route without an MTU"),
+    ("route.c", "    if (route->advmss != 0)\n", "", "a route without an advertised MSS"),
+    (
+        "route.c",
+        "if (route->mtu == 0 && route->advmss == 0)",
+        "if (route->mtu == 0)",
+        "an advertised MSS alone",
+    ),
+    (
+        "route.c",
+        "if (metric.type == RTAX_MTU)",
+        "if (0)",
+        "the MTU of a route is read",
+    ),
+    (
+        "route.c",
+        "        if (more < 0)\n            break;\n    }\n    return more;",
+        "    }\n    return more;",
+        "a metric that is too short",
+    ),
     (
         "route.c",
         "netstrat_cursor_read(&address, &family, sizeof family) < 0",

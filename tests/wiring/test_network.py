@@ -118,7 +118,11 @@ REFUSABLE = {
     "rate_out": 1_000_000,
     "publish": ("8080:80/tcp",),
 }
-IMPLEMENTED: dict[str, set[str]] = {"loopback": set(), "veth": set(), "host-device": set()}
+IMPLEMENTED: dict[str, set[str]] = {
+    "loopback": set(),
+    "veth": {"addresses"},
+    "host-device": {"addresses"},
+}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +155,7 @@ WRONG_TYPES = {
     "bool": NOT_A_BOOL,
 }
 
+_INTEGERS = "metric", "table", "ifindex", "mtu", "advmss"  # fields of a route
 # For each field of a route: values of a wrong type, then invalid values of the right type.
 ROUTE_FIELDS = {
     "destination": [*NOT_TEXT, *BAD_TEXT, "", "x", "10.0.0.1/24", "fd00::1/64", "10.0.0.0/33"],
@@ -165,6 +170,8 @@ ROUTE_FIELDS = {
     "ifindex": [*NOT_AN_INTEGER, 1 << 31],
     "scope": [value for value in NOT_AN_INTEGER if value is not None] + [256],
     "onlink": NOT_A_BOOL,
+    "mtu": [*NOT_AN_INTEGER, 65521],
+    "advmss": [*NOT_AN_INTEGER, 65496],
 }
 
 PLAIN: dict[str, object] = {
@@ -206,6 +213,14 @@ BAD_VALUES = [
         for value in ("x", "fd00::1/64", "10.0.0.1", "0.0.0.0", "::", "::1", "ff02::1", "fd00::2")
     ),
     *(("mtu", value) for value in (1, 67, 68, 1279, 65536)),
+    *(
+        ("addresses", value)
+        for value in (
+            *("10.0.0.3", "10.0.0.3/33", "fd00::3", "fd00::3/129", "x", "", "0.0.0.0/24", "::/64"),
+            *("127.0.0.3/8", "::1/128", "224.0.0.1/24", "ff02::1/64", "10.0.0.255/24"),
+            *("10.0.0.2/24", "10.0.0.2/32", "fd00:0::2/64", "10.0.0.1/24", "fd00::1/64"),
+        )
+    ),
     *(("routes", value) for value in (None, 1, "x", b"x", {}, [1], [None], ["default"], [{}])),
 ]
 
@@ -246,9 +261,21 @@ def test_a_field_of_the_wrong_type_is_refused_and_named(refused, kind, field, va
 
 @pytest.mark.parametrize(("field", "value"), BAD_VALUES)
 def test_an_invalid_value_is_refused_and_named(refused, field, value):
-    error = refused(Network(**{"type": "veth", **PLAIN, field: value}))
+    given = [value] if field == "addresses" else value
+    error = refused(Network(**{"type": "veth", **PLAIN, field: given}))
     assert error.field == field
     assert error.value == value or field == "routes"
+
+
+def test_the_same_address_twice_is_refused(refused):
+    error = refused(Network("veth", **PLAIN, addresses=["fd00::3/64", "fd00:0::3/48"]))
+    assert (error.field, error.value) == ("addresses", "fd00:0::3/48")
+
+
+@pytest.mark.parametrize("addresses", [["fd00::3/64"], ("10.0.0.3/24", "fd00::3/64")])
+def test_an_ipv6_address_among_several_needs_an_mtu_of_1280(refused, addresses):
+    network = Network("veth", "eth0", address="10.0.0.2/24", addresses=addresses, mtu=1279)
+    assert refused(network).field == "mtu"
 
 
 @pytest.mark.parametrize(
@@ -265,7 +292,7 @@ def test_an_invalid_field_of_a_route_is_refused_and_named(refused, field, value)
     ("field", "value"),
     [
         *((field, value) for field in ("destination", "gateway", "source") for value in NOT_TEXT),
-        *((field, value) for field in ("metric", "table", "ifindex") for value in NOT_AN_INTEGER),
+        *((field, value) for field in _INTEGERS for value in NOT_AN_INTEGER),
         *(("onlink", value) for value in NOT_A_BOOL),
         ("scope", True),
         ("scope", "0"),
@@ -280,7 +307,8 @@ def test_a_json_route_with_a_field_of_the_wrong_type_is_refused(field, value):
 
 def test_the_smallest_and_largest_values_of_a_route_are_allowed(net):
     highest = {"metric": (1 << 32) - 1, "table": (1 << 32) - 1, "scope": 255}
-    lowest = {"metric": 0, "table": 1, "scope": 0, "ifindex": 0}
+    highest |= {"mtu": 65520, "advmss": 65495}
+    lowest = {"metric": 0, "table": 1, "scope": 0, "ifindex": 0, "mtu": 0, "advmss": 0}
     for fields in (highest, lowest, {"ifindex": (1 << 31) - 1}):
         Batch().add_route(Route("192.0.2.0/24", **fields))
 
