@@ -60,7 +60,11 @@ enum error_hint {
     HINT_THREADS_SHORT,
     HINT_NAMESPACES_SHORT,
     HINT_NO_DETACHED_MOUNTS,
-    HINT_NO_PARENT_DIRECTORY
+    HINT_NO_PARENT_DIRECTORY,
+    HINT_NO_SUCH_QDISC,
+    HINT_QDISC_THERE,
+    HINT_QDISC_MISSING,
+    HINT_NO_SUCH_FILTER
 };
 
 /* The texts, one after the other, each with a NUL. An array of pointers would have to be relocated,
@@ -177,7 +181,17 @@ static const char error_hints[] =
     /* NO_DETACHED_MOUNTS */
     "a detached mount of sysfs needs Linux 5.2, and a seccomp filter may refuse it\0"
     /* NO_PARENT_DIRECTORY */
-    "its parent directory does not exist";
+    "its parent directory does not exist\0"
+    /* NO_SUCH_QDISC */
+    "the kernel does not support this queueing discipline (a module such as sch_tbf may be "
+    "missing), or the parent does not exist\0"
+    /* QDISC_THERE */
+    "the link already has a queueing discipline there; replace it\0"
+    /* QDISC_MISSING */
+    "the link has no queueing discipline there that can be deleted\0"
+    /* NO_SUCH_FILTER */
+    "the kernel does not support this filter or its action; a module such as cls_u32 or act_mirred "
+    "may be missing";
 
 static const char *error_hint_text(uint8_t hint)
 {
@@ -230,6 +244,10 @@ static const struct error_row error_table[] = {
     {NETSTRAT_OP_REQUEST, RTM_NEWLINK, EXFULL, NETSTRAT_KIND_OTHER, HINT_BRIDGE_FULL},
     {NETSTRAT_OP_REQUEST, RTM_NEWLINK, EOPNOTSUPP, NETSTRAT_KIND_OTHER, HINT_NO_SUCH_KIND},
     {NETSTRAT_OP_REQUEST, NETSTRAT_RTM_GETSTATS, EOPNOTSUPP, NETSTRAT_KIND_OTHER, HINT_NO_GETSTATS},
+    {NETSTRAT_OP_REQUEST, RTM_NEWQDISC, ENOENT, NETSTRAT_KIND_OTHER, HINT_NO_SUCH_QDISC},
+    {NETSTRAT_OP_REQUEST, RTM_NEWQDISC, EEXIST, NETSTRAT_KIND_OTHER, HINT_QDISC_THERE},
+    {NETSTRAT_OP_REQUEST, RTM_DELQDISC, ENOENT, NETSTRAT_KIND_OTHER, HINT_QDISC_MISSING},
+    {NETSTRAT_OP_REQUEST, RTM_NEWTFILTER, ENOENT, NETSTRAT_KIND_OTHER, HINT_NO_SUCH_FILTER},
     {NETSTRAT_OP_REQUEST, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
     {NETSTRAT_OP_REQUEST, 0, ENODEV, NETSTRAT_KIND_LINK_NOT_FOUND, HINT_LINK_MISSING},
     {NETSTRAT_OP_REQUEST, 0, EAGAIN, NETSTRAT_KIND_OTHER, HINT_LINKS_UNSETTLED},
@@ -410,6 +428,9 @@ static const struct {
     {RTM_NEWQDISC, "RTM_NEWQDISC"},
     {RTM_DELQDISC, "RTM_DELQDISC"},
     {RTM_GETQDISC, "RTM_GETQDISC"},
+    {RTM_NEWTFILTER, "RTM_NEWTFILTER"},
+    {RTM_DELTFILTER, "RTM_DELTFILTER"},
+    {RTM_GETTFILTER, "RTM_GETTFILTER"},
     {NETSTRAT_RTM_NEWNSID, "RTM_NEWNSID"},
     {NETSTRAT_RTM_DELNSID, "RTM_DELNSID"},
     {NETSTRAT_RTM_GETNSID, "RTM_GETNSID"},

@@ -69,6 +69,12 @@ enum {
     NETSTRAT_IFA_RT_PRIORITY = 9,         /* 4.18 */
     NETSTRAT_IFA_PROTO = 11,              /* 5.18 */
     NETSTRAT_IFA_F_NOPREFIXROUTE = 0x200, /* 3.14 */
+    /* linux/pkt_sched.h */
+    NETSTRAT_TCA_TBF_RATE64 = 4,       /* 3.13 */
+    NETSTRAT_TCA_TBF_BURST = 6,        /* 3.14 */
+    NETSTRAT_TCA_NETEM_RATE64 = 8,     /* 3.14 */
+    NETSTRAT_TCA_NETEM_LATENCY64 = 10, /* 4.15 */
+    NETSTRAT_TCA_NETEM_JITTER64 = 11,  /* 4.15 */
     /* linux/net_namespace.h, 4.0 */
     NETSTRAT_NETNSA_NSID = 1,
     NETSTRAT_NETNSA_FD = 3,

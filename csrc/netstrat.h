@@ -922,6 +922,124 @@ NETSTRAT_API int netstrat_route_decode(const struct netstrat_message *message,
 NETSTRAT_API int netstrat_route_to_request(unsigned char *payload, size_t size,
                                            struct netstrat_route *route);
 
+/* ---- queueing disciplines and filters: qdisc.c ---- */
+
+/** enum netstrat_qdisc_ecn - Whether an fq_codel marks packets (ECN) instead of dropping them. */
+enum netstrat_qdisc_ecn {
+    NETSTRAT_QDISC_ECN_DEFAULT,
+    NETSTRAT_QDISC_ECN_ON,
+    NETSTRAT_QDISC_ECN_OFF
+};
+
+/** struct netstrat_qdisc - A queueing discipline, its settings and its counters. */
+struct netstrat_qdisc {
+    int32_t index;   /* the index of the link */
+    uint32_t handle; /* its major number in the upper 16 bits; 0 lets the kernel choose */
+    /* TC_H_ROOT (linux/pkt_sched.h), or the handle of a class; 0 for TC_H_ROOT. Of the kind
+     * "ingress", TC_H_INGRESS is encoded whatever it is. */
+    uint32_t parent;
+    /* "tbf", "netem", "fq_codel" or "ingress"; any kind if decoded. Each setting below names the
+     * kinds that have it. */
+    char kind[NETSTRAT_NAME_SIZE];
+    uint32_t limit;     /* tbf: bytes; netem: packets, 0 for 1,000; fq_codel: packets, 0 for any */
+    uint64_t rate;      /* tbf, netem: bytes per second; 0 in netem for no limit */
+    uint32_t burst;     /* tbf: bytes that may pass at once; encoded only */
+    uint64_t burst_ns;  /* tbf: the time that `burst` takes at `rate`, in ns; decoded only */
+    uint64_t delay_ns;  /* netem: at most 274 s, in steps of 64 ns */
+    uint64_t jitter_ns; /* netem: what is added to `delay_ns` or subtracted, at most */
+    uint32_t loss;      /* netem: the probability of a loss; UINT32_MAX is 1 */
+    uint32_t duplicate; /* netem: the probability of a second copy; UINT32_MAX is 1 */
+    uint32_t target_us; /* fq_codel: the acceptable delay; 0 for the default (5 ms) */
+    uint32_t interval_us; /* fq_codel: the time to measure the delay; 0 for the default (100 ms) */
+    uint32_t quantum;     /* fq_codel: bytes of a flow's turn; 0 for the default (the MTU) */
+    uint8_t ecn;          /* fq_codel: enum netstrat_qdisc_ecn */
+    /* Decoded only. */
+    uint64_t bytes;      /* sent */
+    uint32_t packets;    /* sent */
+    uint32_t dropped;    /* packets */
+    uint32_t overlimits; /* how often a packet had to wait */
+    uint32_t backlog;    /* bytes that wait now */
+    uint32_t queued;     /* packets that wait now */
+};
+
+/**
+ * netstrat_batch_add_qdisc() - Adds a queueing discipline.
+ * @batch: the batch
+ * @qdisc: the queueing discipline. -EINVAL if its kind is not listed above, a tbf has no rate,
+ *     burst or limit, or a time of a netem is too long. The kernel returns -ENOENT if it does not
+ *     have the kind.
+ * @replace: 1 to replace one that a user has set. With 0 the kernel then returns -EEXIST.
+ */
+NETSTRAT_API int netstrat_batch_add_qdisc(struct netstrat_batch *batch,
+                                          const struct netstrat_qdisc *qdisc, int replace);
+
+/**
+ * netstrat_batch_delete_qdisc() - Adds the deletion of a queueing discipline.
+ * @batch: the batch
+ * @index: the index of the link
+ * @parent: what it is attached to: TC_H_ROOT, TC_H_INGRESS, or the handle of a class
+ */
+NETSTRAT_API int netstrat_batch_delete_qdisc(struct netstrat_batch *batch, int32_t index,
+                                             uint32_t parent);
+
+/**
+ * netstrat_batch_dump_qdiscs() - Adds a dump of the queueing disciplines of all links.
+ * @batch: the batch
+ *
+ * The kernel cannot filter this dump.
+ */
+NETSTRAT_API int netstrat_batch_dump_qdiscs(struct netstrat_batch *batch);
+
+/**
+ * netstrat_qdisc_decode() - Reads RTM_NEWQDISC or RTM_DELQDISC.
+ * @message: the message
+ * @qdisc: receives the queueing discipline. Settings are read for the kinds that can be encoded.
+ *
+ * Return: 0; -EBADMSG if the message is malformed, truncated or of another type.
+ */
+NETSTRAT_API int netstrat_qdisc_decode(const struct netstrat_message *message,
+                                       struct netstrat_qdisc *qdisc);
+
+/** struct netstrat_filter - A filter on what a link receives. */
+struct netstrat_filter {
+    int32_t index;      /* the index of the link */
+    uint32_t parent;    /* the handle of its queueing discipline; 0xffff0000 is "ingress" */
+    uint16_t priority;  /* the filter with the lowest is tried first */
+    uint16_t protocol;  /* ETH_P_ (linux/if_ether.h) in host byte order; ETH_P_ALL is 3 */
+    uint8_t selects;    /* 1 if it has a selector; 0 for a row about a table of filters */
+    uint8_t everything; /* 1 if it is of the kind "u32" and every packet matches */
+    int32_t target;     /* the link that it redirects packets to; 0 if it does something else */
+};
+
+/**
+ * netstrat_batch_add_redirect() - Adds a filter that redirects whatever a link receives.
+ * @batch: the batch
+ * @index: the index of the link, which must have the queueing discipline "ingress"
+ * @target: the index of the link whose queue the packets go through, such as an ifb
+ *
+ * The filter is of the kind "u32" with the action "mirred". The kernel returns -ENOENT if it does
+ * not have one of these.
+ */
+NETSTRAT_API int netstrat_batch_add_redirect(struct netstrat_batch *batch, int32_t index,
+                                             int32_t target);
+
+/**
+ * netstrat_batch_dump_filters() - Adds a dump of the filters on what a link receives.
+ * @batch: the batch
+ * @index: the index of the link
+ */
+NETSTRAT_API int netstrat_batch_dump_filters(struct netstrat_batch *batch, int32_t index);
+
+/**
+ * netstrat_filter_decode() - Reads RTM_NEWTFILTER or RTM_DELTFILTER.
+ * @message: the message
+ * @filter: receives the filter
+ *
+ * Return: 0; -EBADMSG if the message is malformed, truncated or of another type.
+ */
+NETSTRAT_API int netstrat_filter_decode(const struct netstrat_message *message,
+                                        struct netstrat_filter *filter);
+
 /* ---- namespace ids (nsids): nsid.c ---- */
 
 /**

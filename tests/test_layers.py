@@ -246,6 +246,7 @@ USES = {
     "counters": {"batch", "message"},
     "address": {"batch", "message"},
     "route": {"batch", "message", "address"},
+    "qdisc": {"batch", "message"},
     "nsid": {"batch", "message"},
     "socket": {"message"},
     "exchange": {"batch", "message", "socket"},

@@ -21,7 +21,7 @@ from pathlib import Path
 PURE = ("name", "batch", "message", "link", "counters")
 KERNEL = ("socket", "exchange", "name_cache", "operations")
 LOOPBACK = (*PURE, *KERNEL)
-OBJECTS = ("address", "route", "nsid")
+OBJECTS = ("address", "route", "qdisc", "nsid")
 PARTS = (("error",), ("containers",), ("sysfs", "counter_text"), ("netns",))
 OTHERS = (*OBJECTS, *(file for part in PARTS for file in part))
 SOURCES = Path(__file__).resolve().parents[2] / "csrc" / "sources"
