@@ -25,8 +25,10 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from .counters import NetworkInterface
 
 
 def escape(text: str) -> str:
@@ -275,6 +277,8 @@ class TeardownError(NetstratError):
 
     Attributes:
         errors: the failures, in the order in which they happened.
+        counters: the final counters of the interfaces that were torn down, as `tear_down_networks`
+            returns them.
 
     Example:
         >>> try:
@@ -284,9 +288,12 @@ class TeardownError(NetstratError):
         ...         print(failure)
     """
 
-    def __init__(self, errors: Sequence[Exception]) -> None:
+    def __init__(
+        self, errors: Sequence[Exception], counters: Mapping[str, NetworkInterface] | None = None
+    ) -> None:
         super().__init__(list(errors))
         self.errors = list(errors)
+        self.counters = dict(counters or {})
 
     def __str__(self) -> str:
         return "not everything could be torn down: " + "; ".join(map(str, self.errors))

@@ -137,6 +137,16 @@ class Socket(Queries):
         self._call(function, self._watch, encode_name(name), found, self._counters, name=name)
         return self._values(), found.index, decode(found.name)
 
+    def read_counters(self, index: int, name: object) -> list[int]:
+        """Returns the counters of the link with that index, on any kernel.
+
+        Parameters:
+            name: the link's name in errors.
+        """
+        link, (counters, values) = ffi.new("struct netstrat_link *"), new_counters()
+        self._call(lib.netstrat_link_get_index, index, link, counters, name=name)
+        return values()
+
     # ---- counters of all links ----
 
     def _grow(self, count: int) -> bool:

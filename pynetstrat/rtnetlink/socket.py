@@ -395,6 +395,18 @@ class RtnetlinkSocket(Handle):
                 self._idle = native
         return view(name if type(name) is str else os.fsdecode(name), values)
 
+    def read_counters(self, index: int, name: str) -> list[int]:
+        """Returns the eight counters of a link, in the host's perspective. Not public.
+
+        Parameters:
+            index: the link's.
+            name: the link's name in errors.
+        """
+        counters: list[int] = self._locked(
+            lambda native, _: native.read_counters(index, name), "RTM_GETLINK", name
+        )
+        return counters
+
     def dump_stats(self, *, perspective: Perspective = "host") -> dict[str, NetworkInterface]:
         """Returns the counters of every interface of the namespace, by name.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import InterfaceNotFoundError
+import contextlib
+
+from ..errors import InterfaceNotFoundError, KernelError
 from ..rtnetlink.batch import Batch, BatchError
 from .network import invalid
 
@@ -70,6 +72,23 @@ def delete_by_index(sock: RtnetlinkSocket, index: int, name: str) -> None:
         if not isinstance(error.results[0], FileNotFoundError):
             error.interface = name
             raise
+
+
+def delete_counted(sock: RtnetlinkSocket, index: int, name: str) -> list[int] | None:
+    """Deletes a link, and returns its last counters in the host's perspective.
+
+    A link that is down counts nothing, so the link is set down first. Returns None if the counters
+    can't be read; the link is deleted all the same.
+
+    Parameters:
+        name: the name of the link in errors.
+    """
+    counters = None
+    with contextlib.suppress(KernelError):
+        sock.execute(Batch().set_link(index, up=False))
+        counters = sock.read_counters(index, name)
+    delete_by_index(sock, index, name)
+    return counters
 
 
 def restore_down(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, TypeVar
 
+    from ..counters import NetworkInterface
     from ..types import Netns
     from ._container_dump import ContainerDump
 
@@ -56,6 +57,8 @@ class Session:
         undo_stack: the undo steps of the changes made so far.
         created: the names of the links in the container that the undo stack deletes. A change to
             such a link needs no undo step of its own.
+        counters: the final counters of destroyed interfaces, by the name in the container and from
+            its side.
         dump: the addresses and routes in the container during `check_networks`, else None.
     """
 
@@ -69,6 +72,7 @@ class Session:
         self.until = monotonic() + timeout
         self.undo_stack = UndoStack()
         self.created: set[str] = set()
+        self.counters: dict[str, NetworkInterface] = {}
         self.dump: ContainerDump | None = None
         self._timeout = self._socket_timeout = timeout
         self._host: RtnetlinkSocket | None = None

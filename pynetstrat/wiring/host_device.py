@@ -7,11 +7,12 @@ device (_device_identity.py).
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from errno import EBUSY
 from time import monotonic, sleep
 
+from ..counters import host_view
 from ..errors import InvalidNetworkError, KernelError, quote
 from ..strategy import refuse_fields
 from ._device_identity import Location, Place, find_device, is_random
@@ -192,10 +193,16 @@ def _return_from_container(
         raise unproven(session, record)
     device = session.container.get_device(found.index)
     shown = quote(device.link.name) if device is not None else "missing"
+    name = network.name or record.name
+    if "%d" in name and device is not None:
+        name = device.link.name
     check_names(session, record, f"the device is still {shown} in {session.container_namespace}")
     if network.bridge:
         find_bridge(session.host, network)
     found.index = bring_back(session, record, found, None)
+    with suppress(KernelError):  # counters are no reason to leave the device unfinished
+        counters = session.host.read_counters(found.index, record.name)  # the device is down
+        session.counters[name] = host_view(name, counters)
     finish(session, record, found.index, network)
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from .._native.batch import Pending
 from .._native.prefixes import normal_prefix
 from .._native.routes import normal_route
+from ..counters import container_view
 from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.batch import Batch, BatchError
@@ -21,7 +22,7 @@ from ._difference import (
     check_routes,
     check_settings,
 )
-from ._links import delete_by_index, execute_for, find_bridge, find_link, restore_down
+from ._links import delete_counted, execute_for, find_bridge, find_link, restore_down
 from ._requested import host_prefix, requested_addresses, requested_routes
 from ._session import Session
 from ._strategy import SessionStrategy
@@ -115,7 +116,10 @@ class Veth(SessionStrategy):
 
     def _destroy(self, session: Session, network: Network) -> None:
         for link in find_host_ends(session, network):
-            delete_by_index(session.host, link.index, link.name)
+            counters = delete_counted(session.host, link.index, link.name)
+            # A pair without a tag is what a killed `create` left: its container has never run.
+            if counters is not None and link.alias:
+                session.counters[network.name] = container_view(network.name, counters)
 
     def detach(self, network: Network) -> None:
         """Takes the host end off its bridge, or brings it down if there is no bridge.
