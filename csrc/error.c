@@ -64,7 +64,14 @@ enum error_hint {
     HINT_NO_SUCH_QDISC,
     HINT_QDISC_THERE,
     HINT_QDISC_MISSING,
-    HINT_NO_SUCH_FILTER
+    HINT_NO_SUCH_FILTER,
+    HINT_NO_NFNETLINK,
+    HINT_NO_NF_TABLES,
+    HINT_NO_NAT,
+    HINT_NO_EXPRESSION,
+    HINT_NO_SET_TYPE,
+    HINT_RULES_CHANGED,
+    HINT_ELEMENT_THERE
 };
 
 /* The texts, one after the other, each with a NUL. An array of pointers would have to be relocated,
@@ -193,10 +200,32 @@ static const char error_hints[] =
     "the kernel does not support this filter or its action; a module such as cls_u32 or act_mirred "
     "may be missing";
 
+/* The other texts: a compiler need not accept a longer string. */
+static const char error_more_hints[] =
+    /* NO_NFNETLINK */
+    "the kernel has no NETLINK_NETFILTER; run modprobe nfnetlink, or use a kernel built with it\0"
+    /* NO_NF_TABLES */
+    "the kernel has no nf_tables, or none for the family inet; run modprobe nf_tables, or use a "
+    "kernel built with CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET\0"
+    /* NO_NAT */
+    "the kernel has no nat chains of the family inet (Linux 5.2); run modprobe nft_chain_nat, or "
+    "use a kernel built with CONFIG_NFT_NAT\0"
+    /* NO_EXPRESSION */
+    "the kernel lacks an expression of nf_tables; run modprobe for nft_fib_inet, nft_ct, nft_nat "
+    "and nft_masq, or use a kernel built with them\0"
+    /* NO_SET_TYPE */
+    "the kernel does not support concatenations of intervals (Linux 5.6)\0"
+    /* RULES_CHANGED */
+    "other programs changed nf_tables during every try\0"
+    /* ELEMENT_THERE */
+    "it is already there, or overlaps what is there";
+
 static const char *error_hint_text(uint8_t hint)
 {
-    const char *text = error_hints;
+    const char *text = hint < HINT_NO_NFNETLINK ? error_hints : error_more_hints;
 
+    if (hint >= HINT_NO_NFNETLINK)
+        hint = (uint8_t)(hint - HINT_NO_NFNETLINK);
     for (; hint > 0; hint--)
         text += strlen(text) + 1;
     return text;
@@ -204,8 +233,8 @@ static const char *error_hint_text(uint8_t hint)
 
 struct error_row {
     uint8_t step;
-    uint8_t request; /* 0 for any */
-    uint8_t code;    /* 0 for any */
+    uint16_t request; /* 0 for any */
+    uint8_t code;     /* 0 for any */
     uint8_t kind;
     uint8_t hint;
 };
@@ -223,7 +252,27 @@ static const struct error_row error_table[] = {
     {NETSTRAT_OP_SOCKET, 0, ENFILE, NETSTRAT_KIND_OTHER, HINT_FILES_SHORT},
     {NETSTRAT_OP_SOCKET, 0, ENOMEM, NETSTRAT_KIND_OTHER, HINT_NONE},
     {NETSTRAT_OP_SOCKET, 0, ENOBUFS, NETSTRAT_KIND_OTHER, HINT_NONE},
+    {NETSTRAT_OP_SOCKET, 0, EPROTONOSUPPORT, NETSTRAT_KIND_UNAVAILABLE, HINT_NO_NFNETLINK},
     {NETSTRAT_OP_SOCKET, 0, 0, NETSTRAT_KIND_UNAVAILABLE, HINT_AF_NETLINK_REFUSED},
+
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_NEWTABLE, EOPNOTSUPP, NETSTRAT_KIND_OTHER,
+     HINT_NO_NF_TABLES},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_NEWTABLE, EAFNOSUPPORT, NETSTRAT_KIND_OTHER,
+     HINT_NO_NF_TABLES},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_NEWSETELEM, EOPNOTSUPP, NETSTRAT_KIND_OTHER,
+     HINT_NO_NF_TABLES},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_GETSETELEM, EINVAL, NETSTRAT_KIND_OTHER, HINT_NO_NF_TABLES},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_GETGEN, EINVAL, NETSTRAT_KIND_OTHER, HINT_NO_NF_TABLES},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_GETCHAIN, EINVAL, NETSTRAT_KIND_OTHER, HINT_NO_NF_TABLES},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_NEWCHAIN, ENOENT, NETSTRAT_KIND_OTHER, HINT_NO_NAT},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_NEWCHAIN, EOPNOTSUPP, NETSTRAT_KIND_OTHER, HINT_NO_NAT},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_NEWRULE, ENOENT, NETSTRAT_KIND_OTHER, HINT_NO_EXPRESSION},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_NEWRULE, EOPNOTSUPP, NETSTRAT_KIND_OTHER,
+     HINT_NO_EXPRESSION},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_NEWSET, EINVAL, NETSTRAT_KIND_OTHER, HINT_NO_SET_TYPE},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_NEWSET, EOPNOTSUPP, NETSTRAT_KIND_OTHER, HINT_NO_SET_TYPE},
+    {NETSTRAT_OP_REQUEST, NETSTRAT_NFT_NEWSETELEM, EEXIST, NETSTRAT_KIND_OTHER, HINT_ELEMENT_THERE},
+    {NETSTRAT_OP_REQUEST, 0, ERESTART, NETSTRAT_KIND_OTHER, HINT_RULES_CHANGED},
 
     {NETSTRAT_OP_REQUEST, RTM_GETLINK, EACCES, NETSTRAT_KIND_PERMISSION, HINT_NET_ADMIN},
     {NETSTRAT_OP_REQUEST, RTM_GETLINK, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
@@ -334,8 +383,8 @@ int netstrat_failure_get(uint32_t number, struct netstrat_failure *failure)
 {
     if (number >= ERROR_ROWS)
         return 0;
-    failure->step = error_table[number].step;
     failure->request = error_table[number].request;
+    failure->step = error_table[number].step;
     failure->code = error_table[number].code;
     failure->kind = error_table[number].kind;
     failure->hint = error_hint_text(error_table[number].hint);
@@ -406,7 +455,7 @@ const char *netstrat_step_name(uint32_t step)
 }
 
 static const struct {
-    uint8_t type;
+    uint16_t type;
     char name[20];
 } error_request_names[] = {
     {RTM_NEWLINK, "RTM_NEWLINK"},
@@ -440,6 +489,17 @@ static const struct {
     {NETSTRAT_RTM_GETNEXTHOP, "RTM_GETNEXTHOP"},
     {NETSTRAT_RTM_NEWLINKPROP, "RTM_NEWLINKPROP"},
     {NETSTRAT_RTM_DELLINKPROP, "RTM_DELLINKPROP"},
+    {NETSTRAT_NFT_NEWTABLE, "NFT_MSG_NEWTABLE"},
+    {NETSTRAT_NFT_DELTABLE, "NFT_MSG_DELTABLE"},
+    {NETSTRAT_NFT_NEWCHAIN, "NFT_MSG_NEWCHAIN"},
+    {NETSTRAT_NFT_GETCHAIN, "NFT_MSG_GETCHAIN"},
+    {NETSTRAT_NFT_NEWRULE, "NFT_MSG_NEWRULE"},
+    {NETSTRAT_NFT_GETRULE, "NFT_MSG_GETRULE"},
+    {NETSTRAT_NFT_NEWSET, "NFT_MSG_NEWSET"},
+    {NETSTRAT_NFT_NEWSETELEM, "NFT_MSG_NEWSETELEM"},
+    {NETSTRAT_NFT_GETSETELEM, "NFT_MSG_GETSETELEM"},
+    {NETSTRAT_NFT_DELSETELEM, "NFT_MSG_DELSETELEM"},
+    {NETSTRAT_NFT_GETGEN, "NFT_MSG_GETGEN"},
 };
 
 const char *netstrat_request_name(uint32_t request)

@@ -450,6 +450,103 @@ int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch,
     return netstrat_call_end(sock, exchange_execute_outside_groups(&exchange, results, error));
 }
 
+/* ---- a transaction and its ack ---- */
+
+/* Checks that the batch consists of at least three messages that can be sent together, and asks for
+ * the ack of the last change. Returns 0, or -EINVAL. */
+static int exchange_prepare_transaction(struct netstrat_batch *batch)
+{
+    size_t at = 0, previous = 0;
+    uint32_t number;
+
+    if (batch->count < 3)
+        return -EINVAL;
+    for (number = 0; number < batch->count; number++) {
+        struct nlmsghdr header;
+
+        if (batch->used - at < sizeof header)
+            return -EINVAL;
+        header = exchange_header_at(batch->data + at);
+        if (header.nlmsg_len < sizeof header || header.nlmsg_len > batch->used - at ||
+            header.nlmsg_len % 4 != 0 || !(header.nlmsg_flags & NLM_F_REQUEST))
+            return -EINVAL;
+        if (number + 1 == batch->count) { /* the end; the change before it asks for the ack */
+            header = exchange_header_at(batch->data + previous);
+            header.nlmsg_flags |= NLM_F_ACK;
+            memcpy(batch->data + previous, &header, sizeof header);
+            return at + exchange_header_at(batch->data + at).nlmsg_len == batch->used ? 0 : -EINVAL;
+        }
+        previous = at;
+        at += header.nlmsg_len;
+    }
+    return -EINVAL;
+}
+
+/*
+ * Sends a transaction and reads its replies. The kernel queues them all before send() returns: an
+ * error for each change that failed, in order, and the ack of the last change. If it refuses the
+ * transaction as a whole, it does so in the name of the first message, with or without the others.
+ */
+static int exchange_transact(struct exchange_state *exchange, struct netstrat_error *error)
+{
+    const uint32_t last = exchange->count - 2;
+    struct netstrat_error broken;
+    struct netstrat_message message;
+    uint32_t item = 0;
+    int failed = 0, code = exchange_start(exchange, error);
+
+    if (code < 0)
+        return code;
+    exchange->sock->unfinished = 1;
+    do {
+        int verdict = 0;
+
+        code = exchange_next_reply(exchange, &message, &broken);
+        if (code < 0)
+            break;
+        item = message.sequence - exchange->first;
+        if (message.type != NLMSG_ERROR) {
+            item = last + 1; /* an echo */
+            continue;
+        }
+        code = exchange_take_verdict(exchange, &message, &verdict, failed == 0 ? error : NULL);
+        if (code < 0) {
+            (void)netstrat_fail(&broken, code, NETSTRAT_OP_RECVFROM);
+            break;
+        }
+        if (failed == 0 && verdict < 0 && item == 0 && error)
+            error->request = exchange_type_of(exchange, 1); /* the first message has no meaning */
+        if (failed == 0)
+            failed = verdict;
+    } while (item != last && (item != 0 || failed == 0));
+    /* What may follow the refusal of the whole is left for the next call to drain. */
+    if (code == 0)
+        exchange->sock->unfinished = item != last;
+    if (failed < 0)
+        return failed;
+    if (code < 0 && error)
+        *error = broken;
+    return code;
+}
+
+int netstrat_execute_atomic(struct netstrat_socket *sock, struct netstrat_batch *batch,
+                            struct netstrat_error *error)
+{
+    struct exchange_state exchange;
+    int code;
+
+    if (sock->groups != 0 || exchange_prepare_transaction(batch) < 0)
+        return netstrat_fail(error, -EINVAL, NETSTRAT_OP_BATCH);
+    exchange.sock = sock;
+    exchange.data = batch->data;
+    exchange.size = batch->used;
+    exchange.count = batch->count;
+    code = exchange_begin_call(sock, error);
+    if (code < 0)
+        return code;
+    return netstrat_call_end(sock, exchange_transact(&exchange, error));
+}
+
 /* ---- a query and its reply ---- */
 
 /* Makes one try of netstrat_query(). */

@@ -78,6 +78,103 @@ enum {
     /* linux/net_namespace.h, 4.0 */
     NETSTRAT_NETNSA_NSID = 1,
     NETSTRAT_NETNSA_FD = 3,
+    /* linux/netfilter/nfnetlink.h; the types of nf_tables messages are in netstrat.h */
+    NETSTRAT_NFNL_SUBSYS_NFTABLES = 10, /* 3.13 */
+    NETSTRAT_NFNL_MSG_BATCH_BEGIN = 16, /* 3.13 */
+    NETSTRAT_NFNL_MSG_BATCH_END = 17,   /* 3.13 */
+    NETSTRAT_NFNL_BATCH_GENID = 1,      /* 4.10 */
+    /* linux/netfilter/nf_tables.h, 3.13 unless there is another version */
+    NETSTRAT_NFTA_LIST_ELEM = 1,
+    NETSTRAT_NFTA_TABLE_NAME = 1,
+    NETSTRAT_NFTA_GEN_ID = 1, /* 3.18 */
+    NETSTRAT_NFTA_HOOK_HOOKNUM = 1,
+    NETSTRAT_NFTA_HOOK_PRIORITY = 2,
+    NETSTRAT_NFTA_CHAIN_TABLE = 1,
+    NETSTRAT_NFTA_CHAIN_NAME = 3,
+    NETSTRAT_NFTA_CHAIN_HOOK = 4,
+    NETSTRAT_NFTA_CHAIN_POLICY = 5,
+    NETSTRAT_NFTA_CHAIN_TYPE = 7,
+    NETSTRAT_NFTA_RULE_TABLE = 1,
+    NETSTRAT_NFTA_RULE_CHAIN = 2,
+    NETSTRAT_NFTA_RULE_EXPRESSIONS = 4,
+    NETSTRAT_NFTA_SET_TABLE = 1,
+    NETSTRAT_NFTA_SET_NAME = 2,
+    NETSTRAT_NFTA_SET_FLAGS = 3,
+    NETSTRAT_NFTA_SET_KEY_TYPE = 4,
+    NETSTRAT_NFTA_SET_KEY_LEN = 5,
+    NETSTRAT_NFTA_SET_DATA_TYPE = 6,
+    NETSTRAT_NFTA_SET_DATA_LEN = 7,
+    NETSTRAT_NFTA_SET_DESC = 9,        /* 3.16 */
+    NETSTRAT_NFTA_SET_ID = 10,         /* 3.16 */
+    NETSTRAT_NFTA_SET_DESC_CONCAT = 2, /* 5.6 */
+    NETSTRAT_NFTA_SET_FIELD_LEN = 1,   /* 5.6 */
+    NETSTRAT_NFT_SET_INTERVAL = 4,
+    NETSTRAT_NFT_SET_MAP = 8,
+    NETSTRAT_NFT_SET_CONCAT = 0x80, /* 5.6 */
+    NETSTRAT_NFTA_SET_ELEM_LIST_TABLE = 1,
+    NETSTRAT_NFTA_SET_ELEM_LIST_SET = 2,
+    NETSTRAT_NFTA_SET_ELEM_LIST_ELEMENTS = 3,
+    NETSTRAT_NFTA_SET_ELEM_KEY = 1,
+    NETSTRAT_NFTA_SET_ELEM_DATA = 2,
+    NETSTRAT_NFTA_SET_ELEM_FLAGS = 3,
+    NETSTRAT_NFTA_SET_ELEM_USERDATA = 6, /* 3.19 */
+    NETSTRAT_NFTA_SET_ELEM_KEY_END = 10, /* 5.6 */
+    NETSTRAT_NFT_SET_ELEM_INTERVAL_END = 1,
+    NETSTRAT_NFTA_DATA_VALUE = 1,
+    NETSTRAT_NFTA_DATA_VERDICT = 2,
+    NETSTRAT_NFTA_VERDICT_CODE = 1,
+    NETSTRAT_NFTA_VERDICT_CHAIN = 2,
+    NETSTRAT_NFTA_EXPR_NAME = 1,
+    NETSTRAT_NFTA_EXPR_DATA = 2,
+    NETSTRAT_NFTA_IMMEDIATE_DREG = 1,
+    NETSTRAT_NFTA_IMMEDIATE_DATA = 2,
+    NETSTRAT_NFTA_META_DREG = 1,
+    NETSTRAT_NFTA_META_KEY = 2,
+    NETSTRAT_NFTA_CT_DREG = 1,
+    NETSTRAT_NFTA_CT_KEY = 2,
+    NETSTRAT_NFTA_FIB_DREG = 1,   /* 4.10 */
+    NETSTRAT_NFTA_FIB_RESULT = 2, /* 4.10 */
+    NETSTRAT_NFTA_FIB_FLAGS = 3,  /* 4.10 */
+    NETSTRAT_NFTA_PAYLOAD_DREG = 1,
+    NETSTRAT_NFTA_PAYLOAD_BASE = 2,
+    NETSTRAT_NFTA_PAYLOAD_OFFSET = 3,
+    NETSTRAT_NFTA_PAYLOAD_LEN = 4,
+    NETSTRAT_NFTA_BITWISE_SREG = 1,
+    NETSTRAT_NFTA_BITWISE_DREG = 2,
+    NETSTRAT_NFTA_BITWISE_LEN = 3,
+    NETSTRAT_NFTA_BITWISE_MASK = 4,
+    NETSTRAT_NFTA_BITWISE_XOR = 5,
+    NETSTRAT_NFTA_CMP_SREG = 1,
+    NETSTRAT_NFTA_CMP_OP = 2,
+    NETSTRAT_NFTA_CMP_DATA = 3,
+    NETSTRAT_NFTA_LOOKUP_SET = 1,
+    NETSTRAT_NFTA_LOOKUP_SREG = 2,
+    NETSTRAT_NFTA_LOOKUP_DREG = 3,
+    NETSTRAT_NFTA_NAT_TYPE = 1,
+    NETSTRAT_NFTA_NAT_FAMILY = 2,
+    NETSTRAT_NFTA_NAT_REG_ADDR_MIN = 3,
+    NETSTRAT_NFTA_NAT_REG_PROTO_MIN = 5,
+    NETSTRAT_NFT_REG_VERDICT = 0,
+    NETSTRAT_NFT_REG_1 = 1, /* 16 bytes; so have 2, 3 and 4 */
+    NETSTRAT_NFT_REG_2 = 2,
+    NETSTRAT_NFT_REG32_00 = 8, /* 4.1: the first 4 bytes of NFT_REG_1 */
+    NETSTRAT_NFT_JUMP = -3,
+    NETSTRAT_NFT_RETURN = -5,
+    NETSTRAT_NFT_META_OIF = 5,
+    NETSTRAT_NFT_META_NFPROTO = 15, /* 3.14 */
+    NETSTRAT_NFT_META_L4PROTO = 16, /* 3.14 */
+    NETSTRAT_NFT_CT_STATUS = 2,
+    NETSTRAT_NFT_FIB_RESULT_ADDRTYPE = 3, /* 4.10 */
+    NETSTRAT_NFTA_FIB_F_DADDR = 2,        /* 4.10 */
+    NETSTRAT_NFT_PAYLOAD_NETWORK_HEADER = 1,
+    NETSTRAT_NFT_PAYLOAD_TRANSPORT_HEADER = 2,
+    NETSTRAT_NFT_CMP_EQ = 0,
+    NETSTRAT_NFT_CMP_NEQ = 1,
+    NETSTRAT_NFT_CMP_GTE = 5,
+    NETSTRAT_NFT_NAT_DNAT = 1,
+    NETSTRAT_IPS_DST_NAT = 1 << 5, /* linux/netfilter/nf_conntrack_common.h */
+    /* linux/netfilter.h, 3.13 */
+    NETSTRAT_NFPROTO_INET = 1,
     /* linux/sockios.h */
     NETSTRAT_SIOCGSKNS = 0x894C, /* 4.9 */
     /* linux/stat.h */
@@ -112,9 +209,13 @@ static inline size_t netstrat_align(size_t length)
     return (length + 3) & ~(size_t)3;
 }
 
-/* Tests for a message type RTM_GET*. GET is the third of each group of four types. */
+/* Tests for a message type RTM_GET* or NFT_MSG_GET*. In rtnetlink, GET is the third of each group
+ * of four types. The types of nf_tables have a subsystem in their upper byte, and GET is the second
+ * of each group of three. */
 static inline int netstrat_is_get(uint16_t type)
 {
+    if (type > 0xff)
+        return (type & 0xff) % 3 == 1;
     return type >= 16 && (type & 3) == 2; /* RTM_BASE is 16 */
 }
 

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/netlink.h>
+
 #ifndef CLONE_NEWNS
 #define CLONE_NEWNS 0x00020000 /* linux/sched.h */
 #endif
@@ -43,6 +45,7 @@ struct netns_task {
     struct netstrat_socket sock;
     unsigned char *buffer;
     size_t size;
+    int protocol;
     int code;
     struct netstrat_error error;
 };
@@ -175,11 +178,18 @@ static int netns_open_socket(struct netns_task *task)
 
     if (code < 0)
         return code;
-    return netstrat_socket_open(&task->sock, task->buffer, task->size, &task->error);
+    return netstrat_socket_open_protocol(&task->sock, task->buffer, task->size, task->protocol,
+                                         &task->error);
 }
 
 int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t size, int netns,
                             struct netstrat_error *error)
+{
+    return netstrat_socket_open_protocol_at(sock, buffer, size, NETLINK_ROUTE, netns, error);
+}
+
+int netstrat_socket_open_protocol_at(struct netstrat_socket *sock, void *buffer, size_t size,
+                                     int protocol, int netns, struct netstrat_error *error)
 {
     struct netns_task task;
     int code;
@@ -193,6 +203,7 @@ int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t s
     task.work = netns_open_socket;
     task.buffer = (unsigned char *)buffer;
     task.size = size;
+    task.protocol = protocol;
     code = netns_run_task(&task, error);
     if (code == 0)
         *sock = task.sock;

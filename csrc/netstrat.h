@@ -135,8 +135,8 @@ enum netstrat_kind {
 
 /** struct netstrat_failure - One row of the table of failures. */
 struct netstrat_failure {
+    uint16_t request; /* the message type; 0 for any */
     uint8_t step;     /* enum netstrat_step */
-    uint8_t request;  /* the message type; 0 for any */
     uint8_t code;     /* errno, positive; 0 for any */
     uint8_t kind;     /* enum netstrat_kind */
     const char *hint; /* the remedy or the usual cause; "" if none is known */
@@ -1070,7 +1070,195 @@ NETSTRAT_API int netstrat_batch_add_nsid(struct netstrat_batch *batch, int netns
  */
 NETSTRAT_API int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid);
 
-/* ---- one rtnetlink socket: socket.c ---- */
+/* ---- egress and published ports: nft.c ---- */
+
+/* The table is named pynetstrat, of the family inet. */
+#define NETSTRAT_NFT_RULES 21      /* rules of the table */
+#define NETSTRAT_OWNER_SIZE 245    /* an owner with its NUL, as in an alias tag */
+#define NETSTRAT_NFT_NAME_SIZE 128 /* a table's or chain's name; longer ones are cut */
+
+/* Message types: NFT_MSG_ of linux/netfilter/nf_tables.h (Linux 3.13), with their subsystem. */
+#define NETSTRAT_NFT_NEWTABLE 0xa00
+#define NETSTRAT_NFT_DELTABLE 0xa02
+#define NETSTRAT_NFT_NEWCHAIN 0xa03
+#define NETSTRAT_NFT_GETCHAIN 0xa04
+#define NETSTRAT_NFT_NEWRULE 0xa06
+#define NETSTRAT_NFT_GETRULE 0xa07
+#define NETSTRAT_NFT_NEWSET 0xa09
+#define NETSTRAT_NFT_NEWSETELEM 0xa0c
+#define NETSTRAT_NFT_GETSETELEM 0xa0d
+#define NETSTRAT_NFT_DELSETELEM 0xa0e
+#define NETSTRAT_NFT_NEWGEN 0xa0f
+#define NETSTRAT_NFT_GETGEN 0xa10
+
+/** enum netstrat_nft_set - The sets and maps of the table. IPv6 has the odd numbers. */
+enum netstrat_nft_set {
+    NETSTRAT_NFT_SUBNETS4, /* masqueraded subnets: `address` */
+    NETSTRAT_NFT_SUBNETS6,
+    NETSTRAT_NFT_HOSTS4, /* masqueraded single addresses: `address`, with an owner */
+    NETSTRAT_NFT_HOSTS6,
+    NETSTRAT_NFT_NEIGHBOURS4, /* the subnet `address` of a container `target`, with an owner */
+    NETSTRAT_NFT_NEIGHBOURS6,
+    NETSTRAT_NFT_PORTS4, /* ports of every local address: protocol, port, `target`, owner */
+    NETSTRAT_NFT_PORTS6,
+    NETSTRAT_NFT_ADDRESS_PORTS4, /* ports of one local address, `address`; otherwise the same */
+    NETSTRAT_NFT_ADDRESS_PORTS6,
+    NETSTRAT_NFT_SETS /* the number of sets */
+};
+
+/** struct netstrat_nft_element - An element of one of the sets. Unused fields are 0. */
+struct netstrat_nft_element {
+    struct netstrat_prefix address;
+    struct netstrat_prefix target; /* the container's address */
+    uint16_t port;                 /* the published port, in host byte order */
+    uint16_t target_port;          /* the container's port, in host byte order */
+    uint8_t protocol;              /* IPPROTO_TCP and others */
+    uint8_t is_end; /* 1: `address` is not in the subnet any more that began before it */
+    char owner[NETSTRAT_OWNER_SIZE]; /* the comment, as nft writes it; "" for none */
+};
+
+/** struct netstrat_nft_chain - A chain of any table. */
+struct netstrat_nft_chain {
+    uint8_t family;   /* NFPROTO_ of linux/netfilter.h: 1 inet, 2 IPv4, 10 IPv6, 7 bridge */
+    uint8_t is_base;  /* 1 if the chain is called by a hook; otherwise the next fields are 0 */
+    uint8_t hook;     /* NF_INET_ of linux/netfilter.h: 2 is forward */
+    uint8_t drops;    /* 1 if the policy is NF_DROP */
+    int32_t priority; /* chains of a hook run in the order of their priorities */
+    char table[NETSTRAT_NFT_NAME_SIZE];
+    char name[NETSTRAT_NFT_NAME_SIZE];
+};
+
+/**
+ * netstrat_batch_begin_nft() - Begins a transaction (NFNL_MSG_BATCH_BEGIN), in an empty batch.
+ * @batch: the batch
+ * @generation: 0, or the generation that the transaction requires: see
+ *     netstrat_batch_get_nft_generation(). The kernel refuses it with -ERESTART if nf_tables have
+ *     changed since (Linux 4.10).
+ */
+NETSTRAT_API int netstrat_batch_begin_nft(struct netstrat_batch *batch, uint32_t generation);
+
+/**
+ * netstrat_batch_end_nft() - Ends a transaction (NFNL_MSG_BATCH_END).
+ * @batch: the batch
+ */
+NETSTRAT_API int netstrat_batch_end_nft(struct netstrat_batch *batch);
+
+/**
+ * netstrat_batch_add_nft_table() - Adds the creation of the table, its sets, chains and rules.
+ * @batch: the batch
+ *
+ * The kernel refuses it with -EEXIST if the table exists. It needs Linux 5.6. Unlike other
+ * encoders it adds several messages, all or none.
+ *
+ *     chain prerouting, output (dnat): packets to a local address go to the chain published, which
+ *         looks up address, protocol and port, then protocol and port, and changes the destination
+ *     chain postrouting (snat): masquerades connections to a published port that come from the
+ *         container's own subnet, and what leaves the host from the subnets and single addresses
+ */
+NETSTRAT_API int netstrat_batch_add_nft_table(struct netstrat_batch *batch);
+
+/**
+ * netstrat_batch_delete_nft_table() - Adds the deletion of the table and everything in it.
+ * @batch: the batch
+ */
+NETSTRAT_API int netstrat_batch_delete_nft_table(struct netstrat_batch *batch);
+
+/**
+ * netstrat_batch_add_nft_elements() - Adds elements to a set, in one message.
+ * @batch: the batch
+ * @set: enum netstrat_nft_set
+ * @elements: the elements. A message can carry about 200.
+ * @count: their number, at least 1
+ *
+ * The kernel refuses the message with -EEXIST if one of them exists, or overlaps another subnet.
+ */
+NETSTRAT_API int netstrat_batch_add_nft_elements(struct netstrat_batch *batch, uint32_t set,
+                                                 const struct netstrat_nft_element *elements,
+                                                 size_t count);
+
+/**
+ * netstrat_batch_delete_nft_elements() - Deletes elements from a set, in one message.
+ * @batch: the batch
+ * @set: enum netstrat_nft_set
+ * @elements: the elements; only the parts of the key matter
+ * @count: their number, at least 1
+ *
+ * The kernel refuses the message with -ENOENT if one of them does not exist.
+ */
+NETSTRAT_API int netstrat_batch_delete_nft_elements(struct netstrat_batch *batch, uint32_t set,
+                                                    const struct netstrat_nft_element *elements,
+                                                    size_t count);
+
+/**
+ * netstrat_batch_dump_nft_elements() - Adds a dump of a set (-ENOENT if it does not exist).
+ * @batch: the batch
+ * @set: enum netstrat_nft_set
+ */
+NETSTRAT_API int netstrat_batch_dump_nft_elements(struct netstrat_batch *batch, uint32_t set);
+
+/**
+ * netstrat_batch_dump_nft_rules() - Adds a dump of the table's rules (NETSTRAT_NFT_NEWRULE).
+ * @batch: the batch
+ */
+NETSTRAT_API int netstrat_batch_dump_nft_rules(struct netstrat_batch *batch);
+
+/**
+ * netstrat_batch_dump_nft_chains() - Adds a dump of the chains of all tables.
+ * @batch: the batch
+ */
+NETSTRAT_API int netstrat_batch_dump_nft_chains(struct netstrat_batch *batch);
+
+/**
+ * netstrat_batch_get_nft_generation() - Adds a query for the generation of nf_tables.
+ * @batch: the batch
+ *
+ * It changes with every transaction of any program in the namespace. Linux 3.18.
+ */
+NETSTRAT_API int netstrat_batch_get_nft_generation(struct netstrat_batch *batch);
+
+/**
+ * netstrat_nft_generation_decode() - Reads NFT_MSG_NEWGEN.
+ * @message: the message
+ * @generation: receives the generation, which is never 0
+ *
+ * Return: 0, or -EBADMSG if the message is malformed, truncated or of another type.
+ */
+NETSTRAT_API int netstrat_nft_generation_decode(const struct netstrat_message *message,
+                                                uint32_t *generation);
+
+/**
+ * netstrat_nft_elements_decode() - Reads NFT_MSG_NEWSETELEM of a dump.
+ * @message: the message
+ * @elements: receives the list, for netstrat_nft_element_next(); it points into the message
+ *
+ * Return: 0, or -EBADMSG if the message is malformed, truncated or of another type.
+ */
+NETSTRAT_API int netstrat_nft_elements_decode(const struct netstrat_message *message,
+                                              struct netstrat_cursor *elements);
+
+/**
+ * netstrat_nft_element_next() - Takes the next element of a list.
+ * @elements: the list; moved past the element
+ * @set: enum netstrat_nft_set
+ * @element: receives the element. A subnet is two of them: its first address, and the address after
+ *     its last with is_end. The second is missing if the subnet ends with the last address of all.
+ *
+ * Return: 1; 0 at the end; -EBADMSG if the element is malformed or not of that set.
+ */
+NETSTRAT_API int netstrat_nft_element_next(struct netstrat_cursor *elements, uint32_t set,
+                                           struct netstrat_nft_element *element);
+
+/**
+ * netstrat_nft_chain_decode() - Reads NFT_MSG_NEWCHAIN.
+ * @message: the message
+ * @chain: receives the chain
+ *
+ * Return: 0, or -EBADMSG if the message is malformed, truncated or of another type.
+ */
+NETSTRAT_API int netstrat_nft_chain_decode(const struct netstrat_message *message,
+                                           struct netstrat_nft_chain *chain);
+
+/* ---- one netlink socket: socket.c ---- */
 
 /**
  * struct netstrat_socket - A socket and the state of the call in progress.
@@ -1137,6 +1325,19 @@ struct netstrat_socket {
  */
 NETSTRAT_API int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size,
                                       struct netstrat_error *error);
+
+/**
+ * netstrat_socket_open_protocol() - Opens a socket of another netlink protocol.
+ * @sock: as for netstrat_socket_open()
+ * @buffer: as for netstrat_socket_open()
+ * @size: as for netstrat_socket_open()
+ * @protocol: NETLINK_ROUTE, or NETLINK_NETFILTER for nf_tables (linux/netlink.h)
+ *
+ * Return: 0, or -errno of socket().
+ */
+NETSTRAT_API int netstrat_socket_open_protocol(struct netstrat_socket *sock, void *buffer,
+                                               size_t size, int protocol,
+                                               struct netstrat_error *error);
 
 /**
  * netstrat_socket_close() - Closes a socket.
@@ -1242,6 +1443,22 @@ NETSTRAT_API int netstrat_socket_receive(struct netstrat_socket *sock,
  */
 NETSTRAT_API int netstrat_execute(struct netstrat_socket *sock, struct netstrat_batch *batch,
                                   int *results, struct netstrat_error *error);
+
+/**
+ * netstrat_execute_atomic() - Sends a transaction and reads its ack.
+ * @sock: a socket of NETLINK_NETFILTER, which has joined no group
+ * @batch: netstrat_batch_begin_nft(), messages that change something, netstrat_batch_end_nft().
+ *     Their sequence numbers are written, and NLM_F_ACK of the last change.
+ *
+ * The kernel makes all changes or none. It does both before send() returns.
+ *
+ * Return: 0; -errno of the first change that failed, whose number is error->item; -errno of the
+ * transaction (-ERESTART: see netstrat_batch_begin_nft()), with the number 0; -EINVAL with
+ * NETSTRAT_OP_BATCH if @batch is not a transaction (nothing was sent); or a failure of any call:
+ * the transaction may then have been made.
+ */
+NETSTRAT_API int netstrat_execute_atomic(struct netstrat_socket *sock, struct netstrat_batch *batch,
+                                         struct netstrat_error *error);
 
 /**
  * netstrat_query() - Sends one query and waits for its reply.
@@ -1680,6 +1897,20 @@ NETSTRAT_API int netstrat_id_recorder_start(struct netstrat_id_recorder *recorde
  */
 NETSTRAT_API int netstrat_socket_open_at(struct netstrat_socket *sock, void *buffer, size_t size,
                                          int netns, struct netstrat_error *error);
+
+/**
+ * netstrat_socket_open_protocol_at() - Opens a socket of another netlink protocol there.
+ * @sock: as for netstrat_socket_open_at()
+ * @buffer: as for netstrat_socket_open()
+ * @size: as for netstrat_socket_open()
+ * @protocol: as for netstrat_socket_open_protocol()
+ * @netns: as for netstrat_socket_open_at()
+ *
+ * Return: as for netstrat_socket_open_at().
+ */
+NETSTRAT_API int netstrat_socket_open_protocol_at(struct netstrat_socket *sock, void *buffer,
+                                                  size_t size, int protocol, int netns,
+                                                  struct netstrat_error *error);
 
 /**
  * netstrat_socket_open_beside() - Opens a socket in the network namespace of another socket.

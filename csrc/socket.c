@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One rtnetlink socket: it is opened, waits within a deadline, and takes one datagram at a time.
+ * One netlink socket: it is opened, waits within a deadline, and takes one datagram at a time.
  *
  * In addition to the reply to a request, the queue may hold late replies to requests that timed
  * out, notifications, and datagrams from other processes with CAP_NET_ADMIN. A datagram is used
@@ -36,12 +36,18 @@ enum {
 int netstrat_socket_open(struct netstrat_socket *sock, void *buffer, size_t size,
                          struct netstrat_error *error)
 {
+    return netstrat_socket_open_protocol(sock, buffer, size, NETLINK_ROUTE, error);
+}
+
+int netstrat_socket_open_protocol(struct netstrat_socket *sock, void *buffer, size_t size,
+                                  int protocol, struct netstrat_error *error)
+{
     const int on = 1;
     int fd;
 
     memset(sock, 0, sizeof *sock);
     sock->fd = -1;
-    fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     if (fd < 0)
         return netstrat_fail(error, -errno, NETSTRAT_OP_SOCKET);
     /* If this fails, errors have no extended ack. NETLINK_CAP_ACK, which would leave the repeated

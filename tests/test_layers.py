@@ -248,6 +248,7 @@ USES = {
     "route": {"batch", "message", "address"},
     "qdisc": {"batch", "message"},
     "nsid": {"batch", "message"},
+    "nft": {"batch", "message"},
     "socket": {"message"},
     "exchange": {"batch", "message", "socket"},
     "name_cache": {"link", "socket"},

@@ -246,6 +246,34 @@ static void decode_others(const struct netstrat_message *message)
     (void)DECODE(netstrat_nsid_decode, message, nsid);
 }
 
+/* The elements of a message about a set, as those of each set. */
+static void decode_nft(const struct netstrat_message *message)
+{
+    struct netstrat_nft_element element;
+    struct netstrat_nft_chain chain;
+    struct netstrat_cursor elements, rest;
+    uint32_t generation, set;
+
+    if (DECODE(netstrat_nft_generation_decode, message, generation) == 0)
+        HOLDS(generation != 0);
+    if (DECODE(netstrat_nft_chain_decode, message, chain) == 0)
+        HOLDS(is_text(chain.table, sizeof chain.table) && is_text(chain.name, sizeof chain.name));
+    if (DECODE(netstrat_nft_elements_decode, message, elements) < 0)
+        return;
+    for (set = 0; set < NETSTRAT_NFT_SETS; set++) {
+        const uint8_t bits = set & 1 ? 128 : 32;
+
+        rest = elements;
+        memset(&element, UNTOUCHED, sizeof element);
+        while (netstrat_nft_element_next(&rest, set, &element) > 0) {
+            HOLDS(rest.at <= rest.end && rest.end == elements.end);
+            HOLDS(is_text(element.owner, sizeof element.owner));
+            HOLDS(element.address.length <= bits && element.target.length <= bits);
+            HOLDS(set < NETSTRAT_NFT_PORTS4 || element.target.family != 0);
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct netstrat_message message, before;
@@ -285,6 +313,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         decode_end(&message);
         decode_counters(&message);
         decode_others(&message);
+        decode_nft(&message);
     }
     HOLDS(memcmp(&before, &message, sizeof message) == 0);
     HOLDS(result == 0 ? rest.at == rest.end || (missing > 0 && rest.end - rest.at < 16)

@@ -51,6 +51,7 @@ enum kind {
     ADD_ROUTE,
     DELETE_ROUTE,
     OTHERS,
+    NFT,
     KINDS
 };
 
@@ -146,6 +147,12 @@ static int expected_kind(const char *name)
            strpbrk(name, "/: \t\n\v\f\r\xa0");
 }
 
+/* RTM_GET*, or NFT_MSG_GET*, which has a subsystem in its upper byte. */
+static int is_get(uint16_t type)
+{
+    return type < 256 ? type >= 16 && type % 4 == 2 : type % 256 % 3 == 1;
+}
+
 /* Returns the number of the first message that cannot be sent; `count` if there is none, or if
  * bytes follow the last message. */
 static uint32_t first_wrong(const unsigned char *data, size_t size, uint32_t count)
@@ -162,7 +169,7 @@ static uint32_t first_wrong(const unsigned char *data, size_t size, uint32_t cou
         memcpy(&type, data + 4, 2);
         memcpy(&flags, data + 6, 2);
         if (length < HEADER || length > size || length & 3 || !(flags & NLM_F_REQUEST) ||
-            !(flags & NLM_F_ACK) || (type % 4 == 2 && flags & NLM_F_DUMP))
+            !(flags & NLM_F_ACK) || (is_get(type) && flags & NLM_F_DUMP))
             break;
         data += length;
         size -= length;
@@ -214,7 +221,8 @@ static void check_message(const unsigned char *at, size_t size, unsigned kind, c
         for (length++; length < size - HEADER - 20; length++)
             HOLDS(at[HEADER + 20 + length] == 0); /* the padding is zero */
     }
-    if (message.type != RTM_NEWLINK && message.type != RTM_DELLINK)
+    /* The types of BATCH_BEGIN and END are also those of links. */
+    if (kind == NFT || (message.type != RTM_NEWLINK && message.type != RTM_DELLINK))
         return;
     rest = message.payload;
     HOLDS(rest.end - rest.at >= sizeof(struct ifinfomsg));
@@ -291,6 +299,27 @@ static int encode_settings(struct netstrat_batch *batch, unsigned kind, const ui
     }
 }
 
+static int encode_nft(struct netstrat_batch *batch, const uint8_t *bytes, size_t length,
+                      uint32_t number)
+{
+    struct netstrat_nft_element element;
+    const uint32_t set = number >> 3 & 15;
+
+    FILL(element, bytes, length);
+    switch (number % 8) {
+    case 0:
+        return netstrat_batch_begin_nft(batch, number >> 8);
+    case 1:
+        return netstrat_batch_end_nft(batch);
+    case 2:
+        return netstrat_batch_dump_nft_elements(batch, set);
+    case 3:
+        return netstrat_batch_delete_nft_elements(batch, set, &element, 1);
+    default:
+        return netstrat_batch_add_nft_elements(batch, set, &element, number >> 8 & 1);
+    }
+}
+
 static int encode(struct netstrat_batch *batch, unsigned kind, const uint8_t *bytes, size_t length,
                   const char *name, uint32_t number)
 {
@@ -324,6 +353,8 @@ static int encode(struct netstrat_batch *batch, unsigned kind, const uint8_t *by
         return netstrat_batch_delete_route(batch, &route);
     case OTHERS:
         return encode_other(batch, number);
+    case NFT:
+        return encode_nft(batch, bytes, length, number);
     default:
         return encode_settings(batch, kind, bytes, length, name, number);
     }
