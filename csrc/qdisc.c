@@ -336,19 +336,6 @@ static int qdisc_decode_fq_codel(const struct netstrat_attribute *attribute,
     }
 }
 
-/* Reads one setting of a kind that can be encoded. */
-static int qdisc_decode_setting(const struct netstrat_attribute *attribute,
-                                struct netstrat_qdisc *qdisc)
-{
-    if (strcmp(qdisc->kind, "tbf") == 0)
-        return qdisc_decode_tbf(attribute, qdisc);
-    if (strcmp(qdisc->kind, "netem") == 0)
-        return qdisc_decode_netem(attribute, qdisc);
-    if (strcmp(qdisc->kind, "fq_codel") == 0)
-        return qdisc_decode_fq_codel(attribute, qdisc);
-    return 0;
-}
-
 /* Reads the struct before the attributes of a netem. */
 static int qdisc_take_netem(struct netstrat_cursor *rest, struct netstrat_qdisc *qdisc)
 {
@@ -364,17 +351,29 @@ static int qdisc_take_netem(struct netstrat_cursor *rest, struct netstrat_qdisc 
     return 0;
 }
 
+/* Reads the settings of a kind that can be encoded. Those of another kind may be no attributes. */
 static int qdisc_decode_options(const struct netstrat_cursor *value, struct netstrat_qdisc *qdisc)
 {
+    const int is_tbf = strcmp(qdisc->kind, "tbf") == 0;
+    const int is_netem = strcmp(qdisc->kind, "netem") == 0;
     struct netstrat_cursor rest = *value;
     struct netstrat_attribute attribute;
     int more;
 
-    if (strcmp(qdisc->kind, "netem") == 0 && qdisc_take_netem(&rest, qdisc) < 0)
+    if (!is_tbf && !is_netem && strcmp(qdisc->kind, "fq_codel") != 0)
+        return 0;
+    if (is_netem && qdisc_take_netem(&rest, qdisc) < 0)
         return -EBADMSG;
-    while ((more = netstrat_attribute_next(&rest, &attribute)) > 0)
-        if (qdisc_decode_setting(&attribute, qdisc) < 0)
-            return -EBADMSG;
+    while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
+        if (is_tbf)
+            more = qdisc_decode_tbf(&attribute, qdisc);
+        else if (is_netem)
+            more = qdisc_decode_netem(&attribute, qdisc);
+        else
+            more = qdisc_decode_fq_codel(&attribute, qdisc);
+        if (more < 0)
+            break;
+    }
     return more;
 }
 

@@ -56,6 +56,7 @@ from .rtnetlink.links import (
     Address as Address,
     Event as Event,
     Link as Link,
+    Qdisc as Qdisc,
     Route as Route,
 )
 from .rtnetlink.socket import (

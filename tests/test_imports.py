@@ -18,7 +18,7 @@ import pynetstrat
 VALUES = {"Name", "Netns", "Perspective", "PENDING"}  # neither classes nor functions
 EXPORTED = VALUES | {
     *("get_strategy", "register_strategy", "strategies", "NetworkStrategy"),
-    *("Loopback", "Veth", "HostDevice", "Network", "Route"),
+    *("Loopback", "Veth", "HostDevice", "Network", "Route", "Qdisc"),
     *("set_up_networks", "tear_down_networks", "check_networks"),
     *("NetworkInterface", "CounterTable", "SysfsReader"),
     *("get_network_interface_stats", "read_sysfs_network_stats"),

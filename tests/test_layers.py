@@ -51,6 +51,7 @@ FOLDERS = {
         "prefixes",
         "addresses",
         "routes",
+        "qdiscs",
         "links",
         "batch",
         "device",

@@ -11,6 +11,7 @@ from .addresses import decode_addresses
 from .links import link_fields, text_within
 from .netns import to_netns_fd
 from .prefixes import format_prefix
+from .qdiscs import qdisc_fields, redirect_target
 from .routes import RouteCopy, copy_route, route_fields, route_type
 from .rows import new
 from .transport import Transport, messages_within, new_request
@@ -215,6 +216,38 @@ class Queries(Transport):
             ):
                 copies.append(copy_route(message))
         return [copy for copy in copies if copy is not None]
+
+    # ---- queueing disciplines ----
+
+    def dump_qdiscs(self, index: int) -> list[tuple[Any, ...]]:
+        """Returns the fields of `Qdisc` for each queueing discipline of a link; 0: of every link.
+
+        The kernel can't filter this dump.
+        """
+        qdisc = ffi.new("struct netstrat_qdisc *")
+        found = []
+        for message in self._dump(lib.netstrat_batch_dump_qdiscs):
+            if lib.netstrat_qdisc_decode(message, qdisc) < 0:
+                raise malformed(lib.RTM_GETQDISC)
+            if index in (0, qdisc.index):
+                found.append(qdisc_fields(qdisc))
+        return found
+
+    def dump_redirects(self, index: int) -> list[int]:
+        """Returns the links that the filters on what a link receives redirect every packet to.
+
+        They are in the order in which the kernel tries them, with 0 for a filter that does
+        something else.
+        """
+        native = ffi.new("struct netstrat_filter *")
+        found = []
+        for message in self._dump(lib.netstrat_batch_dump_filters, index):
+            if lib.netstrat_filter_decode(message, native) < 0:
+                raise malformed(lib.RTM_GETTFILTER)
+            target = redirect_target(native)
+            if target is not None:
+                found.append(target)
+        return found
 
     # ---- namespaces ----
 

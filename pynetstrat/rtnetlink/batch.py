@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from .._native import batch as native
+from .._native import qdiscs as native_qdiscs
 from .._native.addresses import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, new_address
 from .._native.batch import PENDING as PENDING
 from .._native.batch import Pending
@@ -468,6 +469,89 @@ class Batch:
                 native.delete_route,
                 _encode_route(route),
                 name=_shown(route.ifindex),
+            )
+        )
+
+    # ---- queueing disciplines ----
+
+    def add_qdisc(
+        self,
+        index: int,
+        kind: str,
+        *,
+        parent: str = "root",
+        handle: str | None = None,
+        replace: bool = False,
+        **options: Any,
+    ) -> Batch:
+        """Attaches a queueing discipline, which delays or drops what a link sends (tc(8)).
+
+        Parameters:
+            index: the index of the link.
+            kind: "tbf", "netem", "fq_codel" or "ingress".
+            parent: "root" replaces the kernel's default one. A handle of a class such as "1:1", in
+                hexadecimal, attaches it below another one: the class of a tbf with the handle "1:"
+                is "1:1". The kind ingress is always attached to "ingress".
+            handle: its own handle, such as "1:". None: the kernel chooses one.
+            replace: whether it may replace one that was attached before. Otherwise that is an error
+                (EEXIST).
+            options: the settings of the kind. None leaves one to its default.
+
+                tbf limits the rate (tc-tbf(8)): `rate`, in bits per second, which must be given;
+                `burst`, the bytes that may pass at once, by default 20,000 or what the rate sends
+                in 4 ms, whichever is more (with less than 20,000 a TCP sender does not reach the
+                rate); `latency`, the seconds that a packet may wait, by default 0.05.
+
+                netem makes a link worse (tc-netem(8)): `delay` and `jitter`, in seconds; `loss` and
+                `duplicate`, probabilities from 0 to 1; `rate`, in bits per second; `limit`, the
+                packets that may wait, by default 1,000.
+
+                fq_codel shares the link between flows (tc-fq_codel(8)): `limit`, in packets;
+                `target` and `interval`, in seconds; `quantum`, in bytes; `ecn`, whether packets are
+                marked instead of dropped.
+
+                ingress has none: filters on it see what the link receives.
+
+        Example:
+            >>> batch = Batch().add_qdisc(7, "netem", delay=0.05, loss=0.01)
+        """
+        check_bool("replace", replace)
+        qdisc = native_qdiscs.new_qdisc(index, kind, parent, handle, options)
+        return self._append(
+            native.Message(
+                native_qdiscs.NEWQDISC, native_qdiscs.add_qdisc, qdisc, replace, name=_shown(index)
+            )
+        )
+
+    def delete_qdisc(self, index: int, parent: str = "root") -> Batch:
+        """Detaches a queueing discipline, and those below it.
+
+        Parameters:
+            index: the index of the link.
+            parent: what it is attached to: "root", "ingress", or the handle of a class.
+        """
+        check_integer("index", index, 1, INT_MAX)
+        arguments = index, native_qdiscs.parse_parent(parent)
+        return self._append(
+            native.Message(
+                native_qdiscs.DELQDISC, native_qdiscs.delete_qdisc, *arguments, name=_shown(index)
+            )
+        )
+
+    def add_redirect(self, index: int, target: int) -> Batch:
+        """Redirects whatever a link receives to the queue of another link. Not public.
+
+        Parameters:
+            index: the index of the link, which must have the queueing discipline ingress.
+            target: the index of the other link.
+        """
+        return self._append(
+            native.Message(
+                native_qdiscs.NEWTFILTER,
+                native_qdiscs.add_redirect,
+                index,
+                target,
+                name=_shown(index),
             )
         )
 

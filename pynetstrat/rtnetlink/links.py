@@ -1,4 +1,4 @@
-"""Links, addresses and routes as the kernel describes them, and the events of `LinkMonitor`."""
+"""Links, addresses, routes, queueing disciplines, and the events of `LinkMonitor`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from .._native.addresses import IFA_F_DADFAILED, IFA_F_PERMANENT, IFA_F_TENTATIVE
 from .._native.addresses import IFA_F_NODAD as IFA_F_NODAD
 from .._native.routes import MAIN_TABLE as MAIN_TABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 
 @dataclass(slots=True)
@@ -171,6 +176,44 @@ class Route:
     onlink: bool = False
     mtu: int = 0
     advmss: int = 0
+
+
+@dataclass(slots=True)
+class Qdisc:
+    """A queueing discipline of a link (`struct tcmsg`, linux/rtnetlink.h), and its counters.
+
+    `RtnetlinkSocket.dump_qdiscs` returns them. The first five fields are arguments of
+    `Batch.add_qdisc`.
+
+    Attributes:
+        ifindex: the index of the link.
+        kind: "tbf", "netem", "fq_codel", "noqueue" and so on.
+        handle: its handle, such as "8001:", or "" for a default one of the kernel.
+        parent: what it is attached to: "root", "ingress", or the handle of a class such as "1:1".
+        options: the settings of a tbf, netem or fq_codel: the options of `Batch.add_qdisc`, with
+            their units. Otherwise empty.
+        bytes, packets: what it has sent.
+        dropped: packets that it has dropped.
+        overlimits: how often a packet had to wait because of the rate.
+        backlog, queued: the bytes and packets that wait now.
+
+    Example:
+        >>> with RtnetlinkSocket() as rtnetlink:
+        ...     [qdisc.kind for qdisc in rtnetlink.dump_qdiscs("lo")]
+        ['noqueue']
+    """
+
+    ifindex: int
+    kind: str
+    handle: str = ""
+    parent: str = "root"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    bytes: int = 0
+    packets: int = 0
+    dropped: int = 0
+    overlimits: int = 0
+    backlog: int = 0
+    queued: int = 0
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from ..counters import VIEWS, CounterTable, NetworkInterface, column_order, get_
 from ._group_delete import delete_links
 from ._name_cache import NameCache
 from .batch import execute
-from .links import Address, Device, Link, Route
+from .links import Address, Device, Link, Qdisc, Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,17 @@ def to_milliseconds(timeout: float) -> int:
 
 def _bad_timeout(timeout: object) -> str:
     return f"timeout must be a number of seconds from 0 to 86400, not {timeout!r}"
+
+
+def _index_of(native: Socket, link: Name | int | None) -> int:
+    """Returns the index of a link given by name or index; 0 for None, which means every link."""
+    if link is None or isinstance(link, int):
+        return link or 0
+    return native.get_link(link)[0]  # type: ignore[no-any-return]
+
+
+def _shown(link: Name | int | None) -> Name | None:
+    return f"index {link}" if isinstance(link, int) else link
 
 
 class RtnetlinkSocket(Handle):
@@ -196,15 +207,10 @@ class RtnetlinkSocket(Handle):
         """
 
         def dump(native: Socket, _: object) -> list[dict[str, Any]]:
-            return native.with_deadline(lambda: native.dump_addresses(index(native)))
+            return native.with_deadline(lambda: native.dump_addresses(_index_of(native, name)))
 
-        def index(native: Socket) -> int:
-            if name is None or isinstance(name, int):
-                return name or 0
-            return native.get_link(name)[0]  # type: ignore[no-any-return]
-
-        shown = f"index {name}" if isinstance(name, int) else name
-        return [Address(**fields) for fields in self._locked(dump, "RTM_GETADDR", shown)]
+        rows = self._locked(dump, "RTM_GETADDR", _shown(name))
+        return [Address(**fields) for fields in rows]
 
     def copy_addresses(self, index: int) -> Callable[[], list[Address]]:
         """Dumps the addresses of a link, but decodes them only when the result is called.
@@ -255,6 +261,39 @@ class RtnetlinkSocket(Handle):
             return native.with_deadline(lambda: native.copy_routes(index, sources))
 
         return self._locked(copy, "RTM_GETROUTE")
+
+    def dump_qdiscs(self, name: Name | int | None = None) -> list[Qdisc]:
+        """Returns the queueing disciplines of a link, or of every link, with their counters.
+
+        Parameters:
+            name: the link's name, alternative name or index; None: every link.
+
+        Raises:
+            InvalidInterfaceNameError: no interface can have that name; nothing was sent.
+            InterfaceNotFoundError: the interface does not exist in the namespace.
+            KernelError: the call timed out, or the socket is closed.
+        """
+
+        def dump(native: Socket, _: object) -> list[tuple[Any, ...]]:
+            return native.with_deadline(lambda: native.dump_qdiscs(_index_of(native, name)))
+
+        rows = self._locked(dump, "RTM_GETQDISC", _shown(name))
+        return [Qdisc(*fields) for fields in rows]
+
+    def dump_redirects(self, index: int) -> list[int]:
+        """Returns the links that a link's filters redirect every packet to. Not public.
+
+        They are in the order in which the kernel tries them, with 0 for a filter that does
+        something else.
+
+        Parameters:
+            index: of the link whose received packets are filtered.
+        """
+
+        def dump(native: Socket, _: object) -> list[int]:
+            return native.with_deadline(partial(native.dump_redirects, index))
+
+        return self._locked(dump, "RTM_GETTFILTER", _shown(index))
 
     def get_device(self, link: Name | int) -> Device | None:
         """Returns a link, by its index or name, with its device; None if missing. Not public."""

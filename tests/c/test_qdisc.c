@@ -372,10 +372,15 @@ TEST(the_settings_of_another_kind_are_ignored)
 {
     struct bytes bytes = BYTES_OF(RTM_NEWQDISC, 0, TC(7, 0, 0, 0), TEXT(TCA_KIND, "noqueue"),
                                   NEST(TCA_OPTIONS, TBF(1, 1), U32(TCA_FQ_CODEL_LIMIT, 5)));
+    struct bytes fifo = BYTES_OF(RTM_NEWQDISC, 0, TC(7, 0, 0, 0), TEXT(TCA_KIND, "pfifo_fast"),
+                                 NEST(TCA_OPTIONS, FIXED(struct tc_prio_qopt, 3, {1, 2, 2, 2})));
     struct netstrat_qdisc qdisc = decoded(&bytes);
 
     CHECK(strcmp(qdisc.kind, "noqueue") == 0 && qdisc.rate == 0 && qdisc.limit == 0);
     check_mutations(decode, &bytes);
+    qdisc = decoded(&fifo); /* its settings, a struct, are no attributes */
+    CHECK(strcmp(qdisc.kind, "pfifo_fast") == 0 && qdisc.limit == 0);
+    check_mutations(decode, &fifo);
 }
 
 TEST(a_qdisc_without_a_kind_or_a_link_is_malformed)

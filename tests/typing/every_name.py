@@ -42,6 +42,7 @@ from pynetstrat import (
     NetworkStrategy,
     PermissionDeniedError,
     Perspective,
+    Qdisc,
     Route,
     RtnetlinkSocket,
     StrategyLoadError,
@@ -140,6 +141,8 @@ def of_batches(route: Route, netns: Netns) -> None:
     batch.add_address(7, "192.0.2.2/24", broadcast="192.0.2.255", label="a:1", replace=True)
     batch.add_address(7, Address(7, "2001:db8::1/64"), nodad=False, noprefixroute=True)
     batch.delete_address(7, "192.0.2.2/24").add_route(route).delete_route(route).delete_link(b"a")
+    batch.add_qdisc(7, "tbf", parent="root", handle="1:", replace=True, rate=10**6, latency=0.1)
+    batch.delete_qdisc(7).delete_qdisc(7, "ingress")
     length: int = len(batch)
     with RtnetlinkSocket() as rtnetlink:
         try:
@@ -154,13 +157,20 @@ def of_batches(route: Route, netns: Netns) -> None:
         rtnetlink.delete_links(["a", b"c"], missing_ok=True)
         addresses: list[Address] = rtnetlink.dump_addresses("lo") + rtnetlink.dump_addresses()
         routes: list[Route] = rtnetlink.dump_routes()
+        qdiscs: list[Qdisc] = rtnetlink.dump_qdiscs("eth0")
         nsid: int | None = rtnetlink.get_nsid(netns)
     for address in addresses:
         text: str = address.address + address.peer + address.broadcast + address.label
         numbers = (address.ifindex, address.scope, address.metric, address.flags)
         states: tuple[bool, ...] = (address.permanent, address.tentative, address.dadfailed)
         print(text, sum(numbers), states)
-    print(length, [(r.destination, r.source, r.table, r.ifindex, r.scope) for r in routes], nsid)
+    rates = [qdisc.options["rate"] for qdisc in qdiscs if qdisc.kind == "tbf"]
+    print(
+        rates,
+        length,
+        [(r.destination, r.source, r.table, r.ifindex, r.scope) for r in routes],
+        nsid,
+    )
 
 
 def of_diagnosis() -> None:
