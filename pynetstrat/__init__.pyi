@@ -87,6 +87,10 @@ from .wiring.host_device import (
 from .wiring.network import (
     Network as Network,
 )
+from .wiring.owned import (
+    OwnedLink as OwnedLink,
+    list_owned as list_owned,
+)
 from .wiring.plugins import (
     strategies as strategies,
 )

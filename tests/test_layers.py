@@ -69,6 +69,7 @@ FOLDERS = {
         "batch",
         "_name_cache",
         "_group_delete",
+        "_bridge",
         "socket",
     ),
     "wiring": (
@@ -85,6 +86,7 @@ FOLDERS = {
         "_difference",
         "_strategy",
         "_veth_names",
+        "owned",
         "_veth_owner",
         "_veth_pair",
         "veth",

@@ -10,6 +10,7 @@ from .._handle import Handle
 from .._native.batch import Encoded
 from .._native.socket import Socket
 from ..counters import VIEWS, CounterTable, NetworkInterface, column_order, get_view
+from ._bridge import Bridge
 from ._group_delete import delete_links
 from ._name_cache import NameCache
 from .batch import execute
@@ -17,7 +18,7 @@ from .links import Address, Device, Link, Qdisc, Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from .._native.routes import RouteCopy
@@ -391,6 +392,54 @@ class RtnetlinkSocket(Handle):
             native.with_deadline(lambda: delete_links(native, wanted, missing_ok))
 
         self._locked(work, "RTM_DELLINK")
+
+    def ensure_bridge(
+        self,
+        name: Name,
+        *,
+        mac: str | None = None,
+        mtu: int | None = None,
+        addresses: Sequence[str] = (),
+        up: bool = True,
+    ) -> Link:
+        """Makes a bridge, or completes an existing one.
+
+        What the arguments do not mention stays as it is: further addresses, the MTU, the ports.
+        Several processes may do it at the same time. After an error the bridge may be incomplete;
+        the next call completes it.
+
+        Parameters:
+            name: its name.
+            mac: its hardware address. None: a new bridge takes that of a port.
+            mtu: in bytes: 68 to 65535.
+            addresses: addresses with their prefix lengths, as "192.0.2.1/24". IPv6 addresses are
+                added without duplicate address detection, so they can be used at once.
+            up: whether it is brought up. False leaves a bridge that is up as it is.
+
+        Returns:
+            The bridge.
+
+        Raises:
+            InvalidInterfaceNameError, InvalidNetworkError: an argument is invalid; nothing was
+                sent.
+            KernelError: another kind of link has the name (EEXIST), the call timed out, or the
+                socket is closed.
+            BatchError: the kernel refused a change, such as an IPv6 address that exists with
+                another prefix length (EEXIST).
+            TypeError: `addresses` is a single text.
+
+        Example:
+            >>> with RtnetlinkSocket() as rtnetlink:
+            ...     rtnetlink.ensure_bridge("br0", addresses=["192.0.2.1/24", "2001:db8::1/64"])
+        """
+        if isinstance(addresses, str):
+            raise TypeError(f"addresses must be a list of texts or the like, not {addresses!r}")
+        bridge = Bridge(name, mac, mtu, addresses, up)
+
+        def work(native: Socket, _: object) -> Link:
+            return native.with_deadline(lambda: bridge.ensure(native))
+
+        return self._locked(work, "RTM_NEWLINK", name)
 
     # ---- counters ----
 

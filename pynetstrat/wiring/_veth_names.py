@@ -41,6 +41,11 @@ def has_other_tag(link: Link, tag: str) -> bool:
     return link.alias.startswith(_TAG) and link.alias != tag
 
 
+def owner_of(link: Link) -> str | None:
+    """Returns the owner in a link's alias tag. None if the link carries no tag."""
+    return link.alias[len(_TAG) :] if link.alias.startswith(_TAG) else None
+
+
 def owner_key(network: Network, session: Session) -> str:
     """Returns what identifies the container in names and MAC addresses.
 

@@ -40,6 +40,7 @@ from pynetstrat import (
     NetworkInterface,
     NetworkNamespace,
     NetworkStrategy,
+    OwnedLink,
     PermissionDeniedError,
     Perspective,
     Qdisc,
@@ -58,6 +59,7 @@ from pynetstrat import (
     get_strategy,
     link_set_down,
     link_set_up,
+    list_owned,
     read_sysfs_network_stats,
     register_strategy,
     set_up_networks,
@@ -106,9 +108,12 @@ def of_networks(netns: Netns) -> None:
     routes: Sequence[Route] = [Route("default", gateway="192.0.2.1", metric=1, onlink=True)]
     eth0 = Network("veth", name="eth0", bridge="br0", routes=routes, owner="me")
     made: list[Network] = set_up_networks([Network("loopback"), eth0], netns=netns, timeout=5.0)
-    different: list[str] = check_networks(made, netns=netns)
-    tear_down_networks(made, netns=netns)
+    set_up_networks(iter(made), netns="blue", host=netns)
+    different: list[str] = check_networks(made, netns=netns, host=3)
+    final: dict[str, NetworkInterface] = tear_down_networks(made, netns=netns, host="/run/host")
     tear_down_networks(iter(made))
+    owned: list[OwnedLink] = list_owned() + list_owned("me", host=netns)
+    print(final["eth0"].tx_bytes, [(one.owner, one.link.name) for one in owned])
     given: dict[str, object] = made[0].to_dict()
     again: Network = Network.from_dict(given)
     record: Mapping[str, object] | None = again.device
@@ -155,6 +160,8 @@ def of_batches(route: Route, netns: Netns) -> None:
                     print(result.hint)
             print(error.item, error.hint)
         rtnetlink.delete_links(["a", b"c"], missing_ok=True)
+        bridge: Link = rtnetlink.ensure_bridge("br0", mac="02:00:00:00:00:01", mtu=1500, up=False)
+        rtnetlink.ensure_bridge(b"br0", addresses=["192.0.2.1/24", f"2001:db8::{bridge.index}/64"])
         addresses: list[Address] = rtnetlink.dump_addresses("lo") + rtnetlink.dump_addresses()
         routes: list[Route] = rtnetlink.dump_routes()
         qdiscs: list[Qdisc] = rtnetlink.dump_qdiscs("eth0")

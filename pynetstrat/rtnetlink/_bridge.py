@@ -1,0 +1,110 @@
+"""Makes a bridge or completes an existing one, also while other processes do the same."""
+
+from __future__ import annotations
+
+import os
+from errno import EAGAIN, EEXIST
+from itertools import count
+
+from .._native.batch import Encoded
+from .._native.prefixes import normal_prefix
+from ..errors import InterfaceNotFoundError, InvalidNetworkError, KernelError
+from .batch import Batch, BatchError, execute
+from .links import Address, Link
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._native.socket import Socket
+    from ..types import Name
+
+_TRIES = 16  # to find or make the bridge, while other processes make and delete it
+
+
+class Bridge:
+    """The arguments of `RtnetlinkSocket.ensure_bridge`, checked.
+
+    Parameters:
+        name, mac, mtu, addresses, up: as for `RtnetlinkSocket.ensure_bridge`.
+    """
+
+    def __init__(
+        self, name: Name, mac: str | None, mtu: int | None, addresses: Sequence[str], up: bool
+    ) -> None:
+        self._new = Batch().add_bridge(name, mac=mac, mtu=mtu)
+        self._name = os.fsdecode(name)
+        self._mac, self._mtu, self._addresses, self._up = mac, mtu, list(addresses), up
+        Batch().set_link(1, up=up)
+        for address in self._addresses:
+            if not isinstance(address, str):
+                reason = 'must be texts in CIDR, such as "192.0.2.1/24"'
+                raise InvalidNetworkError("addresses", address, reason)
+            Batch().add_address(1, address)
+
+    def ensure(self, sock: Socket) -> Link:
+        """Makes or completes the bridge, and returns it."""
+        link = self._find_or_make(sock)
+        batch = Batch()
+        if self._mac is not None and link.mac != self._mac.lower():
+            batch.set_link(link.index, mac=self._mac)
+        if self._mtu is not None and link.mtu != self._mtu:
+            batch.set_link(link.index, mtu=self._mtu)
+        # Before the link goes up: the kernel announces IPv4 addresses then.
+        present = _addresses_of(sock, link)
+        missing = [one for one in self._addresses if normal_prefix(one) not in present]
+        numbers = {}
+        for number, address in zip(count(len(batch)), missing, strict=False):
+            numbers[number] = address
+            batch.add_address(link.index, address, nodad=":" in address)
+        if self._up and not link.up:
+            batch.set_link(link.index, up=True)
+        if batch:
+            self._complete(sock, link, batch, numbers)
+        return Link(*sock.get_link(link.name))
+
+    def _find_or_make(self, sock: Socket) -> Link:
+        for _ in range(_TRIES):
+            try:
+                link = Link(*sock.get_link(self._name))
+            except InterfaceNotFoundError:
+                try:
+                    execute(sock, Encoded(self._new.messages))
+                except BatchError as error:
+                    if error.errno != EEXIST:  # EEXIST: another process has just made it
+                        raise
+                continue
+            if link.kind == "bridge":
+                return link
+            kind = f"a link of kind {link.kind}" if link.kind else "a device"
+            hint = f"the name is taken by {kind}: choose another name, or rename that link"
+            raise KernelError(EEXIST, "find", self._name, hint=hint)
+        hint = "another process keeps deleting the bridge"
+        raise KernelError(EAGAIN, "RTM_NEWLINK", self._name, hint=hint)
+
+    def _complete(self, sock: Socket, link: Link, batch: Batch, numbers: dict[int, str]) -> None:
+        """Executes the batch that completes the bridge.
+
+        Parameters:
+            numbers: the addresses that it adds, by the numbers of their messages.
+        """
+        try:
+            execute(sock, Encoded(batch.messages))
+        except BatchError as error:
+            error.interface = link.name
+            present = _addresses_of(sock, link)
+            for number, result in enumerate(error.results):
+                if result is None:
+                    continue
+                address = numbers.get(number)
+                if address is None or not isinstance(result, KernelError):
+                    raise
+                if result.errno != EEXIST:
+                    raise
+                if normal_prefix(address) not in present:  # otherwise another process added it
+                    error.hint = f"{address} exists with another prefix length: delete that first"
+                    raise
+
+
+def _addresses_of(sock: Socket, link: Link) -> set[str]:
+    return {Address(**fields).address for fields in sock.dump_addresses(link.index)}

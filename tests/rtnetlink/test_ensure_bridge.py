@@ -1,0 +1,180 @@
+"""rtnetlink/_bridge.py: `ensure_bridge` makes a bridge or completes an existing one."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import socket
+
+import pytest
+from devices import change
+
+from pynetstrat import (
+    Batch,
+    BatchError,
+    InvalidInterfaceNameError,
+    InvalidNetworkError,
+    KernelError,
+    RtnetlinkSocket,
+)
+from pynetstrat._native.socket import Socket
+
+MAC = "02:00:5e:10:00:01"
+ADDRESSES = ("192.0.2.1/24", "2001:db8::1/64")
+
+
+def addresses(rtnetlink, name="br0"):
+    return {one.address for one in rtnetlink.dump_addresses(name) if one.scope == 0}
+
+
+def test_a_missing_bridge_is_made_as_requested(rtnetlink):
+    link = rtnetlink.ensure_bridge("br0", mac=MAC, mtu=1400, addresses=ADDRESSES)
+    assert link == rtnetlink.get_link("br0")
+    assert (link.kind, link.name, link.mac, link.mtu, link.up) == ("bridge", "br0", MAC, 1400, True)
+    assert addresses(rtnetlink) == set(ADDRESSES)
+
+
+def test_a_bridge_without_ports_has_its_ipv6_address_at_once(rtnetlink):
+    rtnetlink.ensure_bridge("br0", addresses=["2001:db8::1/64"])
+    with socket.create_server(("2001:db8::1", 0), family=socket.AF_INET6):
+        pass
+
+
+def test_an_existing_bridge_is_completed_and_keeps_everything_else(rtnetlink):
+    rtnetlink.execute(Batch().add_bridge("br0", mtu=1300).add_veth("v0", "w0"))
+    index = rtnetlink.get_link("br0").index
+    rtnetlink.execute(
+        Batch().add_address(index, "198.51.100.1/24").set_link("v0", master=index, up=True)
+    )
+    link = rtnetlink.ensure_bridge("br0", mac=MAC.upper(), mtu=1400, addresses=ADDRESSES)
+    assert (link.index, link.mac, link.mtu, link.up) == (index, MAC, 1400, True)
+    assert addresses(rtnetlink) == {*ADDRESSES, "198.51.100.1/24"}
+    assert rtnetlink.get_link("v0").master == index
+
+
+def test_a_complete_bridge_is_not_changed(rtnetlink, monkeypatch):
+    arguments = {"mac": MAC, "mtu": 1400, "addresses": ("192.0.2.1/24", "2001:DB8:0::1/64")}
+    before = rtnetlink.ensure_bridge("br0", **arguments)
+
+    def refuse(*_):
+        raise AssertionError("a change was sent")
+
+    monkeypatch.setattr(Socket, "execute", refuse)
+    assert rtnetlink.ensure_bridge("br0", **arguments) == before
+    assert rtnetlink.ensure_bridge("br0", up=False) == before
+    assert rtnetlink.ensure_bridge(b"br0") == before
+
+
+def test_up_false_makes_a_bridge_that_is_down(rtnetlink):
+    assert not rtnetlink.ensure_bridge("br0", up=False).up
+
+
+def test_an_alternative_name_finds_the_bridge(rtnetlink):
+    rtnetlink.ensure_bridge("br0")
+    change("link", "property", "add", "dev", "br0", "altname", "containers")
+    assert rtnetlink.ensure_bridge("containers", mtu=1400).name == "br0"
+    assert rtnetlink.get_link("br0").mtu == 1400
+
+
+@pytest.mark.parametrize("kind", ["veth", "ifb", ""])
+def test_a_name_of_another_link_is_an_error_and_the_link_is_unchanged(rtnetlink, kind):
+    name = "other" if kind else "lo"
+    if kind == "veth":
+        rtnetlink.execute(Batch().add_veth("other", "peer"))
+    elif kind:
+        rtnetlink.execute(Batch().add_link("other", kind))
+    before = rtnetlink.dump_links(), rtnetlink.dump_addresses()
+    words = f"the name is taken by {f'a link of kind {kind}' if kind else 'a device'}"
+    with pytest.raises(KernelError, match=words) as raised:
+        rtnetlink.ensure_bridge(name, addresses=ADDRESSES)
+    assert (raised.value.errno, raised.value.interface) == (errno.EEXIST, name)
+    assert (rtnetlink.dump_links(), rtnetlink.dump_addresses()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"name": "a/b"}, InvalidInterfaceNameError, "a/b"),
+        ({"mac": "01:00:5e:00:00:01"}, InvalidNetworkError, "mac"),
+        ({"mtu": 67}, InvalidNetworkError, "mtu"),
+        ({"addresses": ["192.0.2.1"]}, InvalidNetworkError, "192.0.2.1"),
+        ({"addresses": ["192.0.2.1/33"]}, InvalidNetworkError, "192.0.2.1/33"),
+        ({"addresses": [7]}, InvalidNetworkError, "must be texts in CIDR"),
+        ({"addresses": "192.0.2.1/24"}, TypeError, "must be a list of texts"),
+        ({"up": "no"}, InvalidNetworkError, "up"),
+    ],
+)
+def test_invalid_arguments_are_refused_before_anything_is_sent(rtnetlink, arguments, error, words):
+    with pytest.raises(error, match=words):
+        rtnetlink.ensure_bridge(**{"name": "br0", **arguments})
+    assert set(rtnetlink.dump_links()) == {"lo"}
+
+
+def test_an_ipv6_address_with_another_prefix_length_is_an_error_that_says_so(rtnetlink):
+    rtnetlink.ensure_bridge("br0", addresses=["2001:db8::1/48"])
+    with pytest.raises(BatchError, match="exists with another prefix length") as raised:
+        rtnetlink.ensure_bridge("br0", addresses=ADDRESSES)
+    assert (raised.value.errno, raised.value.interface) == (errno.EEXIST, "br0")
+    assert addresses(rtnetlink) == {"192.0.2.1/24", "2001:db8::1/48"}
+
+
+def test_an_address_that_another_process_adds_meanwhile_is_no_error(rtnetlink, monkeypatch):
+    execute = Socket.execute
+
+    def late(self, encoded):
+        monkeypatch.undo()
+        with RtnetlinkSocket() as other:
+            other.ensure_bridge("br0", mac=MAC, addresses=ADDRESSES)
+        return execute(self, encoded)
+
+    monkeypatch.setattr(Socket, "execute", late)
+    assert rtnetlink.ensure_bridge("br0", mac=MAC, addresses=ADDRESSES).mac == MAC
+    rtnetlink.delete_links(["br0"])
+    rtnetlink.ensure_bridge("br0", mac=MAC)
+    monkeypatch.setattr(Socket, "execute", late)
+    assert rtnetlink.ensure_bridge("br0", addresses=ADDRESSES).up
+    assert addresses(rtnetlink) == set(ADDRESSES)
+
+
+def _ensure(start, results, number):
+    start.wait()
+    try:
+        with RtnetlinkSocket(timeout=60) as rtnetlink:
+            link = rtnetlink.ensure_bridge("br0", mac=MAC, mtu=1400, addresses=ADDRESSES)
+            results.put((number, link.index, addresses(rtnetlink), link.up))
+    except BaseException as error:
+        results.put((number, repr(error)))
+        raise
+
+
+def test_several_processes_make_the_same_bridge_at_once(rtnetlink):
+    context = multiprocessing.get_context("fork")
+    for _ in range(5):
+        start, results = context.Event(), context.SimpleQueue()
+        processes = [
+            context.Process(target=_ensure, args=(start, results, number)) for number in range(6)
+        ]
+        for process in processes:
+            process.start()
+        start.set()
+        index = None
+        for _ in processes:
+            found = results.get()
+            index = rtnetlink.get_link("br0").index
+            assert found[1:] == (index, set(ADDRESSES), True)
+        for process in processes:
+            process.join()
+        rtnetlink.delete_links(["br0"])
+
+
+def test_a_bridge_that_keeps_disappearing_is_an_error(rtnetlink, monkeypatch):
+    execute = Socket.execute
+
+    def make_and_delete(self, encoded):
+        outcomes = execute(self, encoded)
+        execute(self, type(encoded)(Batch().delete_link("br0").messages))
+        return outcomes
+
+    monkeypatch.setattr(Socket, "execute", make_and_delete)
+    with pytest.raises(KernelError, match="another process keeps deleting the bridge"):
+        rtnetlink.ensure_bridge("br0")
