@@ -146,6 +146,9 @@ static void link_put_settings(struct netstrat_batch *batch,
     }
 }
 
+/* The settings of a bridge port. */
+enum { LINK_OF_PORT = NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_ISOLATED | NETSTRAT_LINK_LEARNING };
+
 static uint32_t link_up_flags(const struct netstrat_link_settings *settings)
 {
     return link_has(settings, NETSTRAT_LINK_UP) && settings->up ? IFF_UP : 0;
@@ -170,9 +173,8 @@ static size_t link_begin_creation(struct netstrat_batch *batch, const char *kind
     info.ifi_change = link_up_change(settings);
     netstrat_batch_begin(batch, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
     netstrat_batch_append(batch, &info, sizeof info);
-    /* A new link is not a port yet, so it has no hairpin mode. The kernel ignores an alias at
-     * creation. */
-    if (link_has(settings, NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_ALIAS))
+    /* A new link is not a port yet. The kernel ignores an alias at creation. */
+    if (link_has(settings, LINK_OF_PORT | NETSTRAT_LINK_ALIAS))
         netstrat_batch_refuse(batch, -EINVAL);
     link_put_settings(batch, settings);
     if (parent != 0)
@@ -213,7 +215,7 @@ int netstrat_batch_add_veth(struct netstrat_batch *batch, const struct netstrat_
     /* Settings of the peer that veth_newlink() ignores or refuses. It ignores the peer's index
      * unless the first end has an index too. */
     const uint32_t refused = NETSTRAT_LINK_UP | NETSTRAT_LINK_MASTER | NETSTRAT_LINK_ALIAS |
-                             NETSTRAT_LINK_HAIRPIN |
+                             LINK_OF_PORT |
                              (link_has(own, NETSTRAT_LINK_INDEX) ? 0 : NETSTRAT_LINK_INDEX);
     size_t nest = link_begin_creation(batch, "veth", own, 0);
     size_t data = netstrat_batch_nest(batch, IFLA_INFO_DATA);
@@ -231,15 +233,20 @@ int netstrat_batch_add_veth(struct netstrat_batch *batch, const struct netstrat_
     return link_end_creation(batch, nest);
 }
 
-/* Puts the hairpin mode of a bridge port. */
-static void link_put_hairpin(struct netstrat_batch *batch, uint32_t hairpin)
+static void link_put_port(struct netstrat_batch *batch,
+                          const struct netstrat_link_settings *settings)
 {
     size_t nest = netstrat_batch_nest(batch, IFLA_LINKINFO);
     size_t data;
 
     netstrat_batch_put_string(batch, NETSTRAT_IFLA_INFO_SLAVE_KIND, "bridge");
     data = netstrat_batch_nest(batch, NETSTRAT_IFLA_INFO_SLAVE_DATA);
-    netstrat_batch_put_u8(batch, IFLA_BRPORT_MODE, hairpin != 0);
+    if (link_has(settings, NETSTRAT_LINK_HAIRPIN))
+        netstrat_batch_put_u8(batch, IFLA_BRPORT_MODE, settings->hairpin != 0);
+    if (link_has(settings, NETSTRAT_LINK_LEARNING))
+        netstrat_batch_put_u8(batch, NETSTRAT_IFLA_BRPORT_LEARNING, settings->learning != 0);
+    if (link_has(settings, NETSTRAT_LINK_ISOLATED))
+        netstrat_batch_put_u8(batch, NETSTRAT_IFLA_BRPORT_ISOLATED, settings->isolated != 0);
     netstrat_batch_nest_end(batch, data);
     netstrat_batch_nest_end(batch, nest);
 }
@@ -263,8 +270,8 @@ int netstrat_batch_set_link(struct netstrat_batch *batch, int32_t index, const c
     link_put_settings(batch, settings);
     if (link_has(settings, NETSTRAT_LINK_INDEX))
         netstrat_batch_put_u32(batch, NETSTRAT_IFLA_NEW_IFINDEX, (uint32_t)settings->index);
-    if (link_has(settings, NETSTRAT_LINK_HAIRPIN))
-        link_put_hairpin(batch, settings->hairpin);
+    if (link_has(settings, LINK_OF_PORT))
+        link_put_port(batch, settings);
     return netstrat_batch_finish(batch);
 }
 

@@ -601,7 +601,9 @@ enum {
     NETSTRAT_LINK_ALIAS = 1 << 8,   /* not at creation */
     NETSTRAT_LINK_HAIRPIN = 1 << 9, /* bridge ports; not at creation */
     NETSTRAT_LINK_GROUP = 1 << 10,
-    NETSTRAT_LINK_QUEUES = 1 << 11 /* at creation only */
+    NETSTRAT_LINK_QUEUES = 1 << 11,   /* at creation only */
+    NETSTRAT_LINK_ISOLATED = 1 << 12, /* bridge ports, Linux 4.18; not at creation */
+    NETSTRAT_LINK_LEARNING = 1 << 13  /* bridge ports; not at creation */
 };
 
 /** struct netstrat_link_settings - The settings of a new link, or changes to a link. */
@@ -620,6 +622,8 @@ struct netstrat_link_settings {
     uint32_t queues;                 /* transmit queues, and as many receive queues */
     char name[NETSTRAT_NAME_SIZE];   /* the kernel replaces one %d by the first free number */
     char alias[NETSTRAT_ALIAS_SIZE]; /* "" removes the alias */
+    uint32_t isolated;               /* exchanges no frames with other isolated ports */
+    uint32_t learning;               /* the bridge learns MAC addresses from its frames */
 };
 
 /**
@@ -648,8 +652,8 @@ NETSTRAT_API int netstrat_batch_add_macvlan(struct netstrat_batch *batch, int32_
  * @own: the settings of the first end, which may be up and have a master
  * @peer: the settings of its peer, which may be in another namespace
  *
- * Returns -EINVAL for settings of @peer that the kernel ignores: up, master, alias and hairpin, and
- * an index unless @own has one too.
+ * Returns -EINVAL for settings of @peer that the kernel ignores: up, master, alias, those of a
+ * bridge port, and an index unless @own has one too.
  */
 NETSTRAT_API int netstrat_batch_add_veth(struct netstrat_batch *batch,
                                          const struct netstrat_link_settings *own,
@@ -663,9 +667,9 @@ NETSTRAT_API int netstrat_batch_add_veth(struct netstrat_batch *batch,
  * @settings: the changes. A new name and a group need @index, and a new index needs a new namespace
  *     (-EINVAL).
  *
- * The kernel makes the changes in this order: hairpin (so the link must be a port already),
- * namespace and index, MAC, MTU, group, name, alias, up, master, queue length. It stops at the
- * first that fails and keeps those before it.
+ * The kernel makes the changes in this order: those of a bridge port (so the link must be one
+ * already), namespace and index, MAC, MTU, group, name, alias, up, master, queue length. It stops
+ * at the first that fails and keeps those before it.
  */
 NETSTRAT_API int netstrat_batch_set_link(struct netstrat_batch *batch, int32_t index,
                                          const char *name,

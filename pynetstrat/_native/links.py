@@ -120,6 +120,7 @@ _INTEGERS = {
     "queues": (lib.NETSTRAT_LINK_QUEUES, 1, 4096),
 }
 _UP, _HAIRPIN = lib.NETSTRAT_LINK_UP, lib.NETSTRAT_LINK_HAIRPIN
+_ISOLATED, _LEARNING = lib.NETSTRAT_LINK_ISOLATED, lib.NETSTRAT_LINK_LEARNING
 
 _SETTINGS = ffi.typeof("struct netstrat_link_settings *")
 
@@ -144,6 +145,8 @@ def new_settings(
     mac: bytes | None = None,
     master: int | None = None,
     hairpin: bool | None = None,
+    isolated: bool | None = None,
+    learning: bool | None = None,
     alias: str | None = None,
     group: int | None = None,
     queues: int | None = None,
@@ -182,6 +185,14 @@ def new_settings(
         check_bool("hairpin", hairpin)
         fields["hairpin"] = hairpin
         bits |= _HAIRPIN
+    if isolated is not None:
+        check_bool("isolated", isolated)
+        fields["isolated"] = isolated
+        bits |= _ISOLATED
+    if learning is not None:
+        check_bool("learning", learning)
+        fields["learning"] = learning
+        bits |= _LEARNING
     if mac is not None:
         fields["mac"] = mac
         fields["mac_length"] = len(mac)

@@ -306,11 +306,14 @@ class Batch:
         new_name: Name | None = None,
         new_index: int | None = None,
         alias: str | None = None,
+        isolated: bool | None = None,
+        learning: bool | None = None,
     ) -> Batch:
         """Changes settings of a link.
 
-        The kernel applies the settings in this order: hairpin, namespace, MAC address, MTU, name,
-        alias, up, master, queue length. It stops at the first that fails and keeps the ones before.
+        The kernel applies the settings in this order: hairpin, learning and isolated, namespace,
+        MAC address, MTU, name, alias, up, master, queue length. It stops at the first that fails
+        and keeps the ones before.
 
         Parameters:
             link: its name, alternative name or index. With `new_name` a name is looked up before
@@ -326,6 +329,10 @@ class Batch:
             new_index: its index there; requires `netns`.
             new_name: its new name. The kernel replaces one `%d` in it by a number.
             alias: its alias; "" removes it.
+            isolated: whether this port of a bridge exchanges no frames with other isolated ports
+                (Linux 4.18). The link must be a port already.
+            learning: whether the bridge learns MAC addresses from this port. The link must be a
+                port already.
         """
         moves = netns is not None
         if new_index is not None and not moves:
@@ -343,6 +350,8 @@ class Batch:
             mac=_parse_mac(mac),
             master=master,
             hairpin=hairpin,
+            isolated=isolated,
+            learning=learning,
             alias=alias,
             moves=moves,
         )

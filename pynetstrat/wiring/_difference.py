@@ -55,8 +55,8 @@ def check_port(link: Link, network: Network, bridge: Link | None) -> list[str]:
         return [*found, f"not a port of the bridge {network.bridge}"]
     if bool(link.hairpin) != network.hairpin_mode:
         found.append(f"hairpin mode {'on' if link.hairpin else 'off'}")
-    if link.isolated:
-        found.append("isolated from other ports of the bridge")
+    if bool(link.isolated) != network.isolated:
+        found.append(f"{'' if link.isolated else 'not '}isolated from other ports of the bridge")
     if link.learning is False:
         found.append("learning off")
     # A port without a carrier is also disabled: its peer is down, or a worker has not run yet.

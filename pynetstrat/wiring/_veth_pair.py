@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EEXIST, ENOENT
+from errno import EEXIST, ENOENT, EOPNOTSUPP
 from functools import partial
 from time import monotonic, sleep
 
@@ -144,11 +144,24 @@ def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link, is_free:
         other = f"fe:{os.urandom(5).hex(':')}"
         batch.set_link(bridge.index, mac=other).set_link(bridge.index, mac=bridge.mac)
         batch.set_link(name, master=bridge.index, up=True, alias=tag_of(network))
-        if network.hairpin_mode:  # the link must be a port first
-            batch.set_link(name, hairpin=True)
+        set_port(batch, name, network)
     else:
-        batch.set_link(name, alias=tag_of(network), hairpin=network.hairpin_mode or None)
+        set_port(batch, name, network, alias=tag_of(network))
     execute_for(host, batch, name)
+    if network.isolated and not host.get_link(name).isolated:
+        hint = "the kernel did not isolate the port: `isolated` needs Linux 4.18"
+        raise KernelError(EOPNOTSUPP, "RTM_NEWLINK", name, hint=hint)
+
+
+def set_port(batch: Batch, link: str | int, network: Network, *, alias: str | None = None) -> None:
+    """Changes the settings of a host end that is a port of the network's bridge, if any differ.
+
+    Parameters:
+        alias: is set as well, unless it is None.
+    """
+    hairpin, isolated = network.hairpin_mode or None, network.isolated or None
+    if hairpin or isolated or alias is not None:
+        batch.set_link(link, alias=alias, hairpin=hairpin, isolated=isolated)
 
 
 def _finish_point_to_point(session: Session, network: Network, mac: str) -> None:

@@ -38,7 +38,7 @@ from ._veth_names import (
     tag_of,
 )
 from ._veth_owner import find_host_ends
-from ._veth_pair import configure_host_end, host_routes, make_pair
+from ._veth_pair import configure_host_end, host_routes, make_pair, set_port
 from .network import has_ipv6, invalid
 
 TYPE_CHECKING = False
@@ -66,6 +66,8 @@ class Veth(SessionStrategy):
       each gateway as an address of its own and a route to each of the container's addresses. It
       ignores router advertisements (accept_ra is 0), so a container cannot become the host's IPv6
       router.
+    - `isolated`: the host end exchanges no frames with other isolated ports of the bridge (Linux
+      4.18).
     - `mtu`: 0 means the bridge's MTU, or the kernel's default without a bridge.
     - `mac_address`: of the container end. Empty: derived from the first IP address, so that a
       neighbour that knew another container by this address reaches the new one at once.
@@ -87,14 +89,16 @@ class Veth(SessionStrategy):
         """Raises InvalidNetworkError for an invalid field."""
         validate_values(network)
         validate_options(network)
-        refuse_fields(network, ("addresses",))
+        refuse_fields(network, ("addresses", "isolated"))
         validate_link_name(network, "name")
         if network.host_interface_name:
             validate_link_name(network, "host_interface_name")
         if network.bridge:
             validate_link_name(network, "bridge")
-        elif network.hairpin_mode:
-            raise invalid(network, "hairpin_mode", "requires `bridge`")
+        else:
+            for field in ("hairpin_mode", "isolated"):
+                if getattr(network, field):
+                    raise invalid(network, field, "requires `bridge`")
         tag = tag_of(network).encode("utf-8", "surrogateescape")
         if len(tag) > _LARGEST_TAG or b"\0" in tag:
             raise invalid(network, "owner", "must be at most 244 bytes, none of them NUL")
@@ -154,8 +158,7 @@ class Veth(SessionStrategy):
             if network.bridge:
                 bridge = find_bridge(session.host, network)
                 batch.set_link(link.index, master=bridge.index, up=True)
-                if network.hairpin_mode:  # the link must be a port first
-                    batch.set_link(link.index, hairpin=True)
+                set_port(batch, link.index, network)  # the link must be a port first
             elif not link.up:
                 configure_host_end(batch, link.index, network, link.mac, again=True)
             execute_for(session.host, batch, link.name)

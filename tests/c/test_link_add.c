@@ -53,6 +53,8 @@ static struct netstrat_link_settings filled(uint32_t set)
     settings.group = 42;
     settings.queues = 3;
     memcpy(settings.alias, "an alias", 8);
+    settings.isolated = 256; /* not 0 */
+    settings.learning = 1;
     return settings;
 }
 
@@ -70,7 +72,8 @@ enum {
                   NETSTRAT_LINK_TXQUEUELEN | NETSTRAT_LINK_MAC | NETSTRAT_LINK_MASTER |
                   NETSTRAT_LINK_NETNS | NETSTRAT_LINK_GROUP | NETSTRAT_LINK_QUEUES,
     OF_A_PEER = AT_CREATION & ~(NETSTRAT_LINK_UP | NETSTRAT_LINK_MASTER),
-    AFTERWARDS = (AT_CREATION & ~NETSTRAT_LINK_QUEUES) | NETSTRAT_LINK_ALIAS | NETSTRAT_LINK_HAIRPIN
+    OF_A_PORT = NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_ISOLATED | NETSTRAT_LINK_LEARNING,
+    AFTERWARDS = (AT_CREATION & ~NETSTRAT_LINK_QUEUES) | NETSTRAT_LINK_ALIAS | OF_A_PORT
 };
 
 static int encode_ifb(struct netstrat_batch *batch)
@@ -110,9 +113,29 @@ static int encode_set_by_name(struct netstrat_batch *batch)
 {
     struct netstrat_link_settings settings = none();
 
-    settings.set = NETSTRAT_LINK_UP | NETSTRAT_LINK_ALIAS | NETSTRAT_LINK_HAIRPIN |
-                   NETSTRAT_LINK_MASTER;
+    settings.set = NETSTRAT_LINK_UP | NETSTRAT_LINK_ALIAS | NETSTRAT_LINK_MASTER | OF_A_PORT;
     return netstrat_batch_set_link(batch, 0, "veth0", &settings);
+}
+
+static int encode_set_hairpin(struct netstrat_batch *batch)
+{
+    struct netstrat_link_settings settings = filled(NETSTRAT_LINK_HAIRPIN);
+
+    return netstrat_batch_set_link(batch, 7, NULL, &settings);
+}
+
+static int encode_set_isolated(struct netstrat_batch *batch)
+{
+    struct netstrat_link_settings settings = filled(NETSTRAT_LINK_ISOLATED);
+
+    return netstrat_batch_set_link(batch, 7, NULL, &settings);
+}
+
+static int encode_set_learning(struct netstrat_batch *batch)
+{
+    struct netstrat_link_settings settings = filled(NETSTRAT_LINK_LEARNING);
+
+    return netstrat_batch_set_link(batch, 7, NULL, &settings);
 }
 
 static int encode_set_nothing(struct netstrat_batch *batch)
@@ -146,9 +169,11 @@ static int encode_delete_group(struct netstrat_batch *batch)
 #define KIND_AND_DATA(kind, ...)                                                                   \
     NEST(IFLA_LINKINFO | NESTED, TEXT(IFLA_INFO_KIND, kind),                                       \
          NEST(IFLA_INFO_DATA | NESTED, __VA_ARGS__))
-#define HAIRPIN(mode)                                                                              \
-    NEST(IFLA_LINKINFO | NESTED, TEXT(SLAVE_KIND, "bridge"),                                       \
-         NEST(SLAVE_DATA | NESTED, ATTRIBUTE(IFLA_BRPORT_MODE, mode, 1)))
+#define PORT(...)                                                                                  \
+    NEST(IFLA_LINKINFO | NESTED, TEXT(SLAVE_KIND, "bridge"), NEST(SLAVE_DATA | NESTED, __VA_ARGS__))
+#define HAIRPIN(mode) ATTRIBUTE(IFLA_BRPORT_MODE, mode, 1)
+#define LEARNING(mode) ATTRIBUTE(8, mode, 1)  /* IFLA_BRPORT_LEARNING, 3.11 */
+#define ISOLATED(mode) ATTRIBUTE(33, mode, 1) /* IFLA_BRPORT_ISOLATED, 4.18 */
 #define NAME(name) TEXT(IFLA_IFNAME, name)
 #define ALTERNATIVE_NAME ATTRIBUTE(ALT_IFNAME, alternative, sizeof alternative)
 #define MAC ATTRIBUTE(IFLA_ADDRESS, mac, sizeof mac)
@@ -171,10 +196,17 @@ static const struct encoder encoders[] = {
     {"all settings of a link", encode_set, /* the alias without its NUL */
      MESSAGE(RTM_NEWLINK, SET, LINK(7, IFF_UP, IFF_UP), NAME("eth0"), U32(IFLA_NET_NS_FD, 11),
              U32(IFLA_MTU, 1400), U32(IFLA_TXQLEN, 500), U32(IFLA_MASTER, 9), U32(IFLA_GROUP, 42),
-             MAC, ATTRIBUTE(IFLA_IFALIAS, "an alias", 8), U32(NEW_IFINDEX, 40), HAIRPIN("\1"))},
+             MAC, ATTRIBUTE(IFLA_IFALIAS, "an alias", 8), U32(NEW_IFINDEX, 40),
+             PORT(HAIRPIN("\1"), LEARNING("\1"), ISOLATED("\1")))},
     {"settings of zero, by name", encode_set_by_name,
      MESSAGE(RTM_NEWLINK, SET, LINK(0, 0, IFF_UP), NAME("veth0"), U32(IFLA_MASTER, 0),
-             ATTRIBUTE(IFLA_IFALIAS, "", 0), HAIRPIN("\0"))},
+             ATTRIBUTE(IFLA_IFALIAS, "", 0), PORT(HAIRPIN("\0"), LEARNING("\0"), ISOLATED("\0")))},
+    {"the hairpin mode of a port", encode_set_hairpin,
+     MESSAGE(RTM_NEWLINK, SET, LINK(7, 0, 0), PORT(HAIRPIN("\1")))},
+    {"the isolation of a port", encode_set_isolated,
+     MESSAGE(RTM_NEWLINK, SET, LINK(7, 0, 0), PORT(ISOLATED("\1")))},
+    {"the learning of a port", encode_set_learning,
+     MESSAGE(RTM_NEWLINK, SET, LINK(7, 0, 0), PORT(LEARNING("\1")))},
     {"no setting", encode_set_nothing, MESSAGE(RTM_NEWLINK, SET, LINK(0, 0, 0), ALTERNATIVE_NAME)},
     {"a deletion", encode_delete, MESSAGE(RTM_DELLINK, SET, LINK(7, 0, 0))},
     {"a deletion by name", encode_delete_by_name,
@@ -224,7 +256,7 @@ TEST(a_setting_that_the_kernel_would_ignore_is_refused)
 {
     const uint32_t others = NETSTRAT_LINK_INDEX | NETSTRAT_LINK_NETNS;
 
-    for (uint32_t field = 1; field <= NETSTRAT_LINK_QUEUES; field <<= 1) {
+    for (uint32_t field = 1; field <= NETSTRAT_LINK_LEARNING; field <<= 1) {
         struct netstrat_link_settings settings = filled(field | others);
 
         CHECK(encode_with(PLAIN, &settings) == (field & AT_CREATION ? 0 : -EINVAL));

@@ -427,6 +427,8 @@ def settings(one: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
                 links.append(which.ljust(8, b"\0") + struct.pack("=Ii", chosen, 7))
         yield from packed(f"links-{kind}", [one(kind, settings) for settings in links])
 
+    ports = [one(21, b"\x87".ljust(8, b"\0") + struct.pack("=Ii", 1 << bit, 7)) for bit in (12, 13)]
+    yield "links-port", b"\x80\xff" + b"".join(ports)
     calls = [one(22, name) for name in (b"lo", b"x" * 16, b"a/b", b"\x87", b"\x87\0\0\x80")]
     calls += [one(28, bytes([number, 7])) for number in range(3)]
     calls += [one(23, b"\5"), one(28, b"\2\0\0\x80")]

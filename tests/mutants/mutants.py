@@ -713,8 +713,8 @@ MUTANTS = [
     ),
     (
         "link.c",
-        "link_has(settings, NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_ALIAS)",
-        "link_has(settings, NETSTRAT_LINK_HAIRPIN)",
+        "link_has(settings, LINK_OF_PORT | NETSTRAT_LINK_ALIAS)",
+        "link_has(settings, LINK_OF_PORT)",
         "an alias at creation",
     ),
     (
@@ -742,7 +742,21 @@ MUTANTS = [
         "    link_put_settings(batch, own);\n",
         "each end has its own settings",
     ),
-    ("link.c", "settings->hairpin);\n    return", "1);\n    return", "hairpin off"),
+    ("link.c", "settings->hairpin != 0", "1", "hairpin off"),
+    ("link.c", "settings->learning != 0", "1", "learning off"),
+    ("link.c", "settings->isolated != 0", "1", "isolation off"),
+    (
+        "link.c",
+        "    if (link_has(settings, NETSTRAT_LINK_LEARNING))\n",
+        "",
+        "learning is not changed",
+    ),
+    (
+        "link.c",
+        "    if (link_has(settings, NETSTRAT_LINK_ISOLATED))\n",
+        "",
+        "isolation is not changed",
+    ),
     (
         "link.c",
         "index == 0 && link_has(settings, NETSTRAT_LINK_NAME | NETSTRAT_LINK_GROUP)",

@@ -159,6 +159,18 @@ def test_a_link_is_changed_by_name_and_by_index(host):
     assert host.get_link("a").hairpin is True
     host.execute(Batch().set_link(link.index, hairpin=False))
     assert host.get_link("a").hairpin is False
+    before = (True, False)  # of a new port
+    for learning, isolated in ((False, None), (None, True), (True, False)):
+        before = (
+            before[0] if learning is None else learning,
+            before[1] if isolated is None else isolated,
+        )
+        host.execute(Batch().set_link("a", learning=learning, isolated=isolated))
+        (seen,) = ip("-details", "link", "show", "a")
+        port = seen["linkinfo"]["info_slave_data"]
+        assert (port["learning"], port["isolated"]) == before
+        link = host.get_link("a")
+        assert (link.learning, link.isolated) == before
     host.execute(Batch().set_link(link.index, up=False, master=0, alias="", new_name="c"))
     link = host.get_link("c")
     assert (link.up, link.master, link.alias, link.hairpin) == (False, None, "", None)

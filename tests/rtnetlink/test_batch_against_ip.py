@@ -31,6 +31,7 @@ _COMMANDS = st.one_of(
     st.tuples(st.just("alias"), _LINKS, st.sampled_from(["one", "two"])),
     st.tuples(st.just("master"), _LINKS, st.booleans()),
     st.tuples(st.just("hairpin"), _LINKS, st.booleans()),
+    st.tuples(st.sampled_from(["isolated", "learning"]), _LINKS, st.booleans()),
     st.tuples(st.just("delete"), _LINKS, st.none()),
     st.tuples(st.just("bridge"), st.sampled_from(["t3", "t0"]), st.none()),
     st.tuples(st.just("address"), _LINKS, _V4 | _V6),
@@ -49,6 +50,8 @@ def _as_ip(what: str, link: str, value: object) -> str:
         "alias": f"link set {link} alias {value}",
         "master": f"link set {link} " + ("master br" if value else "nomaster"),
         "hairpin": f"link set {link} type bridge_slave hairpin {'on' if value else 'off'}",
+        "isolated": f"link set {link} type bridge_slave isolated {'on' if value else 'off'}",
+        "learning": f"link set {link} type bridge_slave learning {'on' if value else 'off'}",
         "delete": f"link delete {link}",
         "bridge": f"link add {link} address 02:00:00:00:00:13 type bridge",
         "address": f"address add {value} dev {link}" + (" nodad" if ":" in str(value) else ""),
@@ -65,8 +68,8 @@ def _append(batch: Batch, indexes: dict[str, int], what: str, link: str, value: 
         batch.set_link(link, **{changes[what]: value})
     elif what == "master":
         batch.set_link(link, master=indexes["br"] if value else 0)
-    elif what == "hairpin":
-        batch.set_link(link, hairpin=bool(value))
+    elif what in ("hairpin", "isolated", "learning"):
+        batch.set_link(link, **{what: bool(value)})
     elif what == "delete":
         batch.delete_link(link)
     elif what == "bridge":

@@ -115,7 +115,7 @@ ARGUMENTS = {
     **dict.fromkeys(
         ("mtu", "txqueuelen", "master", "new_index", "index", "queues"), NOT_AN_INTEGER
     ),
-    **dict.fromkeys(("up", "hairpin"), NOT_A_BOOL),
+    **dict.fromkeys(("up", "hairpin", "isolated", "learning"), NOT_A_BOOL),
     **dict.fromkeys(("mac", "peer_mac", "alias", "mode"), NOT_TEXT),
 }
 METHODS = [
@@ -123,7 +123,7 @@ METHODS = [
     ("add_bridge", ("a",), "mac mtu up"),
     ("add_macvlan", ("a", "b"), "mode mac mtu up"),
     ("add_link", ("a", "ifb"), "mac mtu up"),
-    ("set_link", ("a",), "up mtu txqueuelen mac master hairpin alias"),
+    ("set_link", ("a",), "up mtu txqueuelen mac master hairpin isolated learning alias"),
 ]
 
 

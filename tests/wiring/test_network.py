@@ -120,7 +120,7 @@ REFUSABLE = {
 }
 IMPLEMENTED: dict[str, set[str]] = {
     "loopback": set(),
-    "veth": {"addresses"},
+    "veth": {"addresses", "isolated"},
     "host-device": {"addresses"},
 }
 
@@ -212,6 +212,7 @@ BAD_VALUES = [
         ("ipv6_gateway", value)
         for value in ("x", "fd00::1/64", "10.0.0.1", "0.0.0.0", "::", "::1", "ff02::1", "fd00::2")
     ),
+    ("isolated", True),
     *(("mtu", value) for value in (1, 67, 68, 1279, 65536)),
     *(
         ("addresses", value)

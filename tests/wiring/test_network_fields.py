@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+from functools import partial
+from typing import Any
+
 import devices
 import pytest
-from helpers_network import assert_connects, dumps, ip, quieten, veth
+from helpers_network import assert_connects, containers, dumps, ip, quieten, veth
 
 from pynetstrat import (
+    Batch,
     InvalidNetworkError,
     KernelError,
     Network,
@@ -100,6 +105,74 @@ def test_initialize_removes_the_further_addresses_after_an_error(host, bridge, b
     with pytest.raises(KernelError, match="gateway"):
         strategy.initialize(made, netns=blue)
     assert dumps(blue) == before
+
+
+# ---- isolation ----
+
+
+def answers(address: str, client: NetworkNamespace | None) -> bool:
+    """Whether the host of an address refuses a connection to a port that is not open."""
+    connect = partial(socket.create_connection, (address, 9), timeout=1)
+    try:
+        (connect() if client is None else client.call(connect)).close()
+    except ConnectionRefusedError:
+        return True
+    except TimeoutError:
+        pass
+    return False
+
+
+@pytest.mark.parametrize("is_first_port", [True, False])
+def test_two_isolated_containers_reach_the_host_and_not_each_other(host, bridge, is_first_port):
+    """The first port of a bridge without a MAC address of its own is made in another order."""
+    if not is_first_port:
+        host.execute(Batch().set_link("br0", mac="02:00:00:00:00:99"))
+    with containers(3) as (first, second, third):
+        for number, netns in enumerate((first, second, third), 2):
+            network = veth(
+                address=f"10.0.0.{number}/24",
+                host_interface_name=f"h{number}",
+                isolated=netns is not third,
+            )
+            made = set_up_networks([network], netns=netns)
+            assert host.get_link(f"h{number}").isolated is network.isolated
+            assert check_networks(made, netns=netns) == []
+        assert answers("10.0.0.2", None)
+        assert answers("10.0.0.2", third)
+        assert not answers("10.0.0.2", second)
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_a_changed_isolation_is_reported(host, bridge, blue, isolated):
+    made = set_up_networks([veth(isolated=isolated)], netns=blue)
+    host.execute(Batch().set_link("h0", isolated=not isolated))
+    (found,) = check_networks(made, netns=blue)
+    assert found.startswith(f"h0 (host): {'not ' if isolated else ''}isolated")
+
+
+def test_attach_isolates_the_port_again(host, bridge, blue):
+    (made,) = set_up_networks([veth(isolated=True, hairpin_mode=True)], netns=blue)
+    strategy = get_strategy("veth")
+    strategy.detach(made)
+    assert host.get_link("h0").isolated is None
+    strategy.attach(made)
+    assert (host.get_link("h0").isolated, host.get_link("h0").hairpin) == (True, True)
+
+
+def test_a_kernel_that_ignores_isolation_is_an_error_and_nothing_is_left(
+    host, bridge, blue, monkeypatch
+):
+    """Before Linux 4.18 the kernel ignores the attribute."""
+    before = dumps(), dumps(blue)
+    set_link = Batch.set_link
+
+    def ignore(self: Batch, link: str, *, isolated: bool | None = None, **options: Any) -> Batch:
+        return set_link(self, link, **options)
+
+    monkeypatch.setattr(Batch, "set_link", ignore)
+    with pytest.raises(KernelError, match=r"needs Linux 4\.18"):
+        set_up_networks([veth(isolated=True)], netns=blue)
+    assert (dumps(), dumps(blue)) == before
 
 
 # ---- the MTU and the advertised MSS of a route ----
