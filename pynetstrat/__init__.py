@@ -16,13 +16,14 @@ needs prometheus_client.
 #   _sysfs_proof       whether /sys shows the calling thread's namespace
 #   sysfs              counters from files
 #   _namespace_thread  runs a function in a thread that has entered a namespace
-#   _etc_netns         the files of /etc/netns/NAME
+#   _syscalls          unshare, mount and their like, for programs that are started
+#   _private_sys       a /sys of a program's own
+#   _etc_netns         the files of /etc that are replaced for a program
 #   _children          child processes in a namespace
 #   namespace          NetworkNamespace
 #   wiring/            Network, Veth, HostDevice; set_up_networks and its like
 #   counting/          ContainerCounters, HostCounters, discover
 #   watching/          LinkMonitor
-#   _syscalls          system calls that only the commands make: unshare, mount
 #   diagnosis          what is allowed on this machine
 #   prometheus         ContainerCollector, for prometheus_client; imported by its own name
 #   cli/               the commands

@@ -8,7 +8,7 @@ import signal
 import subprocess
 from _warnings import warn
 
-from ._etc_netns import bind_etc, etc_files
+from ._etc_netns import bind_etc, bind_resolv_conf, check_resolv_conf, etc_files
 from ._namespace_thread import is_patched, run_in_namespace
 from ._native import netns as native
 
@@ -21,25 +21,40 @@ if TYPE_CHECKING:
 
 
 def popen(
-    fd: int, shown: str, name: str, args: Any, *, die_with_parent: bool, options: dict[str, Any]
+    fd: int,
+    shown: str,
+    name: str,
+    args: Any,
+    *,
+    die_with_parent: bool,
+    resolv_conf: Any,
+    mount_sys: Callable[[], None] | None,
+    options: dict[str, Any],
 ) -> subprocess.Popen[Any]:
     """Starts a child in a namespace.
 
     Parameters:
         fd, shown: the namespace, and its name in errors.
         name: its name under /run/netns, or "".
-        args, die_with_parent, options: as for `NetworkNamespace.popen`.
+        args, die_with_parent, resolv_conf, options: as for `NetworkNamespace.popen`.
+        mount_sys: mounts the /sys of the child, or None.
     """
     started: list[subprocess.Popen[Any]] = []
     failed: list[KernelError] = []
     if die_with_parent:
         options["preexec_fn"] = _dying(options.get("preexec_fn"))
+    resolver = None if resolv_conf is None else check_resolv_conf(resolv_conf)
     module = _standard_subprocess()
 
     def start() -> int:
-        if entries := etc_files(name):
+        entries = etc_files(name)
+        if entries or resolver is not None or mount_sys is not None:
             native.separate_mounts()
-            failed.extend(bind_etc(name, entries))
+        failed.extend(bind_etc(name, entries))
+        if resolver is not None:
+            bind_resolv_conf(resolver)
+        if mount_sys is not None:
+            mount_sys()
         started.append(module.Popen(args, **options))
         return started[0].pid
 

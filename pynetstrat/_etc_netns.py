@@ -1,12 +1,13 @@
-"""The files of /etc/netns/NAME, which replace those of /etc for programs in a named namespace.
+"""Files of /etc that are replaced for a program: those of /etc/netns/NAME, and resolv.conf.
 
-ip-netns(8) describes the convention.
+ip-netns(8) describes /etc/netns.
 """
 
 from __future__ import annotations
 
 import os
-from errno import ENOENT
+import stat
+from errno import EISDIR, ENOENT
 
 from ._native import netns as native
 from .errors import KernelError, PermissionDeniedError
@@ -47,3 +48,39 @@ def bind_etc(name: str, entries: list[str]) -> list[KernelError]:
                 error.hint += f": create {_ETC}/{entry}"
             failed.append(error)
     return failed
+
+
+def check_resolv_conf(given: object) -> str:
+    """Returns the path of a file that is to replace /etc/resolv.conf.
+
+    Raises:
+        KernelError: it does not exist, or is a directory.
+        TypeError: it is no path.
+    """
+    try:
+        path = os.fsdecode(given)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"resolv_conf must be a path, not {given!r}") from None
+    hint = "resolv_conf must be an existing file"
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except OSError as error:
+        kind = PermissionDeniedError if isinstance(error, PermissionError) else KernelError
+        raise kind(error.errno or 0, "open", hint=hint, filename=path) from None
+    if stat.S_ISDIR(mode):
+        raise KernelError(EISDIR, "open", hint=hint, filename=path)
+    return path
+
+
+def bind_resolv_conf(path: str) -> None:
+    """Mounts a file on /etc/resolv.conf in the thread's mount namespace.
+
+    Raises:
+        KernelError: /etc/resolv.conf does not exist, or the kernel refuses the mount.
+    """
+    try:
+        native.bind_mount(path, f"{_ETC}/resolv.conf")
+    except KernelError as error:
+        if error.errno == ENOENT:
+            error.hint = f"create {_ETC}/resolv.conf, on which {path} is mounted"
+        raise

@@ -262,14 +262,20 @@ class NetworkNamespace(Closable):
         return run_in_namespace(self.fileno(), self._shown, lambda: function(*args, **kwargs))
 
     def popen(
-        self, args: Any, *, die_with_parent: bool = False, **options: Any
+        self,
+        args: Any,
+        *,
+        die_with_parent: bool = False,
+        resolv_conf: str | bytes | os.PathLike[Any] | None = None,
+        private_sys: bool = False,
+        **options: Any,
     ) -> subprocess.Popen[Any]:
         """Starts a program in the namespace, as `subprocess.Popen` does.
 
-        The child has the working directory, the umask and the signal mask of the caller. Its /sys
-        still shows the caller's namespace. If the namespace has a name and /etc/netns/NAME exists,
-        the child gets a mount namespace in which the files there replace those of /etc, as for `ip
-        netns exec`; a RuntimeWarning names each file for which that fails.
+        The child has the working directory, the umask and the signal mask of the caller. If the
+        namespace has a name and /etc/netns/NAME exists, the child gets a mount namespace in which
+        the files there replace those of /etc, as for `ip netns exec`; a RuntimeWarning names each
+        file for which that fails.
 
         Parameters:
             args, options: as for `subprocess.Popen`.
@@ -278,13 +284,28 @@ class NetworkNamespace(Closable):
                 a set-user-ID program or one with file capabilities (man 2 prctl). A thread that
                 lives as long as the child forks it, so a child that sets PR_SET_PDEATHSIG itself
                 also gets the signal only when this process ends.
+            resolv_conf: a file that replaces /etc/resolv.conf for the child, also one of
+                /etc/netns/NAME. None: the child's /etc/resolv.conf is not changed.
+            private_sys: the child gets a /sys that shows the namespace. Mounts below the caller's
+                /sys, such as /sys/fs/cgroup, stay visible there. False: the child's /sys shows the
+                caller's namespace.
 
         Raises:
-            PermissionDeniedError: entering needs CAP_SYS_ADMIN over the namespace.
-            KernelError: the handle is closed, or no thread can be started.
+            PermissionDeniedError: entering or mounting needs CAP_SYS_ADMIN.
+            KernelError: the handle is closed, no thread can be started, `resolv_conf` or
+                /etc/resolv.conf does not exist (ENOENT), or the kernel refuses a mount.
             OSError: as from `subprocess.Popen`.
+
+        Example:
+            >>> namespace.popen(["worker"], die_with_parent=True, resolv_conf="/srv/resolv.conf")
         """
         from . import _children
+
+        mount_sys: Callable[[], None] | None = None
+        if private_sys:
+            from ._private_sys import mount_private_sys
+
+            mount_sys = mount_private_sys
 
         return _children.popen(
             self.fileno(),
@@ -292,6 +313,8 @@ class NetworkNamespace(Closable):
             self._name,
             args,
             die_with_parent=die_with_parent,
+            resolv_conf=resolv_conf,
+            mount_sys=mount_sys,
             options=options,
         )
 

@@ -141,6 +141,23 @@ def named(net: support.Links) -> Iterator[str]:
 
 
 @pytest.fixture
+def etc(named: str) -> Iterator[Path]:
+    """The directory /etc/netns/NAME, in an /etc that only this test sees."""
+    support.mount("tmpfs", Path("/mnt"), "tmpfs")
+    work, upper = Path("/mnt/work"), Path("/mnt/upper")
+    work.mkdir()
+    upper.mkdir()
+    options = f"lowerdir=/etc,upperdir={upper},workdir={work}"
+    done = support.run(["mount", "-t", "overlay", "-o", options, "overlay", "/etc"])
+    assert done.returncode == 0, done.stderr
+    folder = Path("/etc/netns", named)
+    folder.mkdir(parents=True)
+    yield folder
+    support.unmount("/etc")
+    support.unmount("/mnt")
+
+
+@pytest.fixture
 def interrupt() -> Iterator[Callable[[float], None]]:
     """Sends SIGINT to the process after some seconds. The test waits for it."""
     timers = []

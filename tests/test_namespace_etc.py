@@ -6,27 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-import support
 from support import run
 
 from pynetstrat import NetworkNamespace
-
-
-@pytest.fixture
-def etc(named):
-    """The directory /etc/netns/NAME, in an /etc that only this test sees."""
-    support.mount("tmpfs", Path("/mnt"), "tmpfs")
-    work, upper = Path("/mnt/work"), Path("/mnt/upper")
-    work.mkdir()
-    upper.mkdir()
-    options = f"lowerdir=/etc,upperdir={upper},workdir={work}"
-    done = run(["mount", "-t", "overlay", "-o", options, "overlay", "/etc"])
-    assert done.returncode == 0, done.stderr
-    folder = Path("/etc/netns", named)
-    folder.mkdir(parents=True)
-    yield folder
-    support.unmount("/etc")
-    support.unmount("/mnt")
 
 
 def test_a_child_in_a_named_namespace_sees_the_files_of_etc_netns(etc, named):

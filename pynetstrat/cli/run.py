@@ -13,16 +13,13 @@ from pathlib import Path
 from .. import NetworkNamespace, link_set_up
 from .._etc_netns import bind_etc, etc_files
 from .._native import netns as native
+from .._private_sys import mount_private_sys
 from .._syscalls import (
     CLONE_NEWNET,
     CLONE_NEWNS,
     CLONE_NEWUSER,
-    MS_BIND,
-    MS_REC,
     MS_SLAVE,
     map_ids,
-    mount,
-    mount_sysfs,
     separate_mounts,
     setns,
     unshare,
@@ -31,10 +28,6 @@ from ..errors import KernelError, PermissionDeniedError
 from ._exit import EndError
 from ._options import add_namespace, namespace
 from ._output import warn
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _NS_GET_USERNS = 0xB701  # linux/nsfs.h
 
@@ -189,7 +182,6 @@ def _become_root() -> None:
 
 def _mount_sysfs(*, is_fresh: bool) -> bool:
     """Mounts a new /sys; returns whether the process has its own mount namespace."""
-    kept = list(_mounts_below("/sys"))
     is_apart = False
     try:
         if is_fresh:
@@ -197,32 +189,10 @@ def _mount_sysfs(*, is_fresh: bool) -> bool:
         else:
             native.separate_mounts()
         is_apart = True
-        mount_sysfs()
+        mount_private_sys()
     except KernelError as error:
         warn(f"/sys shows the caller's network namespace: {error}")
-    else:
-        for path, descriptor in kept:
-            with contextlib.suppress(KernelError):  # refused, or the new /sys has no such folder
-                mount(f"/proc/self/fd/{descriptor}", path, None, MS_BIND | MS_REC)
-    for _, descriptor in kept:
-        os.close(descriptor)
     return is_apart
-
-
-def _mounts_below(folder: str) -> Iterator[tuple[str, int]]:
-    """Yields the path and a descriptor of each mount directly below a folder."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return
-    paths = sorted({line.split()[4] for line in lines})
-    last = None
-    for path in paths:
-        below = path.startswith(folder + "/") and not (last and path.startswith(last + "/"))
-        if below and "\\" not in path:
-            with contextlib.suppress(OSError):
-                yield path, os.open(path, os.O_PATH | os.O_CLOEXEC)
-                last = path
 
 
 # ---- /etc ----

@@ -127,6 +127,8 @@ def of_namespaces() -> None:
         cookie: int | None = namespace.cookie
         total: int = namespace.call(sum, [1, 2]) + device + inode + named.fileno()
         status: int = namespace.popen(["true"]).wait() + namespace.run(["true"]).returncode
+        namespace.popen(["true"], die_with_parent=True, resolv_conf=b"/a", private_sys=True).wait()
+        namespace.run(["true"], resolv_conf="/a", private_sys=True)
     names: list[str] = NetworkNamespace.names()
     NetworkNamespace.open("blue").close()
     NetworkNamespace.of_process(1).close()
