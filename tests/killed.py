@@ -111,6 +111,7 @@ _BRIDGED = {
 NETWORKS = {
     "bridged": [{"type": "loopback"}, _BRIDGED],
     "point to point": [{**_BRIDGED, "bridge": "", "ipv6_gateway": "fd00::1"}],
+    "rates": [{**_BRIDGED, "rate_in": 8_000_000, "rate_out": 8_000_000}],
     "device": [
         {
             "type": "host-device",

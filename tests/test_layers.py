@@ -90,6 +90,7 @@ FOLDERS = {
         "owned",
         "_veth_owner",
         "_veth_pair",
+        "_rates",
         "veth",
         "_device_record",
         "_device_identity",

@@ -18,12 +18,12 @@ add_qdisc = lib.netstrat_batch_add_qdisc
 delete_qdisc = lib.netstrat_batch_delete_qdisc
 add_redirect = lib.netstrat_batch_add_redirect
 
-MAX_RATE = 1 << 60  # bits per second of a tbf or a netem: far below what the kernel can count
+_MAX_RATE = 1 << 60  # bits per second of a tbf or a netem: far below what the kernel can count
 # A tbf with a smaller burst sends 65 % of its rate: packets that the sender has joined (GSO) are
 # split first. At high rates it must hold what the rate sends while a timer is late.
-MIN_BURST = 20_000  # bytes
+_MIN_BURST = 20_000  # bytes
 _BURST_TIME = 0.004  # seconds
-_LATENCY = 0.05  # seconds that a packet may wait in a tbf
+TBF_LATENCY = 0.05  # seconds that a packet may wait in a tbf
 _MAX_NETEM_TIME = 274  # seconds: 32 bits of 64 ns
 _TICKS = 15_625_000  # units of 64 ns in a second (PSCHED_SHIFT, net/pkt_sched.h)
 _ANY_PROTOCOL = 3  # ETH_P_ALL, linux/if_ether.h: it can't be included with the C library's headers
@@ -84,21 +84,30 @@ def _check_number(field: str, value: object, least: float, most: float, unit: st
     raise InvalidNetworkError(field, value, f"must be {unit} from {least:g} to {most:g}")
 
 
+def tbf_burst(rate: int) -> int:
+    """Returns the default burst, in bytes, of a tbf with a rate in bits per second."""
+    return min(max(_MIN_BURST, int(rate / 8 * _BURST_TIME)), UINT_MAX)
+
+
+def tbf_limit(rate: int, burst: int, latency: float) -> int:
+    """Returns how many bytes may wait in a tbf for its burst and for its latency in seconds."""
+    return min(round(rate / 8 * latency) + burst, UINT_MAX)
+
+
 def _tbf(options: Mapping[str, Any]) -> dict[str, Any]:
     rate = options.get("rate")
     if rate is None:
         raise InvalidNetworkError("rate", rate, "must be given: a tbf limits a rate")
-    check_integer("rate", rate, 8, MAX_RATE)
+    check_integer("rate", rate, 8, _MAX_RATE)
     burst = options.get("burst")
     if burst is None:
-        burst = min(max(MIN_BURST, int(rate / 8 * _BURST_TIME)), UINT_MAX)
+        burst = tbf_burst(rate)
     check_integer("burst", burst, 1, UINT_MAX)
     latency = options.get("latency")
     if latency is None:
-        latency = _LATENCY
+        latency = TBF_LATENCY
     _check_number("latency", latency, 0, 3600, "a number of seconds")
-    limit = min(round(rate / 8 * latency) + burst, UINT_MAX)
-    return {"rate": rate // 8, "burst": burst, "limit": limit}
+    return {"rate": rate // 8, "burst": burst, "limit": tbf_limit(rate, burst, latency)}
 
 
 def _netem(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +121,7 @@ def _netem(options: Mapping[str, Any]) -> dict[str, Any]:
             _check_number(name, options[name], 0, 1, "a probability (0.05 for 5 %)")
             fields[name] = round(options[name] * UINT_MAX)
     if options.get("rate") is not None:
-        check_integer("rate", options["rate"], 8, MAX_RATE)
+        check_integer("rate", options["rate"], 8, _MAX_RATE)
         fields["rate"] = options["rate"] // 8
     if options.get("limit") is not None:
         check_integer("limit", options["limit"], 1, UINT_MAX)

@@ -41,7 +41,7 @@ def make_pair(session: Session, network: Network, digest: int, bridge: Link | No
         bridge: the bridge of the network, or None for a point-to-point link.
     """
     mac, host = new_host_mac(digest), session.host
-    _push_undo(session, network.host_interface_name, mac)
+    push_undo(session, network.host_interface_name, mac)
     session.created.add(network.name)
     # A point-to-point link goes up once it ignores router advertisements. A bridge that would take
     # the address of the port gets it once the bridge's own address is set.
@@ -238,8 +238,11 @@ def _read(path: str) -> bytes:
 # ---- undo steps ----
 
 
+_UNDONE = "veth", "ifb"  # the kinds of links that _DeletePairs deletes
+
+
 class _DeletePairs:
-    """The undo step of pairs that were made one after the other.
+    """The undo step of pairs, and of ifbs, that were made one after the other.
 
     It deletes them together, because a deletion takes 20 ms, most of it spent waiting for other
     processors, however many links it deletes.
@@ -247,13 +250,13 @@ class _DeletePairs:
 
     def __init__(self, host: RtnetlinkSocket) -> None:
         self._host = host
-        self._names: dict[str, str] = {}  # of host ends, by MAC address
+        self._names: dict[str, str] = {}  # of host ends and ifbs, by MAC address
 
     def add(self, name: str, mac: str) -> None:
-        """Adds the pair that is made next.
+        """Adds the pair or ifb that is made next.
 
         Parameters:
-            name, mac: of the host end.
+            name, mac: of the host end or the ifb.
         """
         self._names[mac] = name
 
@@ -263,7 +266,7 @@ class _DeletePairs:
         except KernelError as error:
             error.interface = ", ".join(self._names.values())
             raise
-        made = [link for link in links if link.kind == "veth" and link.mac in self._names]
+        made = [link for link in links if link.kind in _UNDONE and link.mac in self._names]
         if len(made) > 1 and _delete_as_group(self._host, made, {link.group for link in links}):
             return
         errors: list[Exception] = []
@@ -276,8 +279,8 @@ class _DeletePairs:
             raise TeardownError(errors)
 
 
-def _push_undo(session: Session, name: str, mac: str) -> None:
-    """Pushes the undo step of a pair, or adds the pair to such a step if that is the last one."""
+def push_undo(session: Session, name: str, mac: str) -> None:
+    """Pushes the undo step of a pair or an ifb, or adds it to such a step if that is the last."""
     step = session.undo_stack.last()
     if not isinstance(step, _DeletePairs):
         step = _DeletePairs(session.host)

@@ -23,6 +23,7 @@ from ._difference import (
     check_settings,
 )
 from ._links import delete_counted, execute_for, find_bridge, find_link, restore_down
+from ._rates import check_rates, delete_ifb, limit_rates, validate_rates
 from ._requested import host_prefix, requested_addresses, requested_routes
 from ._session import Session
 from ._strategy import SessionStrategy
@@ -76,6 +77,12 @@ class Veth(SessionStrategy):
       an alias. Two containers may have the same owner and name if their networks request
       different host ends.
 
+    - `rate_in`, `rate_out`: what the container may receive and send, in bits per second on the
+      wire; at least one packet per second. They are enforced on the host, so that root of the
+      container cannot lift them. For `rate_out` the host gets an ifb besides the host end. Up to
+      20 kB, or what the rate sends in 4 ms, may pass at once; a packet that would wait for more
+      than 0.05 s is dropped.
+
     Each end has one queue. With an IPv6 address the link-local address is usable at once, too.
 
     Example:
@@ -89,7 +96,8 @@ class Veth(SessionStrategy):
         """Raises InvalidNetworkError for an invalid field."""
         validate_values(network)
         validate_options(network)
-        refuse_fields(network, ("addresses", "isolated"))
+        refuse_fields(network, ("addresses", "isolated", "rate_in", "rate_out"))
+        validate_rates(network)
         validate_link_name(network, "name")
         if network.host_interface_name:
             validate_link_name(network, "host_interface_name")
@@ -116,6 +124,7 @@ class Veth(SessionStrategy):
             reason = f"its MTU is {bridge.mtu}, and IPv6 needs {MIN_IPV6_MTU}: raise it"
             raise invalid(network, "bridge", reason)
         make_pair(session, network, digest, bridge)
+        limit_rates(session, network, digest)
         return network
 
     def _destroy(self, session: Session, network: Network) -> None:
@@ -124,6 +133,7 @@ class Veth(SessionStrategy):
             # A pair without a tag is what a killed `create` left: its container has never run.
             if counters is not None and link.alias:
                 session.counters[network.name] = container_view(network.name, counters)
+        delete_ifb(session, network, owner_key(network, session))
 
     def detach(self, network: Network) -> None:
         """Takes the host end off its bridge, or brings it down if there is no bridge.
@@ -217,6 +227,7 @@ class Veth(SessionStrategy):
             found = ["missing"]
         else:
             found = _check_host_end(session.host, network, host_end)
+            found += check_rates(session.host, network, host_end)
             if end is not None and not _is_pair(session, host_end, end):
                 found.append(f"not the peer of {end.name} in the container")
         differences = [f"{name} (host): {difference}" for difference in found]
