@@ -71,7 +71,12 @@ enum error_hint {
     HINT_NO_EXPRESSION,
     HINT_NO_SET_TYPE,
     HINT_RULES_CHANGED,
-    HINT_ELEMENT_THERE
+    HINT_ELEMENT_THERE,
+    HINT_SYSCTL_PATH,
+    HINT_NO_SYSCTL,
+    HINT_SYSCTL_READ_ONLY,
+    HINT_SYSCTL_FORBIDDEN,
+    HINT_SYSCTL_VALUE
 };
 
 /* The texts, one after the other, each with a NUL. An array of pointers would have to be relocated,
@@ -218,7 +223,18 @@ static const char error_more_hints[] =
     /* RULES_CHANGED */
     "other programs changed nf_tables during every try\0"
     /* ELEMENT_THERE */
-    "it is already there, or overlaps what is there";
+    "it is already there, or overlaps what is there\0"
+    /* SYSCTL_PATH */
+    "must be a path beneath /proc/sys without empty components, \".\" and \"..\"\0"
+    /* NO_SYSCTL */
+    "the setting does not exist; check its name, that the kernel has its protocol, and that /proc "
+    "is mounted\0"
+    /* SYSCTL_READ_ONLY */
+    "/proc/sys is mounted read-only, as in most containers; mount a writable one\0"
+    /* SYSCTL_FORBIDDEN */
+    "needs CAP_NET_ADMIN in the user namespace that owns the network namespace\0"
+    /* SYSCTL_VALUE */
+    "the kernel does not accept this value";
 
 static const char *error_hint_text(uint8_t hint)
 {
@@ -371,6 +387,17 @@ static const struct error_row error_table[] = {
     {NETSTRAT_OP_UNLINK, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_NAME_MOUNT_ADMIN},
     {NETSTRAT_OP_OPEN_NETNS, 0, EEXIST, NETSTRAT_KIND_OTHER, HINT_NAME_TAKEN},
 
+    {NETSTRAT_OP_OPEN_SYSCTL, 0, EINVAL, NETSTRAT_KIND_OTHER, HINT_SYSCTL_PATH},
+    {NETSTRAT_OP_OPEN_SYSCTL, 0, ENOENT, NETSTRAT_KIND_OTHER, HINT_NO_SYSCTL},
+    {NETSTRAT_OP_OPEN_SYSCTL, 0, EROFS, NETSTRAT_KIND_OTHER, HINT_SYSCTL_READ_ONLY},
+    {NETSTRAT_OP_OPEN_SYSCTL, 0, EMFILE, NETSTRAT_KIND_OTHER, HINT_DESCRIPTORS_SHORT},
+    {NETSTRAT_OP_OPEN_SYSCTL, 0, ENFILE, NETSTRAT_KIND_OTHER, HINT_FILES_SHORT},
+    {NETSTRAT_OP_OPEN_SYSCTL, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_SYSCTL_FORBIDDEN},
+    {NETSTRAT_OP_OPEN_SYSCTL, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_SYSCTL_FORBIDDEN},
+    {NETSTRAT_OP_WRITE_SYSCTL, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_SYSCTL_FORBIDDEN},
+    {NETSTRAT_OP_WRITE_SYSCTL, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_SYSCTL_FORBIDDEN},
+    {NETSTRAT_OP_WRITE_SYSCTL, 0, EINVAL, NETSTRAT_KIND_OTHER, HINT_SYSCTL_VALUE},
+
     {NETSTRAT_OP_SETSOCKOPT, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
     {NETSTRAT_OP_BIND, 0, EPERM, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
     {NETSTRAT_OP_SETSOCKOPT, 0, EACCES, NETSTRAT_KIND_PERMISSION, HINT_REQUEST_FORBIDDEN},
@@ -446,6 +473,9 @@ static const char error_step_names[NETSTRAT_STEPS][16] = {
     "mount",
     "umount",
     "unlink",
+    "open sysctl",
+    "read sysctl",
+    "write sysctl",
 };
 
 const char *netstrat_step_name(uint32_t step)

@@ -46,6 +46,8 @@ struct netns_task {
     unsigned char *buffer;
     size_t size;
     int protocol;
+    struct netstrat_sysctl *sysctls;
+    size_t count; /* of sysctls */
     int code;
     struct netstrat_error error;
 };
@@ -248,6 +250,25 @@ int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error)
 
     task.netns = netns;
     task.work = netns_mount_sysfs;
+    return netns_run_task(&task, error);
+}
+
+static int netns_exchange_sysctls(struct netns_task *task)
+{
+    int code = netstrat_netns_enter(task->netns, &task->error);
+
+    return code < 0 ? code : netstrat_sysctls_exchange(task->sysctls, task->count, &task->error);
+}
+
+int netstrat_sysctls_exchange_at(int netns, struct netstrat_sysctl *sysctls, size_t count,
+                                 struct netstrat_error *error)
+{
+    struct netns_task task;
+
+    task.netns = netns;
+    task.work = netns_exchange_sysctls;
+    task.sysctls = sysctls;
+    task.count = count;
     return netns_run_task(&task, error);
 }
 

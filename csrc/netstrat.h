@@ -106,6 +106,9 @@ enum netstrat_step {
     NETSTRAT_OP_MOUNT,
     NETSTRAT_OP_UMOUNT,
     NETSTRAT_OP_UNLINK,
+    NETSTRAT_OP_OPEN_SYSCTL, /* open(), read() and write() of a setting under /proc/sys */
+    NETSTRAT_OP_READ_SYSCTL,
+    NETSTRAT_OP_WRITE_SYSCTL,
     NETSTRAT_STEPS /* the number of steps */
 };
 
@@ -114,7 +117,7 @@ struct netstrat_error {
     int code;             /* the -errno that was returned */
     uint32_t step;        /* enum netstrat_step */
     uint32_t request;     /* NETSTRAT_OP_REQUEST: the message type (RTM_NEWLINK); otherwise 0 */
-    uint32_t item;        /* the index of the message in its batch, or of the counter */
+    uint32_t item;        /* the index of the message in its batch, of the counter or setting */
     uint32_t text_length; /* the length of `text` in bytes, without the final NUL */
     /* The kernel's extended ack, or the start of the text that is not a counter or not a counter's
      * name. */
@@ -1882,6 +1885,34 @@ NETSTRAT_API int netstrat_id_recorder_start(struct netstrat_id_recorder *recorde
                                             struct netstrat_socket *sock,
                                             struct netstrat_error *error);
 
+/* ---- settings under /proc/sys: sysctl.c ---- */
+
+enum { NETSTRAT_SYSCTL_SIZE = 128 };
+
+/** struct netstrat_sysctl - A setting to read or to set. */
+struct netstrat_sysctl {
+    const char *path;                /* beneath /proc/sys: "net/ipv6/conf/eth0/accept_ra" */
+    const char *value;               /* the value to set; NULL reads the setting */
+    char text[NETSTRAT_SYSCTL_SIZE]; /* receives the value that is read, without a newline */
+};
+
+/**
+ * netstrat_sysctls_exchange() - Sets or reads settings of the calling thread's network namespace.
+ * @sysctls: the settings
+ * @count: the number of settings
+ *
+ * The settings are processed in order. After a failure those before it stay set, and `error->item`
+ * is the index of the one that failed. Settings outside of /proc/sys/net belong to the whole
+ * system.
+ *
+ * Return: 0; -EINVAL with NETSTRAT_OP_OPEN_SYSCTL for a path that is too long or has a component
+ * "", "." or ".."; -EINVAL with NETSTRAT_OP_WRITE_SYSCTL for a value that the kernel refuses, or of
+ * which it takes only a part; -EMSGSIZE with NETSTRAT_OP_READ_SYSCTL for a text that does not fit;
+ * or -errno of open(), read() or write().
+ */
+NETSTRAT_API int netstrat_sysctls_exchange(struct netstrat_sysctl *sysctls, size_t count,
+                                           struct netstrat_error *error);
+
 /* ---- other network namespaces: netns.c, the only file that needs pthread ---- */
 
 /**
@@ -1943,6 +1974,17 @@ NETSTRAT_API int netstrat_socket_open_beside(struct netstrat_socket *sock, void 
  * of netstrat_sysfs_mount() or netstrat_socket_open_at().
  */
 NETSTRAT_API int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error);
+
+/**
+ * netstrat_sysctls_exchange_at() - Sets or reads settings of another network namespace.
+ * @netns: as for netstrat_socket_open_at()
+ * @sysctls: as for netstrat_sysctls_exchange()
+ * @count: the number of settings
+ *
+ * Return: as netstrat_sysctls_exchange(), or a failure of netstrat_socket_open_at().
+ */
+NETSTRAT_API int netstrat_sysctls_exchange_at(int netns, struct netstrat_sysctl *sysctls,
+                                              size_t count, struct netstrat_error *error);
 
 /**
  * netstrat_netns_open() - Opens the path of a network namespace.

@@ -49,6 +49,7 @@ FOLDERS = {
         "table",
         "rows",
         "netns",
+        "sysctls",
         "prefixes",
         "addresses",
         "routes",
@@ -84,6 +85,7 @@ FOLDERS = {
         "_undo",
         "_container_dump",
         "_session",
+        "_sysctls",
         "_difference",
         "_strategy",
         "_veth_names",
@@ -263,7 +265,8 @@ USES = {
     },
     "containers": {"batch", "message", "link", "counters", "nsid", "socket", "exchange"},
     "sysfs": {"name", "counter_text"},
-    "netns": {"socket", "sysfs"},
+    "sysctl": set(),
+    "netns": {"socket", "sysfs", "sysctl"},
 }
 PURE = tuple(USES)[: tuple(USES).index("socket")]
 

@@ -17,6 +17,7 @@ from ._device_return import SETTABLE, bring_back, finish, unproven
 from ._links import append, execute_for, find_bridge, in_order
 from ._requested import requested_addresses, requested_routes
 from ._session import Session
+from ._sysctls import set_sysctls
 from ._undo import add_note
 from .network import Network, invalid
 
@@ -90,10 +91,15 @@ class DeviceMove:
     def configure(self, network: Network) -> None:
         """Adds addresses and routes in the container, and sets the device up, by one send.
 
+        The settings under /proc/sys come before. They need no undo step: the kernel resets them
+        when the device moves back.
+
         Parameters:
             network: what `move` has returned.
         """
         index = self.record.container_index
+        self.session.created.add(network.name)
+        set_sysctls(self.session, network, network.name)
         carried = carried_addresses(self.addresses, self.record.name, network)
         batch = Batch()
         add_addresses(

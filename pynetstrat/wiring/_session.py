@@ -55,8 +55,8 @@ class Session:
         given_host: the host namespace, or None if that is the namespace of the calling thread.
         until: the deadline of the call, a time of `time.monotonic()`.
         undo_stack: the undo steps of the changes made so far.
-        created: the names of the links in the container that the undo stack deletes. A change to
-            such a link needs no undo step of its own.
+        created: the names of the links in the container that the undo stack deletes or moves
+            back. A change to such a link needs no undo step of its own.
         counters: the final counters of destroyed interfaces, by the name in the container and from
             its side.
         dump: the addresses and routes in the container during `check_networks`, else None.

@@ -22,6 +22,7 @@ from ._device_return import TRUST, bring_back, check_names, finish, unproven
 from ._difference import check_container_link
 from ._links import find_bridge
 from ._strategy import SessionStrategy
+from ._sysctls import check_sysctls, validate_sysctls
 from ._validation import validate_link_name, validate_options, validate_values
 from .network import Network, invalid
 
@@ -42,6 +43,7 @@ class HostDevice(SessionStrategy):
     - `mtu`, `txqueuelen`, `mac_address`: settings in the container; 0 and "" keep the device's.
     - `address`, `ipv6_address`, `addresses`, `gateway`, `ipv6_gateway`, `routes`, `metric`: added
       in the container. The device also keeps its permanent addresses of global scope.
+    - `sysctls`: set in the container.
     - `bridge`, `hairpin_mode`: the bridge of which the device is a port once it is back. Without
       `bridge` it becomes a port of its former master.
     - `device`: the record that `create` returns and `destroy` needs.
@@ -84,7 +86,8 @@ class HostDevice(SessionStrategy):
         """
         validate_values(network)
         validate_options(network, (TRUST,))
-        refuse_fields(network, ("addresses",))
+        validate_sysctls(network)
+        refuse_fields(network, ("addresses", "sysctls"))
         if not isinstance(network.options.get(TRUST, False), bool):
             raise invalid(network, "options", f"{TRUST} must be true or false")
         validate_link_name(network, "host_interface_name")
@@ -130,6 +133,7 @@ class HostDevice(SessionStrategy):
         differences = check_container_link(
             session, network, device.link, mac=record.mac, mtu=record.mtu
         )
+        differences += check_sysctls(session, network, device.link.name)
         if "%d" not in wanted and device.link.name != wanted:
             differences.insert(0, f"{device.link.name}: the name should be {wanted}")
         return differences

@@ -27,6 +27,7 @@ from ._rates import check_rates, delete_ifb, limit_rates, validate_rates
 from ._requested import host_prefix, requested_addresses, requested_routes
 from ._session import Session
 from ._strategy import SessionStrategy
+from ._sysctls import check_sysctls, set_sysctls, validate_sysctls
 from ._validation import MIN_IPV6_MTU, validate_link_name, validate_options, validate_values
 from ._veth_names import (
     SCOPE_LINK,
@@ -96,7 +97,8 @@ class Veth(SessionStrategy):
         """Raises InvalidNetworkError for an invalid field."""
         validate_values(network)
         validate_options(network)
-        refuse_fields(network, ("addresses", "isolated", "rate_in", "rate_out"))
+        validate_sysctls(network)
+        refuse_fields(network, ("addresses", "isolated", "rate_in", "rate_out", "sysctls"))
         validate_rates(network)
         validate_link_name(network, "name")
         if network.host_interface_name:
@@ -208,6 +210,7 @@ class Veth(SessionStrategy):
                 addresses = [address for address in addresses if address.scope != SCOPE_LINK]
             undo = _find_undo(container, network.name, index, up, before, addresses, routes)
             session.undo_stack.push(undo, f"the state of {network.name}")
+        set_sysctls(session, network, network.name)
         batch = Batch()
         for address in addresses:
             # The container may have brought the link up; the kernel then added the link-local one.
@@ -233,13 +236,14 @@ class Veth(SessionStrategy):
         differences = [f"{name} (host): {difference}" for difference in found]
         if end is None:
             return [*differences, f"{network.name}: missing"]
-        return differences + check_container_link(
+        differences += check_container_link(
             session,
             network,
             end,
             mac=container_mac(network) or "",
             mtu=host_end.mtu if host_end is not None else 0,
         )
+        return differences + check_sysctls(session, network, end.name)
 
 
 def _find_own_host_end(host: RtnetlinkSocket, network: Network) -> Link:

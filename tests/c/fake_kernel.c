@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The wrappers of the system calls, and the kernel that answers from a script. */
 /* wrap: socket setsockopt getsockopt getsockname bind send recvfrom recvmsg poll */
-/* wrap: open open64 openat openat64 read pread pread64 close faccessat */
+/* wrap: open open64 openat openat64 read pread pread64 write close faccessat */
 /* wrap: stat stat64 __stat_time64 fstat fstat64 __fstat_time64 fstatfs fstatfs64 syscall */
 /* wrap: setns unshare ioctl mkdir mount umount2 unlink flock */
 /* wrap: pthread_create pthread_sigmask clock_gettime __clock_gettime64 */
@@ -407,6 +407,15 @@ static size_t limit(size_t size, int code)
 
 WRAP_READ(read, READ, (int fd, void *buffer, size_t size), )
 WRAP_READ(pread, PREAD, (int fd, void *buffer, size_t size, off_t offset), AND_OFFSET)
+
+WRAP(ssize_t, write, (int fd, const void *data, size_t size))
+{
+    int code = enter(WRITE, NULL);
+
+    if (code == NOTHING)
+        return 0;
+    return code > 0 ? -1 : __real_write(fd, data, limit(size, code));
+}
 
 WRAP(int, close, (int fd))
 {

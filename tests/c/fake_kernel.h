@@ -33,6 +33,7 @@ enum call {
     OPENAT,
     READ,
     PREAD,
+    WRITE,
     CLOSE,
     ACCESS,
     STAT,

@@ -62,6 +62,9 @@ static const struct {
     [PREAD] = {NETSTRAT_OP_PREAD,
                {EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR, ENODEV, ENOMEM, ENXIO, EOVERFLOW,
                 ESPIPE, EPERM, SHORT, NOTHING}},
+    [WRITE] = {NETSTRAT_OP_WRITE_SYSCTL,
+               {EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, ENODEV, ENOMEM, ENOSPC, EPERM, SHORT,
+                NOTHING}},
     [CLOSE] = {NETSTRAT_OP_NONE, {EBADF, EINTR, EIO, ENOSPC, EDQUOT}},
     [ACCESS] = {NETSTRAT_OP_NONE,
                 {EACCES, EINTR, EINVAL, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM}},
@@ -142,6 +145,7 @@ static struct {
 } fault;
 
 static int is_output_compared;
+static int is_sysctl; /* the operation reads or sets a setting */
 
 static int is_error(int code, int wanted, enum netstrat_step step)
 {
@@ -170,7 +174,18 @@ static int is_plausible(int code)
             return is_error(code, -EBADMSG, NETSTRAT_OP_RECVFROM) ||
                    is_error(code, -ETIMEDOUT, NETSTRAT_OP_RECVFROM);
         break;
+    case OPEN: /* a setting, or a namespace */
+        if (error.step == NETSTRAT_OP_OPEN_SYSCTL)
+            return code == struck;
+        break;
+    case WRITE: /* a setting takes a part of the value */
+        if (fault.code < 0)
+            return is_error(code, -EINVAL, NETSTRAT_OP_WRITE_SYSCTL);
+        break;
     case READ:
+        if (error.step == NETSTRAT_OP_READ_SYSCTL)
+            return code == struck;
+        /* fall through */
     case PREAD: /* half a file may be malformed, an empty one is */
         if (fault.code < 0)
             return is_error(code, -EBADMSG, NETSTRAT_OP_PARSE);
@@ -207,7 +222,8 @@ static int is_plausible(int code)
 static int is_resumed(enum call call)
 {
     return call == SEND || call == RECVFROM || call == RECVMSG || call == POLL || call == OPENAT ||
-           call == READ || call == PREAD || call == CLOSE || call == FSTATFS;
+           call == READ || call == PREAD || call == WRITE || call == CLOSE || call == FSTATFS ||
+           (call == OPEN && is_sysctl);
 }
 
 /* Runs the operation, with the fault if there is one, and returns its code. */
@@ -730,6 +746,43 @@ TEST_FAULTS(sysfs_read_counter_of_a_missing_counter, 0, -ENOENT)
 TEST_FAULTS(sysfs_read_of_an_interface_without_counters, 0, -ENOENT)
 {
     return netstrat_sysfs_read(AT_FDCWD, root, "if2", NULL, &output.counters, &error);
+}
+
+/* ---- settings under /proc/sys ---- */
+
+enum { SETTINGS = 2 };
+
+/* Sets or reads two settings of lo. */
+static int exchange_sysctls(const char *value, int at)
+{
+    static struct netstrat_sysctl settings[SETTINGS];
+    int code;
+
+    is_sysctl = 1;
+    for (int i = 0; i < SETTINGS; i++) {
+        memset(&settings[i], 0, sizeof settings[i]);
+        settings[i].path = i ? "net/ipv4/conf/lo/arp_filter" : "net/ipv4/conf/lo/arp_notify";
+        settings[i].value = value;
+    }
+    code = at < 0 ? netstrat_sysctls_exchange(settings, SETTINGS, &error)
+                  : netstrat_sysctls_exchange_at(at, settings, SETTINGS, &error);
+    CHECK(code == 0 || error.item < SETTINGS);
+    return code;
+}
+
+TEST_FAULTS(sysctls_set, 0, 0)
+{
+    return exchange_sysctls("1", -1);
+}
+
+TEST_FAULTS(sysctls_read, 0, 0)
+{
+    return exchange_sysctls(NULL, -1);
+}
+
+TEST_FAULTS(sysctls_set_at, 0, 0)
+{
+    return exchange_sysctls("0", netns);
 }
 
 /* ---- the tree of files ---- */

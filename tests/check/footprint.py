@@ -22,7 +22,7 @@ PURE = ("name", "batch", "message", "link", "counters")
 KERNEL = ("socket", "exchange", "name_cache", "operations")
 LOOPBACK = (*PURE, *KERNEL)
 OBJECTS = ("address", "route", "qdisc", "nsid")
-PARTS = (("error",), ("containers",), ("sysfs", "counter_text"), ("netns",))
+PARTS = (("error",), ("containers",), ("sysfs", "counter_text"), ("netns", "sysctl"))
 OTHERS = (*OBJECTS, *(file for part in PARTS for file in part))
 SOURCES = Path(__file__).resolve().parents[2] / "csrc" / "sources"
 
@@ -39,8 +39,9 @@ LIBC = {
     "sched_getcpu pthread_attr_init pthread_attr_setaffinity_np pthread_attr_destroy",
     "sysfs": "openat faccessat read pread close stat fstat fstatfs syscall",
     "counter_text": "strtoull",
+    "sysctl": "open read write close",
 }
-ERRNO = ("counter_text", "exchange", "socket", "netns", "sysfs")
+ERRNO = ("counter_text", "exchange", "socket", "netns", "sysfs", "sysctl")
 # What any file may need: the text and memory functions, and the helpers that compilers call by
 # themselves.
 ANYWHERE = re.compile(
@@ -68,6 +69,7 @@ def is_allowed(file: str, symbol: str) -> bool:
 ROWS = [("operations", "operations_add_row"), ("exchange", "exchange_copy_message")]
 WATCHED = [("name_cache", "name_cache_apply")]
 WORK = [("netns", "netns_open_socket"), ("netns", "netns_mount_sysfs")]
+WORK += [("netns", "netns_exchange_sysctls")]
 INDIRECT = {
     ("exchange", "exchange_pass_on"): ROWS,
     ("exchange", "exchange_dump_once"): ROWS,

@@ -1110,6 +1110,26 @@ MUTANTS = [
     ("nsid.c", " && message->type != NETSTRAT_RTM_DELNSID", "", "a deleted nsid"),
     ("nsid.c", "rest.missing > 0)", "0)", "a truncated message about an nsid"),
     ("nsid.c", "attribute.type == NETSTRAT_NETNSA_NSID", "1", "the nsid among the attributes"),
+    # sysctl.c
+    ("sysctl.c", "length == 0 || (length == 1", "(length == 1", "no empty component"),
+    ("sysctl.c", "(length == 1 && path[0] == '.') ||", "", "no component ."),
+    (
+        "sysctl.c",
+        " ||\n            (length == 2 && path[0] == '.' && path[1] == '.')",
+        "",
+        "no component ..",
+    ),
+    (
+        "sysctl.c",
+        "*path == '/' && *++path == '\\0'",
+        "*path == '/' && *++path == '/'",
+        "no / at the end",
+    ),
+    ("sysctl.c", "length > sizeof path - sizeof sysctl_root", "0", "a path that is too long"),
+    ("sysctl.c", "(size_t)count == size", "0", "a text that is cut"),
+    ("sysctl.c", "(size_t)count == length ? 0 : -EINVAL", "0", "a part of a value"),
+    ("sysctl.c", "(uint32_t)i);", "0);", "which setting failed"),
+    ("sysctl.c", "        count--;", "        break;", "a value without its newline"),
     # netns.c: names
     ("netns.c", "== CLONE_NEWNET;", "!= -1;", "a network namespace, not another kind"),
     ("netns.c", "if (!netstrat_netns_is(fd))", "if (0)", "only a namespace gets a name"),

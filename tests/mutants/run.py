@@ -40,6 +40,7 @@ PROGRAMS = {
     "name_cache.c": ["name_cache", *EXCHANGES, *REAL, "faults"],
     "operations.c": [*EXCHANGES, *REAL, "faults"],
     "netns.c": ["netns", "netns_names", "netns_threads", "wiring", "faults"],
+    "sysctl.c": ["sysctl", "faults"],
     "sysfs.c": ["sysfs", "sysfs_namespaces", "faults"],
     "error.c": ["error"],
 }

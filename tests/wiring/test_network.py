@@ -120,8 +120,8 @@ REFUSABLE = {
 }
 IMPLEMENTED: dict[str, set[str]] = {
     "loopback": set(),
-    "veth": {"addresses", "isolated"},
-    "host-device": {"addresses"},
+    "veth": {"addresses", "isolated", "sysctls"},
+    "host-device": {"addresses", "sysctls"},
 }
 
 
@@ -213,6 +213,22 @@ BAD_VALUES = [
         for value in ("x", "fd00::1/64", "10.0.0.1", "0.0.0.0", "::", "::1", "ff02::1", "fd00::2")
     ),
     ("isolated", True),
+    *(
+        ("sysctls", value)
+        for value in (
+            *("", "net", "net.ipv4.ip_forward", "net.core.somaxconn", "kernel.hostname"),
+            *("net.ipv4.conf.all.forwarding", "net.ipv4.conf.eth0.forwarding"),
+            *("net.ipv4.conf.IFNAME", "net.ipv4.conf.IFNAME.", "net.ipv4.conf.IFNAME.a.b"),
+            *("net.ipv4.conf.ifname.tag", "net.ipv4.route.IFNAME.tag", "IFNAME", "net.IFNAME"),
+            *("net/ipv4/conf/IFNAME/tag", "net.ipv4.conf.IFNAME./etc", "net.ipv4.conf.IFNAME.TAG"),
+            *("..ipv4.conf.IFNAME.tag", "net.ipv4.conf.IFNAME.tag\n", "net.ipv5.conf.IFNAME.tag"),
+            *(
+                "net.ipv4.conf.IFNAME.../tag",
+                "/net.ipv4.conf.IFNAME.tag",
+                "net.mpls.neigh.IFNAME.x",
+            ),
+        )
+    ),
     *(("mtu", value) for value in (1, 67, 68, 1279, 65536)),
     *(
         ("addresses", value)
@@ -262,10 +278,17 @@ def test_a_field_of_the_wrong_type_is_refused_and_named(refused, kind, field, va
 
 @pytest.mark.parametrize(("field", "value"), BAD_VALUES)
 def test_an_invalid_value_is_refused_and_named(refused, field, value):
-    given = [value] if field == "addresses" else value
+    given = {"addresses": [value], "sysctls": {value: "1"}}.get(field, value)
     error = refused(Network(**{"type": "veth", **PLAIN, field: given}))
     assert error.field == field
     assert error.value == value or field == "routes"
+
+
+@pytest.mark.parametrize("value", ["", "1\n", "1\n2", "\t1", "é", "1" * 101])
+def test_an_invalid_value_of_a_setting_is_refused(refused, value):
+    sysctls = {"net.ipv4.conf.IFNAME.tag": value}
+    error = refused(Network("veth", **PLAIN, sysctls=sysctls))
+    assert (error.field, error.value) == ("sysctls", value)
 
 
 def test_the_same_address_twice_is_refused(refused):
