@@ -27,6 +27,7 @@ CONSTANTS = {
     "linux/netlink.h": (
         *("NLMSG_ERROR", "NLMSG_DONE", "NLM_F_REQUEST", "NLM_F_ACK", "NLM_F_MULTI"),
         *("NLM_F_EXCL", "NLM_F_CREATE", "NLA_F_NESTED", "NETSTRAT_NLM_F_DUMP_INTR"),
+        *("NETLINK_ROUTE", "NETLINK_NETFILTER"),
     ),
     "linux/rtnetlink.h": (
         *("RTM_NEWLINK", "RTM_DELLINK", "RTM_GETLINK", "RTM_NEWADDR", "RTM_DELADDR"),

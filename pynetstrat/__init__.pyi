@@ -81,6 +81,10 @@ from .types import (
 from .watching.monitor import (
     LinkMonitor as LinkMonitor,
 )
+from .wiring.egress import (
+    disable_egress as disable_egress,
+    enable_egress as enable_egress,
+)
 from .wiring.host_device import (
     HostDevice as HostDevice,
 )

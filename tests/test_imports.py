@@ -20,7 +20,7 @@ EXPORTED = VALUES | {
     *("get_strategy", "register_strategy", "strategies", "NetworkStrategy"),
     *("Loopback", "Veth", "HostDevice", "Network", "Route", "Qdisc"),
     *("set_up_networks", "tear_down_networks", "check_networks"),
-    *("list_owned", "OwnedLink"),
+    *("list_owned", "OwnedLink", "enable_egress", "disable_egress"),
     *("NetworkInterface", "CounterTable", "SysfsReader"),
     *("get_network_interface_stats", "read_sysfs_network_stats"),
     *("RtnetlinkSocket", "link_set_up", "link_set_down", "Link", "Address"),

@@ -199,24 +199,30 @@ def new_socket() -> Any:
 
 
 def open_socket(
-    buffer: Any, netns: Namespace | None = None, name: object = "", *, beside: Any = None
+    buffer: Any,
+    netns: Namespace | None = None,
+    name: object = "",
+    *,
+    beside: Any = None,
+    protocol: int = lib.NETLINK_ROUTE,
 ) -> Any:
-    """Opens an rtnetlink socket: a struct netstrat_socket. Every socket is opened here.
+    """Opens a netlink socket: a struct netstrat_socket. Every socket is opened here.
 
     Parameters:
         buffer: its memory, which must live as long as the socket is used.
         netns: the namespace; None: that of the calling thread.
         name: the interface that errors name.
-        beside: a struct netstrat_socket, in whose namespace the new one is opened.
+        beside: a struct netstrat_socket, in whose namespace a second one for rtnetlink is opened.
+        protocol: NETLINK_ROUTE, or NETLINK_NETFILTER for nf_tables.
     """
     sock, error = new_socket(), ffi.new("struct netstrat_error *")
     size = len(buffer)
     if beside is not None:
         code = lib.netstrat_socket_open_beside(sock, buffer, size, beside, error)
     elif netns is not None:
-        code = lib.netstrat_socket_open_at(sock, buffer, size, netns.fd, error)
+        code = lib.netstrat_socket_open_protocol_at(sock, buffer, size, protocol, netns.fd, error)
     else:
-        code = lib.netstrat_socket_open(sock, buffer, size, error)
+        code = lib.netstrat_socket_open_protocol(sock, buffer, size, protocol, error)
     if code < 0:
         if netns is not None:
             netns.fail(code, error, name)

@@ -46,6 +46,14 @@ def format_prefix(prefix: Any, *, length: bool = True) -> str:
     return decode(text)
 
 
+def format_address(octets: bytes) -> str:
+    """Formats an address of 4 or 16 bytes in network byte order."""
+    prefix = ffi.new("struct netstrat_prefix *")
+    prefix.family = AF_INET if len(octets) == 4 else AF_INET6
+    ffi.buffer(prefix.bytes)[: len(octets)] = octets
+    return format_prefix(prefix[0], length=False)
+
+
 def to_number(prefix: Any) -> int:
     """Converts the address of a struct netstrat_prefix to an integer."""
     size = 4 if prefix.family == AF_INET else 16

@@ -33,7 +33,7 @@ def new_request(encode: Callable[..., int], *arguments: object) -> tuple[Any, An
 
 
 class Transport:
-    """An rtnetlink socket, and a second one for changes once the first receives notifications.
+    """A netlink socket, and a second one for changes once the first receives notifications.
 
     A change causes notifications. On a socket that receives them they compete with the ack for the
     receive queue, so changes are sent on a socket that has joined no multicast group. Counters are
@@ -42,6 +42,7 @@ class Transport:
     Parameters:
         netns: the namespace, as for `RtnetlinkSocket`; None: the calling thread's.
         timeout_ms: how long a call may take, in milliseconds.
+        protocol: NETLINK_ROUTE, or NETLINK_NETFILTER for nf_tables.
 
     Attributes:
         namespace: the text for the namespace in errors and representations; "" for the thread's.
@@ -57,11 +58,11 @@ class Transport:
         "namespace",
     )
 
-    def __init__(self, netns: object, timeout_ms: int) -> None:
+    def __init__(self, netns: object, timeout_ms: int, protocol: int = lib.NETLINK_ROUTE) -> None:
         buffer = new("unsigned char[]", lib.NETSTRAT_BUFFER_SIZE)
         namespace = None if netns is None else Namespace(netns)
         self.namespace = "" if namespace is None else namespace.shown
-        self._sock = sock = open_socket(buffer, namespace)
+        self._sock = sock = open_socket(buffer, namespace, protocol=protocol)
         sock.timeout_ms = timeout_ms
         # The socket for changes. NULL if the first has joined a group and the second is not open.
         self._changer = sock

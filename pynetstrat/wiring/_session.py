@@ -8,10 +8,12 @@ from functools import partial
 from time import monotonic
 
 from .._namespace_thread import run_in_namespace
+from .._native.nft import NftSocket
 from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
-from ..rtnetlink.socket import RtnetlinkSocket
+from ..rtnetlink.socket import RtnetlinkSocket, to_milliseconds
 from ._links import restore_down
+from ._nft_table import NftTable
 from ._undo import UndoStack
 
 TYPE_CHECKING = False
@@ -77,6 +79,8 @@ class Session:
         self._timeout = self._socket_timeout = timeout
         self._host: RtnetlinkSocket | None = None
         self._container: RtnetlinkSocket | None = None
+        self._nft_socket: NftSocket | None = None
+        self._nft: NftTable | None = None
         self._host_namespace = host
         self.given_host = host
         self._links: dict[str, tuple[int, bool]] = {}
@@ -100,6 +104,16 @@ class Session:
             self._container = RtnetlinkSocket(namespace, timeout=self._socket_timeout)
             self._container.share_deadline(self.until)
         return self._container
+
+    @property
+    def nft(self) -> NftTable:
+        """The table of egress and published ports in the host namespace."""
+        if self._nft is None:
+            milliseconds = to_milliseconds(self._socket_timeout)
+            self._nft_socket = NftSocket(self.given_host, milliseconds)
+            self._nft_socket.share_deadline(self.until)
+            self._nft = NftTable(self._nft_socket)
+        return self._nft
 
     @property
     def host_namespace(self) -> NetworkNamespace:
@@ -200,13 +214,16 @@ class Session:
         for sock in (self._host, self._container):
             if sock is not None:
                 sock.set_timeout(timeout)
+        if self._nft_socket is not None:
+            self._nft_socket.set_timeout(to_milliseconds(timeout))
 
     def close(self) -> None:
         """Closes the sockets and the handles of the namespaces. A second call does nothing."""
         if self._closed:
             return
         self.undo_stack.clear()  # first: its steps need the sockets
-        for held in (self._host, self._container, self._host_namespace, self.namespace):
+        sockets = self._host, self._container, self._nft_socket
+        for held in (*sockets, self._host_namespace, self.namespace):
             if held is not None:
                 held.close()
         self._closed = True

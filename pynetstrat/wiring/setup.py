@@ -9,6 +9,7 @@ from ..rtnetlink.links import MAIN_TABLE
 from ..rtnetlink.socket import to_milliseconds
 from ..strategy import Loopback, NetworkStrategy, SessionOperations, get_strategy
 from ._container_dump import ContainerDump
+from ._published import refuse_same_ports
 from ._requested import requested_routes
 from ._session import TIMEOUT, open_session_at, open_session_if_alive
 from ._strategy import SessionStrategy, ThirdParty
@@ -261,6 +262,9 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
             with_routes.append(copy)
     if len(named) > 1:
         _refuse_same_names(named)
+    published = [copy for _, copy in steps if copy.publish]
+    if len(published) > 1:
+        refuse_same_ports(published)
     # One network without further routes has at most one default route of each family.
     if len(with_routes) > 1 or (with_routes and with_routes[0].routes):
         _refuse_same_routes(with_routes)

@@ -13,7 +13,6 @@ from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.batch import Batch, BatchError
 from ..rtnetlink.links import Address
-from ..strategy import refuse_fields
 from ._container_dump import by_destination
 from ._difference import (
     check_addresses,
@@ -23,6 +22,8 @@ from ._difference import (
     check_settings,
 )
 from ._links import delete_counted, execute_for, find_bridge, find_link, restore_down
+from ._published import parse_ports
+from ._publishing import check_published, publish, refuse_unreachable, withdraw
 from ._rates import check_rates, delete_ifb, limit_rates, validate_rates
 from ._requested import host_prefix, requested_addresses, requested_routes
 from ._session import Session
@@ -98,7 +99,6 @@ class Veth(SessionStrategy):
         validate_values(network)
         validate_options(network)
         validate_sysctls(network)
-        refuse_fields(network, ("addresses", "isolated", "rate_in", "rate_out", "sysctls"))
         validate_rates(network)
         validate_link_name(network, "name")
         if network.host_interface_name:
@@ -112,6 +112,8 @@ class Veth(SessionStrategy):
         tag = tag_of(network).encode("utf-8", "surrogateescape")
         if len(tag) > _LARGEST_TAG or b"\0" in tag:
             raise invalid(network, "owner", "must be at most 244 bytes, none of them NUL")
+        if network.publish:
+            parse_ports(network)
 
     # ---- on the host ----
 
@@ -125,12 +127,20 @@ class Veth(SessionStrategy):
         if bridge is not None and has_ipv6(network) and bridge.mtu < MIN_IPV6_MTU:
             reason = f"its MTU is {bridge.mtu}, and IPv6 needs {MIN_IPV6_MTU}: raise it"
             raise invalid(network, "bridge", reason)
+        if network.publish:
+            refuse_unreachable(session, network)
         make_pair(session, network, digest, bridge)
         limit_rates(session, network, digest)
+        if network.publish:
+            publish(session, network)
         return network
 
     def _destroy(self, session: Session, network: Network) -> None:
-        for link in find_host_ends(session, network):
+        links = find_host_ends(session, network)
+        if network.publish:
+            name = host_end_name(network, owner_key(network, session))
+            withdraw(session, network, network.owner or name)
+        for link in links:
             counters = delete_counted(session.host, link.index, link.name)
             # A pair without a tag is what a killed `create` left: its container has never run.
             if counters is not None and link.alias:
@@ -234,6 +244,10 @@ class Veth(SessionStrategy):
             if end is not None and not _is_pair(session, host_end, end):
                 found.append(f"not the peer of {end.name} in the container")
         differences = [f"{name} (host): {difference}" for difference in found]
+        if network.publish:
+            differences += [
+                f"{network.name}: {one}" for one in check_published(session, network, name)
+            ]
         if end is None:
             return [*differences, f"{network.name}: missing"]
         differences += check_container_link(

@@ -1,0 +1,269 @@
+"""nf_tables: a socket, transactions, and the elements of the sets of egress and published ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from errno import EBADMSG, EMSGSIZE, ENOENT
+from itertools import chain, islice
+
+from .._core import ffi, lib
+from ..errors import KernelError
+from . import decode, fail, kernel_error
+from .prefixes import AF_INET, format_address, format_prefix, parse_prefix, to_number
+from .rows import new
+from .transport import Transport, new_request
+from .values import encode_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
+
+# The sets of IPv4. Those of IPv6 have the next number.
+SUBNETS: int = lib.NETSTRAT_NFT_SUBNETS4
+HOSTS: int = lib.NETSTRAT_NFT_HOSTS4
+NEIGHBOURS: int = lib.NETSTRAT_NFT_NEIGHBOURS4
+PORTS: int = lib.NETSTRAT_NFT_PORTS4
+ADDRESS_PORTS: int = lib.NETSTRAT_NFT_ADDRESS_PORTS4
+SETS = range(lib.NETSTRAT_NFT_SETS)
+MAX_OWNER: int = lib.NETSTRAT_OWNER_SIZE - 1  # bytes
+RULES: int = lib.NETSTRAT_NFT_RULES
+
+_PER_MESSAGE = 128  # elements: with the longest owners 40 KiB, and an attribute holds 64 KiB
+_SIZE = 4096  # bytes of a transaction, at first
+_LARGEST = 1 << 24  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """An element of a set. Fields that the set does not have keep their default value.
+
+    Attributes:
+        address: a masqueraded subnet or address, the subnet of the container's neighbours, or the
+            address of the host, in CIDR.
+        target: the container's address, in CIDR.
+        protocol: its number, such as 6 for TCP.
+        port, target_port: of the host and of the container.
+        owner: the element's comment.
+    """
+
+    address: str = ""
+    target: str = ""
+    protocol: int = 0
+    port: int = 0
+    target_port: int = 0
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain of any table.
+
+    Attributes:
+        family: "ip", "ip6", "inet" or another, as in `nft`.
+        table, name: the names of the table and of the chain.
+        hook: the number of the hook that calls it; None if none does.
+        drops: whether its policy is to drop.
+    """
+
+    family: str
+    table: str
+    name: str
+    hook: int | None
+    drops: bool
+
+
+# NFPROTO_ of linux/netfilter.h, by the names of nft(8).
+_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+FORWARD = 2  # NF_INET_FORWARD, linux/netfilter.h
+
+
+def _to_native(elements: Sequence[Element]) -> Any:
+    """Converts elements to an array of struct netstrat_nft_element."""
+    native = ffi.new("struct netstrat_nft_element[]", len(elements))
+    prefixes: dict[str, Any] = {}
+    for to, element in zip(native, elements, strict=True):
+        for field in ("address", "target"):
+            text = getattr(element, field)
+            if text:
+                if text not in prefixes:
+                    prefixes[text] = parse_prefix(text, field)[0]
+                setattr(to, field, prefixes[text])
+        to.protocol, to.port = element.protocol, element.port
+        to.target_port = element.target_port
+        to.owner = encode_text("owner", element.owner, MAX_OWNER)
+    return native
+
+
+class Transaction:
+    """Changes that the kernel makes all at once, or not at all.
+
+    Parameters:
+        generation: the generation of nf_tables in which the changes are valid, as `generation`
+            returned it. 0: any.
+    """
+
+    def __init__(self, generation: int = 0) -> None:
+        self._size = _SIZE
+        self._data = new("unsigned char[]", self._size)
+        self.batch = ffi.new("struct netstrat_batch *")
+        lib.netstrat_batch_init(self.batch, self._data, self._size)
+        self._append(lib.netstrat_batch_begin_nft, generation)
+
+    def _append(self, encode: Callable[..., int], *arguments: object) -> Transaction:
+        while (code := encode(self.batch, *arguments)) < 0:
+            if code != -EMSGSIZE or self._size >= _LARGEST:
+                raise kernel_error(-code, lib.NETSTRAT_OP_BATCH)
+            self._size *= 4
+            data = new("unsigned char[]", self._size)
+            ffi.memmove(data, self._data, self.batch.used)
+            self._data = self.batch.data = data
+            self.batch.size = self._size
+        return self
+
+    def add_table(self) -> Transaction:
+        """Adds the creation of the table."""
+        return self._append(lib.netstrat_batch_add_nft_table)
+
+    def delete_table(self) -> Transaction:
+        """Adds the deletion of the table."""
+        return self._append(lib.netstrat_batch_delete_nft_table)
+
+    def add(self, set: int, elements: Iterable[Element]) -> Transaction:
+        """Adds the addition of elements."""
+        return self._change(lib.netstrat_batch_add_nft_elements, set, elements)
+
+    def delete(self, set: int, elements: Iterable[Element]) -> Transaction:
+        """Adds the deletion of elements."""
+        return self._change(lib.netstrat_batch_delete_nft_elements, set, elements)
+
+    def _change(
+        self, encode: Callable[..., int], set: int, elements: Iterable[Element]
+    ) -> Transaction:
+        rest = iter(elements)
+        while part := list(islice(rest, _PER_MESSAGE)):
+            self._append(encode, set, _to_native(part), len(part))
+        return self
+
+    def finish(self) -> Any:
+        """Returns the whole struct netstrat_batch."""
+        self._append(lib.netstrat_batch_end_nft)
+        return self.batch
+
+
+class NftSocket(Transport):
+    """A socket for nf_tables in one network namespace.
+
+    Parameters:
+        netns: the namespace, as for `RtnetlinkSocket`; None: the calling thread's.
+        timeout_ms: how long a call may take, in milliseconds.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, netns: object, timeout_ms: int) -> None:
+        super().__init__(netns, timeout_ms, lib.NETLINK_NETFILTER)
+
+    def transact(self, transaction: Transaction) -> None:
+        """Sends a transaction. Raises KernelError if nothing was changed, or no answer arrived."""
+        code = lib.netstrat_execute_atomic(self._sock, transaction.finish(), self._error)
+        if code < 0:
+            fail(code, self._error)
+
+    def generation(self) -> int:
+        """Returns the generation of nf_tables, which each transaction of any program changes."""
+        batch, _memory = new_request(lib.netstrat_batch_get_nft_generation)
+        answer, generation = ffi.new("struct netstrat_message *"), ffi.new("uint32_t *")
+        self.query(batch, answer)
+        if lib.netstrat_nft_generation_decode(answer, generation) < 0:
+            raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_NFT_GETGEN)
+        return int(generation[0])
+
+    def elements(self, set: int) -> list[Element]:
+        """Returns the elements of a set; none if the set does not exist.
+
+        A range of addresses that is not a subnet appears as several subnets.
+        """
+        try:
+            found = list(self._dump_elements(set))
+        except KernelError as error:
+            if error.errno == ENOENT:
+                return []
+            raise
+        if set >> 1 != SUBNETS >> 1:
+            return [element for element, _ in found]
+        return list(chain.from_iterable(_subnets(found)))
+
+    def _dump_elements(self, set: int) -> Iterator[tuple[Element, bool]]:
+        """Yields each element, and whether it is the end of a subnet."""
+        one = ffi.new("struct netstrat_nft_element *")
+        rest = ffi.new("struct netstrat_cursor *")
+        for message in self._dump(lib.netstrat_batch_dump_nft_elements, set):
+            code = lib.netstrat_nft_elements_decode(message, rest)
+            while code >= 0 and (code := lib.netstrat_nft_element_next(rest, set, one)) > 0:
+                yield (
+                    Element(
+                        format_prefix(one.address),
+                        format_prefix(one.target),
+                        one.protocol,
+                        one.port,
+                        one.target_port,
+                        ffi.string(one.owner).decode("utf-8", "surrogateescape"),
+                    ),
+                    bool(one.is_end),
+                )
+            if code < 0:
+                raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_NFT_GETSETELEM)
+
+    def count_rules(self) -> int:
+        """Returns how many rules the table has: RULES, or 0 if it does not exist."""
+        try:
+            return sum(1 for _ in self._dump(lib.netstrat_batch_dump_nft_rules))
+        except KernelError as error:
+            if error.errno == ENOENT:
+                return 0
+            raise
+
+    def chains(self) -> list[Chain]:
+        """Returns the chains of all tables."""
+        found = []
+        native = ffi.new("struct netstrat_nft_chain *")
+        for message in self._dump(lib.netstrat_batch_dump_nft_chains):
+            if lib.netstrat_nft_chain_decode(message, native) < 0:
+                raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_NFT_GETCHAIN)
+            family = _FAMILIES.get(native.family, str(native.family))
+            hook = native.hook if native.is_base else None
+            table, name = decode(native.table), decode(native.name)
+            found.append(Chain(family, table, name, hook, bool(native.drops)))
+        return found
+
+
+# ---- subnets ----
+
+
+def _subnets(found: list[tuple[Element, bool]]) -> Iterator[Iterator[Element]]:
+    """Yields the subnets of each range: its first address, and the one after its last."""
+    numbers = []
+    bits = 32
+    for element, is_end in found:
+        prefix = parse_prefix(element.address, "address")[0]
+        bits = 32 if prefix.family == AF_INET else 128
+        numbers.append((to_number(prefix), not is_end))
+    numbers.sort()  # at one address an end comes before the beginning of the next range
+    beginning: int | None = None
+    for number, begins in [*numbers, (1 << bits, False)]:
+        if begins:
+            beginning = number
+        elif beginning is not None:
+            yield _cover(beginning, number, bits)
+            beginning = None
+
+
+def _cover(first: int, end: int, bits: int) -> Iterator[Element]:
+    """Yields the fewest subnets that cover the addresses from `first` to before `end`."""
+    while first < end:
+        aligned = first & -first or 1 << bits
+        size = min(aligned, 1 << (end - first).bit_length() - 1)
+        text = format_address(first.to_bytes(bits // 8, "big"))
+        yield Element(f"{text}/{bits - size.bit_length() + 1}")
+        first += size

@@ -1,0 +1,221 @@
+"""The table of egress and published ports, which all callers and processes of a host share.
+
+A change that depends on what is in the table is sent with the generation of nf_tables in which that
+was read. If another program has changed nf_tables meanwhile, the kernel refuses it, and everything
+is read again.
+"""
+
+from __future__ import annotations
+
+from errno import EADDRINUSE, EEXIST, ENOENT
+
+from .._native.nft import HOSTS, NEIGHBOURS, RULES, SETS, Element, NftSocket, Transaction
+from ..errors import KernelError, quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from .._native.nft import Chain
+
+    Elements = Mapping[int, Collection[Element]]
+
+_MAX_TRIES = 64  # of a change, if other programs keep changing nf_tables; the deadline counts, too
+_ERESTART = 85  # the generation is not the current one; Python's module errno lacks it
+_PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
+# Sets whose elements say only what is true of an address, whoever has it.
+_SHARED = {HOSTS, HOSTS + 1, NEIGHBOURS, NEIGHBOURS + 1}
+
+
+class NftTable:
+    """The table, by a socket in the host namespace.
+
+    Attributes:
+        made: whether this object has made the table. It is set before the change.
+    """
+
+    def __init__(self, nft: NftSocket) -> None:
+        self._nft = nft
+        self.made = False
+
+    # ---- additions ----
+
+    def add(self, additions: Elements) -> None:
+        """Adds elements, in one message if the table exists.
+
+        If the table does not exist it is made. If something of it is missing, it is made again,
+        with the elements that it has.
+
+        Raises:
+            KernelError: an element is there already, or overlaps one (EEXIST), or the kernel
+                refused the change.
+        """
+        for attempt in range(_MAX_TRIES):
+            try:
+                self._nft.transact(_adding(Transaction(), additions))
+            except KernelError as error:
+                if error.errno != ENOENT:
+                    raise
+            else:
+                return
+            made, self.made = self.made, True
+            try:
+                self._nft.transact(_adding(Transaction().add_table(), additions))
+            except KernelError as error:
+                if error.errno != EEXIST or error.operation != "NFT_MSG_NEWTABLE":
+                    raise
+                self.made = made
+            else:
+                return
+            if attempt > 0:  # at first, another process may have made the table meanwhile
+                self.restore()
+        raise _unsettled()
+
+    def restore(self) -> None:
+        """Makes the table again with the elements that it has, in one change."""
+        self.change(self._restore)
+
+    def _restore(self, generation: int) -> Transaction:
+        elements = {each: self._nft.elements(each) for each in SETS}
+        transaction = Transaction(generation)
+        if self._exists():
+            transaction.delete_table()
+        return _adding(transaction.add_table(), elements)
+
+    def claim(
+        self,
+        owner: str,
+        additions: Elements,
+        is_left_over: Callable[[Element], bool] = lambda _: False,
+    ) -> None:
+        """Adds elements of an owner, in place of those that it left over.
+
+        An element that only says something of an address passes to the new owner: a container that
+        ended without a tear-down may have had the address before.
+
+        Parameters:
+            is_left_over: whether an element of the same owner is not in use any more.
+
+        Raises:
+            KernelError: a port is taken (EADDRINUSE; the hint names its owner), or the kernel
+                refused the change.
+        """
+
+        def replace(generation: int) -> Transaction:
+            transaction = Transaction(generation)
+            for each, elements in additions.items():
+                keys = {_key(each, element): element for element in elements}
+                there = [one for one in self._nft.elements(each) if _key(each, one) in keys]
+                for taken in there:
+                    if each in _SHARED or (taken.owner == owner and is_left_over(taken)):
+                        continue
+                    raise _taken(taken)
+                transaction.delete(each, there)
+            return _adding(transaction, additions)
+
+        try:
+            self.add(additions)
+        except KernelError as error:
+            if error.errno != EEXIST:
+                raise
+            self.change(replace)
+
+    # ---- deletions ----
+
+    def withdraw(
+        self,
+        sets: Iterable[int],
+        matches: Callable[[Element], bool],
+        *,
+        drop: bool = False,
+    ) -> None:
+        """Deletes elements. Does nothing if none matches.
+
+        Parameters:
+            sets: the sets that are searched.
+            matches: whether an element is deleted.
+            drop: whether the table is deleted if it is empty then.
+        """
+
+        def delete(generation: int) -> Transaction | None:
+            found = {each: self._nft.elements(each) for each in (SETS if drop else sets)}
+            gone = {each: [one for one in found[each] if matches(one)] for each in sets}
+            if drop and all(len(found[each]) == len(gone.get(each, ())) for each in found):
+                return Transaction(generation).delete_table() if self._exists() else None
+            if not any(gone.values()):
+                return None
+            transaction = Transaction(generation)
+            for each, elements in gone.items():
+                transaction.delete(each, elements)
+            return transaction
+
+        self.change(delete)
+
+    # ---- queries ----
+
+    def elements(self, each: int) -> list[Element]:
+        """Returns the elements of a set; none if there is no table."""
+        return self._nft.elements(each)
+
+    def chains(self) -> list[Chain]:
+        """Returns the chains of all tables."""
+        return self._nft.chains()
+
+    def is_whole(self) -> bool:
+        """Whether the table has all its rules, or does not exist."""
+        return self._nft.count_rules() == RULES or not self._exists()
+
+    def _exists(self) -> bool:
+        return any((chain.family, chain.table) == _OURS for chain in self._nft.chains())
+
+    # ---- changes that depend on what is there ----
+
+    def change(self, make: Callable[[int], Transaction | None]) -> None:
+        """Makes a change that depends on what is in the table.
+
+        Parameters:
+            make: takes the generation, reads the table, and returns the change, or None for none.
+        """
+        for _ in range(_MAX_TRIES):
+            transaction = make(self._nft.generation())
+            if transaction is None:
+                return
+            try:
+                self._nft.transact(transaction)
+            except KernelError as error:
+                if error.errno != _ERESTART:
+                    raise
+            else:
+                return
+        raise _unsettled()
+
+
+_OURS = "inet", "pynetstrat"
+
+
+def _adding(transaction: Transaction, additions: Elements) -> Transaction:
+    for each, elements in additions.items():
+        transaction.add(each, elements)
+    return transaction
+
+
+def _key(each: int, element: Element) -> tuple[object, ...]:
+    """What must be unique in a set. Two subnets of one container's neighbours would overlap."""
+    if each in (NEIGHBOURS, NEIGHBOURS + 1):
+        return (element.target,)
+    return element.address, element.protocol, element.port
+
+
+def _taken(element: Element) -> KernelError:
+    """Makes the error for a port that has another owner."""
+    address = element.address.partition("/")[0]
+    at = f"{f'[{address}]' if ':' in address else address}:" if address else ""
+    port = f"{at}{element.port}/{_PROTOCOLS.get(element.protocol, element.protocol)}"
+    whose = f"by {quote(element.owner)}" if element.owner else "by an element without an owner"
+    hint = f"the port {port} is already published {whose}: choose another port, or tear that down"
+    return KernelError(EADDRINUSE, "publish", hint=hint)
+
+
+def _unsettled() -> KernelError:
+    hint = "other programs kept changing nf_tables: try again"
+    return KernelError(_ERESTART, "publish", hint=hint)

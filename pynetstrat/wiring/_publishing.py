@@ -1,0 +1,182 @@
+"""Publishes the ports of a network, withdraws them, and checks them."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from .._native.prefixes import format_address
+from ..errors import KernelError
+from ._forwarding import dropping_chains, forwarding_problem, refuse_without_forwarding
+from ._published import PROTOCOLS, elements_of, parse_ports
+from ._veth_names import tag_of
+from .network import ip_addresses
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .._native.nft import Element
+    from ._nft_table import NftTable
+    from ._published import PublishedPort
+    from ._session import Session
+    from .network import Network
+
+    Elements = dict[int, list[Element]]
+
+
+def publisher(network: Network) -> str:
+    """Returns the owner of a network's elements: its own, or the name of the host end."""
+    return network.owner or network.host_interface_name
+
+
+def refuse_unreachable(session: Session, network: Network) -> None:
+    """Raises InvalidNetworkError if the host does not forward to and from the container."""
+    inner = [network.bridge or "default"]
+    families = {":" in address for address in ip_addresses(network)}
+    for ipv6 in sorted(families):
+        session.call_on_host(
+            refuse_without_forwarding,
+            "publish",
+            list(network.publish),
+            inner,
+            ipv6=ipv6,
+            network=network.name,
+        )
+
+
+def publish(session: Session, network: Network) -> None:
+    """Publishes the ports of a network whose pair has just been made."""
+    owner = publisher(network)
+    elements = elements_of(network, owner)
+    targets = {one.target for part in elements.values() for one in part}
+    table = session.nft
+    what = f"the published ports before those of {network.name} were added"
+    session.undo_stack.push(partial(_undo, table, elements), what)
+
+    def is_left_over(taken: Element) -> bool:
+        if not network.owner or taken.target in targets:
+            return True
+        links = session.host.dump_links().values()
+        own, tag = network.host_interface_name, tag_of(network)
+        return not any(link.alias == tag and link.name != own for link in links)
+
+    try:
+        table.claim(owner, elements, is_left_over)
+    except KernelError as error:
+        error.interface = network.name
+        raise
+
+
+def _undo(table: NftTable, elements: Elements) -> None:
+    added = {one for part in elements.values() for one in part}
+    table.withdraw(elements, added.__contains__, drop=table.made)
+
+
+def withdraw(session: Session, network: Network, owner: str) -> None:
+    """Withdraws the ports of a network: those of its owner that have its address or its numbers.
+
+    Parameters:
+        owner: the result of `publisher`.
+    """
+    elements = elements_of(network, owner)
+    targets = {one.target for part in elements.values() for one in part}
+    keys = {_numbers(one) for part in elements.values() for one in part if one.port}
+
+    def matches(one: Element) -> bool:
+        return one.owner == owner and (one.target in targets or _numbers(one) in keys)
+
+    session.nft.withdraw(elements, matches)
+
+
+def _numbers(element: Element) -> tuple[str, int, int]:
+    return element.address, element.protocol, element.port
+
+
+# ---- checks ----
+
+
+def check_published(session: Session, network: Network, host_end: str) -> Iterator[str]:
+    """Yields what keeps the published ports of a network from being reached.
+
+    Parameters:
+        host_end: the name of the host end.
+    """
+    table = session.nft
+    owner = publisher(network) or host_end
+    if not table.is_whole():
+        yield "rules of the table inet pynetstrat are missing; enable_egress restores them"
+    missing = []
+    for each, elements in elements_of(network, owner).items():
+        there = set(table.elements(each))
+        missing += [one for one in elements if one not in there]
+    for port in parse_ports(network):
+        if any(_is_of(one, port) for one in missing):
+            yield f"the port {port} is not published"
+    if any(not one.port for one in missing):
+        yield "the published ports can't be reached from the container's subnet"
+    inner = network.bridge or host_end
+    for ipv6 in sorted({":" in address for address in ip_addresses(network)}):
+        problem = session.call_on_host(forwarding_problem, [inner], ipv6=ipv6)
+        if problem:
+            yield problem
+    bound = session.call_on_host(read_bound_ports)
+    for port in parse_ports(network):
+        for address in sorted(bound.get((port.protocol, port.port), ())):
+            if not port.address or address in ("", port.address):
+                at = f"at {address}" if address else "at every address"
+                yield (
+                    f"the port {port} is also bound by a process of the host, {at}, which other "
+                    "hosts can't reach now"
+                )
+    for chain, remedy in dropping_chains(table.chains(), inner):
+        yield f"the chain {chain} drops forwarded packets that no rule of it accepts: {remedy}"
+
+
+def _is_of(element: Element, port: PublishedPort) -> bool:
+    same = element.protocol, element.port
+    address = element.address.partition("/")[0]
+    return same == (PROTOCOLS[port.protocol], port.port) and address == port.address
+
+
+_LISTENING, _BOUND = "0A", "07"  # TCP_LISTEN and TCP_CLOSE, net/tcp_states.h of the kernel
+
+
+def read_bound_ports() -> dict[tuple[str, int], set[str]]:
+    """Returns the ports that processes in the calling thread's namespace have bound.
+
+    Loopback addresses are left out: published ports do not affect them.
+
+    Returns:
+        The addresses, by protocol and port; "" for every address.
+    """
+    found: dict[tuple[str, int], set[str]] = {}
+    for name, state in (("tcp", _LISTENING), ("udp", _BOUND)):
+        for suffix in ("", "6"):
+            try:
+                with open(f"/proc/thread-self/net/{name}{suffix}") as file:  # noqa: PTH123
+                    lines = file.read().splitlines()[1:]
+            except OSError:
+                continue
+            for line in lines:
+                fields = line.split()
+                address, _, port = fields[1].rpartition(":")
+                shown = _address_of(address)
+                if fields[3] == state and shown is not None:
+                    found.setdefault((name, int(port, 16)), set()).add(shown)
+    return found
+
+
+def _address_of(text: str) -> str | None:
+    """Returns the address in a line of /proc/net/tcp; "" for every address, None for loopback."""
+    # Each group of 32 bits is printed as a number in the order of the host.
+    octets = b"".join(
+        int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)
+    )
+    if octets[:12] == bytes(10) + b"\xff\xff" and len(octets) == 16:
+        octets = octets[12:]
+    if not any(octets):
+        return ""
+    if (octets[0] == 127 and len(octets) == 4) or octets == bytes(15) + b"\1":
+        return None
+    return format_address(octets)

@@ -1,0 +1,184 @@
+"""Egress: masquerades traffic of containers that leaves the host.
+
+Nothing else decides whether that traffic passes: the host must forward it, and no chain of another
+program may drop it. docs/egress.md has an overview.
+"""
+
+from __future__ import annotations
+
+from errno import EEXIST
+
+from .._native.nft import ADDRESS_PORTS, HOSTS, PORTS, SUBNETS, Element, Transaction
+from .._native.prefixes import (
+    AF_INET6,
+    check_unicast,
+    format_prefix,
+    host_bits,
+    parse_prefix,
+    to_number,
+)
+from ..errors import InvalidNetworkError, KernelError
+from ..namespace import NetworkNamespace
+from ._forwarding import forwards_everything, refuse_without_forwarding
+from ._session import TIMEOUT, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from ..types import Netns
+    from ._nft_table import NftTable
+
+
+def enable_egress(subnet: str, *, host: Netns | None = None) -> None:
+    """Masquerades traffic from a subnet that leaves the host. A second call changes nothing.
+
+    Traffic between addresses that have egress, and to multicast addresses, keeps its source. The
+    rules are in the nf_tables table `inet pynetstrat` (Linux 5.6), which is made if it does not
+    exist, and made again if rules of it are missing. Egress belongs to the subnet and outlives its
+    containers.
+
+    Parameters:
+        subnet: in CIDR, such as "10.0.0.0/24" or "fd00::/64", without host bits.
+        host: the host namespace; None: that of the calling thread.
+
+    Raises:
+        InvalidNetworkError: the subnet is invalid or overlaps another one with egress, or the host
+            does not forward its traffic. `ip_forward` is never switched on; the error has the
+            remedy.
+        PermissionDeniedError: CAP_NET_ADMIN over the host namespace is missing.
+        KernelError: the kernel has no nf_tables or no nat, or refused the change.
+
+    Example:
+        >>> enable_egress("10.0.0.0/24")
+    """
+    text, prefix = _parse_subnet(subnet)
+    ipv6 = prefix.family == AF_INET6
+    element, each = Element(text), SUBNETS + ipv6
+    with _open_session(host) as session, session:
+        inner = []
+        if not session.call_on_host(forwards_everything, ipv6=ipv6):
+            inner = _interfaces_in(session, prefix)
+        session.call_on_host(refuse_without_forwarding, "subnet", subnet, inner, ipv6=ipv6)
+        table = session.nft
+        try:
+            table.add({each: [element]})
+        except KernelError as error:
+            if error.errno != EEXIST:
+                raise
+            there = table.elements(each)
+            if element not in there:
+                _refuse_overlap(subnet, prefix, there)
+                raise
+            if not table.is_whole():
+                table.restore()
+
+
+def disable_egress(subnet: str, *, host: Netns | None = None) -> None:
+    """Reverses `enable_egress`. A second call changes nothing.
+
+    Connections that exist are masqueraded until they end.
+
+    Parameters:
+        subnet: as for `enable_egress`.
+        host: the host namespace; None: that of the calling thread.
+
+    Raises:
+        InvalidNetworkError: the subnet is invalid, or another one that overlaps it has egress.
+        PermissionDeniedError: CAP_NET_ADMIN over the host namespace is missing.
+        KernelError: the kernel has no nf_tables, or refused the change.
+
+    Example:
+        >>> disable_egress("10.0.0.0/24")
+    """
+    text, prefix = _parse_subnet(subnet)
+    element, each = Element(text), SUBNETS + (prefix.family == AF_INET6)
+    with _open_session(host) as session, session:
+        table = session.nft
+
+        def delete(generation: int) -> Transaction | None:
+            there = table.elements(each)
+            if element in there:
+                return Transaction(generation).delete(each, [element])
+            _refuse_overlap(subnet, prefix, there)
+            return None
+
+        table.change(delete)
+
+
+def masquerade(table: NftTable, owner: str, addresses: Iterable[str]) -> None:
+    """Masquerades traffic of single addresses that leaves the host, on behalf of an owner.
+
+    Parameters:
+        addresses: in CIDR, as prefixes of one address.
+    """
+    additions: dict[int, list[Element]] = {}
+    for address in addresses:
+        additions.setdefault(HOSTS + (":" in address), []).append(Element(address, owner=owner))
+    table.claim(owner, additions)
+
+
+def end_masquerade(table: NftTable, owner: str) -> None:
+    """Reverses `masquerade` for all addresses of an owner."""
+    table.withdraw((HOSTS, HOSTS + 1), lambda element: element.owner == owner)
+
+
+def read_egress(host: Netns | None = None) -> dict[str, list[Element]]:
+    """Returns what the table contains.
+
+    Returns:
+        The elements of "subnets" with egress, of single "hosts" and of published "ports".
+    """
+    with _open_session(host) as session:
+        table = session.nft
+        return {
+            name: [one for each in sets for six in (0, 1) for one in table.elements(each + six)]
+            for name, sets in (
+                ("subnets", (SUBNETS,)),
+                ("hosts", (HOSTS,)),
+                ("ports", (PORTS, ADDRESS_PORTS)),
+            )
+        }
+
+
+def _open_session(host: Netns | None) -> Session:
+    return Session(None, TIMEOUT, None if host is None else NetworkNamespace.open(host))
+
+
+def _parse_subnet(subnet: str) -> tuple[str, Any]:
+    """Returns a subnet as the kernel reports it, and its struct netstrat_prefix."""
+    prefix = parse_prefix(subnet, "subnet", length=True)
+    if to_number(prefix) & host_bits(prefix):
+        network = prefix.length
+        reason = f"must not have host bits: the bits after the first {network} must be 0"
+        raise InvalidNetworkError("subnet", subnet, reason)
+    if not prefix.length:
+        raise InvalidNetworkError("subnet", subnet, "must not be every address")
+    check_unicast(prefix, "subnet", subnet)
+    return format_prefix(prefix[0]), prefix
+
+
+def _overlaps(one: Any, other: Any) -> bool:
+    """Whether two prefixes of one family have an address in common."""
+    bits = min(one.length, other.length)
+    width = 128 if one.family == AF_INET6 else 32
+    return not (to_number(one) ^ to_number(other)) >> (width - bits)
+
+
+def _refuse_overlap(subnet: str, prefix: Any, there: Iterable[Element]) -> None:
+    """Raises InvalidNetworkError if a subnet overlaps one of those that have egress."""
+    for element in there:
+        if _overlaps(prefix, parse_prefix(element.address, "subnet")[0]):
+            reason = f"must not overlap {element.address}, which has egress"
+            raise InvalidNetworkError("subnet", subnet, reason)
+
+
+def _interfaces_in(session: Session, prefix: Any) -> list[str]:
+    """Returns the names of the interfaces that have an address in a subnet."""
+    indexes = set()
+    for address in session.host.dump_addresses():
+        own = parse_prefix(address.address, "address")[0]
+        if own.family == prefix.family and own.length >= prefix.length and _overlaps(prefix, own):
+            indexes.add(address.ifindex)
+    return [link.name for link in session.host.dump_links().values() if link.index in indexes]
