@@ -1,7 +1,7 @@
 """The network half of a container runtime: wires containers, counts traffic, watches links.
 
-Every public name is reached from this package; the exception is `pynetstrat.prometheus`, which
-needs prometheus_client.
+Every public name is reached from this package; the exceptions are `pynetstrat.prometheus`, which
+needs prometheus_client, and `pynetstrat.pytest_plugin`, which needs pytest.
 """
 
 # The layout. A module uses only modules listed above it:
@@ -26,30 +26,12 @@ needs prometheus_client.
 #   watching/          LinkMonitor
 #   diagnosis          what is allowed on this machine
 #   prometheus         ContainerCollector, for prometheus_client; imported by its own name
+#   pytest_plugin      fixtures for pytest, which loads it by itself
 #   cli/               the commands
 #
-# `import pynetstrat` loads what bringing `lo` up needs. Any other name is loaded when it is looked
-# up (PEP 562), with everything that its calls need, so that no call imports a module. Type checkers
-# and editors read __init__.pyi instead of this file.
-
-from ._native import link_set_down, link_set_up
-from .errors import (
-    CounterNotFoundError,
-    CounterParseError,
-    ForeignSysfsError,
-    InterfaceNotFoundError,
-    InvalidCounterNameError,
-    InvalidInterfaceNameError,
-    InvalidNetworkError,
-    KernelError,
-    NetlinkUnavailableError,
-    NetstratError,
-    PermissionDeniedError,
-    StrategyLoadError,
-    TeardownError,
-    UnknownStrategyError,
-)
-from .strategy import Loopback, NetworkStrategy, get_strategy, register_strategy
+# A name is loaded when it is looked up (PEP 562), with everything that its calls need, so that no
+# call imports a module. `import pynetstrat` alone loads nothing, because every session of pytest
+# imports the package for its plug-in. Type checkers and editors read __init__.pyi instead.
 
 __version__ = "0.2.0.dev0"
 
@@ -114,7 +96,7 @@ __all__ = [
     "tear_down_networks",
 ]
 
-# The modules of the names that are loaded when they are looked up.
+# The modules of the public names.
 _HOMES = {
     "Address": "rtnetlink.links",
     "Batch": "rtnetlink.batch",
@@ -122,26 +104,42 @@ _HOMES = {
     "Container": "counting.naming",
     "ContainerCounters": "counting.containers",
     "ContainerTable": "counters",
+    "CounterNotFoundError": "errors",
+    "CounterParseError": "errors",
     "CounterTable": "counters",
     "Discovery": "counting.discovery",
     "Event": "rtnetlink.links",
     "Finding": "diagnosis",
+    "ForeignSysfsError": "errors",
     "HostCounters": "counting.host",
     "HostDevice": "wiring.host_device",
+    "InterfaceNotFoundError": "errors",
+    "InvalidCounterNameError": "errors",
+    "InvalidInterfaceNameError": "errors",
+    "InvalidNetworkError": "errors",
+    "KernelError": "errors",
     "Link": "rtnetlink.links",
     "LinkMonitor": "watching.monitor",
+    "Loopback": "strategy",
     "Name": "types",
+    "NetlinkUnavailableError": "errors",
     "Netns": "types",
+    "NetstratError": "errors",
     "Network": "wiring.network",
     "NetworkInterface": "counters",
     "NetworkNamespace": "namespace",
+    "NetworkStrategy": "strategy",
     "OwnedLink": "wiring.owned",
     "PENDING": "rtnetlink.batch",
+    "PermissionDeniedError": "errors",
     "Perspective": "types",
     "Qdisc": "rtnetlink.links",
     "Route": "rtnetlink.links",
     "RtnetlinkSocket": "rtnetlink.socket",
+    "StrategyLoadError": "errors",
     "SysfsReader": "sysfs",
+    "TeardownError": "errors",
+    "UnknownStrategyError": "errors",
     "Veth": "wiring.veth",
     "check_networks": "wiring.setup",
     "diagnose": "diagnosis",
@@ -149,8 +147,12 @@ _HOMES = {
     "discover": "counting.discovery",
     "enable_egress": "wiring.egress",
     "get_network_interface_stats": "sysfs",
+    "get_strategy": "strategy",
+    "link_set_down": "_native",
+    "link_set_up": "_native",
     "list_owned": "wiring.owned",
     "read_sysfs_network_stats": "sysfs",
+    "register_strategy": "strategy",
     "set_up_networks": "wiring.setup",
     "strategies": "wiring.plugins",
     "tear_down_networks": "wiring.setup",

@@ -37,6 +37,7 @@ TABLE = (
     "diagnosis",
     "prometheus",
     "__init__",
+    "pytest_plugin",
     "cli",
     "__main__",
 )
