@@ -19,7 +19,7 @@ class OwnedLink:
 
     Attributes:
         owner: the owner of the network, or "" if the network has none.
-        link: the link, such as the host end of a veth pair.
+        link: the link: the host end of a veth pair, or the ifb that limits what a container sends.
     """
 
     owner: str
@@ -30,8 +30,8 @@ def list_owned(owner: str | None = None, *, host: Netns | None = None) -> list[O
     """Returns the links of the host namespace that carry an alias tag, in the order of their index.
 
     After a crash it tells a program which links it has left. `RtnetlinkSocket.delete_links` deletes
-    the links of many owners at once. `tear_down_networks` also removes what is no link, and works
-    with the owner and the name of the link alone.
+    them, those of many owners at once. What is no link, such as a published port, needs
+    `tear_down_networks` with the same networks.
 
     Parameters:
         owner: list only the links of this owner; None: those of every owner.
