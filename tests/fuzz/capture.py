@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 REQUEST, ACK, DUMP = 1, 4, 0x300
+NEWQDISC, GETQDISC, NEWTFILTER, GETTFILTER = 36, 38, 44, 46
+INGRESS = 0xFFFF0000
 NEWLINK, DELLINK, GETLINK, NEWSTATS, GETSTATS = 16, 17, 18, 92, 94
 NEWADDR, GETADDR, NEWROUTE, GETROUTE, NEWNSID, GETNSID = 20, 22, 24, 26, 88, 90
 ERROR, DONE = 2, 3
@@ -78,6 +80,16 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
 
 
+def tc(*words: str) -> None:
+    """Runs tc(8)."""
+    subprocess.run(["tc", *words], check=True)
+
+
+def tc_head(index: int, parent: int, information: int = 0) -> bytes:
+    """A struct tcmsg."""
+    return struct.pack("=BBHiIII", 0, 0, 0, index, 0, parent, information)
+
+
 def captured() -> Iterator[tuple[str, bytes]]:
     """Datagrams of the real kernel."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as watch:
@@ -101,7 +113,39 @@ def captured() -> Iterator[tuple[str, bytes]]:
     ip("address", "add", "2001:db8::1/64", "dev", "vb", "valid_lft", "900", "preferred_lft", "600")
     ip("link", "set", "vb", "up")
     ip("route", "add", "198.51.100.0/24", "via", "192.0.2.2", "dev", "vb", "metric", "7", "onlink")
+    tc(
+        "qdisc",
+        "add",
+        "dev",
+        "va",
+        "root",
+        "tbf",
+        "rate",
+        "1mbit",
+        "burst",
+        "20kb",
+        "latency",
+        "1s",
+    )
+    tc("qdisc", "add", "dev", "va", "ingress")
+    match = (
+        "filter",
+        "add",
+        "dev",
+        "va",
+        "parent",
+        "ffff:",
+        "protocol",
+        "all",
+        "u32",
+        "match",
+        "u32",
+    )
+    tc(*match, "0", "0", "action", "mirred", "egress", "redirect", "dev", "vb")
+    index = int(Path("/sys/class/net/va/ifindex").read_text())
     requests = {
+        "dump-qdiscs": message(GETQDISC, tc_head(0, 0), REQUEST | DUMP),
+        "dump-filters": message(GETTFILTER, tc_head(index, INGRESS), REQUEST | DUMP),
         "link": get(b"lo"),
         "link-veth": get(b"va"),
         "link-missing": get(b"nothing"),
@@ -239,6 +283,104 @@ def crafted_links() -> Iterator[tuple[str, bytes]]:
     yield "altnames-malformed", message(NEWLINK, head + attribute(PROP_LIST, names[:9]))
 
 
+def crafted_qdiscs() -> Iterator[tuple[str, bytes]]:
+    """Queueing disciplines and filters at the edges of the checks."""
+    large = struct.pack("=Q", 0x123456789A)
+    head = tc_head(7, 0xFFFFFFFF)
+    parts = {
+        "tbf": (b"", {1: bytes(8) + struct.pack("=I", 9) + bytes(24), 4: large, 9: b""}),
+        "netem": (
+            bytes(24),
+            {6: struct.pack("=4I", 9, 0, 0, 0), 8: large, 10: large, 11: large, 1: b""},
+        ),
+        "fq_codel": (b"", {kind: bytes(4) for kind in (1, 2, 3, 4, 5, 6)}),
+        "noqueue": (b"", {1: b""}),
+    }
+    for kind, (start, settings) in parts.items():
+        named = head + attribute(1, kind.encode() + b"\0")
+        for number, value in settings.items():
+            for name, end in (("", None), ("-short", -1)):
+                options = start + attribute(number, value[:end])
+                yield (
+                    f"qdisc-{kind}-{number}{name}",
+                    message(NEWQDISC, named + attribute(2, options)),
+                )
+        together = start + b"".join(attribute(*one) for one in settings.items())
+        yield f"qdisc-{kind}", message(NEWQDISC, named + attribute(2, together))
+        again = start + b"".join(attribute(*one) for one in reversed(settings.items()))
+        yield f"qdisc-{kind}-reversed", message(NEWQDISC, named + attribute(2, again))
+        for name, options in {"cut": start + b"\1", "short": start[:-1]}.items():
+            yield f"qdisc-{kind}-{name}", message(NEWQDISC, named + attribute(2, options))
+    yield (
+        "qdisc-ecn",
+        message(
+            NEWQDISC, head + attribute(1, b"fq_codel\0") + attribute(2, attribute(4, b"\1\0\0\0"))
+        ),
+    )
+    named = head + attribute(1, b"noqueue\0")
+    for number, value in {1: bytes(12), 3: bytes(20), 4: b""}.items():
+        for size in (len(value), 8, 3):
+            counters = attribute(number, value[:size])
+            yield (
+                f"qdisc-counters-{number}-{size}",
+                message(NEWQDISC, named + attribute(7, counters)),
+            )
+    yield "qdisc-counters-cut", message(NEWQDISC, named + attribute(7, b"\1"))
+    for name, payload in {
+        "nameless": head,
+        "long": head + attribute(1, b"a-kind-of-16-byte"),
+        "index-0": tc_head(0, 0) + attribute(1, b"tbf\0"),
+        "short": head[:19],
+        "cut": head + b"\1",
+        "other": named + attribute(99, b""),
+    }.items():
+        yield f"qdisc-{name}", message(NEWQDISC, payload)
+        yield f"filter-{name}", message(NEWTFILTER, payload)
+    yield "qdisc-deleted", message(NEWQDISC + 1, named)
+    yield "filter-deleted", message(NEWTFILTER + 1, named)
+    yield from crafted_filters()
+
+
+def crafted_filters() -> Iterator[tuple[str, bytes]]:
+    """Filters of the kind u32, and another."""
+    head = tc_head(7, INGRESS, 0x10300)
+    selector = b"\1\0\1".ljust(16, b"\0") + bytes(16)
+
+    def action(kind: bytes, parameters: bytes, number: int = 1) -> bytes:
+        options = attribute(2, attribute(9, b"") + attribute(2, parameters))
+        return attribute(7, attribute(number, attribute(1, kind + b"\0") + options))
+
+    def mirred(what: int, outcome: int, target: int) -> bytes:
+        return struct.pack("=IIiiiiI", 0, 0, outcome, 0, 0, what, target)
+
+    redirect = mirred(1, 4, 9)
+    options = {
+        "redirect": attribute(5, selector) + action(b"mirred", redirect),
+        "mirror": attribute(5, selector) + action(b"mirred", mirred(2, 4, 9)),
+        "piped": attribute(5, selector) + action(b"mirred", mirred(1, 3, 9)),
+        "no-index": attribute(5, selector) + action(b"mirred", mirred(1, 4, 1 << 31)),
+        "second": attribute(5, selector) + action(b"mirred", redirect, 2),
+        "other-action": attribute(5, selector) + action(b"gact", redirect),
+        "long-action": action(b"an-action-of-16b", redirect),
+        "short-action": action(b"mirred", redirect[:-1]),
+        "cut-action": attribute(7, b"\1"),
+        "cut-parameters": attribute(
+            7, attribute(1, attribute(1, b"mirred\0") + attribute(2, b"\1"))
+        ),
+        "cut-inner": attribute(7, attribute(1, b"\1")),
+        "some": attribute(5, selector[:16] + b"\xff" + selector[17:]),
+        "not-terminal": attribute(5, b"\0" + selector[1:]),
+        "short-key": attribute(5, selector[:-1]),
+        "short-selector": attribute(5, selector[:15]),
+        "table": attribute(4, bytes(4)),
+        "cut-options": b"\1",
+    }
+    for name, value in options.items():
+        for kind in (b"u32", b"bpf"):
+            payload = head + attribute(1, kind + b"\0") + attribute(2, value)
+            yield f"filter-{kind.decode()}-{name}", message(NEWTFILTER, payload)
+
+
 def crafted_rest() -> Iterator[tuple[str, bytes]]:
     """Addresses, routes and ids at the edges of the checks."""
     four = bytes([192, 0, 2, 1])
@@ -321,7 +463,7 @@ def cut() -> Iterator[tuple[str, bytes]]:
     for name, whole in {"link": link, "ack": ack, "row": row, "second": one + link}.items():
         for left in (8, 16, 24, 36, 60):
             yield f"cut-{name}-{left}", struct.pack("<H", len(whole) - left) + whole[:left]
-    for kind, fixed in ((NEWADDR, 8), (NEWROUTE, 12), (NEWNSID, 4)):
+    for kind, fixed in ((NEWADDR, 8), (NEWROUTE, 12), (NEWNSID, 4), (NEWQDISC, 20)):
         whole = message(kind, b"\2" + bytes(fixed + 40))
         yield f"cut-{kind}", struct.pack("<H", 20) + whole[:-20]
     yield "cut-more-than-that", struct.pack("<H", 10) + link[:20]
@@ -456,9 +598,35 @@ def settings(one: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
     for mtu, advmss in ((1400, 0), (0, 1360), (1400, 1360)):
         route = prefix + struct.pack("=IIi8xII", 7, 254, 7, mtu, advmss)
         yield f"route-metrics-{mtu}-{advmss}", b"\x80\xff" + one(26, route) + one(27, route)
+    yield from packed("qdiscs", [one(30, call) for call in qdisc_calls()])
     ids = [number << 6 | sign << 30 for number in range(4) for sign in range(4)]
     ids = [number + -number % 3 for number in ids]  # those of the kind that are about ids
     yield "ids", b"\x80\xff" + b"".join(one(28, struct.pack("<I", number)) for number in ids)
+
+
+def qdisc_calls() -> Iterator[bytes]:
+    """The arguments of calls about queueing disciplines and filters."""
+
+    def qdisc(kind: bytes, index: int = 7, rate: int = 9, **settings: int) -> bytes:
+        given = {"limit": 9, "burst": 9, "delay": 640, "quantum": 9, "ecn": 0, **settings}
+        head = struct.pack("=iII", index, 0, settings.get("parent", 0)) + kind.ljust(16, b"\0")
+        sizes = struct.pack("=IQI4x", given["limit"], rate, given["burst"])
+        times = struct.pack("=QQQII", 0, given["delay"], 64, 1, 2)
+        flows = struct.pack("=IIIB3x", 3, 4, given["quantum"], given["ecn"])
+        return head + sizes + times + flows
+
+    for kind in (b"tbf", b"netem", b"fq_codel", b"ingress", b"htb", b"x" * 16):
+        for index in (7, 15, -1):
+            yield qdisc(kind, index)
+        yield qdisc(kind, rate=0x123456789A, parent=0x10001)
+        yield qdisc(kind, rate=0)
+        yield qdisc(kind, limit=0)
+        yield qdisc(kind, burst=0)
+        yield qdisc(kind, delay=1 << 40, quantum=0)
+        for ecn in (1, 2):
+            yield qdisc(kind, ecn=ecn)
+    for call in range(4):
+        yield from (struct.pack("<I", call | 7 << 8 | 9 << 16), struct.pack("<I", call | 0x80))
 
 
 def failures() -> Iterator[tuple[str, bytes]]:
@@ -583,6 +751,7 @@ def main() -> None:
     """Writes them all."""
     datagrams = dict(captured())
     whole = {**datagrams, **dict(crafted()), **dict(crafted_links()), **dict(crafted_rest())}
+    whole |= dict(crafted_qdiscs())
     seeds = {
         "decode": {**{name: b"\0\0" + data for name, data in whole.items()}, **dict(cut())},
         "counter": dict(counters()),

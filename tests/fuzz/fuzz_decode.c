@@ -246,6 +246,19 @@ static void decode_others(const struct netstrat_message *message)
     (void)DECODE(netstrat_nsid_decode, message, nsid);
 }
 
+static void decode_qdisc(const struct netstrat_message *message)
+{
+    struct netstrat_filter filter;
+    struct netstrat_qdisc qdisc;
+
+    if (DECODE(netstrat_qdisc_decode, message, qdisc) == 0) {
+        HOLDS(qdisc.index > 0 && is_text(qdisc.kind, sizeof qdisc.kind));
+        HOLDS(qdisc.burst == 0 && qdisc.ecn <= NETSTRAT_QDISC_ECN_OFF);
+    }
+    if (DECODE(netstrat_filter_decode, message, filter) == 0)
+        HOLDS(filter.index > 0 && filter.target >= 0 && filter.everything <= filter.selects);
+}
+
 /* The elements of a message about a set, as those of each set. */
 static void decode_nft(const struct netstrat_message *message)
 {
@@ -313,6 +326,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         decode_end(&message);
         decode_counters(&message);
         decode_others(&message);
+        decode_qdisc(&message);
         decode_nft(&message);
     }
     HOLDS(memcmp(&before, &message, sizeof message) == 0);

@@ -52,6 +52,7 @@ enum kind {
     DELETE_ROUTE,
     OTHERS,
     NFT,
+    QDISC,
     KINDS
 };
 
@@ -320,6 +321,27 @@ static int encode_nft(struct netstrat_batch *batch, const uint8_t *bytes, size_t
     }
 }
 
+static int encode_qdisc(struct netstrat_batch *batch, const uint8_t *bytes, size_t length,
+                        uint32_t number)
+{
+    const int32_t index = number & 0x80 ? -1 : (int32_t)(number >> 8 & 0xff);
+    struct netstrat_qdisc qdisc;
+
+    FILL(qdisc, bytes, length);
+    switch (number % 8) {
+    case 0:
+        return netstrat_batch_delete_qdisc(batch, index, number);
+    case 1:
+        return netstrat_batch_dump_qdiscs(batch);
+    case 2:
+        return netstrat_batch_dump_filters(batch, index);
+    case 3:
+        return netstrat_batch_add_redirect(batch, index, (int32_t)(number >> 16) - 1);
+    default:
+        return netstrat_batch_add_qdisc(batch, &qdisc, (int)(number >> 3 & 1));
+    }
+}
+
 static int encode(struct netstrat_batch *batch, unsigned kind, const uint8_t *bytes, size_t length,
                   const char *name, uint32_t number)
 {
@@ -355,6 +377,8 @@ static int encode(struct netstrat_batch *batch, unsigned kind, const uint8_t *by
         return encode_other(batch, number);
     case NFT:
         return encode_nft(batch, bytes, length, number);
+    case QDISC:
+        return encode_qdisc(batch, bytes, length, number);
     default:
         return encode_settings(batch, kind, bytes, length, name, number);
     }
