@@ -504,7 +504,7 @@ TEST(a_filter_that_lets_packets_pass_is_not_a_redirect)
 {
     struct bytes some = U32_WITH(SELECTOR(TC_U32_TERMINAL, 0xff), NEST(1, REDIRECT));
     struct bytes not_terminal = U32_WITH(SELECTOR(0, 0), NEST(1, REDIRECT));
-    struct bytes mirror = U32_WITH(ALL, NEST(1, MIRRED(TC_ACT_PIPE, TCA_EGRESS_MIRROR, 9)));
+    struct bytes mirror = U32_WITH(ALL, NEST(1, MIRRED(TC_ACT_STOLEN, TCA_EGRESS_MIRROR, 9)));
     struct bytes piped = U32_WITH(ALL, NEST(1, MIRRED(TC_ACT_PIPE, TCA_EGRESS_REDIR, 9)));
     struct bytes gone = U32_WITH(ALL, NEST(1, MIRRED(TC_ACT_STOLEN, TCA_EGRESS_REDIR, 0)));
     struct bytes no_index = U32_WITH(ALL,
@@ -531,6 +531,19 @@ TEST(a_row_about_a_table_selects_nothing)
     CHECK(!filter_in(&table).selects && !filter_in(&priority).selects);
     CHECK(filter_in(&other).selects && !filter_in(&other).everything);
     check_mutations(decode_filter, &other);
+}
+
+TEST(a_truncated_message_is_malformed)
+{
+    struct bytes qdisc = BYTES_OF(RTM_NEWQDISC, 0, AT_ROOT, TEXT(TCA_KIND, "tbf"));
+    struct bytes filter = BYTES_OF(RTM_NEWTFILTER, 0, FILTER);
+    struct netstrat_message message = only_message(&qdisc);
+
+    message.payload.missing = 4;
+    CHECK(decode(&message) == -EBADMSG);
+    message = only_message(&filter);
+    message.payload.missing = 4;
+    CHECK(decode_filter(&message) == -EBADMSG);
 }
 
 TEST(a_filter_without_a_kind_or_a_link_is_malformed)

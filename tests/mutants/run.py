@@ -33,6 +33,7 @@ PROGRAMS = {
     "counters.c": ["counters"],
     "address.c": ["address"],
     "route.c": ["route"],
+    "qdisc.c": ["qdisc"],
     "nsid.c": ["nsid"],
     "containers.c": ["containers"],
     "socket.c": [*EXCHANGES, *REAL, "faults", "netns", "containers"],
@@ -55,6 +56,7 @@ PURE = {
     "counters.c": (["decode", "encode"], "counters"),
     "address.c": (["decode", "encode", "counter"], "address"),
     "route.c": (["decode", "encode"], "route"),
+    "qdisc.c": (["decode", "encode"], "qdisc"),
     "nsid.c": (["decode", "encode"], "nsid"),
     "error.c": (["error"], "error"),
 }
