@@ -21,7 +21,7 @@ needs prometheus_client, and `pynetstrat.pytest_plugin`, which needs pytest.
 #   _etc_netns         the files of /etc that are replaced for a program
 #   _children          child processes in a namespace
 #   namespace          NetworkNamespace
-#   wiring/            Network, Veth, HostDevice; set_up_networks and its like
+#   wiring/            Network, Veth, Macvlan, HostDevice; set_up_networks and its like
 #   counting/          ContainerCounters, HostCounters, discover
 #   watching/          LinkMonitor
 #   diagnosis          what is allowed on this machine
@@ -60,6 +60,7 @@ __all__ = [
     "Link",
     "LinkMonitor",
     "Loopback",
+    "Macvlan",
     "Name",
     "NetlinkUnavailableError",
     "Netns",
@@ -121,6 +122,7 @@ _HOMES = {
     "Link": "rtnetlink.links",
     "LinkMonitor": "watching.monitor",
     "Loopback": "strategy",
+    "Macvlan": "wiring.macvlan",
     "Name": "types",
     "NetlinkUnavailableError": "errors",
     "Netns": "types",

@@ -88,6 +88,9 @@ from .wiring.egress import (
 from .wiring.host_device import (
     HostDevice as HostDevice,
 )
+from .wiring.macvlan import (
+    Macvlan as Macvlan,
+)
 from .wiring.network import (
     Network as Network,
 )

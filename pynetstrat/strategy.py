@@ -198,6 +198,7 @@ registry: dict[str, NetworkStrategy] = {"loopback": Loopback()}
 LAZY_STRATEGIES = {
     "veth": ("wiring.veth", "Veth"),
     "host-device": ("wiring.host_device", "HostDevice"),
+    "macvlan": ("wiring.macvlan", "Macvlan"),
 }
 
 #: The entry-point group under which other packages provide strategies.

@@ -112,6 +112,17 @@ NETWORKS = {
     "bridged": [{"type": "loopback"}, _BRIDGED],
     "point to point": [{**_BRIDGED, "bridge": "", "ipv6_gateway": "fd00::1"}],
     "rates": [{**_BRIDGED, "rate_in": 8_000_000, "rate_out": 8_000_000}],
+    "macvlan": [
+        {
+            "type": "macvlan",
+            "name": "eth0",
+            "host_interface_name": "dev0",
+            "address": "10.1.0.2/24",
+            "ipv6_address": "fd00::2/64",
+            "sysctls": {"net.ipv4.conf.IFNAME.arp_notify": "1"},
+            "owner": "c1",
+        }
+    ],
     "device": [
         {
             "type": "host-device",

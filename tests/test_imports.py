@@ -18,7 +18,7 @@ import pynetstrat
 VALUES = {"Name", "Netns", "Perspective", "PENDING"}  # neither classes nor functions
 EXPORTED = VALUES | {
     *("get_strategy", "register_strategy", "strategies", "NetworkStrategy"),
-    *("Loopback", "Veth", "HostDevice", "Network", "Route", "Qdisc"),
+    *("Loopback", "Veth", "Macvlan", "HostDevice", "Network", "Route", "Qdisc"),
     *("set_up_networks", "tear_down_networks", "check_networks"),
     *("list_owned", "OwnedLink", "enable_egress", "disable_egress"),
     *("NetworkInterface", "CounterTable", "SysfsReader"),

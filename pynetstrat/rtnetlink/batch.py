@@ -228,6 +228,7 @@ class Batch:
         mac: str | None = None,
         mtu: int | None = None,
         up: bool = False,
+        index: int | None = None,
     ) -> Batch:
         """Makes a macvlan.
 
@@ -240,12 +241,15 @@ class Batch:
             mac: its hardware address.
             mtu: in bytes.
             up: whether it is brought up.
+            index: its index.
         """
         if not isinstance(mode, str) or mode not in MACVLAN_MODES:
             raise InvalidNetworkError("mode", mode, "must be one of " + ", ".join(MACVLAN_MODES))
         moves = netns is not None
         parsed = _parse_ethernet_mac("mac", mac)
-        settings = new_settings(name=name, mac=parsed, mtu=mtu, up=_if_true(up), moves=moves)
+        settings = new_settings(
+            name=name, mac=parsed, mtu=mtu, up=_if_true(up), index=index, moves=moves
+        )
         parent, _ = new_target(link, by_index=True)
         arguments = (parent, MACVLAN_MODES[mode], settings)
         return self._append(

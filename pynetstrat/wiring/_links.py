@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from time import monotonic, sleep
 
 from ..errors import InterfaceNotFoundError, KernelError
 from ..rtnetlink.batch import Batch, BatchError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ..rtnetlink.links import Address, Link
     from ..rtnetlink.socket import RtnetlinkSocket
     from .network import Network
+
+
+_TAGGING = 0.1  # seconds that another process may take between making a link and its tag
 
 
 def find_link(sock: RtnetlinkSocket, name: str) -> Link | None:
@@ -58,6 +62,25 @@ def execute_for(sock: RtnetlinkSocket, batch: Batch, name: str) -> None:
     except BatchError as error:
         error.interface = name
         raise
+
+
+def wait_for_tag(sock: RtnetlinkSocket, link: Link, until: float) -> Link:
+    """Waits up to 0.1 s for a link to get an alias tag, and returns the link as it is then.
+
+    Another process that sets up the same network may be about to tag it. There is a pause between
+    queries because each takes the kernel's RTNL lock, which the other process needs.
+
+    Parameters:
+        until: the deadline, a time of time.monotonic().
+    """
+    until = min(until, monotonic() + _TAGGING)
+    while not link.alias and monotonic() < until:
+        sleep(0.002)
+        now = find_link(sock, link.name)
+        if now is None or now.index != link.index:
+            break
+        link = now
+    return link
 
 
 def delete_by_index(sock: RtnetlinkSocket, index: int, name: str) -> None:

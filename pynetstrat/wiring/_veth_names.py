@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .network import Network
 
 _TAG = "pynetstrat:"
+_LARGEST_TAG = 255  # bytes of an alias: IFALIASZ - 1, linux/if.h
 _GENERATED = "veth"  # how a generated name begins
 HOST_MAC = "fe:"  # how the MAC address of a host end begins
 SCOPE_LINK = 253  # RT_SCOPE_LINK, linux/rtnetlink.h
@@ -34,6 +35,13 @@ SCOPE_LINK = 253  # RT_SCOPE_LINK, linux/rtnetlink.h
 def tag_of(network: Network) -> str:
     """Returns the alias tag of a network's host end: "pynetstrat:" and the owner."""
     return _TAG + network.owner
+
+
+def validate_owner(network: Network) -> None:
+    """Raises InvalidNetworkError unless the alias tag fits a link."""
+    tag = tag_of(network).encode("utf-8", "surrogateescape")
+    if len(tag) > _LARGEST_TAG or b"\0" in tag:
+        raise invalid(network, "owner", "must be at most 244 bytes, none of them NUL")
 
 
 def has_other_tag(link: Link, tag: str) -> bool:

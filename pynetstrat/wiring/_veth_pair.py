@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from errno import EEXIST, ENOENT, EOPNOTSUPP
 from functools import partial
-from time import monotonic, sleep
 
 from ..errors import KernelError, TeardownError, quote
 from ..rtnetlink._group_delete import unused_group
 from ..rtnetlink.batch import Batch, BatchError
 from ..rtnetlink.links import Route
-from ._links import delete_by_index, execute_for, find_link
+from ._links import delete_by_index, execute_for, find_link, wait_for_tag
 from ._requested import host_prefix
 from ._veth_names import (
     container_mac,
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from ..rtnetlink.socket import RtnetlinkSocket
     from ._session import Session
     from .network import Network
-
-_TAGGING = 0.1  # seconds that another process may take between a pair and its tag
 
 
 def make_pair(session: Session, network: Network, digest: int, bridge: Link | None) -> None:
@@ -96,7 +93,7 @@ def _delete_left_over(session: Session, network: Network, digest: int, error: Ke
         if link.kind != "veth" or not link.mac.startswith(prefix):
             continue
         if not link.alias and link.name == network.host_interface_name:
-            link = _wait_for_tag(session, link)
+            link = wait_for_tag(session.host, link, session.until)
             if not link.alias:
                 delete_by_index(session.host, link.index, link.name)
                 return True
@@ -105,22 +102,6 @@ def _delete_left_over(session: Session, network: Network, digest: int, error: Ke
             where = "" if same else f" with the host end {quote(link.name)}"
             error.hint = f"already set up{where}: tear it down first"
     return False
-
-
-def _wait_for_tag(session: Session, link: Link) -> Link:
-    """Waits up to 0.1 s for a link to get a tag, and returns the link as it is then.
-
-    Another process that sets up the same network may be about to tag it. There is a pause between
-    queries because each takes the kernel's RTNL lock, which the other process needs.
-    """
-    until = min(session.until, monotonic() + _TAGGING)
-    while not link.alias and monotonic() < until:
-        sleep(0.002)
-        now = find_link(session.host, link.name)
-        if now is None or now.index != link.index:
-            break
-        link = now
-    return link
 
 
 # ---- the host end ----

@@ -15,6 +15,7 @@ from ._session import TIMEOUT, open_session_at, open_session_if_alive
 from ._strategy import SessionStrategy, ThirdParty
 from ._undo import add_note
 from .host_device import HostDevice
+from .macvlan import Macvlan
 from .network import Network, copy_of, ip_addresses, validate_types
 from .veth import Veth
 
@@ -220,7 +221,7 @@ def check_networks(
 # ---- the plan ----
 
 # Not their subclasses: one of another package may override the public methods.
-_BUILT_IN_CLASSES = frozenset({Loopback, Veth, HostDevice})
+_BUILT_IN_CLASSES = frozenset({Loopback, Veth, HostDevice, Macvlan})
 
 
 def _for_session(strategy: NetworkStrategy) -> SessionOperations:
@@ -275,7 +276,9 @@ def _refuse_same_names(steps: list[tuple[NetworkStrategy, Network]]) -> None:
     """Raises InvalidNetworkError for a name that two networks request."""
     taken = set()
     for strategy, network in steps:
-        for field in ("name", "host_interface_name"):
+        # Macvlans share their parent.
+        fields = ("name",) if isinstance(strategy, Macvlan) else ("name", "host_interface_name")
+        for field in fields:
             value = getattr(network, field)
             if not value and isinstance(strategy, HostDevice):
                 value = network.host_interface_name  # the device keeps its name

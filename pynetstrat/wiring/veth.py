@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from errno import EADDRNOTAVAIL, EEXIST, ESRCH
-from functools import partial
+from errno import EEXIST
 
-from .._native.batch import Pending
-from .._native.prefixes import normal_prefix
-from .._native.routes import normal_route
 from ..counters import container_view
-from ..errors import InvalidNetworkError, KernelError
-from ..namespace import NetworkNamespace
-from ..rtnetlink.batch import Batch, BatchError
+from ..errors import KernelError
+from ..rtnetlink.batch import Batch
 from ..rtnetlink.links import Address
 from ._container_dump import by_destination
+from ._container_link import ContainerLinkStrategy
 from ._difference import (
     check_addresses,
     check_container_link,
@@ -21,24 +17,21 @@ from ._difference import (
     check_routes,
     check_settings,
 )
-from ._links import delete_counted, execute_for, find_bridge, find_link, restore_down
+from ._links import delete_counted, execute_for, find_bridge, find_link
 from ._published import parse_ports
 from ._publishing import check_published, publish, refuse_unreachable, withdraw
 from ._rates import check_rates, delete_ifb, limit_rates, validate_rates
-from ._requested import host_prefix, requested_addresses, requested_routes
+from ._requested import host_prefix
 from ._session import Session
-from ._strategy import SessionStrategy
-from ._sysctls import check_sysctls, set_sysctls, validate_sysctls
+from ._sysctls import check_sysctls, validate_sysctls
 from ._validation import MIN_IPV6_MTU, validate_link_name, validate_options, validate_values
 from ._veth_names import (
-    SCOPE_LINK,
-    container_mac,
     digest_of,
     generated_name,
     host_end_name,
-    link_local_address,
     owner_key,
     tag_of,
+    validate_owner,
 )
 from ._veth_owner import find_host_ends
 from ._veth_pair import configure_host_end, host_routes, make_pair, set_port
@@ -46,17 +39,12 @@ from .network import has_ipv6, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..rtnetlink.links import Link, Route
+    from ..rtnetlink.links import Link
     from ..rtnetlink.socket import RtnetlinkSocket
-    from ..types import Netns
     from .network import Network
 
-_LARGEST_TAG = 255  # bytes of an alias: IFALIASZ - 1, linux/if.h
 
-
-class Veth(SessionStrategy):
+class Veth(ContainerLinkStrategy):
     """The strategy `veth`: a veth pair whose peer is made in the container's namespace.
 
     Fields of a `Network`:
@@ -109,9 +97,7 @@ class Veth(SessionStrategy):
             for field in ("hairpin_mode", "isolated"):
                 if getattr(network, field):
                     raise invalid(network, field, "requires `bridge`")
-        tag = tag_of(network).encode("utf-8", "surrogateescape")
-        if len(tag) > _LARGEST_TAG or b"\0" in tag:
-            raise invalid(network, "owner", "must be at most 244 bytes, none of them NUL")
+        validate_owner(network)
         if network.publish:
             parse_ports(network)
 
@@ -185,51 +171,6 @@ class Veth(SessionStrategy):
                 configure_host_end(batch, link.index, network, link.mac, again=True)
             execute_for(session.host, batch, link.name)
 
-    # ---- in the container ----
-
-    def initialize(self, network: Network | None = None, *, netns: Netns | None = None) -> None:
-        """Gives the container end its addresses, brings it up and adds the routes, in one send.
-
-        After an error everything is as before.
-
-        Parameters:
-            network: the configuration as `create` returned it.
-            netns: the container's network namespace; None: that of the calling thread.
-
-        Raises:
-            InvalidNetworkError: a field is invalid, or there is no network.
-            KernelError: the container end does not exist, or the kernel refused a change.
-        """
-        if network is None:
-            raise InvalidNetworkError("network", None, "the strategy veth needs a network")
-        self.validate(network)
-        where = NetworkNamespace.open(netns) if netns is not None else NetworkNamespace.current()
-        with Session(where) as session, session:
-            self._initialize(session, network)
-
-    def _initialize(self, session: Session, network: Network) -> None:
-        container = session.container
-        index, up = session.find(network.name)
-        addresses, routes = requested_addresses(network, index), requested_routes(network, index)
-        mac = network.mac_address or container_mac(network)
-        if has_ipv6(network) and mac is not None:
-            addresses.append(link_local_address(index, mac))
-        if network.name not in session.created:
-            before = container.dump_addresses(index)
-            if any(address.address.startswith("fe80:") for address in before):
-                addresses = [address for address in addresses if address.scope != SCOPE_LINK]
-            undo = _find_undo(container, network.name, index, up, before, addresses, routes)
-            session.undo_stack.push(undo, f"the state of {network.name}")
-        set_sysctls(session, network, network.name)
-        batch = Batch()
-        for address in addresses:
-            # The container may have brought the link up; the kernel then added the link-local one.
-            batch.add_address(index, address, replace=address.scope == SCOPE_LINK)
-        batch.set_link(index, up=True)
-        for route in routes:
-            batch.add_route(route)
-        execute_for(container, batch, network.name)
-
     # ---- what differs ----
 
     def _check(self, session: Session, network: Network) -> list[str]:
@@ -254,7 +195,7 @@ class Veth(SessionStrategy):
             session,
             network,
             end,
-            mac=container_mac(network) or "",
+            mac=self._mac(network),
             mtu=host_end.mtu if host_end is not None else 0,
         )
         return differences + check_sysctls(session, network, end.name)
@@ -267,57 +208,6 @@ def _find_own_host_end(host: RtnetlinkSocket, network: Network) -> Link:
         hint = f"its alias is {link.alias!r}, not this network's tag {tag_of(network)!r}"
         raise KernelError(EEXIST, "find", link.name, hint=hint)
     return link
-
-
-# ---- the undo step of _initialize ----
-
-
-def _find_undo(
-    container: RtnetlinkSocket,
-    name: str,
-    index: int,
-    up: bool,
-    before: list[Address],
-    addresses: list[Address],
-    routes: list[Route],
-) -> Callable[[], None]:
-    """Returns the undo step of `_initialize` for a container end that this call has not made.
-
-    Parameters:
-        before: the addresses that the link has.
-        addresses, routes: what `_initialize` adds.
-    """
-    if not up:  # its routes and IPv6 addresses disappear when it goes down again
-        return partial(restore_down, container, index, name, lambda: before)
-    had = {address.address for address in before}
-    taken = {_key(route) for route in container.dump_routes()}
-    batch = Batch()
-    for route in reversed(routes):
-        if _key(route) not in taken:
-            batch.delete_route(route)
-    for address in reversed(addresses):
-        if normal_prefix(address.address) not in had:
-            batch.delete_address(index, address)
-    return partial(_delete_added, container, batch, name)
-
-
-def _key(route: Route) -> tuple[str, int, int]:
-    """What identifies a route within a namespace."""
-    route = normal_route(route)
-    return route.destination, route.metric, route.table
-
-
-def _delete_added(container: RtnetlinkSocket, batch: Batch, name: str) -> None:
-    """Executes a batch of deletions; routes and addresses that do not exist are no error."""
-    try:
-        container.execute(batch)
-    except BatchError as error:
-        missing = (ESRCH, EADDRNOTAVAIL)
-        if any(
-            isinstance(one, Pending) or one.errno not in missing for one in error.results if one
-        ):
-            error.interface = name
-            raise
 
 
 # ---- checks ----

@@ -121,7 +121,7 @@ ARGUMENTS = {
 METHODS = [
     ("add_veth", ("a", "b"), "mtu txqueuelen mac peer_mac master up index queues"),
     ("add_bridge", ("a",), "mac mtu up"),
-    ("add_macvlan", ("a", "b"), "mode mac mtu up"),
+    ("add_macvlan", ("a", "b"), "mode mac mtu up index"),
     ("add_link", ("a", "ifb"), "mac mtu up"),
     ("set_link", ("a",), "up mtu txqueuelen mac master hairpin isolated learning alias"),
 ]

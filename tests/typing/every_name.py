@@ -32,6 +32,7 @@ from pynetstrat import (
     Link,
     LinkMonitor,
     Loopback,
+    Macvlan,
     Name,
     NetlinkUnavailableError,
     Netns,
@@ -101,7 +102,7 @@ def of_strategies() -> None:
     register_strategy("mine", Mine(), replace=True)
     types: list[str] = list(strategies())
     one: NetworkStrategy = strategies()["loopback"]
-    print(different, types, one, Loopback(), Veth(), HostDevice())
+    print(different, types, one, Loopback(), Veth(), Macvlan(), HostDevice())
 
 
 def of_networks(netns: Netns) -> None:

@@ -101,7 +101,7 @@ def test_a_field_of_the_wrong_type_is_refused(field, value):
     assert caught.value.field == field
 
 
-@pytest.mark.parametrize("type", ["loopback", "veth", "host-device"])
+@pytest.mark.parametrize("type", ["loopback", "veth", "host-device", "macvlan"])
 def test_a_built_in_strategy_refuses_unknown_options(type):
     network = Network(type, name="eth0", host_interface_name="d0", options={"colour": "red"})
     with pytest.raises(InvalidNetworkError, match='unknown option "colour"') as caught:
@@ -120,7 +120,8 @@ REFUSABLE = {
 }
 IMPLEMENTED: dict[str, set[str]] = {
     "loopback": set(),
-    "veth": {"addresses", "isolated", "sysctls"},
+    "macvlan": {"addresses", "sysctls"},
+    "veth": {"addresses", "isolated", "sysctls", "rate_in", "rate_out"},
     "host-device": {"addresses", "sysctls"},
 }
 

@@ -43,7 +43,7 @@ def test_every_json_block_is_a_valid_list_of_networks(text):
     assert validated(text)
 
 
-@pytest.mark.parametrize("type", ["loopback", "veth", "host-device"])
+@pytest.mark.parametrize("type", ["loopback", "veth", "host-device", "macvlan"])
 def test_the_file_of_a_strategy_uses_every_field_that_it_reads(type):
     used = {
         field
@@ -52,11 +52,11 @@ def test_the_file_of_a_strategy_uses_every_field_that_it_reads(type):
         if network["type"] == type
         for field in network
     }
-    letter = {"loopback": "L", "veth": "V", "host-device": "H"}[type]
+    letter = {"loopback": "L", "veth": "V", "host-device": "H", "macvlan": "M"}[type]
     read = {field for field, cells in rows("Fields of a network").items() if letter in cells[2]}
     filled_in = {"device"}  # by set-up
     assert read - filled_in <= used
-    assert len(read) == {"loopback": 0, "veth": 19, "host-device": 18}[type]
+    assert len(read) == {"loopback": 0, "veth": 19, "host-device": 18, "macvlan": 15}[type]
 
 
 @pytest.mark.parametrize(
