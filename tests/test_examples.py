@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import re
 import socket
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
 import support
 
 from pynetstrat import (
+    Batch,
     KernelError,
     Network,
     NetworkNamespace,
     RtnetlinkSocket,
+    link_set_up,
     register_strategy,
     set_up_networks,
     tear_down_networks,
@@ -136,21 +141,84 @@ def links(netns=None):
         return rtnetlink.dump_links()
 
 
-def test_the_sandbox_prints_the_counters_of_its_child_and_leaves_nothing(net):
-    done = run("sandbox.py")
-    assert (done.returncode, done.stderr) == (0, "")
-    sent = [int(line.split()[3]) for line in done.stdout.splitlines()]
-    assert sent == sorted(sent)
-    assert sent[-1] >= 10 * 1042  # the child's datagrams, with their headers
-    assert set(links()) == {"lo"}
+CHILD = """
+import os, socket, sys
+address, port, other = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+with socket.create_connection((address, port)) as sock:
+    sock.sendall(bytes(100_000))
+    sock.shutdown(socket.SHUT_WR)
+    with sock.makefile("rb") as stream:
+        print("echoed", len(stream.read()))
+for host, port in ((address, other), ("127.0.0.1", other), ("192.0.2.1", other)):
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        continue
+    print("reached", host, port)
+print(os.environ["http_proxy"], *sorted(os.listdir("/sys/class/net")))
+"""
 
 
-def test_the_sandbox_ends_with_the_status_of_its_child_and_leaves_nothing(net):
-    done = run("sandbox.py", "sh", "-c", "exit 3")
-    assert (done.returncode, done.stderr) == (3, "")
-    assert set(links()) == {"lo"}
-    done = run("sandbox.py", "/nowhere/at-all")
+@pytest.fixture
+def echo(net):
+    """The port of a server on lo of the host that returns what it gets, and another open port."""
+    link_set_up("lo")
+    net.add_veth("uplink", "w0")
+    with RtnetlinkSocket() as sock:
+        sock.execute(Batch().add_address(sock.get_link("uplink").index, "192.0.2.1/24"))
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("", 0)) as other:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    with server.accept()[0] as client:
+                        while data := client.recv(65536):
+                            client.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1], other.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_the_sandbox_reaches_one_port_of_the_host_and_nothing_else(echo):
+    port, other = map(str, echo)
+    done = run("sandbox.py", port, sys.executable, "-c", CHILD, "10.77.0.1", port, other)
+    proxy = f"http://10.77.0.1:{port}"
+    assert done.stdout == f"echoed 100000\n{proxy} eth0 lo\n"
+    sent, received = map(
+        int, re.fullmatch(r"sent (\d+) bytes, received (\d+)\n", done.stderr).groups()
+    )
+    assert sent > 100_000 < received
+    assert set(links()) == {"lo", "uplink", "w0"}
+
+
+def test_the_sandbox_without_a_link_reaches_one_port_of_the_host_and_nothing_else(echo):
+    port, other = map(str, echo)
+    child = [sys.executable, "-c", CHILD, "127.0.0.1", port, other]
+    done = run("sandbox_without_link.py", port, *child)
+    assert (done.stdout, done.stderr) == (f"echoed 100000\nhttp://127.0.0.1:{port} lo\n", "")
+
+
+@pytest.mark.parametrize("name", ["sandbox.py", "sandbox_without_link.py"])
+def test_the_sandbox_ends_with_the_status_of_its_child_and_leaves_nothing(net, name):
+    assert run(name, "3128", "sh", "-c", "exit 3").returncode == 3
+    done = run(name, "3128", "/nowhere/at-all")
     assert "No such file or directory: '/nowhere/at-all'" in done.stderr
+    assert set(links()) == {"lo"}
+    assert run(name).stderr == f"usage: {name} PORT COMMAND ...\n"
+
+
+def test_the_lab_prints_the_rates_and_the_traffic_of_its_hosts(net):
+    done = run("lab.py", "300000")
+    assert done.stderr == ""
+    rates, traffic = done.stdout.splitlines()[:2], done.stdout.splitlines()[2:]
+    assert [line.split(":")[0] for line in rates] == ["h1 to h2", "h1 to h3"]
+    numbers = [re.fullmatch(r"(h\d): received (\d+) bytes, sent (\d+)", one) for one in traffic]
+    received = {one[1]: int(one[2]) for one in numbers}
+    assert int(numbers[0][3]) > 600_000
+    assert received["h2"] > 300_000 < received["h3"]
     assert set(links()) == {"lo"}
 
 
