@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs a command that reaches one port of this host and nothing else, without any link.
 
-It does what sandbox.py does, in another way. The namespace of the command has no interface except `lo`. The port is open on its `lo`, at
-127.0.0.1, by a socket that belongs to this process: a socket stays in the namespace in which it was
-opened. Traffic is neither limited nor counted.
+It does what sandbox.py does, in another way. The namespace of the command has no interface except
+`lo`. The port is open there, at 127.0.0.1, by a socket that belongs to this process: a socket stays
+in the namespace in which it was opened. Traffic is neither limited nor counted.
 
     sandbox_without_link.py PORT COMMAND ...
 """
