@@ -1,8 +1,9 @@
 """Makes every system call and every message of set_up_networks fail, one at a time.
 
-The networks are `loopback`, `veth` on a bridge, and `host-device` with a port of that bridge, which
-is up and has addresses of both families, routes and names. After each failure `ip` must show the
-same links, addresses and routes in both namespaces as before, in every attribute.
+The networks are `loopback`, `veth` on a bridge with limited rates, and `host-device` with a port of
+that bridge, which is up and has addresses of both families, routes and names. After each failure
+`ip` must show the same links, addresses and routes in both namespaces as before, in every
+attribute.
 
 faulty.c, which is preloaded, replaces functions of libc and makes them fail. A message is refused,
 or carried out and then answered with an error, or its ack is lost. The same faults are tried during
@@ -47,6 +48,7 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat.cli import _fresh_namespaces
+from pynetstrat.wiring._rates import ifb_name
 from pynetstrat.wiring._undo import UndoStack
 
 # The errnos of each system call, from the manual pages and the kernel's code, in the order of
@@ -136,6 +138,8 @@ def networks(bridge: str, *, refused: bool = False) -> list[Network]:
         gateway="10.0.0.1",
         ipv6_address="fd00::2/64",
         ipv6_gateway="fd00::1",
+        rate_in=8_000_000,
+        rate_out=8_000_000,
         owner="c1",
     )
     device = Network(
@@ -372,7 +376,8 @@ def threads_elsewhere() -> list[str]:
     return found
 
 
-KNOWN = ("lo", "eth0", "eth1", "net0", HOME, "h1", DEVICE, BRIDGE, FREE_BRIDGE)
+IFB = ifb_name(Network(owner="c1"), HOME)
+KNOWN = ("lo", "eth0", "eth1", "net0", HOME, IFB, "h1", DEVICE, BRIDGE, FREE_BRIDGE)
 
 
 def unnamed(error: BaseException) -> str:
