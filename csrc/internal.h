@@ -61,6 +61,10 @@ enum {
     NETSTRAT_IFLA_INFO_SLAVE_KIND = 4,      /* 3.13 */
     NETSTRAT_IFLA_INFO_SLAVE_DATA = 5,      /* 3.13 */
     NETSTRAT_IFLA_NEW_IFINDEX = 49,         /* 5.0 */
+    NETSTRAT_IFLA_VXLAN_GROUP6 = 16,        /* 3.11 */
+    NETSTRAT_IFLA_VXLAN_LOCAL6 = 17,        /* 3.11 */
+    NETSTRAT_IFLA_IPVLAN_MODE = 1,          /* 3.19 */
+    NETSTRAT_IFLA_IPVLAN_FLAGS = 2,         /* 4.15 */
     NETSTRAT_IFLA_STATS_LINK_64 = 1,        /* 4.7 */
     NETSTRAT_VETH_INFO_PEER = 1,            /* linux/veth.h */
     NETSTRAT_RTA_VIA = 18,                  /* 3.19, linux/rtnetlink.h */

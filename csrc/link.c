@@ -146,6 +146,9 @@ static void link_put_settings(struct netstrat_batch *batch,
     }
 }
 
+/* VLAN_N_VID - 2 (linux/if_vlan.h) and VXLAN_N_VID - 1 (net/vxlan.h). */
+enum { LINK_MAX_VLAN = 4094, LINK_MAX_VNI = (1 << 24) - 1 };
+
 /* The settings of a bridge port. */
 enum { LINK_OF_PORT = NETSTRAT_LINK_HAIRPIN | NETSTRAT_LINK_ISOLATED | NETSTRAT_LINK_LEARNING };
 
@@ -205,6 +208,81 @@ int netstrat_batch_add_macvlan(struct netstrat_batch *batch, int32_t parent, uin
     if (parent <= 0)
         netstrat_batch_refuse(batch, -EINVAL);
     netstrat_batch_put_u32(batch, IFLA_MACVLAN_MODE, mode);
+    netstrat_batch_nest_end(batch, data);
+    return link_end_creation(batch, nest);
+}
+
+static void link_put_u16(struct netstrat_batch *batch, uint16_t type, uint16_t value)
+{
+    netstrat_batch_put(batch, type, &value, sizeof value);
+}
+
+/* Puts a number in network byte order. */
+static void link_put_be16(struct netstrat_batch *batch, uint16_t type, uint16_t value)
+{
+    const unsigned char bytes[2] = {(unsigned char)(value >> 8), (unsigned char)(value & 0xff)};
+
+    netstrat_batch_put(batch, type, bytes, sizeof bytes);
+}
+
+int netstrat_batch_add_vlan(struct netstrat_batch *batch, int32_t parent, uint32_t id,
+                            uint16_t protocol, const struct netstrat_link_settings *settings)
+{
+    size_t nest = link_begin_creation(batch, "vlan", settings, parent);
+    size_t data = netstrat_batch_nest(batch, IFLA_INFO_DATA);
+
+    if (parent <= 0 || id > LINK_MAX_VLAN)
+        netstrat_batch_refuse(batch, -EINVAL);
+    link_put_be16(batch, IFLA_VLAN_PROTOCOL, protocol);
+    link_put_u16(batch, IFLA_VLAN_ID, (uint16_t)id);
+    netstrat_batch_nest_end(batch, data);
+    return link_end_creation(batch, nest);
+}
+
+int netstrat_batch_add_ipvlan(struct netstrat_batch *batch, int32_t parent, uint16_t mode,
+                              uint16_t flags, const struct netstrat_link_settings *settings)
+{
+    size_t nest = link_begin_creation(batch, "ipvlan", settings, parent);
+    size_t data = netstrat_batch_nest(batch, IFLA_INFO_DATA);
+
+    if (parent <= 0)
+        netstrat_batch_refuse(batch, -EINVAL);
+    link_put_u16(batch, NETSTRAT_IFLA_IPVLAN_MODE, mode);
+    link_put_u16(batch, NETSTRAT_IFLA_IPVLAN_FLAGS, flags);
+    netstrat_batch_nest_end(batch, data);
+    return link_end_creation(batch, nest);
+}
+
+/* Puts an address by the attribute of its family, if there is one. */
+static void link_put_end(struct netstrat_batch *batch, uint16_t type, uint16_t type6,
+                         const struct netstrat_prefix *end)
+{
+    if (end->family == AF_INET)
+        netstrat_batch_put(batch, type, end->bytes, 4);
+    else if (end->family == AF_INET6)
+        netstrat_batch_put(batch, type6, end->bytes, sizeof end->bytes);
+    else if (end->family != 0)
+        netstrat_batch_refuse(batch, -EINVAL);
+}
+
+int netstrat_batch_add_vxlan(struct netstrat_batch *batch, int32_t parent,
+                             const struct netstrat_vxlan *vxlan,
+                             const struct netstrat_link_settings *settings)
+{
+    size_t nest = link_begin_creation(batch, "vxlan", settings, 0);
+    size_t data = netstrat_batch_nest(batch, IFLA_INFO_DATA);
+
+    if (parent < 0 || vxlan->id > LINK_MAX_VNI)
+        netstrat_batch_refuse(batch, -EINVAL);
+    if (parent != 0)
+        netstrat_batch_put_u32(batch, IFLA_VXLAN_LINK, (uint32_t)parent);
+    if (vxlan->ttl != 0)
+        netstrat_batch_put_u8(batch, IFLA_VXLAN_TTL, vxlan->ttl);
+    netstrat_batch_put_u32(batch, IFLA_VXLAN_ID, vxlan->id);
+    link_put_end(batch, IFLA_VXLAN_LOCAL, NETSTRAT_IFLA_VXLAN_LOCAL6, &vxlan->local);
+    link_put_end(batch, IFLA_VXLAN_GROUP, NETSTRAT_IFLA_VXLAN_GROUP6, &vxlan->remote);
+    netstrat_batch_put_u8(batch, IFLA_VXLAN_LEARNING, vxlan->learning != 0);
+    link_put_be16(batch, IFLA_VXLAN_PORT, vxlan->port);
     netstrat_batch_nest_end(batch, data);
     return link_end_creation(batch, nest);
 }

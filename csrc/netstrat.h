@@ -650,6 +650,60 @@ NETSTRAT_API int netstrat_batch_add_macvlan(struct netstrat_batch *batch, int32_
                                             const struct netstrat_link_settings *settings);
 
 /**
+ * netstrat_batch_add_vlan() - Adds the creation of a VLAN.
+ * @batch: the batch
+ * @parent: the index of its parent
+ * @id: the VLAN id, 0 to 4094
+ * @protocol: ETH_P_8021Q or ETH_P_8021AD of linux/if_ether.h, in host byte order
+ * @settings: the link's settings
+ */
+NETSTRAT_API int netstrat_batch_add_vlan(struct netstrat_batch *batch, int32_t parent, uint32_t id,
+                                         uint16_t protocol,
+                                         const struct netstrat_link_settings *settings);
+
+/**
+ * netstrat_batch_add_ipvlan() - Adds the creation of an ipvlan (Linux 3.19).
+ * @batch: the batch
+ * @parent: the index of its parent
+ * @mode: IPVLAN_MODE_ of linux/if_link.h: 0 for l2, 1 for l3, 2 for l3s (4.9)
+ * @flags: IPVLAN_F_ of linux/if_link.h (4.15): 0 for bridge, 1 for private, 2 for vepa
+ * @settings: the link's settings
+ */
+NETSTRAT_API int netstrat_batch_add_ipvlan(struct netstrat_batch *batch, int32_t parent,
+                                           uint16_t mode, uint16_t flags,
+                                           const struct netstrat_link_settings *settings);
+
+/** struct netstrat_prefix - An address with its prefix length. */
+struct netstrat_prefix {
+    uint8_t family;          /* AF_INET or AF_INET6; 0 for none */
+    uint8_t length;          /* the prefix length in bits */
+    unsigned char bytes[16]; /* network byte order; IPv4 uses the first four */
+};
+
+/** struct netstrat_vxlan - What a VXLAN has in addition to the settings of every link. */
+struct netstrat_vxlan {
+    uint32_t id;                   /* the VNI, below 2^24 */
+    struct netstrat_prefix remote; /* the other end, or a multicast group; family 0 for none */
+    struct netstrat_prefix local;  /* the source address; family 0 for any */
+    uint16_t port;                 /* the UDP port of the other end, in host byte order */
+    uint8_t learning;              /* 1 if it learns which MAC address is behind which end */
+    uint8_t ttl;                   /* of the packets that it sends; 0 for the kernel's choice */
+};
+
+/**
+ * netstrat_batch_add_vxlan() - Adds the creation of a VXLAN.
+ * @batch: the batch
+ * @parent: the index of the link that it sends on, or 0 for any
+ * @vxlan: its identity and its ends
+ * @settings: the link's settings. In another namespace, the VXLAN still sends in the socket's.
+ *
+ * A multicast group needs @parent.
+ */
+NETSTRAT_API int netstrat_batch_add_vxlan(struct netstrat_batch *batch, int32_t parent,
+                                          const struct netstrat_vxlan *vxlan,
+                                          const struct netstrat_link_settings *settings);
+
+/**
  * netstrat_batch_add_veth() - Adds the creation of a veth pair, both ends in one message.
  * @batch: the batch
  * @own: the settings of the first end, which may be up and have a master
@@ -777,13 +831,6 @@ NETSTRAT_API int netstrat_counters_decode(const struct netstrat_message *message
                                           struct netstrat_counters *counters);
 
 /* ---- addresses: address.c ---- */
-
-/** struct netstrat_prefix - An address with its prefix length. */
-struct netstrat_prefix {
-    uint8_t family;          /* AF_INET or AF_INET6; 0 for none */
-    uint8_t length;          /* the prefix length in bits */
-    unsigned char bytes[16]; /* network byte order; IPv4 uses the first four */
-};
 
 /**
  * netstrat_prefix_parse() - Converts text to an address.

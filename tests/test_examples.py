@@ -15,6 +15,7 @@ import support
 
 from pynetstrat import (
     Batch,
+    InvalidNetworkError,
     KernelError,
     Network,
     NetworkNamespace,
@@ -235,25 +236,28 @@ def test_the_topology_has_a_thousand_nodes_and_leaves_nothing(net):
 
 
 @pytest.fixture
-def macvlan():
+def vxlan():
     """The strategy of the plug-in, registered for one test."""
-    plugin = load("macvlan_plugin/macvlan.py").Macvlan()
-    register_strategy("macvlan", plugin)
+    plugin = load("vxlan_plugin/vxlan.py").Vxlan()
+    register_strategy("vxlan", plugin)
     yield plugin
-    del registry["macvlan"]
+    del registry["vxlan"]
 
 
-MACVLAN = Network(
-    "macvlan", name="eth0", host_interface_name="v0", address="10.0.0.2/24", gateway="10.0.0.1"
+VXLAN = Network(
+    "vxlan",
+    name="eth0",
+    address="10.0.0.2/24",
+    gateway="10.0.0.1",
+    options={"vni": 42, "remote": "192.0.2.9"},
 )
 
 
-def test_the_macvlan_plugin_is_set_up_and_torn_down_like_a_built_in_strategy(net, macvlan):
-    net.add_veth("v0", "w0")
+def test_the_vxlan_plugin_is_set_up_and_torn_down_like_a_built_in_strategy(net, vxlan):
     with NetworkNamespace.create() as netns:
-        made = set_up_networks([Network("loopback"), MACVLAN], netns=netns)
+        made = set_up_networks([Network("loopback"), VXLAN], netns=netns)
         eth0 = links(netns)["eth0"]
-        assert (eth0.kind, eth0.up, eth0.link_index) == ("macvlan", True, links()["v0"].index)
+        assert (eth0.kind, eth0.up) == ("vxlan", True)
         with RtnetlinkSocket(netns) as rtnetlink:
             assert "10.0.0.2/24" in [entry.address for entry in rtnetlink.dump_addresses("eth0")]
             assert "0.0.0.0/0" in [route.destination for route in rtnetlink.dump_routes()]
@@ -262,15 +266,21 @@ def test_the_macvlan_plugin_is_set_up_and_torn_down_like_a_built_in_strategy(net
             assert set(links(netns)) == {"lo"}
 
 
-def test_the_macvlan_plugin_is_undone_after_an_error(net, macvlan):
-    net.add_veth("v0", "w0")
+def test_the_vxlan_plugin_is_undone_after_an_error(net, vxlan):
     with NetworkNamespace.create() as netns:
-        unreachable = replace(MACVLAN, gateway="192.0.2.1")
+        unreachable = replace(VXLAN, gateway="192.0.2.1")
         with pytest.raises(KernelError, match="Network is unreachable"):
             set_up_networks([Network("loopback"), unreachable], netns=netns)
         found = links(netns)
         assert set(found) == {"lo"}
         assert not found["lo"].up
+
+
+def test_the_vxlan_plugin_refuses_options_before_anything_is_made(net, vxlan):
+    with NetworkNamespace.create() as netns:
+        with pytest.raises(InvalidNetworkError, match="must have vni and remote"):
+            set_up_networks([replace(VXLAN, options={"vni": 42})], netns=netns)
+        assert set(links(netns)) == {"lo"}
 
 
 @pytest.mark.parametrize("options", [[], ["-n", "2", "--dist", "each"]])

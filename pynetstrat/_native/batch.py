@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+REQUEST, ACK = lib.NLM_F_REQUEST, lib.NLM_F_ACK
 NEWLINK, DELLINK = lib.RTM_NEWLINK, lib.RTM_DELLINK
+NEWLINKPROP, DELLINKPROP = lib.NETSTRAT_RTM_NEWLINKPROP, lib.NETSTRAT_RTM_DELLINKPROP
 NEWADDR, DELADDR = lib.RTM_NEWADDR, lib.RTM_DELADDR
 NEWROUTE, DELROUTE = lib.RTM_NEWROUTE, lib.RTM_DELROUTE
 
 add_link = lib.netstrat_batch_add_link
 add_veth = lib.netstrat_batch_add_veth
 add_macvlan = lib.netstrat_batch_add_macvlan
+add_vlan = lib.netstrat_batch_add_vlan
+add_ipvlan = lib.netstrat_batch_add_ipvlan
+add_vxlan = lib.netstrat_batch_add_vxlan
 set_link = lib.netstrat_batch_set_link
 delete_link = lib.netstrat_batch_delete_link
 delete_link_group = lib.netstrat_batch_delete_link_group
@@ -81,6 +86,25 @@ class Message:
         self.moved_settings = moved_settings
         self.netns = netns
         self.new_names = new_names
+
+
+def put_altname(batch: Any, index: int, type: int, name: bytes) -> int:
+    """Encodes a message that gives a link an alternative name or takes it away."""
+    added = lib.NLM_F_CREATE | lib.NLM_F_EXCL if type == NEWLINKPROP else 0
+    info = ffi.new("struct ifinfomsg *", {"ifi_index": index})
+    lib.netstrat_batch_begin(batch, type, REQUEST | ACK | added)
+    lib.netstrat_batch_append(batch, info, ffi.sizeof(info[0]))
+    nest = lib.netstrat_batch_nest(batch, lib.NETSTRAT_IFLA_PROP_LIST)
+    lib.netstrat_batch_put_string(batch, lib.NETSTRAT_IFLA_ALT_IFNAME, name)
+    lib.netstrat_batch_nest_end(batch, nest)
+    return lib.netstrat_batch_finish(batch)  # type: ignore[no-any-return]
+
+
+def add_message(batch: Any, type: int, flags: int, body: bytes) -> int:
+    """Encodes a message whose payload the caller has built."""
+    lib.netstrat_batch_begin(batch, type, flags)
+    lib.netstrat_batch_append(batch, body, len(body))
+    return lib.netstrat_batch_finish(batch)  # type: ignore[no-any-return]
 
 
 class Encoded:

@@ -27,29 +27,6 @@ def _begin(
     lib.netstrat_batch_append(batch, info, ffi.sizeof(info[0]))
 
 
-def _put_altname(batch: Any, type: int, more: int, index: int, name: bytes) -> int:
-    _begin(batch, type, index, more=more)
-    nest = lib.netstrat_batch_nest(batch, lib.NETSTRAT_IFLA_PROP_LIST)
-    lib.netstrat_batch_put_string(batch, lib.NETSTRAT_IFLA_ALT_IFNAME, name)
-    lib.netstrat_batch_nest_end(batch, nest)
-    return lib.netstrat_batch_finish(batch)  # type: ignore[no-any-return]
-
-
-def _altname(type: int, more: int, index: int, name: str) -> Message:
-    encoded = ffi.new("char[]", name.encode("utf-8", "surrogateescape"))
-    return Message(type, _put_altname, type, more, index, encoded, name=name)
-
-
-def add_altname(index: int, name: str) -> Message:
-    """Makes a message that gives a link an alternative name (RTM_NEWLINKPROP, Linux 5.5)."""
-    return _altname(lib.NETSTRAT_RTM_NEWLINKPROP, lib.NLM_F_CREATE | lib.NLM_F_EXCL, index, name)
-
-
-def delete_altname(index: int, name: str) -> Message:
-    """Makes a message that takes an alternative name from a link (RTM_DELLINKPROP)."""
-    return _altname(lib.NETSTRAT_RTM_DELLINKPROP, 0, index, name)
-
-
 def _put_flags(batch: Any, index: int, flags: int, change: int) -> int:
     _begin(batch, NEWLINK, index, flags=flags, change=change)
     return lib.netstrat_batch_finish(batch)  # type: ignore[no-any-return]

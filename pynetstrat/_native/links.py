@@ -5,6 +5,7 @@ from __future__ import annotations
 from .._core import ffi, lib
 from ..errors import InvalidInterfaceNameError, InvalidNetworkError
 from . import decode, encode_name, invalid_name
+from .prefixes import parse_prefix
 from .values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
 
 TYPE_CHECKING = False
@@ -17,6 +18,12 @@ MACVLAN_MODES: dict[str, int] = {
     "bridge": lib.MACVLAN_MODE_BRIDGE,
     "passthru": lib.MACVLAN_MODE_PASSTHRU,
 }
+
+# linux/if_ether.h
+VLAN_PROTOCOLS = {"802.1Q": 0x8100, "802.1ad": 0x88A8}
+# linux/if_link.h: IPVLAN_MODE_ and IPVLAN_F_
+IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
+IPVLAN_FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
 
 # ---- what a link is ----
 
@@ -83,6 +90,14 @@ def check_name(name: object) -> bytes:
     if encoded in _RESERVED_NAMES:
         reason = 'the kernel reserves "all" and "default" for its settings under /proc/sys/net'
         raise InvalidInterfaceNameError(name, reason)
+    return encoded
+
+
+def check_altname(name: object) -> bytes:
+    """Converts an alternative name to bytes. Raises InvalidInterfaceNameError if none can be it."""
+    encoded = encode_name(name)
+    if lib.netstrat_name_check(encoded) < 0:
+        raise invalid_name(name)
     return encoded
 
 
@@ -202,6 +217,30 @@ def new_settings(
         bits |= _ALIAS
     fields["set"] = bits | _NETNS if moves else bits
     return ffi.new(_SETTINGS, fields)
+
+
+def new_vxlan(
+    id: int, remote: str | None, local: str | None, port: int, learning: bool, ttl: int | None
+) -> Any:
+    """Makes a struct netstrat_vxlan.
+
+    Raises:
+        InvalidNetworkError: no message can carry a value.
+    """
+    check_integer("id", id, 0, (1 << 24) - 1)
+    check_integer("port", port, 1, 65535)
+    check_bool("learning", learning)
+    fields: dict[str, Any] = {"id": id, "port": port, "learning": learning}
+    if ttl is not None:
+        check_integer("ttl", ttl, 1, 255)
+        fields["ttl"] = ttl
+    for field, address in (("remote", remote), ("local", local)):
+        if address is not None:
+            fields[field] = parse_prefix(address, field, length=False)[0]
+    families = {fields[end].family for end in ("remote", "local") if end in fields}
+    if len(families) > 1:
+        raise InvalidNetworkError("local", local, "must be of the family of `remote`")
+    return ffi.new("struct netstrat_vxlan *", fields)
 
 
 class Lookup:

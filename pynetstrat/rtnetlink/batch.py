@@ -10,9 +10,14 @@ from .._native.addresses import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, new_address
 from .._native.batch import PENDING as PENDING
 from .._native.batch import Pending
 from .._native.links import (
+    IPVLAN_FLAGS,
+    IPVLAN_MODES,
     MACVLAN_MODES,
+    VLAN_PROTOCOLS,
+    check_altname,
     new_settings,
     new_target,
+    new_vxlan,
     parse_ethernet_mac,
     parse_mac,
 )
@@ -23,7 +28,7 @@ from .links import Address, Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from .._native.routes import RouteCopy
@@ -31,6 +36,16 @@ if TYPE_CHECKING:
     from ..types import Name, Netns
 
 _ETHERNET_MTU = (68, 65535)  # ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h
+
+
+_LARGEST_BODY = 65536  # bytes; no message of rtnetlink is longer
+
+
+def _choose(field: str, value: object, numbers: dict[str, int]) -> int:
+    """Returns the number that stands for a word."""
+    if not isinstance(value, str) or value not in numbers:
+        raise InvalidNetworkError(field, value, "must be one of " + ", ".join(numbers))
+    return numbers[value]
 
 
 def _if_true(up: bool) -> bool | None:
@@ -243,20 +258,144 @@ class Batch:
             up: whether it is brought up.
             index: its index.
         """
-        if not isinstance(mode, str) or mode not in MACVLAN_MODES:
-            raise InvalidNetworkError("mode", mode, "must be one of " + ", ".join(MACVLAN_MODES))
+        number = _choose("mode", mode, MACVLAN_MODES)
+        return self._add_stacked(
+            native.add_macvlan,
+            name,
+            link,
+            number,
+            netns=netns,
+            mac=mac,
+            mtu=mtu,
+            up=up,
+            index=index,
+        )
+
+    def add_vlan(
+        self,
+        name: Name,
+        link: Name | int,
+        id: int,
+        *,
+        protocol: str = "802.1Q",
+        netns: Netns | None = None,
+        mac: str | None = None,
+        mtu: int | None = None,
+        up: bool = False,
+    ) -> Batch:
+        """Makes a VLAN.
+
+        Parameters:
+            name: its name.
+            link: the parent, as for `add_macvlan`.
+            id: the VLAN id, 0 to 4094.
+            protocol: "802.1Q" or "802.1ad".
+            netns: the namespace in which it is made; None: the socket's.
+            mac: its hardware address; None: the parent's.
+            mtu: in bytes.
+            up: whether it is brought up.
+        """
+        check_integer("id", id, 0, 4094)
+        number = _choose("protocol", protocol, VLAN_PROTOCOLS)
+        return self._add_stacked(
+            native.add_vlan, name, link, id, number, netns=netns, mac=mac, mtu=mtu, up=up
+        )
+
+    def add_ipvlan(
+        self,
+        name: Name,
+        link: Name | int,
+        *,
+        mode: str = "l3",
+        flag: str = "bridge",
+        netns: Netns | None = None,
+        mtu: int | None = None,
+        up: bool = False,
+    ) -> Batch:
+        """Makes an ipvlan, which has the parent's hardware address (Linux 3.19).
+
+        Parameters:
+            name: its name.
+            link: the parent, as for `add_macvlan`.
+            mode: "l2", "l3" or "l3s". Every ipvlan of one parent has the same mode.
+            flag: "bridge", "private" or "vepa".
+            netns: the namespace in which it is made; None: the socket's.
+            mtu: in bytes.
+            up: whether it is brought up.
+        """
+        numbers = _choose("mode", mode, IPVLAN_MODES), _choose("flag", flag, IPVLAN_FLAGS)
+        return self._add_stacked(
+            native.add_ipvlan, name, link, *numbers, netns=netns, mac=None, mtu=mtu, up=up
+        )
+
+    def add_vxlan(
+        self,
+        name: Name,
+        id: int,
+        *,
+        remote: str | None = None,
+        local: str | None = None,
+        link: Name | int | None = None,
+        port: int = 4789,
+        learning: bool = True,
+        ttl: int | None = None,
+        netns: Netns | None = None,
+        mac: str | None = None,
+        mtu: int | None = None,
+        up: bool = False,
+    ) -> Batch:
+        """Makes a VXLAN.
+
+        Parameters:
+            name: its name.
+            id: the network identifier (VNI), 0 to 16777215.
+            remote: the address of the other end, or a multicast group, which requires `link`.
+            local: the source address of its packets.
+            link: the link that it sends on, as for `add_macvlan`; None: any.
+            port: the UDP port of the other end.
+            learning: whether it learns which MAC address is behind which end.
+            ttl: of its packets, 1 to 255.
+            netns: the namespace in which it is made; None: the socket's. It sends and receives its
+                packets in the socket's namespace in any case.
+            mac: its hardware address.
+            mtu: in bytes.
+            up: whether it is brought up.
+        """
+        vxlan = new_vxlan(id, remote, local, port, learning, ttl)
+        return self._add_stacked(
+            native.add_vxlan, name, link, vxlan, netns=netns, mac=mac, mtu=mtu, up=up
+        )
+
+    def _add_stacked(
+        self,
+        encode: Callable[..., int],
+        name: Name,
+        link: Name | int | None,
+        *arguments: object,
+        netns: Netns | None,
+        mac: str | None,
+        mtu: int | None,
+        up: bool,
+        index: int | None = None,
+    ) -> Batch:
+        """Makes a link on top of another one.
+
+        Parameters:
+            encode: takes the batch, the parent's index, `arguments` and the settings.
+        """
         moves = netns is not None
         parsed = _parse_ethernet_mac("mac", mac)
         settings = new_settings(
             name=name, mac=parsed, mtu=mtu, up=_if_true(up), index=index, moves=moves
         )
-        parent, _ = new_target(link, by_index=True)
-        arguments = (parent, MACVLAN_MODES[mode], settings)
+        parent = 0 if link is None else new_target(link, by_index=True)[0]
         return self._append(
             native.Message(
                 native.NEWLINK,
-                native.add_macvlan,
+                encode,
+                parent,
                 *arguments,
+                settings,
                 name=_shown(name),
                 moved_settings=settings if moves else None,
                 netns=netns,
@@ -379,6 +518,38 @@ class Batch:
             native.Message(native.DELLINK, native.delete_link, *target, name=_shown(link))
         )
 
+    def add_altname(self, link: Name | int, name: Name) -> Batch:
+        """Gives a link an alternative name (Linux 5.5).
+
+        Parameters:
+            link: its name, alternative name or index. A name is looked up before the batch is sent.
+            name: the alternative name, 1 to 127 bytes, that no link of the namespace has.
+        """
+        return self._change_altname(native.NEWLINKPROP, link, name)
+
+    def delete_altname(self, link: Name | int, name: Name) -> Batch:
+        """Takes an alternative name from a link (Linux 5.5).
+
+        Parameters:
+            link: its name, alternative name or index. A name is looked up before the batch is sent.
+            name: the alternative name.
+        """
+        return self._change_altname(native.DELLINKPROP, link, name)
+
+    def _change_altname(self, type: int, link: Name | int, name: Name) -> Batch:
+        index, _ = new_target(link, by_index=True)
+        return self._append(
+            native.Message(
+                type,
+                native.put_altname,
+                index,
+                type,
+                check_altname(name),
+                name=_shown(link),
+                new_names=((_shown(name), False),) if type == native.NEWLINKPROP else (),
+            )
+        )
+
     def set_group(self, index: int, group: int) -> Batch:
         """Puts the link with that index into a group."""
         check_integer("index", index, 1, INT_MAX)
@@ -399,6 +570,40 @@ class Batch:
         name = f"group {group}"
         return self._append(
             native.Message(native.DELLINK, native.delete_link_group, group, name=name)
+        )
+
+    # ---- other messages ----
+
+    def add_message(self, type: int, flags: int, body: bytes) -> Batch:
+        """Appends a message for which this class has no method.
+
+        Parameters:
+            type: the message type, such as 28 for RTM_NEWNEIGH (linux/rtnetlink.h). It must be a
+                change: the replies to queries and dumps are not returned.
+            flags: NLM_F_ of linux/netlink.h, such as NLM_F_CREATE | NLM_F_EXCL (0x600).
+                NLM_F_REQUEST and NLM_F_ACK are added.
+            body: what follows the header: the fixed part, then the attributes, each padded to four
+                bytes.
+
+        Example:
+            >>> fixed = struct.pack("=BxxxiHBB", AF_INET, index, NUD_PERMANENT, 0, 0)
+            >>> body = fixed + struct.pack("=HH4s", 8, NDA_DST, inet_aton("192.0.2.9"))
+            >>> Batch().add_message(RTM_NEWNEIGH, NLM_F_CREATE, body)
+        """
+        check_integer("type", type, 16, 0xFFFF)
+        check_integer("flags", flags, 0, 0xFFFF)
+        if type <= 0xFF and type % 4 == 2:
+            raise InvalidNetworkError("type", type, "must be a change, not a query (RTM_GET...)")
+        if not isinstance(body, (bytes, bytearray, memoryview)):
+            raise InvalidNetworkError("body", body, "must be bytes")
+        payload = bytes(body)
+        if len(payload) > _LARGEST_BODY:
+            reason = f"must be at most {_LARGEST_BODY} bytes long"
+            raise InvalidNetworkError("body", f"{len(payload)} bytes", reason)
+        flags |= native.REQUEST | native.ACK
+        name = f"message type {type}"
+        return self._append(
+            native.Message(type, native.add_message, type, flags, payload, name=name)
         )
 
     # ---- addresses and routes ----

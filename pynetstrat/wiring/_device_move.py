@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from errno import EEXIST, ENODEV, EOPNOTSUPP
 
-from .._native.device import add_altname, delete_altname
 from ..errors import InterfaceNotFoundError, InvalidNetworkError, KernelError, TeardownError, quote
 from ..rtnetlink.batch import Batch, BatchError
 from ..rtnetlink.links import Address, Device
@@ -14,7 +13,7 @@ from ._device_addresses import add_addresses, carried_addresses, without_prefix_
 from ._device_identity import OpenDevice, Place, find_device, random_index
 from ._device_record import VERSION, Record, Store, read_boot_id
 from ._device_return import SETTABLE, bring_back, finish, unproven
-from ._links import append, execute_for, find_bridge, in_order
+from ._links import execute_for, find_bridge, in_order
 from ._requested import requested_addresses, requested_routes
 from ._session import Session
 from ._sysctls import set_sysctls
@@ -66,7 +65,7 @@ class DeviceMove:
         self.store.write(network, record)
         wanted = network.name or record.name
         if wanted in record.altnames:  # the kernel would refuse it as taken
-            batch = append(Batch(), delete_altname(record.index, wanted))
+            batch = Batch().delete_altname(record.index, wanted)
             execute_for(self.session.host, batch, record.name)
         batch = Batch().set_link(
             record.index,
@@ -251,7 +250,7 @@ def restore_altname(session: Session, record: Record) -> None:
     if record.wanted not in record.altnames or device is None or device.link.name != record.name:
         return
     if record.wanted not in device.link.altnames:
-        batch = append(Batch(), add_altname(record.index, record.wanted))
+        batch = Batch().add_altname(record.index, record.wanted)
         execute_for(session.host, batch, record.name)
 
 

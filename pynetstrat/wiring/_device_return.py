@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 from errno import EBUSY, EEXIST, ENODEV, EPERM
 
-from .._native.device import add_altname, delete_altname, detach_xdp, set_flags
+from .._native.device import detach_xdp, set_flags
 from ..errors import KernelError, quote
 from ..rtnetlink.batch import Batch, BatchError
 from ._device_identity import Location, Place, find_device, is_device, random_index, random_name
@@ -143,7 +143,7 @@ def _move(session: Session, record: Record, index: int, name: str) -> BatchError
     # An alternative name that is taken in the host namespace would block the move.
     for altname in device.link.altnames if device is not None else ():
         if altname not in record.altnames:
-            append(batch, delete_altname(index, altname))
+            batch.delete_altname(index, altname)
     with contextlib.suppress(BatchError):  # if this matters, the move fails
         session.container.execute(batch)
     free = session.host.get_device(record.index) is None
@@ -168,7 +168,7 @@ def _send_back(session: Session, device: Device) -> None:
     index = device.link.index
     batch = Batch()
     for name in device.link.altnames:  # another link may have one by now
-        append(batch, delete_altname(index, name))
+        batch.delete_altname(index, name)
     try:
         session.host.execute(batch.set_link(index, netns=session.container_namespace))
     except BatchError:
@@ -209,7 +209,7 @@ def _restore(session: Session, record: Record, device: Device, network: Network)
     batch = Batch()
     for name in link.altnames:
         if name not in record.altnames:
-            append(batch, delete_altname(index, name))
+            batch.delete_altname(index, name)
     if (device.flags ^ record.flags) & SETTABLE:
         append(batch, set_flags(index, record.flags & SETTABLE, SETTABLE))
     if link.group != record.group:
@@ -224,7 +224,7 @@ def _restore(session: Session, record: Record, device: Device, network: Network)
     )
     for name in record.altnames:
         if name not in link.altnames:
-            append(batch, add_altname(index, name))
+            batch.add_altname(index, name)
     if master and hairpin:
         batch.set_link(index, hairpin=True)
     execute_for(session.host, batch, record.name)

@@ -91,6 +91,63 @@ static int encode_macvlan(struct netstrat_batch *batch)
     return netstrat_batch_add_macvlan(batch, 3, MACVLAN_MODE_BRIDGE, &settings);
 }
 
+static int encode_vlan(struct netstrat_batch *batch)
+{
+    struct netstrat_link_settings settings = named("v5");
+
+    return netstrat_batch_add_vlan(batch, 3, 5, 0x8100, &settings);
+}
+
+static int encode_last_vlan(struct netstrat_batch *batch)
+{
+    struct netstrat_link_settings settings = filled(AT_CREATION);
+
+    return netstrat_batch_add_vlan(batch, 3, 4094, 0x88a8, &settings);
+}
+
+static int encode_ipvlan(struct netstrat_batch *batch)
+{
+    struct netstrat_link_settings settings = named("iv");
+
+    return netstrat_batch_add_ipvlan(batch, 3, 2, 1, &settings);
+}
+
+static int encode_vxlan(struct netstrat_batch *batch)
+{
+    struct netstrat_link_settings settings = named("vx");
+    struct netstrat_vxlan vxlan;
+
+    memset(&vxlan, 0, sizeof vxlan);
+    vxlan.id = 42;
+    vxlan.port = 4789;
+    return netstrat_batch_add_vxlan(batch, 0, &vxlan, &settings);
+}
+
+static int encode_whole_vxlan(struct netstrat_batch *batch)
+{
+    struct netstrat_link_settings settings = named("vx");
+    struct netstrat_vxlan vxlan;
+
+    vxlan.id = 0xffffff;
+    vxlan.remote = prefix_of("192.0.2.9");
+    vxlan.local = prefix_of("192.0.2.1");
+    vxlan.port = 8472;
+    vxlan.learning = 7; /* not 0 */
+    vxlan.ttl = 5;
+    return netstrat_batch_add_vxlan(batch, 3, &vxlan, &settings);
+}
+
+static int encode_vxlan_of_ipv6(struct netstrat_batch *batch)
+{
+    struct netstrat_link_settings settings = named("vx");
+    struct netstrat_vxlan vxlan;
+
+    memset(&vxlan, 0, sizeof vxlan);
+    vxlan.remote = prefix_of("ff02::5");
+    vxlan.local = prefix_of("2001:db8::1");
+    return netstrat_batch_add_vxlan(batch, 3, &vxlan, &settings);
+}
+
 static int encode_veth(struct netstrat_batch *batch)
 {
     struct netstrat_link_settings own = named("veth0"), peer = filled(OF_A_PEER);
@@ -174,6 +231,7 @@ static int encode_delete_group(struct netstrat_batch *batch)
 #define HAIRPIN(mode) ATTRIBUTE(IFLA_BRPORT_MODE, mode, 1)
 #define LEARNING(mode) ATTRIBUTE(8, mode, 1)  /* IFLA_BRPORT_LEARNING, 3.11 */
 #define ISOLATED(mode) ATTRIBUTE(33, mode, 1) /* IFLA_BRPORT_ISOLATED, 4.18 */
+#define U16(type, value) ATTRIBUTE(type, &(const uint16_t){value}, 2)
 #define NAME(name) TEXT(IFLA_IFNAME, name)
 #define ALTERNATIVE_NAME ATTRIBUTE(ALT_IFNAME, alternative, sizeof alternative)
 #define MAC ATTRIBUTE(IFLA_ADDRESS, mac, sizeof mac)
@@ -188,6 +246,38 @@ static const struct encoder encoders[] = {
     {"a macvlan", encode_macvlan,
      MESSAGE(RTM_NEWLINK, ADD, LINK(0, 0, IFF_UP), NAME("mv%d"), U32(IFLA_LINK, 3),
              KIND_AND_DATA("macvlan", U32(IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE)))},
+    {"a VLAN", encode_vlan,
+     MESSAGE(RTM_NEWLINK, ADD, LINK(0, 0, 0), NAME("v5"), U32(IFLA_LINK, 3),
+             KIND_AND_DATA("vlan", ATTRIBUTE(IFLA_VLAN_PROTOCOL, "\x81\0", 2),
+                           U16(IFLA_VLAN_ID, 5)))},
+    {"the last VLAN with all settings", encode_last_vlan,
+     MESSAGE(RTM_NEWLINK, ADD, LINK(40, IFF_UP, IFF_UP), NAME("eth0"), U32(IFLA_NET_NS_FD, 11),
+             U32(IFLA_MTU, 1400), U32(IFLA_TXQLEN, 500), U32(IFLA_MASTER, 9), U32(IFLA_GROUP, 42),
+             QUEUES, MAC, U32(IFLA_LINK, 3),
+             KIND_AND_DATA("vlan", ATTRIBUTE(IFLA_VLAN_PROTOCOL, "\x88\xa8", 2),
+                           U16(IFLA_VLAN_ID, 4094)))},
+    {"an ipvlan", encode_ipvlan, /* IFLA_IPVLAN_MODE, IFLA_IPVLAN_FLAGS */
+     MESSAGE(RTM_NEWLINK, ADD, LINK(0, 0, 0), NAME("iv"), U32(IFLA_LINK, 3),
+             KIND_AND_DATA("ipvlan", U16(1, 2), U16(2, 1)))},
+    {"a VXLAN", encode_vxlan,
+     MESSAGE(RTM_NEWLINK, ADD, LINK(0, 0, 0), NAME("vx"),
+             KIND_AND_DATA("vxlan", U32(IFLA_VXLAN_ID, 42), ATTRIBUTE(IFLA_VXLAN_LEARNING, "\0", 1),
+                           ATTRIBUTE(IFLA_VXLAN_PORT, "\x12\xb5", 2)))},
+    {"a VXLAN with all settings", encode_whole_vxlan,
+     MESSAGE(RTM_NEWLINK, ADD, LINK(0, 0, 0), NAME("vx"),
+             KIND_AND_DATA("vxlan", U32(IFLA_VXLAN_LINK, 3), ATTRIBUTE(IFLA_VXLAN_TTL, "\5", 1),
+                           U32(IFLA_VXLAN_ID, 0xffffff),
+                           ATTRIBUTE(IFLA_VXLAN_LOCAL, "\xc0\0\2\1", 4),
+                           ATTRIBUTE(IFLA_VXLAN_GROUP, "\xc0\0\2\x09", 4),
+                           ATTRIBUTE(IFLA_VXLAN_LEARNING, "\1", 1),
+                           ATTRIBUTE(IFLA_VXLAN_PORT, "\x21\x18", 2)))},
+    {"a VXLAN between IPv6 addresses", encode_vxlan_of_ipv6, /* _LOCAL6, _GROUP6 */
+     MESSAGE(RTM_NEWLINK, ADD, LINK(0, 0, 0), NAME("vx"),
+             KIND_AND_DATA("vxlan", U32(IFLA_VXLAN_LINK, 3), U32(IFLA_VXLAN_ID, 0),
+                           ATTRIBUTE(17, "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16),
+                           ATTRIBUTE(16, "\xff\2\0\0\0\0\0\0\0\0\0\0\0\0\0\5", 16),
+                           ATTRIBUTE(IFLA_VXLAN_LEARNING, "\0", 1),
+                           ATTRIBUTE(IFLA_VXLAN_PORT, "\0\0", 2)))},
     {"a veth pair", encode_veth,
      MESSAGE(RTM_NEWLINK, ADD, LINK(30, IFF_UP, IFF_UP), NAME("veth0"), U32(IFLA_MASTER, 9),
              KIND_AND_DATA("veth", NEST(VETH_PEER | NESTED, LINK(40, 0, 0), NAME("eth0"),
@@ -264,6 +354,45 @@ TEST(a_setting_that_the_kernel_would_ignore_is_refused)
         CHECK(encode_with(OWN, &settings) == (field & AT_CREATION ? 0 : -EINVAL));
         CHECK(encode_with(PEER, &settings) == (field & OF_A_PEER ? 0 : -EINVAL));
         CHECK(encode_with(CHANGE, &settings) == (field & AFTERWARDS ? 0 : -EINVAL));
+    }
+}
+
+TEST(a_parent_an_id_or_an_address_that_cannot_be_is_refused)
+{
+    static const struct {
+        int32_t parent;
+        uint32_t vlan, vni;
+        uint8_t family;
+        int vlan_code, ipvlan_code, vxlan_code;
+    } rows[] = {
+        {1, 0, 0, 0, 0, 0, 0},
+        {INT32_MAX, 4094, 0xffffff, AF_INET6, 0, 0, 0},
+        {0, 1, 1, AF_INET, -EINVAL, -EINVAL, 0},
+        {-1, 1, 1, 0, -EINVAL, -EINVAL, -EINVAL},
+        {1, 4095, 1 << 24, 0, -EINVAL, 0, -EINVAL},
+        {1, 1U << 16, 1, 7, -EINVAL, 0, -EINVAL},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct netstrat_link_settings settings = none();
+        struct netstrat_vxlan vxlan;
+        unsigned char buffer[512];
+        struct netstrat_batch batch;
+
+        memset(&vxlan, 0, sizeof vxlan);
+        vxlan.id = rows[i].vni;
+        vxlan.remote.family = rows[i].family;
+        netstrat_batch_init(&batch, buffer, sizeof buffer);
+        CHECK(netstrat_batch_add_vlan(&batch, rows[i].parent, rows[i].vlan, 0x8100, &settings) ==
+              rows[i].vlan_code);
+        CHECK(netstrat_batch_add_ipvlan(&batch, rows[i].parent, 0, 0, &settings) ==
+              rows[i].ipvlan_code);
+        CHECK(netstrat_batch_add_vxlan(&batch, rows[i].parent, &vxlan, &settings) ==
+              rows[i].vxlan_code);
+        vxlan.local = vxlan.remote;
+        memset(&vxlan.remote, 0, sizeof vxlan.remote);
+        CHECK(netstrat_batch_add_vxlan(&batch, rows[i].parent, &vxlan, &settings) ==
+              rows[i].vxlan_code);
     }
 }
 

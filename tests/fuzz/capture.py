@@ -594,6 +594,17 @@ def settings(one: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
         calls.append(one(24, start + b"\0" * 8 + b"\xff" * 8))
         calls.append(one(24, start + b"\0" * 8 + b"\xff" * 4))
     yield from packed("calls", calls)
+    vxlan = (
+        struct.pack("=I", 42) + (b"\2\x20" + bytes(range(16))) * 2 + struct.pack("=HBB", 9, 1, 5)
+    )
+    stacked = []
+    for size in range(180, 189):  # the VXLAN in the second quarter, the settings in the second half
+        for parent in (-1, 0, 7):
+            numbers = struct.pack("=iHH", parent, 4094, 1).ljust(size // 4, b"\0")
+            other = vxlan.replace(b"\2\x20", b"\x0a\x80" if size % 2 else b"\0\0")
+            ends = (numbers + (other if parent else vxlan)).ljust(size // 2, b"\0")
+            stacked.append(one(31, ends.ljust(size, b"\0")))
+    yield from packed("stacked", stacked)
     prefix = bytes([2, 24]) + bytes(range(16)) + bytes(38)
     for mtu, advmss in ((1400, 0), (0, 1360), (1400, 1360)):
         route = prefix + struct.pack("=IIi8xII", 7, 254, 7, mtu, advmss)

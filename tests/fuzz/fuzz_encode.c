@@ -53,6 +53,7 @@ enum kind {
     OTHERS,
     NFT,
     QDISC,
+    ADD_STACKED, /* a VLAN, an ipvlan or a VXLAN */
     KINDS
 };
 
@@ -279,6 +280,31 @@ static int32_t index_of(uint32_t number)
     return number & 0x80 ? (int32_t)(number & 0x8000007f) : 0;
 }
 
+/* The length chooses the kind. */
+static int encode_stacked(struct netstrat_batch *batch, const uint8_t *bytes, size_t length)
+{
+    struct netstrat_link_settings settings;
+    struct netstrat_vxlan vxlan;
+    struct {
+        int32_t parent;
+        uint16_t first, second;
+    } numbers;
+
+    FILL(numbers, bytes, length);
+    FILL(vxlan, bytes + length / 4, length - length / 4);
+    FILL(settings, bytes + length / 2, length - length / 2);
+    switch (length % 3) {
+    case 0:
+        return netstrat_batch_add_vlan(batch, numbers.parent, numbers.first, numbers.second,
+                                       &settings);
+    case 1:
+        return netstrat_batch_add_ipvlan(batch, numbers.parent, numbers.first, numbers.second,
+                                         &settings);
+    default:
+        return netstrat_batch_add_vxlan(batch, numbers.parent, &vxlan, &settings);
+    }
+}
+
 static int encode_settings(struct netstrat_batch *batch, unsigned kind, const uint8_t *bytes,
                            size_t length, const char *name, uint32_t number)
 {
@@ -293,6 +319,8 @@ static int encode_settings(struct netstrat_batch *batch, unsigned kind, const ui
         return netstrat_batch_add_link(batch, name, &one);
     case ADD_MACVLAN:
         return netstrat_batch_add_macvlan(batch, (int32_t)one.set, 4, &one);
+    case ADD_STACKED:
+        return encode_stacked(batch, bytes, length);
     case ADD_VETH:
         return netstrat_batch_add_veth(batch, &one, &other);
     default:

@@ -723,7 +723,27 @@ MUTANTS = [
         "NLM_F_ACK | NLM_F_CREATE);",
         "a link that exists already",
     ),
-    ("link.c", "if (parent <= 0)", "if (parent < 0)", "a macvlan has a parent"),
+    (
+        "link.c",
+        "    if (parent <= 0)\n        netstrat_batch_refuse(batch, -EINVAL);\n"
+        "    netstrat_batch_put_u32(batch, IFLA_MACVLAN_MODE",
+        "    netstrat_batch_put_u32(batch, IFLA_MACVLAN_MODE",
+        "a macvlan has a parent",
+    ),
+    ("link.c", "parent <= 0 || id > LINK_MAX_VLAN", "id > LINK_MAX_VLAN", "a VLAN has a parent"),
+    ("link.c", "parent <= 0 || id > LINK_MAX_VLAN", "parent <= 0", "the last VLAN"),
+    (
+        "link.c",
+        "    if (parent <= 0)\n        netstrat_batch_refuse(batch, -EINVAL);\n    link_put_u16",
+        "    link_put_u16",
+        "an ipvlan has a parent",
+    ),
+    ("link.c", "parent < 0 || vxlan->id", "vxlan->id", "a VXLAN's parent is not negative"),
+    ("link.c", " || vxlan->id > LINK_MAX_VNI", "", "the last VNI"),
+    ("link.c", "(unsigned char)(value >> 8)", "(unsigned char)(value >> 7)", "network byte order"),
+    ("link.c", "else if (end->family != 0)", "else if (0)", "an end of an unknown family"),
+    ("link.c", "    if (vxlan->ttl != 0)\n", "", "a VXLAN without a TTL"),
+    ("link.c", "vxlan->learning != 0", "1", "a VXLAN that does not learn"),
     (
         "link.c",
         "NETSTRAT_LINK_UP | NETSTRAT_LINK_MASTER | NETSTRAT_LINK_ALIAS |",

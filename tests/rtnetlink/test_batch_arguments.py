@@ -113,15 +113,20 @@ NOT_TEXT = [0, True, 1.5, b"x", [], "\ud800", "a\0b"]
 
 ARGUMENTS = {
     **dict.fromkeys(
-        ("mtu", "txqueuelen", "master", "new_index", "index", "queues"), NOT_AN_INTEGER
+        ("mtu", "txqueuelen", "master", "new_index", "index", "queues", "id", "port", "ttl"),
+        NOT_AN_INTEGER,
     ),
     **dict.fromkeys(("up", "hairpin", "isolated", "learning"), NOT_A_BOOL),
-    **dict.fromkeys(("mac", "peer_mac", "alias", "mode"), NOT_TEXT),
+    **dict.fromkeys(("mac", "peer_mac", "alias", "mode", "flag", "protocol"), NOT_TEXT),
+    **dict.fromkeys(("remote", "local"), NOT_TEXT),
 }
 METHODS = [
     ("add_veth", ("a", "b"), "mtu txqueuelen mac peer_mac master up index queues"),
     ("add_bridge", ("a",), "mac mtu up"),
     ("add_macvlan", ("a", "b"), "mode mac mtu up index"),
+    ("add_vlan", ("a", "b", 1), "protocol mac mtu up"),
+    ("add_ipvlan", ("a", "b"), "mode flag mtu up"),
+    ("add_vxlan", ("a", 1), "remote local port learning ttl mac mtu up"),
     ("add_link", ("a", "ifb"), "mac mtu up"),
     ("set_link", ("a",), "up mtu txqueuelen mac master hairpin isolated learning alias"),
 ]

@@ -52,7 +52,7 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat._native.batch import NEWLINK, Message, add_link
-from pynetstrat._native.device import add_altname, set_flags
+from pynetstrat._native.device import set_flags
 from pynetstrat._native.links import new_settings
 from pynetstrat.cli import _fresh_namespaces
 
@@ -230,7 +230,7 @@ class Root:
         names = [f"{self._name()}-alternative-{number}" for number in range(30)]
         batch = Batch()
         for name in (*names, "important", "d0", "also-d1"):
-            batch.messages.append(add_altname(link.index, name))
+            batch.add_altname(link.index, name)
         self._sock.execute(batch)
 
     def address(self, link: Link) -> None:
