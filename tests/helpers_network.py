@@ -198,7 +198,7 @@ def three_networks() -> list[Network]:
 # Every message of a call on networks goes through one of these methods of the binding's Socket.
 EXCHANGES = [
     *("execute", "get_link", "dump_links", "dump_states", "copy_addresses"),
-    *("set_up", "is_up", "get_nsid"),
+    *("set_up", "is_up", "get_nsid", "read_counters"),
 ]
 
 

@@ -129,11 +129,13 @@ def folder(net, tmp_path):
 COUNT = CASES.count("\ndef test_") + DOCUMENT.count("\ndef test_")
 
 
+@pytest.mark.slow
 def test_the_fixtures_and_the_examples_of_the_document_work(folder):
     assert COUNT == 12
     assert f"{COUNT} passed" in run(folder)
 
 
+@pytest.mark.slow
 def test_the_fixtures_work_in_the_workers_of_xdist(folder):
     """Each of two workers runs every test, at the same time as the other."""
     assert f"{2 * COUNT} passed" in run(folder, "-n", "2", "--dist", "each")

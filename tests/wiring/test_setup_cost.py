@@ -65,7 +65,20 @@ def test_a_veth_alone_takes_two_exchanges_in_the_container(host, bridge, quiet_b
     assert done["there"] == ["get_link", "execute"]
 
 
-def _exchanges(networks: list[Network], netns: NetworkNamespace) -> dict[str, list[str]]:
+def test_a_tear_down_takes_two_more_exchanges_than_the_deletion_for_the_final_counters(
+    host, bridge, quiet_blue
+):
+    made = set_up_networks([LO, veth()], netns=quiet_blue)
+    done = _exchanges(made, quiet_blue, tear_down_networks)
+    # The host end; set down, read, deleted.
+    assert done == {"here": ["get_link", "execute", "read_counters", "execute"], "there": []}
+
+
+def _exchanges(
+    networks: list[Network],
+    netns: NetworkNamespace,
+    call: Callable[..., object] = set_up_networks,
+) -> dict[str, list[str]]:
     done: dict[str, list[str]] = {"here": [], "there": []}
 
     def noting(name: str, function: Callable[..., object]) -> Callable[..., object]:
@@ -78,7 +91,7 @@ def _exchanges(networks: list[Network], netns: NetworkNamespace) -> dict[str, li
     with pytest.MonkeyPatch.context() as patch:
         for name in EXCHANGES:
             patch.setattr(Socket, name, noting(name, getattr(Socket, name)))
-        set_up_networks(networks, netns=netns)
+        call(networks, netns=netns)
     return done
 
 

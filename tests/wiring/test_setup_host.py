@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pynetstrat import (
     NetworkStrategy,
     RtnetlinkSocket,
     check_networks,
+    list_owned,
     register_strategy,
     set_up_networks,
     tear_down_networks,
@@ -31,8 +33,8 @@ def two(net):
         quieten(host)
         quieten(container)
         with RtnetlinkSocket(host) as sock:
-            sock.execute(Batch().add_bridge("br0", up=True))
-            sock.execute(Batch().add_address(sock.get_link("br0").index, "10.0.0.1/24"))
+            sock.link_set_up("lo")
+            sock.ensure_bridge("br0", addresses=["10.0.0.1/24"])
         yield host, container
         assert names() == {"lo"}, "the caller's namespace was changed"
 
@@ -117,6 +119,25 @@ def test_a_device_of_the_given_host_namespace_is_back_after_a_failed_set_up(two)
         with pytest.raises(KernelError):
             set_up_networks([device(name="eth1"), taken], netns=container, host=host)
         assert_unchanged(before, host, container)
+
+
+def test_ports_and_rates_are_of_the_given_host_namespace(two):
+    host, container = two
+    host.call(Path("/proc/sys/net/ipv4/ip_forward").write_text, "1")
+    network = veth(publish=["8080:80/tcp"], rate_in=10**9, rate_out=10**9)
+    made = set_up_networks([LO, network], netns=container, host=host)
+    assert check_networks(made, netns=container, host=host) == []
+    with (
+        container.call(socket.create_server, ("10.0.0.2", 80)) as server,
+        host.call(socket.create_connection, ("10.0.0.1", 8080), timeout=10),
+    ):
+        server.accept()[0].close()
+    assert [owned.link.kind for owned in list_owned("c1", host=host)] == ["veth", "ifb"]
+    final = tear_down_networks(made, netns=container, host=host)
+    assert final["eth0"].rx_packets > 0 < final["eth0"].tx_packets
+    assert list_owned(host=host) == []
+    with pytest.raises(ConnectionRefusedError):
+        host.call(socket.create_connection, ("10.0.0.1", 8080), timeout=10)
 
 
 class Recording(NetworkStrategy):
