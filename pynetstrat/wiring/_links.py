@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from time import monotonic, sleep
 
-from ..errors import InterfaceNotFoundError, KernelError
+from ..errors import InterfaceNotFoundError, KernelError, TeardownError
 from ..rtnetlink.batch import Batch, BatchError
 from .network import invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .._native.batch import Message
     from ..rtnetlink.links import Address, Link
@@ -112,6 +112,25 @@ def delete_counted(sock: RtnetlinkSocket, index: int, name: str) -> list[int] | 
         counters = sock.read_counters(index, name)
     delete_by_index(sock, index, name)
     return counters
+
+
+def run_all(steps: Iterable[Callable[[], object]]) -> None:
+    """Runs every step, also after one that failed.
+
+    Raises:
+        KernelError: one step failed.
+        TeardownError: several steps failed; it has the error of each.
+    """
+    errors: list[Exception] = []
+    for step in steps:
+        try:
+            step()
+        except KernelError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise TeardownError(errors)
 
 
 def restore_down(

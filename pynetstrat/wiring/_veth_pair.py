@@ -6,11 +6,11 @@ import os
 from errno import EEXIST, ENOENT, EOPNOTSUPP
 from functools import partial
 
-from ..errors import KernelError, TeardownError, quote
+from ..errors import KernelError, quote
 from ..rtnetlink._group_delete import unused_group
 from ..rtnetlink.batch import Batch, BatchError
 from ..rtnetlink.links import Route
-from ._links import delete_by_index, execute_for, find_link, wait_for_tag
+from ._links import delete_by_index, execute_for, find_link, run_all, wait_for_tag
 from ._requested import host_prefix
 from ._veth_names import (
     container_mac,
@@ -250,14 +250,7 @@ class _DeletePairs:
         made = [link for link in links if link.kind in _UNDONE and link.mac in self._names]
         if len(made) > 1 and _delete_as_group(self._host, made, {link.group for link in links}):
             return
-        errors: list[Exception] = []
-        for link in made:
-            try:
-                delete_by_index(self._host, link.index, link.name)
-            except KernelError as error:
-                errors.append(error)
-        if errors:
-            raise TeardownError(errors)
+        run_all(partial(delete_by_index, self._host, link.index, link.name) for link in made)
 
 
 def push_undo(session: Session, name: str, mac: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from errno import EEXIST
+from functools import partial
 
 from ..counters import container_view
 from ..errors import KernelError
@@ -17,7 +18,7 @@ from ._difference import (
     check_routes,
     check_settings,
 )
-from ._links import delete_counted, execute_for, find_bridge, find_link
+from ._links import delete_counted, execute_for, find_bridge, find_link, run_all
 from ._published import parse_ports
 from ._publishing import check_published, publish, refuse_unreachable, withdraw
 from ._rates import check_rates, delete_ifb, limit_rates, validate_rates
@@ -126,12 +127,8 @@ class Veth(ContainerLinkStrategy):
         if network.publish:
             name = host_end_name(network, owner_key(network, session))
             withdraw(session, network, network.owner or name)
-        for link in links:
-            counters = delete_counted(session.host, link.index, link.name)
-            # A pair without a tag is what a killed `create` left: its container has never run.
-            if counters is not None and link.alias:
-                session.counters[network.name] = container_view(network.name, counters)
-        delete_ifb(session, network, owner_key(network, session))
+        steps = [partial(_delete_pair, session, network, link) for link in links]
+        run_all([*steps, partial(delete_ifb, session, network, owner_key(network, session))])
 
     def detach(self, network: Network) -> None:
         """Takes the host end off its bridge, or brings it down if there is no bridge.
@@ -199,6 +196,14 @@ class Veth(ContainerLinkStrategy):
             mtu=host_end.mtu if host_end is not None else 0,
         )
         return differences + check_sysctls(session, network, end.name)
+
+
+def _delete_pair(session: Session, network: Network, link: Link) -> None:
+    """Deletes a pair by its host end, and keeps the counters of the container end."""
+    counters = delete_counted(session.host, link.index, link.name)
+    # A pair without a tag is what a killed `create` left: its container has never run.
+    if counters is not None and link.alias:
+        session.counters[network.name] = container_view(network.name, counters)
 
 
 def _find_own_host_end(host: RtnetlinkSocket, network: Network) -> Link:

@@ -398,3 +398,27 @@ def test_list_owned_shows_the_ifb(host, blue):
     set_up_networks([limited()], netns=blue)
     found = [(owned.owner, owned.link.name) for owned in list_owned("c1")]
     assert sorted(found) == [("c1", "h0"), ("c1", _ifb(host))]
+
+
+def test_the_ifb_is_deleted_although_the_pair_could_not_be(host, blue, monkeypatch):
+    made = set_up_networks([limited()], netns=blue)
+    name = _ifb(host)
+
+    def refuse(*_: object) -> None:
+        raise KernelError(errno.EBUSY, "RTM_DELLINK", "h0")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pynetstrat.wiring.veth.delete_counted", refuse)
+        with pytest.raises(TeardownError, match="h0"):
+            tear_down_networks(made, netns=blue)
+        assert _ifbs(host) == []  # what the container sends is dropped from now on
+        host.execute(Batch().add_link(name, "ifb"))
+        host.execute(Batch().set_link(name, alias="pynetstrat:c1"))
+        patch.setattr("pynetstrat.wiring._rates.delete_by_index", refuse)
+        with pytest.raises(TeardownError) as caught:
+            tear_down_networks(made, netns=blue)
+    (both,) = caught.value.errors
+    assert isinstance(both, TeardownError)
+    assert len(both.errors) == 2
+    tear_down_networks(made, netns=blue)
+    assert names() == {"lo", "br0"}
