@@ -32,6 +32,7 @@ from .errors import KernelError, NetstratError
 from .namespace import NetworkNamespace
 from .rtnetlink.batch import Batch
 from .rtnetlink.socket import RtnetlinkSocket
+from .wiring.egress import find_dropping_chains, is_possible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,8 +118,31 @@ def try_all() -> str:
     findings += [_try(*trial) for trial in _HERE]
     findings.append(_sysfs())
     findings.append(_names())
+    findings += _forwarding()
     findings += _in_fresh_namespaces()
     return json.dumps([asdict(finding) for finding in _advise(findings)])
+
+
+def _forwarding() -> list[Finding]:
+    """What decides whether containers reach beyond this host, and are reached from there."""
+    on = {
+        version: read_setting(name) == "1"
+        for version, name in (
+            ("IPv4", "net.ipv4.ip_forward"),
+            ("IPv6", "net.ipv6.conf.all.forwarding"),
+        )
+    }
+    shown = ", ".join(f"{version} {'on' if value else 'off'}" for version, value in on.items())
+    remedy = "" if all(on.values()) else "needed for egress and published ports: docs/egress.md"
+    found = [Finding("forwarding", None, shown, remedy)]
+    try:
+        chains = find_dropping_chains("BRIDGE")
+    except OSError:  # without CAP_NET_ADMIN or nf_tables, which other findings say
+        return found
+    for chain, remedy in chains:
+        detail = f"the chain {chain} drops what no rule of it accepts"
+        found.append(Finding("forwarded traffic", False, detail, remedy))
+    return found
 
 
 _AS_ROOT = "in a network namespace of your own: pynetstrat run --root PROGRAM"
@@ -256,7 +280,7 @@ def _in_own_namespace() -> list[Finding]:
 
     with RtnetlinkSocket() as sock:
         kinds = [_try_kind(sock, kind) for kind in KINDS]
-    return [_try("mounting sysfs", mount), *kinds]
+    return [_try("mounting sysfs", mount), *kinds, _try("nf_tables", is_possible)]
 
 
 def _try_kind(sock: RtnetlinkSocket, kind: str) -> Finding:

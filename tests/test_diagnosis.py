@@ -41,6 +41,18 @@ def test_diagnose_finds_what_is_allowed(net):
     assert "user.max_user_namespaces=" in findings["settings"].detail
 
 
+def test_diagnose_names_chains_that_drop_forwarded_packets(net):
+    chain = "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"
+    assert "forwarded traffic" not in by_name(diagnose())
+    subprocess.run(["nft", f"add table ip filter; {chain}"], check=True)
+    findings = by_name(diagnose())
+    assert findings["nf_tables"].allowed
+    assert findings["forwarding"].detail == "IPv4 off, IPv6 off"
+    assert not findings["forwarded traffic"].allowed
+    assert "FORWARD of the table ip filter" in findings["forwarded traffic"].detail
+    assert "iptables -I FORWARD -i BRIDGE -j ACCEPT" in findings["forwarded traffic"].remedy
+
+
 def test_diagnose_does_not_change_its_caller(net):
     net.add_veth("v0", "w0")
     before = support.identity(), os.listdir("/sys/class/net"), os.readlink("/proc/self/ns/user")  # noqa: PTH115, PTH208

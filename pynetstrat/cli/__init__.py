@@ -36,6 +36,7 @@ COMMANDS = {
     "strategies": "list the network types and where each strategy comes from",
     "run": "run a program in a network namespace",
     "network": "set up, tear down or check the networks of a container",
+    "egress": "let containers reach beyond their host, and show published ports",
     "oci-hook": "set up the networks of a container, as a hook of an OCI runtime",
     "exporter": "serve the traffic of every container to Prometheus",
     "diagnose": "show what this machine allows, and what to change",

@@ -206,11 +206,16 @@ def _key(each: int, element: Element) -> tuple[object, ...]:
     return element.address, element.protocol, element.port
 
 
-def _taken(element: Element) -> KernelError:
-    """Makes the error for a port that has another owner."""
+def shown_port(element: Element) -> str:
+    """Returns a published port as text, such as "192.0.2.1:53/udp"."""
     address = element.address.partition("/")[0]
     at = f"{f'[{address}]' if ':' in address else address}:" if address else ""
-    port = f"{at}{element.port}/{_PROTOCOLS.get(element.protocol, element.protocol)}"
+    return f"{at}{element.port}/{_PROTOCOLS.get(element.protocol, element.protocol)}"
+
+
+def _taken(element: Element) -> KernelError:
+    """Makes the error for a port that has another owner."""
+    port = shown_port(element)
     whose = f"by {quote(element.owner)}" if element.owner else "by an element without an owner"
     hint = f"the port {port} is already published {whose}: choose another port, or tear that down"
     return KernelError(EADDRINUSE, "publish", hint=hint)

@@ -19,7 +19,8 @@ from .._native.prefixes import (
 )
 from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
-from ._forwarding import forwards_everything, refuse_without_forwarding
+from ._forwarding import dropping_chains, forwards_everything, refuse_without_forwarding
+from ._nft_table import shown_port as shown_port
 from ._session import TIMEOUT, Session
 
 TYPE_CHECKING = False
@@ -140,6 +141,19 @@ def read_egress(host: Netns | None = None) -> dict[str, list[Element]]:
                 ("ports", (PORTS, ADDRESS_PORTS)),
             )
         }
+
+
+def is_possible() -> str:
+    """Makes the table, for `diagnose`. The calling thread must be in a namespace made for it."""
+    with _open_session(None) as session:
+        session.nft.restore()
+    return ""
+
+
+def find_dropping_chains(interface: str) -> list[tuple[str, str]]:
+    """Returns the result of `dropping_chains` for the calling thread's namespace."""
+    with _open_session(None) as session:
+        return list(dropping_chains(session.nft.chains(), interface))
 
 
 def _open_session(host: Netns | None) -> Session:
