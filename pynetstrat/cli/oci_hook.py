@@ -9,17 +9,18 @@ the hook's arguments changed. A type of another package has to be allowed for po
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import replace
 
 from .. import NetworkNamespace, RtnetlinkSocket, set_up_networks, tear_down_networks
 from ..errors import InterfaceNotFoundError, InvalidNetworkError, NetstratError, TeardownError
+from ..wiring._published import parse_port
 from ._network_json import networks_from_json
 from ._options import EXIT_STATUS, read_standard_input
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from typing import Any
 
     from ..wiring.network import Network
@@ -71,10 +72,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a bridge that annotations may name; may be repeated (default: every bridge)",
     )
     parser.add_argument(
+        "--allow-publish",
+        action="append",
+        type=_port_range,
+        metavar="FIRST-LAST",
+        help="ports of the host that annotations may publish; may be repeated (default: none)",
+    )
+    parser.add_argument(
         "hook",
         choices=["createRuntime", "poststop"],
         help="createRuntime sets the networks up, poststop tears them down",
     )
+
+
+def _port_range(text: str) -> range:
+    first, dash, last = text.partition("-")
+    try:
+        ports = range(int(first), int(last if dash else first) + 1)
+    except ValueError:
+        ports = range(0)
+    if not ports or ports[0] < 1 or ports[-1] > 65535:
+        raise argparse.ArgumentTypeError(f"must be a port or FIRST-LAST, not {text!r}")
+    return ports
 
 
 def run(options: argparse.Namespace) -> str:
@@ -91,6 +110,8 @@ def run(options: argparse.Namespace) -> str:
         _tear_down(asked, state["id"], allowed)
         return ""
     networks = [_restrict(network, state["id"], allowed, options.bridge) for network in asked]
+    for network in networks:
+        _check_ports(network, options.allow_publish or [])
     _check_mtus(networks)
     with NetworkNamespace.of_process(_pid(state)) as netns, NetworkNamespace.current() as own:
         if netns.id == own.id:
@@ -185,6 +206,16 @@ def _restrict(
     if network.type == "host-device" and network.options:
         raise refuse("options", "an annotation must not contain options for host-device")
     return replace(network, owner=container)
+
+
+def _check_ports(network: Network, allowed: list[range]) -> None:
+    """Raises InvalidNetworkError for a published port that the hook's arguments do not allow."""
+    for text in network.publish:
+        port = parse_port(text).port
+        if not any(port in ports for ports in allowed):
+            shown = ", ".join(f"{ports[0]}-{ports[-1]}" for ports in allowed)
+            reason = f"this hook allows {f'the ports {shown}' if shown else 'no published ports'}"
+            raise InvalidNetworkError("publish", text, reason, network.name)
 
 
 def _check_mtus(networks: list[Network]) -> None:

@@ -9,12 +9,14 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 
 import helpers_network
 import pytest
 import support
 
 from pynetstrat import Batch, NetworkNamespace, NetworkStrategy, RtnetlinkSocket, cli, strategy
+from pynetstrat.wiring.egress import read_egress
 
 ANNOTATION = "pynetstrat.networks"
 LOOPBACK = {"type": "loopback"}
@@ -136,6 +138,15 @@ def test_an_annotation_may_request_a_type_that_the_arguments_allow(hook, contain
     assert set(links(netns)) == {"lo", "eth1"}
 
 
+def test_an_annotation_may_publish_a_port_that_the_arguments_allow(hook, container):
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    given = state([{**VETH, "publish": ["8080:80/tcp"]}], container[1])
+    assert hook("createRuntime", given, "--allow-publish", "8000-8999") == (0, "")
+    assert [(one.port, one.owner) for one in read_egress()["ports"]] == [(8080, "c1")]
+    assert hook("poststop", given) == (0, "")
+    assert read_egress()["ports"] == []
+
+
 # ---- refused requests ----
 
 REFUSED = [
@@ -156,6 +167,13 @@ REFUSED = [
         ["--allow", "loopback", "--allow", "host-device", "--bridge", "br0"],
         "this hook allows br0",
     ),
+    ({**VETH, "publish": ["8080:80/tcp"]}, [], "this hook allows no published ports"),
+    (
+        {**VETH, "publish": ["8080:80/tcp", "9000:80/tcp"]},
+        ["--allow-publish", "8000-8999", "--allow-publish", "80"],
+        "this hook allows the ports 8000-8999, 80-80",
+    ),
+    ({**VETH, "publish": ["127.0.0.1:80:80/tcp"]}, ["--allow-publish", "1-65535"], "loopback"),
     ({**VETH, "name": "../eth0"}, [], "name"),
     ({**VETH, "name": "lo"}, [], "File exists"),
     ({**VETH, "command": "x"}, [], "unknown field"),
@@ -365,7 +383,18 @@ def test_an_id_that_is_too_long_for_an_alias_tag_is_refused(hook, container, len
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["prestart"], ["createRuntime", "x"], ["--allow"], ["--bridge", "br0"]]
+    "arguments",
+    [
+        [],
+        ["prestart"],
+        ["createRuntime", "x"],
+        ["--allow"],
+        ["--bridge", "br0"],
+        *(
+            ["--allow-publish", text, "poststop"]
+            for text in ("", "x", "0", "9-8", "1-65536", "1-2-3")
+        ),
+    ],
 )
 def test_wrong_usage_is_explained_with_status_2(capsys, arguments):
     assert cli.main(["oci-hook", *arguments]) == 2
