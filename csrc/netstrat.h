@@ -1251,10 +1251,11 @@ NETSTRAT_API int netstrat_batch_delete_nft_elements(struct netstrat_batch *batch
 NETSTRAT_API int netstrat_batch_dump_nft_elements(struct netstrat_batch *batch, uint32_t set);
 
 /**
- * netstrat_batch_dump_nft_rules() - Adds a dump of the table's rules (NETSTRAT_NFT_NEWRULE).
+ * netstrat_batch_dump_nft_rules() - Adds a dump of rules (NETSTRAT_NFT_NEWRULE).
  * @batch: the batch
+ * @all: 1 for those of all tables, 0 for those of ours
  */
-NETSTRAT_API int netstrat_batch_dump_nft_rules(struct netstrat_batch *batch);
+NETSTRAT_API int netstrat_batch_dump_nft_rules(struct netstrat_batch *batch, int all);
 
 /**
  * netstrat_batch_dump_nft_chains() - Adds a dump of the chains of all tables.
@@ -1301,6 +1302,18 @@ NETSTRAT_API int netstrat_nft_elements_decode(const struct netstrat_message *mes
  */
 NETSTRAT_API int netstrat_nft_element_next(struct netstrat_cursor *elements, uint32_t set,
                                            struct netstrat_nft_element *element);
+
+/**
+ * netstrat_nft_rule_decode() - Reads NFT_MSG_NEWRULE, and looks for the name of an interface in it.
+ * @message: the message
+ * @interface: the name, which a rule contains if it matches the interface
+ * @chain: receives the family, the table and the name of the chain; its other fields are 0
+ *
+ * Return: 1 if the rule contains the name, otherwise 0; -EBADMSG if the message is malformed,
+ * truncated or of another type.
+ */
+NETSTRAT_API int netstrat_nft_rule_decode(const struct netstrat_message *message,
+                                          const char *interface, struct netstrat_nft_chain *chain);
 
 /**
  * netstrat_nft_chain_decode() - Reads NFT_MSG_NEWCHAIN.

@@ -696,9 +696,12 @@ int netstrat_batch_dump_nft_elements(struct netstrat_batch *batch, uint32_t set)
     return netstrat_batch_finish(batch);
 }
 
-int netstrat_batch_dump_nft_rules(struct netstrat_batch *batch)
+int netstrat_batch_dump_nft_rules(struct netstrat_batch *batch, int all)
 {
-    nft_begin_ours(batch, NETSTRAT_NFT_GETRULE, NLM_F_DUMP);
+    if (all)
+        nft_begin(batch, NETSTRAT_NFT_GETRULE, NLM_F_DUMP, AF_UNSPEC);
+    else
+        nft_begin_ours(batch, NETSTRAT_NFT_GETRULE, NLM_F_DUMP);
     return netstrat_batch_finish(batch);
 }
 
@@ -989,4 +992,43 @@ int netstrat_nft_chain_decode(const struct netstrat_message *message,
         return -EBADMSG;
     *chain = read;
     return 0;
+}
+
+/* Whether the value contains a text with its NUL, at any place. */
+static int nft_contains(const struct netstrat_cursor *value, const char *text)
+{
+    const size_t size = strlen(text) + 1;
+    size_t at;
+
+    for (at = value->at; at + size <= value->end; at++)
+        if (memcmp(value->data + at, text, size) == 0)
+            return 1;
+    return 0;
+}
+
+int netstrat_nft_rule_decode(const struct netstrat_message *message, const char *interface,
+                             struct netstrat_nft_chain *chain)
+{
+    struct netstrat_attribute attribute;
+    struct netstrat_nft_chain read;
+    struct netstrat_cursor rest;
+    struct nft_fixed fixed;
+    int contains = 0, more = nft_decode_fixed(message, NETSTRAT_NFT_NEWRULE, &fixed, &rest);
+
+    if (more < 0)
+        return more;
+    memset(&read, 0, sizeof read);
+    read.family = fixed.family;
+    while ((more = netstrat_attribute_take(&rest, &attribute)) > 0) {
+        if (attribute.type == NETSTRAT_NFTA_RULE_TABLE)
+            nft_read_name(&attribute.value, read.table);
+        if (attribute.type == NETSTRAT_NFTA_RULE_CHAIN)
+            nft_read_name(&attribute.value, read.name);
+        if (attribute.type == NETSTRAT_NFTA_RULE_EXPRESSIONS)
+            contains = nft_contains(&attribute.value, interface);
+    }
+    if (more < 0)
+        return -EBADMSG;
+    *chain = read;
+    return contains;
 }

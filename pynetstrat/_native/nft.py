@@ -8,7 +8,7 @@ from itertools import chain, islice
 
 from .._core import ffi, lib
 from ..errors import KernelError
-from . import decode, fail, kernel_error
+from . import decode, encode_name, fail, kernel_error
 from .prefixes import AF_INET, format_address, format_prefix, parse_prefix, to_number
 from .rows import new
 from .transport import Transport, new_request
@@ -218,11 +218,20 @@ class NftSocket(Transport):
     def count_rules(self) -> int:
         """Returns how many rules the table has: RULES, or 0 if it does not exist."""
         try:
-            return sum(1 for _ in self._dump(lib.netstrat_batch_dump_nft_rules))
+            return sum(1 for _ in self._dump(lib.netstrat_batch_dump_nft_rules, 0))
         except KernelError as error:
             if error.errno == ENOENT:
                 return 0
             raise
+
+    def tables_that_name(self, interface: str) -> set[tuple[str, str]]:
+        """Returns family and name of each table with a rule that contains an interface's name."""
+        name, native = encode_name(interface), ffi.new("struct netstrat_nft_chain *")
+        found = set()
+        for message in self._dump(lib.netstrat_batch_dump_nft_rules, 1):
+            if lib.netstrat_nft_rule_decode(message, name, native) > 0:
+                found.add((_family(native), decode(native.table)))
+        return found
 
     def chains(self) -> list[Chain]:
         """Returns the chains of all tables."""
@@ -231,11 +240,14 @@ class NftSocket(Transport):
         for message in self._dump(lib.netstrat_batch_dump_nft_chains):
             if lib.netstrat_nft_chain_decode(message, native) < 0:
                 raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_NFT_GETCHAIN)
-            family = _FAMILIES.get(native.family, str(native.family))
             hook = native.hook if native.is_base else None
             table, name = decode(native.table), decode(native.name)
-            found.append(Chain(family, table, name, hook, bool(native.drops)))
+            found.append(Chain(_family(native), table, name, hook, bool(native.drops)))
         return found
+
+
+def _family(chain: Any) -> str:
+    return _FAMILIES.get(chain.family, str(chain.family))
 
 
 # ---- subnets ----

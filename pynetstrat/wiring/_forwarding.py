@@ -12,7 +12,7 @@ from ..errors import InvalidNetworkError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from .._native.nft import Chain
 
@@ -96,7 +96,9 @@ def refuse_without_forwarding(
 # ---- chains of other programs ----
 
 
-def dropping_chains(chains: Iterable[Chain], interface: str) -> Iterator[tuple[str, str]]:
+def dropping_chains(
+    chains: Iterable[Chain], interface: str, adapted: Collection[tuple[str, str]] = ()
+) -> Iterator[tuple[str, str]]:
     """Yields each base chain of another table that drops forwarded packets unless a rule accepts.
 
     A packet passes all tables, so accepting it in one does not help against another.
@@ -104,6 +106,7 @@ def dropping_chains(chains: Iterable[Chain], interface: str) -> Iterator[tuple[s
     Parameters:
         chains: the chains of all tables.
         interface: the interface that the remedy names.
+        adapted: tables that are left out: family and name.
 
     Yields:
         The chain, such as "FORWARD of the table ip filter", and what to run.
@@ -112,11 +115,10 @@ def dropping_chains(chains: Iterable[Chain], interface: str) -> Iterator[tuple[s
     for chain in chains:
         # The base chain of firewalld has the policy accept; its last rule rejects.
         drops = chain.drops or (chain.table, chain.name) == ("firewalld", "filter_FORWARD")
-        if chain.hook != FORWARD or not drops:
+        table = chain.family, chain.table
+        if chain.hook != FORWARD or not drops or table in adapted:
             continue
-        beside = {
-            one.name for one in chains if (one.family, one.table) == (chain.family, chain.table)
-        }
+        beside = {one.name for one in chains if (one.family, one.table) == table}
         shown = f"{chain.name} of the table {chain.family} {chain.table}"
         yield shown, _remedy(chain, beside, interface)
 

@@ -161,6 +161,10 @@ class NftTable:
         """Returns the chains of all tables."""
         return self._nft.chains()
 
+    def tables_that_name(self, interface: str) -> set[tuple[str, str]]:
+        """Returns family and name of each table with a rule that contains an interface's name."""
+        return self._nft.tables_that_name(interface)
+
     def is_whole(self) -> bool:
         """Whether the table has all its rules, or does not exist."""
         return self._nft.count_rules() == RULES or not self._exists()

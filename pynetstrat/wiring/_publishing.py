@@ -129,7 +129,9 @@ def check_published(session: Session, network: Network, host_end: str) -> Iterat
                     f"the port {port} is also bound by a process of the host, {at}, which other "
                     "hosts can't reach now"
                 )
-    for chain, remedy in dropping_chains(table.chains(), inner):
+    # A table with rules about the interface has been adapted to it, as far as can be seen.
+    adapted = table.tables_that_name(inner)
+    for chain, remedy in dropping_chains(table.chains(), inner, adapted):
         yield f"the chain {chain} drops forwarded packets that no rule of it accepts: {remedy}"
 
 

@@ -61,7 +61,7 @@ struct message {
 static inline void put_message(struct bytes *to, const struct message *message, uint32_t sequence,
                                uint32_t port)
 {
-    size_t open[4], depth = 0, at = begin(to, message->type, message->flags, sequence, port);
+    size_t open[8], depth = 0, at = begin(to, message->type, message->flags, sequence, port);
 
     for (const struct part *part = message->parts; part->kind != PART_END; part++)
         if (part->kind == PART_FIXED)

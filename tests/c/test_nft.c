@@ -56,6 +56,16 @@ static int encode_dump(struct netstrat_batch *batch)
     return netstrat_batch_dump_nft_elements(batch, NETSTRAT_NFT_PORTS4);
 }
 
+static int encode_rules(struct netstrat_batch *batch)
+{
+    return netstrat_batch_dump_nft_rules(batch, 0);
+}
+
+static int encode_all_rules(struct netstrat_batch *batch)
+{
+    return netstrat_batch_dump_nft_rules(batch, 1);
+}
+
 static int encode_subnet(struct netstrat_batch *batch)
 {
     const struct netstrat_nft_element element = element_of("192.0.2.0/25", NULL);
@@ -117,8 +127,9 @@ static const struct encoder encoders[] = {
      MESSAGE(TABLES | NFT_MSG_DELTABLE, NLM_F_REQUEST, OURS)},
     {"dump of a set", encode_dump,
      MESSAGE(TABLES | NFT_MSG_GETSETELEM, DUMP, OURS, TEXT(NFTA_SET_ELEM_LIST_SET, "ports4"))},
-    {"dump of the rules", netstrat_batch_dump_nft_rules,
-     MESSAGE(TABLES | NFT_MSG_GETRULE, DUMP, OURS)},
+    {"dump of all rules", encode_all_rules,
+     MESSAGE(TABLES | NFT_MSG_GETRULE, DUMP, GENERIC(AF_UNSPEC, 0))},
+    {"dump of the rules", encode_rules, MESSAGE(TABLES | NFT_MSG_GETRULE, DUMP, OURS)},
     {"dump of all chains", netstrat_batch_dump_nft_chains,
      MESSAGE(TABLES | NFT_MSG_GETCHAIN, DUMP, GENERIC(AF_UNSPEC, 0))},
     {"generation", netstrat_batch_get_nft_generation,
@@ -372,4 +383,33 @@ TEST(chains_are_read_with_hook_and_policy)
     check_mutations(decode_chain, &good);
     message = only_message(&plain);
     CHECK(netstrat_nft_chain_decode(&message, &chain) == 0 && !chain.is_base && !chain.drops);
+}
+
+static int decode_rule(const struct netstrat_message *message)
+{
+    struct netstrat_nft_chain chain;
+    int code = netstrat_nft_rule_decode(message, "br0", &chain);
+
+    CHECK(code == 0 || code == 1 || code == -EBADMSG);
+    return code < 0 ? code : 0;
+}
+
+TEST(a_rule_is_searched_for_the_name_of_an_interface)
+{
+    const struct bytes good =
+        BYTES_OF(TABLES | NFT_MSG_NEWRULE, NLM_F_MULTI, GENERIC(NFPROTO_IPV4, 0),
+                 TEXT(NFTA_RULE_TABLE, "filter"), TEXT(NFTA_RULE_CHAIN, "FORWARD"),
+                 WITHIN(NFTA_RULE_EXPRESSIONS,
+                        ITEM(TEXT(NFTA_EXPR_NAME, "cmp"),
+                             WITHIN(NFTA_EXPR_DATA, VALUE(NFTA_CMP_DATA, "br0\0\0\0\0\0")))));
+    const struct netstrat_message message = only_message(&good);
+    struct netstrat_nft_chain chain;
+
+    CHECK(netstrat_nft_rule_decode(&message, "br0", &chain) == 1);
+    CHECK(chain.family == NFPROTO_IPV4 && strcmp(chain.table, "filter") == 0);
+    CHECK(strcmp(chain.name, "FORWARD") == 0 && !chain.is_base);
+    CHECK(netstrat_nft_rule_decode(&message, "br", &chain) == 0);
+    CHECK(netstrat_nft_rule_decode(&message, "br00", &chain) == 0);
+    CHECK(netstrat_nft_rule_decode(&message, "filter", &chain) == 0);
+    check_mutations(decode_rule, &good);
 }

@@ -25,11 +25,12 @@ int main(void)
     IN_ANY_BATCH(netstrat_batch_end_nft(&batch));
     IN_ANY_BATCH(netstrat_batch_add_nft_table(&batch));
     IN_ANY_BATCH(netstrat_batch_delete_nft_table(&batch));
-    IN_ANY_BATCH(netstrat_batch_dump_nft_rules(&batch));
+    IN_ANY_BATCH(netstrat_batch_dump_nft_rules(&batch, any_int()));
     IN_ANY_BATCH(netstrat_batch_dump_nft_chains(&batch));
     IN_ANY_BATCH(netstrat_batch_get_nft_generation(&batch));
     (void)netstrat_nft_generation_decode(&message, &generation);
     (void)netstrat_nft_elements_decode(&message, &elements);
     (void)netstrat_nft_chain_decode(&message, &chain);
+    (void)netstrat_nft_rule_decode(&message, any_text(), &chain);
     return 0;
 }

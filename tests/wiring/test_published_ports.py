@@ -522,6 +522,18 @@ def test_a_check_names_a_chain_that_drops_and_what_to_add(world, name, tmp_path)
     assert remedy in difference
 
 
+def test_a_check_is_content_with_a_firewall_that_names_the_bridge(world):
+    container = world.add(2, publish=["8080:80/tcp"])
+    nft("add table inet fw; add chain inet fw passing { type filter hook forward priority 0; }")
+    nft("add chain inet fw passing { policy drop; }")
+    (difference,) = checked(world, container)
+    commands = difference.rpartition(": ")[2]
+    subprocess.run(commands, shell=True, check=True)  # the remedy
+    assert checked(world, container) == []
+    with served(container, 80):
+        assert ask(world.client, HOST, 8080) == "192.0.2.2"
+
+
 def test_chains_that_drop_nothing_forwarded_are_not_named(world, tmp_path):
     container = world.add(2, publish=["8080:80/tcp"])
     (tmp_path / "rules").write_text(
