@@ -74,6 +74,9 @@ class Veth(ContainerLinkStrategy):
       20 kB, or what the rate sends in 4 ms, may pass at once; a packet that would wait for more
       than 0.05 s is dropped.
 
+    - `publish`: ports of the host that lead to the container (docs/egress.md). The host must
+      forward. A taken port is an error that names its owner.
+
     Each end has one queue. With an IPv6 address the link-local address is usable at once, too.
 
     Example:
