@@ -126,11 +126,13 @@ class Veth(ContainerLinkStrategy):
         return network
 
     def _destroy(self, session: Session, network: Network) -> None:
-        links = find_host_ends(session, network)
+        steps = [
+            partial(_delete_pair, session, network, link)
+            for link in find_host_ends(session, network)
+        ]
         if network.publish:
-            name = host_end_name(network, owner_key(network, session))
-            withdraw(session, network, network.owner or name)
-        steps = [partial(_delete_pair, session, network, link) for link in links]
+            owner = network.owner or host_end_name(network, owner_key(network, session))
+            steps.insert(0, partial(withdraw, session, network, owner))
         run_all([*steps, partial(delete_ifb, session, network, owner_key(network, session))])
 
     def detach(self, network: Network) -> None:
