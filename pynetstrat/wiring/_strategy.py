@@ -99,8 +99,12 @@ class ThirdParty(SessionOperations):
         self._adds_routes = isinstance(strategy, SessionStrategy)
 
     def _create(self, session: Session, network: Network) -> Network:
+        # With its undo step: Ctrl-C is raised here, although create() has returned in its thread.
+        return session.call_on_host(self._create_there, session, network)
+
+    def _create_there(self, session: Session, network: Network) -> Network:
         strategy, netns = self._strategy, session.container_namespace
-        returned = session.call_on_host(strategy.create, network, netns=netns)
+        returned = strategy.create(network, netns=netns)
         made = returned if isinstance(returned, Network) else network
         what = f"the state before network {quote(made.name)} ({made.type}) was made"
         undo = partial(session.call_on_host, strategy.destroy, made, netns=netns)

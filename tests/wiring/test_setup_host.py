@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,8 @@ class Recording(NetworkStrategy):
 
     def create(self, network, nspid=None, *, netns=None):
         self._record("create")
+        if network.name == "slow":
+            time.sleep(0.5)
 
     def initialize(self, network=None, *, netns=None):
         self._record("initialize")
@@ -191,6 +194,17 @@ def test_a_third_party_strategy_is_undone_in_the_given_host_namespace(two, recor
     assert [call[:2] for call in recording.calls] == [
         (what, host.id[1]) for what in ("create", "initialize", "destroy")
     ]
+
+
+def test_ctrl_c_during_a_create_is_raised_after_it_and_what_it_made_is_destroyed(
+    two, recording, interrupt
+):
+    """Ctrl-C cannot end the thread in which `create` runs."""
+    host, container = two
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(0.1)
+        set_up_networks([Network("recording", name="slow")], netns=container, host=host)
+    assert [call[0] for call in recording.calls] == ["create", "destroy"]
 
 
 def test_a_third_party_strategy_runs_in_the_callers_thread_without_a_host(two, recording):
