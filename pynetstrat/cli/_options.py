@@ -38,6 +38,13 @@ def add_namespace(
     return where
 
 
+def add_host(parser: argparse.ArgumentParser) -> None:
+    """Adds `--host`."""
+    parser.add_argument(
+        "--host", metavar="NAME|PATH", help="the host namespace; default: that of the caller"
+    )
+
+
 def _process_id(text: str) -> int:
     try:
         pid = int(text)

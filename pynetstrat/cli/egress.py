@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from ..wiring.egress import disable_egress, enable_egress, read_egress, shown_port
-from ._options import EXIT_STATUS, add_json
+from ._options import EXIT_STATUS, add_host, add_json
 from ._text import ljust, printable, width
 
 TYPE_CHECKING = False
@@ -66,11 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             add_json(action)
         else:
             action.add_argument("subnet", metavar="SUBNET", help="in CIDR: 10.0.0.0/24, fd00::/64")
-        action.add_argument(
-            "--host",
-            metavar="NAME|PATH",
-            help="the host namespace; default: that of the caller",
-        )
+        add_host(action)
 
 
 def run(options: argparse.Namespace) -> str:

@@ -9,7 +9,7 @@ from .. import check_networks, tear_down_networks
 from ..wiring.setup import set_up
 from ._exit import EndError
 from ._network_json import networks_from_json, networks_to_json
-from ._options import EXIT_STATUS, add_namespace, namespace, read_standard_input
+from ._options import EXIT_STATUS, add_host, add_namespace, namespace, read_standard_input
 from ._output import OutputError, write
 from ._text import printable
 
@@ -83,11 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "file", metavar="FILE", help='a JSON list of networks; "-" reads standard input'
         )
         add_namespace(action, required=name != "tear-down")
-        action.add_argument(
-            "--host",
-            metavar="NAME|PATH",
-            help="the host namespace; default: that of the caller",
-        )
+        add_host(action)
 
 
 def run(options: argparse.Namespace) -> str:
