@@ -398,7 +398,10 @@ def test_networks_that_are_written_are_read_back_unchanged(found):
         ('{"type": "veth", "speed": 5}', " (veth): invalid speed 5: unknown field; the fields of "),
         ('{"type": "veth", "hairpin_mode": 1}', " (veth): invalid hairpin_mode 1: must be "),
         ('{"type": "veth", "mtu": true}', " (veth): invalid mtu true: must be "),
-        ('{"name": "eth0"}', ': "type" is required; known types: host-device, loopback, veth'),
+        (
+            '{"name": "eth0"}',
+            ': "type" is required; known types: host-device, loopback, macvlan, veth',
+        ),
         ("1", ": must be a JSON object, not 1"),
     ],
 )
