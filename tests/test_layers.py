@@ -126,6 +126,7 @@ FOLDERS = {
     # The commands follow what they share. They are loaded by name, not imported.
     "cli": (
         *("_exit", "_output", "_options", "_text", "_table", "_network_json", "_missing"),
+        "_annotation_policy",
         *("_stats_readings", "_stats_rates", "_exporter_coding", "_exporter_request"),
         *("_exporter_connection", "_exporter_scraper", "_exporter_endpoint", "_fresh_namespaces"),
         *("up", "down", "stats", "strategies", "run", "network", "oci_hook", "exporter", "egress"),

@@ -9,27 +9,28 @@ the hook's arguments changed. A type of another package has to be allowed for po
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import replace
 
 from .. import NetworkNamespace, RtnetlinkSocket, set_up_networks, tear_down_networks
 from ..errors import InterfaceNotFoundError, InvalidNetworkError, NetstratError, TeardownError
-from ..wiring._published import parse_port
+from . import _annotation_policy
 from ._network_json import networks_from_json
 from ._options import EXIT_STATUS, read_standard_input
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
     from typing import Any
 
     from ..wiring.network import Network
 
 ANNOTATION = "pynetstrat.networks"
-_DEFAULT_TYPES = ["loopback", "veth"]
 # The types whose `destroy` deletes or moves only what is proven to be the owner's.
-_TYPES_WITH_PROOF = ["loopback", "veth", "host-device"]
+_TYPES_WITH_PROOF = ["loopback", "veth", "host-device", "macvlan"]
 _MAX_NETWORKS = 64
+_MAX_RATE = 1 << 40  # bits per second
 
 _HELP = f"""\
 The OCI runtime passes the container's state on standard input. The networks
@@ -37,7 +38,8 @@ are in the container's annotation {ANNOTATION}, a JSON list. A container
 without it is left alone.
 
 The author of an annotation is not trusted: a network that the options do not
-allow is an error, and nothing is changed. The names of host interfaces are
+allow is an error, and nothing is changed. A device record, an owner and options
+are always refused. The names of host interfaces are
 generated from the container's id, and poststop deletes only what carries that
 id. For a type of another package poststop needs the same --allow as
 createRuntime.
@@ -58,42 +60,12 @@ class StateError(NetstratError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.epilog = _HELP
-    parser.add_argument(
-        "--allow",
-        action="append",
-        metavar="TYPE",
-        help="a network type that annotations may request; may be repeated, and replaces the "
-        "default (loopback and veth). With host-device they may request any device of the host",
-    )
-    parser.add_argument(
-        "--bridge",
-        action="append",
-        metavar="NAME",
-        help="a bridge that annotations may name; may be repeated (default: every bridge)",
-    )
-    parser.add_argument(
-        "--allow-publish",
-        action="append",
-        type=_port_range,
-        metavar="FIRST-LAST",
-        help="ports of the host that annotations may publish; may be repeated (default: none)",
-    )
+    _annotation_policy.add_arguments(parser)
     parser.add_argument(
         "hook",
         choices=["createRuntime", "poststop"],
         help="createRuntime sets the networks up, poststop tears them down",
     )
-
-
-def _port_range(text: str) -> range:
-    first, dash, last = text.partition("-")
-    try:
-        ports = range(int(first), int(last if dash else first) + 1)
-    except ValueError:
-        ports = range(0)
-    if not ports or ports[0] < 1 or ports[-1] > 65535:
-        raise argparse.ArgumentTypeError(f"must be a port or FIRST-LAST, not {text!r}")
-    return ports
 
 
 def run(options: argparse.Namespace) -> str:
@@ -102,16 +74,14 @@ def run(options: argparse.Namespace) -> str:
     annotation = state["annotations"].get(ANNOTATION)
     if annotation is None:
         return ""
-    allowed = options.allow or _DEFAULT_TYPES
+    policy = _annotation_policy.policy_of(options)
     asked = networks_from_json(annotation, f"annotation {ANNOTATION}")
     if len(asked) > _MAX_NETWORKS:
         raise InvalidNetworkError("networks", len(asked), f"must be at most {_MAX_NETWORKS}")
     if options.hook == "poststop":
-        _tear_down(asked, state["id"], allowed)
+        _tear_down(asked, state["id"], policy.types)
         return ""
-    networks = [_restrict(network, state["id"], allowed, options.bridge) for network in asked]
-    for network in networks:
-        _check_ports(network, options.allow_publish or [])
+    networks = [policy.restrict(network, state["id"]) for network in asked]
     _check_mtus(networks)
     with NetworkNamespace.of_process(_pid(state)) as netns, NetworkNamespace.current() as own:
         if netns.id == own.id:
@@ -120,7 +90,7 @@ def run(options: argparse.Namespace) -> str:
     return ""
 
 
-def _tear_down(asked: list[Network], container: str, allowed: list[str]) -> None:
+def _tear_down(asked: list[Network], container: str, allowed: Sequence[str]) -> None:
     """Tears down what belongs to the container, whose namespace may have ended.
 
     A strategy of another package is called only if its type is still allowed: an annotation must
@@ -142,9 +112,15 @@ def _tear_down(asked: list[Network], container: str, allowed: list[str]) -> None
 
 
 def _owned_by(container: str, network: Network) -> Network:
-    """Returns the network owned by the container, without the fields that `create` fills in."""
-    name = "" if network.type == "veth" else network.host_interface_name
-    return replace(network, owner=container, host_interface_name=name, device=None)
+    """Returns the network owned by the container, without what an annotation can't request.
+
+    createRuntime may have limited a rate that the annotation does not mention, and by other
+    arguments than those of this call. So `rate_out` is set, which finds what belongs to a limit.
+    """
+    made = replace(network, owner=container, device=None, options={})
+    if network.type == "veth":
+        made.host_interface_name, made.rate_out = "", _MAX_RATE
+    return made
 
 
 def _read_state(text: bytes) -> dict[str, Any]:
@@ -181,41 +157,6 @@ def _pid(state: dict[str, Any]) -> int:
     if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
         raise StateError("the container's state has no pid")
     return pid
-
-
-def _restrict(
-    network: Network, container: str, types: list[str], bridges: list[str] | None
-) -> Network:
-    """Returns the network owned by the container, if the hook's arguments allow it."""
-
-    def refuse(field: str, reason: str) -> InvalidNetworkError:
-        return InvalidNetworkError(field, getattr(network, field), reason, network.name)
-
-    if network.type not in types:
-        raise refuse("type", f"this hook allows {', '.join(types)}")
-    if network.owner not in ("", container):
-        raise refuse("owner", "must be empty or the container's id")
-    if network.bridge and bridges and network.bridge not in bridges:
-        raise refuse("bridge", f"this hook allows {', '.join(bridges)}")
-    if network.type == "veth" and not network.bridge:
-        raise refuse("bridge", "must be set: this hook makes no point-to-point links")
-    if network.type == "veth" and network.host_interface_name:
-        raise refuse("host_interface_name", "an annotation must not name host interfaces")
-    if network.device is not None:
-        raise refuse("device", "an annotation must not contain a device record")
-    if network.type == "host-device" and network.options:
-        raise refuse("options", "an annotation must not contain options for host-device")
-    return replace(network, owner=container)
-
-
-def _check_ports(network: Network, allowed: list[range]) -> None:
-    """Raises InvalidNetworkError for a published port that the hook's arguments do not allow."""
-    for text in network.publish:
-        port = parse_port(text).port
-        if not any(port in ports for ports in allowed):
-            shown = ", ".join(f"{ports[0]}-{ports[-1]}" for ports in allowed)
-            reason = f"this hook allows {f'the ports {shown}' if shown else 'no published ports'}"
-            raise InvalidNetworkError("publish", text, reason, network.name)
 
 
 def _check_mtus(networks: list[Network]) -> None:

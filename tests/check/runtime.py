@@ -202,7 +202,7 @@ def test_a_malicious_annotation_is_refused(before: object) -> None:
             for wish, reason in (
                 (veth(3, host_interface_name=taken), "must not name host interfaces"),
                 (veth(3, host_interface_name="eth7"), "must not name host interfaces"),
-                (veth(3, owner=victim), "must be empty or the container's id"),
+                (veth(3, owner=victim), "must be empty: the owner is the container's id"),
                 ({"type": "host-device", "host_interface_name": "d0"}, "this hook allows loopback"),
                 ({"type": "macvlan", "host_interface_name": "d0"}, "this hook allows loopback"),
                 ({"type": "../../etc", "name": "eth0"}, "this hook allows loopback"),

@@ -29,6 +29,9 @@ VETH = {
 }
 
 
+TAG = "net.ipv4.conf.IFNAME.tag"
+
+
 @pytest.fixture
 def host(net):
     """A host with two bridges and a device."""
@@ -125,11 +128,6 @@ def test_host_interface_names_are_generated_from_the_containers_id(hook, contain
         assert first != second
 
 
-def test_an_annotation_may_name_the_container_as_the_owner(hook, container):
-    assert hook("createRuntime", state([{**VETH, "owner": "c1"}], container[1])) == (0, "")
-    assert len(owned("c1")) == 1
-
-
 def test_an_annotation_may_request_a_type_that_the_arguments_allow(hook, container):
     netns, pid = container
     device = {"type": "host-device", "host_interface_name": "d0", "name": "eth1"}
@@ -147,12 +145,132 @@ def test_an_annotation_may_publish_a_port_that_the_arguments_allow(hook, contain
     assert read_egress()["ports"] == []
 
 
+def test_a_macvlan_is_torn_down_or_ends_with_its_namespace(hook, container):
+    netns, pid = container
+    wish = {"type": "macvlan", "name": "eth1", "host_interface_name": "d0"}
+    given = state([wish], pid)
+    assert hook("createRuntime", given, "--allow", "macvlan") == (0, "")
+    assert links(netns)["eth1"].alias == "pynetstrat:c1"
+    assert hook("poststop", given) == (0, "")
+
+
+# ---- limits of the administrator ----
+
+PORTS = ["", "0", "65536", "9-8", "1-65536", "1-2-3", "80/tcp", "a", "1-", "-1"]
+
+
+def rates(name):
+    """The rates of a host end and of its ifb, in bits per second."""
+    with RtnetlinkSocket() as sock:
+        found = [qdisc.options["rate"] for qdisc in sock.dump_qdiscs() if qdisc.kind == "tbf"]
+    return sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        ({}, [2_000_000, 4_000_000]),
+        ({"rate_in": 0, "rate_out": 0}, [2_000_000, 4_000_000]),
+        ({"rate_in": 8_000_000, "rate_out": 3_000_000}, [2_000_000, 3_000_000]),
+        ({"rate_in": 1_000_000, "rate_out": 16_000_000}, [1_000_000, 4_000_000]),
+    ],
+)
+def test_an_annotation_can_only_lower_a_rate(hook, container, wish, expected):
+    options = ["--rate-in", "2000000", "--rate-out", "4000000"]
+    given = state([LOOPBACK, {**VETH, **wish}], container[1])
+    before = set(links())
+    assert hook("createRuntime", given, *options) == (0, "")
+    assert rates(owned("c1")[0]) == expected
+    assert hook("poststop", given) == (0, "")
+    assert set(links()) == before
+
+
+def test_an_annotation_may_limit_itself(hook, container):
+    wish = {**VETH, "rate_in": 1_000_000, "isolated": True}
+    assert hook("createRuntime", state([wish], container[1])) == (0, "")
+    (name,) = owned("c1")
+    assert rates(name) == [1_000_000]
+    assert links()[name].isolated
+
+
+@pytest.mark.parametrize("wish", [{}, {"isolated": False}, {"isolated": True}])
+def test_an_annotation_cannot_lift_the_isolation(hook, container, wish):
+    given = state([LOOPBACK, {**VETH, **wish}], container[1])
+    assert hook("createRuntime", given, "--isolated") == (0, "")
+    assert links()[owned("c1")[0]].isolated
+
+
+def test_an_annotation_may_set_an_allowed_setting(hook, container):
+    netns, pid = container
+    given = state([{**VETH, "sysctls": {TAG: "7"}}], pid)
+    assert hook("createRuntime", given, "--allow-sysctl", TAG) == (0, "")
+    path = Path("/proc/sys/net/ipv4/conf/eth0/tag")
+    assert netns.call(path.read_text) == "7\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(["--allow-publish", text] for text in PORTS),
+        *(
+            ["--allow-sysctl", text]
+            for text in ("", "net.ipv4.ip_forward", "net/ipv4/conf/IFNAME/x")
+        ),
+        *(["--rate-in", text] for text in ("", "0", "-1", "1M", str((1 << 40) + 1))),
+    ],
+)
+def test_an_invalid_limit_is_wrong_usage(hook, host, options):
+    before = set(links())
+    status, complaint = hook("createRuntime", {"id": "c1"}, *options)
+    assert status == 2
+    assert "must be" in complaint
+    assert set(links()) == before
+
+
 # ---- refused requests ----
 
 REFUSED = [
     ({**VETH, "host_interface_name": "d0"}, [], "must not name host interfaces"),
     ({**VETH, "host_interface_name": "eth7"}, [], "must not name host interfaces"),
-    ({**VETH, "owner": "c2"}, [], "must be empty or the container's id"),
+    ({**VETH, "owner": "c2"}, [], "must be empty: the owner is the container's id"),
+    ({**VETH, "owner": "c1"}, [], "must be empty: the owner is the container's id"),
+    ({**VETH, "options": {"x": 1}}, [], "must not contain options"),
+    ({**VETH, "device": {}}, [], "must not contain a device record"),
+    ({**LOOPBACK, "options": {"x": 1}}, [], "must not contain options"),
+    ({**VETH, "publish": ["8080:80/tcp"]}, [], "this hook allows no ports (--allow-publish)"),
+    (
+        {**VETH, "publish": ["8080:80/tcp", "7999:80/tcp"]},
+        ["--allow-publish", "8000-8999", "--allow-publish", "53"],
+        "this hook allows 8000-8999, 53 (--allow-publish)",
+    ),
+    (
+        {**VETH, "publish": ["192.0.2.1:9000:8000/udp"]},
+        ["--allow-publish", "8000-8999"],
+        "this hook allows 8000-8999 (--allow-publish)",
+    ),
+    ({**VETH, "publish": ["80"]}, ["--allow-publish", "1-65535"], "must be [HOSTADDRESS:]"),
+    ({**VETH, "sysctls": {TAG: "1"}}, [], "this hook allows none (--allow-sysctl)"),
+    (
+        {**VETH, "sysctls": {TAG: "1", "net.ipv4.conf.IFNAME.proxy_arp": "1"}},
+        ["--allow-sysctl", TAG],
+        f"this hook allows {TAG} (--allow-sysctl)",
+    ),
+    (
+        {**VETH, "sysctls": {"net.ipv4.ip_forward": "1"}},
+        ["--allow-sysctl", TAG],
+        f"this hook allows {TAG} (--allow-sysctl)",
+    ),
+    (
+        {"type": "host-device", "host_interface_name": "d0"},
+        ["--allow", "loopback", "--allow", "host-device", "--isolated"],
+        "which only loopback and veth keep",
+    ),
+    (
+        {"type": "macvlan", "name": "eth1", "host_interface_name": "d0"},
+        ["--allow", "loopback", "--allow", "macvlan", "--rate-in", "1000000"],
+        "which only loopback and veth keep",
+    ),
+    ({**VETH, "rate_in": -1}, ["--rate-in", "1000000"], "rate_in"),
     ({**VETH, "bridge": ""}, [], "no point-to-point links"),
     ({**VETH, "bridge": "br1"}, ["--bridge", "br0"], "this hook allows br0"),
     ({**VETH, "bridge": "br0 "}, ["--bridge", "br0"], "this hook allows br0"),
@@ -166,12 +284,6 @@ REFUSED = [
         {"type": "host-device", "host_interface_name": "d0", "bridge": "br1"},
         ["--allow", "loopback", "--allow", "host-device", "--bridge", "br0"],
         "this hook allows br0",
-    ),
-    ({**VETH, "publish": ["8080:80/tcp"]}, [], "this hook allows no published ports"),
-    (
-        {**VETH, "publish": ["8080:80/tcp", "9000:80/tcp"]},
-        ["--allow-publish", "8000-8999", "--allow-publish", "80"],
-        "this hook allows the ports 8000-8999, 80-80",
     ),
     ({**VETH, "publish": ["127.0.0.1:80:80/tcp"]}, ["--allow-publish", "1-65535"], "loopback"),
     ({**VETH, "name": "../eth0"}, [], "name"),
@@ -390,10 +502,6 @@ def test_an_id_that_is_too_long_for_an_alias_tag_is_refused(hook, container, len
         ["createRuntime", "x"],
         ["--allow"],
         ["--bridge", "br0"],
-        *(
-            ["--allow-publish", text, "poststop"]
-            for text in ("", "x", "0", "9-8", "1-65536", "1-2-3")
-        ),
     ],
 )
 def test_wrong_usage_is_explained_with_status_2(capsys, arguments):

@@ -1,0 +1,205 @@
+"""What a container's annotation may request of `oci-hook`: its author is not trusted."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+
+from ..errors import InvalidNetworkError
+from ..wiring._published import parse_port
+from ..wiring._sysctls import validate_sysctls
+from ..wiring.network import Network
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_TYPES = ["loopback", "veth"]
+_LIMITED_TYPES = ("loopback", "veth")  # loopback has no traffic to limit
+_MAX_RATE = 1 << 40
+
+
+@dataclass(slots=True)
+class Policy:
+    """The limits of the administrator.
+
+    Attributes:
+        types: the types that may be requested.
+        bridges: the bridges that may be named; empty: every bridge.
+        ports: the ranges of ports of the host that may be published.
+        sysctls: the names of the settings that may be changed.
+        rate_in, rate_out: the highest rates in bits per second; 0: unlimited.
+        isolated: whether every host end is isolated from other isolated ports of its bridge.
+    """
+
+    types: Sequence[str]
+    bridges: Sequence[str] = ()
+    ports: Sequence[range] = ()
+    sysctls: Sequence[str] = ()
+    rate_in: int = 0
+    rate_out: int = 0
+    isolated: bool = False
+
+    def restrict(self, network: Network, container: str) -> Network:
+        """Returns the network owned by the container and within the limits.
+
+        Parameters:
+            container: the container's id.
+
+        Raises:
+            InvalidNetworkError: the network requests more than the limits allow.
+        """
+        self._check_names(network)
+        self._check_values(network)
+        made = replace(network, owner=container)
+        if network.type == "veth":
+            made.rate_in = _lower(network.rate_in, self.rate_in)
+            made.rate_out = _lower(network.rate_out, self.rate_out)
+            made.isolated = network.isolated or self.isolated
+        return made
+
+    def _check_names(self, network: Network) -> None:
+        """Refuses what names code, the host's links, or other containers."""
+        if network.type not in self.types:
+            raise _refuse(network, "type", f"this hook allows {', '.join(self.types)}")
+        limits = self.rate_in or self.rate_out or self.isolated
+        if limits and network.type not in _LIMITED_TYPES:
+            reason = f"this hook sets limits, which only {' and '.join(_LIMITED_TYPES)} keep"
+            raise _refuse(network, "type", reason)
+        if network.owner:
+            raise _refuse(network, "owner", "must be empty: the owner is the container's id")
+        if network.bridge and self.bridges and network.bridge not in self.bridges:
+            raise _refuse(network, "bridge", f"this hook allows {', '.join(self.bridges)}")
+        if network.type == "veth" and not network.bridge:
+            raise _refuse(network, "bridge", "must be set: this hook makes no point-to-point links")
+        if network.type == "veth" and network.host_interface_name:
+            reason = "an annotation must not name host interfaces"
+            raise _refuse(network, "host_interface_name", reason)
+
+    def _check_values(self, network: Network) -> None:
+        """Refuses records, options, and ports and settings that are not allowed."""
+        if network.device is not None:
+            raise _refuse(network, "device", "an annotation must not contain a device record")
+        if network.options:
+            raise _refuse(network, "options", "an annotation must not contain options")
+        for text in network.publish:
+            port = parse_port(text).port
+            if not any(port in allowed for allowed in self.ports):
+                shown = ", ".join(map(_show_range, self.ports)) or "no ports"
+                reason = f"this hook allows {shown} (--allow-publish)"
+                raise InvalidNetworkError("publish", text, reason, network.name)
+        for name in network.sysctls:
+            if name not in self.sysctls:
+                reason = f"this hook allows {', '.join(self.sysctls) or 'none'} (--allow-sysctl)"
+                raise InvalidNetworkError("sysctls", name, reason, network.name)
+
+
+def _refuse(network: Network, field: str, reason: str) -> InvalidNetworkError:
+    return InvalidNetworkError(field, getattr(network, field), reason, network.name)
+
+
+def _lower(requested: int, limit: int) -> int:
+    """The lower of two rates, of which 0 is unlimited."""
+    return min(requested or limit, limit or requested)
+
+
+def _show_range(ports: range) -> str:
+    return str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
+
+
+# ---- arguments ----
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments that limit what an annotation may request."""
+    parser.add_argument(
+        "--allow",
+        action="append",
+        metavar="TYPE",
+        help="a network type that annotations may request; may be repeated, and replaces the "
+        "default (loopback and veth). With host-device or macvlan they may request any device of "
+        "the host",
+    )
+    parser.add_argument(
+        "--bridge",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a bridge that annotations may name; may be repeated (default: every bridge)",
+    )
+    parser.add_argument(
+        "--allow-publish",
+        action="append",
+        default=[],
+        type=_ports,
+        metavar="RANGE",
+        help="ports of the host that annotations may publish, such as 8080 or 8000-8999; may be "
+        "repeated (default: none)",
+    )
+    parser.add_argument(
+        "--allow-sysctl",
+        action="append",
+        default=[],
+        type=_sysctl,
+        metavar="NAME",
+        help="a setting of the container's interface that annotations may change, such as "
+        "net.ipv4.conf.IFNAME.arp_notify; may be repeated (default: none)",
+    )
+    for direction, what in (("in", "to"), ("out", "from")):
+        parser.add_argument(
+            f"--rate-{direction}",
+            type=_rate,
+            default=0,
+            metavar="BITS",
+            help=f"the highest rate of traffic {what} each interface of a container, in bits per "
+            "second on the wire; annotations may only lower it (default: unlimited)",
+        )
+    parser.add_argument(
+        "--isolated",
+        action="store_true",
+        help="isolate every container from the others on its bridge; annotations cannot lift it",
+    )
+
+
+def policy_of(options: argparse.Namespace) -> Policy:
+    """Returns the limits that the arguments set."""
+    return Policy(
+        types=options.allow or DEFAULT_TYPES,
+        bridges=options.bridge,
+        ports=options.allow_publish,
+        sysctls=options.allow_sysctl,
+        rate_in=options.rate_in,
+        rate_out=options.rate_out,
+        isolated=options.isolated,
+    )
+
+
+def _ports(text: str) -> range:
+    first, dash, last = text.partition("-")
+    try:
+        ports = range(int(first), int(last if dash else first) + 1)
+    except ValueError:
+        ports = range(0)
+    if not ports or ports[0] < 1 or ports[-1] > 65535:
+        reason = f"must be a port or a range of ports from 1 to 65535, not {text!r}"
+        raise argparse.ArgumentTypeError(reason)
+    return ports
+
+
+def _sysctl(text: str) -> str:
+    try:
+        validate_sysctls(Network(sysctls={text: "0"}))
+    except InvalidNetworkError as error:
+        raise argparse.ArgumentTypeError(f"{error.reason}; not {text!r}") from None
+    return text
+
+
+def _rate(text: str) -> int:
+    try:
+        rate = int(text)
+    except ValueError:
+        rate = 0
+    if not 1 <= rate <= _MAX_RATE:
+        reason = f"must be an integer from 1 to {_MAX_RATE}, not {text!r}"
+        raise argparse.ArgumentTypeError(reason)
+    return rate
