@@ -1306,7 +1306,7 @@ NETSTRAT_API int netstrat_nft_element_next(struct netstrat_cursor *elements, uin
 /**
  * netstrat_nft_rule_decode() - Reads NFT_MSG_NEWRULE, and looks for the name of an interface in it.
  * @message: the message
- * @interface: the name, which a rule contains if it matches the interface
+ * @interface: a link's name (15 bytes), which a rule contains if it matches the link
  * @chain: receives the family, the table and the name of the chain; its other fields are 0
  *
  * Return: 1 if the rule contains the name, otherwise 0; -EBADMSG if the message is malformed,

@@ -552,15 +552,14 @@ static int nft_is_valid(uint32_t set, const struct netstrat_nft_element *element
 static void nft_last_address(const struct netstrat_prefix *prefix, size_t width,
                              unsigned char *last)
 {
+    unsigned left = prefix->length;
     size_t i;
 
     for (i = 0; i < width; i++) {
-        unsigned host = 8 * (unsigned)i >= prefix->length ? 0xff
-                        : 8 * (unsigned)i + 8 <= prefix->length
-                            ? 0
-                            : 0xffU >> (prefix->length - 8 * (unsigned)i);
+        const unsigned network = left < 8 ? left : 8; /* bits of the prefix in this byte */
 
-        last[i] = (unsigned char)(prefix->bytes[i] | host);
+        last[i] = (unsigned char)(prefix->bytes[i] | 0xffU >> network);
+        left -= network;
     }
 }
 
@@ -606,14 +605,15 @@ static void nft_put_owner(struct netstrat_batch *batch, const char *owner)
 {
     enum { NFT_COMMENT = 0 }; /* NFTNL_UDATA_SET_ELEM_COMMENT of libnftnl */
     unsigned char data[2 + NETSTRAT_OWNER_SIZE];
-    size_t size = strlen(owner) + 1;
+    size_t length = strnlen(owner, NETSTRAT_OWNER_SIZE - 1);
 
-    if (size == 1)
+    if (length == 0)
         return;
+    memset(data, 0, sizeof data);
     data[0] = NFT_COMMENT;
-    data[1] = (unsigned char)size;
-    memcpy(data + 2, owner, size);
-    netstrat_batch_put(batch, NETSTRAT_NFTA_SET_ELEM_USERDATA, data, 2 + size);
+    data[1] = (unsigned char)(length + 1);
+    memcpy(data + 2, owner, length);
+    netstrat_batch_put(batch, NETSTRAT_NFTA_SET_ELEM_USERDATA, data, 2 + length + 1);
 }
 
 static void nft_put_element(struct netstrat_batch *batch, uint32_t set,
@@ -793,19 +793,19 @@ static int nft_read_value(const struct netstrat_cursor *nest, unsigned char *val
  * any. */
 static void nft_read_owner(const struct netstrat_cursor *userdata, char *owner)
 {
+    struct netstrat_cursor value = *userdata;
     size_t at = userdata->at;
 
     while (at + 2 <= userdata->end) {
-        const unsigned char *data = userdata->data + at;
-        const size_t size = data[1];
+        const unsigned char type = userdata->data[at];
 
-        if (at + 2 + size > userdata->end)
+        value.at = at + 2;
+        value.end = value.at + userdata->data[at + 1];
+        if (value.end > userdata->end)
             return;
-        if (data[0] == 0 && size > 0 && size <= NETSTRAT_OWNER_SIZE && data[1 + size] == '\0') {
-            memcpy(owner, data + 2, size);
+        if (type == 0 && netstrat_text_decode(&value, owner, NETSTRAT_OWNER_SIZE) == 0)
             return;
-        }
-        at += 2 + size;
+        at = value.end;
     }
 }
 
@@ -916,18 +916,6 @@ int netstrat_nft_element_next(struct netstrat_cursor *elements, uint32_t set,
     return 1;
 }
 
-/* Copies a name, cut if it does not fit: it is only shown. */
-static void nft_read_name(const struct netstrat_cursor *value, char *name)
-{
-    size_t size = value->end - value->at;
-
-    if (size > NETSTRAT_NFT_NAME_SIZE - 1)
-        size = NETSTRAT_NFT_NAME_SIZE - 1;
-    memset(name, 0, NETSTRAT_NFT_NAME_SIZE);
-    if (size > 0)
-        memcpy(name, value->data + value->at, size);
-}
-
 static int nft_read_hook(struct netstrat_cursor rest, struct netstrat_nft_chain *chain)
 {
     struct netstrat_attribute attribute;
@@ -953,11 +941,9 @@ static int nft_read_chain_attribute(const struct netstrat_attribute *attribute,
 
     switch (attribute->type) {
     case NETSTRAT_NFTA_CHAIN_TABLE:
-        nft_read_name(&attribute->value, chain->table);
-        return 0;
+        return netstrat_text_decode(&attribute->value, chain->table, sizeof chain->table);
     case NETSTRAT_NFTA_CHAIN_NAME:
-        nft_read_name(&attribute->value, chain->name);
-        return 0;
+        return netstrat_text_decode(&attribute->value, chain->name, sizeof chain->name);
     case NETSTRAT_NFTA_CHAIN_HOOK:
         return nft_read_hook(attribute->value, chain);
     case NETSTRAT_NFTA_CHAIN_POLICY:
@@ -994,16 +980,34 @@ int netstrat_nft_chain_decode(const struct netstrat_message *message,
     return 0;
 }
 
-/* Whether the value contains a text with its NUL, at any place. */
-static int nft_contains(const struct netstrat_cursor *value, const char *text)
+/* Whether the value contains the name of an interface with its NUL, at any place. */
+static int nft_contains(const struct netstrat_cursor *value, const char name[NETSTRAT_NAME_SIZE])
 {
-    const size_t size = strlen(text) + 1;
-    size_t at;
+    size_t at, i, next;
 
-    for (at = value->at; at + size <= value->end; at++)
-        if (memcmp(value->data + at, text, size) == 0)
-            return 1;
+    for (at = value->at; at < value->end; at++)
+        for (i = 0, next = at; i < NETSTRAT_NAME_SIZE && next < value->end; i++, next++) {
+            if (value->data[next] != (unsigned char)name[i])
+                break;
+            if (name[i] == '\0')
+                return 1;
+        }
     return 0;
+}
+
+static int nft_read_rule_attribute(const struct netstrat_attribute *attribute, const char *name,
+                                   struct netstrat_nft_chain *chain)
+{
+    switch (attribute->type) {
+    case NETSTRAT_NFTA_RULE_TABLE:
+        return netstrat_text_decode(&attribute->value, chain->table, sizeof chain->table);
+    case NETSTRAT_NFTA_RULE_CHAIN:
+        return netstrat_text_decode(&attribute->value, chain->name, sizeof chain->name);
+    case NETSTRAT_NFTA_RULE_EXPRESSIONS:
+        return nft_contains(&attribute->value, name);
+    default:
+        return 0;
+    }
 }
 
 int netstrat_nft_rule_decode(const struct netstrat_message *message, const char *interface,
@@ -1013,19 +1017,20 @@ int netstrat_nft_rule_decode(const struct netstrat_message *message, const char 
     struct netstrat_nft_chain read;
     struct netstrat_cursor rest;
     struct nft_fixed fixed;
+    char name[NETSTRAT_NAME_SIZE];
     int contains = 0, more = nft_decode_fixed(message, NETSTRAT_NFT_NEWRULE, &fixed, &rest);
 
     if (more < 0)
         return more;
+    memset(name, 0, sizeof name);
+    memcpy(name, interface, strnlen(interface, sizeof name - 1));
     memset(&read, 0, sizeof read);
     read.family = fixed.family;
     while ((more = netstrat_attribute_take(&rest, &attribute)) > 0) {
-        if (attribute.type == NETSTRAT_NFTA_RULE_TABLE)
-            nft_read_name(&attribute.value, read.table);
-        if (attribute.type == NETSTRAT_NFTA_RULE_CHAIN)
-            nft_read_name(&attribute.value, read.name);
-        if (attribute.type == NETSTRAT_NFTA_RULE_EXPRESSIONS)
-            contains = nft_contains(&attribute.value, interface);
+        more = nft_read_rule_attribute(&attribute, name, &read);
+        if (more < 0)
+            break;
+        contains |= more;
     }
     if (more < 0)
         return -EBADMSG;

@@ -6,20 +6,33 @@ static struct netstrat_batch batch;
 /* Calls a function with any batch. */
 #define IN_ANY_BATCH(call) (batch = any_batch(), (void)(call))
 
-int main(void)
+/* Before the requests, which are written to the same memory. */
+static void read_answers(uint32_t set)
 {
     const struct netstrat_message message = any_message();
     struct netstrat_cursor elements = any_rest();
-    struct netstrat_nft_element one;
+    struct netstrat_nft_element element;
     struct netstrat_nft_chain chain;
-    uint32_t set = (uint32_t)Frama_C_interval(0, NETSTRAT_NFT_SETS), generation;
+    uint32_t generation;
 
-    ANY(one);
+    (void)netstrat_nft_element_next(&elements, set, &element);
+    (void)netstrat_nft_elements_decode(&message, &elements);
+    (void)netstrat_nft_generation_decode(&message, &generation);
+    (void)netstrat_nft_chain_decode(&message, &chain);
+    (void)netstrat_nft_rule_decode(&message, any_text(), &chain);
+}
+
+int main(void)
+{
+    uint32_t set = (uint32_t)Frama_C_interval(0, NETSTRAT_NFT_SETS);
+    struct netstrat_nft_element element;
+
     /*@ split set; */
-    IN_ANY_BATCH(netstrat_batch_add_nft_elements(&batch, set, &one, any_size(1)));
-    IN_ANY_BATCH(netstrat_batch_delete_nft_elements(&batch, set, &one, any_size(1)));
+    read_answers(set);
+    ANY(element);
+    IN_ANY_BATCH(netstrat_batch_add_nft_elements(&batch, set, &element, any_size(1)));
+    IN_ANY_BATCH(netstrat_batch_delete_nft_elements(&batch, set, &element, any_size(1)));
     IN_ANY_BATCH(netstrat_batch_dump_nft_elements(&batch, set));
-    (void)netstrat_nft_element_next(&elements, set, &one);
     /*@ merge set; */
     IN_ANY_BATCH(netstrat_batch_begin_nft(&batch, (uint32_t)any_int()));
     IN_ANY_BATCH(netstrat_batch_end_nft(&batch));
@@ -28,9 +41,5 @@ int main(void)
     IN_ANY_BATCH(netstrat_batch_dump_nft_rules(&batch, any_int()));
     IN_ANY_BATCH(netstrat_batch_dump_nft_chains(&batch));
     IN_ANY_BATCH(netstrat_batch_get_nft_generation(&batch));
-    (void)netstrat_nft_generation_decode(&message, &generation);
-    (void)netstrat_nft_elements_decode(&message, &elements);
-    (void)netstrat_nft_chain_decode(&message, &chain);
-    (void)netstrat_nft_rule_decode(&message, any_text(), &chain);
     return 0;
 }
