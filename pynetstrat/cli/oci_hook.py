@@ -30,7 +30,6 @@ ANNOTATION = "pynetstrat.networks"
 # The types whose `destroy` deletes or moves only what is proven to be the owner's.
 _TYPES_WITH_PROOF = ["loopback", "veth", "host-device", "macvlan"]
 _MAX_NETWORKS = 64
-_MAX_RATE = 1 << 40  # bits per second
 
 _HELP = f"""\
 The OCI runtime passes the container's state on standard input. The networks
@@ -112,15 +111,9 @@ def _tear_down(asked: list[Network], container: str, allowed: Sequence[str]) -> 
 
 
 def _owned_by(container: str, network: Network) -> Network:
-    """Returns the network owned by the container, without what an annotation can't request.
-
-    createRuntime may have limited a rate that the annotation does not mention, and by other
-    arguments than those of this call. So `rate_out` is set, which finds what belongs to a limit.
-    """
-    made = replace(network, owner=container, device=None, options={})
-    if network.type == "veth":
-        made.host_interface_name, made.rate_out = "", _MAX_RATE
-    return made
+    """Returns the network owned by the container, without what an annotation can't request."""
+    name = "" if network.type == "veth" else network.host_interface_name
+    return replace(network, owner=container, host_interface_name=name, device=None, options={})
 
 
 def _read_state(text: bytes) -> dict[str, Any]:

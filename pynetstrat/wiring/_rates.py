@@ -140,16 +140,17 @@ def _make_ifb(session: Session, network: Network, digest: int) -> Link:
 def delete_ifb(session: Session, network: Network, key: str) -> None:
     """Deletes the ifb of a network whose pair does not exist any more, if there is one.
 
+    It looks for one whatever `rate_out` is: the network may be another one than `create` got.
+
     Parameters:
         key: the result of `owner_key`.
 
     Raises:
         KernelError: a link may be the network's ifb, but nothing proves it (EPERM).
     """
-    if network.rate_out:
-        name = ifb_name(network, host_end_name(network, key))
-        prefix = host_mac_prefix(digest_of(key, network)) if key else HOST_MAC
-        _delete_ifb(session.host, network, name, prefix)
+    name = ifb_name(network, host_end_name(network, key))
+    prefix = host_mac_prefix(digest_of(key, network)) if key else HOST_MAC
+    _delete_ifb(session.host, network, name, prefix)
 
 
 def _delete_ifb(host: RtnetlinkSocket, network: Network, name: str, prefix: str) -> bool:

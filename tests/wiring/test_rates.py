@@ -159,6 +159,12 @@ def test_destroy_removes_the_ifb_and_may_be_repeated(host, blue):
         assert names() == before
 
 
+def test_a_tear_down_by_a_network_without_the_rate_removes_the_ifb(host, blue):
+    set_up_networks([limited()], netns=blue)
+    tear_down_networks([veth()], netns=blue)
+    assert names() == {"lo", "br0"}
+
+
 @pytest.mark.parametrize("fields", [{}, {"owner": ""}, {"owner": "", "host_interface_name": ""}])
 def test_a_tear_down_after_the_namespace_has_ended_removes_the_ifb(host, new_namespace, fields):
     before = names()
