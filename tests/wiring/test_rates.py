@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 import support
-from faults_for_tests import FailingRequest
+from faults_for_tests import FailingRequest, at_line
 from helpers_network import LO, assert_connects, dumps, names, veth
 
 from pynetstrat import (
@@ -146,6 +146,18 @@ def test_root_of_the_container_cannot_lift_rate_out(host, blue):
     # The burst holds 13 of them. More would take half a second each.
     assert _sent(blue, 100) < 20
     assert [text for text in check_networks(made, netns=blue) if "rate" in text] == []
+
+
+def test_what_the_container_sends_is_dropped_without_the_ifb(host, blue):
+    set_up_networks([limited()], netns=blue)
+    name = _ifb(host)
+    assert _sent(blue, 5) == 5
+    host.execute(Batch().set_link(name, up=False))
+    assert _sent(blue, 5) == 0
+    host.execute(Batch().set_link(name, up=True))
+    assert _sent(blue, 5) == 5
+    host.execute(Batch().delete_link(name))
+    assert _sent(blue, 5) == 0
 
 
 # ---- tear down ----
@@ -390,6 +402,26 @@ def test_after_the_failure_of_any_request_nothing_is_left(host, blue, monkeypatc
     assert target > 10
     tear_down_networks(made, netns=blue)
     assert (dumps(), dumps(blue)) == before
+
+
+@pytest.mark.slow
+def test_after_an_interrupt_at_any_line_nothing_is_left(host, blue):
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    before = names(), names(blue)
+
+    for at in range(1, 10_000):
+        try:
+            with at_line(at, ("_rates.py",), interrupt) as line:
+                made = set_up_networks([limited()], netns=blue)
+        except KeyboardInterrupt:
+            assert (names(), names(blue)) == before, at
+            continue
+        assert not line.is_reached
+        break
+    assert at > 30
+    assert check_networks(made, netns=blue) == []
 
 
 def test_a_later_failure_removes_the_ifb(host, blue):

@@ -25,7 +25,7 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
-from pynetstrat.wiring import _veth_pair
+from pynetstrat.wiring import _links, _veth_pair
 from pynetstrat.wiring._session import Session
 
 
@@ -151,7 +151,7 @@ def test_a_pair_that_another_process_is_about_to_tag_is_left_alone(
     def tag(_: float) -> None:
         host.execute(Batch().set_link("h0", alias="pynetstrat:c1"))
 
-    monkeypatch.setattr(_veth_pair, "sleep", tag)
+    monkeypatch.setattr(_links, "sleep", tag)
     with pytest.raises(KernelError, match="already set up: tear it down first"):
         set_up_networks([veth()], netns=blue)
     assert host.get_link("h0").index == before.index
