@@ -6,8 +6,9 @@ gate, and each connection to it is relayed to the same port of 127.0.0.1 here. S
 other link and does not forward, nothing else can be reached. The link is limited to RATE. At the
 end the traffic of the command is printed.
 
-Only the network is closed off: the command has the caller's user, files and processes. Needs root;
-root of a user namespace is enough: `pynetstrat run --root -- python3 examples/sandbox.py ...`.
+Only the network is closed off. The command has the caller's user, files and processes, which
+includes sockets that have a path, and as root it can enter other namespaces. Needs root; root of a
+user namespace is enough: `pynetstrat run --root -- python3 examples/sandbox.py ...`.
 
     sandbox.py PORT COMMAND ...     (the port is at 10.77.0.1 for the command)
 """

@@ -27,6 +27,9 @@ class NetworkStrategy:
     `validate` for every network, then `create`, then `initialize`; it calls `destroy` to undo a
     `create` that returned, if a later operation fails.
 
+    The operations run in a thread that is in the host namespace: the caller's thread, unless the
+    caller has named another host namespace.
+
     Example:
         >>> class Tap(NetworkStrategy):
         ...     def create(self, network, nspid=None, *, netns=None):
