@@ -48,6 +48,30 @@ def _raise(kind: type[BaseException]) -> None:
     raise kind
 
 
+def test_a_function_and_a_child_run_in_a_user_namespace_that_may_not_return(net):
+    """As after `unshare -Ur`: the caller's own network namespace belongs to the outer one."""
+    code = """
+import os
+from pynetstrat import Network, NetworkNamespace, _syscalls, set_up_networks
+_syscalls.unshare(_syscalls.CLONE_NEWUSER)
+_syscalls.map_ids(0, 0, 0, 0)
+pair = Network("veth", "eth0", address="10.0.0.2/24", gateway="10.0.0.1")
+with NetworkNamespace.create() as namespace, NetworkNamespace.create() as host:
+    print(namespace.call(lambda: os.stat("/proc/thread-self/ns/net").st_ino) == namespace.id[1])
+    try:
+        namespace.call(int, "x")
+    except ValueError as error:
+        print(error)
+    print(namespace.run(["readlink", "/proc/self/ns/net"], capture_output=True).stdout.decode()
+          == f"net:[{namespace.id[1]}]\\n")
+    print(set_up_networks([pair], netns=namespace, host=host)[0].name)
+print(len(os.listdir("/proc/self/task")))
+"""
+    done = python(code)
+    said = "invalid literal for int() with base 10: 'x'"
+    assert (done.stdout, done.stderr) == (f"True\n{said}\nTrue\neth0\n1\n", "")
+
+
 def test_no_thread_is_left_and_no_thread_of_the_caller_has_moved(net):
     def tasks() -> dict[str, int]:
         """The network namespace of each thread, those of pytest-xdist included."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from errno import EAGAIN, EINVAL, ENOPROTOOPT
 from fcntl import ioctl
 
 from .._core import ffi, lib
-from ..errors import KernelError
+from ..errors import KernelError, PermissionDeniedError
 from . import (
     SMALL_BUFFER,
     Namespace,
@@ -157,9 +158,10 @@ def no_thread(fd: int) -> KernelError:
 
 
 class entered:  # noqa: N801  # used as a function
-    """A context in which the calling thread is in a namespace.
+    """A context in which the calling thread, a temporary one, is in a namespace.
 
-    The thread returns to its own namespace afterwards if that could be opened before.
+    The thread returns to its own namespace afterwards if that could be opened before, and if it is
+    allowed to: after `unshare --user` that namespace still belongs to the outer user namespace.
     """
 
     def __init__(self, fd: int, shown: str) -> None:
@@ -174,7 +176,8 @@ class entered:  # noqa: N801  # used as a function
 
     def __exit__(self, *_: object) -> None:
         if self._own is not None:
-            enter(self._own.fd, "the thread's own namespace")
+            with suppress(PermissionDeniedError):
+                enter(self._own.fd, "the thread's own namespace")
             self._own.close()
 
 

@@ -55,7 +55,9 @@ from pynetstrat import (
     __version__,
     check_networks,
     diagnose,
+    disable_egress,
     discover,
+    enable_egress,
     get_network_interface_stats,
     get_strategy,
     link_set_down,
@@ -110,6 +112,8 @@ def of_networks(netns: Netns) -> None:
     eth0 = Network("veth", name="eth0", bridge="br0", routes=routes, owner="me")
     made: list[Network] = set_up_networks([Network("loopback"), eth0], netns=netns, timeout=5.0)
     set_up_networks(iter(made), netns="blue", host=netns)
+    enable_egress("10.0.0.0/24", host=netns)
+    disable_egress("fd00::/64")
     different: list[str] = check_networks(made, netns=netns, host=3)
     final: dict[str, NetworkInterface] = tear_down_networks(made, netns=netns, host="/run/host")
     tear_down_networks(iter(made))
