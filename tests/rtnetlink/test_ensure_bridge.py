@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import multiprocessing
 import socket
+import subprocess
+import sys
 
 import pytest
 from devices import change
@@ -136,35 +138,33 @@ def test_an_address_that_another_process_adds_meanwhile_is_no_error(rtnetlink, m
     assert addresses(rtnetlink) == set(ADDRESSES)
 
 
-def _ensure(start, results, number):
-    start.wait()
-    try:
-        with RtnetlinkSocket(timeout=60) as rtnetlink:
-            link = rtnetlink.ensure_bridge("br0", mac=MAC, mtu=1400, addresses=ADDRESSES)
-            results.put((number, link.index, addresses(rtnetlink), link.up))
-    except BaseException as error:
-        results.put((number, repr(error)))
-        raise
+_ENSURE = f"""
+from pynetstrat import RtnetlinkSocket
+with RtnetlinkSocket(timeout=60) as rtnetlink:
+    print("ready", flush=True)
+    for _ in range(5):
+        input()
+        link = rtnetlink.ensure_bridge("br0", mac={MAC!r}, mtu=1400, addresses={ADDRESSES!r})
+        found = [one.address for one in rtnetlink.dump_addresses("br0") if one.scope == 0]
+        print(link.index, link.up, link.mtu, *sorted(found), flush=True)
+"""
 
 
 def test_several_processes_make_the_same_bridge_at_once(rtnetlink):
-    context = multiprocessing.get_context("fork")
-    for _ in range(5):
-        start, results = context.Event(), context.SimpleQueue()
-        processes = [
-            context.Process(target=_ensure, args=(start, results, number)) for number in range(6)
-        ]
+    with contextlib.ExitStack() as stack:
+        command = [sys.executable, "-W", "error", "-c", _ENSURE]
+        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        processes = [stack.enter_context(subprocess.Popen(command, **options)) for _ in range(6)]
         for process in processes:
-            process.start()
-        start.set()
-        index = None
-        for _ in processes:
-            found = results.get()
+            assert process.stdout.readline() == "ready\n"
+        for _ in range(5):
+            for process in processes:
+                process.stdin.write("\n")
+                process.stdin.flush()
+            printed = {process.stdout.readline() for process in processes}
             index = rtnetlink.get_link("br0").index
-            assert found[1:] == (index, set(ADDRESSES), True)
-        for process in processes:
-            process.join()
-        rtnetlink.delete_links(["br0"])
+            assert printed == {f"{index} True 1400 {' '.join(ADDRESSES)}\n"}
+            rtnetlink.delete_links(["br0"])
 
 
 def test_a_bridge_that_keeps_disappearing_is_an_error(rtnetlink, monkeypatch):

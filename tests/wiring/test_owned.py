@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import pytest
 from helpers_network import containers, names, veth
+from support import python
 
 from pynetstrat import (
     Batch,
@@ -51,17 +51,24 @@ def test_the_links_of_a_given_host_namespace_are_listed(net):
         assert list_owned() == []
 
 
+_KILLED = """
+import os, signal, sys
+from pynetstrat import Network, set_up_networks
+networks = [
+    Network("veth", f"eth{n}", host_interface_name=f"h{n}", address=f"10.0.{n}.2/24", owner="one")
+    for n in (1, 2)
+]
+set_up_networks(networks, netns=sys.argv[1])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 @pytest.mark.parametrize("how", ["delete_links", "tear_down_networks"])
 def test_what_a_killed_program_has_left_is_found_and_removed(net, named, how):
     """The program's container lives on by its name."""
     with NetworkNamespace.create(named):
         pass
-    if (pid := os.fork()) == 0:
-        try:
-            set_up_networks([pair(1, "one"), pair(2, "one", name="eth1")], netns=named)
-        finally:
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(pid, 0)
+    assert python(_KILLED, named).returncode == -signal.SIGKILL
     left = list_owned("one")
     assert [owned.link.name for owned in left] == ["h1", "h2"]
     if how == "delete_links":
