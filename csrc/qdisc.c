@@ -32,6 +32,7 @@
 #include <errno.h>
 
 #include <linux/gen_stats.h>
+#include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -40,8 +41,8 @@
 /* The unit in which the kernel takes times (PSCHED_SHIFT, net/pkt_sched.h): 2^6 ns. */
 enum { QDISC_TICK_SHIFT = 6 };
 
-/* The priority and the protocol of the filter: ETH_P_ALL, linux/if_ether.h. */
-enum { QDISC_PRIORITY = 1, QDISC_ANY_PROTOCOL = 3 };
+/* The priority of the filter. */
+enum { QDISC_PRIORITY = 1 };
 
 /* The limit of a netem without one, in packets, as `tc` sets it. */
 enum { QDISC_NETEM_LIMIT = 1000 };
@@ -235,7 +236,7 @@ static void qdisc_put_mirred(struct netstrat_batch *batch, int32_t target)
 
 int netstrat_batch_add_redirect(struct netstrat_batch *batch, int32_t index, int32_t target)
 {
-    const uint32_t info = (uint32_t)QDISC_PRIORITY << 16 | qdisc_protocol(QDISC_ANY_PROTOCOL);
+    const uint32_t info = (uint32_t)QDISC_PRIORITY << 16 | qdisc_protocol(ETH_P_ALL);
     unsigned char selection[sizeof(struct tc_u32_sel) + sizeof(struct tc_u32_key)];
     struct tc_u32_sel head;
     size_t nest;

@@ -26,7 +26,6 @@ _BURST_TIME = 0.004  # seconds
 TBF_LATENCY = 0.05  # seconds that a packet may wait in a tbf
 _MAX_NETEM_TIME = 274  # seconds: 32 bits of 64 ns
 _TICKS = 15_625_000  # units of 64 ns in a second (PSCHED_SHIFT, net/pkt_sched.h)
-_ANY_PROTOCOL = 3  # ETH_P_ALL, linux/if_ether.h: it can't be included with the C library's headers
 
 # ---- handles ----
 
@@ -255,5 +254,5 @@ def redirect_target(native: Any) -> int | None:
     """
     if not native.selects:
         return None
-    whole = native.everything and native.protocol == _ANY_PROTOCOL
+    whole = native.everything and native.protocol == lib.ETH_P_ALL
     return native.target if whole else 0
