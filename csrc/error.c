@@ -76,7 +76,8 @@ enum error_hint {
     HINT_NO_SYSCTL,
     HINT_SYSCTL_READ_ONLY,
     HINT_SYSCTL_FORBIDDEN,
-    HINT_SYSCTL_VALUE
+    HINT_SYSCTL_VALUE,
+    HINT_MAC_TAKEN
 };
 
 /* The texts, one after the other, each with a NUL. An array of pointers would have to be relocated,
@@ -234,7 +235,9 @@ static const char error_more_hints[] =
     /* SYSCTL_FORBIDDEN */
     "needs CAP_NET_ADMIN in the user namespace that owns the network namespace\0"
     /* SYSCTL_VALUE */
-    "the kernel does not accept this value";
+    "the kernel does not accept this value\0"
+    /* MAC_TAKEN */
+    "the parent or another link on it has this MAC address; request another";
 
 static const char *error_hint_text(uint8_t hint)
 {
@@ -307,6 +310,7 @@ static const struct error_row error_table[] = {
     {NETSTRAT_OP_REQUEST, RTM_NEWROUTE, ENETDOWN, NETSTRAT_KIND_OTHER, HINT_LINK_DOWN},
     {NETSTRAT_OP_REQUEST, RTM_NEWADDR, EACCES, NETSTRAT_KIND_OTHER, HINT_IPV6_DISABLED},
     {NETSTRAT_OP_REQUEST, RTM_NEWROUTE, EACCES, NETSTRAT_KIND_OTHER, HINT_IPV6_DISABLED},
+    {NETSTRAT_OP_REQUEST, RTM_NEWLINK, EADDRINUSE, NETSTRAT_KIND_OTHER, HINT_MAC_TAKEN},
     {NETSTRAT_OP_REQUEST, RTM_NEWLINK, EXFULL, NETSTRAT_KIND_OTHER, HINT_BRIDGE_FULL},
     {NETSTRAT_OP_REQUEST, RTM_NEWLINK, EOPNOTSUPP, NETSTRAT_KIND_OTHER, HINT_NO_SUCH_KIND},
     {NETSTRAT_OP_REQUEST, NETSTRAT_RTM_GETSTATS, EOPNOTSUPP, NETSTRAT_KIND_OTHER, HINT_NO_GETSTATS},

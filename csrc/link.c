@@ -471,7 +471,23 @@ static int link_decode_bridge(struct netstrat_cursor rest, struct netstrat_link 
     return more;
 }
 
-/* Reads IFLA_LINKINFO: the kind of the link, and the settings of a bridge or a bridge port. */
+/* Reads IFLA_INFO_DATA of a macvlan. */
+static int link_decode_macvlan(struct netstrat_cursor rest, struct netstrat_link *link)
+{
+    struct netstrat_attribute attribute;
+    int more;
+
+    while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
+        if (attribute.type == IFLA_MACVLAN_MODE)
+            more = netstrat_u32_decode(&attribute.value, &link->macvlan_mode);
+        if (more < 0)
+            break;
+    }
+    return more;
+}
+
+/* Reads IFLA_LINKINFO: the kind of the link, and the settings of a bridge, a macvlan or a bridge
+ * port. */
 static int link_decode_kinds(struct netstrat_cursor rest, struct netstrat_link *link)
 {
     char master[NETSTRAT_KIND_SIZE] = "";
@@ -483,6 +499,8 @@ static int link_decode_kinds(struct netstrat_cursor rest, struct netstrat_link *
             more = netstrat_text_decode(&attribute.value, link->kind, sizeof link->kind);
         else if (attribute.type == IFLA_INFO_DATA && strcmp(link->kind, "bridge") == 0)
             more = link_decode_bridge(attribute.value, link);
+        else if (attribute.type == IFLA_INFO_DATA && strcmp(link->kind, "macvlan") == 0)
+            more = link_decode_macvlan(attribute.value, link);
         else if (attribute.type == NETSTRAT_IFLA_INFO_SLAVE_KIND)
             more = netstrat_text_decode(&attribute.value, master, sizeof master);
         else if (attribute.type == NETSTRAT_IFLA_INFO_SLAVE_DATA && strcmp(master, "bridge") == 0)

@@ -530,6 +530,7 @@ struct netstrat_link {
     /* A bridge's priority (2 bytes) and MAC (6 bytes), which was set or comes from a port. The MAC
      * is zero if the bridge has neither. Linux 4.4; otherwise zeros. */
     unsigned char bridge_id[8];
+    uint32_t macvlan_mode; /* MACVLAN_MODE_ of linux/if_link.h; 0 if the link is not a macvlan */
     char name[NETSTRAT_NAME_SIZE];
     char kind[NETSTRAT_KIND_SIZE];   /* "veth", "bridge" ...; "" for a physical device or lo */
     char alias[NETSTRAT_ALIAS_SIZE]; /* "" if the link has none */

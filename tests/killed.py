@@ -109,7 +109,15 @@ _BRIDGED = {
     "owner": "c1",
 }
 NETWORKS = {
-    "bridged": [{"type": "loopback"}, _BRIDGED],
+    "bridged": [
+        {"type": "loopback"},
+        {
+            **_BRIDGED,
+            "addresses": ["10.0.0.3/24", "fd00::3/64"],
+            "isolated": True,
+            "sysctls": {"net.ipv4.conf.IFNAME.arp_notify": "1"},
+        },
+    ],
     "point to point": [{**_BRIDGED, "bridge": "", "ipv6_gateway": "fd00::1"}],
     "rates": [{**_BRIDGED, "rate_in": 8_000_000, "rate_out": 8_000_000}],
     "macvlan": [

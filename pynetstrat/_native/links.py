@@ -19,6 +19,8 @@ MACVLAN_MODES: dict[str, int] = {
     "passthru": lib.MACVLAN_MODE_PASSTHRU,
 }
 
+# Those of a link that this package does not make as well (linux/if_link.h, 3.18).
+_MODE_NAMES = {**{number: name for name, number in MACVLAN_MODES.items()}, 16: "source"}
 # linux/if_ether.h
 VLAN_PROTOCOLS = {"802.1Q": 0x8100, "802.1ad": 0x88A8}
 # linux/if_link.h: IPVLAN_MODE_ and IPVLAN_F_
@@ -52,6 +54,7 @@ def link_fields(link: Any) -> tuple[Any, ...]:
         None if link.isolated < 0 else bool(link.isolated),
         None if link.learning < 0 else bool(link.learning),
         None if link.port_state < 0 else link.port_state,
+        _MODE_NAMES.get(link.macvlan_mode, "") if link.macvlan_mode else "",
     )
 
 

@@ -47,6 +47,7 @@ class Link:
             `LinkMonitor` does not update this field or `port_state`.
         port_state: of a bridge port, its spanning tree state (BR_STATE_, linux/if_bridge.h): 0 is
             disabled, 3 is forwarding; otherwise None.
+        macvlan_mode: of a macvlan, its mode, such as "bridge"; otherwise "".
 
     Example:
         >>> with RtnetlinkSocket() as rtnetlink:
@@ -74,6 +75,7 @@ class Link:
     isolated: bool | None = None
     learning: bool | None = field(default=None, compare=False, repr=False)
     port_state: int | None = field(default=None, compare=False, repr=False)
+    macvlan_mode: str = ""
 
 
 @dataclass(slots=True)

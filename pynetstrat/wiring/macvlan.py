@@ -120,6 +120,9 @@ class Macvlan(ContainerLinkStrategy):
             found.append(f"of kind {link.kind or 'none'}, not macvlan")
         elif parent is not None and link.link_index != parent.index:
             found.append(f"the parent is not {parent.name}")
+        mode = network.options.get(_MODE, "bridge")
+        if link.macvlan_mode not in ("", mode):
+            found.append(f"mode {link.macvlan_mode}, not {mode}")
         if link.alias != tag_of(network):
             found.append(f"alias {link.alias!r}, not {tag_of(network)!r}")
         differences += [f"{network.name}: {one}" for one in found]

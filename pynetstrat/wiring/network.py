@@ -28,8 +28,8 @@ class Network:
     docs/networks.md lists them by strategy.
 
     Attributes:
-        type: the strategy's type: "loopback", "veth", "host-device", or that of a registered or
-            installed strategy. Default "".
+        type: the strategy's type: "loopback", "veth", "host-device", "macvlan", or that of a
+            registered or installed strategy. Default "".
         name: the name of the container's interface, 1 to 15 bytes. Default "".
         bridge: the name of an existing bridge on the host. Default "": no bridge.
         mac_address: the MAC address of the container's interface, such as

@@ -464,6 +464,26 @@ TEST(the_id_of_a_bridge_is_read_if_it_has_eight_bytes)
     CHECK(decode_data(&link, "vxlan", &data) == 0); /* the data of other kinds is not read */
 }
 
+TEST(the_mode_of_a_macvlan_is_read)
+{
+    static const unsigned char mode[8] = {8, 0, 0, 0, 9};
+    struct netstrat_link link;
+    struct bytes data;
+
+    for (size_t size = 0; size <= sizeof mode; size++) {
+        const int wanted = size < 4 ? -EBADMSG : 0;
+
+        data.length = 0;
+        attribute(&data, IFLA_MACVLAN_FLAGS, mode, 2);
+        attribute(&data, IFLA_MACVLAN_MODE, mode, size);
+        CHECK(decode_data(&link, "macvlan", &data) == wanted);
+        CHECK(wanted < 0 || link.macvlan_mode == 8);
+        CHECK(decode_data(&link, "macvtap", &data) == 0 && link.macvlan_mode == 0);
+    }
+    put(&data, "\xff\xff\x01\x00", 4);
+    CHECK(decode_data(&link, "macvlan", &data) == -EBADMSG);
+}
+
 TEST(a_link_without_index_or_name_is_malformed)
 {
     static const struct {

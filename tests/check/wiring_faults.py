@@ -1,7 +1,8 @@
 """Makes every system call and every message of set_up_networks fail, one at a time.
 
-The networks are `loopback`, `veth` on a bridge with limited rates, and `host-device` with a port of
-that bridge, which is up and has addresses of both families, routes and names. After each failure
+The networks are `loopback`, `veth` on a bridge with limited rates, further addresses, isolation and
+settings, `macvlan`, and `host-device` with a port of that bridge, which is up and has addresses of
+both families, routes and names. After each failure
 `ip` must show the same links, addresses and routes in both namespaces as before, in every
 attribute.
 
@@ -140,6 +141,17 @@ def networks(bridge: str, *, refused: bool = False) -> list[Network]:
         ipv6_gateway="fd00::1",
         rate_in=8_000_000,
         rate_out=8_000_000,
+        addresses=["10.0.0.3/24", "fd00::3/64"],
+        isolated=True,
+        sysctls={"net.ipv4.conf.IFNAME.arp_notify": "1", "net.ipv6.conf.IFNAME.accept_ra": "0"},
+        owner="c1",
+    )
+    station = Network(
+        "macvlan",
+        name="mac0",
+        host_interface_name=PORT,
+        address="10.5.0.2/24",
+        sysctls={"net.ipv4.conf.IFNAME.arp_notify": "1"},
         owner="c1",
     )
     device = Network(
@@ -153,7 +165,7 @@ def networks(bridge: str, *, refused: bool = False) -> list[Network]:
         routes=[Route("10.2.0.0/16", gateway="10.1.0.1")],
         owner="c1",
     )
-    given = [Network("loopback", name="lo"), pair, device]
+    given = [Network("loopback", name="lo"), pair, station, device]
     if refused:  # by the kernel, at the very end: the gateway is unreachable
         routes = [Route("10.3.0.0/16", gateway="10.4.0.1")]
         given.append(Network("veth", name="eth1", host_interface_name="h1", routes=routes))

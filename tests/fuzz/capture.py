@@ -27,6 +27,7 @@ CAPPED, TLVS, INTERRUPTED = 0x100, 0x200, 0x10
 SOL_NETLINK, CAP_ACK, EXT_ACK = 270, 10, 11
 IFNAME, STATS64, GROUP_LINK = 3, 23, 1
 ADDRESS, MTU, LINK, MASTER, TXQLEN, LINKINFO, IFALIAS, GROUP = 1, 4, 5, 10, 13, 18, 20, 27
+INFO_KIND, INFO_DATA = 1, 2
 LINK_NETNSID, PROP_LIST, ALT_IFNAME = 37, 52, 53
 
 
@@ -443,6 +444,10 @@ def crafted_rest() -> Iterator[tuple[str, bytes]]:
     metrics |= {"mtu-short": attribute(2, four[:3]), "advmss-short": attribute(8, b"")}
     for name, value in {**metrics, "all": b"".join(metrics.values())}.items():
         yield f"route-metrics-{name}", message(NEWROUTE, head + attribute(8, value))
+    for size in (3, 4):
+        data = attribute(INFO_KIND, b"macvlan\0") + attribute(INFO_DATA, attribute(1, bytes(size)))
+        link = info(7, 1) + attribute(IFNAME, b"eth0\0") + attribute(LINKINFO, data)
+        yield f"macvlan-mode-{size}", message(NEWLINK, link)
     for protocol in (2, 4):  # the kernel's own, and any other
         refusing = struct.pack("=BBBBBBBBI", 2, 0, 0, 0, 254, protocol, 0, 6, 0)
         yield f"route-blackhole-{protocol}", message(NEWROUTE, refusing)

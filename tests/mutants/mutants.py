@@ -165,6 +165,13 @@ MUTANTS = [
         "",
         "a link that is not a port",
     ),
+    ("link.c", 'strcmp(link->kind, "macvlan") == 0', "1", "the mode of another kind of link"),
+    (
+        "link.c",
+        "more = netstrat_u32_decode(&attribute.value, &link->macvlan_mode);\n        if (more < 0)",
+        "(void)netstrat_u32_decode(&attribute.value, &link->macvlan_mode);\n        if (more < 0)",
+        "a mode that is too short",
+    ),
     ("link.c", 'strcmp(master, "bridge") == 0', "1", "the data of another kind of master"),
     ("link.c", "more < 0 || read.name[0] == '\\0'", "more < 0", "a link has a name"),
     # counters.c

@@ -114,6 +114,14 @@ def test_two_containers_on_one_parent_reach_each_other(parent):
         assert_connects(first, second, "10.0.0.2")
 
 
+def test_a_taken_mac_address_is_an_error_with_a_remedy(parent):
+    with containers(2) as (first, second):
+        set_up_networks([macvlan()], netns=first)
+        with pytest.raises(KernelError, match="has this MAC address; request another"):
+            set_up_networks([macvlan(owner="c2")], netns=second)
+        assert names(second) == {"lo"}
+
+
 # ---- refused ----
 
 
@@ -320,6 +328,7 @@ def test_a_network_that_is_set_up_already_is_an_error_with_a_remedy(parent, blue
         ("C", "ip address flush dev eth0", "eth0: the address 10.0.0.2/24 is missing"),
         ("C", "ip route delete default", "eth0: the route to 0.0.0.0/0"),
         ("C", "ip link delete eth0; ip link add eth0 type ifb", "eth0: of kind ifb, not macvlan"),
+        ("C", "ip link set eth0 type macvlan mode private", "eth0: mode private, not bridge"),
         ("H", "ip link set p0 down", "p0 (host): down"),
         ("H", "ip link delete p0", "p0 (host): missing"),
         ("H", "ip link set p0 name p9; ip link add p0 type ifb", "eth0: the parent is not p0"),
