@@ -13,7 +13,7 @@ from errno import EEXIST, EINVAL
 
 from .._native.links import MACVLAN_MODES
 from ..counters import host_view
-from ..errors import quote
+from ..errors import KernelError, quote
 from ..rtnetlink.batch import Batch, BatchError
 from ..strategy import refuse_fields
 from ._container_link import ContainerLinkStrategy
@@ -212,9 +212,14 @@ def _first_index(session: Session, network: Network) -> int:
 def _find_own(session: Session, network: Network, first: int) -> list[Link]:
     """Returns the links in the container that are the network's, with or without its tag."""
     tag = tag_of(network)
+    try:
+        links = session.container.dump_links().values()
+    except KernelError as error:
+        error.interface = network.name
+        raise
     return [
         link
-        for link in session.container.dump_links().values()
+        for link in links
         if link.kind == "macvlan"
         and first <= link.index < first + (1 << _RANDOM_BITS)
         and not has_other_tag(link, tag)

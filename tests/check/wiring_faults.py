@@ -389,7 +389,7 @@ def threads_elsewhere() -> list[str]:
 
 
 IFB = ifb_name(Network(owner="c1"), HOME)
-KNOWN = ("lo", "eth0", "eth1", "net0", HOME, IFB, "h1", DEVICE, BRIDGE, FREE_BRIDGE)
+KNOWN = ("lo", "eth0", "eth1", "mac0", "net0", HOME, IFB, "h1", DEVICE, PORT, BRIDGE, FREE_BRIDGE)
 
 
 def unnamed(error: BaseException) -> str:
