@@ -382,6 +382,104 @@ def crafted_filters() -> Iterator[tuple[str, bytes]]:
             yield f"filter-{kind.decode()}-{name}", message(NEWTFILTER, payload)
 
 
+NFT = 10 << 8  # NFNL_SUBSYS_NFTABLES, with NFT_MSG_ below
+NEST = 0x8000
+
+
+def nft(kind: int, *attributes: bytes, family: int = 1) -> bytes:
+    """A message of nf_tables."""
+    return message(NFT | kind, struct.pack("=BBH", family, 0, 0) + b"".join(attributes))
+
+
+def crafted_nft() -> Iterator[tuple[str, bytes]]:
+    """Elements, chains, rules and generations of nf_tables at the edges of the checks."""
+    number = bytes(3) + b"\1"
+    yield "nft-generation", nft(15, attribute(2, number), attribute(1, number))
+    for name, parts in {
+        "0": attribute(1, bytes(4)),
+        "short": attribute(1, b"\1"),
+        "none": b"",
+        "cut": attribute(1, number) + b"\1",
+    }.items():
+        yield f"nft-generation-{name}", nft(15, parts)
+    yield "nft-fixed", message(NFT | 15, b"\1")
+    yield "nft-elements-none", nft(12, attribute(1, b"pynetstrat\0"))
+    yield "nft-elements-cut", nft(12, b"\1")
+
+    def value(kind: int, octets: bytes) -> bytes:
+        return attribute(NEST | kind, attribute(1, octets))
+
+    def elements(*items: bytes) -> bytes:
+        return nft(12, attribute(NEST | 3, b"".join(attribute(NEST | 1, one) for one in items)))
+
+    comment = attribute(6, b"\0\4web\0")
+    for width in (4, 16):
+        one, two = bytes(range(1, width + 1)), bytes(width - 1) + b"\xff"
+        data = value(2, two + b"\0\x50\0\0")
+        keys = {
+            "host": (value(1, one), comment),
+            "end": (value(1, one), attribute(3, number)),
+            "start": (value(1, one), attribute(3, bytes(4))),
+            "neighbours": (value(1, one + two), value(10, one[:-1] + b"\x0f" + two)),
+            "neighbour": (value(1, one + two), value(10, one + two)),
+            "neighbours-half": (value(1, one + two),),
+            "port": (value(1, b"\6\0\0\0\1\2\0\0"), data, comment),
+            "address-port": (value(1, one + b"\6\0\0\0\1\2\0\0"), data, comment),
+            "no-data": (value(1, b"\6\0\0\0\1\2\0\0"),),
+            "no-key": (data,),
+            "odd-data": (value(1, one), value(2, b"x")),
+            "flags": (value(1, one), attribute(3, b"\1")),
+            "other": (value(1, one), attribute(9, b"\1")),
+            "key-empty": (attribute(NEST | 1, b""),),
+            "key-kind": (attribute(NEST | 1, attribute(2, one)),),
+            "key-cut": (value(1, one), b"\1"),
+        }
+        for name, parts in keys.items():
+            yield f"nft-{name}-{width}", elements(b"".join(parts))
+        for name, octets in {
+            "after": b"\1\4\1\0\0\0\0\4web\0",
+            "no-nul": b"\0\3web",
+            "empty": b"\0\0",
+            "nothing": b"\0\1\0",
+            "long": b"\0\xfa" + b"x" * 249 + b"\0",
+            "longest": b"\0\xf5" + b"x" * 244 + b"\0",
+            "cut": b"\0\x09web",
+            "one": b"\0",
+        }.items():
+            yield f"nft-comment-{name}-{width}", elements(value(1, one) + attribute(6, octets))
+        yield f"nft-two-{width}", elements(value(1, one), value(1, two), b"")
+    yield "nft-list-cut", nft(12, attribute(NEST | 3, b"\1"))
+    table, chain = attribute(1, b"filter\0"), attribute(3, b"FORWARD\0")
+    hook = attribute(1, bytes(3) + b"\2"), attribute(2, bytes(4))
+    for name, parts in {
+        "": table + chain + attribute(NEST | 4, b"".join(hook)) + attribute(5, bytes(4)),
+        "accept": table + chain + attribute(NEST | 4, b"".join(hook)) + attribute(5, number),
+        "plain": table + chain + attribute(6, number),
+        "policy": attribute(5, b"\1"),
+        "name": attribute(3, b""),
+        "table": attribute(1, b"x" * 256),
+        "hook": attribute(NEST | 4, attribute(1, b"\1")),
+        "priority": attribute(NEST | 4, attribute(2, b"\1")),
+        "hook-other": attribute(NEST | 4, attribute(3, b"eth0\0")),
+        "hook-cut": attribute(NEST | 4, b"\1"),
+        "cut": table + b"\1",
+    }.items():
+        yield f"nft-chain-{name}", nft(3, parts)
+    chain = attribute(2, b"FORWARD\0")
+    for name, octets in {
+        "named": b"\0\0eth0\0\0",
+        "longer": b"eth01\0",
+        "end": b"xxeth0",
+        "part": b"eth\0",
+        "none": b"",
+    }.items():
+        yield f"nft-rule-{name}", nft(6, table, chain, attribute(NEST | 4, octets))
+    yield "nft-rule-other", nft(6, table, chain, attribute(3, bytes(8)))
+    yield "nft-rule-table", nft(6, attribute(1, b""))
+    yield "nft-rule-chain", nft(6, attribute(2, b"x"))
+    yield "nft-rule-cut", nft(6, table, b"\1")
+
+
 def crafted_rest() -> Iterator[tuple[str, bytes]]:
     """Addresses, routes and ids at the edges of the checks."""
     four = bytes([192, 0, 2, 1])
@@ -468,7 +566,7 @@ def cut() -> Iterator[tuple[str, bytes]]:
     for name, whole in {"link": link, "ack": ack, "row": row, "second": one + link}.items():
         for left in (8, 16, 24, 36, 60):
             yield f"cut-{name}-{left}", struct.pack("<H", len(whole) - left) + whole[:left]
-    for kind, fixed in ((NEWADDR, 8), (NEWROUTE, 12), (NEWNSID, 4), (NEWQDISC, 20)):
+    for kind, fixed in ((NEWADDR, 8), (NEWROUTE, 12), (NEWNSID, 4), (NEWQDISC, 20), (NFT | 12, 4)):
         whole = message(kind, b"\2" + bytes(fixed + 40))
         yield f"cut-{kind}", struct.pack("<H", 20) + whole[:-20]
     yield "cut-more-than-that", struct.pack("<H", 10) + link[:20]
@@ -614,6 +712,9 @@ def settings(one: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
     for mtu, advmss in ((1400, 0), (0, 1360), (1400, 1360)):
         route = prefix + struct.pack("=IIi8xII", 7, 254, 7, mtu, advmss)
         yield f"route-metrics-{mtu}-{advmss}", b"\x80\xff" + one(26, route) + one(27, route)
+    yield from packed("nft", [one(29, call) for call in nft_calls()])
+    yield "nft-table", b"\xbf\xff" + one(29, b"\7") * 2
+    yield "nft-table-room", b"\x0f\xff" + one(29, b"\7")
     yield from packed("qdiscs", [one(30, call) for call in qdisc_calls()])
     ids = [number << 6 | sign << 30 for number in range(4) for sign in range(4)]
     ids = [number + -number % 3 for number in ids]  # those of the kind that are about ids
@@ -643,6 +744,33 @@ def qdisc_calls() -> Iterator[bytes]:
             yield qdisc(kind, ecn=ecn)
     for call in range(4):
         yield from (struct.pack("<I", call | 7 << 8 | 9 << 16), struct.pack("<I", call | 0x80))
+
+
+def nft_calls() -> Iterator[bytes]:
+    """The arguments of calls about nf_tables: the call, the set, and an element."""
+
+    def prefix(family: int, length: int, last: bytes = b"") -> bytes:
+        return bytes([family, length]) + (last or bytes(range(16)))
+
+    for call in (0, 1, 2, 4):
+        yield from (bytes([call, each, 0, 0]) for each in range(12))
+    yield bytes(4)
+    numbers = struct.pack("=HHBB", 8080, 80, 6, 0)
+    for each in range(11):
+        family = 10 if each & 1 else 2
+        width = 128 if each & 1 else 32
+        for call in (3, 5):
+            head = bytes([call, each, 1, 0])
+            for length in (0, 1, 8, 23, width, width + 1):
+                element = prefix(family, length) + prefix(family, width) + numbers
+                yield head + element
+                yield head + element + b"web-1"
+            yield head + prefix(family, 8, b"\xff" * 16) + prefix(family, width) + numbers
+            yield head + prefix(family ^ 8, 8) + prefix(family, 8) + numbers
+            yield head + prefix(family, 8) + prefix(family ^ 8, 8) + numbers
+            yield (head + prefix(family, 8) + prefix(family, 8) + numbers).ljust(255, b"x")
+            yield (head + prefix(family, 8) + prefix(family, 8) + numbers).ljust(250, b"x")
+        yield bytes([5, each, 0, 0])
 
 
 def failures() -> Iterator[tuple[str, bytes]]:
@@ -767,7 +895,7 @@ def main() -> None:
     """Writes them all."""
     datagrams = dict(captured())
     whole = {**datagrams, **dict(crafted()), **dict(crafted_links()), **dict(crafted_rest())}
-    whole |= dict(crafted_qdiscs())
+    whole |= dict(crafted_qdiscs()) | dict(crafted_nft())
     seeds = {
         "decode": {**{name: b"\0\0" + data for name, data in whole.items()}, **dict(cut())},
         "counter": dict(counters()),

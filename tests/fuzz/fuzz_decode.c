@@ -271,9 +271,14 @@ static void decode_nft(const struct netstrat_message *message)
         HOLDS(generation != 0);
     if (DECODE(netstrat_nft_chain_decode, message, chain) == 0)
         HOLDS(is_text(chain.table, sizeof chain.table) && is_text(chain.name, sizeof chain.name));
+    memset(&chain, UNTOUCHED, sizeof chain);
+    if (netstrat_nft_rule_decode(message, "eth0", &chain) < 0)
+        HOLDS(is_untouched(&chain, sizeof chain));
+    else
+        HOLDS(is_text(chain.table, sizeof chain.table) && is_text(chain.name, sizeof chain.name));
     if (DECODE(netstrat_nft_elements_decode, message, elements) < 0)
         return;
-    for (set = 0; set < NETSTRAT_NFT_SETS; set++) {
+    for (set = 0; set <= NETSTRAT_NFT_SETS; set++) {
         const uint8_t bits = set & 1 ? 128 : 32;
 
         rest = elements;

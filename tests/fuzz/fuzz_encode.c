@@ -328,13 +328,16 @@ static int encode_settings(struct netstrat_batch *batch, unsigned kind, const ui
     }
 }
 
+/* The first byte is the call, the second the set. The element follows. */
 static int encode_nft(struct netstrat_batch *batch, const uint8_t *bytes, size_t length,
                       uint32_t number)
 {
     struct netstrat_nft_element element;
-    const uint32_t set = number >> 3 & 15;
+    const uint32_t set = number >> 8 & 15;
 
-    FILL(element, bytes, length);
+    FILL(element, length > 4 ? bytes + 4 : bytes, length > 4 ? length - 4 : 0);
+    if (length == 255) /* without a NUL */
+        memset(element.owner, 'x', sizeof element.owner);
     switch (number % 8) {
     case 0:
         return netstrat_batch_begin_nft(batch, number >> 8);
@@ -344,9 +347,33 @@ static int encode_nft(struct netstrat_batch *batch, const uint8_t *bytes, size_t
         return netstrat_batch_dump_nft_elements(batch, set);
     case 3:
         return netstrat_batch_delete_nft_elements(batch, set, &element, 1);
+    case 4:
+        return set < 4   ? netstrat_batch_dump_nft_rules(batch, (int)set & 1)
+               : set < 8 ? netstrat_batch_dump_nft_chains(batch)
+               : set < 9 ? netstrat_batch_get_nft_generation(batch)
+                         : netstrat_batch_delete_nft_table(batch);
     default:
-        return netstrat_batch_add_nft_elements(batch, set, &element, number >> 8 & 1);
+        return netstrat_batch_add_nft_elements(batch, set, &element, number >> 16 & 1);
     }
+}
+
+/* The table is several messages: all of them or none. */
+static void try_table(struct netstrat_batch *batch)
+{
+    const uint32_t messages = 1 + NETSTRAT_NFT_SETS + 4 + NETSTRAT_NFT_RULES;
+    const size_t before = batch->used;
+    const uint32_t count = batch->count;
+
+    if (netstrat_batch_add_nft_table(batch) == 0) {
+        HOLDS(batch->count == count + messages && batch->used <= batch->size);
+        memcpy(model.data + before, batch->data + before, batch->used - before);
+    } else {
+        HOLDS(batch->count == count && batch->used == before);
+    }
+    model.used = model.start = batch->used;
+    model.count = batch->count;
+    model.code = 0;
+    nests.depth = 0;
 }
 
 static int encode_qdisc(struct netstrat_batch *batch, const uint8_t *bytes, size_t length,
@@ -567,6 +594,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_batch(bytes + (length > 0), length - (length > 0), length > 0 ? bytes[0] : 0);
         else if (kind >= BEGIN && kind < CHECK)
             try_part(&batch, kind, bytes, length, name, number);
+        else if (kind == NFT && number % 8 == 7)
+            try_table(&batch);
         else
             try_message(&batch, kind, bytes, length, name, number);
         HOLDS(batch.used == model.used && batch.count == model.count && batch.code == model.code);
