@@ -108,6 +108,7 @@ def streams(receiver: str, netns: NetworkNamespace | None, other: NetworkNamespa
     sender = _socket(other, socket.SOCK_STREAM)
     sender.connect(listener.getsockname())
     accepted, _ = listener.accept()
+    accepted.settimeout(5)
     listener.close()
     return sender, accepted
 
