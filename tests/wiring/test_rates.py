@@ -160,6 +160,15 @@ def test_what_the_container_sends_is_dropped_without_the_ifb(host, blue):
     assert _sent(blue, 5) == 0
 
 
+def test_the_counters_include_what_the_ifb_drops(host, blue):
+    set_up_networks([limited(rate_out=20_000)], netns=blue)
+    before = host.get_stats("h0", perspective="container").tx_packets
+    arrived = _sent(blue, 100)
+    assert host.get_stats("h0", perspective="container").tx_packets - before >= 100
+    (dropped,) = [q.dropped for q in host.dump_qdiscs(_ifb(host)) if q.kind == "tbf"]
+    assert dropped >= 50 > arrived
+
+
 # ---- tear down ----
 
 
