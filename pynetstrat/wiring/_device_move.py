@@ -85,6 +85,10 @@ class DeviceMove:
         if moved is None:
             hint = "the device did not get the requested index: host-device needs Linux 5.12"
             raise KernelError(EOPNOTSUPP, "RTM_NEWLINK", record.name, hint=hint)
+        # The device is still down, so what it counts from now on is the container's traffic.
+        index = record.container_index
+        record.counters = self.session.container.read_counters(index, moved.link.name)
+        self.store.write(network, record)
         return replace(network, name=moved.link.name, device=record.to_dict())
 
     def configure(self, network: Network) -> None:
@@ -241,6 +245,7 @@ def _make_record(session: Session, network: Network, device: Device) -> Record:
         hairpin=bool(link.hairpin),
         flags=device.flags & (SETTABLE | 1),
         up=link.up,
+        counters=[],
     )
 
 

@@ -16,6 +16,7 @@ from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS, ETIMEDOU
 from time import monotonic, sleep
 
 from .._native.links import parse_mac
+from .._native.sysfs import COUNTERS
 from .._native.values import INT_MAX, UINT_MAX, encode_text
 from ..errors import InvalidNetworkError, KernelError, PermissionDeniedError
 from ._hash import stable_hash
@@ -58,6 +59,8 @@ class Record:
         master: the index of its master, or 0.
         flags: its flags (linux/if.h).
         up: whether IFF_UP was among them.
+        counters: its eight counters right after the move, in the host's perspective; empty if the
+            call was killed before it could read them.
     """
 
     version: int
@@ -85,6 +88,7 @@ class Record:
     hairpin: bool
     flags: int
     up: bool
+    counters: list[int]
 
     @property
     def proof(self) -> str:
@@ -143,7 +147,7 @@ def parse_record(given: Mapping[str, Any], network: Network, where: str = "") ->
         if not _fits(key, value):
             raise refuse(f"must be a record as create returned it; its {key} is {value!r}")
     record = Record(**given)
-    record.altnames = list(record.altnames)
+    record.altnames, record.counters = list(record.altnames), list(record.counters)
     if not record.index or not record.container_index:
         raise refuse("must be a record as create returned it; an index is out of range")
     if record.peer and record.kind != "veth":
@@ -169,8 +173,11 @@ def _fits(key: str, value: object) -> bool:
     if type == "bool":
         return isinstance(value, bool)
     if type == "int":
-        largest = _LARGEST.get(key, (1 << 64) - 1)
-        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= largest
+        return _is_number(value, _LARGEST.get(key, (1 << 64) - 1))
+    if type == "list[int]":
+        if not isinstance(value, (list, tuple)) or len(value) not in (0, len(COUNTERS)):
+            return False
+        return all(_is_number(one, (1 << 64) - 1) for one in value)
     try:
         if type == "str":
             encode_text(key, value, 255)
@@ -182,6 +189,10 @@ def _fits(key: str, value: object) -> bool:
         )
     except InvalidNetworkError:
         return False
+
+
+def _is_number(value: object, largest: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= largest
 
 
 # ---- files ----

@@ -205,9 +205,22 @@ def _return_from_container(
         find_bridge(session.host, network)
     found.index = bring_back(session, record, found, None)
     with suppress(KernelError):  # counters are no reason to leave the device unfinished
-        counters = session.host.read_counters(found.index, record.name)  # the device is down
-        session.counters[name] = host_view(name, counters)
+        _count(session, record, found.index, name)
     finish(session, record, found.index, network)
+
+
+def _count(session: Session, record: Record, index: int, name: str) -> None:
+    """Keeps the final counters of a device that is back and still down.
+
+    Parameters:
+        index: the device's index in the host namespace.
+        name: its name in the container.
+    """
+    now = session.host.read_counters(index, record.name)
+    if record.counters:
+        counters = [last - first for last, first in zip(now, record.counters, strict=True)]
+        if min(counters) >= 0:  # otherwise the driver has begun to count anew
+            session.counters[name] = host_view(name, counters)
 
 
 def _complete_return(

@@ -141,9 +141,9 @@ def tear_down_networks(
 
     Returns:
         The final counters of the interfaces, by their names in the container and from its side.
-        Those of a veth pair are exact: the host end is set down, read and deleted. Those of a
-        device that was moved include what it counted before. Left out are `lo`, interfaces that no
-        longer existed, counters that could not be read, and third-party strategies.
+        They are exact: the host end of a pair is set down, read and deleted, and a device that was
+        moved is read right after each move. Left out are `lo`, interfaces that no longer existed,
+        counters that could not be read, and third-party strategies.
 
     Raises:
         TeardownError: some networks could not be torn down; it has an error for each, and the

@@ -193,6 +193,8 @@ CHANGES = {
     "an-index-as-text": ({"index": "3"}, "its index is '3'"),
     "a-negative-mtu": ({"mtu": -1}, "its mtu is -1"),
     "a-number-for-true": ({"up": 1}, "its up is 1"),
+    "too-few-counters": ({"counters": [1, 2]}, r"its counters is \[1, 2\]"),
+    "a-negative-counter": ({"counters": [0, -1, 0, 0, 0, 0, 0, 0]}, "its counters is"),
     "names-of-numbers": ({"altnames": [1]}, r"its altnames is \[1\]"),
     "a-key-more": ({"colour": "red"}, "wrong keys: colour"),
     "up-without-the-flag": ({"up": True}, "up and flags differ"),

@@ -7,10 +7,11 @@ import errno
 import pickle
 import socket
 import threading
+from dataclasses import replace
 
 import pytest
 import support
-from devices import add_device, change, device
+from devices import RECORDS, add_device, change, device
 from helpers_network import LO, quieten, veth
 
 from pynetstrat import (
@@ -122,18 +123,40 @@ def test_counters_of_a_pair_without_the_namespace(wired, quiet_blue):
     assert tear_down_networks(wired)["eth0"].tx_packets >= 3
 
 
-def test_the_counters_of_a_device_are_its_own(quiet_host, container):
+def moved_device(container, *, record=True):
+    """Moves a device that has carried traffic on the host; the container's traffic follows.
+
+    Returns the final counters, and the counters of the device before and after the move.
+    """
     add_device()
+    change("address", "add", "10.3.0.2/24", "dev", "d0")
     change("link", "set", "d0", "up")
-    networks = [device(name="eth0", address="10.2.0.2/24")]
-    made = set_up_networks(networks, netns=container)
     change("address", "add", "10.2.0.1/24", "dev", "pd0")
+    support.send_frames("d0", 7, 500)
+    with RtnetlinkSocket() as host:
+        support.wait_until(lambda: host.get_stats("d0").tx_packets >= 7)
+        before = host.get_stats("d0")
+    made = set_up_networks([device(name="eth0", address="10.2.0.2/24")], netns=container)
+    if not record:
+        made = [replace(made[0], device={**made[0].device, "counters": []})]
+        for file in RECORDS.iterdir():
+            file.unlink()
     send("10.2.0.1", 4, 958, container)
     with RtnetlinkSocket(container) as sock:
-        before = sock.get_stats("eth0")
-    final = tear_down_networks(made, netns=container)
-    assert traffic(final["eth0"]) == traffic(before)
+        now = sock.get_stats("eth0")
+    return tear_down_networks(made, netns=container), before, now
+
+
+def test_the_counters_of_a_device_are_those_of_its_time_in_the_container(quiet_host, container):
+    final, before, now = moved_device(container)
+    expected = [last - first for last, first in zip(traffic(now), traffic(before), strict=True)]
+    assert list(traffic(final["eth0"])) == expected
     assert final["eth0"].tx_bytes > 4000 > final["eth0"].rx_bytes
+
+
+def test_a_device_whose_first_counters_are_unknown_has_no_final_counters(quiet_host, container):
+    """As after a create that was killed."""
+    assert moved_device(container, record=False)[0] == {}
 
 
 def test_the_counters_of_a_device_whose_name_the_kernel_chose(quiet_host, container):
