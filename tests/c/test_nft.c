@@ -362,6 +362,49 @@ static int decode_chain(const struct netstrat_message *message)
     return code;
 }
 
+/* Reads the only element of a message as one of a set. */
+static int read_element(const struct bytes *bytes, uint32_t set)
+{
+    const struct netstrat_message message = only_message(bytes);
+    struct netstrat_cursor elements;
+    struct netstrat_nft_element element;
+    int code = netstrat_nft_elements_decode(&message, &elements);
+
+    CHECK(code == 0);
+    code = netstrat_nft_element_next(&elements, set, &element);
+    CHECK(code < 0 || element.owner[0] == '\0');
+    return code;
+}
+
+#define ELEMENT(...)                                                                               \
+    BYTES_OF(TABLES | NFT_MSG_NEWSETELEM, NLM_F_MULTI, OURS, ELEMENTS("s", ITEM(__VA_ARGS__)))
+
+TEST(an_element_that_is_not_of_its_set_is_malformed)
+{
+    const struct bytes host = ELEMENT(KEY("\300\0\2\7")), keyless = ELEMENT(OWNER),
+                       mapped = ELEMENT(KEY("\300\0\2\7"), VALUE(NFTA_SET_ELEM_DATA, "x")),
+                       unmapped = ELEMENT(KEY("\6\0\0\0\37\220\0\0")),
+                       long_key = ELEMENT(KEY("\300\0\2\7\300\0\2\7"));
+
+    CHECK(read_element(&host, NETSTRAT_NFT_HOSTS4) == 1);
+    CHECK(read_element(&host, NETSTRAT_NFT_HOSTS6) == -EBADMSG);
+    CHECK(read_element(&keyless, NETSTRAT_NFT_HOSTS4) == -EBADMSG);
+    CHECK(read_element(&mapped, NETSTRAT_NFT_HOSTS4) == -EBADMSG);
+    CHECK(read_element(&unmapped, NETSTRAT_NFT_PORTS4) == -EBADMSG);
+    CHECK(read_element(&long_key, NETSTRAT_NFT_HOSTS4) == -EBADMSG);
+}
+
+TEST(a_comment_that_is_not_whole_is_ignored)
+{
+    const struct bytes longer = ELEMENT(KEY("\300\0\2\7"),
+                                        ATTRIBUTE(NFTA_SET_ELEM_USERDATA, "\0\11web", 5),
+                                        ATTRIBUTE(NFTA_SET_ELEM_TIMEOUT, "\0\0\0\0\0\0\0\1", 8));
+    const struct bytes alone = ELEMENT(KEY("\300\0\2\7"), ATTRIBUTE(NFTA_SET_ELEM_USERDATA, "", 1));
+
+    CHECK(read_element(&longer, NETSTRAT_NFT_HOSTS4) == 1);
+    CHECK(read_element(&alone, NETSTRAT_NFT_HOSTS4) == 1);
+}
+
 TEST(chains_are_read_with_hook_and_policy)
 {
     const struct bytes good =
@@ -381,6 +424,8 @@ TEST(chains_are_read_with_hook_and_policy)
     CHECK(chain.family == NFPROTO_IPV4 && strcmp(chain.table, "filter") == 0);
     CHECK(strcmp(chain.name, "FORWARD") == 0);
     check_mutations(decode_chain, &good);
+    /* The last attribute did not fit the buffer. */
+    CHECK(decode_copy(decode_chain, good.data, good.length - 12, 12) == -EBADMSG);
     message = only_message(&plain);
     CHECK(netstrat_nft_chain_decode(&message, &chain) == 0 && !chain.is_base && !chain.drops);
 }
@@ -401,10 +446,15 @@ TEST(a_rule_is_searched_for_the_name_of_an_interface)
                  TEXT(NFTA_RULE_TABLE, "filter"), TEXT(NFTA_RULE_CHAIN, "FORWARD"),
                  WITHIN(NFTA_RULE_EXPRESSIONS,
                         ITEM(TEXT(NFTA_EXPR_NAME, "cmp"),
-                             WITHIN(NFTA_EXPR_DATA, VALUE(NFTA_CMP_DATA, "br0\0\0\0\0\0")))));
-    const struct netstrat_message message = only_message(&good);
+                             WITHIN(NFTA_EXPR_DATA, VALUE(NFTA_CMP_DATA, "br0\0\0\0\0\0")))),
+                 ATTRIBUTE(NFTA_RULE_HANDLE, "\0\0\0\0\0\0\0\1", 8));
+    const struct bytes cut = BYTES_OF(TABLES | NFT_MSG_NEWRULE, NLM_F_MULTI,
+                                      GENERIC(NFPROTO_IPV4, 0),
+                                      ATTRIBUTE(NFTA_RULE_EXPRESSIONS, "br0", 3));
+    const struct netstrat_message message = only_message(&good), end = only_message(&cut);
     struct netstrat_nft_chain chain;
 
+    CHECK(netstrat_nft_rule_decode(&end, "br0", &chain) == 0); /* without a NUL */
     CHECK(netstrat_nft_rule_decode(&message, "br0", &chain) == 1);
     CHECK(chain.family == NFPROTO_IPV4 && strcmp(chain.table, "filter") == 0);
     CHECK(strcmp(chain.name, "FORWARD") == 0 && !chain.is_base);

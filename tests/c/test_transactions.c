@@ -182,8 +182,10 @@ TEST(what_is_no_transaction_is_not_sent)
     FAILS(transact(), -EINVAL, NETSTRAT_OP_BATCH);
     batch.count += 2;
     FAILS(transact(), -EINVAL, NETSTRAT_OP_BATCH);
-    batch.count = 2;
+    netstrat_batch_init(&batch, request, sizeof request);
+    CHECK(netstrat_batch_begin_nft(&batch, 0) == 0 && netstrat_batch_end_nft(&batch) == 0);
     FAILS(transact(), -EINVAL, NETSTRAT_OP_BATCH);
+    begin_transaction(accept_all);
     batch.count = MESSAGES;
     batch.used -= 4;
     FAILS(transact(), -EINVAL, NETSTRAT_OP_BATCH);

@@ -20,7 +20,7 @@ from mutants import LENGTHS, MUTANTS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Exchanges with a scripted kernel, and with the real one.
-EXCHANGES = ["exchange", "notifications", "dumps", "deadlines"]
+EXCHANGES = ["exchange", "notifications", "dumps", "deadlines", "transactions"]
 REAL = ["operations", "batches", "large_replies"]
 # The test programs that must notice a broken line of each file, fast ones first.
 PROGRAMS = {
@@ -35,6 +35,7 @@ PROGRAMS = {
     "route.c": ["route"],
     "qdisc.c": ["qdisc"],
     "nsid.c": ["nsid"],
+    "nft.c": ["nft"],
     "containers.c": ["containers"],
     "socket.c": [*EXCHANGES, *REAL, "faults", "netns", "containers"],
     "exchange.c": [*EXCHANGES, *REAL, "faults"],
@@ -58,10 +59,11 @@ PURE = {
     "route.c": (["decode", "encode"], "route"),
     "qdisc.c": (["decode", "encode"], "qdisc"),
     "nsid.c": (["decode", "encode"], "nsid"),
+    "nft.c": (["decode", "encode"], "nft"),
     "error.c": (["error"], "error"),
 }
 # The files that inline much of internal.h.
-INLINED = ["message.c", "link.c", "counters.c", "address.c", "route.c", "nsid.c"]
+INLINED = ["message.c", "link.c", "counters.c", "address.c", "route.c", "nsid.c", "nft.c"]
 WHOLE = "int netstrat_name_check("  # a text to replace by itself, for the unchanged core
 SECONDS = 60  # for one program; one that hangs counts as noticed
 SANITIZE = ["clang", "-std=c11", "-g", "-w", "-fsanitize=address,undefined"]
