@@ -543,7 +543,8 @@ def crafted_rest() -> Iterator[tuple[str, bytes]]:
     for name, value in {**metrics, "all": b"".join(metrics.values())}.items():
         yield f"route-metrics-{name}", message(NEWROUTE, head + attribute(8, value))
     for size in (3, 4):
-        data = attribute(INFO_KIND, b"macvlan\0") + attribute(INFO_DATA, attribute(1, bytes(size)))
+        mode = attribute(2, bytes(2)) + attribute(1, bytes(size))
+        data = attribute(INFO_KIND, b"macvlan\0") + attribute(INFO_DATA, mode)
         link = info(7, 1) + attribute(IFNAME, b"eth0\0") + attribute(LINKINFO, data)
         yield f"macvlan-mode-{size}", message(NEWLINK, link)
     for protocol in (2, 4):  # the kernel's own, and any other
@@ -697,17 +698,21 @@ def settings(one: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
         calls.append(one(24, start + b"\0" * 8 + b"\xff" * 8))
         calls.append(one(24, start + b"\0" * 8 + b"\xff" * 4))
     yield from packed("calls", calls)
-    vxlan = (
-        struct.pack("=I", 42) + (b"\2\x20" + bytes(range(16))) * 2 + struct.pack("=HBB", 9, 1, 5)
-    )
+    # A VLAN, an ipvlan and a VXLAN by the length modulo 3; the VXLAN's struct stands in the second
+    # quarter, the settings of the link in the second half.
     stacked = []
-    for size in range(180, 189):  # the VXLAN in the second quarter, the settings in the second half
-        for parent in (-1, 0, 7):
-            numbers = struct.pack("=iHH", parent, 4094, 1).ljust(size // 4, b"\0")
-            other = vxlan.replace(b"\2\x20", b"\x0a\x80" if size % 2 else b"\0\0")
-            ends = (numbers + (other if parent else vxlan)).ljust(size // 2, b"\0")
-            stacked.append(one(31, ends.ljust(size, b"\0")))
+    for parent, number, family, vni, ttl in (
+        *((-1, 1, 0, 1, 0), (0, 1, 2, 1, 5), (7, 4094, 10, (1 << 24) - 1, 5)),
+        *((7, 4095, 7, 1, 0), (7, 0, 0, 1 << 24, 0)),
+    ):
+        end = bytes([family, 32]) + bytes(range(16))
+        vxlan = struct.pack("=I", vni) + end * 2 + struct.pack("=HBB", 4789, number & 1, ttl)
+        for size in (180, 181, 182):
+            numbers = struct.pack("=iHH", parent, number, 1).ljust(size // 4, b"\0")
+            stacked.append(one(31, (numbers + vxlan).ljust(size, b"\0")))
     yield from packed("stacked", stacked)
+    forever = struct.pack("=i", 7) + bytes([2, 24]) + bytes(range(16)) + bytes(60)
+    yield "address-forever", b"\x80\xff" + one(24, forever)
     prefix = bytes([2, 24]) + bytes(range(16)) + bytes(38)
     for mtu, advmss in ((1400, 0), (0, 1360), (1400, 1360)):
         route = prefix + struct.pack("=IIi8xII", 7, 254, 7, mtu, advmss)
