@@ -251,7 +251,7 @@ static const char *error_hint_text(uint8_t hint)
 }
 
 struct error_row {
-    uint8_t step;
+    uint16_t step;    /* enum netstrat_step; 8 bits would leave padding before `request` */
     uint16_t request; /* 0 for any */
     uint8_t code;     /* 0 for any */
     uint8_t kind;
@@ -416,7 +416,7 @@ int netstrat_failure_get(uint32_t number, struct netstrat_failure *failure)
     if (number >= ERROR_ROWS)
         return 0;
     failure->request = error_table[number].request;
-    failure->step = error_table[number].step;
+    failure->step = (uint8_t)error_table[number].step;
     failure->code = error_table[number].code;
     failure->kind = error_table[number].kind;
     failure->hint = error_hint_text(error_table[number].hint);
