@@ -109,7 +109,8 @@ def of_strategies() -> None:
 
 def of_networks(netns: Netns) -> None:
     routes: Sequence[Route] = [Route("default", gateway="192.0.2.1", metric=1, onlink=True)]
-    eth0 = Network("veth", name="eth0", bridge="br0", routes=routes, owner="me")
+    eth0 = Network("veth", name="eth0", bridge="br0", routes=routes, owner="me", isolated=True)
+    eth0.addresses, eth0.sysctls = ["fd00::2/64"], {"net.ipv4.conf.IFNAME.arp_notify": "1"}
     made: list[Network] = set_up_networks([Network("loopback"), eth0], netns=netns, timeout=5.0)
     set_up_networks(iter(made), netns="blue", host=netns)
     enable_egress("10.0.0.0/24", host=netns)
@@ -148,6 +149,10 @@ def of_batches(route: Route, netns: Netns) -> None:
     batch.add_veth("e", "f", queues=1)
     batch.add_bridge("br0", mtu=1500, up=True).add_link("ifb0", "ifb", mac="02:00:00:00:00:02")
     batch.add_macvlan("m", 2, mode="bridge", netns=netns, mtu=1400)
+    batch.add_vlan("v", "a", 5, protocol="802.1ad").add_ipvlan("i", 2, mode="l2", flag="vepa")
+    batch.add_vxlan("x", 42, remote="192.0.2.9", link="a", port=8472, learning=False, netns=netns)
+    batch.add_altname("a", "b" * 20).delete_altname(7, b"c").add_message(28, 0x400, bytes(12))
+    batch.set_link("a", isolated=True, learning=False)
     batch.set_link("a", up=True, mtu=1500, txqueuelen=5, master=0, hairpin=True, alias="mine")
     batch.set_link(7, mac="02:00:00:00:00:03", netns=3, new_name="z", new_index=9)
     batch.add_address(7, "192.0.2.2/24", broadcast="192.0.2.255", label="a:1", replace=True)
