@@ -51,6 +51,8 @@ def group(name: str, bare: Path, processes: int, values: int, seconds: float) ->
     program = [str(bare / "bare"), interface, "/sys/class/net"]
     if name in work.CONTAINERS:
         program = [str(bare / "bare_wiring"), str(work.CONTAINERS[name]), str(wiring.PAIRS)]
+    elif name in work.NFT:
+        program = [str(bare / "bare_nft")]
     present = [case for case in cases if case not in work.missing()]
     pairs = [["bare C", case] for case in present if case in OURS]
     if UNCHECKED in present:

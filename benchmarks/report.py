@@ -102,6 +102,13 @@ TARGETS: dict[str, tuple[str, str, dict[str, float], dict[str, float]]] = {
         {"bare C": 1.3},
         {"one by one": 30},
     ),
+    "a port published and withdrawn": (
+        "port",
+        "pynetstrat",
+        {"bare C": 1.3},
+        {"nft -f -": 50},
+    ),
+    "enable_egress": ("egress", "pynetstrat", {"bare C": 1.3}, {"nft -f -": 50}),
     "get_network_interface_stats": (
         "sysfs_once",
         "pynetstrat",

@@ -49,7 +49,7 @@ def parse_arguments() -> argparse.Namespace:
 def compile_bare(directory: Path) -> None:
     """Compiles the programs that make the bare system calls into a folder."""
     compiler = os.environ.get("CC", "cc").split()
-    for name in ("bare", "bare_wiring"):
+    for name in ("bare", "bare_wiring", "bare_nft"):
         source, program = str(HERE / f"{name}.c"), str(directory / name)
         subprocess.run([*compiler, "-O2", "-pthread", "-o", program, source], check=True)
 
@@ -100,6 +100,9 @@ def collect(
             if fast and name in LONG:
                 few = (1, 7)
             groups[name] = measure.group(name, bare, *few, seconds)
+        for name in work.NFT:
+            note(name)
+            groups[name] = measure.group(name, bare, processes, values, seconds)
         note("latencies")
         latencies = measure.latencies(bare, 5 if fast else 20, 100)
         note("startup")

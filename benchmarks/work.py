@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import containers
+import egress
 import monitor
 import wiring
 from harness import Timer, process, python
@@ -285,6 +286,11 @@ GROUPS["containers"] = ("The counters of every container", "dump", containers.CA
 GROUPS["scrape"] = ("A scrape of 1,000 containers, and its parts", "dump", containers.SCRAPE)
 GROUPS["events"] = (f"{monitor.CHANGES} changes of a link read", "events", monitor.EVENTS)
 
+GROUPS["port"] = ("A port of the host published and withdrawn", "port", egress.PORT)
+GROUPS["egress"] = ("Egress enabled for a subnet", "egress", egress.EGRESS)
+
+#: The groups that are compared with bare_nft.c.
+NFT = ("port", "egress")
 #: The number of containers in the groups that are compared with bare_wiring.c.
 CONTAINERS = {"wire": 16, "cycle": 4, "wire_many": wiring.MANY, "pairs_made": 1, "pairs_deleted": 1}
 
@@ -298,6 +304,7 @@ _PEERS = {
         ("scrape", "collect", "encode"),
     ),
     "ip": (shutil.which("ip"), ("ip", "ip -batch", "ip, by group")),
+    "nft": (shutil.which("nft"), ("nft -f -",)),
     "CNI": (
         all((wiring.CNI / plugin).exists() for plugin in wiring.CNI_PLUGINS),
         ("CNI plugin", "CNI bridge", "CNI ptp"),

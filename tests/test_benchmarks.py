@@ -30,7 +30,7 @@ def benchmark(monkeypatch):
 @pytest.fixture
 def bare(tmp_path):
     """The directory of the programs of the bare system calls."""
-    for name in ("bare", "bare_wiring"):
+    for name in ("bare", "bare_wiring", "bare_nft"):
         command = ["cc", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", tmp_path / name]
         subprocess.run([*command, BENCHMARKS / f"{name}.c"], check=True)
     return tmp_path
@@ -149,7 +149,7 @@ def test_the_naive_path_gives_the_same(benchmark, net):
     "group",
     [
         *("sysfs_once", "sysfs_held", "get_stats", "up_kept", "up_fresh", "dump", "events"),
-        *("wire", "cycle", "wire_many", "pairs_made", "pairs_deleted"),
+        *("wire", "cycle", "wire_many", "pairs_made", "pairs_deleted", "port", "egress"),
     ],
 )
 @pytest.mark.slow
@@ -239,6 +239,7 @@ def test_bare_refuses_what_it_does_not_know(bare, net):
     usage = "bare_wiring CONTAINERS PAIRS (at most 256 and 1000)\n"
     assert run("bare_wiring", "257", "1") == (2, usage)
     assert run("bare_wiring", "1", "1", input="x 1") == (2, 'bare_wiring: no operation "x"\n')
+    assert run("bare_nft", input="x 1") == (2, 'bare_nft: no operation "x"\n')
 
 
 _EVERY_WAY = """
