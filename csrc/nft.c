@@ -218,11 +218,11 @@ static const struct {
 
 static int nft_add_chain(struct netstrat_batch *batch, enum nft_chain chain)
 {
-    size_t hook;
-
     nft_begin_ours(batch, NETSTRAT_NFT_NEWCHAIN, NFT_ADD);
     netstrat_batch_put_string(batch, NETSTRAT_NFTA_CHAIN_NAME, nft_chains[chain].name);
     if (chain != NFT_PUBLISHED) {
+        size_t hook;
+
         netstrat_batch_put_string(batch, NETSTRAT_NFTA_CHAIN_TYPE, "nat");
         hook = netstrat_batch_nest(batch, NETSTRAT_NFTA_CHAIN_HOOK);
         nft_put_number(batch, NETSTRAT_NFTA_HOOK_HOOKNUM, nft_chains[chain].hook);
@@ -631,7 +631,7 @@ static void nft_put_element(struct netstrat_batch *batch, uint32_t set,
     const size_t width = nft_width(set);
     const uint16_t port = htons(element->target_port);
     size_t item = netstrat_batch_nest(batch, NETSTRAT_NFTA_LIST_ELEM);
-    unsigned char key[NFT_KEY_SIZE], data[NFT_DATA_SIZE];
+    unsigned char key[NFT_KEY_SIZE];
     size_t size = nft_key(set, element, 0, key);
 
     nft_put_value(batch, NETSTRAT_NFTA_SET_ELEM_KEY, key, size);
@@ -640,6 +640,8 @@ static void nft_put_element(struct netstrat_batch *batch, uint32_t set,
         nft_put_value(batch, NETSTRAT_NFTA_SET_ELEM_KEY_END, key, size);
     }
     if (nft_is_map(set)) {
+        unsigned char data[NFT_DATA_SIZE];
+
         memset(data, 0, sizeof data);
         memcpy(data, element->target.bytes, width);
         memcpy(data + width, &port, sizeof port);
