@@ -50,7 +50,11 @@ def publish(session: Session, network: Network) -> None:
     owner = publisher(network)
     elements = elements_of(network, owner)
     targets = {one.target for part in elements.values() for one in part}
-    table = session.nft
+    try:
+        table = session.nft  # opens a socket
+    except KernelError as error:
+        error.interface = network.name
+        raise
     what = f"the published ports before those of {network.name} were added"
     session.undo_stack.push(partial(_undo, table, elements), what)
 
@@ -86,7 +90,11 @@ def withdraw(session: Session, network: Network, owner: str) -> None:
     def matches(one: Element) -> bool:
         return one.owner == owner and (one.target in targets or _numbers(one) in keys)
 
-    session.nft.withdraw(elements, matches)
+    try:
+        session.nft.withdraw(elements, matches)
+    except KernelError as error:
+        error.interface = network.name
+        raise
 
 
 def _numbers(element: Element) -> tuple[str, int, int]:

@@ -571,7 +571,9 @@ def test_without_nf_tables_nothing_is_left(world):
 
 def test_without_a_capability_a_tear_down_says_so(world):
     container = world.add(2, publish=["8080:80/tcp"])
-    refused = pytest.raises(TeardownError, match=r"NFT_MSG_GETGEN: .*CAP_NET_ADMIN")
+    refused = pytest.raises(
+        TeardownError, match=r'interface "eth0": NFT_MSG_GETGEN: .*CAP_NET_ADMIN'
+    )
     with support.without(support.CAP_NET_ADMIN), refused:
         tear_down_networks(world.made, netns=container)
     assert ports() == {(8080, "web-2")}
