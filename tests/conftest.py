@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import helpers_network
 import support
 from devices import configured_device, container, quiet_host  # noqa: F401  # fixtures
+from faults_for_tests import without_collection
 
 from pynetstrat import KernelError, RtnetlinkSocket
 from pynetstrat.cli import _fresh_namespaces
@@ -149,6 +150,7 @@ def interrupt() -> Iterator[Callable[[float], None]]:
         timers.append(threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)))
         timers[-1].start()
 
-    yield after
-    for timer in timers:
-        timer.join()
+    with without_collection():
+        yield after
+        for timer in timers:
+            timer.join()

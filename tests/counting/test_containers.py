@@ -9,14 +9,13 @@ import os
 import resource
 import signal
 import socket
-import sys
 import threading
 import time
 from errno import EBADF, EINVAL, EMFILE, ENOENT
 
 import pytest
 import support
-from faults_for_tests import at_line
+from faults_for_tests import at_line, signal_handler
 from helpers_counting import CAP_NET_BROADCAST, rename
 from support import add_container_veth, seen
 from support import end_namespace as end
@@ -269,48 +268,39 @@ def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new
     one, other = new_namespace(), new_namespace()
     add_container_veth(net, one, "v0", 1, "eth0")
     add_container_veth(net, one, "v1", 2, "eth1")
-    before = signal.signal(signal.SIGALRM, strike)
-    # Without coverage: an exception raised within its tracer would leave the tracer's lock taken.
-    tracer = sys.gettrace()
-    sys.settrace(None)
     struck = 0
-    try:
-        with ContainerCounters() as counters:
-            counters.add("one", one)
-            counters.read()
-            for turn in range(60):
-                rename(one, "eth0", "free")
-                rename(one, "eth1", "eth0")
-                rename(one, "free", "eth1")
-                ending = support.new_namespace()
-                add_container_veth(net, ending, "v2", 3, index=777)
-                counters.add("ending", ending)
-                end(ending)
-                while "v2" in [name for _, name in socket.if_nameindex()]:
-                    time.sleep(0.001)
-                net.add_veth("x2", "y2", index=777, up=False)  # unrelated
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, (1 + turn) * 15e-6)
-                    counters.add("other", other)
-                    counters.discard("other")
-                    counters.read()
-                    counters.gone()
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-                except Interrupted:
-                    struck += 1
+    with signal_handler(signal.SIGALRM, strike), ContainerCounters() as counters:
+        counters.add("one", one)
+        counters.read()
+        for turn in range(60):
+            rename(one, "eth0", "free")
+            rename(one, "eth1", "eth0")
+            rename(one, "free", "eth1")
+            ending = support.new_namespace()
+            add_container_veth(net, ending, "v2", 3, index=777)
+            counters.add("ending", ending)
+            end(ending)
+            while "v2" in [name for _, name in socket.if_nameindex()]:
+                time.sleep(0.001)
+            net.add_veth("x2", "y2", index=777, up=False)  # unrelated
+            try:
+                signal.setitimer(signal.ITIMER_REAL, (1 + turn) * 15e-6)
+                counters.add("other", other)
                 counters.discard("other")
-                first, second = (2, 1) if turn % 2 == 0 else (1, 2)
-                assert counters.read() == {
-                    "one": {"eth0": seen("eth0", first), "eth1": seen("eth1", second)}
-                }
-                assert counters.gone() == ["ending"]
-                counters.discard("ending")
-                assert len(counters._tracker.by_nsid) == 1
-                net.delete("x2")
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        sys.settrace(tracer)
+                counters.read()
+                counters.gone()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Interrupted:
+                struck += 1
+            counters.discard("other")
+            first, second = (2, 1) if turn % 2 == 0 else (1, 2)
+            assert counters.read() == {
+                "one": {"eth0": seen("eth0", first), "eth1": seen("eth1", second)}
+            }
+            assert counters.gone() == ["ending"]
+            counters.discard("ending")
+            assert len(counters._tracker.by_nsid) == 1
+            net.delete("x2")
     assert struck
 
 

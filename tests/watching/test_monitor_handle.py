@@ -7,12 +7,12 @@ import os
 import pickle
 import signal
 import struct
-import sys
 import time
 import warnings
 
 import pytest
 import support
+from faults_for_tests import signal_handler
 from helpers_watching import Replay, kernel_links, link_names
 
 import pynetstrat
@@ -39,12 +39,8 @@ def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(rtnetlink):
     for number in range(60):
         batch.add_veth(f"v{number}", f"w{number}")
     rtnetlink.execute(batch)
-    before = signal.signal(signal.SIGALRM, strike)
     struck = 0
-    # Without coverage: an exception raised within its tracer would leave the tracer's lock taken.
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    try:
+    with signal_handler(signal.SIGALRM, strike):
         for delay in range(1, 120):
             with LinkMonitor(addresses=True) as monitor:
                 replay = Replay()
@@ -58,10 +54,6 @@ def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(rtnetlink):
                 events += monitor.read()
                 replay.apply(events)
                 assert replay.links.keys() == kernel_links().keys()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        sys.settrace(tracer)
     assert struck
 
 

@@ -10,7 +10,7 @@ from time import monotonic
 from types import FrameType
 
 import pytest
-from faults_for_tests import at_line
+from faults_for_tests import at_line, signal_handler, without_collection
 from helpers_network import (
     LO,
     dumps,
@@ -49,7 +49,8 @@ def raising():
 
     before = signal.signal(signal.SIGUSR1, handle)
     try:
-        yield active
+        with without_collection():
+            yield active
     finally:
         signal.signal(signal.SIGUSR1, before)
 
@@ -149,22 +150,21 @@ def test_a_storm_of_signals_does_not_end_a_rollback(host, bridge, quiet_blue, se
             threading.Thread(target=storm).start()
         original(self, *arguments)
 
-    handlers = {
-        number: signal.signal(number, handle) for number in (signal.SIGUSR1, signal.SIGALRM)
-    }
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(UndoStack, "roll_back", roll_back)
+    with (
+        signal_handler(signal.SIGUSR1, handle),
+        signal_handler(signal.SIGALRM, handle),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(UndoStack, "roll_back", roll_back)
+        try:
             with pytest.raises(Interrupted) as raised:
                 set_up_networks(wanted, netns=quiet_blue)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        over.set()
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread():
-                thread.join()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            over.set()
+            for thread in threading.enumerate():
+                if thread is not threading.current_thread():
+                    thread.join()
     assert "could not be restored" not in str(raised.value.__context__)
     assert (dumps(), dumps(quiet_blue)) == before
 
