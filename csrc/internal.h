@@ -119,11 +119,12 @@ static inline int netstrat_is_space(char c)
 }
 
 /* Records a failure and returns its code, so that a caller can `return netstrat_fail(...)`. */
-static inline int netstrat_fail(struct netstrat_error *error, int code, enum netstrat_step step)
+static inline int netstrat_fail(struct netstrat_error *error, int code,
+                                enum netstrat_operation operation)
 {
     if (error) {
         error->code = code;
-        error->step = (uint32_t)step;
+        error->operation = (uint32_t)operation;
         error->request = 0;
         error->item = 0;
         error->text_length = 0;
@@ -143,9 +144,9 @@ static inline int netstrat_fail_request(struct netstrat_error *error, int code, 
 
 /* Records a failure of one message of a batch, or of one counter. */
 static inline int netstrat_fail_item(struct netstrat_error *error, int code,
-                                     enum netstrat_step step, uint32_t item)
+                                     enum netstrat_operation operation, uint32_t item)
 {
-    (void)netstrat_fail(error, code, step);
+    (void)netstrat_fail(error, code, operation);
     if (error)
         error->item = item;
     return code;
@@ -265,8 +266,9 @@ NETSTRAT_PRIVATE int netstrat_prefix_decode(const struct netstrat_cursor *value,
 /* ---- socket.c for exchange.c: the time of a call, and one datagram in ---- */
 
 /* Begins a call. Its deadline starts anew unless the caller shares one among calls. Returns 0, or
- * -EBUSY, reported at `step`, if a callback of another call on the socket makes this one. */
-NETSTRAT_PRIVATE int netstrat_call_begin(struct netstrat_socket *sock, enum netstrat_step step,
+ * -EBUSY, reported at `operation`, if a callback of another call on the socket makes this one. */
+NETSTRAT_PRIVATE int netstrat_call_begin(struct netstrat_socket *sock,
+                                         enum netstrat_operation operation,
                                          struct netstrat_error *error);
 
 /* Ends a call and returns `code`. */

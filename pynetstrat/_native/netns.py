@@ -108,8 +108,8 @@ def duplicate(namespace: Namespace) -> Descriptor:
     except KernelError:
         raise
     except OSError as error:
-        code, step = error.errno or EINVAL, lib.NETSTRAT_OP_OPEN_NETNS
-        raise kernel_error(code, step, filename=namespace.shown) from None
+        code, operation = error.errno or EINVAL, lib.NETSTRAT_OP_OPEN_NETNS
+        raise kernel_error(code, operation, filename=namespace.shown) from None
 
 
 def is_netns(fd: int) -> bool:
@@ -128,8 +128,8 @@ def identify(fd: int, shown: str) -> tuple[int, int]:
     try:
         status = os.fstat(fd)
     except OSError as error:
-        code, step = error.errno or EINVAL, lib.NETSTRAT_OP_FSTAT
-        raise kernel_error(code, step, filename=shown) from None
+        code, operation = error.errno or EINVAL, lib.NETSTRAT_OP_FSTAT
+        raise kernel_error(code, operation, filename=shown) from None
     return status.st_dev, status.st_ino
 
 

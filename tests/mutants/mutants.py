@@ -445,7 +445,7 @@ MUTANTS = [
         "exchange.c",
         "code == -ETIMEDOUT ? NETSTRAT_OP_RECVFROM",
         "0 ? NETSTRAT_OP_RECVFROM",
-        "the step of a deadline",
+        "the operation of a deadline",
     ),
     (
         "exchange.c",

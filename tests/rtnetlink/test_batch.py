@@ -422,11 +422,11 @@ def test_acks_that_are_lost_after_a_refused_message_are_reported_too(host):
     assert (outcomes[1].errno, outcomes[1].operation) == (errno.ENOBUFS, "recvfrom")
 
 
-def _lost(step="NETSTRAT_OP_RECVFROM"):
+def _lost(operation="NETSTRAT_OP_RECVFROM"):
     from pynetstrat._core import ffi, lib
 
     error = ffi.new("struct netstrat_error *")
-    error.step = getattr(lib, step)
+    error.operation = getattr(lib, operation)
     return error
 
 
