@@ -92,11 +92,7 @@ test)
     need_program strace strace
     need_program ip iproute2
     build test
-    # One worker a processor (-n 0: none), each in a pid namespace of its own; see tests/worker.sh.
-    workers=()
-    if tests/worker.sh -c '' 2>/dev/null; then
-        workers=(--dist loadgroup --tx "$(nproc)*popen//python=$PWD/tests/worker.sh")
-    fi
+    mapfile -t workers < <(tests/workers.sh) # -n 0: none
     exec .venv/bin/python -m pytest "${workers[@]}" "$@"
     ;;
 check)

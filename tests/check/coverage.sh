@@ -34,7 +34,8 @@ without_files=(
     --deselect tests/test_without_files.py::test_the_error_says_that_a_call_has_no_descriptor
 )
 # What the benchmarks' and the core's own tests do is not counted: these tests stand by themselves.
-"$python" -m coverage run --rcfile "$out/coveragerc" -m pytest -q -p no:cacheprovider \
+mapfile -t workers < <(tests/workers.sh)
+"$python" -m coverage run --rcfile "$out/coveragerc" -m pytest -q -p no:cacheprovider "${workers[@]}" \
     --ignore tests/test_core.py --ignore tests/test_benchmarks.py "${without_files[@]}" "$@"
 "$python" -m coverage combine --rcfile "$out/coveragerc" --quiet "$out"
 "$python" -m coverage report --rcfile "$out/coveragerc"

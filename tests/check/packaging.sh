@@ -118,7 +118,12 @@ for candidate in "${pythons[@]}"; do
     mkdir "$out/unpacked"
     tar -xzf "$out/dist-one/$sdist" --strip-components=1 -C "$out/unpacked"
     rm -r "$out/unpacked/pynetstrat" # what is installed is tested, not the sources beside the tests
-    (cd "$out/unpacked" && "$where/bin/pytest" -q -p no:cacheprovider "${files[@]}") >"$out/tests-$version.log" 2>&1 ||
+    (
+        cd "$out/unpacked"
+        export WORKER_PYTHON=$where/bin/python
+        mapfile -t workers < <(tests/workers.sh)
+        "$where/bin/pytest" -q -p no:cacheprovider "${workers[@]}" "${files[@]}"
+    ) >"$out/tests-$version.log" 2>&1 ||
         { cat "$out/tests-$version.log"; fail "$candidate: the tests of the sdist fail on the wheel"; }
     echo "$version: $(tail -n 1 "$out/tests-$version.log")"
 done
