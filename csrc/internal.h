@@ -87,6 +87,8 @@ enum {
     NETSTRAT_MOUNT_ATTR_NODEV = 4,
     NETSTRAT_MOUNT_ATTR_NOEXEC = 8
 };
+/* linux/nsfs.h, 4.9. The architectures differ in its value. It needs sys/ioctl.h. */
+#define NETSTRAT_NS_GET_USERNS _IO(0xb7, 1)
 
 /* How often a dump is tried that the kernel marks as inconsistent, and a request whose reply is
  * lost. Each further try is needed only if links changed during the one before, so 16 in a row

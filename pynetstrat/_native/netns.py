@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 RUN_NETNS = "/run/netns"
 _OWN = b"/proc/thread-self/ns/net"
 _SIOCGSKNS = lib.NETSTRAT_SIOCGSKNS
+NS_GET_USERNS: int = lib.NETSTRAT_NS_GET_USERNS
+
+# The flags of unshare(2) and setns(2), and of mount(2).
+CLONE_NEWNS: int = lib.CLONE_NEWNS
+CLONE_NEWUSER: int = lib.CLONE_NEWUSER
+CLONE_NEWNET: int = lib.CLONE_NEWNET
+MS_BIND: int = lib.MS_BIND
+MS_REC: int = lib.MS_REC
+MS_PRIVATE: int = lib.MS_PRIVATE
+MS_SLAVE: int = lib.MS_SLAVE
+MS_RDONLY: int = lib.MS_RDONLY
+MS_NOSUID: int = lib.MS_NOSUID
+MS_NODEV: int = lib.MS_NODEV
+MS_NOEXEC: int = lib.MS_NOEXEC
 
 
 class Descriptor:

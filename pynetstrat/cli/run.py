@@ -36,8 +36,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NS_GET_USERNS = 0xB701  # linux/nsfs.h
-
 _HELP = """\
 examples:
   pynetstrat run -- make test                   no network but lo
@@ -159,7 +157,7 @@ def _enter(where: str) -> str:
 def _join_owner(netns: int) -> bool:
     """Joins the user namespace that owns the network namespace; returns whether that worked."""
     try:
-        owner = ioctl(netns, _NS_GET_USERNS)
+        owner = ioctl(netns, native.NS_GET_USERNS)
     except OSError:  # EPERM: the user namespace is not a descendant
         return False
     try:

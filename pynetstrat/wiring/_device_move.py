@@ -6,14 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from errno import EEXIST, ENODEV, EOPNOTSUPP
 
-from .._native.device import add_altname, delete_altname
+from .._native.device import IFF_UP, SETTABLE, add_altname, delete_altname
 from ..errors import InterfaceNotFoundError, InvalidNetworkError, KernelError, TeardownError, quote
 from ..rtnetlink.batch import Batch, BatchError
 from ..rtnetlink.links import Address, Device
 from ._device_addresses import add_addresses, carried_addresses, without_prefix_length
 from ._device_identity import OpenDevice, Place, find_device, random_index
 from ._device_record import VERSION, Record, Store, read_boot_id
-from ._device_return import SETTABLE, bring_back, finish, unproven
+from ._device_return import bring_back, finish, unproven
 from ._links import append, execute_for, find_bridge, in_order
 from ._requested import requested_addresses, requested_routes
 from ._session import Session
@@ -233,7 +233,7 @@ def _make_record(session: Session, network: Network, device: Device) -> Record:
         altnames=list(link.altnames),
         master=link.master or 0,
         hairpin=bool(link.hairpin),
-        flags=device.flags & (SETTABLE | 1),
+        flags=device.flags & (SETTABLE | IFF_UP),
         up=link.up,
     )
 

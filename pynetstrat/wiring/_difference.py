@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .network import Network
 
 _DEFAULT = "0.0.0.0/0", "::/0"
-_DISABLED = 0  # BR_STATE_DISABLED, linux/if_bridge.h
+# BR_STATE_DISABLED, linux/if_bridge.h: that header of Linux 3.10 does not compile by itself.
+_DISABLED = 0
 
 
 # ---- links ----

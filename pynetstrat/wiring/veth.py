@@ -7,7 +7,7 @@ from functools import partial
 
 from .._native.batch import Pending
 from .._native.prefixes import normal_prefix
-from .._native.routes import normal_route
+from .._native.routes import SCOPE_LINK, normal_route
 from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.batch import Batch, BatchError
@@ -26,7 +26,6 @@ from ._session import Session
 from ._strategy import SessionStrategy
 from ._validation import MIN_IPV6_MTU, validate_link_name, validate_options, validate_values
 from ._veth_names import (
-    SCOPE_LINK,
     container_mac,
     digest_of,
     generated_name,
@@ -48,7 +47,8 @@ if TYPE_CHECKING:
     from ..types import Netns
     from .network import Network
 
-_LARGEST_TAG = 255  # bytes of an alias: IFALIASZ - 1, linux/if.h
+# Bytes of an alias: IFALIASZ - 1, linux/if.h, which conflicts with the C library's net/if.h.
+_LARGEST_TAG = 255
 
 
 class Veth(SessionStrategy):
