@@ -30,6 +30,7 @@ cd "$folder" # gcov writes its notes next to the objects
 sed -n 's/.*"hex": "\([^"]*\)", "\([^"]*\)": "\([^"]*\)".*/{"\1", "\2", "\3"},/p' \
     "$here/../cases/parse_counter.json" >parse_counter.inc
 
+# shellcheck disable=SC2012  # they have plain names
 newest_header=$(ls -t "$here"/*.h "$here"/../../csrc/*.h | head -n 1)
 
 # compile SOURCE OBJECT [FLAG...]
