@@ -62,8 +62,8 @@ done < <(grep -l '"fake_kernel.h"' "$here"/*.h)
 
 for name in "$@"; do
     source=$here/test_$name.c
-    compile "$source" "test_$name.o" -D_GNU_SOURCE -I.
-    parts=("test_$name.o" "${objects[@]}")
+    compile "$source" "program_$name.o" -D_GNU_SOURCE -I.
+    parts=("program_$name.o" "${objects[@]}")
     if grep -q "${fake_headers[@]}" "$source"; then
         parts+=("${fake[@]}")
     fi
