@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import pickle
 import shutil
 import socket
 import struct
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -327,10 +329,26 @@ def descriptors() -> dict[str, str]:
 
 def wait_until(holds: Callable[[], object], seconds: float = 60) -> None:
     """Waits until `holds` returns something true; fails after so many seconds."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.001
     while not holds():
         assert time.monotonic() < deadline, f"not true after {seconds} s"
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.01)
+
+
+def sample(points: range, offset: int = 0, step: int = 3) -> range:
+    """Returns the points of a sweep that are tried: every third, or all of them.
+
+    A sweep injects a fault at every line, request or system call of a call. All points together
+    take minutes, and neighbouring points rarely differ in their result, so `./build.sh test` tries
+    a sample. `./build.sh check coverage` sets PYNETSTRAT_WHOLE_SWEEPS and tries all of them.
+
+    Parameters:
+        offset: the number of the first point that is tried. Tests of one call with different
+            parameters use different offsets.
+        step: the distance of the points that are tried.
+    """
+    return points if os.environ.get("PYNETSTRAT_WHOLE_SWEEPS") else points[offset % step :: step]
 
 
 def run_threads(*functions: Callable[[], None]) -> None:
@@ -350,6 +368,36 @@ def run_threads(*functions: Callable[[], None]) -> None:
         thread.join()
     if raised:
         raise raised[0]
+
+
+def run_processes(*functions: Callable[[], object]) -> list[object]:
+    """Runs functions at the same time, each in a forked child. Returns what they returned."""
+    waiting, start = os.pipe()  # its end wakes all children at once
+    children = []
+    for function in functions:
+        result, result_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                os.close(start)
+                os.read(waiting, 1)
+                os.write(result_end, pickle.dumps(function()))
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        os.close(result_end)
+        children.append((pid, result))
+    os.close(waiting)
+    os.close(start)
+    results = []
+    for pid, result in children:
+        with open(result, "rb") as file:  # noqa: PTH123
+            results.append(file.read())
+        assert os.waitpid(pid, 0)[1] == 0
+    return [pickle.loads(result) for result in results]
 
 
 def python(code: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:

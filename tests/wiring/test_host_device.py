@@ -16,7 +16,6 @@ from devices import (
     device,
     link_in,
     refused,
-    settled,
     state,
     strategy,
 )
@@ -289,7 +288,7 @@ def test_two_devices_that_request_one_name_are_refused_before_either_moves(
     add_device("ifb", "e0")
     for first, second in (("eth0", "eth0"), ("e0", "")):
         networks = [device(name=first), device(host_interface_name="e0", name=second)]
-        before = settled(container)
+        before = state(container)
         with pytest.raises(InvalidNetworkError, match="two networks"):
             set_up_networks(networks, netns=container)
         assert_unchanged(before, container)
@@ -299,7 +298,7 @@ def test_when_the_second_device_fails_the_first_is_moved_back(configured_device,
     add_device("ifb", "e0")
     change("link", "add", "eth1", "type", "ifb", netns=container)
     networks = [device(name="eth0"), device(host_interface_name="e0", name="eth1")]
-    before = settled(container)
+    before = state(container)
     with pytest.raises(KernelError, match='"eth1" is already in use'):
         set_up_networks(networks, netns=container)
     assert_unchanged(before, container)

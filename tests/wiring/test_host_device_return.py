@@ -15,7 +15,7 @@ from devices import (
     change,
     device,
     link_in,
-    settled,
+    state,
     strategy,
 )
 from faults_for_tests import EIO, FailingRequest
@@ -83,7 +83,7 @@ def test_a_device_that_was_renamed_after_its_return_is_left_alone(quiet_host, co
     strategy.destroy(made, netns=container)
     change("link", "set", "d0", "down")
     change("link", "set", "d0", "name", "uplink0", "mtu", "1400", "alias", "the host's")
-    before = settled()
+    before = state()
     strategy.destroy(made, netns=container)
     strategy.destroy(made)
     assert_unchanged(before)
@@ -185,7 +185,7 @@ def test_a_device_without_proof_comes_back_only_from_a_trusted_container(
     add_device(kind)
     index = quiet_host.get_link("d0").index
     made = strategy.create(device(name="eth0"), netns=container)
-    before = settled(container)
+    before = state(container)
     with pytest.raises(KernelError, match=r"nothing proves.*trust_container") as caught:
         strategy.destroy(made, netns=container)
     assert caught.value.interface == "d0"
@@ -283,7 +283,7 @@ def test_a_device_whose_name_is_taken_in_the_host_namespace_stays_in_the_contain
     else:
         name = "d0"
         change("link", "add", "d0", "type", "ifb")
-    before = settled(container)
+    before = state(container)
     words = rf'"{name}" is already in use .*rename the link .*"eth0" in'
     with pytest.raises(KernelError, match=words) as caught:
         strategy.destroy(made, netns=container)
@@ -323,7 +323,7 @@ def test_a_device_whose_index_is_taken_in_the_host_namespace_gets_another(quiet_
 def test_a_device_whose_bridge_is_missing_stays_in_the_container(configured_device, container):
     made = strategy.create(device(bridge="br0"), netns=container)
     change("link", "delete", "br0")
-    before = settled(container)
+    before = state(container)
     with pytest.raises(InvalidNetworkError, match="bridge"):
         strategy.destroy(made, netns=container)
     assert_unchanged(before, container)
@@ -333,12 +333,12 @@ def test_a_device_whose_bridge_is_missing_stays_in_the_container(configured_devi
 
 
 def test_destroy_twice_and_destroy_without_create_change_nothing(configured_device, container):
-    before = settled(container)
+    before = state(container)
     strategy.destroy(device(name="eth0"), netns=container)
     assert_unchanged(before, container)
     made = strategy.create(device(name="eth0"), netns=container)
     strategy.destroy(made, netns=container)
-    before = settled(container)
+    before = state(container)
     strategy.destroy(made, netns=container)
     strategy.destroy(replace(made, device=None), netns=container)
     assert_unchanged(before, container)

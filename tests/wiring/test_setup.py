@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import threading
 from copy import deepcopy
+from functools import partial
 
 import pytest
 from helpers_network import (
@@ -19,7 +18,7 @@ from helpers_network import (
     names,
     veth,
 )
-from support import ROOT, identity
+from support import identity, run_processes
 
 from pynetstrat import (
     InvalidNetworkError,
@@ -329,29 +328,17 @@ def test_tear_down_refuses_a_descriptor_that_is_not_a_namespace(host, bridge):
 # ---- concurrent calls ----
 
 
-CHURN = """
-import sys
-from pynetstrat import *
-number = int(sys.argv[1])
-for turn in range(15):
-    with NetworkNamespace.create() as space:
-        network = Network(
-            "veth", name="eth0", bridge="br0", address=f"10.0.0.{number}/24", gateway="10.0.0.1",
-            owner=f"c{number}",
-        )
-        made = set_up_networks([Network("loopback"), network], netns=space)
-        assert check_networks(made, netns=space) == [], check_networks(made, netns=space)
-        tear_down_networks(made, netns=space)
-"""
-
-
 def test_two_processes_wire_containers_to_one_bridge_at_once(host, bridge):
+    def churn(number: int) -> None:
+        network = veth(host_interface_name="", address=f"10.0.0.{number}/24", owner=f"c{number}")
+        for _ in range(15):
+            with NetworkNamespace.create() as space:
+                made = set_up_networks([LO, network], netns=space)
+                assert check_networks(made, netns=space) == []
+                tear_down_networks(made, netns=space)
+
     mac = host.get_link("br0").mac
-    children = [
-        subprocess.Popen([sys.executable, "-W", "error", "-c", CHURN, str(number)], cwd=ROOT)
-        for number in (2, 3)
-    ]
-    assert [child.wait() for child in children] == [0, 0]
+    run_processes(partial(churn, 2), partial(churn, 3))
     assert names() == {"lo", "br0"}
     assert host.get_link("br0").mac == mac
 
