@@ -79,6 +79,7 @@ FOLDERS = {
         "_links",
         "_requested",
         "_undo",
+        "_socket",
         "_container_dump",
         "_session",
         "_difference",

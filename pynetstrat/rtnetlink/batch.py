@@ -15,7 +15,7 @@ from .._native.links import (
     parse_ethernet_mac,
     parse_mac,
 )
-from .._native.routes import add_copy, new_route
+from .._native.routes import new_route
 from .._native.values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
 from ..errors import InvalidNetworkError, KernelError
 from .links import Address, Route
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from .._native.routes import RouteCopy
     from .._native.transport import Transport
     from ..types import Name, Netns
 
@@ -454,11 +453,6 @@ class Batch:
                 native.NEWROUTE, native.add_route, _encode_route(route), name=_shown(route.ifindex)
             )
         )
-
-    def add_copy(self, route: RouteCopy) -> Batch:
-        """Adds a route that `RtnetlinkSocket.copy_routes` returned. Not public."""
-        name = f"route to {route.destination}"
-        return self._append(native.Message(native.NEWROUTE, add_copy, route, name=name))
 
     def delete_route(self, route: Route) -> Batch:
         """Deletes a route, which the kernel finds by all fields of `route`."""

@@ -72,24 +72,6 @@ class Link:
 
 
 @dataclass(slots=True)
-class Device:
-    """A link with what identifies the device behind it. Not public: for `host-device`.
-
-    Attributes:
-        link: the link.
-        flags: IFF_UP and the other flags of linux/if.h.
-        parent_bus, parent_device: the bus and the name of the hardware behind a physical link
-            (IFLA_PARENT_DEV_BUS_NAME, IFLA_PARENT_DEV_NAME), such as "pci" and "0000:00:1f.6"; ""
-            for a virtual link, or before Linux 5.14.
-    """
-
-    link: Link
-    flags: int
-    parent_bus: str
-    parent_device: str
-
-
-@dataclass(slots=True)
 class Address:
     """An IP address of a link (`struct ifaddrmsg`, linux/if_addr.h).
 

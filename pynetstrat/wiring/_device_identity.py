@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .._native.sysfs import Mount
-from ..rtnetlink.links import Device
 from ._device_record import close_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._device_record import Record
     from ._session import Session
+    from ._socket import Device
 
 # Random indexes are 2**29 and above. The kernel counts up from 1, so they are free, and they leave
 # room below the largest index, 2**31 - 1.

@@ -9,7 +9,7 @@ from errno import EEXIST, ENODEV, EOPNOTSUPP
 from .._native.device import IFF_UP, SETTABLE, add_altname, delete_altname
 from ..errors import InterfaceNotFoundError, InvalidNetworkError, KernelError, TeardownError, quote
 from ..rtnetlink.batch import Batch, BatchError
-from ..rtnetlink.links import Address, Device
+from ..rtnetlink.links import Address
 from ._device_addresses import add_addresses, carried_addresses, without_prefix_length
 from ._device_identity import OpenDevice, Place, find_device, random_index
 from ._device_record import VERSION, Record, Store, read_boot_id
@@ -17,6 +17,7 @@ from ._device_return import bring_back, finish, unproven
 from ._links import append, execute_for, find_bridge, in_order
 from ._requested import requested_addresses, requested_routes
 from ._session import Session
+from ._socket import Device, add_route_copy
 from ._undo import add_note
 from .network import Network, invalid
 
@@ -252,7 +253,7 @@ def _add_route(
     failures: list[NetstratError], sock: RtnetlinkSocket, route: RouteCopy, name: str
 ) -> None:
     try:
-        sock.execute(Batch().add_copy(route))
+        sock.execute(append(Batch(), add_route_copy(route)))
     except KernelError as error:
         # EEXIST: a kernel worker may have just added a route that comes with an IPv6 address.
         if error.errno != EEXIST:

@@ -25,10 +25,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..rtnetlink.links import Device
     from ._device_identity import OpenDevice
     from ._device_record import Record
     from ._session import Session
+    from ._socket import Device
     from .network import Network
 
 TRUST = "trust_container"  # the option of HostDevice that makes proofs unnecessary

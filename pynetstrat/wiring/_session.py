@@ -9,8 +9,8 @@ from time import monotonic
 
 from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
-from ..rtnetlink.socket import RtnetlinkSocket
 from ._links import restore_down
+from ._socket import SessionSocket
 from ._undo import UndoStack
 
 TYPE_CHECKING = False
@@ -59,8 +59,8 @@ class Session:
         self.created: set[str] = set()
         self.dump: ContainerDump | None = None
         self._timeout = self._socket_timeout = timeout
-        self._host: RtnetlinkSocket | None = None
-        self._container: RtnetlinkSocket | None = None
+        self._host: SessionSocket | None = None
+        self._container: SessionSocket | None = None
         self._host_namespace: NetworkNamespace | None = None
         self._links: dict[str, tuple[int, bool]] = {}
         self._closed = False
@@ -68,19 +68,19 @@ class Session:
     # ---- sockets and namespaces ----
 
     @property
-    def host(self) -> RtnetlinkSocket:
+    def host(self) -> SessionSocket:
         """The socket in the host namespace, which is the namespace of the caller."""
         if self._host is None:
-            self._host = RtnetlinkSocket(timeout=self._socket_timeout)
+            self._host = SessionSocket(timeout=self._socket_timeout)
             self._host.share_deadline(self.until)
         return self._host
 
     @property
-    def container(self) -> RtnetlinkSocket:
+    def container(self) -> SessionSocket:
         """The socket in the container namespace."""
         if self._container is None:
             namespace = self.container_namespace
-            self._container = RtnetlinkSocket(namespace, timeout=self._socket_timeout)
+            self._container = SessionSocket(namespace, timeout=self._socket_timeout)
             self._container.share_deadline(self.until)
         return self._container
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ..rtnetlink.links import Link, Route
     from ..rtnetlink.socket import RtnetlinkSocket
     from ..types import Netns
+    from ._socket import SessionSocket
     from .network import Network
 
 # Bytes of an alias: IFALIASZ - 1, linux/if.h, which conflicts with the C library's net/if.h.
@@ -285,7 +286,7 @@ def _delete_added(container: RtnetlinkSocket, batch: Batch, name: str) -> None:
 # ---- checks ----
 
 
-def _check_host_end(host: RtnetlinkSocket, network: Network, link: Link) -> list[str]:
+def _check_host_end(host: SessionSocket, network: Network, link: Link) -> list[str]:
     found = []
     if link.alias != tag_of(network):
         found.append(f"alias {link.alias!r}, not {tag_of(network)!r}")
@@ -299,7 +300,7 @@ def _check_host_end(host: RtnetlinkSocket, network: Network, link: Link) -> list
     return found
 
 
-def _check_point_to_point(host: RtnetlinkSocket, network: Network, link: Link) -> list[str]:
+def _check_point_to_point(host: SessionSocket, network: Network, link: Link) -> list[str]:
     """The differences in the addresses and routes that configure_host_end() adds."""
     gateways = [gateway for gateway in (network.gateway, network.ipv6_gateway) if gateway]
     addresses = [Address(link.index, host_prefix(gateway)) for gateway in gateways]

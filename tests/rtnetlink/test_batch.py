@@ -26,6 +26,7 @@ from pynetstrat import (
     RtnetlinkSocket,
 )
 from pynetstrat._native.batch import Encoded
+from pynetstrat.wiring._socket import SessionSocket
 
 
 @pytest.fixture
@@ -399,11 +400,12 @@ def test_a_message_whose_ack_does_not_arrive_is_pending(host, monkeypatch):
     assert repr(PENDING) == "PENDING"
 
 
-def test_a_timeout_after_a_refused_message_is_reported_too(host):
+def test_a_timeout_after_a_refused_message_is_reported_too(net):
     """The deadline has passed: one datagram is read, and no time is left for the next."""
-    host.share_deadline(time.monotonic() - 1)
-    with pytest.raises(BatchError) as raised:
-        host.execute(Batch().delete_link("nope").set_link("lo", up=True).set_link("lo", up=False))
+    batch = Batch().delete_link("nope").set_link("lo", up=True).set_link("lo", up=False)
+    with SessionSocket() as sock, pytest.raises(BatchError) as raised:
+        sock.share_deadline(time.monotonic() - 1)
+        sock.execute(batch)
     error = raised.value
     assert (error.item, error.errno, error.interface) == (0, errno.ENODEV, "nope")
     assert isinstance(error.results[0], InterfaceNotFoundError)

@@ -14,6 +14,7 @@ from pynetstrat import Batch, KernelError, NetworkNamespace, RtnetlinkSocket
 from pynetstrat._native import queries
 from pynetstrat._native.socket import Socket
 from pynetstrat.wiring import _device_return
+from pynetstrat.wiring._socket import Device, SessionSocket
 
 
 class AtTheMove:
@@ -146,11 +147,11 @@ def test_a_move_that_is_refused_because_the_device_is_gone_undoes_nothing(
 ):
     """Another process has moved the device into the same container, where it stays."""
     add_device()
-    real = RtnetlinkSocket.get_device
-    seen = real(quiet_host, "d0")
+    real = SessionSocket.get_device
+    seen = Device(quiet_host.get_link("d0"), 0, "", "")
     strategy.create(device(name="eth0", owner="other"), netns=container)
     monkeypatch.setattr(
-        RtnetlinkSocket,
+        SessionSocket,
         "get_device",
         lambda sock, link: seen if link == "d0" else real(sock, link),
     )

@@ -32,6 +32,7 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat.wiring import host_device
+from pynetstrat.wiring._socket import SessionSocket
 
 TRUST = {"trust_container": True}
 
@@ -95,7 +96,8 @@ def test_settings_that_root_of_the_container_changed_are_restored(quiet_host, co
     change("link", "set", "d0", "txqueuelen", "77", "multicast", "on")
     change("link", "property", "add", "dev", "d0", "altname", "mine")
     before = quiet_host.get_link("d0")
-    flags = quiet_host.get_device("d0").flags
+    with SessionSocket() as sock:
+        flags = sock.get_device("d0").flags
     made = strategy.create(device(name="eth0"), netns=container)
     for arguments in (
         ("mtu", "68"),
@@ -113,7 +115,8 @@ def test_settings_that_root_of_the_container_changed_are_restored(quiet_host, co
     change("link", "property", "del", "dev", "eth0", "altname", "mine", netns=container)
     strategy.destroy(made, netns=container)
     assert replace(quiet_host.get_link("d0"), running=before.running) == before
-    assert quiet_host.get_device("d0").flags == flags
+    with SessionSocket() as sock:
+        assert sock.get_device("d0").flags == flags
 
 
 def test_a_returned_device_loses_its_master_and_addresses_in_the_container(quiet_host, container):
@@ -423,7 +426,7 @@ def nic(quiet_host, monkeypatch):
     """d0 as a physical device. Virtual ones have no parent device, so an ifb is shown with one."""
     add_device("ifb")
     change("link", "set", "d0", "up", "alias", "uplink")
-    real_get, real_find = RtnetlinkSocket.get_device, RtnetlinkSocket.find_devices
+    real_get, real_find = SessionSocket.get_device, SessionSocket.find_devices
     parent = ("pci", "0000:00:1f.6")
 
     def get_device(sock, link):
@@ -441,8 +444,8 @@ def nic(quiet_host, monkeypatch):
 
         return real_find(sock, shown)
 
-    monkeypatch.setattr(RtnetlinkSocket, "get_device", get_device)
-    monkeypatch.setattr(RtnetlinkSocket, "find_devices", find_devices)
+    monkeypatch.setattr(SessionSocket, "get_device", get_device)
+    monkeypatch.setattr(SessionSocket, "find_devices", find_devices)
 
 
 def test_a_physical_device_is_found_by_its_parent_device_at_any_index(quiet_host, container, nic):

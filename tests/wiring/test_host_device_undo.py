@@ -16,19 +16,20 @@ from devices import (
 from faults_for_tests import EIO, QUERIES, FailingRequest, at_line, input_output_error
 from helpers_network import ip, names
 
-from pynetstrat import Batch, KernelError, Route, RtnetlinkSocket, set_up_networks
+from pynetstrat import Batch, KernelError, Route, set_up_networks
 from pynetstrat._native.socket import Socket
 from pynetstrat.wiring import _device_addresses, _device_move, host_device
+from pynetstrat.wiring._socket import SessionSocket
 
 
 def test_a_move_that_stops_at_the_rename_is_undone(configured_device, container, monkeypatch):
     change("link", "add", "eth0", "type", "ifb", netns=container)
-    real = RtnetlinkSocket.get_device
+    real = SessionSocket.get_device
 
     def get_device(sock, link):  # the name was free when it was checked
         return None if link == "eth0" else real(sock, link)
 
-    monkeypatch.setattr(RtnetlinkSocket, "get_device", get_device)
+    monkeypatch.setattr(SessionSocket, "get_device", get_device)
     error = refused(container, device(name="eth0"), KernelError, 'name "eth0" is already in use')
     assert error.interface == "d0"
     assert configured_device.get_link("d0").hairpin
