@@ -58,7 +58,7 @@ class Fork:
                     os.close(descriptor)
                 os.dup2(child_input, 0)
                 os.dup2(child_output, 1)
-                sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: PTH123, SIM115
+                sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
                 sys.argv = arguments[1:]
                 harness.at_work = os.getpid()
                 main()
