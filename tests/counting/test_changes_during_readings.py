@@ -11,6 +11,7 @@ from errno import EAGAIN
 
 import pytest
 import support
+from fake_socket import FakeRecorder
 from helpers_counting import Hooked, rename
 from support import Links, add_container_veth, inside, seen
 
@@ -229,20 +230,8 @@ def test_a_reading_fails_if_the_hosts_links_never_settle(net, counters, new_name
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 1)
     counters.add("a", netns)
-
-    class Lossy:
-        def process_pending(self) -> None: ...
-
-        def any(self) -> bool:
-            return True
-
-        def peek(self) -> tuple[None, bool]:
-            return None, False
-
-        def clear(self) -> None: ...
-
     with monkeypatch.context() as patch:
-        patch.setattr(counters._native, "links", Lossy())
+        patch.setattr(counters._native, "links", FakeRecorder(lost=True))
         with pytest.raises(KernelError, match="list changed") as caught:
             counters.read()
         assert caught.value.errno == EAGAIN

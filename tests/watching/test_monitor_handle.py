@@ -12,6 +12,7 @@ import warnings
 
 import pytest
 import support
+from fake_socket import interrupted
 from faults_for_tests import signal_handler
 from helpers_watching import Replay, kernel_links, link_names
 
@@ -164,21 +165,12 @@ def test_read_ends_while_notifications_keep_arriving(rtnetlink, monitor, monkeyp
     assert len(found) == 8
 
 
-def test_the_call_after_an_interrupted_one_dumps_everything(rtnetlink, monitor, monkeypatch):
+def test_the_call_after_an_interrupted_one_dumps_everything(rtnetlink, monitor):
     """The datagram that it had received is lost."""
     monitor.read()
     rtnetlink.link_set_up("lo")
-    native = monitor._native
-    receive = type(native).receive
-
-    def interrupted(self):
-        receive(self)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(native), "receive", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            monitor.read()
+    with interrupted(monitor), pytest.raises(KeyboardInterrupt):
+        monitor.read()
     assert [event.link.up for event in monitor.read()] == [True]
 
 

@@ -11,6 +11,7 @@ import threading
 import pytest
 import support
 import uvloop
+from fake_socket import interrupted
 from helpers_watching import link_names, run_within
 
 from pynetstrat import (
@@ -193,20 +194,12 @@ def test_events_that_a_thread_left_wake_each_event_loop(rtnetlink, monitor, new_
 
 
 @LOOPS
-def test_an_interrupted_call_wakes_an_event_loop(rtnetlink, monitor, new_loop, monkeypatch):
+def test_an_interrupted_call_wakes_an_event_loop(rtnetlink, monitor, new_loop):
     monitor.read()
-    receive = type(monitor._native).receive
-
-    def interrupted(self):
-        receive(self)
-        raise KeyboardInterrupt
-
     with waiting_loop(new_loop, monitor) as other:
         rtnetlink.link_set_up("lo")
-        with monkeypatch.context() as patch:
-            patch.setattr(type(monitor._native), "receive", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                monitor.read()
+        with interrupted(monitor), pytest.raises(KeyboardInterrupt):
+            monitor.read()
         assert other().link.up
 
 
