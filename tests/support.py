@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import pickle
 import shutil
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -409,6 +411,38 @@ def python(code: str, *arguments: str, **options: object) -> subprocess.Complete
 def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
     options.setdefault("cwd", ROOT)
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def fork(main: Callable[[], int], **options: object) -> subprocess.Popen[str]:
+    """Starts a copy of this process that calls `main` and ends with the status that it returns.
+
+    A fresh interpreter takes 0.1 to 0.5 s of CPU time to load what this one has loaded.
+
+    Parameters:
+        options: as for subprocess.Popen.
+    """
+
+    def run() -> None:
+        status = 1
+        try:
+            # No object of this process may later close a descriptor of the copy.
+            gc.freeze()
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Popen waits for the end of one of them
+            sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
+            sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+            status = main()
+            sys.stdout.flush()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    with warnings.catch_warnings():
+        # Python 3.12 and later warn of other threads. A worker of pytest-xdist has one that waits.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return subprocess.Popen(
+            ["forked"], text=True, preexec_fn=run, restore_signals=False, **options
+        )  # type: ignore[call-overload, no-any-return]
 
 
 # Executes its arguments as user and group 1000 of a user namespace, which is the caller outside;

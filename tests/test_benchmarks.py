@@ -7,11 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-import traceback
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar, TextIO
 
 import pytest
 import support
@@ -40,46 +38,6 @@ def bare(tmp_path_factory):
     return folder
 
 
-class Fork:
-    """What harness.Server needs of subprocess.Popen, but the child is a fork that calls `main`."""
-
-    _pipes: ClassVar[set[TextIO]] = set()  # of every Fork: a child closes its copies
-
-    def __init__(self, arguments, harness, main):
-        self.args = arguments
-        child_input, parent_output = os.pipe()
-        parent_input, child_output = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                for pipe in self._pipes:
-                    os.close(pipe.fileno())
-                for descriptor in (parent_input, parent_output):
-                    os.close(descriptor)
-                os.dup2(child_input, 0)
-                os.dup2(child_output, 1)
-                sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
-                sys.argv = arguments[1:]
-                harness.at_work = os.getpid()
-                main()
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                os._exit(1)
-        os.close(child_input)
-        os.close(child_output)
-        self.stdin, self.stdout = os.fdopen(parent_output, "w"), os.fdopen(parent_input)
-        self._pipes |= {self.stdin, self.stdout}
-
-    def communicate(self):
-        self._pipes -= {self.stdin, self.stdout}
-        self.stdin.close()
-        self.stdout.close()
-
-    def wait(self):
-        os.waitpid(self.pid, 0)
-
-
 @pytest.fixture
 def forked(benchmark, monkeypatch):
     """Makes each worker in Python a fork of the test's process, and a group measure less.
@@ -96,8 +54,18 @@ def forked(benchmark, monkeypatch):
         importlib.import_module(peer)
 
     def start(arguments, **options):
-        main = functions.get(Path(arguments[1]).name)
-        return Fork(arguments, harness, main) if main else subprocess.Popen(arguments, **options)
+        function = functions.get(Path(arguments[1]).name)
+        if function is None:
+            return subprocess.Popen(arguments, **options)
+
+        def main():
+            sys.argv = arguments[1:]
+            harness.at_work = os.getpid()
+            function()
+            return 0
+
+        del options["text"]
+        return support.fork(main, **options)
 
     monkeypatch.setattr(harness, "subprocess", SimpleNamespace(Popen=start, PIPE=subprocess.PIPE))
     monkeypatch.setattr(measure, "LEAST", 2)

@@ -178,8 +178,9 @@ def test_a_signal_that_is_ignored_at_the_start_does_not_end_it(blue, number):
         assert exporter.end(signal.SIGTERM)[:2] == (0, "")
 
 
-def test_ctrl_c_ends_it_as_a_shell_expects(exporter):
-    assert exporter.end(signal.SIGINT) == (128 + signal.SIGINT, "", "")
+def test_ctrl_c_ends_it_as_a_shell_expects(exporter_host):
+    with running(command=COMMAND) as exporter:
+        assert exporter.end(signal.SIGINT) == (128 + signal.SIGINT, "", "")
 
 
 def test_further_signals_do_not_change_the_exit_status(exporter):
