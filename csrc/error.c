@@ -466,7 +466,7 @@ static void error_add_number(struct error_sentence *to, uint32_t number)
     error_add_bytes(to, digits + at, sizeof digits - at);
 }
 
-/* Adds bytes of unknown origin. Those that are not printable ASCII become question marks, since the
+/* Adds bytes of unknown origin. Any byte except printable ASCII becomes a question mark, since the
  * sentence may go to a terminal. */
 static void error_add_untrusted(struct error_sentence *to, const char *bytes, size_t length)
 {

@@ -286,7 +286,7 @@ NETSTRAT_PRIVATE int netstrat_call_resume(struct netstrat_socket *sock);
 /* Waits until the queue is not empty, or for 100 ms. Returns 0 or -errno. */
 NETSTRAT_PRIVATE int netstrat_socket_wait(struct netstrat_socket *sock);
 
-/* Takes one datagram from the queue into sock->buffer, skipping those that are not from the kernel.
+/* Takes one datagram from the queue into sock->buffer, skipping any that is not from the kernel.
  * Returns 0, -EAGAIN if the queue is empty, or another -errno. */
 NETSTRAT_PRIVATE int netstrat_socket_take(struct netstrat_socket *sock,
                                           struct netstrat_cursor *datagram);

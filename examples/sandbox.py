@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs a command in a network namespace with a veth pair, and prints its counters meanwhile.
+"""Runs a command in a network namespace with a veth pair, and prints the pair's counters.
 
 The namespace and the pair are deleted afterwards. Needs root; root of a user namespace is enough:
 `pynetstrat run --root -- python3 examples/sandbox.py`.

@@ -318,7 +318,7 @@ def die_with_parent() -> None:
 
 
 def descriptors() -> dict[str, str]:
-    """The open descriptors and what they are."""
+    """The open descriptors, each with the text of its link in /proc."""
     found = {}
     for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208  # no Path objects that linger
         with contextlib.suppress(FileNotFoundError):  # the one of the listing itself
@@ -373,7 +373,7 @@ def run_threads(*functions: Callable[[], None]) -> None:
 
 
 def run_processes(*functions: Callable[[], object]) -> list[object]:
-    """Runs functions at the same time, each in a forked child. Returns what they returned."""
+    """Runs functions at the same time, each in a forked child. Returns their results."""
     waiting, start = os.pipe()  # its end wakes all children at once
     children = []
     for function in functions:

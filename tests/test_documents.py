@@ -1,4 +1,4 @@
-"""The documents: their examples run and print what is shown, and what they name exists."""
+"""The documents: their examples run and print the text shown; files and tests they name exist."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_an_example_in_python_prints_what_is_shown(
 def test_an_example_for_the_shell_prints_what_is_shown(
     net: support.Links, run: None, tmp_path: Path, session: tuple[str]
 ) -> None:
-    """Lines that begin with "$ " are commands, the others are what they print."""
+    """Lines that begin with "$ " are commands, the others are their output."""
     lines = session.splitlines()
     commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
     printed = [line for line in lines if not line.startswith("$ ")]

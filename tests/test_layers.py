@@ -108,7 +108,7 @@ FOLDERS = {
         "host",
     ),
     "watching": ("__init__", "_inventory", "_state", "monitor"),
-    # The commands follow what they share. They are loaded by name, not imported.
+    # Shared modules, then the commands, which are loaded by name, not imported.
     "cli": (
         *("_exit", "_output", "_options", "_text", "_table", "_network_json", "_missing"),
         *("_stats_readings", "_stats_rates", "_exporter_coding", "_exporter_request"),

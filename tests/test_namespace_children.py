@@ -140,7 +140,7 @@ def test_a_child_with_die_with_parent_outlives_the_thread_that_started_it(net):
 
 
 def test_the_thread_of_a_child_does_not_keep_the_namespace_alive(net, new_namespace):
-    """The child enters another namespace, so no process is left in the first one."""
+    """The child enters another namespace, which leaves the first without a process."""
     other = new_namespace()
     script = "import os, sys; os.read(0, 1)"
     with RtnetlinkSocket() as host:

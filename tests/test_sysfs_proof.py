@@ -35,7 +35,7 @@ from pynetstrat.cli import _fresh_namespaces
 
 @pytest.fixture
 def no_verdicts(monkeypatch):
-    """No sysfs is proven or refuted, as at the start of a program."""
+    """Forgets every proof about a sysfs, as at the start of a program."""
     monkeypatch.setattr(_sysfs_proof, "_verdicts", {})
     monkeypatch.setattr(_sysfs_proof, "_newest", None)
     monkeypatch.setattr(_sysfs_proof, "_agreeing", set())

@@ -56,7 +56,7 @@ examples:
 
 Counting every container requires CAP_NET_ADMIN, CAP_SYS_ADMIN and
 CAP_SYS_PTRACE; without CAP_NET_BROADCAST scrapes take longer. A warning at the
-start, and metrics, say what is not counted.
+start, and metrics, list anything that is not counted.
 
 exit status: 0 after SIGTERM or SIGHUP, 130 after Ctrl-C, 1 failure, 2 wrong
 usage
@@ -141,7 +141,7 @@ def _pattern(name: str, text: str | None) -> re.Pattern[str] | None:
 
 
 def _report_uncounted(collector: ContainerCollector) -> None:
-    """Warns of what this process cannot count."""
+    """Warns of anything that this process cannot count."""
     assert collector.discovery is not None
     reasons = _missing.reasons(collector.discovery, collector.refused, collector.omitted)
     if reasons:
@@ -179,7 +179,7 @@ def _ending_signals() -> set[signal.Signals]:
 
 @contextlib.contextmanager
 def _blocked(signals: set[signal.Signals]) -> Iterator[None]:
-    """Blocks signals in this thread, and in those that are started in the block.
+    """Blocks signals in this thread, and in threads that are started in the block.
 
     They stay blocked after the block: another signal must not change the exit status. If the block
     raises, pending signals are discarded and the former mask is restored.

@@ -87,7 +87,7 @@ class Address:
         metric: of the route to its subnet; 0 is the kernel's default.
         flags: IFA_F_ of linux/if_addr.h.
         protocol: what added the address (IFAPROT_, Linux 5.18); 0 if unspecified.
-        valid, preferred: what is left of its lifetimes, in seconds; None if unlimited.
+        valid, preferred: its remaining lifetimes, in seconds; None if unlimited.
     """
 
     ifindex: int

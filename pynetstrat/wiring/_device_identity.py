@@ -116,7 +116,7 @@ def random_name() -> str:
 
 
 def random_index() -> int:
-    """An index that can't be guessed, above those that the kernel chooses itself."""
+    """An index that can't be guessed, above the indexes that the kernel chooses itself."""
     return _RANDOM_INDEX | int.from_bytes(os.urandom(4), "little") >> 3
 
 

@@ -1,4 +1,4 @@
-"""Compares the links, addresses and routes found with those that a network requests."""
+"""Compares the links, addresses and routes found with a network's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .network import Network
 
 _DEFAULT = "0.0.0.0/0", "::/0"
-# BR_STATE_DISABLED, linux/if_bridge.h: that header of Linux 3.10 does not compile by itself.
+# BR_STATE_DISABLED, linux/if_bridge.h. In Linux 3.10 that header needs others to compile.
 _DISABLED = 0
 
 

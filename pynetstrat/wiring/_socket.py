@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Device:
-    """A link with what identifies the device behind it.
+    """A link, its flags, and the hardware that it belongs to.
 
     Attributes:
         link: the link.
         flags: IFF_UP and the other flags of linux/if.h.
-        parent_bus, parent_device: the bus and the name of the hardware behind a physical link
+        parent_bus, parent_device: the bus and the name of the hardware of a physical link
             (IFLA_PARENT_DEV_BUS_NAME, IFLA_PARENT_DEV_NAME), such as "pci" and "0000:00:1f.6"; ""
             for a virtual link, or before Linux 5.14.
     """

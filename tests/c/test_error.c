@@ -19,7 +19,7 @@ static struct netstrat_error make_error(enum netstrat_operation operation, int c
 
 /* ---- the table ---- */
 
-/* No row is hidden by an earlier one. */
+/* No row hides a later one. */
 TEST(every_row_of_the_table_is_found)
 {
     struct netstrat_failure row, found;

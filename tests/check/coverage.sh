@@ -27,7 +27,7 @@ exclude_also =
 partial_also =
     if not TYPE_CHECKING:
 RC
-# Where there are no files, or no descriptors, coverage itself can't write what it has counted.
+# Without files or descriptors coverage can't write its own figures.
 without_files=(
     --deselect tests/wiring/test_setup_cost.py::test_the_calls_work_after_a_chroot_into_an_empty_folder
     --deselect tests/test_namespace.py::test_handles_work_after_a_chroot_into_an_empty_directory

@@ -113,7 +113,7 @@ OPERATIONS: dict[str, Callable[[], object]] = {
     "SysfsReader in a netns": lambda: _reader(NETNS),
 }
 
-# Those that have a helper thread, whose id in strace's log is not that of the process.
+# Operations with a helper thread, which strace's log lists by its own id, not the process's.
 WITH_HELPERS = {name for name in OPERATIONS if name.endswith("in a netns")}
 
 # ---- the faults ----

@@ -63,7 +63,7 @@ fi
 
 echo "== what the sdist holds"
 tar -tzf "$out/dist-one/$sdist" | sed 's|^[^/]*/||' | LC_ALL=C sort >"$out/held"
-# Not needed outside the repository: what git is told, and what runs it.
+# Not needed outside the repository: the settings of git and of its host.
 tr '\0' '\n' <"$out/files" | grep -vxE '\.gitignore|\.gitattributes|\.github/.*' | LC_ALL=C sort >"$out/wanted"
 comm -13 "$out/held" "$out/wanted" >"$out/absent"
 [ ! -s "$out/absent" ] || fail "the sdist lacks: $(tr '\n' ' ' <"$out/absent")"

@@ -85,7 +85,7 @@ RARE = {"poll", "getsockopt", "fstat", "stat", "recvmsg", "getsockname", "bind",
 RARE_IN_SET_UP = RARE | {"unlinkat"}
 RARE_IN_TEAR_DOWN = RARE | {"write", "renameat"}
 # By strace's names: the calls in faulty.c, and further calls, for memory (if it is short, Python
-# raises MemoryError), threads and time, and those that read files, some in a temporary sysfs mount.
+# raises MemoryError), threads and time, and reads of files, some in a temporary sysfs mount.
 STRACED = (
     "socket setsockopt getsockopt sendto recvfrom poll openat close fcntl fstat newfstatat ioctl "
     "setns clone3 clone getrandom write flock mkdir mkdirat renameat unlinkat"
@@ -269,7 +269,7 @@ def _name(entry: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _without(entry: dict[str, Any], twins: list[dict[str, Any]]) -> str:
-    """The text of an entry, without what it has in common with its twin, if it has one."""
+    """The text of an entry, without the part that it shares with its twin, if it has one."""
     if not twins:
         return str(entry)
     return f"{_name(entry)}: " + str(_difference(entry, twins[0]))

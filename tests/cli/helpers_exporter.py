@@ -82,7 +82,7 @@ class Exporter:
         return len(os.listdir(f"/proc/{self.pid}/task"))  # noqa: PTH208
 
     def has_taken_signal(self) -> bool:
-        """Returns whether no signal is pending."""
+        """Returns whether the process has taken every signal sent to it."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return re.findall(r"^(?:Shd|Sig)Pnd:\t(\w+)$", status, re.M) == ["0" * 16] * 2
 

@@ -107,7 +107,7 @@ def test_clients_that_scrape_at_once_all_get_a_complete_response(large, count):
 
 
 def test_one_scrape_answers_all_clients_that_wait(blue, monkeypatch):
-    """Clients that ask during a scrape get the next: no response is older than its request."""
+    """Clients that ask during a scrape get the next: a response is never older than its request."""
     log: list[str] = []
     scrapes: list[threading.Event] = []
     real = _exporter_scraper.generate_latest

@@ -146,8 +146,8 @@ static int expected_kind(const char *name)
            strpbrk(name, "/: \t\n\v\f\r\xa0");
 }
 
-/* Returns the number of the first message that cannot be sent; `count` if there is none, or if
- * bytes follow the last message. */
+/* Returns the number of the first message that cannot be sent; `count` if all can, or if bytes
+ * follow the last message. */
 static uint32_t first_wrong(const unsigned char *data, size_t size, uint32_t count)
 {
     uint32_t item;

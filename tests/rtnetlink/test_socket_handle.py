@@ -37,7 +37,7 @@ def test_eight_threads_share_one_socket(net, rtnetlink):
 
 
 def test_the_gil_is_released_while_a_call_waits(net, alarm):
-    """Another thread runs meanwhile, and then ends the wait."""
+    """Another thread runs during the wait, and then ends it."""
     progress = []
 
     def go_on():

@@ -396,7 +396,7 @@ class Reader:
         self.done: Counter[str] = Counter()
 
     def follow(self) -> None:
-        """Adds new containers, and discards those that have ended."""
+        """Adds new containers, and discards ended ones."""
         with self.lock:
             for container in self.counters.gone():
                 if self.shared.state(container) == LIVING:
