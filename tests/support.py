@@ -245,17 +245,20 @@ def new_namespace() -> int:
         os.close(home)
 
 
-def end_namespace(descriptor: int) -> None:
-    """Ends a namespace that a descriptor alone holds, and waits for the kernel to report it."""
+def end_namespace(*descriptors: int) -> None:
+    """Ends namespaces that a descriptor alone holds, and waits for the kernel to report it."""
     with RtnetlinkSocket() as rtnetlink:
-        assert rtnetlink.get_nsid(descriptor) is not None  # otherwise nothing is reported
+        for descriptor in descriptors:
+            assert rtnetlink.get_nsid(descriptor) is not None  # otherwise nothing is reported
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as watch:
         watch.bind((0, 0))
         watch.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID)
         watch.settimeout(10)
-        os.close(descriptor)
-        while struct.unpack_from("=H", watch.recv(4096), 4)[0] != RTM_DELNSID:
-            pass
+        ended = 0
+        for descriptor in descriptors:
+            os.close(descriptor)
+        while ended < len(descriptors):
+            ended += struct.unpack_from("=H", watch.recv(4096), 4)[0] == RTM_DELNSID
 
 
 def delete_namespace(name: str) -> None:

@@ -33,6 +33,7 @@ without_files=(
     --deselect tests/test_namespace.py::test_handles_work_after_a_chroot_into_an_empty_directory
     --deselect tests/test_without_files.py::test_the_error_says_that_a_call_has_no_descriptor
 )
+export PYNETSTRAT_WHOLE_SWEEPS=1 # ./build.sh test tries a sample of the points of each sweep
 # What the benchmarks' and the core's own tests do is not counted: these tests stand by themselves.
 mapfile -t workers < <(tests/workers.sh)
 "$python" -m coverage run --rcfile "$out/coveragerc" -m pytest -q -p no:cacheprovider "${workers[@]}" \

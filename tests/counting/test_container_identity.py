@@ -269,10 +269,10 @@ def test_an_overflow_of_the_queue_loses_no_end_of_a_namespace(net, counters):
         os.close(kept)
         with socket.socket(fileno=os.dup(counters._native._sock.fd)) as queue:
             queue.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        for number in range(30):
-            netns = support.new_namespace()
+        others = [support.new_namespace() for _ in range(30)]
+        for number, netns in enumerate(others):
             net.add_veth(f"w{number}", "eth0", peer_netns=netns)
-            end(netns)
+        end(*others)
         end(ending)
         assert counters.read() == {"kept": {"eth0": seen("eth0", 1)}}
         assert counters.gone() == ["ending"]

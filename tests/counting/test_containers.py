@@ -272,7 +272,7 @@ def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new
     with signal_handler(signal.SIGALRM, strike), ContainerCounters() as counters:
         counters.add("one", one)
         counters.read()
-        for turn in range(60):
+        for turn, delay in enumerate(support.sample(range(1, 61))):
             rename(one, "eth0", "free")
             rename(one, "eth1", "eth0")
             rename(one, "free", "eth1")
@@ -284,7 +284,7 @@ def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new
                 time.sleep(0.001)
             net.add_veth("x2", "y2", index=777, up=False)  # unrelated
             try:
-                signal.setitimer(signal.ITIMER_REAL, (1 + turn) * 15e-6)
+                signal.setitimer(signal.ITIMER_REAL, delay * 15e-6)
                 counters.add("other", other)
                 counters.discard("other")
                 counters.read()

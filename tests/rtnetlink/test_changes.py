@@ -80,7 +80,7 @@ def test_no_ack_is_lost_of_many_pairs_made_at_once(counting, count):
 def test_no_ack_is_lost_of_a_group_of_many_links(counting):
     batch = Batch()
     for number in range(150):
-        batch.add_bridge(f"b{number}")
+        batch.add_link(f"i{number}", "ifb")
     counting.execute(batch)
     indexes = [link.index for name, link in counting.dump_links().items() if name != "lo"]
     grouped = Batch()

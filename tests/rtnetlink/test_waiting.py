@@ -191,9 +191,9 @@ def test_a_handler_that_uses_the_same_socket_gets_an_error(net, alarm):
             except KernelError as error:
                 caught.append(error)
 
-    with RtnetlinkSocket(timeout=2) as rtnetlink, silence(rtnetlink):
+    with RtnetlinkSocket(timeout=0.5) as rtnetlink, silence(rtnetlink):
         alarm(handler, 10)
-        signal.setitimer(signal.ITIMER_REAL, 0.2)  # once, while the call waits
+        signal.setitimer(signal.ITIMER_REAL, 0.05)  # once, while the call waits
         with pytest.raises(KernelError) as outer:
             rtnetlink.link_is_up("lo")
     assert outer.value.errno == errno.ETIMEDOUT
@@ -268,7 +268,6 @@ print("whole")
 """
 
 
-@pytest.mark.slow
 def test_a_handler_that_raises_at_any_moment_leaks_no_descriptor(net):
     """It may raise while a socket is being made. No socket remains unusable either."""
     # Coverage is not measured: a handler that interrupts the tracer leaves its lock taken.

@@ -223,17 +223,17 @@ def test_every_event_reaches_one_of_two_event_loops_in_two_threads(rtnetlink, mo
     def make():
         with RtnetlinkSocket() as sock:
             for number in range(0, 200, 4):
-                sock.execute(add_bridges(number, 4))
+                sock.execute(add_links(number, 4))
 
     with NetworkNamespace.current() as current:
         support.run_threads(work, work, lambda: run_within(current, make))
-    assert sorted(event.link.name for event in found) == sorted(f"br{n}" for n in range(200))
+    assert sorted(event.link.name for event in found) == sorted(f"ifb{n}" for n in range(200))
 
 
-def add_bridges(first, count):
+def add_links(first, count):
     batch = Batch()
     for number in range(first, first + count):
-        batch.add_bridge(f"br{number}")
+        batch.add_link(f"ifb{number}", "ifb")
     return batch
 
 

@@ -623,7 +623,6 @@ def datagrams(draw):
 
 @settings(max_examples=400)
 @given(st.lists(st.one_of(st.none(), datagrams()), max_size=12))
-@pytest.mark.slow
 def test_no_datagram_does_harm(received):
     """Each event fits the events before it, which describe the final state. None: an empty queue.
 

@@ -20,7 +20,7 @@ from helpers_network import (
     three_networks,
     veth,
 )
-from support import descriptors
+from support import descriptors, sample
 
 from pynetstrat import (
     Batch,
@@ -73,7 +73,7 @@ def _faulty(
 def test_everything_is_as_before_after_any_exchange_fails(host, bridge, quiet_blue, kind, after):
     """Each exchange fails once: before it is carried out, or after (as if its ack was lost)."""
     before, open_before = (dumps(), dumps(quiet_blue)), descriptors()
-    for at in range(100):
+    for at in (points := sample(range(100), (kind is KernelError) + 2 * after)):
         error = kind(5, "fault") if kind is KernelError else kind()
         with _failing(at, error, after=after) as done:
             try:
@@ -85,12 +85,11 @@ def test_everything_is_as_before_after_any_exchange_fails(host, bridge, quiet_bl
                 break
         assert (dumps(), dumps(quiet_blue)) == before, (at, done)
         assert descriptors() == open_before
-    assert at == len(done)
+    assert at - points.step < len(done) <= at
     assert at > 7
     tear_down_networks(made, netns=quiet_blue)
 
 
-@pytest.mark.slow
 def test_everything_is_as_before_after_an_interrupt_at_any_line(host, bridge, quiet_blue):
     """An interrupt at each line of the modules in FILES leaves all or nothing.
 
@@ -102,7 +101,7 @@ def test_everything_is_as_before_after_an_interrupt_at_any_line(host, bridge, qu
     networks, before, complete = three_networks()[:2], look(), []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of sockets that the interrupt left open
-        for at in range(10_000):
+        for at in sample(range(10_000), step=5):
             if not _interrupted_at_line(at, networks, quiet_blue):
                 break
             if look() != before:

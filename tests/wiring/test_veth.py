@@ -113,15 +113,15 @@ def on_both(number, **fields):
 
 
 def answers(address):
-    """Whether a host refuses a datagram, sent five times: what comes before the carrier is lost.
+    """Whether a host refuses a datagram, sent many times: what comes before the carrier is lost.
 
     A neighbour that is not there any more is believed to be for at least 15 s.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sender:
-        sender.settimeout(1)
+        sender.settimeout(0.05)
         sender.connect((address, 9))
-        for _ in range(5):
+        for _ in range(100):
             try:
                 sender.send(b"x")
                 sender.recv(1)

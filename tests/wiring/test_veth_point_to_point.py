@@ -14,6 +14,7 @@ import support
 from helpers_network import (
     assert_connects,
     containers,
+    disable_duplicate_address_detection,
     dumps,
     link_in,
     names,
@@ -92,6 +93,7 @@ def _advertised(host: RtnetlinkSocket) -> list[object]:
 
 @pytest.mark.parametrize("ipv6", ["fd09::2/64", ""])
 def test_a_container_cannot_become_the_hosts_router(host, blue, ipv6):
+    disable_duplicate_address_detection(blue)
     network = veth(bridge="", address="10.9.0.2/24", gateway="10.9.0.1", ipv6_address=ipv6)
     made = set_up_networks([network], netns=blue)
     host.execute(Batch().add_veth("open0", "eth1", netns=blue, up=True))  # not made by a strategy
@@ -156,27 +158,28 @@ def test_it_is_an_error_if_advertisements_cannot_be_refused(host, blue, tmp_path
         support.unmount("/proc/sys")
 
 
-@pytest.mark.slow
-def test_an_owner_is_recognised_in_any_locale(host, bridge, blue):
+def test_an_owner_is_recognised_in_any_locale(host, bridge, blue, tmp_path):
     """Two processes must agree on the tag, so a locale without UTF-8 does not change it."""
-    code = """
-import sys
-from pynetstrat import *
-import json
-from pynetstrat.cli import main
-sys.exit(main(["network", *sys.argv[1:]]))
-"""
-    document = json.dumps([{"type": "veth", "name": "eth0", "bridge": "br0", "owner": "kä\u4e2d"}])
+    code = """if True:
+        import sys
+        from pynetstrat.cli import main
+        file, netns, *actions = sys.argv[1:]
+        for action in actions:
+            status = main(["network", action, file, "--netns", netns])
+            assert status == 0, action"""
+    file = tmp_path / "networks.json"
+    file.write_text(
+        json.dumps([{"type": "veth", "name": "eth0", "bridge": "br0", "owner": "kä\u4e2d"}])
+    )
+    netns = f"/proc/{os.getpid()}/fd/{blue.fileno()}"
     locales = ["C", "C.UTF-8"]
     for first, second in ((0, 1), (1, 0), (0, 0)):
-        for action, locale in (("set-up", first), ("check", second), ("tear-down", second)):
+        for actions, locale in ((["set-up"], first), (["check", "tear-down"], second)):
             environment = {**os.environ, "LC_ALL": locales[locale], "PYTHONCOERCECLOCALE": "0"}
             environment["PYTHONUTF8"] = "0"
-            netns = f"/proc/{os.getpid()}/fd/{blue.fileno()}"
-            options = {"input": document, "env": environment}
-            done = python(code, action, "-", "--netns", netns, **options)
-            assert (done.returncode, done.stderr) == (0, ""), (action, locale)
-            if action == "set-up":
+            done = python(code, str(file), netns, *actions, env=environment)
+            assert (done.returncode, done.stderr) == (0, ""), (actions, locale)
+            if actions == ["set-up"]:
                 name = json.loads(done.stdout)[0]["host_interface_name"]
                 assert host.get_link(name).alias == "pynetstrat:kä\u4e2d"
         assert names() == {"lo", "br0"}
