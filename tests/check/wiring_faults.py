@@ -378,17 +378,17 @@ KNOWN = ("lo", "eth0", "eth1", "net0", HOME, "h1", DEVICE, BRIDGE, FREE_BRIDGE)
 def unnamed(error: BaseException) -> str:
     """Returns what is wrong with an error.
 
-    It must be a NetstratError that names an interface and a step. If the namespace can't be opened,
-    the namespace is named instead of the interfaces.
+    It must be a NetstratError that names an interface and an operation. If the namespace can't be
+    opened, the namespace is named instead of the interfaces.
     """
     if not isinstance(error, NetstratError):
         return f"not a NetstratError: {error!r}"
     text = str(error)
     if not is_named(text, set(KNOWN)) and not stands_for_all(error):
         return f"no interface is named: {error!r} {text}"
-    steps = [getattr(part, "operation", "") for part in getattr(error, "errors", [error])]
-    if not any(step and step in text for step in steps):
-        return f"no step is named: {error!r} {text}"
+    named = [getattr(part, "operation", "") for part in getattr(error, "errors", [error])]
+    if not any(operation and operation in text for operation in named):
+        return f"no operation is named: {error!r} {text}"
     return ""
 
 

@@ -91,7 +91,7 @@ def test_one_deadline_holds_for_all_exchanges_of_a_call(net, rtnetlink, monkeypa
     assert len(rtnetlink.dump_stats()) == 241  # and the next call has its own
 
 
-def test_a_timeout_names_interface_step_and_cause(net):
+def test_a_timeout_names_interface_operation_and_cause(net):
     with RtnetlinkSocket(timeout=0.05) as rtnetlink, silence(rtnetlink):
         with pytest.raises(KernelError) as caught:
             rtnetlink.link_set_up("eth0")
