@@ -98,7 +98,8 @@ Path("/proc/sys/user/max_net_namespaces").write_text("0")
 os.execv(sys.executable, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
                           "tests/test_errors.py"])
 """
-    done = support.python(code)
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = support.python(code, env=environment)
     assert done.returncode == 1
     assert "the tests need namespaces of their own: unshare: No space left" in done.stdout
     assert "passed" not in done.stdout
