@@ -265,17 +265,18 @@ BAD_FIELDS = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value"), BAD_FIELDS)
-def test_an_invalid_field_changes_nothing(call, container, field, value):
+@pytest.mark.parametrize("field", dict.fromkeys(field for field, _ in BAD_FIELDS))
+def test_an_invalid_field_changes_nothing(call, container, field):
     before = links(), links(container)
-    status, printed, complaint = call("set-up", [{"type": "loopback"}, {**VETH, field: value}])
-    assert (status, printed) == (1, "")
-    assert complaint.startswith("pynetstrat: ")
-    assert complaint.count("\n") == 1
-    assert complaint.isascii() or complaint.rstrip("\n").isprintable()
-    assert (links(), links(container)) == before
-    with RtnetlinkSocket(container) as sock:
-        assert not sock.link_is_up("lo")
+    for value in [value for other, value in BAD_FIELDS if other == field]:
+        status, printed, complaint = call("set-up", [{"type": "loopback"}, {**VETH, field: value}])
+        assert (status, printed) == (1, ""), value
+        assert complaint.startswith("pynetstrat: "), value
+        assert complaint.count("\n") == 1, value
+        assert complaint.isascii() or complaint.rstrip("\n").isprintable(), value
+        assert (links(), links(container)) == before, value
+        with RtnetlinkSocket(container) as sock:
+            assert not sock.link_is_up("lo"), value
 
 
 DOCUMENTS = [
@@ -301,14 +302,14 @@ DOCUMENTS = [
 ]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda text: repr(text[:24]))
 @pytest.mark.parametrize("action", ["set-up", "tear-down", "check"])
-def test_a_file_that_is_not_a_list_of_networks_is_refused(call, action, document):
-    status, printed, complaint = call(action, document, raw=True)
-    assert (status, printed) == (1, "")
-    assert complaint.startswith("pynetstrat: ")
-    assert complaint.count("\n") == 1
-    assert len(complaint) < 300
+def test_a_file_that_is_not_a_list_of_networks_is_refused(call, action):
+    for document in DOCUMENTS:
+        status, printed, complaint = call(action, document, raw=True)
+        assert (status, printed) == (1, ""), document
+        assert complaint.startswith("pynetstrat: "), document
+        assert complaint.count("\n") == 1, document
+        assert len(complaint) < 300, document
 
 
 def test_an_empty_list_does_nothing(call):

@@ -324,14 +324,14 @@ STATES = [
 
 
 @pytest.mark.parametrize("which", ["createRuntime", "poststop"])
-@pytest.mark.parametrize("text", STATES, ids=lambda text: repr(text[-60:]))
-def test_invalid_input_is_refused(hook, host, which, text):
+def test_invalid_input_is_refused(hook, host, which):
     before = set(links())
-    status, complaint = hook(which, text)
-    assert status == 1
-    assert complaint.startswith("pynetstrat: ")
-    assert complaint.count("\n") == 1
-    assert set(links()) == before
+    for text in STATES:
+        status, complaint = hook(which, text)
+        assert status == 1, text
+        assert complaint.startswith("pynetstrat: "), text
+        assert complaint.count("\n") == 1, text
+        assert set(links()) == before, text
 
 
 @pytest.mark.parametrize("pid", [None, 0, -1, True, "1", 1.5, 4194305, 1 << 70])
