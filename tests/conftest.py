@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import helpers_network
 import support
+from core_objects import core_objects  # noqa: F401  # a fixture
 from devices import configured_device, container, quiet_host  # noqa: F401  # fixtures
 from faults_for_tests import without_collection
 

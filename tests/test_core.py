@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from core_objects import build, locked
 
 HERE = Path(__file__).parent / "c"
 SOURCES = (HERE / "../../csrc/sources").read_text().split()
 PROGRAMS = sorted(path.stem for path in HERE.glob("test_*.c"))
-SLOW = {"test_batches", "test_faults"}
 TEST = re.compile(r"^TEST\w*\((\w+)", re.MULTILINE)
 
 
@@ -24,46 +20,22 @@ def names_in(program: str) -> list[str]:
     return TEST.findall((HERE / f"{program}.c").read_text())
 
 
-def marks_of(program: str) -> list[pytest.MarkDecorator]:
-    # A program runs once, with all of its tests: they belong to one worker of pytest-xdist.
-    group = pytest.mark.xdist_group(program)
-    return [group, pytest.mark.slow] if program in SLOW else [group]
-
-
 TESTS = [
-    pytest.param(program, name, marks=marks_of(program), id=f"{program[5:]}-{name}")
+    # A program runs once, with all of its tests: they belong to one worker of pytest-xdist.
+    pytest.param(program, name, marks=pytest.mark.xdist_group(program), id=f"{program[5:]}-{name}")
     for program in PROGRAMS
     for name in names_in(program)
 ]
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Excludes the other workers of pytest-xdist, which share the folder."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def built(core_objects: Path) -> Path:
     """The folder of the programs, which the first worker builds."""
-    folder = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        folder = folder.parent
-    folder /= "core"
-    folder.mkdir(exist_ok=True)
-    with locked(folder / "build.lock"):
-        if not (folder / "is_built").exists():
-            command = [HERE / "build.sh", folder]
-            # Not optimized: half the time. The checks build the programs with -O1.
-            environment = {"CFLAGS": "-O0 -g", **os.environ}
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, env=environment
-            )
-            assert done.returncode == 0, done.stderr
-            (folder / "is_built").touch()
-    return folder
+    with locked(core_objects / "build.lock"):
+        if not (core_objects / "is_built").exists():
+            build(core_objects)
+            (core_objects / "is_built").touch()
+    return core_objects
 
 
 def output_of(program: Path) -> str:
@@ -112,9 +84,8 @@ def test_a_program_makes_every_system_call_of_the_core_fail() -> None:
     assert "test_faults" in PROGRAMS
 
 
-@pytest.mark.slow
-def test_the_counter_parser_uses_strtoull(built: Path) -> None:
-    command = ["nm", "--undefined-only", "--format=just-symbols", built / "counter_text.o"]
+def test_the_counter_parser_uses_strtoull(core_objects: Path) -> None:
+    command = ["nm", "--undefined-only", "--format=just-symbols", core_objects / "counter_text.o"]
     symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     # glibc renames it in C23.
     assert {"strtoull", "__isoc23_strtoull"} & set(symbols)

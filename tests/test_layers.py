@@ -263,23 +263,18 @@ PURE = tuple(USES)[: tuple(USES).index("socket")]
 
 
 @pytest.fixture(scope="module")
-def core(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[set[str], set[str]]]:
+def core(core_objects: Path) -> dict[str, tuple[set[str], set[str]]]:
     """For each file of the core, the functions it defines and those it calls, by nm."""
-    folder = tmp_path_factory.mktemp("objects")
     found = {}
     for source in (CORE / "sources").read_text().split():
-        built = folder / f"{source}.o"
-        command = ["cc", "-std=c11", "-Os", "-U_FORTIFY_SOURCE", "-fno-stack-protector"]
-        assert support.run([*command, "-c", CORE / source, "-o", built]).stderr == ""
-        lines = support.run(["nm", "-g", built]).stdout.splitlines()
-        symbols = [line.split()[-2:] for line in lines]
+        shown = support.run(["nm", "-g", core_objects / f"{Path(source).stem}.o"]).stdout
+        symbols = [line.split()[-2:] for line in shown.splitlines()]
         defined = {name for kind, name in symbols if kind != "U"}
         called = {name for kind, name in symbols if kind == "U"} - {"_GLOBAL_OFFSET_TABLE_"}
         found[source.removesuffix(".c")] = defined, called
     return found
 
 
-@pytest.mark.slow
 def test_every_file_of_the_core_is_in_the_table(core):
     assert set(core) == set(USES)
     assert {path.stem for path in CORE.glob("*.c")} == set(USES)
@@ -293,7 +288,6 @@ def test_a_file_of_the_core_uses_only_files_above_it(core):
         assert all(order.index(other) < order.index(file) for other in used), file
 
 
-@pytest.mark.slow
 def test_pure_files_make_no_system_call(core):
     """They call each other, and functions of libc that work on memory and text."""
     ours = set().union(*(core[file][0] for file in PURE))

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the test programs of the C core: tests/c/build.sh FOLDER [NAME...], by default all of them.
-# A C11 compiler and a libc are enough. CC, CFLAGS and LDFLAGS choose a sanitizer, gcov or a cross
-# compiler. With REUSE=1 what FOLDER holds already is compiled again only if its source or a header
-# has changed since.
+# `core` builds only what every program is linked with. A C11 compiler and a libc are enough. CC,
+# CFLAGS and LDFLAGS choose a sanitizer, gcov or a cross compiler. With REUSE=1 what FOLDER holds
+# already is compiled again only if its source or a header has changed since.
 #
 # A program that includes fake_kernel.h is linked with fake_kernel.c, whose lines `/* wrap: NAME */`
 # name the system calls that it replaces.
@@ -61,6 +61,7 @@ while read -r header; do
 done < <(grep -l '"fake_kernel.h"' "$here"/*.h)
 
 for name in "$@"; do
+    [ "$name" != core ] || continue
     source=$here/test_$name.c
     compile "$source" "program_$name.o" -D_GNU_SOURCE -I.
     parts=("program_$name.o" "${objects[@]}")
