@@ -428,9 +428,13 @@ def fork(main: Callable[[], int], **options: object) -> subprocess.Popen[str]:
     def run() -> None:
         status = 1
         try:
-            # No object of this process may later close a descriptor of the copy.
+            # Popen waits for the end of a pipe. No number becomes free: an object of this process
+            # that the copy deletes would close what has that number by then.
+            null = os.open(os.devnull, os.O_RDWR)
+            for descriptor in map(int, descriptors()):
+                if descriptor > 2 and descriptor != null:
+                    os.dup2(null, descriptor, inheritable=False)
             gc.freeze()
-            os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Popen waits for the end of one of them
             sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
             sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
             status = main()
