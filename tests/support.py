@@ -437,8 +437,15 @@ def fork(main: Callable[[], int], **options: object) -> subprocess.Popen[str]:
             gc.freeze()
             sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
             sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
-            status = main()
+            try:
+                status = main()
+            except SystemExit as end:
+                status = int(end.code or 0)
             sys.stdout.flush()
+            if "coverage" in sys.modules and (
+                measured := sys.modules["coverage"].Coverage.current()
+            ):
+                measured.save()
         except BaseException:
             traceback.print_exc()
         finally:
@@ -450,6 +457,24 @@ def fork(main: Callable[[], int], **options: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ["forked"], text=True, preexec_fn=run, restore_signals=False, **options
         )  # type: ignore[call-overload, no-any-return]
+
+
+def run_fork(main: Callable[[], int]) -> subprocess.CompletedProcess[str]:
+    """Runs a copy of this process as `fork` does, and returns its status and what it printed."""
+    with fork(main, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        output, errors = process.communicate(timeout=120)
+    return subprocess.CompletedProcess("forked", process.returncode, output, errors)
+
+
+def fork_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program of ours in a copy of this process, which has loaded the package."""
+
+    def main() -> int:
+        sys.argv = ["-c", *arguments]
+        exec(code, {"__name__": "__main__"})
+        return 0
+
+    return run_fork(main)
 
 
 # Executes its arguments as user and group 1000 of a user namespace, which is the caller outside;
@@ -474,7 +499,7 @@ _syscalls.mount("none", "/sys/kernel", "tmpfs", 0)
 
 def run_as_user(command: list[str], prepare: str = "") -> subprocess.CompletedProcess[str]:
     """Runs a program without capabilities, after lines of Python that still have them."""
-    return python(_AS_USER.replace("PREPARE", prepare), *command)
+    return fork_python(_AS_USER.replace("PREPARE", prepare), *command)
 
 
 _CALL_NUMBERS = {

@@ -87,12 +87,12 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 def test_root_also_needs_net_admin_for_a_namespace_with_lo_up():
     """Docker with --cap-add SYS_ADMIN alone is such a case."""
-    done = support.python(_DROP, str(support.CAP_NET_ADMIN), *COMMAND, "--json")
+    done = support.fork_python(_DROP, str(support.CAP_NET_ADMIN), *COMMAND, "--json")
     found = by_name(Finding(**row) for row in json.loads(done.stdout))["network namespaces"]
     assert not found.allowed
     assert "--cap-add=NET_ADMIN" in found.remedy
     run = [sys.executable, "-m", "pynetstrat", "run", "true"]
-    done = support.python(_DROP, str(support.CAP_NET_ADMIN), *run)
+    done = support.fork_python(_DROP, str(support.CAP_NET_ADMIN), *run)
     assert done.returncode == 1
     assert "--cap-add=NET_ADMIN" in done.stderr
 
@@ -129,13 +129,13 @@ _SECCOMP = support.refuse("unshare", "errno.EPERM")
 
 def test_a_seccomp_filter_is_named_by_diagnose_run_and_demo():
     execute = _SECCOMP + "os.execv(sys.argv[1], sys.argv[1:])\n"
-    done = support.python(execute, *COMMAND, "--json")
+    done = support.fork_python(execute, *COMMAND, "--json")
     findings = by_name(Finding(**row) for row in json.loads(done.stdout))
     assert "a filter is in force" in findings["seccomp"].detail
     assert not findings["user namespaces"].allowed
     assert "seccomp=unconfined" in findings["user namespaces"].remedy
     for command in (["demo"], ["run", "true"]):
-        done = support.python(execute, *COMMAND[:-1], *command)
+        done = support.fork_python(execute, *COMMAND[:-1], *command)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("pynetstrat: unshare: Operation not permitted; ")
         assert "seccomp=unconfined" in done.stderr

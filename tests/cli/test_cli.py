@@ -260,7 +260,7 @@ def refuse(*_, **__):
 demo.set_up_networks = refuse
 sys.exit(main(["demo"]))
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert (done.returncode, done.stderr) == (0, "")
     assert "lo is UP." in done.stdout
     assert 'This kernel cannot wire a container: interface "br0": RTM_NEWLINK: ' in done.stdout
@@ -404,7 +404,7 @@ from pynetstrat.cli import _fresh_namespaces, main
 _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWUSER)
 sys.exit(main(["up"]))
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert done.returncode == 1
     assert "CAP_NET_ADMIN" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -419,7 +419,7 @@ _fresh_namespaces.enter()
 Path("/proc/sys/user/max_net_namespaces").write_text("0")
 sys.exit(main(["demo"]))
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("pynetstrat: unshare: ")
     assert done.stderr.count("\n") == 1

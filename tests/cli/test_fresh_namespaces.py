@@ -37,14 +37,14 @@ for limit in LIMITS:
 
 def test_enter_moves_the_process_into_fresh_namespaces(net):
     net.add_veth("v0", "w0")
-    done = support.python(_ENTER.replace("LIMITS", "[None]"))
+    done = support.fork_python(_ENTER.replace("LIMITS", "[None]"))
     assert (done.stdout, done.stderr) == ("0 0 0 0 1\n", "")
     assert sorted(os.listdir("/sys/class/net")) == ["lo", "v0", "w0"]  # noqa: PTH208
 
 
 def test_a_privileged_process_needs_no_user_namespace():
     """The test sets the limit of its own user namespace."""
-    done = support.python(_ENTER.replace("LIMITS", "[None, '0']"))
+    done = support.fork_python(_ENTER.replace("LIMITS", "[None, '0']"))
     assert (done.stdout, done.stderr) == ("0 0 0 0 1\n" * 2, "")
 
 
@@ -60,7 +60,7 @@ try:
 except KernelError as error:
     print(error)
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert done.stderr == ""
     assert done.stdout == (
         "unshare: No space left on device; user.max_net_namespaces is 0: "
@@ -81,7 +81,7 @@ try:
 except KernelError as error:
     print(error)
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert done.stderr == ""
     assert done.stdout.startswith("unshare: No space left on device; a limit is reached: user.max_")
     assert "the limit of an outer user namespace" in done.stdout
@@ -147,5 +147,5 @@ try:
 except KernelError as error:
     print(error)
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert done.stdout.startswith("write /proc/self/setgroups: No such file or directory; run as")

@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 import support
 
-from pynetstrat import NetworkNamespace, RtnetlinkSocket
+from pynetstrat import NetworkNamespace, RtnetlinkSocket, cli
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat", "run"]
 
 
 def call(*arguments, **options):
-    return support.run([*COMMAND, *arguments], **options)
+    """Runs the command: without options of subprocess.run, in a fork of the test's process."""
+    if options:
+        return support.run([*COMMAND, *arguments], **options)
+    return support.run_fork(lambda: cli.main(["run", *arguments]))
 
 
 def succeed(*arguments, **options):
