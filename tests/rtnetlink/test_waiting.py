@@ -250,8 +250,8 @@ with RtnetlinkSocket() as shared:
         lambda: get_network_interface_stats("lo"), lambda: shared.get_stats("lo"),
         lambda: shared.link_set_up("lo"), lambda: shared.link_is_up("lo"),
     ):
-        before, struck = support.descriptors(), 0
-        for _ in range(1000):
+        before, struck, count = support.descriptors(), 0, int(sys.argv[1])
+        for _ in range(count):
             try:
                 signal.setitimer(signal.ITIMER_REAL, moments.uniform(1e-6, 150e-6))
                 for _ in range(20):  # an end: one that strikes within a __del__ is only printed
@@ -259,7 +259,7 @@ with RtnetlinkSocket() as shared:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except Interrupted:
                 struck += 1
-        assert struck > 100
+        assert struck > count // 10
         gc.collect()
         assert support.descriptors() == before, function
         shared.get_stats("lo")  # and what was struck goes on
@@ -274,6 +274,7 @@ def test_a_handler_that_raises_at_any_moment_leaks_no_descriptor(net):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
     environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
     # A handle whose `with` block was interrupted before it began warns, correctly.
-    command = [sys.executable, "-W", "ignore::ResourceWarning", "-c", _AT_ANY_MOMENT]
+    count = len(support.sample(range(1000)))
+    command = [sys.executable, "-W", "ignore::ResourceWarning", "-c", _AT_ANY_MOMENT, str(count)]
     done = support.run(command, env=environment)
     assert done.stdout == "whole\n", done.stderr[-2000:]

@@ -20,6 +20,7 @@ from helpers_network import (
     names,
     quieten,
     veth,
+    wait_for_workers,
 )
 from support import python, wait_until
 
@@ -93,6 +94,7 @@ def _advertised(host: RtnetlinkSocket) -> list[object]:
 
 @pytest.mark.parametrize("ipv6", ["fd09::2/64", ""])
 def test_a_container_cannot_become_the_hosts_router(host, blue, ipv6):
+    disable_duplicate_address_detection()
     disable_duplicate_address_detection(blue)
     network = veth(bridge="", address="10.9.0.2/24", gateway="10.9.0.1", ipv6_address=ipv6)
     made = set_up_networks([network], netns=blue)
@@ -106,9 +108,15 @@ def test_a_container_cannot_become_the_hosts_router(host, blue, ipv6):
             )
 
         wait_until(lambda: is_ready("eth0") and is_ready("eth1"))
-    blue.call(_advertise, "eth0")
-    blue.call(_advertise, "eth1")  # the host accepts this one, so it has seen the others
-    wait_until(lambda: len(_advertised(host)) > 1)
+    wait_for_workers()
+    wait_for_workers(blue)
+
+    def is_accepted() -> bool:
+        blue.call(_advertise, "eth0")
+        blue.call(_advertise, "eth1")  # the host accepts this one, so it has seen the others
+        return len(_advertised(host)) > 1
+
+    wait_until(is_accepted)
     index = host.get_link("h0").index
     assert all(route.ifindex != index for route in host.dump_routes() if route.gateway)
     assert not any(a.address.startswith("2001:") for a in host.dump_addresses("h0"))
