@@ -21,6 +21,9 @@ fail() {
     exit 1
 }
 
+# The tests start many interpreters. Each would compile the package anew.
+unset PYTHONDONTWRITEBYTECODE
+
 python=${PYTHON:-python3}
 compiler=${CC:-cc}
 

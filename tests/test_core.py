@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,7 @@ def names_in(program: str) -> list[str]:
 
 
 TESTS = [
-    # A program runs once, with all of its tests: they belong to one worker of pytest-xdist.
-    pytest.param(program, name, marks=pytest.mark.xdist_group(program), id=f"{program[5:]}-{name}")
+    pytest.param(program, name, id=f"{program[5:]}-{name}")
     for program in PROGRAMS
     for name in names_in(program)
 ]
@@ -30,29 +30,24 @@ TESTS = [
 
 @pytest.fixture(scope="session")
 def built(core_objects: Path) -> Path:
-    """The folder of the programs, which the first worker builds."""
+    """The folder of the programs."""
     with locked(core_objects / "build.lock"):
-        if not (core_objects / "is_built").exists():
-            build(core_objects)
-            (core_objects / "is_built").touch()
+        build(core_objects)
     return core_objects
 
 
+@cache
 def output_of(program: Path) -> str:
-    """Runs a program, unless a worker has done so already, and returns what it printed."""
-    output = program.with_suffix(".out")
-    with locked(program.with_suffix(".lock")):
-        if not output.exists():
-            done = subprocess.run(
-                [program],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-                timeout=120,
-            )
-            output.write_text(f"{done.stdout}exit status {done.returncode}\n")
-        return output.read_text()
+    """Runs a program, with all of its tests, and returns what it printed."""
+    done = subprocess.run(
+        [program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return f"{done.stdout}exit status {done.returncode}\n"
 
 
 def result_of(name: str, output: str) -> tuple[str, str]:

@@ -227,7 +227,6 @@ def test_the_package_is_marked_as_typed():
     assert (Path(pynetstrat.__file__).parent / "py.typed").exists()
 
 
-@pytest.mark.xdist_group("mypy")
 def test_mypy_accepts_a_program_that_uses_every_name(mypy):
     assert [line for line in mypy.stdout.splitlines() if not line.startswith("wrong.py:")] == []
     assert mypy.stderr == ""
@@ -243,7 +242,6 @@ def test_the_program_uses_every_name():
     assert names == EXPORTED | {"__version__"}
 
 
-@pytest.mark.xdist_group("mypy")
 def test_mypy_finds_each_wrong_line(mypy):
     lines = [line.split(":")[1] for line in mypy.stdout.splitlines() if ": error: " in line]
     assert lines == ["3", "4", "5", "6", "8"], mypy.stdout

@@ -13,8 +13,6 @@ ROOT = Path(__file__).parent.parent
 CSRC = ROOT / "csrc"
 SOURCES = (CSRC / "sources").read_text().split()
 PROGRAM = ROOT / "tests" / "c" / "embedder.c"
-# One worker of pytest-xdist builds the library.
-pytestmark = pytest.mark.xdist_group("library")
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 
 
