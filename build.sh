@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 usage() {
     cat <<'USAGE'
 ./build.sh               build into .venv, then bring lo up in a fresh namespace and show its counters
-./build.sh test [ARG..]  the tests (ARGs go to pytest; -m "not slow": those that take no longer than 3 s)
+./build.sh test [ARG..]  the tests (ARGs go to pytest; -m "not slow": the quick ones)
 ./build.sh check [NAME]  the long checks, or one of them (tests/check/NAME.sh; "flaky" only by name)
 ./build.sh bench [ARG..] the benchmarks, into build/bench/ (ARGs go to benchmarks/run.py)
 ./build.sh docs          the API reference from the docstrings, HTML, into build/docs/

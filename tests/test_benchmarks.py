@@ -194,6 +194,7 @@ def check_group(measure, work, bare, group):
     return runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "group",
     [
@@ -206,6 +207,7 @@ def test_every_case_of_a_group_is_measured(benchmark, net, bare, forked, group):
     check_group(benchmark("measure"), benchmark("work"), bare, group)
 
 
+@pytest.mark.slow
 def test_each_case_is_measured_in_its_own_program(benchmark, net, bare):
     benchmark("veth").fill(3)
     measure = benchmark("measure")
@@ -213,6 +215,7 @@ def test_each_case_is_measured_in_its_own_program(benchmark, net, bare):
     check_group(measure, benchmark("work"), bare, "sysfs_held")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["containers", "scrape"])
 def test_every_way_to_count_in_containers_is_measured(benchmark, net, bare, forked, group):
     with benchmark("containers").made(3):
@@ -238,6 +241,7 @@ with containers.made(3):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_containers_end_with_the_benchmark(number):
     """Also by Control-C, which every process gets. They have its standard output open."""
@@ -314,6 +318,7 @@ os._exit(0)  # as worker.py: the sockets are the host's, and end with it
 """
 
 
+@pytest.mark.slow
 def test_every_way_to_wire_a_container_gives_the_same_network(benchmark):
     """But for CNI's ptp, which needs no bridge, and takes no MAC."""
     wiring, work = benchmark("wiring"), benchmark("work")
@@ -326,6 +331,7 @@ def test_every_way_to_wire_a_container_gives_the_same_network(benchmark):
     assert done.stdout.splitlines() == [f"{name} {expected}" for name in ways]
 
 
+@pytest.mark.slow
 def test_tails_under_churn(benchmark, net):
     measure, veth = benchmark("measure"), benchmark("veth")
     veth.fill(3)
@@ -341,6 +347,7 @@ def test_tails_under_churn(benchmark, net):
 TREES = [Path(pynetstrat.__file__).parent.parent] * 2
 
 
+@pytest.mark.slow
 def test_every_row_of_two_trees_is_measured_by_turns(benchmark, net, forked):
     compare = benchmark("compare")
     benchmark("veth").fill(3)
@@ -350,6 +357,7 @@ def test_every_row_of_two_trees_is_measured_by_turns(benchmark, net, forked):
         assert min(*base, *this) > 0, row
 
 
+@pytest.mark.slow
 def test_two_trees_are_compared_in_programs_of_their_own(benchmark, net, capsys):
     compare = benchmark("compare")
     benchmark("veth").fill(3)

@@ -79,6 +79,7 @@ def test_a_program_makes_every_system_call_of_the_core_fail() -> None:
     assert "test_faults" in PROGRAMS
 
 
+@pytest.mark.slow
 def test_the_counter_parser_uses_strtoull(core_objects: Path) -> None:
     command = ["nm", "--undefined-only", "--format=just-symbols", core_objects / "counter_text.o"]
     symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
@@ -86,6 +87,7 @@ def test_the_counter_parser_uses_strtoull(core_objects: Path) -> None:
     assert {"strtoull", "__isoc23_strtoull"} & set(symbols)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_lists_its_tests(built: Path, program: str) -> None:
     command = [built / program, "--list"]
@@ -94,6 +96,7 @@ def test_a_program_lists_its_tests(built: Path, program: str) -> None:
     assert len(set(listed)) == len(listed) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("program", "name"), TESTS)
 def test_core(built: Path, program: str, name: str) -> None:
     result, details = result_of(name, output_of(built / program))

@@ -85,6 +85,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+@pytest.mark.slow
 def test_root_also_needs_net_admin_for_a_namespace_with_lo_up():
     """Docker with --cap-add SYS_ADMIN alone is such a case."""
     done = support.fork_python(_DROP, str(support.CAP_NET_ADMIN), *COMMAND, "--json")
@@ -127,6 +128,7 @@ def test_a_sysfs_of_another_namespace_is_detected(net, new_namespace):
 _SECCOMP = support.refuse("unshare", "errno.EPERM")
 
 
+@pytest.mark.slow
 def test_a_seccomp_filter_is_named_by_diagnose_run_and_demo():
     execute = _SECCOMP + "os.execv(sys.argv[1], sys.argv[1:])\n"
     done = support.fork_python(execute, *COMMAND, "--json")
@@ -165,6 +167,7 @@ def test_a_process_that_hangs_is_an_error(monkeypatch, tmp_path):
 # ---- the command ----
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_line_for_each_finding_and_its_remedy_below(net):
     done = support.run(COMMAND)
     assert (done.returncode, done.stderr) == (0, "")

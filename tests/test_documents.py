@@ -49,6 +49,7 @@ def blocks(pattern: re.Pattern[str], documents: list[Path]) -> list[object]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "printed"), blocks(PYTHON, DOCUMENTS))
 def test_an_example_in_python_prints_what_is_shown(
     net: support.Links, code: str, printed: str | None
@@ -61,6 +62,7 @@ def test_an_example_in_python_prints_what_is_shown(
         assert done.stdout.split() == printed.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session", blocks(CONSOLE, [README]))
 def test_an_example_for_the_shell_prints_what_is_shown(
     net: support.Links, run: None, tmp_path: Path, session: tuple[str]
@@ -76,6 +78,7 @@ def test_an_example_for_the_shell_prints_what_is_shown(
     assert done.stdout.split() == "\n".join(printed).split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", blocks(C, [README]))
 def test_an_example_in_c_brings_lo_up(net: support.Links, tmp_path: Path, program: str) -> None:
     source = tmp_path / "program.c"

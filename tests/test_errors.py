@@ -194,6 +194,7 @@ def test_a_route_where_ipv6_is_disabled_names_the_setting(host):
     assert not isinstance(caught.value, errors.PermissionDeniedError)
 
 
+@pytest.mark.slow
 def test_a_full_bridge_is_named(bridge):
     batch = Batch()
     for number in range(1023):

@@ -137,6 +137,7 @@ def links(netns=None):
         return rtnetlink.dump_links()
 
 
+@pytest.mark.slow
 def test_the_sandbox_prints_the_counters_of_its_child_and_leaves_nothing(net):
     done = run("sandbox.py")
     assert (done.returncode, done.stderr) == (0, "")
@@ -146,6 +147,7 @@ def test_the_sandbox_prints_the_counters_of_its_child_and_leaves_nothing(net):
     assert set(links()) == {"lo"}
 
 
+@pytest.mark.slow
 def test_the_sandbox_ends_with_the_status_of_its_child_and_leaves_nothing(net):
     done = run("sandbox.py", "sh", "-c", "exit 3")
     assert (done.returncode, done.stderr) == (3, "")
@@ -155,6 +157,7 @@ def test_the_sandbox_ends_with_the_status_of_its_child_and_leaves_nothing(net):
     assert set(links()) == {"lo"}
 
 
+@pytest.mark.slow
 def test_the_topology_wires_racks_of_nodes_and_leaves_nothing(net):
     done = run("topology.py", "250")
     assert (done.returncode, done.stderr) == (0, "")
@@ -205,6 +208,7 @@ def test_the_macvlan_plugin_is_undone_after_an_error(net, macvlan):
         assert not found["lo"].up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["-p", "xdist", "-n", "2", "--dist", "each"]])
 def test_the_pytest_fixture_gives_each_test_its_own_container(net, tmp_path, options):
     program = str(EXAMPLES / "pytest_netns.py")

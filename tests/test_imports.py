@@ -114,6 +114,7 @@ for module in pkgutil.walk_packages(pynetstrat.__path__, "pynetstrat.", onerror=
     assert set(modules()) == expected - {"pynetstrat", "pynetstrat.__main__"} | {"pynetstrat._core"}
 
 
+@pytest.mark.slow
 def test_loading_a_module_first_hides_no_public_name():
     """Python binds the name of a loaded submodule on its package."""
     children = {module.split(".")[1] for module in modules()}
@@ -227,6 +228,7 @@ def test_the_package_is_marked_as_typed():
     assert (Path(pynetstrat.__file__).parent / "py.typed").exists()
 
 
+@pytest.mark.slow
 def test_mypy_accepts_a_program_that_uses_every_name(mypy):
     assert [line for line in mypy.stdout.splitlines() if not line.startswith("wrong.py:")] == []
     assert mypy.stderr == ""

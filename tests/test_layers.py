@@ -175,6 +175,7 @@ def test_every_module_is_in_the_table():
         assert present <= set(names), folder
 
 
+@pytest.mark.slow
 @EVERY_SOURCE
 def test_a_module_uses_only_modules_above_it(source):
     tree = ast.parse(source.read_text())
@@ -189,6 +190,7 @@ def test_a_module_uses_only_modules_above_it(source):
             assert names.index(inner) < names.index(source.stem), f"{source.name} uses {inner}"
 
 
+@pytest.mark.slow
 @EVERY_SOURCE
 def test_no_function_imports(source):
     relative = str(source.relative_to(PACKAGE))
@@ -275,6 +277,7 @@ def core(core_objects: Path) -> dict[str, tuple[set[str], set[str]]]:
     return found
 
 
+@pytest.mark.slow
 def test_every_file_of_the_core_is_in_the_table(core):
     assert set(core) == set(USES)
     assert {path.stem for path in CORE.glob("*.c")} == set(USES)

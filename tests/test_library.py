@@ -45,6 +45,7 @@ def ask_pkg_config(root: Path, *options: str, **settings: str) -> list[str]:
     return run("pkg-config", *options, "netstrat", PKG_CONFIG_LIBDIR=str(path), **settings).split()
 
 
+@pytest.mark.slow
 def test_an_installation_writes_to_destdir_and_names_only_the_prefix(installed):
     files = sorted(
         str(path.relative_to(installed)) for path in installed.rglob("*") if not path.is_dir()
@@ -93,6 +94,7 @@ def test_pkg_config_links_a_program_with_the_static_library(installed, tmp_path)
     run_alone(program)
 
 
+@pytest.mark.slow
 def test_a_built_library_works_after_its_directory_was_moved(tmp_path):
     run(CSRC / "build-lib.sh", tmp_path / "built", CFLAGS="-O0")
     (tmp_path / "built").rename(tmp_path / "moved")
@@ -123,6 +125,7 @@ def test_all_sources_compile_as_one_unit(tmp_path, compiler):
     run(*compiler.split(), *warnings, "-fsyntax-only", unit)
 
 
+@pytest.mark.slow
 def test_the_amalgamation_can_be_private_to_a_program_of_one_unit(tmp_path):
     """The whole core is private to the unit, which exports only main()."""
     run(CSRC / "amalgamate.sh", tmp_path)

@@ -415,6 +415,7 @@ del handles, namespace
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keeper", "filter"),
     [

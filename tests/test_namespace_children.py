@@ -223,6 +223,7 @@ def test_run_returns_the_same_as_subprocess_run(net, arguments, options):
     assert vars(ours) == vars(theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
@@ -267,6 +268,7 @@ def test_calls_and_children_leave_no_descriptor(net):
 # ---- Ctrl-C ----
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_run_and_its_child(net, interrupt):
     with NetworkNamespace.create() as namespace:
         with pytest.raises(KeyboardInterrupt):
@@ -276,6 +278,7 @@ def test_ctrl_c_ends_a_run_and_its_child(net, interrupt):
             os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_child_starts_leaves_no_child(net, interrupt):
     """A preexec_fn makes the fork take long."""
     before = descriptors()

@@ -74,6 +74,7 @@ def test_counters_are_parsed_as_in_the_shared_cases(tree):
 near = st.text("0123456789 \t\n\v\f\r-+x.", max_size=30).map(str.encode)
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(near, st.binary(max_size=30)), min_size=8, max_size=8))
 def test_any_contents_give_the_same_result(tmp_path_factory, contents):
     statistics = tmp_path_factory.getbasetemp() / "any" / "eth0" / "statistics"
@@ -316,7 +317,8 @@ def test_datagrams_of_other_senders_and_older_replies_are_ignored(kernel):
 def test_failures_of_the_socket_are_errors(kernel, script, code, operation):
     kernel(*script)
     with pytest.raises(KernelError) as caught:
-        reference.link_set_up("lo", timeout=0.01)
+        # Short where a timeout is expected; long elsewhere, since the machine may be busy.
+        reference.link_set_up("lo", timeout=60 if script else 0.01)
     assert (caught.value.errno, caught.value.operation) == (code, operation)
     assert isinstance(caught.value, NetlinkUnavailableError) == (operation == "socket")
 

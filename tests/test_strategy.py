@@ -287,6 +287,7 @@ print("found")
     assert (done.stdout, done.stderr) == ("found\n", "")
 
 
+@pytest.mark.slow
 def test_the_example_plugin_brings_every_link_up(tmp_path):
     source = support.ROOT / "examples" / "strategy_plugin"
     assert source.is_dir(), "examples/strategy_plugin is the plug-in that the README shows"

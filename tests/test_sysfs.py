@@ -74,6 +74,7 @@ contents = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(contents)
 @example(b"")
 @example(b"1" * 5000)
@@ -391,6 +392,7 @@ def test_a_missing_real_interface_is_not_found(net, read):
         read("nowhere")
 
 
+@pytest.mark.slow
 def test_an_interface_that_is_added_and_deleted_is_read_whole_or_not_found(net):
     """The kernel adds and removes the files one by one: half an interface is never returned."""
     done = threading.Event()

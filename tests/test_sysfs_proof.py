@@ -261,6 +261,7 @@ print(get_network_interface_stats("lo", perspective="host"))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -151,6 +151,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 3, lowest + 3))
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_needs_no_file_of_python(net, tree, name):
     looked_up, call = CALLS[name]

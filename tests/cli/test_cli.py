@@ -284,6 +284,7 @@ def test_each_command_has_a_help_text(command, monkeypatch):
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_a_command_does_not_load_the_module_of_another_command():
     """Each command is run in a child of a process that has loaded none."""
     code = """
@@ -462,6 +463,7 @@ PRINTING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "unbuffered"), PRINTING)
 def test_a_pipe_without_a_reader_ends_the_command_silently(net, arguments, unbuffered):
     reading, writing = os.pipe()
@@ -478,6 +480,7 @@ def test_a_pipe_without_a_reader_ends_the_command_silently(net, arguments, unbuf
     assert (process.returncode, said) == (128 + signal.SIGPIPE, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "unbuffered"), PRINTING)
 def test_a_full_device_is_reported_in_one_line(net, arguments, unbuffered):
     done = redirected(">/dev/full", *arguments, unbuffered=unbuffered)
@@ -485,6 +488,7 @@ def test_a_full_device_is_reported_in_one_line(net, arguments, unbuffered):
     assert done.stderr == "pynetstrat: standard output: [Errno 28] No space left on device\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "unbuffered"),
     [*((word, False) for word in ("up", "stats", "strategies", "--version")), ("stats", True)],
@@ -494,6 +498,7 @@ def test_a_closed_standard_output_is_not_an_error(net, arguments, unbuffered):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2</dev/null"])
 @pytest.mark.parametrize(
     ("arguments", "status", "unbuffered"),

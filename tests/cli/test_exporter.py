@@ -167,6 +167,7 @@ def test_sighup_ends_it_with_status_0(exporter):
     assert exporter.end(signal.SIGHUP) == (0, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_that_is_ignored_at_the_start_does_not_end_it(blue, number):
     """A shell starts background programs with SIGINT ignored, and nohup with SIGHUP ignored."""
@@ -208,6 +209,7 @@ def test_it_ends_if_it_cannot_serve(exporter_host):
     assert done.stderr.splitlines()[-1] == "pynetstrat: [Errno 28] No space left on device"
 
 
+@pytest.mark.slow
 def test_a_response_that_has_begun_is_completed_before_the_end(exporter_host, blue):
     for number in range(1, 100):
         exporter_host.execute(Batch().add_veth(f"v{number}", f"eth{number}", netns=blue))

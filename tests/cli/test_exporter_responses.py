@@ -53,6 +53,7 @@ def test_a_container_that_ended_is_in_no_later_scrape(exporter, blue):
 # ---- HTTP ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "accept",
     ["", "*/*", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5", ",;=, \xff"],
@@ -96,6 +97,7 @@ def test_the_root_page_links_to_the_metrics(exporter):
         assert b'href="/metrics"' in response.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status"),
     [

@@ -87,6 +87,7 @@ except KernelError as error:
     assert "the limit of an outer user namespace" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_test_suite_fails_if_namespaces_are_refused():
     """It is not skipped, and says what to allow."""
     code = """

@@ -175,6 +175,7 @@ def full(tmp_path):
         support.unmount(str(where))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("redirection", "status", "words"),
     [
@@ -265,6 +266,7 @@ BAD_FIELDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", dict.fromkeys(field for field, _ in BAD_FIELDS))
 def test_an_invalid_field_changes_nothing(call, container, field):
     before = links(), links(container)

@@ -163,6 +163,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wish", "options", "words"), REFUSED)
 def test_a_request_that_is_not_allowed_changes_nothing(refused, container, wish, options, words):
     netns, pid = container
@@ -267,6 +268,7 @@ def test_an_annotation_with_a_device_record_or_options_is_refused(refused, conta
 # ---- repeated hooks, and other containers ----
 
 
+@pytest.mark.slow
 def test_a_second_createRuntime_fails_and_changes_nothing(hook, refused, container):  # noqa: N802
     netns, pid = container
     hook("createRuntime", state([LOOPBACK, VETH], pid))
@@ -284,6 +286,7 @@ def test_poststop_may_run_twice_or_without_createRuntime(hook, container):  # no
         assert owned("c1") == []
 
 
+@pytest.mark.slow
 def test_poststop_never_changes_another_container(hook, container):
     netns, pid = container
     hook("createRuntime", state([LOOPBACK, VETH], pid))

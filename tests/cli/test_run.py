@@ -202,6 +202,7 @@ exit $status
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second", "uid", "has_capabilities"),
     [("--root", "", "0", True), ("", "", "1000", False), ("--root", "--root", "0", True)],

@@ -80,6 +80,7 @@ def is_possible(row: NetworkInterface) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_thousand_readings_during_constant_changes_never_mix_up_interfaces(
     net, new_namespace, seed
@@ -208,6 +209,7 @@ def test_a_reading_ends_although_containers_change_one_after_the_other(
     assert read == {n: {f"net{n}": seen(f"net{n}", n)} for n in range(12)}
 
 
+@pytest.mark.slow
 def test_short_lived_containers_are_never_mixed_up(net, counters):
     """The kernel reuses inodes and nsids at once; each container has traffic of its own."""
     alive: dict[int, int] = {}

@@ -95,6 +95,7 @@ def test_nothing_keeps_a_container_alive(net, counters):
             time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_reused_nsid_is_another_container(net, counters, new_namespace):
     for number in range(6):  # the kernel reuses inodes and nsids at once
         netns = support.new_namespace()

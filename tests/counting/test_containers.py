@@ -256,6 +256,7 @@ def test_close_ends_the_readings_of_other_threads(net, new_namespace):
     support.run_threads(go_on, go_on, close)
 
 
+@pytest.mark.slow
 def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new_namespace):
     """Interfaces change before each interrupted reading; the next reading shows the changes."""
 
@@ -304,6 +305,7 @@ def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new
     assert struck
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(1, 8))
 def test_readings_are_right_after_a_signal_handler_raised_at_any_line(
     net, counters, new_namespace, first

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
+import pytest
 import support
 from helpers_counting import Hooked, add_macvlan, rename
 from support import Links, add_container_veth, inside, seen
@@ -43,6 +44,7 @@ def flood(netns: int) -> Iterator[list[int]]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_flood_of_renames_does_not_affect_other_containers(net, counters, new_namespace):
     victim, culprit = new_namespace(), new_namespace()
     add_container_veth(net, victim, "v0", 1)

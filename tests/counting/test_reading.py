@@ -6,6 +6,7 @@ import gc
 import socket
 import sys
 
+import pytest
 import support
 from helpers_counting import add_macvlan, rename
 from support import Links, add_container_veth, inside, seen
@@ -97,6 +98,7 @@ def test_later_readings_do_not_change_a_table(net, counters, new_namespace):
     assert first.counters.format == "Q"
 
 
+@pytest.mark.slow
 def test_columns_create_no_object_per_row_while_nothing_changes(net, counters, new_namespace):
     netns = new_namespace()
     for number in range(300):
@@ -213,6 +215,7 @@ def add_links(netns: int, count: int) -> None:
             sock.execute(batch)
 
 
+@pytest.mark.slow
 def test_only_the_first_interfaces_of_an_oversized_container_are_counted(
     net, counters, new_namespace
 ):

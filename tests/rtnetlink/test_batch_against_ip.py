@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
 from helpers_network import dumps, quieten
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -92,6 +93,7 @@ def _prepare(namespace: NetworkNamespace) -> dict[str, int]:
         return {name: link.index for name, link in sock.dump_links().items()}
 
 
+@pytest.mark.slow
 @settings(
     max_examples=len(sample(range(40), step=2)),
     suppress_health_check=[HealthCheck.function_scoped_fixture],

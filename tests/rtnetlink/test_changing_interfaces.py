@@ -19,6 +19,7 @@ from pynetstrat import InterfaceNotFoundError, KernelError, NetworkInterface, Rt
 from pynetstrat.wiring._socket import SessionSocket
 
 
+@pytest.mark.slow
 def test_readings_are_right_during_a_thousand_renames(net):
     """Each veth alternates between two names and has traffic of its own."""
     count, renames = 10, 1000
@@ -58,6 +59,7 @@ def test_readings_are_right_during_a_thousand_renames(net):
     assert len(answered) == 2
 
 
+@pytest.mark.slow
 def test_a_name_that_passes_from_link_to_link_is_never_read_from_another(net):
     """One name passes between interfaces: each answer is of one that had it during the call."""
     count = 6
@@ -101,6 +103,7 @@ def test_a_name_that_passes_from_link_to_link_is_never_read_from_another(net):
     assert found
 
 
+@pytest.mark.slow
 def test_dumps_are_right_during_renames(net):
     count = 6
     for number in range(count):
@@ -141,6 +144,7 @@ def test_dumps_are_right_during_renames(net):
     support.run_threads(rename, dump)
 
 
+@pytest.mark.slow
 def test_a_link_made_again_under_its_name_has_its_own_counters(net, rtnetlink):
     for number in range(1, 20):
         net.add_veth("v0", "w0")
@@ -282,6 +286,7 @@ def test_a_dump_is_answered_where_notifications_are_lost_at_every_attempt(
         assert table.counters.tolist() == list(map(support.values, expected.values()))
 
 
+@pytest.mark.slow
 def test_dumps_are_right_while_interfaces_are_made_and_deleted(net):
     for number in range(4):
         support.add_patterned(net, number)

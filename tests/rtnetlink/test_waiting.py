@@ -181,6 +181,7 @@ def test_a_handler_that_raises_ends_the_wait_with_what_it_raised(net, alarm):
         rtnetlink.link_set_up("lo")
 
 
+@pytest.mark.slow
 def test_a_handler_that_uses_the_same_socket_gets_an_error(net, alarm):
     caught = []
 
@@ -191,11 +192,17 @@ def test_a_handler_that_uses_the_same_socket_gets_an_error(net, alarm):
             except KernelError as error:
                 caught.append(error)
 
-    with RtnetlinkSocket(timeout=0.5) as rtnetlink, silence(rtnetlink):
-        alarm(handler, 10)
-        signal.setitimer(signal.ITIMER_REAL, 0.05)  # once, while the call waits
+    def interrupt():
+        other.recv(4096)  # the main thread has asked, and waits
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+
+    with RtnetlinkSocket(timeout=0.5) as rtnetlink, silence(rtnetlink) as other:
+        alarm(handler, 0)
+        thread = threading.Thread(target=interrupt)
+        thread.start()
         with pytest.raises(KernelError) as outer:
             rtnetlink.link_is_up("lo")
+        thread.join()
     assert outer.value.errno == errno.ETIMEDOUT
     assert len(caught) == len(CALLS) + 1
     assert {error.errno for error in caught} == {errno.EBUSY}
@@ -268,6 +275,7 @@ print("whole")
 """
 
 
+@pytest.mark.slow
 def test_a_handler_that_raises_at_any_moment_leaks_no_descriptor(net):
     """It may raise while a socket is being made. No socket remains unusable either."""
     # Coverage is not measured: a handler that interrupts the tracer leaves its lock taken.

@@ -169,6 +169,7 @@ CHANGES = {
 UNANNOUNCED = {"alias", "altnames", "group", "hairpin"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
 @pytest.mark.parametrize("field", CHANGES)
 def test_four_changes_of_a_link_that_is_down_arrive_with_its_next_change(
@@ -290,6 +291,7 @@ def churn(sock, count):
         sock.execute(batch)
 
 
+@pytest.mark.slow
 def test_a_reader_that_pauses_during_many_changes_ends_in_the_kernels_state(rtnetlink):
     replay = Replay()
     count = len(support.sample(range(100_000), step=5))

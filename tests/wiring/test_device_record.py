@@ -205,6 +205,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change_", "words"), CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("place", ["field", "file"])
 def test_a_record_that_does_not_fit_the_call_is_refused(
@@ -240,6 +241,7 @@ def test_a_record_without_a_key_is_refused(quiet_host, container):
         strategy.destroy(replace(made, device=wrong), netns=container)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -410,6 +412,7 @@ def kill_at(target: int, network: Network, netns: NetworkNamespace) -> bool:
         os._exit(status)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["veth", "ifb"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_after_a_kill_at_any_batch_tear_down_and_set_up_succeed(request, kind, when):
@@ -482,6 +485,7 @@ def move(owner: str, netns: NetworkNamespace) -> str:
     return "won"
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_move_one_device_the_second_changes_nothing(quiet_host, container):
     add_device()
     with NetworkNamespace.create() as second:
@@ -501,6 +505,7 @@ def test_of_two_processes_that_move_one_device_the_second_changes_nothing(quiet_
             strategy.destroy(device(name="eth0", owner=owner), netns=where[winner])
 
 
+@pytest.mark.slow
 def test_two_tear_downs_at_once_bring_the_device_back_once(quiet_host, container):
     add_device()
     network = device(name="eth0")
@@ -532,7 +537,7 @@ def test_create_waits_for_the_lock_of_another_process_until_its_timeout(quiet_ho
     with _device_record.Store((0, 0)) as store:
         store.lock(0)
         with pytest.raises(KernelError, match="another process is moving a device"):
-            set_up_networks([device()], netns=container, timeout=0.1)
+            set_up_networks([device()], netns=container, timeout=1)
     assert_unchanged(before, container)
 
 

@@ -84,6 +84,7 @@ def change(command: str, netns: NetworkNamespace | None, host_end: str = "") -> 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expected", "kind", "differing", "where", "command"), ROWS, ids=lambda text: text[:60]
 )
@@ -124,6 +125,7 @@ FURTHER = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("where", "command", "words"), FURTHER)
 def test_a_further_change_is_reported(blue, where, command, words):
     made = set_up(PLAIN, blue)

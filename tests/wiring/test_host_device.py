@@ -46,6 +46,7 @@ def test_get_strategy_returns_host_device():
     assert isinstance(get_strategy("host-device"), HostDevice)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["", "eth0"])
 def test_device_moves_and_keeps_or_changes_its_name(quiet_host, container, kind, name):

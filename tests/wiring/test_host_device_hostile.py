@@ -67,6 +67,7 @@ def swap_for(kind, container, third):
     return act
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["veth", "ifb", "macvlan"])
 def test_a_link_that_root_swaps_in_at_the_last_moment_is_sent_back(
     quiet_host, container, third, monkeypatch, kind
@@ -87,6 +88,7 @@ def test_a_link_that_root_swaps_in_at_the_last_moment_is_sent_back(
     assert names() == {"lo", "d0", "pd0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["veth", "ifb", "macvlan", "tap"])
 def test_an_undo_step_brings_back_no_other_link_than_the_device(
     quiet_host, container, third, monkeypatch, kind
@@ -188,6 +190,7 @@ def test_many_links_of_the_container_are_read_in_a_bounded_amount_of_memory(
     assert names() == {"lo", "d0", "pd0"}
 
 
+@pytest.mark.slow
 def test_random_actions_of_root_lose_no_link_of_the_host_and_add_none():
     seconds = len(support.sample(range(4), step=2))  # a round takes 2 s
     environment = {**os.environ, "ADVERSARY_SECONDS": str(seconds), "ADVERSARY_SEED": "14"}

@@ -395,6 +395,7 @@ def test_destroy_names_the_namespace_into_which_root_moved_the_device(quiet_host
 # ---- errors at any request ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_executed", [False, True], ids=["refused", "executed"])
 def test_after_any_request_of_destroy_that_fails_the_next_destroy_completes(
     configured_device, container, is_executed

@@ -36,6 +36,7 @@ def test_a_move_that_stops_at_the_rename_is_undone(configured_device, container,
     assert configured_device.get_link("d0").hairpin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
@@ -89,6 +90,7 @@ def test_after_an_undone_move_the_addresses_with_a_lifetime_exist(quiet_host, co
     assert quiet_host.dump_routes() == routes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_executed", [False, True], ids=["refused", "executed"])
 def test_any_request_of_create_that_fails_leaves_everything_as_before(
     configured_device, container, is_executed
@@ -119,6 +121,7 @@ def test_any_request_of_create_that_fails_leaves_everything_as_before(
     assert target > 15  # otherwise too few requests were tried
 
 
+@pytest.mark.slow
 def test_an_interrupt_at_any_line_of_create_leaves_everything_as_before(
     configured_device, container
 ):

@@ -13,6 +13,7 @@ import pytest
 import support
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["set-up", "tear-down"])
 @pytest.mark.parametrize("what", killed.NETWORKS)
 def test_tear_down_and_set_up_succeed_after_a_kill_at_any_change(net, run, tmp_path, what, action):

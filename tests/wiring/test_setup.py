@@ -190,6 +190,7 @@ def test_a_third_party_strategy_gets_a_handle_of_the_namespace(host, bridge, qui
     assert looks.calls == [("initialize", "renamed")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["create", "initialize"])
 @pytest.mark.parametrize("kind", [ValueError, KernelError, KeyboardInterrupt])
 def test_an_exception_of_another_strategy_is_unchanged(host, bridge, quiet_blue, spy, step, kind):
@@ -262,6 +263,7 @@ def test_a_third_party_strategy_may_use_a_built_in_one(host, bridge, quiet_blue)
         del registry["wraps"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("returned", [True, "eth0", {"name": "eth0"}, veth])
 def test_a_create_that_returns_something_else_is_a_type_error_after_the_rollback(
     host, bridge, quiet_blue, spy, returned
@@ -328,6 +330,7 @@ def test_tear_down_refuses_a_descriptor_that_is_not_a_namespace(host, bridge):
 # ---- concurrent calls ----
 
 
+@pytest.mark.slow
 def test_two_processes_wire_containers_to_one_bridge_at_once(host, bridge):
     def churn(number: int) -> None:
         network = veth(host_interface_name="", address=f"10.0.0.{number}/24", owner=f"c{number}")

@@ -140,6 +140,7 @@ space.close()
     assert lines[6] == "must not be the caller's own namespace"
 
 
+@pytest.mark.slow
 def test_a_call_leaves_no_descriptor_open(host, bridge, quiet_blue):
     before = descriptors()
     for _ in range(5):

@@ -68,6 +68,7 @@ def _faulty(
     return work
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("kind", [KernelError, KeyboardInterrupt])
 def test_everything_is_as_before_after_any_exchange_fails(host, bridge, quiet_blue, kind, after):
@@ -90,6 +91,7 @@ def test_everything_is_as_before_after_any_exchange_fails(host, bridge, quiet_bl
     tear_down_networks(made, netns=quiet_blue)
 
 
+@pytest.mark.slow
 def test_everything_is_as_before_after_an_interrupt_at_any_line(host, bridge, quiet_blue):
     """An interrupt at each line of the modules in FILES leaves all or nothing.
 

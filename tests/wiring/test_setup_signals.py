@@ -100,6 +100,7 @@ def _signal_at_line(at: int, netns: NetworkNamespace) -> tuple[bool, BaseExcepti
     raise AssertionError("it did not fail")
 
 
+@pytest.mark.slow
 def test_a_signal_at_any_line_of_a_rollback_is_handled_once_everything_is_undone(
     host, bridge, quiet_blue, raising
 ):
@@ -119,6 +120,7 @@ def test_a_signal_at_any_line_of_a_rollback_is_handled_once_everything_is_undone
     assert at > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sender", ["timer", "thread"])
 def test_a_storm_of_signals_does_not_end_a_rollback(host, bridge, quiet_blue, sender):
     """Most of 200 networks would be left if an exception of a handler ended the rollback."""

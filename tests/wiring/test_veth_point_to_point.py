@@ -166,6 +166,7 @@ def test_it_is_an_error_if_advertisements_cannot_be_refused(host, blue, tmp_path
         support.unmount("/proc/sys")
 
 
+@pytest.mark.slow
 def test_an_owner_is_recognised_in_any_locale(host, bridge, blue, tmp_path):
     """Two processes must agree on the tag, so a locale without UTF-8 does not change it."""
     code = """if True:

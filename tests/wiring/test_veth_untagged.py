@@ -63,6 +63,7 @@ def test_an_untagged_pair_is_cleared_by_tear_down(host, blue, untagged, fields):
     assert names(blue) == {"lo"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", LEFT)
 def test_an_untagged_pair_is_cleared_by_the_next_set_up(host, blue, untagged, fields):
     untagged(veth(**fields))
@@ -85,6 +86,7 @@ def test_an_untagged_pair_of_another_owner_or_name_is_left_alone(host, blue, unt
         assert host.get_link("h0") == before
 
 
+@pytest.mark.slow
 def test_one_of_several_processes_that_set_up_a_network_at_once_succeeds(host, bridge, blue):
     def set_up() -> bool:
         try:
