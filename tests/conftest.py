@@ -44,6 +44,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         if not all("worker.sh" in where for where in config.getoption("tx")):
             pytest.exit("to run the tests in parallel, use ./build.sh test", returncode=1)
         return
+    helpers_network.be_patient()
     # A shell starts what it puts in the background with SIGINT ignored, and children inherit that:
     # there would be no Ctrl-C to test.
     signal.signal(signal.SIGINT, signal.default_int_handler)

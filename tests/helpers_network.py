@@ -20,13 +20,31 @@ from pynetstrat import (
     NetworkNamespace,
     Route,
     RtnetlinkSocket,
+    check_networks,
+    set_up_networks,
+    tear_down_networks,
 )
+from pynetstrat.wiring import _session, setup
 
 LO = Network("loopback", name="lo")
 
 # What changes without a request: queueing disciplines, operational state, carrier.
 _VOLATILE = {"qdisc", "operstate"}
 _VOLATILE_FLAGS = {"NO-CARRIER", "LOWER_UP", "linkdown", "dead"}
+
+
+def be_patient() -> None:
+    """Gives calls of this process a minute, in place of 5 s, unless they say otherwise.
+
+    Each change of the kernel's waits for its RTNL lock, which other tests hold at the same time.
+    """
+    wiring = (set_up_networks, tear_down_networks, check_networks, setup.set_up)
+    for function in (RtnetlinkSocket.__init__, *wiring):
+        assert function.__kwdefaults__["timeout"] == 5.0
+        function.__kwdefaults__["timeout"] = 60.0
+    for function in (_session.Session.__init__, _session.open_session_if_alive):
+        assert function.__defaults__ == (5.0,)
+        function.__defaults__ = (60.0,)
 
 
 def ip(*arguments: str, netns: NetworkNamespace | None = None) -> list[dict[str, Any]]:
