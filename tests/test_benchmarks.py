@@ -263,6 +263,7 @@ def test_containers_end_with_the_benchmark(number):
     assert errors.count("Traceback") == (number == signal.SIGINT)  # of the benchmark alone
 
 
+@pytest.mark.slow
 def test_the_latency_of_events_is_measured_in_every_way(benchmark, net, bare, forked):
     measure, work, veth = benchmark("measure"), benchmark("work"), benchmark("veth")
     veth.fill(3)

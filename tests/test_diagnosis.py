@@ -31,6 +31,7 @@ def diagnose_as_user(prepare=""):
 # ---- diagnose ----
 
 
+@pytest.mark.slow
 def test_diagnose_finds_what_is_allowed(net):
     findings = by_name(diagnose())
     for name in ("AF_NETLINK", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "/sys", "network namespaces"):
@@ -51,6 +52,7 @@ def test_diagnose_does_not_change_its_caller(net):
         os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.slow
 def test_a_user_without_capabilities_learns_which_are_missing():
     findings = diagnose_as_user()
     for name in ("CAP_NET_ADMIN", "CAP_SYS_ADMIN"):
@@ -68,6 +70,7 @@ def test_a_user_without_capabilities_learns_which_are_missing():
     assert findings["links of kind veth"].allowed
 
 
+@pytest.mark.slow
 def test_the_remedy_for_a_user_works():
     """With `run --root` everything is allowed that `diagnose` reported as missing."""
     command = [sys.executable, "-W", "error", "-m", "pynetstrat", "run", "--root", "--"]
@@ -110,6 +113,7 @@ Path("/proc/sys/user/max_user_namespaces").write_text("1")
     assert "user.max_user_namespaces" in found.remedy
 
 
+@pytest.mark.slow
 def test_sysfs_cannot_be_mounted_if_parts_of_sys_are_hidden():
     found = diagnose_as_user(support.MASKED)["mounting sysfs"]
     assert not found.allowed
@@ -180,6 +184,7 @@ def test_the_command_prints_a_line_for_each_finding_and_its_remedy_below(net):
     assert lines[number + 1].strip().startswith("needs CAP_NET_ADMIN")
 
 
+@pytest.mark.slow
 def test_the_command_in_json_holds_every_field():
     done = support.run([*COMMAND, "--json"])
     assert {frozenset(row) for row in json.loads(done.stdout)} == {

@@ -70,6 +70,7 @@ def test_the_poller_shows_no_rate_for_a_reused_index(net, monkeypatch, capsys):
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["interface", "lo"]
 
 
+@pytest.mark.slow
 def test_the_numpy_rates_are_those_of_the_busiest_interfaces(net):
     net.add_veth("v0", "w0")
     done = run("numpy_rates.py", "0.05", "2")

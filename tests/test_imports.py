@@ -93,6 +93,7 @@ def modules():
     return [module.name for module in found if not module.name.endswith("__main__")]
 
 
+@pytest.mark.slow
 def test_a_walk_finds_exactly_the_modules_of_the_package():
     """The walk imports each module. The builder of the C extension is not in the package."""
     code = """

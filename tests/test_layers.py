@@ -207,6 +207,7 @@ def test_no_function_imports(source):
             assert called not in ("__import__", "importlib.import_module"), ast.unparse(node)
 
 
+@pytest.mark.slow
 @EVERY_SOURCE
 def test_only_native_uses_the_core(source):
     if top_level(source) == "_native":

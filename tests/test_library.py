@@ -152,6 +152,7 @@ def test_the_amalgamation_can_be_private_to_a_program_of_one_unit(tmp_path):
     assert exported.split() == ["main"]
 
 
+@pytest.mark.slow
 def test_file_level_names_of_the_core_begin_with_the_name_of_their_file(core_objects):
     """Otherwise they could clash with names of a program that is one unit with the core."""
     for source in SOURCES:

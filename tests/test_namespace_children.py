@@ -84,6 +84,7 @@ def test_a_child_has_the_present_directory_and_umask_of_the_caller(net, tmp_path
 _PDEATHSIG = "import ctypes; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"  # PR_SET_PDEATHSIG, SIGKILL
 
 
+@pytest.mark.slow
 def test_a_child_that_sets_its_parent_death_signal_lives_as_long_as_the_parent(net):
     with NetworkNamespace.create() as namespace:
         for _ in range(10):
@@ -111,6 +112,7 @@ with NetworkNamespace.create() as namespace:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["", "preexec_fn"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_child_with_die_with_parent_is_killed_with_its_parent(way, number):

@@ -444,6 +444,7 @@ def test_a_value_above_2_to_the_53_is_rounded_by_the_format(stub):
 # ---- filters ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("patterns", "shown"),
     [

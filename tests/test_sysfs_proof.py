@@ -286,6 +286,7 @@ def test_a_program_in_a_namespace_without_its_own_sysfs_reads_its_own_interfaces
     assert lo.startswith("NetworkInterface(name='lo', ")
 
 
+@pytest.mark.slow
 def test_a_foreign_sysfs_without_netlink_is_an_error(net, new_namespace):
     code = (
         support.REFUSE_NETLINK

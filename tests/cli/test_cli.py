@@ -214,6 +214,7 @@ def test_the_demo_shows_lo_and_its_traffic():
     assert after.split()[-8:] == ["102,800", "100", "0", "0", "102,800", "100", "0", "0"]
 
 
+@pytest.mark.slow
 def test_the_demo_in_json_has_both_perspectives():
     found = json.loads(demo("--json"))
     assert found["up"] == {"before": False, "after": True}
@@ -514,6 +515,7 @@ def test_an_error_never_goes_to_standard_output(net, redirection, arguments, sta
     assert (done.returncode, done.stdout) == (status, "")
 
 
+@pytest.mark.slow
 def test_the_status_reports_an_error_if_both_streams_are_closed(net):
     assert redirected(">&- 2>&-", "up").returncode == 0
     assert redirected(">&- 2>&-", "up", "eth0").returncode == 1

@@ -205,6 +205,7 @@ def test_a_slow_client_does_not_delay_the_end(large, monkeypatch):
     assert log == []
 
 
+@pytest.mark.slow
 def test_few_descriptors_are_enough(blue):
     """Half of them are kept for reading counters; connections beyond the other half wait."""
     command = ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *COMMAND]
@@ -218,6 +219,7 @@ def test_few_descriptors_are_enough(blue):
         assert exporter.end()[0] == 0
 
 
+@pytest.mark.slow
 def test_simultaneous_scrapes_are_all_complete(exporter, blue):
     def work() -> None:
         for _ in range(10):

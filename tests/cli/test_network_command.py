@@ -196,6 +196,7 @@ def test_networks_that_cannot_be_printed_are_undone(
     assert (helpers_network.dumps(), helpers_network.dumps(container)) == before
 
 
+@pytest.mark.slow
 def test_a_pipe_without_a_reader_undoes_the_networks(container, tmp_path, redirected):
     before = helpers_network.dumps(), helpers_network.dumps(container)
     reading, writing = os.pipe()
@@ -304,6 +305,7 @@ DOCUMENTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["set-up", "tear-down", "check"])
 def test_a_file_that_is_not_a_list_of_networks_is_refused(call, action):
     for document in DOCUMENTS:
@@ -376,6 +378,7 @@ networks = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(networks, max_size=3))
 def test_networks_that_are_written_are_read_back_unchanged(found):
     assert networks_from_json(networks_to_json(found), "x") == found

@@ -197,6 +197,7 @@ def test_a_container_in_the_hooks_own_namespace_is_refused(refused, host):
 # ---- the MTU ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mtu", [68, 1280, 1499])
 def test_an_mtu_below_that_of_the_bridge_is_refused(hook, refused, container, mtu):
     with RtnetlinkSocket() as sock:
@@ -327,6 +328,7 @@ STATES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["createRuntime", "poststop"])
 def test_invalid_input_is_refused(hook, host, which):
     before = set(links())
@@ -338,6 +340,7 @@ def test_invalid_input_is_refused(hook, host, which):
         assert set(links()) == before, text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pid", [None, 0, -1, True, "1", 1.5, 4194305, 1 << 70])
 def test_a_state_without_a_live_process_is_refused(refused, host, pid):
     refused("createRuntime", state([LOOPBACK, VETH], pid))

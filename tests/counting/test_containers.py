@@ -207,6 +207,7 @@ def test_threads_can_share_it(net, new_namespace):
         support.run_threads(*[read] * 4)
 
 
+@pytest.mark.slow
 def test_containers_can_be_added_and_discarded_while_other_threads_read(net, new_namespace):
     namespaces = [new_namespace() for _ in range(3)]
     for number, netns in enumerate(namespaces):
@@ -339,6 +340,7 @@ def test_readings_are_right_after_a_signal_handler_raised_at_any_line(
             break
 
 
+@pytest.mark.slow
 def test_four_sockets_and_no_container_descriptor_are_held(net, new_namespace):
     before = support.descriptors()
     with ContainerCounters() as counters:

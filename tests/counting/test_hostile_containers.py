@@ -86,6 +86,7 @@ def test_a_flood_causes_one_dump_per_reading(net, counters, new_namespace, monke
         assert len(dumps) == len(set(dumps)), dumps
 
 
+@pytest.mark.slow
 def test_a_container_whose_links_never_settle_delays_no_reading(net, counters, new_namespace):
     """A dump of the container takes several datagrams, and is hardly ever consistent."""
     victim, culprit = new_namespace(), new_namespace()

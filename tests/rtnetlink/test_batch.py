@@ -551,6 +551,7 @@ def test_a_netns_that_is_no_namespace_is_refused_and_nothing_is_sent(host, given
 # ---- many messages ----
 
 
+@pytest.mark.slow
 def test_two_thousand_messages_go_in_parts_and_all_are_acknowledged(host):
     batch = Batch()
     for number in range(1000):

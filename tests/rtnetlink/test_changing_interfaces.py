@@ -228,6 +228,7 @@ def test_a_notification_with_our_own_port_and_number_is_not_the_answer(net, new_
                 assert found == support.view("v5", 5)
 
 
+@pytest.mark.slow
 def test_a_port_that_leaves_its_bridge_is_still_there(net, rtnetlink):
     """The kernel then sends RTM_DELLINK for the port, of family AF_BRIDGE."""
     support.add_patterned(net, 2)
@@ -347,6 +348,7 @@ class Swapping:
         self._thread.join()
 
 
+@pytest.mark.slow
 def test_no_link_is_missing_in_dumps_while_links_exchange_names(net, rtnetlink):
     """They are the first and the last link of a dump that takes several datagrams."""
     for number in range(40):

@@ -20,6 +20,7 @@ from helpers_rtnetlink import CALLS, EVERY_CALL, ByHandlerError
 from pynetstrat import InvalidInterfaceNameError, KernelError, RtnetlinkSocket
 
 
+@pytest.mark.slow
 @EVERY_CALL
 def test_no_answer_is_an_error_at_the_deadline(net, call):
     if call is CALLS["fileno"]:
@@ -106,6 +107,7 @@ def test_a_timeout_names_interface_operation_and_cause(net):
         )
 
 
+@pytest.mark.slow
 def test_datagrams_of_other_senders_are_ignored(net):
     """A flood of them does not delay the deadline."""
     with RtnetlinkSocket(timeout=0.3) as rtnetlink, silence(rtnetlink) as other:
@@ -158,6 +160,7 @@ def test_ctrl_c_ends_a_wait_at_once(net, alarm):
             rtnetlink.link_is_up("")
 
 
+@pytest.mark.slow
 def test_a_wait_continues_after_a_handler_that_returns(net, alarm):
     ran = []
     with RtnetlinkSocket(timeout=0.3) as rtnetlink, silence(rtnetlink):

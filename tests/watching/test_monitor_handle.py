@@ -27,6 +27,7 @@ from pynetstrat import (
 NLMSG_ERROR, GETLINK = 2, 18  # linux/netlink.h, linux/rtnetlink.h
 
 
+@pytest.mark.slow
 def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(rtnetlink):
     """Receiving is what is interrupted: no event has been returned yet."""
 
@@ -67,6 +68,7 @@ def test_a_closed_monitor_refuses_every_call(monitor):
     assert "closed" in repr(monitor)
 
 
+@pytest.mark.slow
 def test_close_ends_a_wait_in_another_thread(monitor):
     monitor.read()
 
@@ -130,6 +132,7 @@ def test_repr_works_although_opening_failed():
     assert repr(LinkMonitor.__new__(LinkMonitor)) == "<LinkMonitor in no namespace: closed>"
 
 
+@pytest.mark.slow
 def test_a_refused_dump_is_raised_and_requested_again(rtnetlink, monitor, monkeypatch):
     monitor.read()
     native = monitor._native

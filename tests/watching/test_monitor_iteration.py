@@ -23,6 +23,7 @@ from pynetstrat import (
 )
 
 
+@pytest.mark.slow
 def test_iteration_waits_for_the_next_event(rtnetlink, monitor):
     assert next(monitor).link.name == "lo"
     timer = threading.Timer(0.3, rtnetlink.link_set_up, ["lo"])
@@ -41,6 +42,7 @@ def test_read_returns_the_events_that_an_iteration_left(rtnetlink, monitor):
     assert link_names([first, *rest]) == ["br0", "br1", "lo"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_wait(monitor):
     monitor.read()
     timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])

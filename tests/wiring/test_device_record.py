@@ -130,6 +130,7 @@ def test_destroy_needs_only_the_record(quiet_host, container):
     assert "d0" in names()
 
 
+@pytest.mark.slow
 def test_set_up_prints_the_record_and_tear_down_reads_it(quiet_host, container, tmp_path, capsys):
     add_device()
     given, made = tmp_path / "given.json", tmp_path / "made.json"
@@ -336,6 +337,7 @@ BAD_FOLDERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [RECORDS.parent, RECORDS], ids=["pynetstrat", "devices"])
 @pytest.mark.parametrize(("make", "kind", "words"), BAD_FOLDERS.values(), ids=BAD_FOLDERS)
 def test_a_bad_folder_is_refused_before_anything_changes(
@@ -531,6 +533,7 @@ def test_a_lock_that_the_kernel_refuses_is_a_kernel_error_and_the_device_stays(
     assert "d0" in names()
 
 
+@pytest.mark.slow
 def test_create_waits_for_the_lock_of_another_process_until_its_timeout(quiet_host, container):
     add_device()
     before = state(container)
@@ -541,6 +544,7 @@ def test_create_waits_for_the_lock_of_another_process_until_its_timeout(quiet_ho
     assert_unchanged(before, container)
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_create_unlocks_the_records_does_not_stop_its_rollback(
     quiet_host, container, monkeypatch
 ):
@@ -563,6 +567,7 @@ def test_an_interrupt_while_create_unlocks_the_records_does_not_stop_its_rollbac
     strategy.destroy(made, netns=container)
 
 
+@pytest.mark.slow
 def test_a_full_or_read_only_run_leaves_no_file_and_no_note_about_undoing(quiet_host, container):
     add_device()
     support.run(["mount", "-t", "tmpfs", "-o", "size=12k", "none", "/run"])

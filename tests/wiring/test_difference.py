@@ -173,6 +173,7 @@ def test_a_route_with_a_gateway_of_the_other_family_does_not_stop_a_check(blue):
     assert check_networks(made, netns=blue) == []
 
 
+@pytest.mark.slow
 def test_check_passes_at_once_after_each_of_many_set_ups(blue):
     """The work of the kernel's workers a moment later is not a difference."""
     for number in range(20):

@@ -105,6 +105,7 @@ def test_an_undo_step_brings_back_no_other_link_than_the_device(
     assert "eth0" in names(third)
 
 
+@pytest.mark.slow
 def test_a_device_that_root_gives_another_index_at_the_last_moment_is_brought_back(
     quiet_host, container, third, monkeypatch
 ):
@@ -121,6 +122,7 @@ def test_a_device_that_root_gives_another_index_at_the_last_moment_is_brought_ba
     assert names() == {"lo", "d0", "pd0"}
 
 
+@pytest.mark.slow
 def test_destroy_gives_up_on_a_device_that_root_keeps_changing(
     quiet_host, container, third, monkeypatch
 ):

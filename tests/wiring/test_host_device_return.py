@@ -60,6 +60,7 @@ def test_a_returned_device_is_a_port_of_its_former_bridge(configured_device, con
     assert (after.master, after.hairpin, after.up) == (before.master, True, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
 def test_another_process_brings_a_device_back_up_or_down_as_it_was(quiet_host, container, up):
     add_device()
@@ -142,6 +143,7 @@ def test_destroy_brings_back_the_device_and_no_link_with_its_names(quiet_host, c
     assert names(container) == {"lo", "eth0", "eth1", "d0"}
 
 
+@pytest.mark.slow
 def test_destroy_leaves_a_link_with_the_name_of_a_deleted_device(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
@@ -154,6 +156,7 @@ def test_destroy_leaves_a_link_with_the_name_of_a_deleted_device(quiet_host, con
         change("link", "delete", "eth0", netns=container)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["veth", "macvlan", "vxlan"])
 def test_destroy_leaves_a_link_with_the_index_of_a_deleted_device(quiet_host, container, kind):
     add_device()
@@ -181,6 +184,7 @@ def test_destroy_leaves_a_link_with_the_index_of_a_deleted_device(quiet_host, co
 # ---- kinds without a proof ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["macvlan", "ifb", "tap"])
 def test_a_device_without_proof_comes_back_only_from_a_trusted_container(
     quiet_host, container, kind
@@ -262,6 +266,7 @@ def test_a_device_stays_down_while_a_link_of_a_third_namespace_is_on_top_of_it(
 # ---- names ----
 
 
+@pytest.mark.slow
 def test_alternative_names_that_root_added_do_not_block_the_return(quiet_host, container):
     add_device()
     change("link", "add", "important", "type", "ifb")
@@ -274,6 +279,7 @@ def test_alternative_names_that_root_added_do_not_block_the_return(quiet_host, c
     assert quiet_host.get_link("d0").altnames == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("altname", [False, True], ids=["name", "alternative-name"])
 def test_a_device_whose_name_is_taken_in_the_host_namespace_stays_in_the_container(
     configured_device, container, altname

@@ -56,6 +56,7 @@ def test_a_refusal_of_the_kernel_leaves_everything_as_before(configured_device, 
     refused(container, device(name="eth0", **fields), KernelError, "eth0", "message")
 
 
+@pytest.mark.slow
 def test_a_device_that_cannot_be_set_up_is_moved_back(quiet_host, container):
     add_device("macvlan")
     change("link", "add", "other", "link", "parent", "type", "macvlan", "mode", "bridge")
@@ -63,6 +64,7 @@ def test_a_device_that_cannot_be_set_up_is_moved_back(quiet_host, container):
     refused(container, device(), KernelError, "d0", "RTM_NEWLINK")
 
 
+@pytest.mark.slow
 def test_after_an_undone_move_a_bridge_port_forwards_at_its_former_index(
     configured_device, container
 ):
@@ -75,6 +77,7 @@ def test_after_an_undone_move_a_bridge_port_forwards_at_its_former_index(
     assert port["linkinfo"]["info_slave_data"]["state"] == "forwarding"
 
 
+@pytest.mark.slow
 def test_after_an_undone_move_the_addresses_with_a_lifetime_exist(quiet_host, container):
     add_device()
     change("link", "set", "d0", "up")
@@ -146,6 +149,7 @@ def test_an_interrupt_at_any_line_of_create_leaves_everything_as_before(
     assert target > 100
 
 
+@pytest.mark.slow
 def test_the_error_lists_steps_that_could_not_be_undone(configured_device, container, monkeypatch):
     real = Socket.execute
 

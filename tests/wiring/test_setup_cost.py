@@ -36,6 +36,7 @@ def test_a_bridged_veth_takes_three_exchanges_on_the_host_and_four_in_the_contai
     }
 
 
+@pytest.mark.slow
 def test_strace_shows_the_same_exchanges(tmp_path):
     code = """
 import os
@@ -97,6 +98,7 @@ def test_one_deadline_holds_for_every_exchange(host, bridge, quiet_blue):
     assert deadlines != {0}
 
 
+@pytest.mark.slow
 def test_the_calls_work_after_a_chroot_into_an_empty_folder(tmp_path):
     code = """
 import os, sys

@@ -159,6 +159,7 @@ LO_ADDRESSES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("addresses", LO_ADDRESSES)
 def test_lo_that_was_down_keeps_its_addresses_after_an_error(host, bridge, quiet_blue, addresses):
     for address in addresses:

@@ -46,6 +46,7 @@ class Late(NetworkStrategy):
         raise OSError("too late")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", [set_up_networks, tear_down_networks, check_networks])
 @pytest.mark.parametrize(
     ("timeout", "kind"),

@@ -313,6 +313,7 @@ def test_the_gateway_of_a_full_length_prefix_is_on_the_link(host, bridge, blue):
     assert check_networks(made, netns=blue) == []
 
 
+@pytest.mark.slow
 def test_a_gateway_outside_the_subnet_is_an_error_and_nothing_is_left(host, bridge, blue):
     before = dumps(), dumps(blue)
     with pytest.raises(KernelError, match="Nexthop has invalid gateway") as raised:

@@ -206,6 +206,7 @@ def test_destroy_after_the_container_has_ended_leaves_nothing(host, bridge):
     tear_down_networks(made, netns=path)
 
 
+@pytest.mark.slow
 def test_the_same_host_name_can_be_used_again_at_once(host, bridge):
     """The kernel deletes the links of an ended namespace later."""
     for _ in range(3):
