@@ -21,7 +21,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def build(folder: Path, name: str = "") -> None:
-    """Runs tests/c/build.sh, which compiles what has changed; without a name, every program."""
+    """Builds one program of tests/c, or all of them; compiles again only what has changed."""
     command = [Path(__file__).parent / "c" / "build.sh", folder, *([name] if name else [])]
     # Not optimized, without debug information: half the time. The checks build with -O1 -g.
     flags = {"CFLAGS": "-O0 -fno-stack-protector", "LDFLAGS": "", "REUSE": "1"}

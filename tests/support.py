@@ -17,7 +17,9 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pynetstrat import NetworkInterface, NetworkNamespace, RtnetlinkSocket
 from pynetstrat.cli import _fresh_namespaces
@@ -375,34 +377,45 @@ def run_threads(*functions: Callable[[], None]) -> None:
         raise raised[0]
 
 
+def start_process(function: Callable[[], Any]) -> Callable[[], Any]:
+    """Runs a function in a forked child. Returns a function that waits for its result."""
+    result, result_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.close(result)
+            os.write(result_end, pickle.dumps(function()))
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(result_end)
+
+    def wait() -> Any:
+        with open(result, "rb") as file:  # noqa: PTH123  # a descriptor
+            data = file.read()
+        status = os.waitpid(pid, 0)[1]
+        assert status == 0, f"a process ended with status {status}"
+        return pickle.loads(data)
+
+    return wait
+
+
 def run_processes(*functions: Callable[[], object]) -> list[object]:
     """Runs functions at the same time, each in a forked child. Returns their results."""
     waiting, start = os.pipe()  # its end wakes all children at once
-    children = []
-    for function in functions:
-        result, result_end = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                os.close(start)
-                os.read(waiting, 1)
-                os.write(result_end, pickle.dumps(function()))
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                os._exit(status)
-        os.close(result_end)
-        children.append((pid, result))
+
+    def begin(function: Callable[[], object]) -> object:
+        os.close(start)
+        os.read(waiting, 1)
+        return function()
+
+    results = [start_process(partial(begin, function)) for function in functions]
     os.close(waiting)
     os.close(start)
-    results = []
-    for pid, result in children:
-        with open(result, "rb") as file:  # noqa: PTH123
-            results.append(file.read())
-        assert os.waitpid(pid, 0)[1] == 0
-    return [pickle.loads(result) for result in results]
+    return [wait() for wait in results]
 
 
 def python(code: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -428,8 +441,8 @@ def fork(main: Callable[[], int], **options: object) -> subprocess.Popen[str]:
     def run() -> None:
         status = 1
         try:
-            # Popen waits for the end of a pipe. No number becomes free: an object of this process
-            # that the copy deletes would close what has that number by then.
+            # Popen waits for the end of a pipe. Descriptors are replaced, not closed: a number that
+            # is free is used again, and an object copied from this process may still close it.
             null = os.open(os.devnull, os.O_RDWR)
             for descriptor in map(int, descriptors()):
                 if descriptor > 2 and descriptor != null:
