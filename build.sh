@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 usage() {
     cat <<'USAGE'
 ./build.sh               build into .venv, then bring lo up in a fresh namespace and show its counters
-./build.sh test [ARG..]  the tests (ARGs go to pytest; -m "not slow": those that take no longer than 3 s)
+./build.sh test [ARG..]  the tests (ARGs go to pytest; -m "not slow": the quick ones)
 ./build.sh check [NAME]  the long checks, or one of them (tests/check/NAME.sh; "flaky" only by name)
 ./build.sh bench [ARG..] the benchmarks, into build/bench/ (ARGs go to benchmarks/run.py)
 ./build.sh docs          the API reference from the docstrings, HTML, into build/docs/
@@ -20,6 +20,9 @@ fail() {
     printf 'build.sh: %s\n' "$1" >&2
     exit 1
 }
+
+# The tests start many interpreters. Each would compile the package anew.
+unset PYTHONDONTWRITEBYTECODE
 
 python=${PYTHON:-python3}
 compiler=${CC:-cc}
@@ -92,11 +95,7 @@ test)
     need_program strace strace
     need_program ip iproute2
     build test
-    # One worker a processor (-n 0: none), each in a pid namespace of its own; see tests/worker.sh.
-    workers=()
-    if tests/worker.sh -c '' 2>/dev/null; then
-        workers=(--dist loadgroup --tx "$(nproc)*popen//python=$PWD/tests/worker.sh")
-    fi
+    mapfile -t workers < <(tests/workers.sh) # -n 0: none
     exec .venv/bin/python -m pytest "${workers[@]}" "$@"
     ;;
 check)

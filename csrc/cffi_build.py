@@ -42,7 +42,17 @@ CONSTANTS = {
     ),
     "linux/pkt_sched.h": ("TC_H_ROOT", "TC_H_INGRESS"),
     "fcntl.h": ("AT_FDCWD",),
+    "net/if.h": (
+        *("IFF_DEBUG", "IFF_NOTRAILERS", "IFF_NOARP", "IFF_PROMISC", "IFF_ALLMULTI"),
+        *("IFF_MULTICAST", "IFF_PORTSEL", "IFF_AUTOMEDIA", "IFF_DYNAMIC"),
+    ),
+    "sched.h": ("CLONE_NEWNS", "CLONE_NEWUSER", "CLONE_NEWNET"),
     "signal.h": ("SIGKILL",),
+    "sys/ioctl.h": ("NETSTRAT_NS_GET_USERNS",),
+    "sys/mount.h": (
+        *("MS_BIND", "MS_REC", "MS_PRIVATE", "MS_SLAVE"),
+        *("MS_RDONLY", "MS_NOSUID", "MS_NODEV", "MS_NOEXEC"),
+    ),
     "sys/prctl.h": ("PR_SET_PDEATHSIG",),
     "sys/socket.h": ("AF_INET", "AF_INET6", "AF_BRIDGE"),
 }

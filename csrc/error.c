@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of failures: from step and errno to a kind and a hint, for C and Python. docs/errors.md
- * is printed from it.
+ * The table of failures: from operation and errno to a kind and a hint, for C and Python.
+ * docs/errors.md is printed from it.
  */
 #include "internal.h"
 
@@ -251,9 +251,9 @@ static const char *error_hint_text(uint8_t hint)
 }
 
 struct error_row {
-    uint16_t step;    /* enum netstrat_step; 8 bits would leave padding before `request` */
-    uint16_t request; /* 0 for any */
-    uint8_t code;     /* 0 for any */
+    uint16_t operation; /* enum netstrat_operation; 8 bits would leave padding before `request` */
+    uint16_t request;   /* 0 for any */
+    uint8_t code;       /* 0 for any */
     uint8_t kind;
     uint8_t hint;
 };
@@ -415,15 +415,15 @@ int netstrat_failure_get(uint32_t number, struct netstrat_failure *failure)
 {
     if (number >= ERROR_ROWS)
         return 0;
+    failure->operation = (uint8_t)error_table[number].operation;
     failure->request = error_table[number].request;
-    failure->step = (uint8_t)error_table[number].step;
     failure->code = error_table[number].code;
     failure->kind = error_table[number].kind;
     failure->hint = error_hint_text(error_table[number].hint);
     return 1;
 }
 
-int netstrat_failure_find(uint32_t step, uint32_t request, int code,
+int netstrat_failure_find(uint32_t operation, uint32_t request, int code,
                           struct netstrat_failure *failure)
 {
     uint32_t number;
@@ -431,12 +431,12 @@ int netstrat_failure_find(uint32_t step, uint32_t request, int code,
     for (number = 0; number < ERROR_ROWS; number++) {
         const struct error_row *row = &error_table[number];
 
-        if (row->step == step && (row->request == 0 || row->request == request) &&
+        if (row->operation == operation && (row->request == 0 || row->request == request) &&
             (row->code == 0 || -(int)row->code == code))
             return netstrat_failure_get(number, failure);
     }
     memset(failure, 0, sizeof *failure);
-    failure->step = (uint8_t)step;
+    failure->operation = (uint8_t)operation;
     failure->hint = "";
     return 0;
 }
@@ -444,7 +444,7 @@ int netstrat_failure_find(uint32_t step, uint32_t request, int code,
 /* ---- names ---- */
 
 /* Arrays of arrays, because pointers would be writable data (as for the hints). */
-static const char error_step_names[NETSTRAT_STEPS][16] = {
+static const char error_operation_names[NETSTRAT_OPERATIONS][16] = {
     "nothing",
     "name",
     "link name",
@@ -483,10 +483,11 @@ static const char error_step_names[NETSTRAT_STEPS][16] = {
     "write sysctl",
 };
 
-const char *netstrat_step_name(uint32_t step)
+const char *netstrat_operation_name(uint32_t operation)
 {
-    return step < NETSTRAT_STEPS && error_step_names[step][0] != '\0' ? error_step_names[step]
-                                                                      : NULL;
+    return operation < NETSTRAT_OPERATIONS && error_operation_names[operation][0] != '\0'
+               ? error_operation_names[operation]
+               : NULL;
 }
 
 static const struct {
@@ -581,7 +582,7 @@ static void error_add_number(struct error_sentence *to, uint32_t number)
     error_add_bytes(to, digits + at, sizeof digits - at);
 }
 
-/* Adds bytes of unknown origin. Those that are not printable ASCII become question marks, since the
+/* Adds bytes of unknown origin. Any byte except printable ASCII becomes a question mark, since the
  * sentence may go to a terminal. */
 static void error_add_untrusted(struct error_sentence *to, const char *bytes, size_t length)
 {
@@ -614,7 +615,7 @@ static void error_describe_name(struct error_sentence *to, const char *name, con
 static void error_describe_counter(struct error_sentence *to, const char *name,
                                    const struct netstrat_error *error, const char *hint)
 {
-    const int is_name = error->step == NETSTRAT_OP_FILE;
+    const int is_name = error->operation == NETSTRAT_OP_FILE;
 
     error_add_interface(to, name);
     error_add(to, is_name ? "invalid counter name \"" : "parse: \"");
@@ -627,12 +628,13 @@ static void error_describe_counter(struct error_sentence *to, const char *name,
 static void error_describe_call(struct error_sentence *to, const char *name,
                                 const struct netstrat_error *error, const char *hint)
 {
-    const char *step = error->step == NETSTRAT_OP_REQUEST ? netstrat_request_name(error->request)
-                                                          : netstrat_step_name(error->step);
+    const char *operation = error->operation == NETSTRAT_OP_REQUEST
+                                ? netstrat_request_name(error->request)
+                                : netstrat_operation_name(error->operation);
 
     error_add_interface(to, name);
-    if (step) {
-        error_add(to, step);
+    if (operation) {
+        error_add(to, operation);
     } else {
         error_add(to, "message type ");
         error_add_number(to, error->request);
@@ -656,7 +658,7 @@ size_t netstrat_error_describe(const struct netstrat_error *error, const char *n
     struct error_sentence to = {text, size > 0 ? size - 1 : 0, 0};
     struct netstrat_failure failure;
 
-    (void)netstrat_failure_find(error->step, error->request, error->code, &failure);
+    (void)netstrat_failure_find(error->operation, error->request, error->code, &failure);
     switch (failure.kind) {
     case NETSTRAT_KIND_INVALID_NAME:
         error_describe_name(&to, name, failure.hint);

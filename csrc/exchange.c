@@ -29,7 +29,7 @@ struct exchange_state {
     /* 1 if the truncated part of the datagram may hold a notification: `notified` must then be told
      * that some were lost. */
     int cut;
-    /* 1 after the first datagram. The clock is read only from then on, so that an exchange that one
+    /* 1 after the first datagram. Before it the clock is not read, so that an exchange that one
      * datagram completes, as most do, needs no clock_gettime(). */
     int received;
     int lost; /* 1 after ENOBUFS: a reply that is not in the queue will not arrive */

@@ -194,6 +194,8 @@ enum {
     NETSTRAT_MOUNT_ATTR_NODEV = 4,
     NETSTRAT_MOUNT_ATTR_NOEXEC = 8
 };
+/* linux/nsfs.h, 4.9. The architectures differ in its value. It needs sys/ioctl.h. */
+#define NETSTRAT_NS_GET_USERNS _IO(0xb7, 1)
 
 /* How often a dump is tried that the kernel marks as inconsistent, and a request whose reply is
  * lost. Each further try is needed only if links changed during the one before, so 16 in a row
@@ -230,11 +232,12 @@ static inline int netstrat_is_space(char c)
 }
 
 /* Records a failure and returns its code, so that a caller can `return netstrat_fail(...)`. */
-static inline int netstrat_fail(struct netstrat_error *error, int code, enum netstrat_step step)
+static inline int netstrat_fail(struct netstrat_error *error, int code,
+                                enum netstrat_operation operation)
 {
     if (error) {
         error->code = code;
-        error->step = (uint32_t)step;
+        error->operation = (uint32_t)operation;
         error->request = 0;
         error->item = 0;
         error->text_length = 0;
@@ -254,9 +257,9 @@ static inline int netstrat_fail_request(struct netstrat_error *error, int code, 
 
 /* Records a failure of one message of a batch, or of one counter. */
 static inline int netstrat_fail_item(struct netstrat_error *error, int code,
-                                     enum netstrat_step step, uint32_t item)
+                                     enum netstrat_operation operation, uint32_t item)
 {
-    (void)netstrat_fail(error, code, step);
+    (void)netstrat_fail(error, code, operation);
     if (error)
         error->item = item;
     return code;
@@ -376,8 +379,9 @@ NETSTRAT_PRIVATE int netstrat_prefix_decode(const struct netstrat_cursor *value,
 /* ---- socket.c for exchange.c: the time of a call, and one datagram in ---- */
 
 /* Begins a call. Its deadline starts anew unless the caller shares one among calls. Returns 0, or
- * -EBUSY, reported at `step`, if a callback of another call on the socket makes this one. */
-NETSTRAT_PRIVATE int netstrat_call_begin(struct netstrat_socket *sock, enum netstrat_step step,
+ * -EBUSY, reported at `operation`, if a callback of another call on the socket makes this one. */
+NETSTRAT_PRIVATE int netstrat_call_begin(struct netstrat_socket *sock,
+                                         enum netstrat_operation operation,
                                          struct netstrat_error *error);
 
 /* Ends a call and returns `code`. */
@@ -393,7 +397,7 @@ NETSTRAT_PRIVATE int netstrat_call_resume(struct netstrat_socket *sock);
 /* Waits until the queue is not empty, or for 100 ms. Returns 0 or -errno. */
 NETSTRAT_PRIVATE int netstrat_socket_wait(struct netstrat_socket *sock);
 
-/* Takes one datagram from the queue into sock->buffer, skipping those that are not from the kernel.
+/* Takes one datagram from the queue into sock->buffer, skipping any that is not from the kernel.
  * Returns 0, -EAGAIN if the queue is empty, or another -errno. */
 NETSTRAT_PRIVATE int netstrat_socket_take(struct netstrat_socket *sock,
                                           struct netstrat_cursor *datagram);

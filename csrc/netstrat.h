@@ -71,8 +71,8 @@ extern "C" {
 
 /* ---- errors: error.c ---- */
 
-/** enum netstrat_step - The operation that failed. */
-enum netstrat_step {
+/** enum netstrat_operation - The operation that failed. */
+enum netstrat_operation {
     NETSTRAT_OP_NONE,
     NETSTRAT_OP_NAME,      /* the name is invalid; nothing was sent */
     NETSTRAT_OP_LINK_NAME, /* the text is not a link name, which sysfs needs; nothing was opened */
@@ -109,13 +109,13 @@ enum netstrat_step {
     NETSTRAT_OP_OPEN_SYSCTL, /* open(), read() and write() of a setting under /proc/sys */
     NETSTRAT_OP_READ_SYSCTL,
     NETSTRAT_OP_WRITE_SYSCTL,
-    NETSTRAT_STEPS /* the number of steps */
+    NETSTRAT_OPERATIONS /* the number of operations */
 };
 
 /** struct netstrat_error - The details of one failure. */
 struct netstrat_error {
     int code;             /* the -errno that was returned */
-    uint32_t step;        /* enum netstrat_step */
+    uint32_t operation;   /* enum netstrat_operation */
     uint32_t request;     /* NETSTRAT_OP_REQUEST: the message type (RTM_NEWLINK); otherwise 0 */
     uint32_t item;        /* the index of the message in its batch, of the counter or setting */
     uint32_t text_length; /* the length of `text` in bytes, without the final NUL */
@@ -138,23 +138,23 @@ enum netstrat_kind {
 
 /** struct netstrat_failure - One row of the table of failures. */
 struct netstrat_failure {
-    uint16_t request; /* the message type; 0 for any */
-    uint8_t step;     /* enum netstrat_step */
-    uint8_t code;     /* errno, positive; 0 for any */
-    uint8_t kind;     /* enum netstrat_kind */
-    const char *hint; /* the remedy or the usual cause; "" if none is known */
+    uint16_t request;  /* the message type; 0 for any */
+    uint8_t operation; /* enum netstrat_operation */
+    uint8_t code;      /* errno, positive; 0 for any */
+    uint8_t kind;      /* enum netstrat_kind */
+    const char *hint;  /* the remedy or the usual cause; "" if none is known */
 };
 
 /**
  * netstrat_failure_find() - Looks up a failure in the table.
- * @step: as in struct netstrat_error
+ * @operation: as in struct netstrat_error
  * @request: as in struct netstrat_error
  * @code: -errno
  * @failure: receives the first row that matches, or NETSTRAT_KIND_OTHER with an empty hint
  *
  * Return: 1 if a row matches, otherwise 0.
  */
-NETSTRAT_API int netstrat_failure_find(uint32_t step, uint32_t request, int code,
+NETSTRAT_API int netstrat_failure_find(uint32_t operation, uint32_t request, int code,
                                        struct netstrat_failure *failure);
 
 /**
@@ -167,13 +167,13 @@ NETSTRAT_API int netstrat_failure_find(uint32_t step, uint32_t request, int code
 NETSTRAT_API int netstrat_failure_get(uint32_t number, struct netstrat_failure *failure);
 
 /**
- * netstrat_step_name() - Names the operation that failed.
- * @step: enum netstrat_step
+ * netstrat_operation_name() - Names the operation that failed.
+ * @operation: enum netstrat_operation
  *
- * Return: the name of the system call or step ("send", "batch"), or NULL for NETSTRAT_OP_REQUEST
- * and for numbers that are not a step.
+ * Return: the name ("send", "batch"), or NULL for NETSTRAT_OP_REQUEST and for a number that is not
+ * an operation.
  */
-NETSTRAT_API const char *netstrat_step_name(uint32_t step);
+NETSTRAT_API const char *netstrat_operation_name(uint32_t operation);
 
 /**
  * netstrat_request_name() - Names a message type.
@@ -187,8 +187,8 @@ NETSTRAT_API const char *netstrat_request_name(uint32_t request);
  * netstrat_error_describe() - Writes a failure as one sentence, the one that Python raises too.
  * @error: the failure
  * @name: the interface, or NULL or "" for none
- * @text: receives the sentence: interface, step, cause, extended ack and hint. Bytes that are not
- *     printable ASCII become "?".
+ * @text: receives the sentence: interface, operation, cause, extended ack and hint. Bytes that are
+ *     not printable ASCII become "?".
  * @size: the size of @text with its NUL
  *
  * Uses strerror().

@@ -457,8 +457,8 @@ int netstrat_qdisc_decode(const struct netstrat_message *message, struct netstra
 }
 
 /* Reads TCA_U32_SEL: a struct tc_u32_sel, then its keys. */
-static int filter_decode_selector(const struct netstrat_cursor *value,
-                                  struct netstrat_filter *filter)
+static int qdisc_filter_selector(const struct netstrat_cursor *value,
+                                 struct netstrat_filter *filter)
 {
     struct netstrat_cursor rest = *value;
     struct tc_u32_sel head;
@@ -479,7 +479,7 @@ static int filter_decode_selector(const struct netstrat_cursor *value,
 }
 
 /* Reads the parameters of a mirred action. */
-static int filter_decode_mirred(const struct netstrat_cursor *value, struct netstrat_filter *filter)
+static int qdisc_filter_mirred(const struct netstrat_cursor *value, struct netstrat_filter *filter)
 {
     struct netstrat_cursor rest = *value;
     struct netstrat_attribute attribute;
@@ -499,7 +499,7 @@ static int filter_decode_mirred(const struct netstrat_cursor *value, struct nets
 }
 
 /* Reads one action. */
-static int filter_decode_action(const struct netstrat_cursor *value, struct netstrat_filter *filter)
+static int qdisc_filter_action(const struct netstrat_cursor *value, struct netstrat_filter *filter)
 {
     struct netstrat_cursor rest = *value;
     struct netstrat_attribute attribute;
@@ -510,7 +510,7 @@ static int filter_decode_action(const struct netstrat_cursor *value, struct nets
         if (attribute.type == TCA_ACT_KIND)
             more = netstrat_text_decode(&attribute.value, kind, sizeof kind);
         else if (attribute.type == TCA_ACT_OPTIONS && strcmp(kind, "mirred") == 0)
-            more = filter_decode_mirred(&attribute.value, filter);
+            more = qdisc_filter_mirred(&attribute.value, filter);
         if (more < 0)
             break;
     }
@@ -519,22 +519,20 @@ static int filter_decode_action(const struct netstrat_cursor *value, struct nets
 
 /* Reads the actions of a filter. Only the first one counts: a packet that it redirects does not
  * reach the others. */
-static int filter_decode_actions(const struct netstrat_cursor *value,
-                                 struct netstrat_filter *filter)
+static int qdisc_filter_actions(const struct netstrat_cursor *value, struct netstrat_filter *filter)
 {
     struct netstrat_cursor rest = *value;
     struct netstrat_attribute attribute;
     int more;
 
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0)
-        if (attribute.type == 1 && filter_decode_action(&attribute.value, filter) < 0)
+        if (attribute.type == 1 && qdisc_filter_action(&attribute.value, filter) < 0)
             return -EBADMSG;
     return more;
 }
 
 /* Reads TCA_OPTIONS of a filter of the kind "u32". */
-static int filter_decode_options(const struct netstrat_cursor *value,
-                                 struct netstrat_filter *filter)
+static int qdisc_filter_options(const struct netstrat_cursor *value, struct netstrat_filter *filter)
 {
     struct netstrat_cursor rest = *value;
     struct netstrat_attribute attribute;
@@ -542,16 +540,16 @@ static int filter_decode_options(const struct netstrat_cursor *value,
 
     while ((more = netstrat_attribute_next(&rest, &attribute)) > 0) {
         if (attribute.type == TCA_U32_SEL)
-            more = filter_decode_selector(&attribute.value, filter);
+            more = qdisc_filter_selector(&attribute.value, filter);
         else if (attribute.type == TCA_U32_ACT)
-            more = filter_decode_actions(&attribute.value, filter);
+            more = qdisc_filter_actions(&attribute.value, filter);
         if (more < 0)
             break;
     }
     return more;
 }
 
-static int filter_decode_attributes(struct netstrat_cursor rest, struct netstrat_filter *filter)
+static int qdisc_filter_attributes(struct netstrat_cursor rest, struct netstrat_filter *filter)
 {
     char kind[NETSTRAT_NAME_SIZE] = "";
     struct netstrat_attribute attribute;
@@ -562,7 +560,7 @@ static int filter_decode_attributes(struct netstrat_cursor rest, struct netstrat
             more = netstrat_text_decode(&attribute.value, kind, sizeof kind);
         } else if (attribute.type == TCA_OPTIONS) {
             if (strcmp(kind, "u32") == 0)
-                more = filter_decode_options(&attribute.value, filter);
+                more = qdisc_filter_options(&attribute.value, filter);
             else
                 filter->selects = 1;
         }
@@ -585,7 +583,7 @@ int netstrat_filter_decode(const struct netstrat_message *message, struct netstr
     read.parent = fixed.tcm_parent;
     read.priority = (uint16_t)(fixed.tcm_info >> 16);
     read.protocol = qdisc_protocol((uint16_t)fixed.tcm_info);
-    if (filter_decode_attributes(rest, &read) < 0)
+    if (qdisc_filter_attributes(rest, &read) < 0)
         return -EBADMSG;
     *filter = read;
     return 0;

@@ -158,11 +158,11 @@ int netstrat_socket_listen_all_nsid(struct netstrat_socket *sock, struct netstra
 
 /* ---- the time of one call ---- */
 
-int netstrat_call_begin(struct netstrat_socket *sock, enum netstrat_step step,
+int netstrat_call_begin(struct netstrat_socket *sock, enum netstrat_operation operation,
                         struct netstrat_error *error)
 {
     if (sock->in_call) /* a callback of the call in progress must not change its state */
-        return netstrat_fail(error, -EBUSY, step);
+        return netstrat_fail(error, -EBUSY, operation);
     sock->in_call = 1;
     if (!sock->shared_deadline)
         sock->deadline_ms = 0;

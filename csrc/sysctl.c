@@ -78,19 +78,19 @@ static int sysctl_write(int fd, const char *value)
     return (size_t)count == length ? 0 : -EINVAL; /* the setting takes less than `value` has */
 }
 
-static int sysctl_exchange_one(struct netstrat_sysctl *sysctl, enum netstrat_step *step)
+static int sysctl_exchange_one(struct netstrat_sysctl *sysctl, enum netstrat_operation *operation)
 {
     int fd = sysctl_open(sysctl->path, sysctl->value ? O_WRONLY : O_RDONLY), code;
     char text[NETSTRAT_SYSCTL_SIZE];
 
-    *step = NETSTRAT_OP_OPEN_SYSCTL;
+    *operation = NETSTRAT_OP_OPEN_SYSCTL;
     if (fd < 0)
         return fd;
     if (sysctl->value) {
-        *step = NETSTRAT_OP_WRITE_SYSCTL;
+        *operation = NETSTRAT_OP_WRITE_SYSCTL;
         code = sysctl_write(fd, sysctl->value);
     } else {
-        *step = NETSTRAT_OP_READ_SYSCTL;
+        *operation = NETSTRAT_OP_READ_SYSCTL;
         code = sysctl_read(fd, text, sizeof text);
         if (code == 0)
             memcpy(sysctl->text, text, sizeof text);
@@ -105,11 +105,11 @@ int netstrat_sysctls_exchange(struct netstrat_sysctl *sysctls, size_t count,
     size_t i;
 
     for (i = 0; i < count; i++) {
-        enum netstrat_step step;
-        const int code = sysctl_exchange_one(&sysctls[i], &step);
+        enum netstrat_operation operation;
+        const int code = sysctl_exchange_one(&sysctls[i], &operation);
 
         if (code < 0)
-            return netstrat_fail_item(error, code, step, (uint32_t)i);
+            return netstrat_fail_item(error, code, operation, (uint32_t)i);
     }
     return 0;
 }

@@ -54,8 +54,8 @@ def main() -> None:
         meaning = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
         print(f"| `{kind.__name__}` | {bases} | {meaning} |")
     print(FAILURES, end="")
-    for step, code, name, hint in rows():
-        cells = (f"`{step}`", errno.errorcode[code] if code else "any", f"`{name}`", hint)
+    for operation, code, name, hint in rows():
+        cells = (f"`{operation}`", errno.errorcode[code] if code else "any", f"`{name}`", hint)
         print(f"| {' | '.join(cells)} |")
 
 

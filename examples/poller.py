@@ -3,7 +3,7 @@
 
 `RtnetlinkSocket.dump_counters` reads the counters of all interfaces in one exchange, on a socket
 that stays open. Interfaces are identified by their index, which a rename does not change. A new
-interface may have the index of one that was deleted: if a counter has decreased, no rate is printed
+interface may have the index of a deleted one: if a counter has decreased, its rate is left out
 until the next dump.
 
     poller.py [SECONDS [TIMES]]

@@ -10,14 +10,15 @@ import os
 from errno import EACCES, EINVAL, ENOSPC, ENOSYS, EPERM
 from pathlib import Path
 
+from ._native.netns import CLONE_NEWNET as CLONE_NEWNET
+from ._native.netns import CLONE_NEWNS as CLONE_NEWNS
+from ._native.netns import CLONE_NEWUSER as CLONE_NEWUSER
+from ._native.netns import MS_BIND as MS_BIND
+from ._native.netns import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
+from ._native.netns import MS_PRIVATE as MS_PRIVATE
+from ._native.netns import MS_REC as MS_REC
+from ._native.netns import MS_SLAVE as MS_SLAVE
 from .errors import KernelError
-
-CLONE_NEWNS = 0x00020000  # linux/sched.h
-CLONE_NEWUSER = 0x10000000
-CLONE_NEWNET = 0x40000000
-
-MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 1 << 12, 1 << 14, 1 << 18, 1 << 19  # linux/mount.h
-_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
 
 PROC = Path("/proc")
 
@@ -102,13 +103,13 @@ def mount_sysfs(path: str = "/sys") -> None:
     Raises:
         KernelError: the kernel refuses, for example in a container that masks parts of /sys.
     """
-    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
     try:
         mount("sysfs", path, "sysfs", flags)
     except KernelError as error:
         if error.errno != EPERM:
             raise
-        mount("sysfs", path, "sysfs", flags | _MS_RDONLY)
+        mount("sysfs", path, "sysfs", flags | MS_RDONLY)
 
 
 def may_mount() -> bool:

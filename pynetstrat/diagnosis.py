@@ -58,7 +58,7 @@ class Finding:
     """The result of one attempt of `diagnose`.
 
     Attributes:
-        name: what was tried, such as "network namespaces".
+        name: the subject, such as "network namespaces".
         allowed: whether it works on this machine; None for findings that only inform.
         detail: the circumstances, or the reason of a refusal.
         remedy: the setting to change, if it is not allowed.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from .types import Netns
-    from .wiring._session import Session
     from .wiring.network import Network
 
 
@@ -94,30 +93,6 @@ class NetworkStrategy:
         return []
 
 
-class SessionOperations(NetworkStrategy):
-    """The operations of a strategy in a session. The strategies of this package have them.
-
-    `set_up_networks`, `tear_down_networks` and `check_networks` call the methods below, which share
-    the sockets and the undo stack of one session. The network is valid, and a copy that `_create`
-    may fill in. Each change pushes its undo step onto `session.undo_stack` before it is made; the
-    session runs the stack after an error.
-    """
-
-    _adds_routes = False  # whether it adds exactly the routes of requested_routes()
-
-    def _create(self, session: Session, network: Network) -> Network:
-        return network
-
-    def _initialize(self, session: Session, network: Network) -> None:
-        pass
-
-    def _destroy(self, session: Session, network: Network) -> None:
-        pass
-
-    def _check(self, session: Session, network: Network) -> list[str]:
-        return []
-
-
 # The fields that a strategy of this package refuses unless it implements them. Ignoring one would
 # leave a container without a limit, an isolation or a port that was requested.
 _REFUSABLE_FIELDS = "addresses", "sysctls", "isolated", "rate_in", "rate_out", "publish"
@@ -136,10 +111,7 @@ def refuse_fields(network: Network, implemented: Iterable[str] = ()) -> None:
             raise InvalidNetworkError(field, value, reason, network.name)
 
 
-_LO_ADDRESSES = "127.0.0.1/8", "::1/128"
-
-
-class Loopback(SessionOperations):
+class Loopback(NetworkStrategy):
     """The strategy `loopback`: brings `lo` up. The kernel then adds its addresses.
 
     Example:
@@ -178,21 +150,6 @@ class Loopback(SessionOperations):
             netns: as for `initialize`.
         """
         return [] if link_is_up("lo", netns=netns) else ["lo: down"]
-
-    def _initialize(self, session: Session, network: Network) -> None:
-        session.set_up_link("lo")
-
-    def _check(self, session: Session, network: Network) -> list[str]:
-        container = session.container
-        if not container.link_is_up("lo"):
-            return ["lo: down"]
-        addresses = container.dump_addresses()
-        index = container.get_link("lo").index
-        own = {address.address for address in addresses if address.ifindex == index}
-        # If no link has an IPv6 address, IPv6 is disabled.
-        has_ipv6 = any(":" in address.address for address in addresses)
-        wanted = _LO_ADDRESSES if has_ipv6 else _LO_ADDRESSES[:1]
-        return [f"lo: the address {address} is missing" for address in wanted if address not in own]
 
 
 registry: dict[str, NetworkStrategy] = {"loopback": Loopback()}

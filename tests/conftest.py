@@ -24,7 +24,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import helpers_network
 import support
+from core_objects import core_objects  # noqa: F401  # a fixture
 from devices import configured_device, container, quiet_host  # noqa: F401  # fixtures
+from faults_for_tests import without_collection
 
 from pynetstrat import KernelError, RtnetlinkSocket
 from pynetstrat.cli import _fresh_namespaces
@@ -42,6 +44,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         if not all("worker.sh" in where for where in config.getoption("tx")):
             pytest.exit("to run the tests in parallel, use ./build.sh test", returncode=1)
         return
+    helpers_network.be_patient()
     # A shell starts what it puts in the background with SIGINT ignored, and children inherit that:
     # there would be no Ctrl-C to test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -166,6 +169,7 @@ def interrupt() -> Iterator[Callable[[float], None]]:
         timers.append(threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)))
         timers[-1].start()
 
-    yield after
-    for timer in timers:
-        timer.join()
+    with without_collection():
+        yield after
+        for timer in timers:
+            timer.join()

@@ -30,15 +30,23 @@ def change(*arguments: str, netns: NetworkNamespace | None = None) -> None:
     assert done.returncode == 0, (arguments, done.stderr)
 
 
+def change_all(*lines: str, netns: NetworkNamespace | None = None) -> None:
+    """Runs ip(8) with a batch of commands, in a namespace if one is given."""
+    run = netns.run if netns is not None else subprocess.run
+    done = run(["ip", "-batch", "-"], input="\n".join(lines), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def add_device(kind: str = "veth", name: str = "d0") -> None:
     """Adds a device that can be moved. It is down."""
     if kind == "veth":
-        change("link", "add", name, "type", "veth", "peer", "name", f"p{name}")
-        change("link", "set", f"p{name}", "up")
+        change_all(f"link add {name} type veth peer name p{name}", f"link set p{name} up")
     elif kind == "macvlan":
-        change("link", "add", "parent", "type", "veth", "peer", "name", "parent2")
-        change("link", "set", "parent", "up")
-        change("link", "add", name, "link", "parent", "type", "macvlan", "mode", "bridge")
+        change_all(
+            "link add parent type veth peer name parent2",
+            "link set parent up",
+            f"link add {name} link parent type macvlan mode bridge",
+        )
     elif kind == "tap":
         change("tuntap", "add", name, "mode", "tap")
     else:
@@ -64,13 +72,16 @@ def container(quiet_host: RtnetlinkSocket) -> Iterator[NetworkNamespace]:
 @pytest.fixture
 def configured_device(quiet_host: RtnetlinkSocket) -> RtnetlinkSocket:
     """The device d0, up, with everything that a move deletes: port, addresses, routes, names."""
-    add_device()
-    change("link", "add", "br0", "type", "bridge")
-    change("link", "set", "br0", "up")
-    change("link", "set", "d0", "mtu", "1400", "txqueuelen", "77", "alias", "uplink", "group", "5")
-    change("link", "property", "add", "dev", "d0", "altname", "a-rather-long-alternative-name")
-    change("link", "set", "d0", "master", "br0", "up")
-    change("link", "set", "d0", "type", "bridge_slave", "hairpin", "on")
+    change_all(
+        "link add d0 type veth peer name pd0",
+        "link set pd0 up",
+        "link add br0 type bridge",
+        "link set br0 up",
+        "link set d0 mtu 1400 txqueuelen 77 alias uplink group 5",
+        "link property add dev d0 altname a-rather-long-alternative-name",
+        "link set d0 master br0 up",
+        "link set d0 type bridge_slave hairpin on",
+    )
     index = quiet_host.get_link("d0").index
     batch = Batch()
     for address in (
@@ -89,20 +100,18 @@ def configured_device(quiet_host: RtnetlinkSocket) -> RtnetlinkSocket:
     # Clears the flag, as for an address that has passed duplicate address detection.
     batch.add_address(index, Address(index, "2001:db8::3/64"), replace=True)
     quiet_host.execute(batch)
-    change("route", "add", "198.51.100.0/24", "via", "192.0.2.1")
-    change("route", "add", "203.0.113.0/24", "dev", "d0", "metric", "7", "table", "99")
-    change("route", "add", "10.9.0.0/24", "dev", "br0", "src", "192.0.2.6")
-    change("-6", "route", "add", "2001:db8:9::/48", "via", "2001:db8::99", "pref", "low")
-    change("route", "add", "10.9.1.0/24", "via", "192.0.2.1", "mtu", "1300", "tos", "8")
-    change("address", "add", "10.4.0.1/24", "dev", "br0")
-    change("address", "add", "2001:db8:4::1/64", "dev", "br0", "nodad")
-    for to, first, second in (
-        ("10.9.2.0/24", "192.0.2.1", "10.4.0.2"),
-        ("2001:db8:8::/48", "2001:db8::99", "2001:db8:4::2"),
-    ):
-        hops = ("nexthop", "via", first, "dev", "d0", "nexthop", "via", second, "dev", "br0")
-        change("route", "add", to, *hops)
-    settled()
+    change_all(
+        "address add 10.4.0.1/24 dev br0",
+        "address add 2001:db8:4::1/64 dev br0 nodad",
+        "route add 198.51.100.0/24 via 192.0.2.1",
+        "route add 203.0.113.0/24 dev d0 metric 7 table 99",
+        "route add 10.9.0.0/24 dev br0 src 192.0.2.6",
+        "route add 10.9.1.0/24 via 192.0.2.1 mtu 1300 tos 8",
+        "route add 10.9.2.0/24 nexthop via 192.0.2.1 dev d0 nexthop via 10.4.0.2 dev br0",
+        "route add 2001:db8:9::/48 via 2001:db8::99 pref low",
+        "route add 2001:db8:8::/48 nexthop via 2001:db8::99 dev d0 "
+        "nexthop via 2001:db8:4::2 dev br0",
+    )
     return quiet_host
 
 
@@ -112,17 +121,20 @@ def device(**fields: Any) -> Network:
 
 
 def state(*namespaces: NetworkNamespace) -> list[Any]:
-    """Everything that an undone change must restore, in the host namespace and in others."""
+    """Everything that an undone change must restore, in the host namespace and in others.
+
+    It waits for kernel workers that finish IPv6 addresses.
+    """
     found = []
     for namespace in (None, *namespaces):
+        shown = dumps(namespace)
         with RtnetlinkSocket(namespace) as sock:
             links = [asdict(link) for link in sock.dump_links().values()]
         for link in links:
             del link["running"]
             del link["bridge_id"]
-        shown = dumps(namespace)
-        for family in ("IPv4 routes", "IPv6 routes"):  # the order of equal routes may change
-            shown[family].sort(key=lambda route: json.dumps(route, sort_keys=True))
+        # The order of equal routes may change.
+        shown["routes"].sort(key=lambda route: json.dumps(route, sort_keys=True))
         found.append((links, shown))
     return found
 
@@ -135,16 +147,6 @@ def link_in(namespace: NetworkNamespace | None, name: str) -> Link:
 def addresses_in(namespace: NetworkNamespace | None, name: str) -> list[Address]:
     with RtnetlinkSocket(namespace) as sock:
         return [replace(address, ifindex=0) for address in sock.dump_addresses(name)]
-
-
-def settled(*namespaces: NetworkNamespace) -> list[Any]:
-    """The state once kernel workers have finished recent IPv6 addresses."""
-    found = state(*namespaces)
-    while True:
-        time.sleep(0.1)
-        last, found = found, state(*namespaces)
-        if last == found:
-            return found
 
 
 def assert_unchanged(before: list[Any], *namespaces: NetworkNamespace) -> None:

@@ -1,10 +1,13 @@
-"""Sockets that stand in for an rtnetlink socket of a test."""
+"""Sockets that stand in for a socket of a test, or change what it receives."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
+
+import pytest
 
 
 def silence(rtnetlink):
@@ -13,6 +16,44 @@ def silence(rtnetlink):
     with mine:
         os.dup2(mine.fileno(), rtnetlink.fileno(), inheritable=False)
     return other
+
+
+@contextlib.contextmanager
+def interrupted(monitor):
+    """Raises KeyboardInterrupt in each read of a `LinkMonitor`, once it has received a datagram."""
+    native = type(monitor._native)
+    receive = native.receive
+
+    def receive_and_raise(self):
+        receive(self)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "receive", receive_and_raise)
+        yield
+
+
+class FakeRecorder:
+    """Stands in for a socket with which `ContainerCounters` records notifications: records none.
+
+    Parameters:
+        lost: whether it reports that notifications were lost.
+    """
+
+    def __init__(self, *, lost=False):
+        self._lost = lost
+
+    def process_pending(self):
+        pass
+
+    def any(self):
+        return self._lost
+
+    def peek(self):
+        return None, False
+
+    def clear(self):
+        pass
 
 
 class FakeSocket:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType, SimpleNamespace
@@ -85,6 +87,41 @@ class FailingRequest:
 
 
 @contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """No automatic garbage collection.
+
+    Python only prints an exception that is raised within a finalizer or a callback of the
+    collector (hypothesis has one): what an interrupt raised there would be lost.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def signal_handler(
+    number: int, handler: Callable[[int, FrameType | None], object]
+) -> Iterator[None]:
+    """The handler of a signal, which may raise at any moment; no interval timer remains.
+
+    The tracer of coverage is off: an exception raised within it would leave its lock taken.
+    """
+    before, tracer = signal.signal(number, handler), sys.gettrace()
+    sys.settrace(None)
+    try:
+        with without_collection():
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(number, before)
+        sys.settrace(tracer)
+
+
+@contextlib.contextmanager
 def at_line(
     target: int,
     files: tuple[str, ...],
@@ -122,6 +159,7 @@ def at_line(
     before = sys.gettrace()  # that of a debugger or of coverage
     sys.settrace(trace)
     try:
-        yield result
+        with without_collection():
+            yield result
     finally:
         sys.settrace(before)

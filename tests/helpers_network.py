@@ -12,13 +12,39 @@ from typing import Any
 
 import support
 
-from pynetstrat import Batch, Link, Network, NetworkNamespace, Route, RtnetlinkSocket
+from pynetstrat import (
+    Batch,
+    InterfaceNotFoundError,
+    Link,
+    Network,
+    NetworkNamespace,
+    Route,
+    RtnetlinkSocket,
+    check_networks,
+    set_up_networks,
+    tear_down_networks,
+)
+from pynetstrat.wiring import _session, setup
 
 LO = Network("loopback", name="lo")
 
 # What changes without a request: queueing disciplines, operational state, carrier.
 _VOLATILE = {"qdisc", "operstate"}
 _VOLATILE_FLAGS = {"NO-CARRIER", "LOWER_UP", "linkdown", "dead"}
+
+
+def be_patient() -> None:
+    """Gives calls of this process a minute, in place of 5 s, unless they say otherwise.
+
+    Each change of the kernel's waits for its RTNL lock, which other tests hold at the same time.
+    """
+    wiring = (set_up_networks, tear_down_networks, check_networks, setup.set_up)
+    for function in (RtnetlinkSocket.__init__, *wiring):
+        assert function.__kwdefaults__["timeout"] == 5.0
+        function.__kwdefaults__["timeout"] = 60.0
+    for function in (_session.Session.__init__, _session.open_session_if_alive):
+        assert function.__defaults__[-1] == 5.0
+        function.__defaults__ = (*function.__defaults__[:-1], 60.0)
 
 
 def ip(*arguments: str, netns: NetworkNamespace | None = None) -> list[dict[str, Any]]:
@@ -29,6 +55,31 @@ def ip(*arguments: str, netns: NetworkNamespace | None = None) -> list[dict[str,
     return [entry for entry in json.loads(done.stdout or "[]") if entry]
 
 
+def _ip_batch(
+    lines: list[str], *options: str, netns: NetworkNamespace | None = None
+) -> list[list[dict[str, Any]]]:
+    """Returns what one run of `ip -json -batch` shows for each line."""
+    run = netns.run if netns is not None else subprocess.run
+    command = ["ip", "-json", *options, "-batch", "-"]
+    done = run(command, input="\n".join(lines), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shown = [json.loads(line) for line in done.stdout.splitlines() if line]
+    return [[entry for entry in entries if entry] for entries in shown]
+
+
+def process_carriers(*namespaces: NetworkNamespace | None) -> None:
+    """Has the kernel process the carriers of all links, if it is Linux 6.9 or later.
+
+    A query of one link does that. The link watch worker does so only once a second, and until then
+    the kernel may drop what is sent.
+    """
+    for namespace in namespaces:
+        with RtnetlinkSocket(namespace) as sock:
+            for name in sock.dump_links():
+                with contextlib.suppress(InterfaceNotFoundError):
+                    sock.get_link(name)
+
+
 def _settled(entry: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in entry.items() if key not in _VOLATILE}
     flags = kept.get("flags", [])
@@ -36,31 +87,53 @@ def _settled(entry: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _has_state(link: dict[str, Any]) -> bool:
+    """Whether the operational state is the one that follows from the carrier."""
+    state, has_carrier = link["operstate"], "LOWER_UP" in link["flags"]
+    kind = link.get("linkinfo", {}).get("info_kind")
+    if kind not in ("veth", "bridge", "macvlan"):
+        return True
+    if not has_carrier:
+        return state not in ("UP", "UNKNOWN")
+    # A bridge has a carrier until it gets its first port; its state is then UNKNOWN.
+    return state == "UP" or (state == "UNKNOWN" and kind != "veth")
+
+
+def _is_complete(link: dict[str, Any], address: dict[str, Any], local: set[str]) -> bool:
+    """Whether a worker has finished an address: `local` are the local routes of its link."""
+    if address["family"] != "inet6" or address.get("dadfailed"):
+        return True
+    # Without a carrier it stays tentative, except on lo.
+    if not ({"LOWER_UP", "LOOPBACK"} & set(link["flags"]) or address.get("nodad")):
+        return True
+    return not address.get("tentative") and address["local"] in local
+
+
 def wait_for_workers(netns: NetworkNamespace | None = None) -> None:
     """Waits for the kernel's workers to process the changes made so far.
 
     The link watch worker processes a carrier some time after a link was made or has gone up: it
     sets the operational state, notifies, and adds or deletes routes. Another worker completes the
-    duplicate address detection of IPv6. Until then two dumps may differ although nothing was
-    changed between them.
+    duplicate address detection of IPv6, and adds the local route of the address. Until then two
+    dumps may differ although nothing was changed between them.
     """
 
-    def is_done(entry: dict[str, Any]) -> bool:
-        state, has_carrier = entry["operstate"], "LOWER_UP" in entry["flags"]
-        kind = entry.get("linkinfo", {}).get("info_kind")
-        if kind in ("veth", "bridge", "macvlan"):
-            # A bridge has a carrier until it gets its first port; its state is then UNKNOWN.
-            final = ("UP",) if kind == "veth" else ("UP", "UNKNOWN")
-            if state not in final if has_carrier else state in ("UP", "UNKNOWN"):
-                return False
-        return not any(
-            address.get("tentative") and not address.get("dadfailed")
-            for address in entry["addr_info"]
-            # Without a carrier it stays tentative, except on lo.
-            if has_carrier or address.get("nodad") or "LOOPBACK" in entry["flags"]
+    def is_done() -> bool:
+        links, routes = _ip_batch(["address", "route show table all"], "-details", netns=netns)
+        if not all(map(_has_state, links)):
+            process_carriers(netns)
+            return False
+        local: dict[str, set[str]] = {}
+        for route in routes:
+            if route["type"] == "local":
+                local.setdefault(route["dev"], set()).add(route["dst"])
+        return all(
+            _is_complete(link, address, local.get(link["ifname"], set()))
+            for link in links
+            for address in link["addr_info"]
         )
 
-    support.wait_until(lambda: all(map(is_done, ip("-details", "address", netns=netns))))
+    support.wait_until(is_done)
 
 
 def dumps(netns: NetworkNamespace | None = None) -> dict[str, list[dict[str, Any]]]:
@@ -69,15 +142,11 @@ def dumps(netns: NetworkNamespace | None = None) -> dict[str, list[dict[str, Any
     It waits for the kernel's workers first, so that two dumps can be compared.
     """
     wait_for_workers(netns)
-    asked = {
-        "links": ("link",),
-        "addresses": ("address",),
-        "IPv4 routes": ("-4", "route", "show", "table", "all"),
-        "IPv6 routes": ("-6", "route", "show", "table", "all"),
-    }
+    asked = {"links": "link", "addresses": "address", "routes": "route show table all"}
+    shown = _ip_batch(list(asked.values()), netns=netns)
     return {
-        what: [_settled(entry) for entry in ip(*arguments, netns=netns)]
-        for what, arguments in asked.items()
+        what: [_settled(entry) for entry in entries]
+        for what, entries in zip(asked, shown, strict=True)
     }
 
 
@@ -104,6 +173,15 @@ def quieten(netns: NetworkNamespace | None = None) -> None:
 
     def write() -> None:
         Path("/proc/sys/net/ipv6/conf/default/addr_gen_mode").write_text("1")
+
+    write() if netns is None else netns.call(write)
+
+
+def disable_duplicate_address_detection(netns: NetworkNamespace | None = None) -> None:
+    """Makes IPv6 addresses usable at once, on links that are made from now on."""
+
+    def write() -> None:
+        Path("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
 
     write() if netns is None else netns.call(write)
 
@@ -161,6 +239,7 @@ def assert_connects(
     server: NetworkNamespace | None, client: NetworkNamespace | None, address: str
 ) -> None:
     """Asserts that a TCP connection succeeds at the first attempt. None is the host."""
+    process_carriers(server, client)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
     def listen() -> socket.socket:

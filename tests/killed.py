@@ -185,12 +185,14 @@ class Stage:
         self.container.close()
 
 
-def sweep(stage: Stage, action: str, calls: set[int] | None, first: int = 0) -> Iterator[int]:
-    """Kills a command at each stop. A tear-down and a set-up must succeed after each kill.
+def sweep(
+    stage: Stage, action: str, calls: set[int] | None, stops: range = range(100_000)
+) -> Iterator[int]:
+    """Kills a command at each of the stops. A tear-down and a set-up must succeed after each kill.
 
     Yields the number of each stop.
     """
-    for stop in range(first, 100_000):
+    for stop in stops:
         made = []
         if action == "tear-down":
             made = set_up_networks(stage.networks, netns=stage.container)

@@ -1,4 +1,4 @@
-"""The same results as the core's, computed in pure Python.
+"""Computes the core's results in pure Python.
 
 The tests compare the core with this module, and the benchmarks take it as a baseline. It also shows
 in Python what the core does. It shares only the exceptions and the dataclass with the package.

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
+from core_objects import build, locked
 
 HERE = Path(__file__).parent / "c"
 SOURCES = (HERE / "../../csrc/sources").read_text().split()
 PROGRAMS = sorted(path.stem for path in HERE.glob("test_*.c"))
-SLOW = {"test_batches", "test_faults"}
 TEST = re.compile(r"^TEST\w*\((\w+)", re.MULTILINE)
 
 
@@ -24,63 +21,33 @@ def names_in(program: str) -> list[str]:
     return TEST.findall((HERE / f"{program}.c").read_text())
 
 
-def marks_of(program: str) -> list[pytest.MarkDecorator]:
-    # A program runs once, with all of its tests: they belong to one worker of pytest-xdist.
-    group = pytest.mark.xdist_group(program)
-    return [group, pytest.mark.slow] if program in SLOW else [group]
-
-
 TESTS = [
-    pytest.param(program, name, marks=marks_of(program), id=f"{program[5:]}-{name}")
+    pytest.param(program, name, id=f"{program[5:]}-{name}")
     for program in PROGRAMS
     for name in names_in(program)
 ]
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Excludes the other workers of pytest-xdist, which share the folder."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The folder of the programs, which the first worker builds."""
-    folder = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        folder = folder.parent
-    folder /= "core"
-    folder.mkdir(exist_ok=True)
-    with locked(folder / "build.lock"):
-        if not (folder / "is_built").exists():
-            command = [HERE / "build.sh", folder]
-            # Not optimized: half the time. The checks build the programs with -O1.
-            environment = {"CFLAGS": "-O0 -g", **os.environ}
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, env=environment
-            )
-            assert done.returncode == 0, done.stderr
-            (folder / "is_built").touch()
-    return folder
+def built(core_objects: Path) -> Path:
+    """The folder of the programs."""
+    with locked(core_objects / "build.lock"):
+        build(core_objects)
+    return core_objects
 
 
+@cache
 def output_of(program: Path) -> str:
-    """Runs a program, unless a worker has done so already, and returns what it printed."""
-    output = program.with_suffix(".out")
-    with locked(program.with_suffix(".lock")):
-        if not output.exists():
-            done = subprocess.run(
-                [program],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-                timeout=120,
-            )
-            output.write_text(f"{done.stdout}exit status {done.returncode}\n")
-        return output.read_text()
+    """Runs a program, with all of its tests, and returns what it printed."""
+    done = subprocess.run(
+        [program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return f"{done.stdout}exit status {done.returncode}\n"
 
 
 def result_of(name: str, output: str) -> tuple[str, str]:
@@ -113,13 +80,14 @@ def test_a_program_makes_every_system_call_of_the_core_fail() -> None:
 
 
 @pytest.mark.slow
-def test_the_counter_parser_uses_strtoull(built: Path) -> None:
-    command = ["nm", "--undefined-only", "--format=just-symbols", built / "counter_text.o"]
+def test_the_counter_parser_uses_strtoull(core_objects: Path) -> None:
+    command = ["nm", "--undefined-only", "--format=just-symbols", core_objects / "counter_text.o"]
     symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     # glibc renames it in C23.
     assert {"strtoull", "__isoc23_strtoull"} & set(symbols)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_lists_its_tests(built: Path, program: str) -> None:
     command = [built / program, "--list"]
@@ -128,6 +96,7 @@ def test_a_program_lists_its_tests(built: Path, program: str) -> None:
     assert len(set(listed)) == len(listed) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("program", "name"), TESTS)
 def test_core(built: Path, program: str, name: str) -> None:
     result, details = result_of(name, output_of(built / program))

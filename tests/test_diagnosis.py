@@ -31,6 +31,7 @@ def diagnose_as_user(prepare=""):
 # ---- diagnose ----
 
 
+@pytest.mark.slow
 def test_diagnose_finds_what_is_allowed(net):
     findings = by_name(diagnose())
     for name in ("AF_NETLINK", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "/sys", "network namespaces"):
@@ -63,6 +64,7 @@ def test_diagnose_does_not_change_its_caller(net):
         os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.slow
 def test_a_user_without_capabilities_learns_which_are_missing():
     findings = diagnose_as_user()
     for name in ("CAP_NET_ADMIN", "CAP_SYS_ADMIN"):
@@ -80,6 +82,7 @@ def test_a_user_without_capabilities_learns_which_are_missing():
     assert findings["links of kind veth"].allowed
 
 
+@pytest.mark.slow
 def test_the_remedy_for_a_user_works():
     """With `run --root` everything is allowed that `diagnose` reported as missing."""
     command = [sys.executable, "-W", "error", "-m", "pynetstrat", "run", "--root", "--"]
@@ -97,14 +100,15 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+@pytest.mark.slow
 def test_root_also_needs_net_admin_for_a_namespace_with_lo_up():
     """Docker with --cap-add SYS_ADMIN alone is such a case."""
-    done = support.python(_DROP, str(support.CAP_NET_ADMIN), *COMMAND, "--json")
+    done = support.fork_python(_DROP, str(support.CAP_NET_ADMIN), *COMMAND, "--json")
     found = by_name(Finding(**row) for row in json.loads(done.stdout))["network namespaces"]
     assert not found.allowed
     assert "--cap-add=NET_ADMIN" in found.remedy
     run = [sys.executable, "-m", "pynetstrat", "run", "true"]
-    done = support.python(_DROP, str(support.CAP_NET_ADMIN), *run)
+    done = support.fork_python(_DROP, str(support.CAP_NET_ADMIN), *run)
     assert done.returncode == 1
     assert "--cap-add=NET_ADMIN" in done.stderr
 
@@ -121,6 +125,7 @@ Path("/proc/sys/user/max_user_namespaces").write_text("1")
     assert "user.max_user_namespaces" in found.remedy
 
 
+@pytest.mark.slow
 def test_sysfs_cannot_be_mounted_if_parts_of_sys_are_hidden():
     found = diagnose_as_user(support.MASKED)["mounting sysfs"]
     assert not found.allowed
@@ -139,15 +144,16 @@ def test_a_sysfs_of_another_namespace_is_detected(net, new_namespace):
 _SECCOMP = support.refuse("unshare", "errno.EPERM")
 
 
+@pytest.mark.slow
 def test_a_seccomp_filter_is_named_by_diagnose_run_and_demo():
     execute = _SECCOMP + "os.execv(sys.argv[1], sys.argv[1:])\n"
-    done = support.python(execute, *COMMAND, "--json")
+    done = support.fork_python(execute, *COMMAND, "--json")
     findings = by_name(Finding(**row) for row in json.loads(done.stdout))
     assert "a filter is in force" in findings["seccomp"].detail
     assert not findings["user namespaces"].allowed
     assert "seccomp=unconfined" in findings["user namespaces"].remedy
     for command in (["demo"], ["run", "true"]):
-        done = support.python(execute, *COMMAND[:-1], *command)
+        done = support.fork_python(execute, *COMMAND[:-1], *command)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("pynetstrat: unshare: Operation not permitted; ")
         assert "seccomp=unconfined" in done.stderr
@@ -177,6 +183,7 @@ def test_a_process_that_hangs_is_an_error(monkeypatch, tmp_path):
 # ---- the command ----
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_line_for_each_finding_and_its_remedy_below(net):
     done = support.run(COMMAND)
     assert (done.returncode, done.stderr) == (0, "")
@@ -189,6 +196,7 @@ def test_the_command_prints_a_line_for_each_finding_and_its_remedy_below(net):
     assert lines[number + 1].strip().startswith("needs CAP_NET_ADMIN")
 
 
+@pytest.mark.slow
 def test_the_command_in_json_holds_every_field():
     done = support.run([*COMMAND, "--json"])
     assert {frozenset(row) for row in json.loads(done.stdout)} == {

@@ -1,4 +1,4 @@
-"""The documents: their examples run and print what is shown, and what they name exists."""
+"""The documents: their examples run and print the text shown; files and tests they name exist."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def blocks(pattern: re.Pattern[str], documents: list[Path]) -> list[object]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "printed"), blocks(PYTHON, DOCUMENTS))
 def test_an_example_in_python_prints_what_is_shown(
     net: support.Links, code: str, printed: str | None
@@ -61,11 +62,12 @@ def test_an_example_in_python_prints_what_is_shown(
         assert done.stdout.split() == printed.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session", blocks(CONSOLE, [README]))
 def test_an_example_for_the_shell_prints_what_is_shown(
     net: support.Links, run: None, tmp_path: Path, session: tuple[str]
 ) -> None:
-    """Lines that begin with "$ " are commands, the others are what they print."""
+    """Lines that begin with "$ " are commands, the others are their output."""
     lines = session.splitlines()
     commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
     printed = [line for line in lines if not line.startswith("$ ")]
@@ -76,6 +78,7 @@ def test_an_example_for_the_shell_prints_what_is_shown(
     assert done.stdout.split() == "\n".join(printed).split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", blocks(C, [README]))
 def test_an_example_in_c_brings_lo_up(net: support.Links, tmp_path: Path, program: str) -> None:
     source = tmp_path / "program.c"

@@ -124,42 +124,42 @@ def test_each_error_has_its_sentence():
 
 
 def table():
-    """Yields the rows of the core's table of failures: step, request, errno, kind and hint."""
+    """Yields the rows of the core's table of failures: operation, request, errno, kind and hint."""
     failure, number = ffi.new("struct netstrat_failure *"), 0
     while lib.netstrat_failure_get(number, failure):
         number += 1
         yield (
-            *(failure.step, failure.request or 16, failure.code or errno.EIO),
+            *(failure.operation, failure.request or 16, failure.code or errno.EIO),
             *(failure.kind, ffi.string(failure.hint).decode()),
         )
 
 
-def python_error(step, request, code):
+def python_error(operation, request, code):
     """Returns the exception for a failure of the core with the text `its words`."""
-    if step in (lib.NETSTRAT_OP_NAME, lib.NETSTRAT_OP_LINK_NAME):
-        return _native.invalid_name("eth0", step)
-    if step == lib.NETSTRAT_OP_FILE:
+    if operation in (lib.NETSTRAT_OP_NAME, lib.NETSTRAT_OP_LINK_NAME):
+        return _native.invalid_name("eth0", operation)
+    if operation == lib.NETSTRAT_OP_FILE:
         return errors.InvalidCounterNameError("eth0", "its words")
-    native = ffi.new("struct netstrat_error *", {"code": code, "step": step, "request": request})
-    if step == lib.NETSTRAT_OP_PARSE:
+    native = ffi.new("struct netstrat_error *", [code, operation, request])
+    if operation == lib.NETSTRAT_OP_PARSE:
         hint = _native.hint_of(-code, native)
         return errors.CounterParseError("PATH", "its words", "eth0", hint)
-    return _native.kernel_error(code, step, request, "eth0", "its words")
+    return _native.kernel_error(code, operation, request, "eth0", "its words")
 
 
 def test_c_and_python_say_the_same_of_every_row_of_the_table():
     rows = list(table())
     assert len(rows) > 80
     seen = set()
-    for step, request, code, kind, hint in rows:
-        if (step, request, code) in seen:
+    for operation, request, code, kind, hint in rows:
+        if (operation, request, code) in seen:
             continue  # the first row that fits counts
-        seen.add((step, request, code))
-        error = python_error(step, request, code)
+        seen.add((operation, request, code))
+        error = python_error(operation, request, code)
         assert type(error) is native_table.CLASSES[kind]
         assert hint in str(error)
         native = ffi.new("struct netstrat_error *")
-        native.code, native.step, native.request = -code, step, request
+        native.code, native.operation, native.request = -code, operation, request
         native.text, native.text_length = b"its words", 9
         text = ffi.new("char[]", 1024)
         assert lib.netstrat_error_describe(native, b"eth0", text, len(text)) < len(text)
@@ -194,6 +194,7 @@ def test_a_route_where_ipv6_is_disabled_names_the_setting(host):
     assert not isinstance(caught.value, errors.PermissionDeniedError)
 
 
+@pytest.mark.slow
 def test_a_full_bridge_is_named(bridge):
     batch = Batch()
     for number in range(1023):
@@ -255,17 +256,17 @@ def test_a_missing_parent_of_the_directory_of_names_is_named(tmp_path):
     ],
 )
 def test_a_failure_that_takes_an_exhausted_or_older_system_has_a_hint(operation, code, says):
-    step = STEPS.get(operation, lib.NETSTRAT_OP_REQUEST)
-    error = _native.kernel_error(code, step, 94 if operation == "RTM_GETSTATS" else 0)
+    number = OPERATIONS.get(operation, lib.NETSTRAT_OP_REQUEST)
+    error = _native.kernel_error(code, number, 94 if operation == "RTM_GETSTATS" else 0)
     assert type(error) is errors.KernelError
     assert error.operation == operation
     assert says in error.hint
 
 
-STEPS = {
-    ffi.string(name).decode(): step
-    for step in range(lib.NETSTRAT_STEPS)
-    if (name := lib.netstrat_step_name(step))
+OPERATIONS = {
+    ffi.string(name).decode(): operation
+    for operation in range(lib.NETSTRAT_OPERATIONS)
+    if (name := lib.netstrat_operation_name(operation))
 }
 
 
@@ -296,9 +297,9 @@ STEPS = {
 )
 def test_each_errno_becomes_its_exception(code, operation, kind, says):
     request = operation if isinstance(operation, int) else 0
-    step = lib.NETSTRAT_OP_REQUEST if request else STEPS[operation]
+    number = lib.NETSTRAT_OP_REQUEST if request else OPERATIONS[operation]
     operation = {16: "RTM_NEWLINK", 18: "RTM_GETLINK"}.get(operation, operation)
-    error = _native.kernel_error(code, step, request, "eth0", "its words", "/a/path")
+    error = _native.kernel_error(code, number, request, "eth0", "its words", "/a/path")
     assert type(error) is kind
     assert (error.errno, error.operation, error.interface) == (code, operation, "eth0")
     assert (error.kernel_message, error.filename) == ("its words", "/a/path")

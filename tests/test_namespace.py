@@ -415,8 +415,15 @@ del handles, namespace
 """
 
 
-@pytest.mark.parametrize("filter", ["ignore", "default", "error"])
-@pytest.mark.parametrize("keeper", ["this program", "os", "threading", "builtins", "pynetstrat"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("keeper", "filter"),
+    [
+        *((keeper, "error") for keeper in ("this program", "os", "threading", "builtins")),
+        *(("pynetstrat", filter) for filter in ("ignore", "default", "error")),
+        ("builtins", "default"),
+    ],
+)
 def test_handles_that_are_open_at_exit_raise_no_error(keeper, filter):
     warning = f"{filter}::ResourceWarning"
     done = run([sys.executable, "-W", warning, "-c", _EXIT, keeper])

@@ -200,6 +200,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["before", "after"])
 @pytest.mark.parametrize("library", ["gevent", "eventlet"])
 def test_no_greenlet_enters_the_namespace_if_threading_is_patched(library, order):

@@ -84,6 +84,7 @@ def test_a_child_has_the_present_directory_and_umask_of_the_caller(net, tmp_path
 _PDEATHSIG = "import ctypes; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"  # PR_SET_PDEATHSIG, SIGKILL
 
 
+@pytest.mark.slow
 def test_a_child_that_sets_its_parent_death_signal_lives_as_long_as_the_parent(net):
     with NetworkNamespace.create() as namespace:
         for _ in range(10):
@@ -111,6 +112,7 @@ with NetworkNamespace.create() as namespace:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["", "preexec_fn"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_child_with_die_with_parent_is_killed_with_its_parent(way, number):
@@ -140,7 +142,7 @@ def test_a_child_with_die_with_parent_outlives_the_thread_that_started_it(net):
 
 
 def test_the_thread_of_a_child_does_not_keep_the_namespace_alive(net, new_namespace):
-    """The child enters another namespace, so no process is left in the first one."""
+    """The child enters another namespace, which leaves the first without a process."""
     other = new_namespace()
     script = "import os, sys; os.read(0, 1)"
     with RtnetlinkSocket() as host:
@@ -223,6 +225,7 @@ def test_run_returns_the_same_as_subprocess_run(net, arguments, options):
     assert vars(ours) == vars(theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
@@ -267,6 +270,7 @@ def test_calls_and_children_leave_no_descriptor(net):
 # ---- Ctrl-C ----
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_run_and_its_child(net, interrupt):
     with NetworkNamespace.create() as namespace:
         with pytest.raises(KeyboardInterrupt):
@@ -276,6 +280,7 @@ def test_ctrl_c_ends_a_run_and_its_child(net, interrupt):
             os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_child_starts_leaves_no_child(net, interrupt):
     """A preexec_fn makes the fork take long."""
     before = descriptors()

@@ -382,6 +382,7 @@ def test_a_registry_accepts_only_one_collector(collector):
         registry.register(other)
 
 
+@pytest.mark.slow
 def test_simultaneous_scrapes_of_several_registries_are_complete(collector, make):
     for number in range(20):
         make(f"test-{number}", number)
@@ -443,6 +444,7 @@ def test_a_value_above_2_to_the_53_is_rounded_by_the_format(stub):
 # ---- filters ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("patterns", "shown"),
     [
@@ -491,6 +493,7 @@ def test_an_invalid_pattern_is_refused_by_the_constructor(net, name):
 # ---- hostile containers ----
 
 
+@pytest.mark.slow
 def test_a_container_that_keeps_renaming_its_interface_does_not_affect_others(collector, make):
     hostile = make("test-hostile", 1)
     make("test-a", 2)

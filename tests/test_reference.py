@@ -60,20 +60,21 @@ def agree_on_sysfs(interface, **options):
 # ---- sysfs ----
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["hex"][:40] or "empty")
-def test_counters_are_parsed_as_in_the_shared_cases(case, tree):
-    data = bytes.fromhex(case["hex"])
-    (tree / "eth0" / "statistics" / "rx_bytes").write_bytes(data)
-    found = agree_on_sysfs("eth0", sysfs_root=str(tree))
-    if "value" in case:
-        assert found == reference.parse_counter(data) == int(case["value"])
-    else:
-        assert found[0] is CounterParseError
+def test_counters_are_parsed_as_in_the_shared_cases(tree):
+    for case in CASES:
+        data = bytes.fromhex(case["hex"])
+        (tree / "eth0" / "statistics" / "rx_bytes").write_bytes(data)
+        found = agree_on_sysfs("eth0", sysfs_root=str(tree))
+        if "value" in case:
+            assert found == reference.parse_counter(data) == int(case["value"]), case
+        else:
+            assert found[0] is CounterParseError, case
 
 
 near = st.text("0123456789 \t\n\v\f\r-+x.", max_size=30).map(str.encode)
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(near, st.binary(max_size=30)), min_size=8, max_size=8))
 def test_any_contents_give_the_same_result(tmp_path_factory, contents):
     statistics = tmp_path_factory.getbasetemp() / "any" / "eth0" / "statistics"
@@ -223,12 +224,12 @@ def test_counters_are_read_alike(net):
 
 
 @pytest.mark.parametrize("method", ["link_set_up", "link_set_down", "link_is_up", "get_stats"])
-@pytest.mark.parametrize("name", [*NAMES, "x" * 126 + "à"], ids=ascii)
-def test_errors_of_rtnetlink_are_alike(net, method, name):
-    with RtnetlinkSocket() as rtnetlink:
-        core = outcome(getattr(rtnetlink, method), name)
-    assert outcome(getattr(reference, method), name) == core
-    assert core[0] in (InterfaceNotFoundError, InvalidInterfaceNameError)
+def test_errors_of_rtnetlink_are_alike(net, method):
+    for name in [*NAMES, "x" * 126 + "à"]:
+        with RtnetlinkSocket() as rtnetlink:
+            core = outcome(getattr(rtnetlink, method), name)
+        assert outcome(getattr(reference, method), name) == core
+        assert core[0] in (InterfaceNotFoundError, InvalidInterfaceNameError), name
 
 
 def test_without_the_capability_the_errors_are_alike(net):
@@ -316,7 +317,8 @@ def test_datagrams_of_other_senders_and_older_replies_are_ignored(kernel):
 def test_failures_of_the_socket_are_errors(kernel, script, code, operation):
     kernel(*script)
     with pytest.raises(KernelError) as caught:
-        reference.link_set_up("lo", timeout=0.01)
+        # Short where a timeout is expected; long elsewhere, since the machine may be busy.
+        reference.link_set_up("lo", timeout=60 if script else 0.01)
     assert (caught.value.errno, caught.value.operation) == (code, operation)
     assert isinstance(caught.value, NetlinkUnavailableError) == (operation == "socket")
 

@@ -206,22 +206,6 @@ def test_loopback_reports_why_it_cannot_bring_lo_up(net, tmp_path):
 
 # ---- plug-ins ----
 
-_PROJECT = """\
-[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "{name}"
-version = "1.0"
-
-[project.entry-points."pynetstrat.strategies"]
-{points}
-
-[tool.setuptools]
-py-modules = ["{module}"]
-"""
-
 _MODULE = """\
 from pynetstrat import NetworkStrategy
 
@@ -240,47 +224,39 @@ def failing():
 """
 
 
-def install(where: Path, source: Path) -> None:
-    """Builds a package and installs it into the folder `where`, as a user would."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-deps", "--no-build-isolation", "--no-index", "--no-cache-dir"]
-    done = support.run([*command, "--target", str(where), str(source)])
-    assert done.returncode == 0, done.stderr
+def provide(where: Path, name: str, points: str) -> None:
+    """Adds what importlib.metadata sees of an installed package that provides strategies."""
+    metadata = where / f"{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[pynetstrat.strategies]\n{points}")
 
 
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory):
-    """A directory with a real package that provides strategies, some of which can't be used."""
-    source, where = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    points = "\n".join(
-        f'{name} = "{target}"'
-        for name, target in {
-            "bridge": "netstrat_bridge:Bridge",
-            "ready": "netstrat_bridge:ready",
-            "no-module": "netstrat_nowhere:Bridge",
-            "no-attribute": "netstrat_bridge:Nothing",
-            "failing": "netstrat_bridge:failing",
-            "missing-argument": "netstrat_bridge:missing_argument",
-            "not-one": "netstrat_bridge:not_one",
-            "contested": "netstrat_bridge:Bridge",
-            "agreed": "netstrat_bridge:Bridge",
-            "loopback": "netstrat_bridge:failing",
-        }.items()
+    """A directory with a package that provides strategies, some of which can't be used."""
+    where = tmp_path_factory.mktemp("site")
+    (where / "netstrat_bridge.py").write_text(_MODULE)
+    provide(
+        where,
+        "netstrat_bridge",
+        """\
+bridge = netstrat_bridge:Bridge
+ready = netstrat_bridge:ready
+no-module = netstrat_nowhere:Bridge
+no-attribute = netstrat_bridge:Nothing
+failing = netstrat_bridge:failing
+missing-argument = netstrat_bridge:missing_argument
+not-one = netstrat_bridge:not_one
+contested = netstrat_bridge:Bridge
+agreed = netstrat_bridge:Bridge
+loopback = netstrat_bridge:failing
+""",
     )
-    project = _PROJECT.format(name="netstrat-bridge", module="netstrat_bridge", points=points)
-    (source / "pyproject.toml").write_text(project)
-    (source / "netstrat_bridge.py").write_text(_MODULE)
-    install(where, source)
-    # A second provider needs no build: importlib looks only for this.
-    metadata = where / "netstrat_rival-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: netstrat-rival\nVersion: 1.0\n"
-    )
-    (metadata / "entry_points.txt").write_text(
-        "[pynetstrat.strategies]\n"
-        "contested = netstrat_bridge:ready\n"
-        "agreed = netstrat_bridge:Bridge\n"
+    provide(
+        where,
+        "netstrat_rival",
+        "contested = netstrat_bridge:ready\nagreed = netstrat_bridge:Bridge\n",
     )
     return where
 
@@ -292,7 +268,6 @@ def installed(plugins, monkeypatch):
     sys.modules.pop("netstrat_bridge", None)
 
 
-@pytest.mark.slow
 def test_a_plugin_is_found_in_a_fresh_interpreter(plugins):
     code = """
 import sys
@@ -318,7 +293,11 @@ def test_the_example_plugin_brings_every_link_up(tmp_path):
     assert source.is_dir(), "examples/strategy_plugin is the plug-in that the README shows"
     # The build writes into the folder of its source, so it gets a copy.
     subprocess.run(["cp", "-r", str(source), str(tmp_path / "source")], check=True)
-    install(tmp_path / "site", tmp_path / "source")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--no-build-isolation", "--no-index", "--no-cache-dir"]
+    command += ["--no-compile", "--target", str(tmp_path / "site"), str(tmp_path / "source")]
+    done = support.run(command)
+    assert done.returncode == 0, done.stderr
     code = """
 from importlib.metadata import entry_points
 from pynetstrat import NetworkStrategy, get_strategy
@@ -346,7 +325,6 @@ def test_a_plugin_is_a_class_an_instance_or_a_factory(installed):
     assert get_strategy("ready") is strategies()["ready"]
 
 
-@pytest.mark.slow
 def test_plugins_are_listed_without_being_loaded(installed):
     listed = strategies()
     assert {"bridge", "failing", "no-module"} < set(listed)

@@ -35,7 +35,7 @@ from pynetstrat.cli import _fresh_namespaces
 
 @pytest.fixture
 def no_verdicts(monkeypatch):
-    """No sysfs is proven or refuted, as at the start of a program."""
+    """Forgets every proof about a sysfs, as at the start of a program."""
     monkeypatch.setattr(_sysfs_proof, "_verdicts", {})
     monkeypatch.setattr(_sysfs_proof, "_newest", None)
     monkeypatch.setattr(_sysfs_proof, "_agreeing", set())
@@ -261,6 +261,7 @@ print(get_network_interface_stats("lo", perspective="host"))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -285,6 +286,7 @@ def test_a_program_in_a_namespace_without_its_own_sysfs_reads_its_own_interfaces
     assert lo.startswith("NetworkInterface(name='lo', ")
 
 
+@pytest.mark.slow
 def test_a_foreign_sysfs_without_netlink_is_an_error(net, new_namespace):
     code = (
         support.REFUSE_NETLINK

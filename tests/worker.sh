@@ -1,10 +1,11 @@
 #!/bin/sh
-# One worker of `./build.sh test`: the interpreter in namespaces of its own. It has a thread that
-# waits for the controller, so it could not enter a user namespace by itself (unshare(2)); and with a
-# pid namespace and a /proc of its own, a test that looks at every process sees only its worker's.
-# The shell stays as process 1, which gets no signal that it does not handle.
+# One worker of the tests (see workers.sh): the interpreter, WORKER_PYTHON or that of .venv, in
+# namespaces of its own. It has a thread that waits for the controller, so it could not enter a user
+# namespace later (unshare(2)); and with a pid namespace and a /proc of its own, a test that
+# looks at every process sees only its worker's. The shell stays as process 1, which gets no signal
+# that it does not handle.
 set -eu
-python=$(dirname "$0")/../.venv/bin/python
+python=${WORKER_PYTHON:-$(dirname "$0")/../.venv/bin/python}
 user='--user --map-root-user'
 # Root may do without a user namespace where those are refused.
 # shellcheck disable=SC2086  # no option, or two

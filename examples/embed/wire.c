@@ -151,7 +151,7 @@ static int set_up_container(struct netstrat_socket *container)
     return carry_out(container, 6, "the container's settings");
 }
 
-/* Prints the container's addresses, except those that the kernel assigned. */
+/* Prints the container's addresses, except the kernel's own. */
 static int show_row(const struct netstrat_message *message, void *context)
 {
     struct netstrat_address address;

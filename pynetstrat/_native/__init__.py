@@ -53,23 +53,23 @@ def _interrupted(context: object) -> int:
 # ---- names ----
 
 
-def invalid_name(name: object, step: int = lib.NETSTRAT_OP_NAME) -> InvalidInterfaceNameError:
+def invalid_name(name: object, operation: int = lib.NETSTRAT_OP_NAME) -> InvalidInterfaceNameError:
     """Makes the error for an invalid name, with the rule from the core's table of failures.
 
     Parameters:
-        step: NETSTRAT_OP_NAME, or NETSTRAT_OP_LINK_NAME if alternative names are not allowed.
+        operation: NETSTRAT_OP_NAME, or NETSTRAT_OP_LINK_NAME if alternative names are not allowed.
     """
-    return InvalidInterfaceNameError(name, decode(find_failure(step, 0, -EINVAL).hint))
+    return InvalidInterfaceNameError(name, decode(find_failure(operation, 0, -EINVAL).hint))
 
 
 _ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
-def encode_name(name: object, step: int = lib.NETSTRAT_OP_NAME) -> bytes:
+def encode_name(name: object, operation: int = lib.NETSTRAT_OP_NAME) -> bytes:
     """Converts a name to bytes. Rejects only what cannot be passed to the core.
 
     Parameters:
-        step: as for `invalid_name`.
+        operation: as for `invalid_name`.
     """
     if type(name) is str and name.isascii():  # os.fsencode alone would cost 5 % of get_stats
         encoded = name.encode()
@@ -77,9 +77,9 @@ def encode_name(name: object, step: int = lib.NETSTRAT_OP_NAME) -> bytes:
         try:
             encoded = os.fsencode(name)  # type: ignore[arg-type]
         except (TypeError, UnicodeEncodeError):
-            raise invalid_name(name, step) from None
+            raise invalid_name(name, operation) from None
     if b"\0" in encoded:  # C would read only the part before the NUL
-        raise invalid_name(name, step)
+        raise invalid_name(name, operation)
     return encoded
 
 
@@ -120,39 +120,39 @@ _KINDS: dict[int, type[KernelError]] = {
 }
 
 
-def find_failure(step: int, request: int, code: int) -> Any:
+def find_failure(operation: int, request: int, code: int) -> Any:
     """Finds the row for a failure in the core's table: a struct netstrat_failure."""
     failure = ffi.new("struct netstrat_failure *")
-    lib.netstrat_failure_find(step, request, code, failure)
+    lib.netstrat_failure_find(operation, request, code, failure)
     return failure
 
 
 def hint_of(code: int, error: Any) -> str:
     """Returns the hint for a core function's failure."""
-    return decode(find_failure(error.step, error.request, code).hint)
+    return decode(find_failure(error.operation, error.request, code).hint)
 
 
 def kernel_error(
     errno: int,
-    step: int,
+    operation: int,
     request: int = 0,
     interface: str = "",
     kernel_message: str = "",
     filename: str | None = None,
 ) -> KernelError:
-    """Makes the error for a failed step. The core's table supplies its class and its hint.
+    """Makes the error for a failed operation. The core's table supplies its class and its hint.
 
     Parameters:
         errno: an error number, positive. ENODEV stands for "no such interface".
-        step, request: as in struct netstrat_error.
+        operation, request: as in struct netstrat_error.
         interface, kernel_message, filename: as in `KernelError`.
     """
-    failure = find_failure(step, request, -errno)
-    named = step != lib.NETSTRAT_OP_REQUEST
-    name = lib.netstrat_step_name(step) if named else lib.netstrat_request_name(request)
-    operation = decode(name) if name else f"message type {request}"
+    failure = find_failure(operation, request, -errno)
+    named = operation != lib.NETSTRAT_OP_REQUEST
+    name = lib.netstrat_operation_name(operation) if named else lib.netstrat_request_name(request)
+    shown = decode(name) if name else f"message type {request}"
     kind, hint = _KINDS[failure.kind], decode(failure.hint)
-    return kind(errno, operation, interface, kernel_message, hint, filename)
+    return kind(errno, shown, interface, kernel_message, hint, filename)
 
 
 def error_text(error: Any) -> str:
@@ -169,9 +169,9 @@ def ext_ack(error: Any) -> str:
 def fail(code: int, error: Any, name: object = "", filename: str | None = None) -> NoReturn:
     """Raises the exception for a core function's failure."""
     raise_interrupt()
-    if error.step in (lib.NETSTRAT_OP_NAME, lib.NETSTRAT_OP_LINK_NAME):
-        raise invalid_name(name, error.step)
-    raise kernel_error(-code, error.step, error.request, show(name), ext_ack(error), filename)
+    if error.operation in (lib.NETSTRAT_OP_NAME, lib.NETSTRAT_OP_LINK_NAME):
+        raise invalid_name(name, error.operation)
+    raise kernel_error(-code, error.operation, error.request, show(name), ext_ack(error), filename)
 
 
 def raise_interrupt() -> None:
@@ -293,12 +293,12 @@ class Namespace:
 
     def fail(self, code: int, error: Any, name: object = "") -> NoReturn:
         """Raises the exception for a core function's failure to work in the namespace."""
-        if error.step == lib.NETSTRAT_OP_SETNS and code in (-EBADF, -EINVAL):
-            raise self._not_a_namespace(-code, error.step, name)
+        if error.operation == lib.NETSTRAT_OP_SETNS and code in (-EBADF, -EINVAL):
+            raise self._not_a_namespace(-code, error.operation, name)
         fail(code, error, name, self.shown)
 
-    def _not_a_namespace(self, errno: int, step: int, name: object) -> KernelError:
-        error = kernel_error(errno, step, 0, show(name), "", self.shown)
+    def _not_a_namespace(self, errno: int, operation: int, name: object) -> KernelError:
+        error = kernel_error(errno, operation, 0, show(name), "", self.shown)
         if self._argument == self.fd and _is_process(self.fd):
             error.hint = (
                 f"{self.fd} is not a descriptor of a network namespace, but it is the id of a "

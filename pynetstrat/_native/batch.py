@@ -164,7 +164,7 @@ class Encoded:
             code, results, error: what netstrat_execute returned and filled in.
         """
         outcomes: list[Any] = []
-        described = error.step == _REQUEST  # `error` describes the first refused message
+        described = error.operation == _REQUEST  # `error` describes the first refused message
         for message, result in zip(self.messages, results, strict=True):
             if result == 0:
                 outcomes.append(None)
@@ -176,8 +176,9 @@ class Encoded:
                 described = False
         if PENDING in outcomes:
             # If a message was refused `error` describes that, and lost acks show only as PENDING.
-            lost = error.step == _REQUEST
-            errno, step = (ENOBUFS, _RECVFROM) if lost else (-code, error.step)
+            lost = error.operation == _REQUEST
+            errno, operation = (ENOBUFS, _RECVFROM) if lost else (-code, error.operation)
             self.broken = outcomes.index(PENDING)
-            outcomes[self.broken] = kernel_error(errno, step, 0, self.messages[self.broken].name)
+            name = self.messages[self.broken].name
+            outcomes[self.broken] = kernel_error(errno, operation, 0, name)
         return outcomes

@@ -116,8 +116,8 @@ class Pairs(Socket):
                     code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
             except OSError as error:
                 if error.errno in (EMFILE, ENFILE, ENOMEM):
-                    step = lib.NETSTRAT_OP_OPEN_NETNS
-                    raise kernel_error(error.errno, step, filename=path) from None
+                    operation = lib.NETSTRAT_OP_OPEN_NETNS
+                    raise kernel_error(error.errno, operation, filename=path) from None
                 continue
             if code == -EINVAL:  # not a namespace
                 continue
@@ -234,7 +234,7 @@ class Containers(Pairs):
             elif code >= 0:
                 break
             elif not self._enlarge(code):
-                if code == -EINVAL and self._error.step == lib.NETSTRAT_OP_REQUEST:
+                if code == -EINVAL and self._error.operation == lib.NETSTRAT_OP_REQUEST:
                     return None
                 fail(code, self._error)
         count = min(code, room)

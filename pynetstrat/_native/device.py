@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 
 _REQUEST = lib.NLM_F_REQUEST | lib.NLM_F_ACK
 
+IFF_UP: int = lib.NETSTRAT_IFF_UP
+#: The other flags that a message can set (__dev_change_flags, net/core/dev.c).
+SETTABLE: int = (
+    lib.IFF_DEBUG | lib.IFF_NOTRAILERS | lib.IFF_NOARP | lib.IFF_PROMISC | lib.IFF_ALLMULTI
+) | (lib.IFF_MULTICAST | lib.IFF_PORTSEL | lib.IFF_AUTOMEDIA | lib.IFF_DYNAMIC)
+
 
 def _begin(
     batch: Any, type: int, index: int, *, more: int = 0, flags: int = 0, change: int = 0

@@ -26,6 +26,20 @@ if TYPE_CHECKING:
 RUN_NETNS = "/run/netns"
 _OWN = b"/proc/thread-self/ns/net"
 _SIOCGSKNS = lib.NETSTRAT_SIOCGSKNS
+NS_GET_USERNS: int = lib.NETSTRAT_NS_GET_USERNS
+
+# The flags of unshare(2) and setns(2), and of mount(2).
+CLONE_NEWNS: int = lib.CLONE_NEWNS
+CLONE_NEWUSER: int = lib.CLONE_NEWUSER
+CLONE_NEWNET: int = lib.CLONE_NEWNET
+MS_BIND: int = lib.MS_BIND
+MS_REC: int = lib.MS_REC
+MS_PRIVATE: int = lib.MS_PRIVATE
+MS_SLAVE: int = lib.MS_SLAVE
+MS_RDONLY: int = lib.MS_RDONLY
+MS_NOSUID: int = lib.MS_NOSUID
+MS_NODEV: int = lib.MS_NODEV
+MS_NOEXEC: int = lib.MS_NOEXEC
 
 
 class Descriptor:
@@ -109,8 +123,8 @@ def duplicate(namespace: Namespace) -> Descriptor:
     except KernelError:
         raise
     except OSError as error:
-        code, step = error.errno or EINVAL, lib.NETSTRAT_OP_OPEN_NETNS
-        raise kernel_error(code, step, filename=namespace.shown) from None
+        code, operation = error.errno or EINVAL, lib.NETSTRAT_OP_OPEN_NETNS
+        raise kernel_error(code, operation, filename=namespace.shown) from None
 
 
 def is_netns(fd: int) -> bool:
@@ -129,8 +143,8 @@ def identify(fd: int, shown: str) -> tuple[int, int]:
     try:
         status = os.fstat(fd)
     except OSError as error:
-        code, step = error.errno or EINVAL, lib.NETSTRAT_OP_FSTAT
-        raise kernel_error(code, step, filename=shown) from None
+        code, operation = error.errno or EINVAL, lib.NETSTRAT_OP_FSTAT
+        raise kernel_error(code, operation, filename=shown) from None
     return status.st_dev, status.st_ino
 
 

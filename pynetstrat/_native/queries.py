@@ -273,4 +273,4 @@ class Queries(Transport):
         answer = ffi.new("struct netstrat_message *")
         code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
         # Any other error means that access is denied, or that the namespace has no such link.
-        return bool(code != -EINVAL or self._error.step != lib.NETSTRAT_OP_REQUEST)
+        return bool(code != -EINVAL or self._error.operation != lib.NETSTRAT_OP_REQUEST)

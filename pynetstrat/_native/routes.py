@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAIN_TABLE: int = lib.RT_TABLE_MAIN
+SCOPE_LINK: int = lib.RT_SCOPE_LINK
 # IP6_RT_PRIO_USER, linux/ipv6_route.h: the metric of an IPv6 route that was added without one. The
 # header can't be included together with the C library's netinet/in.h.
 _IPV6_METRIC = 1024
@@ -81,7 +82,7 @@ def new_route(route: Any) -> Any:
         destination.family = AF_INET if gateway is None else gateway.family
     family = destination.family
     on_link = gateway is None and family == AF_INET
-    scope = lib.RT_SCOPE_LINK if on_link else lib.RT_SCOPE_UNIVERSE
+    scope = SCOPE_LINK if on_link else lib.RT_SCOPE_UNIVERSE
     fields = {
         "destination": destination,
         "metric": route.metric,

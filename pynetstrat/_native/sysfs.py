@@ -92,14 +92,14 @@ class Mount:
 def _sysfs_fail(
     code: int, error: Any, root: bytes, name: object, file: str | bytes | None
 ) -> NoReturn:
-    if error.step == lib.NETSTRAT_OP_FILE:
+    if error.operation == lib.NETSTRAT_OP_FILE:
         raise InvalidCounterNameError(show(name), file)
-    if error.step == lib.NETSTRAT_OP_LINK_NAME:
-        raise invalid_name(name, error.step)
+    if error.operation == lib.NETSTRAT_OP_LINK_NAME:
+        raise invalid_name(name, error.operation)
     path = f"{os.fsdecode(root)}/{show(name)}/statistics"
-    if error.step not in (lib.NETSTRAT_OP_OPEN, lib.NETSTRAT_OP_STAT):
+    if error.operation not in (lib.NETSTRAT_OP_OPEN, lib.NETSTRAT_OP_STAT):
         path += "/" + os.fsdecode(file or COUNTERS[error.item])
-    if error.step == lib.NETSTRAT_OP_PARSE:
+    if error.operation == lib.NETSTRAT_OP_PARSE:
         raise CounterParseError(path, error_text(error), show(name), hint_of(code, error))
     fail(code, error, name, path)
 
@@ -122,7 +122,7 @@ def read_counter(
     wanted = place.struct if place is not None else ffi.NULL
     code = lib.netstrat_sysfs_read_counter(at, root, encoded, file_name, wanted, value, error)
     if code < 0:
-        if error.step == lib.NETSTRAT_OP_STAT:
+        if error.operation == lib.NETSTRAT_OP_STAT:
             return None
         _sysfs_fail(code, error, root, name, file)
     return value[0]  # type: ignore[no-any-return]
@@ -136,7 +136,7 @@ def read(root: bytes, name: object, place: SysfsIdentity | None = None) -> list[
     wanted = place.struct if place is not None else ffi.NULL
     code = lib.netstrat_sysfs_read(_AT_FDCWD, root, encoded, wanted, counters, error)
     if code < 0:
-        if error.step == lib.NETSTRAT_OP_STAT:
+        if error.operation == lib.NETSTRAT_OP_STAT:
             return None
         _sysfs_fail(code, error, root, name, None)
     return values()
@@ -182,7 +182,7 @@ class Reader:
         encoded = encode_name(name, lib.NETSTRAT_OP_LINK_NAME)
         code = lib.netstrat_sysfs_reader_open(self._reader, at, root, encoded, wanted, error)
         if code < 0:
-            if error.step == lib.NETSTRAT_OP_STAT:
+            if error.operation == lib.NETSTRAT_OP_STAT:
                 raise LookupError(root)
             _sysfs_fail(code, error, root, name, None)
 

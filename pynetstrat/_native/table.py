@@ -22,13 +22,13 @@ CLASSES: dict[int, type[NetstratError]] = {
 
 
 def rows() -> Iterator[tuple[str, int, str, str]]:
-    """Yields each row: the step, the errno (0: any), the exception's class name, and the hint."""
+    """Yields each row: the operation, the errno (0: any), the exception's name, and the hint."""
     failure = ffi.new("struct netstrat_failure *")
     number = 0
     while lib.netstrat_failure_get(number, failure):
-        request, step = failure.request, failure.step
-        if step != lib.NETSTRAT_OP_REQUEST:
-            name = decode(lib.netstrat_step_name(step))
+        request, operation = failure.request, failure.operation
+        if operation != lib.NETSTRAT_OP_REQUEST:
+            name = decode(lib.netstrat_operation_name(operation))
         else:
             name = decode(lib.netstrat_request_name(request)) if request else "any message"
         yield name, failure.code, CLASSES[failure.kind].__name__, decode(failure.hint)

@@ -203,7 +203,7 @@ class Transport:
         code = lib.netstrat_execute(sock, encoded.batch, results, error)
         if code == 0:
             return [None] * count
-        if code < 0 and error.step == lib.NETSTRAT_OP_BATCH:
+        if code < 0 and error.operation == lib.NETSTRAT_OP_BATCH:
             fail(code, error)
         raise_interrupt()
         outcomes = encoded.outcomes(code, ffi.unpack(results, count), error)

@@ -93,7 +93,8 @@ def _index(rtnetlink: RtnetlinkSocket, name: str, must_exist: bool) -> int:
 def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, None]:
     """Yields readings of the interfaces of every container of this host.
 
-    Warns of what is not counted, at the first reading and whenever a new kind of reason appears.
+    Warns of anything that is not counted, at the first reading and whenever a new kind of reason
+    appears.
     """
     is_other_side = options.perspective == "host"
     reported: set[str] = set()

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .. import NetworkInterface
 
 _FIELDS = ("bytes", "packets", "errors", "dropped")
-_COUNTERS = [f"{side} {field}" for side in ("rx", "tx") for field in _FIELDS]
-_UNKNOWN = (None,) * len(_COUNTERS)
+_COLUMNS = [f"{side} {field}" for side in ("rx", "tx") for field in _FIELDS]
+_UNKNOWN = (None,) * len(_COLUMNS)
 
 
 def render(rows: Iterable[tuple[str, NetworkInterface]]) -> str:
@@ -32,7 +32,7 @@ class Table:
 
     def __init__(self, labels: Sequence[str] = ("interface",), unit: str = "") -> None:
         self._labels = len(labels)
-        self._headings = [*labels, *(counter + unit for counter in _COUNTERS)]
+        self._headings = [*labels, *(column + unit for column in _COLUMNS)]
         self._widths = [len(heading) for heading in self._headings]
 
     def render(

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> str:
-    """Moves the process into fresh namespaces, and reports what it did there.
+    """Moves the process into fresh namespaces, and brings `lo` and a container's interface up.
 
     Raises:
         KernelError: namespaces are refused; the text says which setting to change.

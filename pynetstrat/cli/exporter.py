@@ -56,7 +56,7 @@ examples:
 
 Counting every container requires CAP_NET_ADMIN, CAP_SYS_ADMIN and
 CAP_SYS_PTRACE; without CAP_NET_BROADCAST scrapes take longer. A warning at the
-start, and metrics, say what is not counted.
+start, and metrics, list anything that is not counted.
 
 exit status: 0 after SIGTERM or SIGHUP, 130 after Ctrl-C, 1 failure, 2 wrong
 usage
@@ -141,7 +141,7 @@ def _pattern(name: str, text: str | None) -> re.Pattern[str] | None:
 
 
 def _report_uncounted(collector: ContainerCollector) -> None:
-    """Warns of what this process cannot count."""
+    """Warns of anything that this process cannot count."""
     assert collector.discovery is not None
     reasons = _missing.reasons(collector.discovery, collector.refused, collector.omitted)
     if reasons:
@@ -158,36 +158,62 @@ def _log(text: str) -> None:
 def _serve(endpoint: Endpoint, address: str) -> Iterator[str]:
     """Serves in another thread, while this one waits for a signal."""
     host = f"[{address}]" if ":" in address else address
+    ends = _ending_signals()
+    with _blocked(ends), _serving(endpoint) as failed:
+        yield f"serving http://{escape(host)}:{endpoint.port}/metrics\n"
+        caught = signal.sigwait(ends)
+    if failed:
+        raise failed[0]
+    if caught == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+def _ending_signals() -> set[signal.Signals]:
+    """Returns the signals that end the command."""
     ends = {signal.SIGTERM}
     for number in (signal.SIGINT, signal.SIGHUP):  # ignored in the background and under nohup
         if signal.getsignal(number) is not signal.SIG_IGN:
             ends.add(number)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # inherited by the threads below
+    return ends
+
+
+@contextlib.contextmanager
+def _blocked(signals: set[signal.Signals]) -> Iterator[None]:
+    """Blocks signals in this thread, and in threads that are started in the block.
+
+    They stay blocked after the block: another signal must not change the exit status. If the block
+    raises, pending signals are discarded and the former mask is restored.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    except BaseException:
+        while signal.sigtimedwait(signals, 0):  # repeated signals
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        raise
+
+
+@contextlib.contextmanager
+def _serving(endpoint: Endpoint) -> Iterator[list[BaseException]]:
+    """Serves in another thread during the block.
+
+    If the endpoint fails, its exception is put in the list and SIGTERM is sent to this process,
+    which must end if it cannot serve.
+    """
     failed: list[BaseException] = []
 
     def work() -> None:
         try:
             endpoint.serve()
-        except BaseException as error:  # the process must end if it cannot serve
+        except BaseException as error:
             failed.append(error)
             os.kill(os.getpid(), signal.SIGTERM)
 
+    thread = threading.Thread(target=work)
+    thread.start()
     try:
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
-            yield f"serving http://{escape(host)}:{endpoint.port}/metrics\n"
-            caught = signal.sigwait(ends)
-        finally:
-            endpoint.stop()
-            thread.join()
-    except BaseException:
-        while signal.sigtimedwait(ends, 0):  # repeated signals
-            pass
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        raise
-    # The signals stay blocked: another one must not change the exit status.
-    if failed:
-        raise failed[0]
-    if caught == signal.SIGINT:
-        raise KeyboardInterrupt
+        yield failed
+    finally:
+        endpoint.stop()
+        thread.join()

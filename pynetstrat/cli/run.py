@@ -29,7 +29,9 @@ from ._exit import EndError
 from ._options import add_namespace, namespace
 from ._output import warn
 
-_NS_GET_USERNS = 0xB701  # linux/nsfs.h
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    pass
 
 _HELP = """\
 examples:
@@ -152,7 +154,7 @@ def _enter(where: str) -> str:
 def _join_owner(netns: int) -> bool:
     """Joins the user namespace that owns the network namespace; returns whether that worked."""
     try:
-        owner = ioctl(netns, _NS_GET_USERNS)
+        owner = ioctl(netns, native.NS_GET_USERNS)
     except OSError:  # EPERM: the user namespace is not a descendant
         return False
     try:

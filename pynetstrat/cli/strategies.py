@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _HELP = f"""\
 Each line is a type, as in the field "type" of a network, and the MODULE:NAME
-of its strategy. Installed packages can add types. No strategy is loaded.
+of its strategy. Installed packages can add types. The command loads none of
+the strategies.
 
 {EXIT_STATUS}"""
 

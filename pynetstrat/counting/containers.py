@@ -42,7 +42,7 @@ class ContainerCounters(Handle):
     the kernel announces that the namespace has ended). The path or process that it was added by may
     lead to another namespace later.
 
-    Counters are those that the container sees. For a veth they are the counters of the host end
+    Counters are from the container's perspective. For a veth they are the counters of the host end
     with rx and tx swapped, so `rx_dropped` and `tx_dropped` are packets that the host end dropped.
 
     Threads may share one object: their calls run one at a time. A forked child must open its own.
@@ -122,7 +122,7 @@ class ContainerCounters(Handle):
     def gone(self) -> list[Hashable]:
         """Returns the keys of containers that have ended and were not discarded yet.
 
-        Processes pending notifications; no reading is needed before. A key remains in the list
+        Processes pending notifications, also before the first reading. A key remains in the list
         until `discard`.
         """
 

@@ -58,8 +58,8 @@ def discover(*, limit: int = 10_000) -> Discovery:
         limit: how many namespaces to find: first by name, then by process, then by veth pair.
 
     Returns:
-        What was found. Names that the caller is not allowed to inspect are among the containers,
-        with inode 0.
+        The containers found. Names that the caller is not allowed to inspect are among them, with
+        inode 0.
 
     Raises:
         ValueError: `limit` is negative.

@@ -40,8 +40,8 @@ class HostCounters(Handle):
     Parameters:
         netns: the host namespace, in any form that `RtnetlinkSocket` accepts. It is never a
             container itself. Defaults to the calling thread's namespace.
-        limit: how many containers to count (see `discover`). Those that are counted already have
-            precedence.
+        limit: how many containers to count (see `discover`). Containers that are
+            counted already have precedence.
         timeout: seconds that each reading may wait for the kernel's answers.
         routed: whether to include interfaces that carry traffic of other counted containers. A
             container that routes for containers of its own (rootless Podman, kind, Docker in

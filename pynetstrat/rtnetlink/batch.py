@@ -21,7 +21,7 @@ from .._native.links import (
     parse_ethernet_mac,
     parse_mac,
 )
-from .._native.routes import add_copy, new_route
+from .._native.routes import new_route
 from .._native.values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
 from ..errors import InvalidNetworkError, KernelError
 from .links import Address, Route
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from .._native.routes import RouteCopy
     from .._native.transport import Transport
     from ..types import Name, Netns
 
@@ -674,11 +673,6 @@ class Batch:
             )
         )
 
-    def add_copy(self, route: RouteCopy) -> Batch:
-        """Adds a route that `RtnetlinkSocket.copy_routes` returned. Not public."""
-        name = f"route to {route.destination}"
-        return self._append(native.Message(native.NEWROUTE, add_copy, route, name=name))
-
     def delete_route(self, route: Route) -> Batch:
         """Deletes a route, which the kernel finds by all fields of `route`."""
         return self._append(
@@ -753,23 +747,6 @@ class Batch:
         return self._append(
             native.Message(
                 native_qdiscs.DELQDISC, native_qdiscs.delete_qdisc, *arguments, name=_shown(index)
-            )
-        )
-
-    def add_redirect(self, index: int, target: int) -> Batch:
-        """Redirects whatever a link receives to the queue of another link. Not public.
-
-        Parameters:
-            index: the index of the link, which must have the queueing discipline ingress.
-            target: the index of the other link.
-        """
-        return self._append(
-            native.Message(
-                native_qdiscs.NEWTFILTER,
-                native_qdiscs.add_redirect,
-                index,
-                target,
-                name=_shown(index),
             )
         )
 

@@ -79,24 +79,6 @@ class Link:
 
 
 @dataclass(slots=True)
-class Device:
-    """A link with what identifies the device behind it. Not public: for `host-device`.
-
-    Attributes:
-        link: the link.
-        flags: IFF_UP and the other flags of linux/if.h.
-        parent_bus, parent_device: the bus and the name of the hardware behind a physical link
-            (IFLA_PARENT_DEV_BUS_NAME, IFLA_PARENT_DEV_NAME), such as "pci" and "0000:00:1f.6"; ""
-            for a virtual link, or before Linux 5.14.
-    """
-
-    link: Link
-    flags: int
-    parent_bus: str
-    parent_device: str
-
-
-@dataclass(slots=True)
 class Address:
     """An IP address of a link (`struct ifaddrmsg`, linux/if_addr.h).
 
@@ -112,7 +94,7 @@ class Address:
         metric: of the route to its subnet; 0 is the kernel's default.
         flags: IFA_F_ of linux/if_addr.h.
         protocol: what added the address (IFAPROT_, Linux 5.18); 0 if unspecified.
-        valid, preferred: what is left of its lifetimes, in seconds; None if unlimited.
+        valid, preferred: its remaining lifetimes, in seconds; None if unlimited.
     """
 
     ifindex: int

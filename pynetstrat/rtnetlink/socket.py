@@ -14,14 +14,13 @@ from ._bridge import Bridge
 from ._group_delete import delete_links
 from ._name_cache import NameCache
 from .batch import execute
-from .links import Address, Device, Link, Qdisc, Route
+from .links import Address, Link, Qdisc, Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from .._native.routes import RouteCopy
     from .._native.rows import Rows
     from ..types import Name, Netns, Perspective
     from .batch import Batch
@@ -180,18 +179,6 @@ class RtnetlinkSocket(Handle):
         links = self._locked(self._dump_links, "RTM_GETLINK")
         return {fields[1]: Link(*fields) for fields in links}
 
-    def dump_states(self) -> dict[str, tuple[int, bool]]:
-        """Returns the index of every link and whether it is up, by name. Not public.
-
-        Raises:
-            KernelError: as `dump_links`.
-        """
-
-        def dump(native: Socket, _: object) -> dict[str, tuple[int, bool]]:
-            return native.with_deadline(native.dump_states)
-
-        return self._locked(dump, "RTM_GETLINK")
-
     # ---- addresses, routes, namespaces ----
 
     def dump_addresses(self, name: Name | int | None = None) -> list[Address]:
@@ -213,17 +200,6 @@ class RtnetlinkSocket(Handle):
         rows = self._locked(dump, "RTM_GETADDR", _shown(name))
         return [Address(**fields) for fields in rows]
 
-    def copy_addresses(self, index: int) -> Callable[[], list[Address]]:
-        """Dumps the addresses of a link, but decodes them only when the result is called.
-
-        Not public: for undo steps, most of which never run.
-
-        Parameters:
-            index: the link's.
-        """
-        decode = self._locked(lambda native, _: native.copy_addresses(index), "RTM_GETADDR")
-        return lambda: [Address(**fields) for fields in decode()]
-
     def dump_routes(self) -> list[Route]:
         """Returns the unicast routes of the namespace, of all tables and both families.
 
@@ -231,37 +207,8 @@ class RtnetlinkSocket(Handle):
             KernelError: routes changed during every attempt (EAGAIN), the call timed out, or the
                 socket is closed.
         """
-        return [route for kind, route in self.dump_all_routes() if kind == "unicast"]
-
-    def dump_all_routes(self, index: int = 0) -> list[tuple[str, Route]]:
-        """Returns the routes that deliver or refuse, of all tables, with their types. Not public.
-
-        The types are "unicast", "blackhole", "unreachable", "prohibit" and "throw".
-
-        Parameters:
-            index: of a link, to get only its routes; 0: all routes. Linux before 4.20 ignores it.
-        """
-
-        def dump(native: Socket, _: object) -> list[tuple[str, dict[str, Any]]]:
-            return native.with_deadline(partial(native.dump_routes, index))
-
-        return [(kind, Route(**fields)) for kind, fields in self._locked(dump, "RTM_GETROUTE")]
-
-    def copy_routes(self, index: int, sources: set[str]) -> list[RouteCopy]:
-        """Copies the routes that use a link or prefer a source address. Not public.
-
-        `Batch.add_copy` adds a copy again. Routes that the kernel adds with an address, and routes
-        that expire, are left out.
-
-        Parameters:
-            index: the link's.
-            sources: the addresses. With an empty set the kernel dumps only the link's routes.
-        """
-
-        def copy(native: Socket, _: object) -> list[RouteCopy]:
-            return native.with_deadline(lambda: native.copy_routes(index, sources))
-
-        return self._locked(copy, "RTM_GETROUTE")
+        routes = self._locked(self._dump_routes, "RTM_GETROUTE")
+        return [Route(**fields) for kind, fields in routes if kind == "unicast"]
 
     def dump_qdiscs(self, name: Name | int | None = None) -> list[Qdisc]:
         """Returns the queueing disciplines of a link, or of every link, with their counters.
@@ -281,43 +228,6 @@ class RtnetlinkSocket(Handle):
         rows = self._locked(dump, "RTM_GETQDISC", _shown(name))
         return [Qdisc(*fields) for fields in rows]
 
-    def dump_redirects(self, index: int) -> list[int]:
-        """Returns the links that a link's filters redirect every packet to. Not public.
-
-        They are in the order in which the kernel tries them, with 0 for a filter that does
-        something else.
-
-        Parameters:
-            index: of the link whose received packets are filtered.
-        """
-
-        def dump(native: Socket, _: object) -> list[int]:
-            return native.with_deadline(partial(native.dump_redirects, index))
-
-        return self._locked(dump, "RTM_GETTFILTER", _shown(index))
-
-    def get_device(self, link: Name | int) -> Device | None:
-        """Returns a link, by its index or name, with its device; None if missing. Not public."""
-        fields = self._locked(
-            lambda native, _: native.with_deadline(lambda: native.get_device(link)), "RTM_GETLINK"
-        )
-        return None if fields is None else Device(Link(*fields[0]), *fields[1:])
-
-    def find_devices(self, matches: Callable[..., bool]) -> list[int]:
-        """Returns the indexes of the links for which `matches` is true. Not public.
-
-        The dump uses bounded memory: in a namespace with very many links some may be missing.
-
-        Parameters:
-            matches: takes the kind, IFLA_LINK and IFLA_LINK_NETNSID (0 and -1: none), the parent
-                bus and the parent device.
-        """
-        found: list[int] = self._locked(
-            lambda native, _: native.with_deadline(lambda: native.find_devices(matches)),
-            "RTM_GETLINK",
-        )
-        return found
-
     def get_nsid(self, netns: Netns) -> int | None:
         """Returns the nsid by which the socket's namespace knows another (RTM_GETNSID, Linux 4.0).
 
@@ -336,13 +246,6 @@ class RtnetlinkSocket(Handle):
         """
         nsid: int | None = self._locked(lambda native, _: native.get_nsid(netns), "RTM_GETNSID")
         return nsid
-
-    def has_namespace(self, nsid: int) -> bool:
-        """Returns whether the namespace with that nsid still exists. Not public.
-
-        The kernel forgets the nsid a little after the namespace has ended.
-        """
-        return bool(self._locked(lambda native, _: native.has_namespace(nsid), "RTM_GETLINK"))
 
     # ---- batches ----
 
@@ -483,18 +386,6 @@ class RtnetlinkSocket(Handle):
                 self._idle = native
         return view(name if type(name) is str else os.fsdecode(name), values)
 
-    def read_counters(self, index: int, name: str) -> list[int]:
-        """Returns the eight counters of a link, in the host's perspective. Not public.
-
-        Parameters:
-            index: the link's.
-            name: the link's name in errors.
-        """
-        counters: list[int] = self._locked(
-            lambda native, _: native.read_counters(index, name), "RTM_GETLINK", name
-        )
-        return counters
-
     def dump_stats(self, *, perspective: Perspective = "host") -> dict[str, NetworkInterface]:
         """Returns the counters of every interface of the namespace, by name.
 
@@ -530,19 +421,6 @@ class RtnetlinkSocket(Handle):
         descriptor: int = self._locked(lambda native, _: native.fileno(), "fileno")
         return descriptor
 
-    def share_deadline(self, until: float) -> None:
-        """Sets one deadline for all later calls. Not public.
-
-        Parameters:
-            until: a time of `time.monotonic()`, in seconds.
-        """
-        self._locked(lambda native, _: native.share_deadline(until), "deadline")
-
-    def set_timeout(self, timeout: float) -> None:
-        """Sets the timeout of later calls, in seconds. Not public."""
-        milliseconds = to_milliseconds(timeout)
-        self._locked(lambda native, _: native.set_timeout(milliseconds), "timeout")
-
     # ---- called with the lock held ----
 
     def _read(self, native: Socket, name: Name) -> list[int]:
@@ -563,6 +441,11 @@ class RtnetlinkSocket(Handle):
     def _dump_links(self, native: Socket, _: object) -> list[tuple[Any, ...]]:
         links: list[tuple[Any, ...]] = native.with_deadline(native.dump_links)
         return links
+
+    def _dump_routes(
+        self, native: Socket, _: object, index: int = 0
+    ) -> list[tuple[str, dict[str, Any]]]:
+        return native.with_deadline(partial(native.dump_routes, index))
 
     def _dump_rows(self, native: Socket, _: object) -> tuple[tuple[str, ...], Rows]:
         return self._dump(native, True)

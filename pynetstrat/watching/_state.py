@@ -86,7 +86,7 @@ class LinkState:
         self.is_stale = True
         self.failure: OSError | None = None
         # The values from the running dump and the notifications during it; None for a deleted key.
-        # The attribute itself is None while no dump is running.
+        # The attribute itself is None between dumps.
         self._collected: dict[Key, Any] | None = None
         # The keys in it that come from notifications. A repeated dump keeps these.
         self._notified: set[Key] = set()

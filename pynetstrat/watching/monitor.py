@@ -128,7 +128,7 @@ class LinkMonitor(Handle):
             event: Event | None = self._locked(self._take, "read")
             if event is not None:
                 return event
-            # Without the lock, which close() needs. If the monitor is closed meanwhile and its
+            # Without the lock, which close() needs. If another thread closes the monitor and its
             # descriptor is reused, nothing is read from it, and the next _locked() raises.
             waiter = poll()
             waiter.register(self.fileno(), POLLIN)

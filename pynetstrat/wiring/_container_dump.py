@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..rtnetlink.links import Address
-    from ..rtnetlink.socket import RtnetlinkSocket
+    from ._socket import SessionSocket
     from .network import Network
 
 # The routes of a namespace by their destination, each with its type.
@@ -33,7 +33,7 @@ class ContainerDump:
         requested: the routes that `networks` request, by destination.
     """
 
-    def __init__(self, container: RtnetlinkSocket, networks: Iterable[Network] = ()) -> None:
+    def __init__(self, container: SessionSocket, networks: Iterable[Network] = ()) -> None:
         self.addresses: dict[int, list[Address]] = {}
         for address in container.dump_addresses():
             self.addresses.setdefault(address.ifindex, []).append(address)

@@ -7,7 +7,7 @@ from functools import partial
 
 from .._native.batch import Pending
 from .._native.prefixes import normal_prefix
-from .._native.routes import normal_route
+from .._native.routes import SCOPE_LINK, normal_route
 from ..errors import InvalidNetworkError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.batch import Batch, BatchError
@@ -16,7 +16,7 @@ from ._requested import requested_addresses, requested_routes
 from ._session import Session
 from ._strategy import SessionStrategy
 from ._sysctls import set_sysctls
-from ._veth_names import SCOPE_LINK, container_mac, link_local_address
+from ._veth_names import container_mac, link_local_address
 from .network import has_ipv6
 
 TYPE_CHECKING = False

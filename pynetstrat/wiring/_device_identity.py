@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .._native.sysfs import Mount
-from ..rtnetlink.links import Device
 from ._device_record import close_descriptor
 
 TYPE_CHECKING = False
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from ..namespace import NetworkNamespace
     from ._device_record import Record
     from ._session import Session
+    from ._socket import Device
 
 # Random indexes are 2**29 and above. The kernel counts up from 1, so they are free, and they leave
 # room below the largest index, 2**31 - 1.
@@ -121,7 +121,7 @@ def random_name() -> str:
 
 
 def random_index() -> int:
-    """An index that can't be guessed, above those that the kernel chooses itself."""
+    """An index that can't be guessed, above the indexes that the kernel chooses itself."""
     return _RANDOM_INDEX | int.from_bytes(os.urandom(4), "little") >> 3
 
 

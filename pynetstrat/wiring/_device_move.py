@@ -6,16 +6,18 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from errno import EEXIST, ENODEV, EOPNOTSUPP
 
+from .._native.device import IFF_UP, SETTABLE
 from ..errors import InterfaceNotFoundError, InvalidNetworkError, KernelError, TeardownError, quote
 from ..rtnetlink.batch import Batch, BatchError
-from ..rtnetlink.links import Address, Device
+from ..rtnetlink.links import Address
 from ._device_addresses import add_addresses, carried_addresses, without_prefix_length
 from ._device_identity import OpenDevice, Place, find_device, random_index
 from ._device_record import VERSION, Record, Store, read_boot_id
-from ._device_return import SETTABLE, bring_back, finish, unproven
-from ._links import execute_for, find_bridge, in_order
+from ._device_return import bring_back, finish, unproven
+from ._links import append, execute_for, find_bridge, in_order
 from ._requested import requested_addresses, requested_routes
 from ._session import Session
+from ._socket import Device, add_route_copy
 from ._sysctls import set_sysctls
 from ._undo import add_note
 from .network import Network, invalid
@@ -243,7 +245,7 @@ def _make_record(session: Session, network: Network, device: Device) -> Record:
         altnames=list(link.altnames),
         master=link.master or 0,
         hairpin=bool(link.hairpin),
-        flags=device.flags & (SETTABLE | 1),
+        flags=device.flags & (SETTABLE | IFF_UP),
         up=link.up,
         counters=[],
     )
@@ -263,7 +265,7 @@ def _add_route(
     failures: list[NetstratError], sock: RtnetlinkSocket, route: RouteCopy, name: str
 ) -> None:
     try:
-        sock.execute(Batch().add_copy(route))
+        sock.execute(append(Batch(), add_route_copy(route)))
     except KernelError as error:
         # EEXIST: a kernel worker may have just added a route that comes with an IPv6 address.
         if error.errno != EEXIST:

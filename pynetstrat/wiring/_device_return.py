@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 from errno import EBUSY, EEXIST, ENODEV, EPERM
 
-from .._native.device import detach_xdp, set_flags
+from .._native.device import SETTABLE, detach_xdp, set_flags
 from ..errors import KernelError, quote
 from ..rtnetlink.batch import Batch, BatchError
 from ._device_identity import Location, Place, find_device, is_device, random_index, random_name
@@ -25,18 +25,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..rtnetlink.links import Device
     from ._device_identity import OpenDevice
     from ._device_record import Record
     from ._session import Session
+    from ._socket import Device
     from .network import Network
 
 TRUST = "trust_container"  # the option of HostDevice that makes proofs unnecessary
 
 _MOVES = 16  # attempts, while root of the container keeps changing the device
-
-# The flags that can be set, except IFF_UP (__dev_change_flags, net/core/dev.c; linux/if.h).
-SETTABLE = 0x4 | 0x20 | 0x80 | 0x100 | 0x200 | 0x1000 | 0x2000 | 0x4000 | 0x8000
 
 
 def check_names(session: Session, record: Record, where: str) -> None:

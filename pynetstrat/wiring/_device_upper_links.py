@@ -16,8 +16,8 @@ from ._device_identity import is_random, random_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..rtnetlink.links import Device
     from ._session import Session
+    from ._socket import Device
 
 _DELETIONS = 4  # attempts to delete the links on a device
 

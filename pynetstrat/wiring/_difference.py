@@ -1,4 +1,4 @@
-"""Compares the links, addresses and routes found with those that a network requests."""
+"""Compares the links, addresses and routes found with a network's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _DEFAULT = "0.0.0.0/0", "::/0"
 _get_exact = attrgetter("source", "mtu", "advmss")
-_DISABLED = 0  # BR_STATE_DISABLED, linux/if_bridge.h
+# BR_STATE_DISABLED, linux/if_bridge.h. In Linux 3.10 that header needs others to compile.
+_DISABLED = 0
 
 
 # ---- links ----

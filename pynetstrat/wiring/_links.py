@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .._native.batch import Message
     from ..rtnetlink.links import Address, Link
     from ..rtnetlink.socket import RtnetlinkSocket
+    from ._socket import SessionSocket
     from .network import Network
 
 
@@ -97,7 +98,7 @@ def delete_by_index(sock: RtnetlinkSocket, index: int, name: str) -> None:
             raise
 
 
-def delete_counted(sock: RtnetlinkSocket, index: int, name: str) -> list[int] | None:
+def delete_counted(sock: SessionSocket, index: int, name: str) -> list[int] | None:
     """Deletes a link, and returns its last counters in the host's perspective.
 
     A link that is down counts nothing, so the link is set down first. Returns None if the counters

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from errno import EEXIST, ENOENT, EOPNOTSUPP, EPERM
 
-from .._native.qdiscs import TBF_LATENCY, tbf_burst, tbf_limit
+from .._native.batch import Message
+from .._native.qdiscs import NEWTFILTER, TBF_LATENCY, add_redirect, tbf_burst, tbf_limit
 from ..errors import KernelError
 from ..rtnetlink.batch import Batch, BatchError
 from ._hash import stable_hash
-from ._links import delete_by_index, execute_for, find_link
+from ._links import append, delete_by_index, execute_for, find_link
 from ._veth_names import (
     HOST_MAC,
     digest_of,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ..rtnetlink.links import Link, Qdisc
     from ..rtnetlink.socket import RtnetlinkSocket
     from ._session import Session
+    from ._socket import SessionSocket
     from .network import Network
 
 _ETHERNET = 14  # bytes of an Ethernet header: ETH_HLEN, linux/if_ether.h
@@ -94,7 +96,8 @@ def limit_rates(session: Session, network: Network, digest: int) -> None:
         batch.add_qdisc(ifb.index, "tbf", **_tbf_options(network.rate_out, link))
         # Up only now: a change of the queueing discipline of a link that is up takes longer.
         batch.set_link(ifb.index, alias=tag_of(network), up=True)
-        batch.add_qdisc(link.index, "ingress").add_redirect(link.index, ifb.index)
+        batch.add_qdisc(link.index, "ingress")
+        append(batch, Message(NEWTFILTER, add_redirect, link.index, ifb.index, name=name))
         needs += [
             "the queueing discipline tbf (sch_tbf)",
             "",
@@ -178,7 +181,7 @@ def _delete_ifb(host: RtnetlinkSocket, network: Network, name: str, prefix: str)
 # ---- check ----
 
 
-def check_rates(host: RtnetlinkSocket, network: Network, host_end: Link) -> list[str]:
+def check_rates(host: SessionSocket, network: Network, host_end: Link) -> list[str]:
     """Returns the differences in what limits the rates of a network."""
     found = []
     if network.rate_in:
@@ -190,7 +193,7 @@ def check_rates(host: RtnetlinkSocket, network: Network, host_end: Link) -> list
     return found
 
 
-def _check_ifb(host: RtnetlinkSocket, network: Network, host_end: Link, name: str) -> list[str]:
+def _check_ifb(host: SessionSocket, network: Network, host_end: Link, name: str) -> list[str]:
     ifb = find_link(host, name)
     if ifb is None or ifb.kind != "ifb":
         return [f"the ifb {name} is missing"]
@@ -206,7 +209,7 @@ def _check_ifb(host: RtnetlinkSocket, network: Network, host_end: Link, name: st
     return found
 
 
-def _check_tbf(host: RtnetlinkSocket, link: Link, options: dict[str, Any]) -> list[str]:
+def _check_tbf(host: SessionSocket, link: Link, options: dict[str, Any]) -> list[str]:
     """Returns the differences of the tbf at the root of a link."""
     present = [qdisc for qdisc in host.dump_qdiscs(link.index) if qdisc.parent == "root"]
     if not present or present[0].kind != "tbf":

@@ -11,9 +11,10 @@ from .._namespace_thread import run_in_namespace
 from .._native.nft import NftSocket
 from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
-from ..rtnetlink.socket import RtnetlinkSocket, to_milliseconds
+from ..rtnetlink.socket import to_milliseconds
 from ._links import restore_down
 from ._nft_table import NftTable
+from ._socket import SessionSocket
 from ._undo import UndoStack
 
 TYPE_CHECKING = False
@@ -49,8 +50,8 @@ class Session:
     Parameters:
         namespace: the container namespace, which the session closes. None if it is unknown or has
             ended.
-        timeout: seconds that the call may wait for the kernel.
         host: the host namespace, which the session closes. None: that of the calling thread.
+        timeout: seconds that the call may wait for the kernel.
 
     Attributes:
         namespace: the container namespace, or None.
@@ -67,8 +68,8 @@ class Session:
     def __init__(
         self,
         namespace: NetworkNamespace | None,
-        timeout: float = TIMEOUT,
         host: NetworkNamespace | None = None,
+        timeout: float = TIMEOUT,
     ) -> None:
         self.namespace = namespace
         self.until = monotonic() + timeout
@@ -77,8 +78,8 @@ class Session:
         self.counters: dict[str, NetworkInterface] = {}
         self.dump: ContainerDump | None = None
         self._timeout = self._socket_timeout = timeout
-        self._host: RtnetlinkSocket | None = None
-        self._container: RtnetlinkSocket | None = None
+        self._host: SessionSocket | None = None
+        self._container: SessionSocket | None = None
         self._nft_socket: NftSocket | None = None
         self._nft: NftTable | None = None
         self._host_namespace = host
@@ -89,19 +90,19 @@ class Session:
     # ---- sockets and namespaces ----
 
     @property
-    def host(self) -> RtnetlinkSocket:
+    def host(self) -> SessionSocket:
         """The socket in the host namespace."""
         if self._host is None:
-            self._host = RtnetlinkSocket(self.given_host, timeout=self._socket_timeout)
+            self._host = SessionSocket(self.given_host, timeout=self._socket_timeout)
             self._host.share_deadline(self.until)
         return self._host
 
     @property
-    def container(self) -> RtnetlinkSocket:
+    def container(self) -> SessionSocket:
         """The socket in the container namespace."""
         if self._container is None:
             namespace = self.container_namespace
-            self._container = RtnetlinkSocket(namespace, timeout=self._socket_timeout)
+            self._container = SessionSocket(namespace, timeout=self._socket_timeout)
             self._container.share_deadline(self.until)
         return self._container
 
@@ -283,9 +284,9 @@ def _open_session(
     namespace: NetworkNamespace | None, host: Netns | None, timeout: float
 ) -> Session:
     if host is None:
-        return Session(namespace, timeout)
+        return Session(namespace, timeout=timeout)
     try:
-        return Session(namespace, timeout, NetworkNamespace.open(host))
+        return Session(namespace, NetworkNamespace.open(host), timeout)
     except BaseException:
         if namespace is not None:
             namespace.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..errors import quote
-from ..strategy import NetworkStrategy, SessionOperations
+from ..strategy import Loopback, NetworkStrategy
 from ._session import open_session, open_session_if_alive
 from .network import Network, copy_of
 
@@ -13,6 +13,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..types import Netns
     from ._session import Session
+
+
+class SessionOperations(NetworkStrategy):
+    """The operations of a strategy in a session.
+
+    `set_up_networks`, `tear_down_networks` and `check_networks` call the methods below, which share
+    the sockets and the undo stack of one session. The network is valid, and a copy that `_create`
+    may fill in. Each change pushes its undo step onto `session.undo_stack` before it is made; the
+    session runs the stack after an error.
+    """
+
+    _adds_routes = False  # whether it adds exactly the routes of requested_routes()
+
+    def _create(self, session: Session, network: Network) -> Network:
+        return network
+
+    def _initialize(self, session: Session, network: Network) -> None:
+        pass
+
+    def _destroy(self, session: Session, network: Network) -> None:
+        pass
+
+    def _check(self, session: Session, network: Network) -> list[str]:
+        return []
 
 
 class SessionStrategy(SessionOperations):
@@ -84,6 +108,28 @@ class SessionStrategy(SessionOperations):
         self.validate(network)
         with open_session(None, netns, self.type) as session, session:
             return self._check(session, network)
+
+
+_LO_ADDRESSES = "127.0.0.1/8", "::1/128"
+
+
+class SessionLoopback(SessionOperations, Loopback):
+    """The strategy `loopback` in a session. `Loopback` itself must load nothing of wiring."""
+
+    def _initialize(self, session: Session, network: Network) -> None:
+        session.set_up_link("lo")
+
+    def _check(self, session: Session, network: Network) -> list[str]:
+        container = session.container
+        if not container.link_is_up("lo"):
+            return ["lo: down"]
+        addresses = container.dump_addresses()
+        index = container.get_link("lo").index
+        own = {address.address for address in addresses if address.ifindex == index}
+        # If no link has an IPv6 address, IPv6 is disabled.
+        has_ipv6 = any(":" in address.address for address in addresses)
+        wanted = _LO_ADDRESSES if has_ipv6 else _LO_ADDRESSES[:1]
+        return [f"lo: the address {address} is missing" for address in wanted if address not in own]
 
 
 class ThirdParty(SessionOperations):

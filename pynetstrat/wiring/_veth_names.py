@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 
 from .._native.prefixes import normal_prefix
+from .._native.routes import SCOPE_LINK
 from ..rtnetlink.links import IFA_F_NODAD, Address
 from ._hash import stable_hash
 from .network import invalid, ip_addresses
@@ -26,7 +27,6 @@ _TAG = "pynetstrat:"
 _LARGEST_TAG = 255  # bytes of an alias: IFALIASZ - 1, linux/if.h
 _GENERATED = "veth"  # how a generated name begins
 HOST_MAC = "fe:"  # how the MAC address of a host end begins
-SCOPE_LINK = 253  # RT_SCOPE_LINK, linux/rtnetlink.h
 
 
 # ---- the owner ----

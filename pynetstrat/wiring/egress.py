@@ -21,7 +21,7 @@ from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
 from ._forwarding import dropping_chains, forwards_everything, refuse_without_forwarding
 from ._nft_table import shown_port as shown_port
-from ._session import TIMEOUT, Session
+from ._session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def find_dropping_chains(interface: str) -> list[tuple[str, str]]:
 
 
 def _open_session(host: Netns | None) -> Session:
-    return Session(None, TIMEOUT, None if host is None else NetworkNamespace.open(host))
+    return Session(None, None if host is None else NetworkNamespace.open(host))
 
 
 def _parse_subnet(subnet: str) -> tuple[str, Any]:

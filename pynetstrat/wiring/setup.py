@@ -7,12 +7,12 @@ from .._native.routes import normal_route
 from ..errors import InvalidNetworkError, KernelError, TeardownError, quote
 from ..rtnetlink.links import MAIN_TABLE
 from ..rtnetlink.socket import to_milliseconds
-from ..strategy import Loopback, NetworkStrategy, SessionOperations, get_strategy
+from ..strategy import Loopback, NetworkStrategy, get_strategy
 from ._container_dump import ContainerDump
 from ._published import refuse_same_ports
 from ._requested import requested_routes
 from ._session import TIMEOUT, open_session_at, open_session_if_alive
-from ._strategy import SessionStrategy, ThirdParty
+from ._strategy import SessionLoopback, SessionOperations, SessionStrategy, ThirdParty
 from ._undo import add_note
 from .host_device import HostDevice
 from .macvlan import Macvlan
@@ -100,7 +100,7 @@ def set_up(
             except KernelError as error:
                 _name_step(error, "create", strategy, network)
                 raise
-        if any(isinstance(strategy, Loopback) for strategy, _ in steps):
+        if any(isinstance(strategy, SessionLoopback) for strategy, _ in steps):
             try:
                 session.take_snapshot()
             except KernelError as error:
@@ -221,11 +221,13 @@ def check_networks(
 # ---- the plan ----
 
 # Not their subclasses: one of another package may override the public methods.
-_BUILT_IN_CLASSES = frozenset({Loopback, Veth, HostDevice, Macvlan})
+_BUILT_IN_CLASSES = frozenset({Veth, HostDevice, Macvlan})
 
 
 def _for_session(strategy: NetworkStrategy) -> SessionOperations:
-    """Returns a strategy that works on a session: the strategy itself if it is built in."""
+    """Returns the operations of a strategy in a session."""
+    if type(strategy) is Loopback:
+        return SessionLoopback()
     if isinstance(strategy, SessionOperations) and type(strategy) in _BUILT_IN_CLASSES:
         return strategy
     return ThirdParty(strategy)

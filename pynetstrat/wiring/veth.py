@@ -42,6 +42,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..rtnetlink.links import Link
     from ..rtnetlink.socket import RtnetlinkSocket
+    from ._socket import SessionSocket
     from .network import Network
 
 
@@ -223,7 +224,7 @@ def _find_own_host_end(host: RtnetlinkSocket, network: Network) -> Link:
 # ---- checks ----
 
 
-def _check_host_end(host: RtnetlinkSocket, network: Network, link: Link) -> list[str]:
+def _check_host_end(host: SessionSocket, network: Network, link: Link) -> list[str]:
     found = []
     if link.alias != tag_of(network):
         found.append(f"alias {link.alias!r}, not {tag_of(network)!r}")
@@ -237,7 +238,7 @@ def _check_host_end(host: RtnetlinkSocket, network: Network, link: Link) -> list
     return found
 
 
-def _check_point_to_point(host: RtnetlinkSocket, network: Network, link: Link) -> list[str]:
+def _check_point_to_point(host: SessionSocket, network: Network, link: Link) -> list[str]:
     """The differences in the addresses and routes that configure_host_end() adds."""
     gateways = [gateway for gateway in (network.gateway, network.ipv6_gateway) if gateway]
     addresses = [Address(link.index, host_prefix(gateway)) for gateway in gateways]

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the test programs of the C core: tests/c/build.sh FOLDER [NAME...], by default all of them.
-# A C11 compiler and a libc are enough. CC, CFLAGS and LDFLAGS choose a sanitizer, gcov or a cross
-# compiler.
+# `core` builds only what every program is linked with. A C11 compiler and a libc are enough. CC,
+# CFLAGS and LDFLAGS choose a sanitizer, gcov or a cross compiler. With REUSE=1 what FOLDER holds
+# already is compiled again only if its source or a header has changed since.
 #
 # A program that includes fake_kernel.h is linked with fake_kernel.c, whose lines `/* wrap: NAME */`
 # name the system calls that it replaces.
@@ -29,16 +30,23 @@ cd "$folder" # gcov writes its notes next to the objects
 sed -n 's/.*"hex": "\([^"]*\)", "\([^"]*\)": "\([^"]*\)".*/{"\1", "\2", "\3"},/p' \
     "$here/../cases/parse_counter.json" >parse_counter.inc
 
+# shellcheck disable=SC2012  # they have plain names
+newest_header=$(ls -t "$here"/*.h "$here"/../../csrc/*.h | head -n 1)
+
+# compile SOURCE OBJECT [FLAG...]
 compile() {
-    "${compiler[@]}" "${flags[@]}" "${strict[@]}" "$@"
+    local source=$1 object=$2
+    shift 2
+    [ -z "${REUSE-}" ] || [ "$source" -nt "$object" ] || [ "$newest_header" -nt "$object" ] || return 0
+    "${compiler[@]}" "${flags[@]}" "${strict[@]}" "$@" -c "$source" -o "$object"
 }
 
 objects=(check.o)
-compile -D_GNU_SOURCE -c "$here/check.c" -o check.o
-compile -D_GNU_SOURCE -c "$here/fake_kernel.c" -o fake_kernel.o
+compile "$here/check.c" check.o -D_GNU_SOURCE
+compile "$here/fake_kernel.c" fake_kernel.o -D_GNU_SOURCE
 while read -r source; do
     object=${source%.c}.o
-    compile -c "$here/../../csrc/$source" -o "$object"
+    compile "$here/../../csrc/$source" "$object"
     objects+=("$object")
 done <"$here/../../csrc/sources"
 fake=(fake_kernel.o)
@@ -53,10 +61,12 @@ while read -r header; do
 done < <(grep -l '"fake_kernel.h"' "$here"/*.h)
 
 for name in "$@"; do
+    [ "$name" != core ] || continue
     source=$here/test_$name.c
-    parts=("${objects[@]}")
+    compile "$source" "program_$name.o" -D_GNU_SOURCE -I.
+    parts=("program_$name.o" "${objects[@]}")
     if grep -q "${fake_headers[@]}" "$source"; then
         parts+=("${fake[@]}")
     fi
-    compile -D_GNU_SOURCE -I. "$source" "${parts[@]}" "${link[@]}" -o "test_$name"
+    "${compiler[@]}" "${flags[@]}" "${parts[@]}" "${link[@]}" -o "test_$name"
 done

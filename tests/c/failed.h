@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks how a call fails: the errno, and the step or the message that the error names. */
+/* Checks how a call fails: the errno, and the operation or the message that the error names. */
 #ifndef FAILED_H
 #define FAILED_H
 
@@ -7,23 +7,23 @@
 
 #include "../../csrc/netstrat.h"
 
-/* The call, which gets `&error`, must fail with `code` at this step. */
-#define FAILS(call, code, step) CHECK(failed_with(&error, call, code, step))
+/* The call, which gets `&error`, must fail with `code` at this operation. */
+#define FAILS(call, code, operation) CHECK(failed_with(&error, call, code, operation))
 
 /* The kernel must refuse a message of the type `request` with `code`. */
 #define REFUSED(call, code, request) CHECK(refused_with(&error, call, code, request))
 
 /* `code` is what the call returned, `error` what it filled in. Prints the difference. */
 static inline int failed_with(const struct netstrat_error *error, int code, int wanted,
-                              enum netstrat_step step)
+                              enum netstrat_operation operation)
 {
     char text[512];
 
-    if (code == wanted && error->code == wanted && error->step == (uint32_t)step)
+    if (code == wanted && error->code == wanted && error->operation == (uint32_t)operation)
         return 1;
     netstrat_error_describe(error, NULL, text, sizeof text);
-    printf("  code %d (wanted %d), step %u (wanted %u): %s\n", code, wanted, error->step,
-           (unsigned)step, text);
+    printf("  code %d (wanted %d), operation %u (wanted %u): %s\n", code, wanted, error->operation,
+           (unsigned)operation, text);
     return 0;
 }
 

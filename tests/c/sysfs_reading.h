@@ -12,9 +12,9 @@
 static char root[] = "/tmp/netstrat-XXXXXX";
 static struct netstrat_error error;
 
-static inline int failed_at(enum netstrat_step step, uint32_t item)
+static inline int failed_at(enum netstrat_operation operation, uint32_t item)
 {
-    return error.step == (uint32_t)step && error.item == item && error.request == 0;
+    return error.operation == (uint32_t)operation && error.item == item && error.request == 0;
 }
 
 static inline int is_untouched(const struct netstrat_counters *counters)
@@ -26,13 +26,13 @@ static inline int is_untouched(const struct netstrat_counters *counters)
 }
 
 /* Reads all counters of `name` at once and through a reader. Both must end with `wanted`; a failure
- * must name the step and the counter's number, write nothing and leak nothing. The step is pread()
- * for a reader, which holds its files, and read() otherwise. */
+ * must name the operation and the counter's number, write nothing and leak nothing. The operation
+ * is pread() for a reader, which holds its files, and read() otherwise. */
 static inline void expect_of(int at, const char *tree, const char *name,
                              const struct netstrat_sysfs_place *place, int wanted,
-                             enum netstrat_step step, uint32_t item)
+                             enum netstrat_operation operation, uint32_t item)
 {
-    enum netstrat_step held = step == NETSTRAT_OP_READ ? NETSTRAT_OP_PREAD : step;
+    enum netstrat_operation held = operation == NETSTRAT_OP_READ ? NETSTRAT_OP_PREAD : operation;
     struct netstrat_counters counters;
     struct netstrat_sysfs_reader reader;
     int before = count_descriptors();
@@ -42,7 +42,7 @@ static inline void expect_of(int at, const char *tree, const char *name,
     memset(&counters, 0xa5, sizeof counters);
     CHECK(netstrat_sysfs_read(at, tree, name, place, &counters, &error) == wanted);
     CHECK(wanted == 0 || is_untouched(&counters));
-    CHECK(wanted == 0 || (error.code == wanted && failed_at(step, item)));
+    CHECK(wanted == 0 || (error.code == wanted && failed_at(operation, item)));
     CHECK(netstrat_sysfs_read(at, tree, name, place, &counters, NULL) == wanted);
 
     memset(&reader, 0xa5, sizeof reader);

@@ -181,7 +181,7 @@ TEST(an_attribute_or_a_nest_above_64_kib_is_refused)
     free(buffer);
 }
 
-/* ---- what can be sent ---- */
+/* ---- checks before sending ---- */
 
 static int check_bytes(struct bytes *bytes, uint32_t count, uint32_t *item)
 {

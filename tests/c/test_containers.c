@@ -332,12 +332,12 @@ TEST_WITH(the_links_of_a_namespace_are_dumped, NATIVE)
     CHECK(end.index == 9 && end.peer == 77 && strcmp(end.name, "eth0") == 0);
     CHECK(netstrat_netns_link_get(&sock, nsid, own, 1, &end, &one, NULL) == 0); /* lo */
     CHECK(netstrat_netns_link_get(&sock, nsid, own, 4321, &end, &one, &error) == -ENODEV);
-    CHECK(error.step == NETSTRAT_OP_REQUEST);
+    CHECK(error.operation == NETSTRAT_OP_REQUEST);
     CHECK(netstrat_netns_link_get(&sock, -1, own, 9, &end, &one, &error) == -EINVAL);
-    CHECK(error.step == NETSTRAT_OP_BATCH);
+    CHECK(error.operation == NETSTRAT_OP_BATCH);
     CHECK(netstrat_netns_links_dump(&sock, 4321, own, indexes, ends, counters, 4, &error) ==
           -EINVAL);
-    CHECK(error.step == NETSTRAT_OP_REQUEST && error.request == RTM_GETLINK);
+    CHECK(error.operation == NETSTRAT_OP_REQUEST && error.request == RTM_GETLINK);
 
     delete_index(&sock, 77);
     netstrat_socket_close(&there);
@@ -574,7 +574,7 @@ TEST_WITH(other_namespaces_are_watched_only_with_capabilities, IN_CHILD | NATIVE
     CHECK(netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
     CHECK(netstrat_id_recorder_start(&recorder, NETSTRAT_RECORD_NAMESPACES, &sock, &error) ==
           -EPERM);
-    CHECK(error.step == NETSTRAT_OP_SETSOCKOPT && !sock.notified && !sock.all_namespaces);
+    CHECK(error.operation == NETSTRAT_OP_SETSOCKOPT && !sock.notified && !sock.all_namespaces);
     CHECK(netstrat_id_recorder_start(&recorder, NETSTRAT_RECORD_DELETED, &sock, &error) == 0);
     netstrat_socket_close(&sock);
 }

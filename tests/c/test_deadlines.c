@@ -55,7 +55,7 @@ TEST(a_signal_does_not_end_a_call)
     CHECK(set_up() == 0 && interruptions == 6 && kernel.calls[POLL] == 1);
 }
 
-static int set_up_fails(int wanted, enum netstrat_step at)
+static int set_up_fails(int wanted, enum netstrat_operation at)
 {
     return failed_with(&error, set_up(), wanted, at);
 }
@@ -207,7 +207,7 @@ static int64_t call_in_flood(int flood, int watching, int which, int timeout_ms)
         if (code == -EBADMSG) /* counters instead of a link, or an ack instead of a reply */
             CHECK(floods[flood] == flood_rows || floods[flood] == flood_acks);
         else
-            CHECK(code == -ETIMEDOUT && error.step == NETSTRAT_OP_RECVFROM);
+            CHECK(code == -ETIMEDOUT && error.operation == NETSTRAT_OP_RECVFROM);
         CHECK(error.text_length == 0);
     }
     return kernel.now_ms - start;

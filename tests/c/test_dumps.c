@@ -101,7 +101,7 @@ TEST(a_link_of_another_namespace_is_not_the_reply)
     before = end;
     prepare(answer_with_two); /* from its own namespace, as an old kernel does */
     CHECK(netstrat_netns_link_get(&sock, 7, 0, 2, &end, &counters, &error) == -EBADMSG);
-    CHECK(error.step == NETSTRAT_OP_REQUEST && error.request == RTM_GETLINK);
+    CHECK(error.operation == NETSTRAT_OP_REQUEST && error.request == RTM_GETLINK);
     CHECK(memcmp(&end, &before, sizeof end) == 0);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of failures, the names of steps and messages, and the description of an error. */
+/* The table of failures, the names of operations and messages, and the description of an error. */
 #include <errno.h>
 #include <string.h>
 
@@ -7,19 +7,19 @@
 #include "bytes.h"
 #include "check.h"
 
-static struct netstrat_error make_error(enum netstrat_step step, int code)
+static struct netstrat_error make_error(enum netstrat_operation operation, int code)
 {
     struct netstrat_error error;
 
     memset(&error, 0, sizeof error);
-    error.step = (uint32_t)step;
+    error.operation = (uint32_t)operation;
     error.code = code;
     return error;
 }
 
 /* ---- the table ---- */
 
-/* No row is hidden by an earlier one. */
+/* No row hides a later one. */
 TEST(every_row_of_the_table_is_found)
 {
     struct netstrat_failure row, found;
@@ -28,13 +28,14 @@ TEST(every_row_of_the_table_is_found)
     for (number = 0; netstrat_failure_get(number, &row); number++) {
         int code = row.code ? -(int)row.code : -EOWNERDEAD; /* which is in no row */
 
-        CHECK(row.step > NETSTRAT_OP_NONE && row.step < NETSTRAT_STEPS);
-        CHECK(row.request == 0 || row.step == NETSTRAT_OP_REQUEST);
+        CHECK(row.operation > NETSTRAT_OP_NONE && row.operation < NETSTRAT_OPERATIONS);
+        CHECK(row.request == 0 || row.operation == NETSTRAT_OP_REQUEST);
         CHECK(row.kind <= NETSTRAT_KIND_PARSE && row.hint != NULL);
         CHECK(row.kind != NETSTRAT_KIND_OTHER || row.hint[0] != '\0' ||
-              row.step == NETSTRAT_OP_SOCKET);
-        CHECK(netstrat_failure_find(row.step, row.request, code, &found) == 1);
-        CHECK(found.step == row.step && found.request == row.request && found.code == row.code);
+              row.operation == NETSTRAT_OP_SOCKET);
+        CHECK(netstrat_failure_find(row.operation, row.request, code, &found) == 1);
+        CHECK(found.operation == row.operation && found.request == row.request &&
+              found.code == row.code);
         CHECK(found.kind == row.kind && found.hint == row.hint);
     }
     CHECK(number > 30);
@@ -44,12 +45,12 @@ TEST(every_row_of_the_table_is_found)
     CHECK(memcmp(&row, &found, sizeof row) == 0);
 }
 
-static int kind_of(enum netstrat_step step, uint32_t request, int code)
+static int kind_of(enum netstrat_operation operation, uint32_t request, int code)
 {
     struct netstrat_failure failure;
 
     memset(&failure, 0xa5, sizeof failure);
-    if (netstrat_failure_find((uint32_t)step, request, code, &failure) == 0)
+    if (netstrat_failure_find((uint32_t)operation, request, code, &failure) == 0)
         CHECK(failure.kind == NETSTRAT_KIND_OTHER && failure.hint[0] == '\0');
     return failure.kind;
 }
@@ -57,7 +58,7 @@ static int kind_of(enum netstrat_step step, uint32_t request, int code)
 TEST(failures_have_these_kinds)
 {
     static const struct {
-        enum netstrat_step step;
+        enum netstrat_operation operation;
         uint32_t request;
         int code, kind;
     } rows[] = {
@@ -85,11 +86,11 @@ TEST(failures_have_these_kinds)
         {NETSTRAT_OP_PARSE, 0, -ERANGE, NETSTRAT_KIND_PARSE},
         {NETSTRAT_OP_REQUEST, RTM_NEWADDR, -EACCES, NETSTRAT_KIND_OTHER},
         {NETSTRAT_OP_NONE, 0, 0, NETSTRAT_KIND_OTHER},
-        {NETSTRAT_STEPS, 0, -EPERM, NETSTRAT_KIND_OTHER},
+        {NETSTRAT_OPERATIONS, 0, -EPERM, NETSTRAT_KIND_OTHER},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        CHECK(kind_of(rows[i].step, rows[i].request, rows[i].code) == rows[i].kind);
+        CHECK(kind_of(rows[i].operation, rows[i].request, rows[i].code) == rows[i].kind);
 }
 
 /* A lack of memory or descriptors does not mean that AF_NETLINK is unavailable. */
@@ -106,25 +107,27 @@ TEST(only_a_refusal_makes_af_netlink_unavailable)
 
 /* ---- names ---- */
 
-TEST(every_step_has_a_name)
+TEST(every_operation_has_a_name)
 {
-    for (uint32_t step = 0; step < NETSTRAT_STEPS; step++)
-        if (step == NETSTRAT_OP_REQUEST)
-            CHECK(netstrat_step_name(step) == NULL);
+    for (uint32_t operation = 0; operation < NETSTRAT_OPERATIONS; operation++)
+        if (operation == NETSTRAT_OP_REQUEST)
+            CHECK(netstrat_operation_name(operation) == NULL);
         else
-            CHECK(netstrat_step_name(step) != NULL && strlen(netstrat_step_name(step)) > 2);
-    CHECK(netstrat_step_name(NETSTRAT_STEPS) == NULL && netstrat_step_name(UINT32_MAX) == NULL);
+            CHECK(netstrat_operation_name(operation) != NULL &&
+                  strlen(netstrat_operation_name(operation)) > 2);
+    CHECK(netstrat_operation_name(NETSTRAT_OPERATIONS) == NULL &&
+          netstrat_operation_name(UINT32_MAX) == NULL);
     /* A missing name would shift all that follow it. */
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_NAME), "name"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_LINK_NAME), "link name"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_PARSE), "parse"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_BATCH), "batch"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_SOCKET), "socket"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_RECVFROM), "recvfrom"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_FSMOUNT), "fsmount"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_OPEN_NETNS), "open netns"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_PTHREAD_SIGMASK), "pthread_sigmask"));
-    CHECK(!strcmp(netstrat_step_name(NETSTRAT_OP_PTHREAD_CREATE), "pthread_create"));
+    CHECK(!strcmp(netstrat_operation_name(NETSTRAT_OP_NAME), "name"));
+    CHECK(!strcmp(netstrat_operation_name(NETSTRAT_OP_LINK_NAME), "link name"));
+    CHECK(!strcmp(netstrat_operation_name(NETSTRAT_OP_PARSE), "parse"));
+    CHECK(!strcmp(netstrat_operation_name(NETSTRAT_OP_BATCH), "batch"));
+    CHECK(!strcmp(netstrat_operation_name(NETSTRAT_OP_SOCKET), "socket"));
+    CHECK(!strcmp(netstrat_operation_name(NETSTRAT_OP_RECVFROM), "recvfrom"));
+    CHECK(!strcmp(netstrat_operation_name(NETSTRAT_OP_FSMOUNT), "fsmount"));
+    CHECK(!strcmp(netstrat_operation_name(NETSTRAT_OP_OPEN_NETNS), "open netns"));
+    CHECK(!strcmp(netstrat_operation_name(NETSTRAT_OP_PTHREAD_SIGMASK), "pthread_sigmask"));
+    CHECK(!strcmp(netstrat_operation_name(NETSTRAT_OP_PTHREAD_CREATE), "pthread_create"));
 }
 
 TEST(message_types_have_the_names_of_the_kernels_header)
@@ -196,7 +199,7 @@ static void set_text(struct netstrat_error *error, const char *text, size_t leng
     error->text_length = (uint32_t)length;
 }
 
-TEST(a_description_has_the_interface_the_step_the_cause_and_the_hint)
+TEST(a_description_has_the_interface_the_operation_the_cause_and_the_hint)
 {
     struct netstrat_error error = make_error(NETSTRAT_OP_REQUEST, -ENODEV);
 
@@ -222,7 +225,7 @@ TEST(a_description_has_the_interface_the_step_the_cause_and_the_hint)
 TEST(a_description_states_the_rule_for_names_and_counters)
 {
     static const struct {
-        enum netstrat_step step;
+        enum netstrat_operation operation;
         int code;
         const char *name, *sentence;
     } rows[] = {
@@ -242,7 +245,7 @@ TEST(a_description_states_the_rule_for_names_and_counters)
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct netstrat_error error = make_error(rows[i].step, rows[i].code);
+        struct netstrat_error error = make_error(rows[i].operation, rows[i].code);
         char text[512];
         size_t length;
 

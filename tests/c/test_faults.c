@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Makes every system call of every operation fail, at each of its occurrences and with each
  * errno that it can return, or transfer only a part. The operations run on the real kernel, with
- * one fault in each run. An operation must succeed, or fail with an error that names the step;
+ * one fault in each run. An operation must succeed, or fail with an error that names what failed;
  * it must never leak, hang, or write half of its output. */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,8 +26,8 @@
 
 /* The errnos in the manual pages and in the kernel's code, and EINTR for every call. */
 static const struct {
-    enum netstrat_step step; /* the step in an error; NONE if a failure is not reported */
-    int codes[24];           /* ends with 0 */
+    enum netstrat_operation operation; /* in an error; NONE if a failure is not reported */
+    int codes[24];                     /* ends with 0 */
 } calls[CALLS] = {
     [SOCKET] = {NETSTRAT_OP_SOCKET,
                 {EACCES, EAFNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM,
@@ -147,9 +147,9 @@ static struct {
 static int is_output_compared;
 static int is_sysctl; /* the operation reads or sets a setting */
 
-static int is_error(int code, int wanted, enum netstrat_step step)
+static int is_error(int code, int wanted, enum netstrat_operation operation)
 {
-    return code == wanted && error.step == (uint32_t)step;
+    return code == wanted && error.operation == (uint32_t)operation;
 }
 
 /* Whether `error` is a correct report of the fault. */
@@ -193,7 +193,7 @@ static int is_plausible(int code)
             struck = -ENODEV;
         break;
     case OPENAT: /* a directory or a file */
-        if (error.step == NETSTRAT_OP_OPEN)
+        if (error.operation == NETSTRAT_OP_OPEN)
             return code == struck ||
                    (code == -ENODEV && (fault.code == ENOENT || fault.code == ENOTDIR));
         if (fault.code == ENXIO)
@@ -214,8 +214,8 @@ static int is_plausible(int code)
     default:
         break;
     }
-    return calls[fault.call].step != NETSTRAT_OP_NONE &&
-           is_error(code, struck, calls[fault.call].step);
+    return calls[fault.call].operation != NETSTRAT_OP_NONE &&
+           is_error(code, struck, calls[fault.call].operation);
 }
 
 /* Calls that are repeated after EINTR, or whose failure does not matter. */
@@ -283,9 +283,9 @@ static void try_fault(int (*operation)(void), int late, int wanted)
     if (fault.code == EINTR && is_resumed(fault.call))
         CHECK(code == wanted || (wanted == 0 && code >= 0));
     if (checks_failed > failed_before)
-        printf("  call %d (%s) number %d with %d: %d, step %u\n", (int)fault.call,
-               netstrat_step_name(calls[fault.call].step), fault.occurrence, fault.code, code,
-               error.step);
+        printf("  call %d (%s) number %d with %d: %d, operation %u\n", (int)fault.call,
+               netstrat_operation_name(calls[fault.call].operation), fault.occurrence, fault.code,
+               code, error.operation);
 }
 
 /* Runs an operation that returns `wanted`, and then once with each errno of each of its calls. */
@@ -298,7 +298,7 @@ static void try_faults(int (*operation)(void), int wanted)
 
         fault.occurrence = 0;
         code = run(operation, late);
-        if (code == -ENOSYS && error.step == NETSTRAT_OP_FSOPEN) {
+        if (code == -ENOSYS && error.operation == NETSTRAT_OP_FSOPEN) {
             printf("this kernel has no fsopen()\n");
             return;
         }

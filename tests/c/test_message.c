@@ -271,7 +271,8 @@ static int decode_ack(const struct netstrat_message *message)
     } else {
         CHECK(verdict <= 0 && verdict >= -4095);
         CHECK(error.text_length < NETSTRAT_TEXT_SIZE && strlen(error.text) == error.text_length);
-        CHECK(error.code == before.code && error.step == before.step && error.item == before.item);
+        CHECK(error.code == before.code && error.operation == before.operation &&
+              error.item == before.item);
     }
     return code;
 }
@@ -430,14 +431,14 @@ TEST(errors_are_filled_in_if_requested)
 
     memset(&error, 0xa5, sizeof error);
     CHECK(netstrat_fail(&error, -EIO, NETSTRAT_OP_SEND) == -EIO);
-    CHECK(error.code == -EIO && error.step == NETSTRAT_OP_SEND);
+    CHECK(error.code == -EIO && error.operation == NETSTRAT_OP_SEND);
     CHECK(error.item == 0 && error.request == 0 && error.text_length == 0 && error.text[0] == '\0');
     netstrat_set_text(&error, "a\0b", 3);
     CHECK(error.text_length == 3 && !memcmp(error.text, "a\0b", 4));
     CHECK(netstrat_fail_request(&error, -EPERM, RTM_DELLINK) == -EPERM);
-    CHECK(error.step == NETSTRAT_OP_REQUEST && error.request == RTM_DELLINK);
+    CHECK(error.operation == NETSTRAT_OP_REQUEST && error.request == RTM_DELLINK);
     CHECK(netstrat_fail_item(&error, -EIO, NETSTRAT_OP_READ, 3) == -EIO);
-    CHECK(error.step == NETSTRAT_OP_READ && error.item == 3 && error.request == 0);
+    CHECK(error.operation == NETSTRAT_OP_READ && error.item == 3 && error.request == 0);
 }
 
 static void make_request(void)

@@ -230,7 +230,7 @@ TEST(sysfs_of_another_namespace_is_mounted)
     close(fd);
     if (mounted == -ENOSYS) {
         printf("no fsopen here: the detached mount is left out\n");
-        CHECK(error.step == NETSTRAT_OP_FSOPEN);
+        CHECK(error.operation == NETSTRAT_OP_FSOPEN);
     } else {
         CHECK(mounted >= 0 && fcntl(mounted, F_GETFD) == FD_CLOEXEC);
         CHECK((flags_of_lo(mounted) & 1) == 1); /* IFF_UP, unlike ours */

@@ -74,9 +74,9 @@ static void remove_interface(const char *name)
     rmdir(path);
 }
 
-static void expect(int wanted, enum netstrat_step step, uint32_t item)
+static void expect(int wanted, enum netstrat_operation operation, uint32_t item)
 {
-    expect_of(AT_FDCWD, root, "if0", NULL, wanted, step, item);
+    expect_of(AT_FDCWD, root, "if0", NULL, wanted, operation, item);
 }
 
 static int read_if0(const char *file, uint64_t *value)

@@ -39,7 +39,7 @@ static int has_fsopen(void)
     int context = netstrat_sysfs_mount(&error);
 
     if (context == -ENOSYS) {
-        CHECK(error.step == NETSTRAT_OP_FSOPEN);
+        CHECK(error.operation == NETSTRAT_OP_FSOPEN);
         printf("no fsopen() here\n");
         return 0;
     }

@@ -28,7 +28,7 @@ TEST_WITH(an_address_with_all_fields_is_added_and_read_back, NATIVE)
     CHECK((found.flags & NOPREFIXROUTE) && !(found.flags & IFA_F_PERMANENT));
     CHECK(find_route(&host, "198.51.100.0/30", RT_TABLE_MAIN).index == 0);
 
-    /* What was read can be deleted and added again. */
+    /* The address can be deleted and added again as it was read. */
     CHECK(netstrat_batch_delete_address(&batch, &found) == 0);
     CHECK(netstrat_batch_add_address(&batch, &found, 0) == 0);
     carry_out_all(&host);
@@ -134,7 +134,7 @@ TEST_WITH(a_route_with_all_fields_is_added_and_read_back, NATIVE)
     CHECK(netstrat_batch_add_route(&batch, &route) == 0);
     CHECK(is_refused(&host, -EEXIST, RTM_NEWROUTE));
 
-    /* What was read can be deleted and added again. */
+    /* The route can be deleted and added again as it was read. */
     CHECK(netstrat_batch_delete_route(&batch, &found) == 0);
     carry_out_all(&host);
     CHECK(find_route(&host, "198.51.100.0/24", 1000).table == 0);

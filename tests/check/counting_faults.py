@@ -1,8 +1,9 @@
 """Makes each system call, message and notification of ContainerCounters and LinkMonitor fail.
 
 One fault at a time, injected by faulty.c (see wiring_faults.py). A call must then return the right
-result or raise a NetstratError that names the failed step, and never return another interface's
-counters. It must leave no descriptor open, and succeed when it is repeated without the fault.
+result or raise a NetstratError that names the failed operation, and never return another
+interface's counters. It must leave no descriptor open, and succeed when it is repeated without the
+fault.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ def judge(
     if not isinstance(error, NetstratError):
         findings.add(where, fault, f"not a NetstratError: {error!r}")
     elif not getattr(error, "operation", "") or error.operation not in str(error):
-        findings.add(where, fault, f"the failed step is not named: {error!r}")
+        findings.add(where, fault, f"the failed operation is not named: {error!r}")
 
 
 def is_refused(fault: Fault) -> bool:

@@ -27,14 +27,16 @@ exclude_also =
 partial_also =
     if not TYPE_CHECKING:
 RC
-# Where there are no files, or no descriptors, coverage itself can't write what it has counted.
+# Without files or descriptors coverage can't write its own figures.
 without_files=(
     --deselect tests/wiring/test_setup_cost.py::test_the_calls_work_after_a_chroot_into_an_empty_folder
     --deselect tests/test_namespace.py::test_handles_work_after_a_chroot_into_an_empty_directory
     --deselect tests/test_without_files.py::test_the_error_says_that_a_call_has_no_descriptor
 )
+export PYNETSTRAT_WHOLE_SWEEPS=1 # ./build.sh test tries a sample of the points of each sweep
 # What the benchmarks' and the core's own tests do is not counted: these tests stand by themselves.
-"$python" -m coverage run --rcfile "$out/coveragerc" -m pytest -q -p no:cacheprovider \
+mapfile -t workers < <(tests/workers.sh)
+"$python" -m coverage run --rcfile "$out/coveragerc" -m pytest -q -p no:cacheprovider "${workers[@]}" \
     --ignore tests/test_core.py --ignore tests/test_benchmarks.py "${without_files[@]}" "$@"
 "$python" -m coverage combine --rcfile "$out/coveragerc" --quiet "$out"
 "$python" -m coverage report --rcfile "$out/coveragerc"

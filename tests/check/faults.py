@@ -2,7 +2,7 @@
 
 All operations run at once, each in a child process of its own, to which strace is attached before
 it begins: so `when=N` is the Nth call of each operation, and Python's own start is left alone. What
-comes of a fault is the right result, or a NetstratError that names the step that failed; the
+comes of a fault is the right result, or a NetstratError that names the operation that failed; the
 descriptors stay as they were, and nothing hangs.
 """
 
@@ -113,7 +113,7 @@ OPERATIONS: dict[str, Callable[[], object]] = {
     "SysfsReader in a netns": lambda: _reader(NETNS),
 }
 
-# Those that have a helper thread, whose id in strace's log is not that of the process.
+# Operations with a helper thread, which strace's log lists by its own id, not the process's.
 WITH_HELPERS = {name for name in OPERATIONS if name.endswith("in a netns")}
 
 # ---- the faults ----
@@ -248,9 +248,11 @@ def _is_fine(call: str, fault: str, outcome: str, right: str, hit: bool) -> bool
     kind, _, rest = outcome.partition(" ")
     if outcome == right or kind != "error" or not hit:
         return outcome == right
-    step = rest.split(" ")[0].replace("_", " ") if rest.startswith("open_") else rest.split(" ")[0]
+    operation = rest.split(" ")[0]
+    if rest.startswith("open_"):
+        operation = operation.replace("_", " ")
     short = fault.startswith("retval=") or fault == "EAGAIN"
-    return step in FAULTS[call][1] or (short and step in {"parse", "recvfrom"})
+    return operation in FAULTS[call][1] or (short and operation in {"parse", "recvfrom"})
 
 
 def main() -> None:

@@ -156,7 +156,7 @@ ssize_t send(int fd, const void *data, size_t size, int flags)
     return REAL(send)(fd, copy, size, flags);
 }
 
-/* Whether what came from there is a notification, and the one that is to be lost. */
+/* Whether a datagram is a notification, and the one that is to be lost. */
 static int is_lost(ssize_t length, const void *from)
 {
     struct sockaddr_nl sender;

@@ -26,8 +26,8 @@ PARTS = (("error",), ("containers",), ("sysfs", "counter_text"), ("netns", "sysc
 OTHERS = (*OBJECTS, *(file for part in PARTS for file in part))
 SOURCES = Path(__file__).resolve().parents[2] / "csrc" / "sources"
 
-# All that each file takes from libc. What is not in this list (malloc, printf, abort ...) may not
-# be needed, nor a system call in a pure file.
+# All that each file takes from libc. No file may use anything else (malloc, printf, abort ...), and
+# no pure file a system call.
 LIBC = {
     "error": "strerror",
     "address": "inet_ntop inet_pton",

@@ -11,7 +11,7 @@ targets=(decode counter encode error socket)
 seconds=${FUZZ_SECONDS:-60}
 out=$PWD/build/fuzz
 mapfile -t core < <(sed 's|^|csrc/|' csrc/sources)
-# Those that read or make what comes from or goes to elsewhere, and make no system call.
+# The files that parse or build messages and texts, and make no system call.
 pure=(csrc/{name,counter_text,batch,message,link,counters,address,route,qdisc,nsid,nft}.c)
 
 need() {

@@ -17,6 +17,7 @@ from pynetstrat.cli import _fresh_namespaces
 
 def work(what: str, action: str) -> None:
     _fresh_namespaces.enter()
+    helpers_network.be_patient()
     with helpers_network.own_run(), tempfile.TemporaryDirectory() as folder:
         stage = killed.Stage(what, Path(folder))
         count = sum(1 for _ in killed.sweep(stage, action, None))

@@ -63,7 +63,7 @@ fi
 
 echo "== what the sdist holds"
 tar -tzf "$out/dist-one/$sdist" | sed 's|^[^/]*/||' | LC_ALL=C sort >"$out/held"
-# Not needed outside the repository: what git is told, and what runs it.
+# Not needed outside the repository: the settings of git and of its host.
 tr '\0' '\n' <"$out/files" | grep -vxE '\.gitignore|\.gitattributes|\.github/.*' | LC_ALL=C sort >"$out/wanted"
 comm -13 "$out/held" "$out/wanted" >"$out/absent"
 [ ! -s "$out/absent" ] || fail "the sdist lacks: $(tr '\n' ' ' <"$out/absent")"
@@ -118,7 +118,12 @@ for candidate in "${pythons[@]}"; do
     mkdir "$out/unpacked"
     tar -xzf "$out/dist-one/$sdist" --strip-components=1 -C "$out/unpacked"
     rm -r "$out/unpacked/pynetstrat" # what is installed is tested, not the sources beside the tests
-    (cd "$out/unpacked" && "$where/bin/pytest" -q -p no:cacheprovider "${files[@]}") >"$out/tests-$version.log" 2>&1 ||
+    (
+        cd "$out/unpacked"
+        export WORKER_PYTHON=$where/bin/python
+        mapfile -t workers < <(tests/workers.sh)
+        "$where/bin/pytest" -q -p no:cacheprovider "${workers[@]}" "${files[@]}"
+    ) >"$out/tests-$version.log" 2>&1 ||
         { cat "$out/tests-$version.log"; fail "$candidate: the tests of the sdist fail on the wheel"; }
     echo "$version: $(tail -n 1 "$out/tests-$version.log")"
 done

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Frama-C's Eva proves the pure files of the core free of undefined behaviour, whatever they are given:
 # each harness of tests/prove/ calls every function of a file with arbitrary arguments, for a machine
-# of 64 bits and for one of 32. What is not proved fails, and so does a harness that reaches less than
-# 95 % of the statements of its file, or not all of its functions: what is not reached is not proved.
+# of 64 bits and for one of 32. An unproved property is a failure, and so is a harness that reaches
+# less than 95 % of the statements of its file, or not all of its functions.
 #
 #   prove.sh                    every file, as many side by side as there are processors
 #   prove.sh HARNESS [MODEL]    one, for one machine (gcc_x86_64, gcc_x86_32)
@@ -42,7 +42,8 @@ options=(
     -eva-builtin "strlen:Frama_C_strlen,strnlen:Frama_C_strnlen,strchr:Frama_C_strchr"
 )
 
-# The functions of a file: those that the harness names, or all, with what they use of internal.h.
+# The functions of a file: the ones named by the harness, or all, with the functions of internal.h
+# that they use.
 functions() {
     sed -n 's|^/\* proves: \(.*\) \*/$|\1|p' "tests/prove/$1.c" | tr ' ' '\n' | grep . && return
     gcc -std=c11 -O0 -c "csrc/$1.c" -o "$out/$1.$2.o"

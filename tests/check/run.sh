@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the checks, which are the other scripts of this folder: the one named, or all but those that
-# take too long, as many side by side as there are processors. Each ends with a line of figures,
-# which is shown; what else a check prints is in build/check/NAME.log, and shown if it fails.
+# Runs the checks, which are the other scripts of this folder: the one named, or all except the long
+# ones, as many side by side as there are processors. Each ends with a line of figures, which is
+# shown; its other output is in build/check/NAME.log, and shown if it fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p build/check

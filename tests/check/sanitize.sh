@@ -81,7 +81,9 @@ case $found in
 esac
 # test_core.py runs the programs above again. The others count system calls, and ASan has its own;
 # or want no LD_PRELOAD in the environment.
-run -m pytest -q tests --ignore tests/test_core.py \
+export WORKER_PYTHON=$python
+mapfile -t workers < <(tests/workers.sh)
+run -m pytest -q "${workers[@]}" tests --ignore tests/test_core.py \
     --deselect tests/cli/test_run.py::test_the_environment_is_the_callers \
     --deselect tests/rtnetlink/test_socket_system_calls.py::test_the_system_calls_of_link_set_up \
     --deselect tests/test_sysfs_proof.py::test_a_reading_with_a_known_proof_makes_two_more_system_calls |

@@ -88,7 +88,7 @@ RARE = {"poll", "getsockopt", "fstat", "stat", "recvmsg", "getsockname", "bind",
 RARE_IN_SET_UP = RARE | {"unlinkat"}
 RARE_IN_TEAR_DOWN = RARE | {"write", "renameat"}
 # By strace's names: the calls in faulty.c, and further calls, for memory (if it is short, Python
-# raises MemoryError), threads and time, and those that read files, some in a temporary sysfs mount.
+# raises MemoryError), threads and time, and reads of files, some in a temporary sysfs mount.
 STRACED = (
     "socket setsockopt getsockopt sendto recvfrom poll openat close fcntl fstat newfstatat ioctl "
     "setns clone3 clone getrandom write flock mkdir mkdirat renameat unlinkat"
@@ -285,7 +285,7 @@ def _name(entry: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _without(entry: dict[str, Any], twins: list[dict[str, Any]]) -> str:
-    """The text of an entry, without what it has in common with its twin, if it has one."""
+    """The text of an entry, without the part that it shares with its twin, if it has one."""
     if not twins:
         return str(entry)
     return f"{_name(entry)}: " + str(_difference(entry, twins[0]))
@@ -395,17 +395,17 @@ KNOWN = ("lo", "eth0", "eth1", "mac0", "net0", HOME, IFB, "h1", DEVICE, PORT, BR
 def unnamed(error: BaseException) -> str:
     """Returns what is wrong with an error.
 
-    It must be a NetstratError that names an interface and a step. If the namespace can't be opened,
-    the namespace is named instead of the interfaces.
+    It must be a NetstratError that names an interface and an operation. If the namespace can't be
+    opened, the namespace is named instead of the interfaces.
     """
     if not isinstance(error, NetstratError):
         return f"not a NetstratError: {error!r}"
     text = str(error)
     if not is_named(text, set(KNOWN)) and not stands_for_all(error):
         return f"no interface is named: {error!r} {text}"
-    steps = [getattr(part, "operation", "") for part in getattr(error, "errors", [error])]
-    if not any(step and step in text for step in steps):
-        return f"no step is named: {error!r} {text}"
+    named = [getattr(part, "operation", "") for part in getattr(error, "errors", [error])]
+    if not any(operation and operation in text for operation in named):
+        return f"no operation is named: {error!r} {text}"
     return ""
 
 

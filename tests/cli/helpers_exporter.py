@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 import support
+from helpers_cli import call
 from prometheus_client.parser import text_string_to_metric_families
 
-from pynetstrat import Batch, NetworkNamespace, RtnetlinkSocket
+from pynetstrat import Batch, NetworkNamespace, RtnetlinkSocket, cli
 from pynetstrat.cli._exporter_endpoint import Endpoint
 from pynetstrat.prometheus import ContainerCollector
 
@@ -81,7 +82,7 @@ class Exporter:
         return len(os.listdir(f"/proc/{self.pid}/task"))  # noqa: PTH208
 
     def has_taken_signal(self) -> bool:
-        """Returns whether no signal is pending."""
+        """Returns whether the process has taken every signal sent to it."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return re.findall(r"^(?:Shd|Sig)Pnd:\t(\w+)$", status, re.M) == ["0" * 16] * 2
 
@@ -105,16 +106,20 @@ class Exporter:
 
 @contextlib.contextmanager
 def running(
-    *arguments: str, command: list[str] = COMMAND, listen: str = "127.0.0.1:0"
+    *arguments: str, command: list[str] | None = None, listen: str = "127.0.0.1:0"
 ) -> Iterator[Exporter]:
-    """Runs the command, and kills it at the end if it is still running."""
-    with subprocess.Popen(
-        [*command, "--listen", listen, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=support.ROOT,
-    ) as process:
+    """Runs the command, and kills it at the end if it is still running.
+
+    Parameters:
+        command: a program that runs the command. None stands for a fork of the test's process.
+    """
+    arguments = ("--listen", listen, *arguments)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": support.ROOT}
+    if command is None:
+        started = support.fork(lambda: cli.main(["exporter", *arguments]), **options)
+    else:
+        started = subprocess.Popen([*command, *arguments], text=True, **options)
+    with started as process:
         try:
             yield Exporter(process)
         finally:
@@ -138,7 +143,7 @@ def serving(log: list[str]) -> Iterator[Endpoint]:
 
 def fail(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the command, which must fail with one line on standard error."""
-    done = support.run([*COMMAND, *arguments])
+    done = call("exporter", *arguments)
     assert done.stdout == ""
     assert done.stderr.startswith("pynetstrat: ")
     assert done.stderr.count("\n") == 1, done.stderr
@@ -147,7 +152,7 @@ def fail(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def misuse(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the command, which must print its usage and a line that begins with "error: "."""
-    done = support.run([*COMMAND, *arguments])
+    done = call("exporter", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("usage: pynetstrat exporter ")
     assert done.stderr.splitlines()[-1].startswith("pynetstrat exporter: error: ")

@@ -1,7 +1,8 @@
-"""cli/ and __main__.py: commands, failures and output, mostly as a process."""
+"""cli/ and __main__.py: commands, failures and output."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shlex
@@ -12,19 +13,14 @@ from pathlib import Path
 
 import pytest
 import support
+from helpers_cli import COMMAND, call, call_process
 
 import pynetstrat
 from pynetstrat import NetworkInterface, RtnetlinkSocket, cli
 from pynetstrat.cli import _table, _text
 
-COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat"]
 
-
-def call(*arguments, **options):
-    return support.run([*COMMAND, *arguments], **options)
-
-
-def succeed(*arguments):
+def succeed(*arguments, call=call):
     done = call(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -40,21 +36,15 @@ def fail(*arguments):
     return done.stderr
 
 
-@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
-def environment(request):
-    """The environment with buffered output, and with unbuffered output as in many containers."""
-    return os.environ | {"PYTHONUNBUFFERED": request.param}
+def environment(unbuffered):
+    """The environment with buffered output, or with unbuffered output as in many containers."""
+    return os.environ | {"PYTHONUNBUFFERED": "1" if unbuffered else ""}
 
 
-@pytest.fixture
-def redirected(environment):
-    """Runs the command with a redirection of the shell, such as `2>&-`."""
-
-    def run(redirection, *arguments):
-        script = f"exec {shlex.join([*COMMAND, *arguments])} {redirection}"
-        return support.run(["sh", "-c", script], env=environment)
-
-    return run
+def redirected(redirection, *arguments, unbuffered=False):
+    """Runs the command as a process with a redirection of the shell, such as `2>&-`."""
+    script = f"exec {shlex.join([*COMMAND, *arguments])} {redirection}"
+    return support.run(["sh", "-c", script], env=environment(unbuffered))
 
 
 @pytest.fixture
@@ -195,21 +185,27 @@ def test_strategies_lists_the_source_of_each_type():
     assert dict(line.split() for line in succeed("strategies").splitlines()) == found
 
 
-def test_strategies_lists_types_of_packages_without_loading_them(tmp_path):
+def test_strategies_lists_types_of_packages_without_loading_them(tmp_path, monkeypatch):
     metadata = tmp_path / "rival-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: rival\nVersion: 1.0\n")
     points = "[pynetstrat.strategies]\nbridge = rival:Bridge\nloopback = rival:Loopback\n"
     (metadata / "entry_points.txt").write_text(points)  # the module does not exist
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    found = json.loads(call("strategies", "--json", env=environment).stdout)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = json.loads(succeed("strategies", "--json"))
     assert found["bridge"] == "rival:Bridge"
     assert found["loopback"] == "pynetstrat.strategy:Loopback"  # built-in types have precedence
-    assert "bridge" in call("strategies", env=environment).stdout
+    assert "bridge" in succeed("strategies")
+
+
+@functools.cache
+def demo(*arguments):
+    """Returns what the demo prints. It moves its process into other namespaces."""
+    return succeed("demo", *arguments, call=call_process)
 
 
 def test_the_demo_shows_lo_and_its_traffic():
-    lines = succeed("demo").splitlines()
+    lines = demo().splitlines()
     assert "lo is down." in lines
     assert 'get_strategy("loopback").initialize()' in lines
     assert "lo is UP." in lines
@@ -218,8 +214,9 @@ def test_the_demo_shows_lo_and_its_traffic():
     assert after.split()[-8:] == ["102,800", "100", "0", "0", "102,800", "100", "0", "0"]
 
 
+@pytest.mark.slow
 def test_the_demo_in_json_has_both_perspectives():
-    found = json.loads(succeed("demo", "--json"))
+    found = json.loads(demo("--json"))
     assert found["up"] == {"before": False, "after": True}
     zero = NetworkInterface("lo")
     full = NetworkInterface("lo", 102_800, 100, 0, 0, 102_800, 100)
@@ -229,7 +226,7 @@ def test_the_demo_in_json_has_both_perspectives():
 
 
 def test_the_demo_wires_a_container_and_leaves_nothing():
-    printed = succeed("demo")
+    printed = demo()
     assert "tear_down_networks(...): nothing is left.\n" in printed
     inside, outside = [line.split() for line in printed.splitlines() if line.startswith(_ENDS)]
     for row in (inside, outside):  # 100 datagrams in each direction, and IPv6's own packets
@@ -241,7 +238,7 @@ _ENDS = ("eth0, in the container", "veth")
 
 
 def test_the_demo_in_json_has_both_ends_of_the_pair():
-    found = json.loads(succeed("demo", "--json"))["container"]
+    found = json.loads(demo("--json"))["container"]
     assert found["left"] == []
     assert found["milliseconds"] > 0
     assert found["inside"]["name"] == "eth0"
@@ -264,7 +261,7 @@ def refuse(*_, **__):
 demo.set_up_networks = refuse
 sys.exit(main(["demo"]))
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert (done.returncode, done.stderr) == (0, "")
     assert "lo is UP." in done.stdout
     assert 'This kernel cannot wire a container: interface "br0": RTM_NEWLINK: ' in done.stdout
@@ -280,24 +277,34 @@ def test_the_help_names_every_command():
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
-def test_each_command_has_a_help_text(command):
+def test_each_command_has_a_help_text(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     text = succeed(command, "--help")
     assert text.startswith(f"usage: pynetstrat {command} ")
     assert "\nexit status: " in text
     assert max(map(len, text.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
-def test_a_command_does_not_load_the_module_of_another_command(command):
-    code = f"""
-import sys
-from pynetstrat.cli import main
-main([{command!r}, "--help"])
-print(*sys.modules)
+@pytest.mark.slow
+def test_a_command_does_not_load_the_module_of_another_command():
+    """Each command is run in a child of a process that has loaded none."""
+    code = """
+import os, sys
+from pynetstrat.cli import COMMANDS, main
+for command in COMMANDS:
+    child = os.fork()
+    if child == 0:
+        sys.stdout = open(os.devnull, "w")
+        assert main([command, "--help"]) == 0
+        os.write(1, f"{command}: {' '.join(sys.modules)}\\n".encode())
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 """
-    loaded = support.python(code).stdout.split()
     modules = {f"pynetstrat.cli.{name.replace('-', '_')}": name for name in cli.COMMANDS}
-    assert [modules[name] for name in loaded if name in modules] == [command]
+    found = dict(line.split(": ") for line in support.python(code).stdout.splitlines())
+    assert list(found) == list(cli.COMMANDS)
+    for command, loaded in found.items():
+        assert [modules[name] for name in loaded.split() if name in modules] == [command]
 
 
 def test_version_prints_the_version():
@@ -399,7 +406,7 @@ from pynetstrat.cli import _fresh_namespaces, main
 _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWUSER)
 sys.exit(main(["up"]))
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert done.returncode == 1
     assert "CAP_NET_ADMIN" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -414,7 +421,7 @@ _fresh_namespaces.enter()
 Path("/proc/sys/user/max_net_namespaces").write_text("0")
 sys.exit(main(["demo"]))
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("pynetstrat: unshare: ")
     assert done.stderr.count("\n") == 1
@@ -449,18 +456,24 @@ def test_any_other_error_is_reported_unchanged(net, monkeypatch, capsys):
 # ---- standard output and standard error ----
 
 
-PRINTING = [["stats"], ["stats", "--json"], ["strategies"], ["--help"], ["stats", "--help"]]
+# What the command prints, and whether its output is unbuffered.
+PRINTING = [
+    *((arguments, False) for arguments in (["stats"], ["stats", "--json"], ["strategies"])),
+    *((arguments, False) for arguments in (["--help"], ["stats", "--help"])),
+    *((arguments, True) for arguments in (["stats"], ["--help"])),
+]
 
 
-@pytest.mark.parametrize("arguments", PRINTING)
-def test_a_pipe_without_a_reader_ends_the_command_silently(net, environment, arguments):
+@pytest.mark.slow
+@pytest.mark.parametrize(("arguments", "unbuffered"), PRINTING)
+def test_a_pipe_without_a_reader_ends_the_command_silently(net, arguments, unbuffered):
     reading, writing = os.pipe()
     os.close(reading)
     with subprocess.Popen(
         [*COMMAND, *arguments],
         stdout=writing,
         stderr=subprocess.PIPE,
-        env=environment,
+        env=environment(unbuffered),
         cwd=support.ROOT,
     ) as process:
         os.close(writing)
@@ -468,29 +481,42 @@ def test_a_pipe_without_a_reader_ends_the_command_silently(net, environment, arg
     assert (process.returncode, said) == (128 + signal.SIGPIPE, b"")
 
 
-@pytest.mark.parametrize("arguments", PRINTING)
-def test_a_full_device_is_reported_in_one_line(net, redirected, arguments):
-    done = redirected(">/dev/full", *arguments)
+@pytest.mark.slow
+@pytest.mark.parametrize(("arguments", "unbuffered"), PRINTING)
+def test_a_full_device_is_reported_in_one_line(net, arguments, unbuffered):
+    done = redirected(">/dev/full", *arguments, unbuffered=unbuffered)
     assert done.returncode == 1
     assert done.stderr == "pynetstrat: standard output: [Errno 28] No space left on device\n"
 
 
-@pytest.mark.parametrize("arguments", [["up"], ["stats"], ["strategies"], ["--version"]])
-def test_a_closed_standard_output_is_not_an_error(net, redirected, arguments):
-    done = redirected(">&-", *arguments)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [*((word, False) for word in ("up", "stats", "strategies", "--version")), ("stats", True)],
+)
+def test_a_closed_standard_output_is_not_an_error(net, arguments, unbuffered):
+    done = redirected(">&-", arguments, unbuffered=unbuffered)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2</dev/null"])
 @pytest.mark.parametrize(
-    ("arguments", "status"), [(["up", "eth0"], 1), (["sideways"], 2), (["down"], 2)]
+    ("arguments", "status", "unbuffered"),
+    [
+        (["up", "eth0"], 1, False),
+        (["sideways"], 2, False),
+        (["down"], 2, False),
+        (["up", "eth0"], 1, True),
+    ],
 )
-def test_an_error_never_goes_to_standard_output(net, redirected, redirection, arguments, status):
-    done = redirected(redirection, *arguments)
+def test_an_error_never_goes_to_standard_output(net, redirection, arguments, status, unbuffered):
+    done = redirected(redirection, *arguments, unbuffered=unbuffered)
     assert (done.returncode, done.stdout) == (status, "")
 
 
-def test_the_status_reports_an_error_if_both_streams_are_closed(net, redirected):
+@pytest.mark.slow
+def test_the_status_reports_an_error_if_both_streams_are_closed(net):
     assert redirected(">&- 2>&-", "up").returncode == 0
     assert redirected(">&- 2>&-", "up", "eth0").returncode == 1
 
@@ -544,9 +570,10 @@ def test_main_returns_128_plus_the_signal_after_ctrl_c(net, monkeypatch, capsys)
 def test_no_unprintable_character_reaches_the_terminal(net):
     net.add_veth("\x1b[31mX", "caf\u00e9")
     plain = os.environ | {"PYTHONIOENCODING": "ascii"}
-    assert "\x1b" not in succeed("stats")
-    assert r"\x1b[31mX" in succeed("stats")
-    assert r"caf\xe9" in call("stats", env=plain).stdout
+    printed = succeed("stats")
+    assert "\x1b" not in printed
+    assert r"\x1b[31mX" in printed
+    assert r"caf\xe9" in call_process("stats", env=plain).stdout
     assert "\x1b" not in fail("stats", "\x1b[32m")
 
 
@@ -558,7 +585,8 @@ def test_json_has_the_bytes_of_a_name_that_is_not_utf_8(net):
     for command, up in (("up", True), ("down", False)):
         found = json.loads(succeed(command, "a\udcff", "--json"))
         assert found == {"interface": "a\\xff", "interface_hex": "61ff", "up": up}
-    (row,) = json.loads(succeed("stats", "a\udcff", "--json"))["interfaces"]
+    shown = succeed("stats", "a\udcff", "--json", call=call_process)
+    (row,) = json.loads(shown)["interfaces"]
     assert (row["name"], row["name_hex"]) == ("a\\xff", "61ff")
 
 
@@ -567,8 +595,7 @@ def test_different_names_are_printed_differently(net):
     for number, name in enumerate(names):
         net.add_veth(name, f"w{number}", up=False)
     for encoding in ("utf-8", "ascii"):
-        environment = os.environ | {"PYTHONIOENCODING": encoding}
-        lines = call("stats", *names, env=environment).stdout.splitlines()[1:]
+        lines = call("stats", *names, encoding=encoding).stdout.splitlines()[1:]
         assert len(lines) == len({line.split()[0] for line in lines}) == len(names)
 
 

@@ -35,6 +35,7 @@ def test_the_unspecified_ipv6_address_accepts_ipv4_whatever_the_default(exporter
         assert client.recv(15) == b"HTTP/1.0 200 OK"
 
 
+@pytest.mark.slow
 def test_it_listens_on_loopback_by_default(exporter_host):
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True, cwd=support.ROOT) as process:
         try:
@@ -92,6 +93,7 @@ def test_a_port_that_requires_a_capability_is_an_error(exporter_host):
     assert "bind 127.0.0.1:80: Permission denied; ports below 1024" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "address",
     [
@@ -106,6 +108,7 @@ def test_an_invalid_address_is_wrong_usage(net, address):
     assert "--listen must be an IP address and a port, such as 127.0.0.1:0" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "option", ["--container", "--exclude-container", "--interface", "--exclude-interface"]
 )
@@ -127,6 +130,7 @@ def test_filters_choose_containers_and_interfaces(exporter_host, blue):
     assert shown == {("test-blue", "eth0")}
 
 
+@pytest.mark.slow
 def test_a_warning_at_the_start_says_what_is_not_counted(blue):
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *COMMAND]
     with running("--container", "^test-", command=command) as exporter:
@@ -167,6 +171,7 @@ def test_sighup_ends_it_with_status_0(exporter):
     assert exporter.end(signal.SIGHUP) == (0, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_that_is_ignored_at_the_start_does_not_end_it(blue, number):
     """A shell starts background programs with SIGINT ignored, and nohup with SIGHUP ignored."""
@@ -178,8 +183,10 @@ def test_a_signal_that_is_ignored_at_the_start_does_not_end_it(blue, number):
         assert exporter.end(signal.SIGTERM)[:2] == (0, "")
 
 
-def test_ctrl_c_ends_it_as_a_shell_expects(exporter):
-    assert exporter.end(signal.SIGINT) == (128 + signal.SIGINT, "", "")
+@pytest.mark.slow
+def test_ctrl_c_ends_it_as_a_shell_expects(exporter_host):
+    with running(command=COMMAND) as exporter:
+        assert exporter.end(signal.SIGINT) == (128 + signal.SIGINT, "", "")
 
 
 def test_further_signals_do_not_change_the_exit_status(exporter):
@@ -200,6 +207,7 @@ sys.exit(main(["exporter", "--listen", "127.0.0.1:0"]))
 """
 
 
+@pytest.mark.slow
 def test_it_ends_if_it_cannot_serve(exporter_host):
     """For example, epoll_ctl() fails once fs.epoll.max_user_watches is reached."""
     done = support.python(_FAILING)
@@ -207,6 +215,7 @@ def test_it_ends_if_it_cannot_serve(exporter_host):
     assert done.stderr.splitlines()[-1] == "pynetstrat: [Errno 28] No space left on device"
 
 
+@pytest.mark.slow
 def test_a_response_that_has_begun_is_completed_before_the_end(exporter_host, blue):
     for number in range(1, 100):
         exporter_host.execute(Batch().add_veth(f"v{number}", f"eth{number}", netns=blue))
@@ -221,6 +230,7 @@ def test_a_response_that_has_begun_is_completed_before_the_end(exporter_host, bl
         assert exporter.wait() == (0, "", "")
 
 
+@pytest.mark.slow
 def test_it_serves_although_standard_output_is_closed(exporter_host):
     command = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "--listen", "127.0.0.1:19581"]
 
@@ -240,6 +250,7 @@ def test_it_serves_although_standard_output_is_closed(exporter_host):
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_full_standard_output_ends_it(exporter_host):
     script = 'exec "$@" >/dev/full'
     done = support.run(["sh", "-c", script, "sh", *COMMAND, "--listen", "127.0.0.1:0"])

@@ -34,6 +34,7 @@ ROOM = 256  # connections
 # ---- clients that are slow or hostile ----
 
 
+@pytest.mark.slow
 def test_clients_that_send_nothing_do_not_stop_the_others(exporter, blue):
     with connected(exporter, ROOM + 100) as clients:
         for _ in range(3):
@@ -45,6 +46,7 @@ def test_clients_that_send_nothing_do_not_stop_the_others(exporter, blue):
         assert exporter.end() == (0, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"G", b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 60000])
 def test_clients_that_never_finish_a_request_do_not_stop_the_others(exporter, blue, sent):
     with connected(exporter, ROOM + 50, sent):
@@ -53,6 +55,7 @@ def test_clients_that_never_finish_a_request_do_not_stop_the_others(exporter, bl
         assert exporter.end() == (0, "", "")
 
 
+@pytest.mark.slow
 def test_clients_that_do_not_take_the_response_do_not_stop_the_others(large):
     with (
         running("--container", "^test-") as exporter,
@@ -63,6 +66,7 @@ def test_clients_that_do_not_take_the_response_do_not_stop_the_others(large):
         assert b"\npynetstrat_containers " not in take_rest(clients[0])  # it was cut
 
 
+@pytest.mark.slow
 def test_the_memory_that_responses_hold_is_bounded(large, monkeypatch):
     """A client that takes nothing for a second is cut before the next scrape."""
     log: list[str] = []
@@ -88,6 +92,7 @@ def test_the_memory_that_responses_hold_is_bounded(large, monkeypatch):
     assert log == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [33, 200])
 def test_clients_that_scrape_at_once_all_get_a_complete_response(large, count):
     complete = []
@@ -107,7 +112,7 @@ def test_clients_that_scrape_at_once_all_get_a_complete_response(large, count):
 
 
 def test_one_scrape_answers_all_clients_that_wait(blue, monkeypatch):
-    """Clients that ask during a scrape get the next: no response is older than its request."""
+    """Clients that ask during a scrape get the next: a response is never older than its request."""
     log: list[str] = []
     scrapes: list[threading.Event] = []
     real = _exporter_scraper.generate_latest
@@ -172,6 +177,7 @@ def test_the_time_for_a_whole_request_is_limited(blue, monkeypatch):
     assert log == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["_IDLE_TIME", "_RESPONSE_TIME"])
 def test_the_time_for_taking_a_response_is_limited(large, monkeypatch, limit):
     log: list[str] = []
@@ -184,6 +190,7 @@ def test_the_time_for_taking_a_response_is_limited(large, monkeypatch, limit):
     assert log == []
 
 
+@pytest.mark.slow
 def test_a_slow_client_does_not_delay_the_end(large, monkeypatch):
     log: list[str] = []
     monkeypatch.setattr(_exporter_connection, "_LAST_TIME", 0.2)
@@ -198,6 +205,7 @@ def test_a_slow_client_does_not_delay_the_end(large, monkeypatch):
     assert log == []
 
 
+@pytest.mark.slow
 def test_few_descriptors_are_enough(blue):
     """Half of them are kept for reading counters; connections beyond the other half wait."""
     command = ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *COMMAND]
@@ -211,6 +219,7 @@ def test_few_descriptors_are_enough(blue):
         assert exporter.end()[0] == 0
 
 
+@pytest.mark.slow
 def test_simultaneous_scrapes_are_all_complete(exporter, blue):
     def work() -> None:
         for _ in range(10):

@@ -20,6 +20,7 @@ from pynetstrat.cli._exporter_coding import choose_coding
 # ---- metrics ----
 
 
+@pytest.mark.slow
 def test_the_option_no_routed_leaves_out_bridges(blue):
     with support.inside(blue.fileno()), support.Links() as links:
         links.add_bridge("br0")
@@ -41,6 +42,7 @@ def test_the_traffic_of_a_container_is_served(exporter, blue):
     assert received(exporter.scrape(), blue) == 700
 
 
+@pytest.mark.slow
 def test_a_container_that_ended_is_in_no_later_scrape(exporter, blue):
     assert any(key[0] == RECEIVED for key in exporter.scrape())
     NetworkNamespace.delete("test-blue")
@@ -53,6 +55,7 @@ def test_a_container_that_ended_is_in_no_later_scrape(exporter, blue):
 # ---- HTTP ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "accept",
     ["", "*/*", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5", ",;=, \xff"],
@@ -85,6 +88,7 @@ def test_a_head_request_gets_only_the_headers(exporter):
         assert response.read() == b""
 
 
+@pytest.mark.slow
 def test_content_length_is_the_length_of_the_response(exporter):
     with exporter.get() as response:
         assert int(response.headers["Content-Length"]) == len(response.read())
@@ -96,6 +100,7 @@ def test_the_root_page_links_to_the_metrics(exporter):
         assert b'href="/metrics"' in response.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status"),
     [

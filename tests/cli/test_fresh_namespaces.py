@@ -37,14 +37,14 @@ for limit in LIMITS:
 
 def test_enter_moves_the_process_into_fresh_namespaces(net):
     net.add_veth("v0", "w0")
-    done = support.python(_ENTER.replace("LIMITS", "[None]"))
+    done = support.fork_python(_ENTER.replace("LIMITS", "[None]"))
     assert (done.stdout, done.stderr) == ("0 0 0 0 1\n", "")
     assert sorted(os.listdir("/sys/class/net")) == ["lo", "v0", "w0"]  # noqa: PTH208
 
 
 def test_a_privileged_process_needs_no_user_namespace():
     """The test sets the limit of its own user namespace."""
-    done = support.python(_ENTER.replace("LIMITS", "[None, '0']"))
+    done = support.fork_python(_ENTER.replace("LIMITS", "[None, '0']"))
     assert (done.stdout, done.stderr) == ("0 0 0 0 1\n" * 2, "")
 
 
@@ -60,7 +60,7 @@ try:
 except KernelError as error:
     print(error)
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert done.stderr == ""
     assert done.stdout == (
         "unshare: No space left on device; user.max_net_namespaces is 0: "
@@ -81,12 +81,13 @@ try:
 except KernelError as error:
     print(error)
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert done.stderr == ""
     assert done.stdout.startswith("unshare: No space left on device; a limit is reached: user.max_")
     assert "the limit of an outer user namespace" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_test_suite_fails_if_namespaces_are_refused():
     """It is not skipped, and says what to allow."""
     code = """
@@ -98,7 +99,8 @@ Path("/proc/sys/user/max_net_namespaces").write_text("0")
 os.execv(sys.executable, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
                           "tests/test_errors.py"])
 """
-    done = support.python(code)
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = support.python(code, env=environment)
     assert done.returncode == 1
     assert "the tests need namespaces of their own: unshare: No space left" in done.stdout
     assert "passed" not in done.stdout
@@ -146,5 +148,5 @@ try:
 except KernelError as error:
     print(error)
 """
-    done = support.python(code)
+    done = support.fork_python(code)
     assert done.stdout.startswith("write /proc/self/setgroups: No such file or directory; run as")

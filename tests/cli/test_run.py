@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 import support
 
-from pynetstrat import NetworkNamespace, RtnetlinkSocket
+from pynetstrat import NetworkNamespace, RtnetlinkSocket, cli
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat", "run"]
 
 
 def call(*arguments, **options):
-    return support.run([*COMMAND, *arguments], **options)
+    """Runs the command: without options of subprocess.run, in a fork of the test's process."""
+    if options:
+        return support.run([*COMMAND, *arguments], **options)
+    return support.run_fork(lambda: cli.main(["run", *arguments]))
 
 
 def succeed(*arguments, **options):
@@ -101,6 +104,7 @@ def test_a_user_stays_the_same_user_without_capabilities():
     assert capabilities(status) == 0
 
 
+@pytest.mark.slow
 def test_a_user_can_be_root_of_the_namespace():
     printed = succeed_as_user("--root", "sh", "-c", "id -u; id -g; cat /proc/self/status")
     uid, gid, status = printed.split("\n", 2)
@@ -199,6 +203,7 @@ exit $status
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second", "uid", "has_capabilities"),
     [("--root", "", "0", True), ("", "", "1000", False), ("--root", "--root", "0", True)],
@@ -362,6 +367,7 @@ def test_a_program_runs_after_a_warning_if_sys_cannot_be_mounted(net):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["user", "net", "mnt"])
 def test_the_error_names_the_limit_that_was_reached(kind):
     prepare = f"""

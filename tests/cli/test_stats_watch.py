@@ -120,6 +120,7 @@ def test_a_deleted_interface_is_in_no_further_sample(net, sample):
     assert names(take()) == ["lo"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["v3"]], ids=["all", "named"])
 def test_a_recreated_interface_has_no_rates_in_its_first_sample(net, sample, arguments):
     support.add_patterned(net, 3)
@@ -447,6 +448,7 @@ def test_the_shortest_interval_does_not_wait(net, begin):
     assert len(list(islice(begin("--watch", "5e-324"), 3))) == 3
 
 
+@pytest.mark.slow
 def test_it_ends_after_count_samples_without_another_wait(net):
     done = support.run([*COMMAND, "--watch", "1e300", "--count", "1"])
     assert (done.returncode, done.stderr) == (0, "")
@@ -501,6 +503,7 @@ def test_a_column_that_became_wider_stays_wider(net):
     assert len(table.render([(["lo"], None)], headings=False)) > 8 * 20
 
 
+@pytest.mark.slow
 def test_names_that_cannot_be_encoded_are_escaped(net):
     net.add_veth("a\udcff", "caf\u00e9\x1b")
     plain = os.environ | {"PYTHONIOENCODING": "ascii"}

@@ -22,6 +22,7 @@ from pynetstrat import (
     NetworkNamespace,
     RtnetlinkSocket,
 )
+from pynetstrat._native.containers import IdRecorder
 from pynetstrat.counting import _tracking
 from pynetstrat.counting._tracking import Tracker
 
@@ -94,6 +95,7 @@ def test_nothing_keeps_a_container_alive(net, counters):
             time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_reused_nsid_is_another_container(net, counters, new_namespace):
     for number in range(6):  # the kernel reuses inodes and nsids at once
         netns = support.new_namespace()
@@ -183,23 +185,20 @@ def test_the_end_of_the_former_owner_of_an_nsid_does_not_end_the_container(
         assert counters.read() == {"by path": {"eth0": seen("eth0", 1)}}
 
 
-def test_a_notification_about_the_former_owner_of_an_nsid_may_arrive_during_add(net, counters):
+def test_a_notification_about_the_former_owner_of_an_nsid_may_arrive_during_add(
+    net, counters, monkeypatch
+):
     netns = support.new_namespace()
-    native = counters._native
-    process_pending = native.ended.process_pending
+    process_pending = IdRecorder.process_pending
 
-    class Late:
-        def __getattr__(self, name: str) -> object:
-            return getattr(ended, name)
-
-        def process_pending(self) -> None:
-            process_pending()
+    def process_late(recorder: IdRecorder) -> None:
+        process_pending(recorder)
+        if recorder is counters._native.ended:
             notify_end(counters, next(iter(counters._tracker.by_nsid)))
 
-    ended, native.ended = native.ended, Late()
-    Late._recorder = ended._recorder
-    counters.add("by descriptor", netns)
-    native.ended = ended
+    with monkeypatch.context() as patch:
+        patch.setattr(IdRecorder, "process_pending", process_late)
+        counters.add("by descriptor", netns)
     assert counters.gone() == []
     end(netns)
     assert counters.gone() == ["by descriptor"]
@@ -271,10 +270,10 @@ def test_an_overflow_of_the_queue_loses_no_end_of_a_namespace(net, counters):
         os.close(kept)
         with socket.socket(fileno=os.dup(counters._native._sock.fd)) as queue:
             queue.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        for number in range(30):
-            netns = support.new_namespace()
+        others = [support.new_namespace() for _ in range(30)]
+        for number, netns in enumerate(others):
             net.add_veth(f"w{number}", "eth0", peer_netns=netns)
-            end(netns)
+        end(*others)
         end(ending)
         assert counters.read() == {"kept": {"eth0": seen("eth0", 1)}}
         assert counters.gone() == ["ending"]

@@ -9,14 +9,13 @@ import os
 import resource
 import signal
 import socket
-import sys
 import threading
 import time
 from errno import EBADF, EINVAL, EMFILE, ENOENT
 
 import pytest
 import support
-from faults_for_tests import at_line
+from faults_for_tests import at_line, signal_handler
 from helpers_counting import CAP_NET_BROADCAST, rename
 from support import add_container_veth, seen
 from support import end_namespace as end
@@ -208,6 +207,7 @@ def test_threads_can_share_it(net, new_namespace):
         support.run_threads(*[read] * 4)
 
 
+@pytest.mark.slow
 def test_containers_can_be_added_and_discarded_while_other_threads_read(net, new_namespace):
     namespaces = [new_namespace() for _ in range(3)]
     for number, netns in enumerate(namespaces):
@@ -257,6 +257,7 @@ def test_close_ends_the_readings_of_other_threads(net, new_namespace):
     support.run_threads(go_on, go_on, close)
 
 
+@pytest.mark.slow
 def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new_namespace):
     """Interfaces change before each interrupted reading; the next reading shows the changes."""
 
@@ -269,51 +270,43 @@ def test_readings_are_right_after_a_signal_handler_raised_at_any_moment(net, new
     one, other = new_namespace(), new_namespace()
     add_container_veth(net, one, "v0", 1, "eth0")
     add_container_veth(net, one, "v1", 2, "eth1")
-    before = signal.signal(signal.SIGALRM, strike)
-    # Without coverage: an exception raised within its tracer would leave the tracer's lock taken.
-    tracer = sys.gettrace()
-    sys.settrace(None)
     struck = 0
-    try:
-        with ContainerCounters() as counters:
-            counters.add("one", one)
-            counters.read()
-            for turn in range(60):
-                rename(one, "eth0", "free")
-                rename(one, "eth1", "eth0")
-                rename(one, "free", "eth1")
-                ending = support.new_namespace()
-                add_container_veth(net, ending, "v2", 3, index=777)
-                counters.add("ending", ending)
-                end(ending)
-                while "v2" in [name for _, name in socket.if_nameindex()]:
-                    time.sleep(0.001)
-                net.add_veth("x2", "y2", index=777, up=False)  # unrelated
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, (1 + turn) * 15e-6)
-                    counters.add("other", other)
-                    counters.discard("other")
-                    counters.read()
-                    counters.gone()
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-                except Interrupted:
-                    struck += 1
+    with signal_handler(signal.SIGALRM, strike), ContainerCounters() as counters:
+        counters.add("one", one)
+        counters.read()
+        for turn, delay in enumerate(support.sample(range(1, 61))):
+            rename(one, "eth0", "free")
+            rename(one, "eth1", "eth0")
+            rename(one, "free", "eth1")
+            ending = support.new_namespace()
+            add_container_veth(net, ending, "v2", 3, index=777)
+            counters.add("ending", ending)
+            end(ending)
+            while "v2" in [name for _, name in socket.if_nameindex()]:
+                time.sleep(0.001)
+            net.add_veth("x2", "y2", index=777, up=False)  # unrelated
+            try:
+                signal.setitimer(signal.ITIMER_REAL, delay * 15e-6)
+                counters.add("other", other)
                 counters.discard("other")
-                first, second = (2, 1) if turn % 2 == 0 else (1, 2)
-                assert counters.read() == {
-                    "one": {"eth0": seen("eth0", first), "eth1": seen("eth1", second)}
-                }
-                assert counters.gone() == ["ending"]
-                counters.discard("ending")
-                assert len(counters._tracker.by_nsid) == 1
-                net.delete("x2")
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        sys.settrace(tracer)
+                counters.read()
+                counters.gone()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Interrupted:
+                struck += 1
+            counters.discard("other")
+            first, second = (2, 1) if turn % 2 == 0 else (1, 2)
+            assert counters.read() == {
+                "one": {"eth0": seen("eth0", first), "eth1": seen("eth1", second)}
+            }
+            assert counters.gone() == ["ending"]
+            counters.discard("ending")
+            assert len(counters._tracker.by_nsid) == 1
+            net.delete("x2")
     assert struck
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(1, 8))
 def test_readings_are_right_after_a_signal_handler_raised_at_any_line(
     net, counters, new_namespace, first
@@ -347,6 +340,7 @@ def test_readings_are_right_after_a_signal_handler_raised_at_any_line(
             break
 
 
+@pytest.mark.slow
 def test_four_sockets_and_no_container_descriptor_are_held(net, new_namespace):
     before = support.descriptors()
     with ContainerCounters() as counters:

@@ -237,6 +237,7 @@ def test_threads_can_share_it(net, host_counters):
         support.run_threads(*[work] * 4)
 
 
+@pytest.mark.slow
 def test_short_lived_containers_are_never_mixed_up(net, host_counters):
     """The kernel reuses inodes and nsids at once; each container has traffic of its own."""
     rounds, alive = 60, 6

@@ -7,6 +7,7 @@ import os
 import socket
 
 import support
+from fake_socket import FakeRecorder
 from helpers_counting import add_macvlan, rename
 from support import Links, add_container_veth, inside, seen
 
@@ -132,15 +133,6 @@ def test_a_veth_is_read_through_the_container_after_its_host_end_moved_away(
     assert read.rx_bytes == seen("eth0", 5).rx_bytes
 
 
-class EmptyRecorder:
-    """A recorder of notifications that records nothing."""
-
-    def process_pending(self) -> None: ...
-
-    def any(self) -> bool:
-        return False
-
-
 def test_an_unrelated_interface_with_the_index_of_a_moved_host_end_is_not_read(
     net, counters, new_namespace, monkeypatch
 ):
@@ -149,9 +141,8 @@ def test_an_unrelated_interface_with_the_index_of_a_moved_host_end_is_not_read(
     add_container_veth(net, netns, "v0", 5, index=777)
     counters.add("a", netns)
     counters.read()
-    monkeypatch.setattr(
-        counters._native, "changed_netns", EmptyRecorder()
-    )  # so the lost carrier is not recorded
+    # So the lost carrier is not recorded.
+    monkeypatch.setattr(counters._native, "changed_netns", FakeRecorder())
     net.move("v0", away)
     net.add_veth("w0", "w1", index=777)
     support.send_frames("w0", *support.pattern(4))

@@ -111,6 +111,7 @@ LABELS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lines", "expected"), LABELS)
 def test_the_label_is_the_id_or_the_name_in_the_cgroup(
     new_namespace, tmp_path, only, lines, expected

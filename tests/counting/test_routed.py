@@ -58,6 +58,7 @@ def total(counters: HostCounters, field: str) -> int:
     return sum(getattr(row, field) for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uplink", ["pair", "tap", ""])
 @pytest.mark.parametrize("bridge", [True, False])
 def test_a_frame_between_nested_containers_is_counted_once(net, run, only, uplink, bridge):

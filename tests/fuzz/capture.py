@@ -781,11 +781,13 @@ def nft_calls() -> Iterator[bytes]:
 def failures() -> Iterator[tuple[str, bytes]]:
     """Failures to put into a sentence."""
 
-    def failure(step: int, request: int, errno: int, name: bytes = b"", text: bytes = b"") -> bytes:
-        return struct.pack("<HHHB", step, request, errno, len(name)) + name + text
+    def failure(
+        operation: int, request: int, errno: int, name: bytes = b"", text: bytes = b""
+    ) -> bytes:
+        return struct.pack("<HHHB", operation, request, errno, len(name)) + name + text
 
-    for step in range(0, 36, 5):
-        yield f"step-{step}", failure(step, 0, 1)
+    for operation in range(0, 36, 5):
+        yield f"operation-{operation}", failure(operation, 0, 1)
     for errno in (0, 1, 19, 24, 9999):
         yield f"errno-{errno}", failure(5, 16, errno, b"eth0", b"the kernel's words")
         yield f"errno-{errno}-socket", failure(6, 0, errno)

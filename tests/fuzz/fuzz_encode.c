@@ -155,8 +155,8 @@ static int is_get(uint16_t type)
     return type < 256 ? type >= 16 && type % 4 == 2 : type % 256 % 3 == 1;
 }
 
-/* Returns the number of the first message that cannot be sent; `count` if there is none, or if
- * bytes follow the last message. */
+/* Returns the number of the first message that cannot be sent; `count` if all can, or if bytes
+ * follow the last message. */
 static uint32_t first_wrong(const unsigned char *data, size_t size, uint32_t count)
 {
     uint32_t item;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The input is a failure, described with every size of the caller's buffer: the step, the message
- * type and the errno (two bytes each, little endian), the length of the interface's name, the name,
- * and the extended ack.
+ * The input is a failure, described with every size of the caller's buffer: the operation, the
+ * message type and the errno (two bytes each, little endian), the length of the interface's name,
+ * the name, and the extended ack.
  */
 #include "fuzz.h"
 
-static int is_row_of(const struct netstrat_failure *row, uint32_t step, uint32_t request, int code)
+static int is_row_of(const struct netstrat_failure *row, uint32_t operation, uint32_t request,
+                     int code)
 {
-    return row->step == step && (row->request == 0 || row->request == request) &&
+    return row->operation == operation && (row->request == 0 || row->request == request) &&
            (row->code == 0 || row->code == -code);
 }
 
@@ -17,10 +18,10 @@ static void check_failure(const struct netstrat_error *error)
 {
     struct netstrat_failure found, row;
     uint32_t number = 0;
-    int result = netstrat_failure_find(error->step, error->request, error->code, &found);
+    int result = netstrat_failure_find(error->operation, error->request, error->code, &found);
 
     while (netstrat_failure_get(number, &row) &&
-           !is_row_of(&row, error->step, error->request, error->code))
+           !is_row_of(&row, error->operation, error->request, error->code))
         number++;
     HOLDS(result == netstrat_failure_get(number, &row));
     HOLDS(found.hint && found.kind <= NETSTRAT_KIND_PARSE);
@@ -39,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 7)
         return 0;
     memset(&error, 0, sizeof error);
-    error.step = data[0] | (uint32_t)data[1] << 8;
+    error.operation = data[0] | (uint32_t)data[1] << 8;
     error.request = data[2] | (uint32_t)data[3] << 8;
     error.code = -(data[4] | data[5] << 8);
     name_length = data[6];

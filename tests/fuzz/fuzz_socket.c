@@ -347,9 +347,10 @@ static void check_error(int code, const struct netstrat_socket *sock,
 {
     if (code >= 0)
         return;
-    HOLDS(error->code == code && error->step > NETSTRAT_OP_NONE && error->step < NETSTRAT_STEPS);
+    HOLDS(error->code == code && error->operation > NETSTRAT_OP_NONE &&
+          error->operation < NETSTRAT_OPERATIONS);
     HOLDS(error->text_length < NETSTRAT_TEXT_SIZE && error->text[error->text_length] == '\0');
-    if (code == -EMSGSIZE && error->step == NETSTRAT_OP_RECVFROM)
+    if (code == -EMSGSIZE && error->operation == NETSTRAT_OP_RECVFROM)
         HOLDS(sock->required_size > sock->buffer_size);
 }
 

@@ -452,7 +452,7 @@ MUTANTS = [
         "exchange.c",
         "code == -ETIMEDOUT ? NETSTRAT_OP_RECVFROM",
         "0 ? NETSTRAT_OP_RECVFROM",
-        "the step of a deadline",
+        "the operation of a deadline",
     ),
     (
         "exchange.c",
@@ -1339,8 +1339,8 @@ MUTANTS = [
     ),
     (
         "qdisc.c",
-        "attribute.type == 1 && filter_decode_action",
-        "filter_decode_action",
+        "attribute.type == 1 && qdisc_filter_action",
+        "qdisc_filter_action",
         "the first action of a filter",
     ),
     (

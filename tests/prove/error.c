@@ -10,7 +10,7 @@ int main(void)
 
     (void)netstrat_failure_find((uint32_t)any_int(), (uint32_t)any_int(), any_int(), &failure);
     (void)netstrat_failure_get((uint32_t)any_int(), &failure);
-    (void)netstrat_step_name((uint32_t)any_int());
+    (void)netstrat_operation_name((uint32_t)any_int());
     (void)netstrat_request_name((uint32_t)any_int());
     ANY(error);
     error.code = Frama_C_interval(-4095, 0);

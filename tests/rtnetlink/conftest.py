@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 
 import pytest
+from faults_for_tests import signal_handler
 
 from pynetstrat import RtnetlinkSocket
 
@@ -18,12 +20,10 @@ def rtnetlink(net):
 @pytest.fixture
 def alarm():
     """Sets a handler for SIGALRM, and a timer that sends the signal repeatedly."""
-    before = signal.getsignal(signal.SIGALRM)
+    with contextlib.ExitStack() as stack:
 
-    def arm(handler, seconds=0.02):
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+        def arm(handler, seconds=0.02):
+            stack.enter_context(signal_handler(signal.SIGALRM, handler))
+            signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
-    yield arm
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+        yield arm

@@ -69,6 +69,7 @@ def without_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 8, 14, 26, 60, 300])
 def test_no_ack_is_lost_of_many_pairs_made_at_once(counting, count):
     bridge = add_bridge(counting)
@@ -80,7 +81,7 @@ def test_no_ack_is_lost_of_many_pairs_made_at_once(counting, count):
 def test_no_ack_is_lost_of_a_group_of_many_links(counting):
     batch = Batch()
     for number in range(150):
-        batch.add_bridge(f"b{number}")
+        batch.add_link(f"i{number}", "ifb")
     counting.execute(batch)
     indexes = [link.index for name, link in counting.dump_links().items() if name != "lo"]
     grouped = Batch()
@@ -91,6 +92,7 @@ def test_no_ack_is_lost_of_a_group_of_many_links(counting):
     assert list(counting.dump_links()) == ["lo"]
 
 
+@pytest.mark.slow
 def test_no_ack_is_lost_of_many_ports_that_are_deleted(counting):
     bridge = add_bridge(counting)
     counting.execute(add_pairs(bridge, 40))

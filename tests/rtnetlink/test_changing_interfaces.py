@@ -16,8 +16,10 @@ import pytest
 import support
 
 from pynetstrat import InterfaceNotFoundError, KernelError, NetworkInterface, RtnetlinkSocket
+from pynetstrat.wiring._socket import SessionSocket
 
 
+@pytest.mark.slow
 def test_readings_are_right_during_a_thousand_renames(net):
     """Each veth alternates between two names and has traffic of its own."""
     count, renames = 10, 1000
@@ -57,6 +59,7 @@ def test_readings_are_right_during_a_thousand_renames(net):
     assert len(answered) == 2
 
 
+@pytest.mark.slow
 def test_a_name_that_passes_from_link_to_link_is_never_read_from_another(net):
     """One name passes between interfaces: each answer is of one that had it during the call."""
     count = 6
@@ -100,6 +103,7 @@ def test_a_name_that_passes_from_link_to_link_is_never_read_from_another(net):
     assert found
 
 
+@pytest.mark.slow
 def test_dumps_are_right_during_renames(net):
     count = 6
     for number in range(count):
@@ -140,6 +144,7 @@ def test_dumps_are_right_during_renames(net):
     support.run_threads(rename, dump)
 
 
+@pytest.mark.slow
 def test_a_link_made_again_under_its_name_has_its_own_counters(net, rtnetlink):
     for number in range(1, 20):
         net.add_veth("v0", "w0")
@@ -223,6 +228,7 @@ def test_a_notification_with_our_own_port_and_number_is_not_the_answer(net, new_
                 assert found == support.view("v5", 5)
 
 
+@pytest.mark.slow
 def test_a_port_that_leaves_its_bridge_is_still_there(net, rtnetlink):
     """The kernel then sends RTM_DELLINK for the port, of family AF_BRIDGE."""
     support.add_patterned(net, 2)
@@ -281,6 +287,7 @@ def test_a_dump_is_answered_where_notifications_are_lost_at_every_attempt(
         assert table.counters.tolist() == list(map(support.values, expected.values()))
 
 
+@pytest.mark.slow
 def test_dumps_are_right_while_interfaces_are_made_and_deleted(net):
     for number in range(4):
         support.add_patterned(net, number)
@@ -341,12 +348,13 @@ class Swapping:
         self._thread.join()
 
 
+@pytest.mark.slow
 def test_no_link_is_missing_in_dumps_while_links_exchange_names(net, rtnetlink):
     """They are the first and the last link of a dump that takes several datagrams."""
     for number in range(40):
         net.add_veth(f"v{number}", f"w{number}", up=False)
-    everything = [rtnetlink.dump_links, rtnetlink.dump_states]
-    with RtnetlinkSocket() as by_name, Swapping(("v0", "w39")):
+    with RtnetlinkSocket() as by_name, SessionSocket() as sock, Swapping(("v0", "w39")):
+        everything = [rtnetlink.dump_links, sock.dump_states]
         by_name._native.by_name_only = True
         everything += [by_name.dump_stats, lambda: by_name.dump_counters().names]
         for _ in range(50):
@@ -359,7 +367,8 @@ def test_a_dump_in_which_names_are_doubled_every_time_is_an_error(net, rtnetlink
         net.add_veth(f"v{number}", f"w{number}", up=False)
     for module in ("links", "queries"):
         monkeypatch.setattr(f"pynetstrat._native.{module}.decode", lambda name: "v0")
-    for dump in (rtnetlink.dump_states, rtnetlink.dump_links):
-        with pytest.raises(KernelError) as caught:
-            dump()
-        assert (caught.value.errno, caught.value.operation) == (errno.EAGAIN, "RTM_GETLINK")
+    with SessionSocket() as sock:
+        for dump in (sock.dump_states, rtnetlink.dump_links):
+            with pytest.raises(KernelError) as caught:
+                dump()
+            assert (caught.value.errno, caught.value.operation) == (errno.EAGAIN, "RTM_GETLINK")

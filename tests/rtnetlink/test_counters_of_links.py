@@ -124,6 +124,7 @@ def test_dump_counters_returns_columns(net, rtnetlink):
         assert row == support.values(rtnetlink.get_stats(name))
 
 
+@pytest.mark.slow
 def test_numpy_reads_the_columns_of_dump_counters(net, rtnetlink):
     import numpy as np
 

@@ -28,6 +28,7 @@ def _groups(host: RtnetlinkSocket) -> dict[str, int]:
     return {name: link.group for name, link in host.dump_links().items()}
 
 
+@pytest.mark.slow
 def test_a_thousand_links_are_deleted_in_two_sends(host):
     batch = Batch()
     for number in range(1000):

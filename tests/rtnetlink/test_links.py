@@ -8,7 +8,7 @@ import pickle
 import subprocess
 
 import pytest
-from helpers_network import ip, quieten, wait_for_workers
+from helpers_network import disable_duplicate_address_detection, ip, quieten, wait_for_workers
 
 from pynetstrat import (
     Address,
@@ -31,6 +31,7 @@ PROTOCOLS = {4: "static"}
 def many(host, net):
     """Makes links of several kinds and in several states, with addresses and routes."""
     quieten()
+    disable_duplicate_address_detection()
     with NetworkNamespace.create() as blue:
         host.execute(Batch().add_bridge("br0").add_veth("v0", "v1", up=True))
         net.add_altname("v0", "a-very-long-name-of-a-link")

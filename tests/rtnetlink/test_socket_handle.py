@@ -37,7 +37,7 @@ def test_eight_threads_share_one_socket(net, rtnetlink):
 
 
 def test_the_gil_is_released_while_a_call_waits(net, alarm):
-    """Another thread runs meanwhile, and then ends the wait."""
+    """Another thread runs during the wait, and then ends it."""
     progress = []
 
     def go_on():
@@ -66,6 +66,7 @@ def catch(rtnetlink):
     return None
 
 
+@pytest.mark.slow
 def test_close_waits_for_the_call_of_another_thread(net):
     """The descriptor is not closed while the other thread uses it."""
     with RtnetlinkSocket(timeout=0.5) as rtnetlink, silence(rtnetlink) as other:
@@ -200,6 +201,7 @@ def test_a_child_opens_one_of_its_own(net):
         assert rtnetlink.get_stats("v1") == support.view("v1", 1)
 
 
+@pytest.mark.slow
 def test_a_fork_during_another_threads_call_does_no_harm(net):
     """In the child the lock stays held: nothing there may wait for it."""
     code = """

@@ -67,6 +67,7 @@ except PermissionDeniedError as error:
 # ---- AF_NETLINK refused ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT])
 def test_the_error_says_that_seccomp_refuses_netlink(net, code):
     done = support.python(SECCOMP, str(code))

@@ -40,7 +40,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import support
-from soak import SLACK_KIB, WrongError, process, rss_kib
+from soak import SLACK_KIB, WrongError, rss_kib
 from support import Links, inside
 
 from pynetstrat import (
@@ -396,7 +396,7 @@ class Reader:
         self.done: Counter[str] = Counter()
 
     def follow(self) -> None:
-        """Adds new containers, and discards those that have ended."""
+        """Adds new containers, and discards ended ones."""
         with self.lock:
             for container in self.counters.gone():
                 if self.shared.state(container) == LIVING:
@@ -605,35 +605,34 @@ def main() -> None:
         links.set_up(BRIDGE)
         links.add_veth(PARENT, "p1")
     shared, far, host = Shared(), support.new_namespace(), support.network_namespace()
-    with contextlib.ExitStack() as stack:
-        deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + SECONDS
 
-        def start(work: Callable[[], dict[str, object]]) -> Callable[[], dict[str, object]]:
-            def run() -> dict[str, object]:
-                support.die_with_parent()  # if another process fails
-                return work()
+    def start(work: Callable[[], dict[str, object]]) -> Callable[[], dict[str, object]]:
+        def run() -> dict[str, object]:
+            support.die_with_parent()  # if another process fails
+            return work()
 
-            return stack.enter_context(process(run))
+        return support.start_process(run)
 
-        def make_changes() -> dict[str, object]:
-            try:
-                changes = Changes(shared, far)
-                for _ in range(MOST // 2 + 1):
-                    changes.create()
-                return {"totals": changes.run(deadline)}  # its child processes end with it
-            except BaseException:
-                shared.over = True  # otherwise the readers would wait
-                raise
+    def make_changes() -> dict[str, object]:
+        try:
+            changes = Changes(shared, far)
+            for _ in range(MOST // 2 + 1):
+                changes.create()
+            return {"totals": changes.run(deadline)}  # its child processes end with it
+        except BaseException:
+            shared.over = True  # otherwise the readers would wait
+            raise
 
-        changed = start(make_changes)
-        others = {
-            "3 readers": start(lambda: read_in_threads(shared)),
-            "a reader": start(lambda: read_in_process(shared)),
-            "2 monitors": start(lambda: watch(shared, [host, far])),
-        }
-        results = {who: result() for who, result in others.items()}
-        shared.release()
-        changes = changed()["totals"]
+    changed = start(make_changes)
+    others = {
+        "3 readers": start(lambda: read_in_threads(shared)),
+        "a reader": start(lambda: read_in_process(shared)),
+        "2 monitors": start(lambda: watch(shared, [host, far])),
+    }
+    results = {who: result() for who, result in others.items()}
+    shared.release()
+    changes = changed()["totals"]
     totals: Counter[str] = Counter()
     grown = 0
     for who, result in results.items():

@@ -17,7 +17,6 @@ SOAK_SECONDS (60) and SOAK_READINGS (1000000) set the length.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gc
 import itertools
@@ -29,7 +28,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -322,36 +321,6 @@ def measured(
     return {"rss": [before, after], "totals": totals}
 
 
-@contextlib.contextmanager
-def process(work: Callable[[], dict[str, object]]) -> Iterator[Callable[[], dict[str, object]]]:
-    """Runs the work in a forked process. The context is a function that waits for its result."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.close(reading)
-            os.write(writing, json.dumps(work()).encode())
-            status = 0
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    os.close(writing)
-
-    def result() -> dict[str, object]:
-        with open(reading, "rb") as pipe:  # noqa: PTH123  # a descriptor
-            data = pipe.read()
-        status = os.waitpid(child, 0)[1]
-        if status:
-            raise WrongError(f"a process ended with status {status}")
-        return json.loads(data)  # type: ignore[no-any-return]
-
-    yield result
-
-
 def read_in_process(other: int, warm_up: float) -> dict[str, object]:
     with RtnetlinkSocket() as rtnetlink:
         return measured(lambda deadline: read(rtnetlink, other, deadline), warm_up, SECONDS)
@@ -405,24 +374,20 @@ def main() -> None:
     before_wiring = lasting_state(other)
 
     warm_up = min(10.0, SECONDS / 4)
-    with contextlib.ExitStack() as stack:
-        deadline = time.monotonic() + SECONDS
-        churned = stack.enter_context(process(lambda: dict(churn(other, deadline))))
-        readers = [
-            stack.enter_context(process(lambda: read_in_process(other, warm_up))) for _ in range(2)
-        ]
-        wirers = [
-            stack.enter_context(process(partial(wire_in_process, number, mac, warm_up)))
-            for number in range(2, 2 + WIRERS)
-        ]
-        threads = measured(lambda end: read_in_threads(other, end), warm_up, SECONDS)
-        results = [("4 threads", threads)]
-        results += [(f"process {n}", result()) for n, result in enumerate(readers, 1)]
-        wired = [(f"wirer {n}", result()) for n, result in enumerate(wirers, 1)]
-        churn_totals = churned()
+    deadline = time.monotonic() + SECONDS
+    churned = support.start_process(lambda: dict(churn(other, deadline)))
+    readers = [support.start_process(lambda: read_in_process(other, warm_up)) for _ in range(2)]
+    wirers = [
+        support.start_process(partial(wire_in_process, number, mac, warm_up))
+        for number in range(2, 2 + WIRERS)
+    ]
+    threads = measured(lambda end: read_in_threads(other, end), warm_up, SECONDS)
+    results = [("4 threads", threads)]
+    results += [(f"process {n}", result()) for n, result in enumerate(readers, 1)]
+    wired = [(f"wirer {n}", result()) for n, result in enumerate(wirers, 1)]
+    churn_totals = churned()
     wait_for_state(other, before_wiring)
-    with process(read_a_million_times) as million:
-        results.append((f"{READINGS:,} get_stats", million()))
+    results.append((f"{READINGS:,} get_stats", support.start_process(read_a_million_times)()))
 
     totals: Counter[str] = Counter()
     for who, result in (*wired, *results):

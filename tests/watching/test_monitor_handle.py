@@ -7,12 +7,13 @@ import os
 import pickle
 import signal
 import struct
-import sys
 import time
 import warnings
 
 import pytest
 import support
+from fake_socket import interrupted
+from faults_for_tests import signal_handler
 from helpers_watching import Replay, kernel_links, link_names
 
 import pynetstrat
@@ -26,6 +27,7 @@ from pynetstrat import (
 NLMSG_ERROR, GETLINK = 2, 18  # linux/netlink.h, linux/rtnetlink.h
 
 
+@pytest.mark.slow
 def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(rtnetlink):
     """Receiving is what is interrupted: no event has been returned yet."""
 
@@ -39,12 +41,8 @@ def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(rtnetlink):
     for number in range(60):
         batch.add_veth(f"v{number}", f"w{number}")
     rtnetlink.execute(batch)
-    before = signal.signal(signal.SIGALRM, strike)
     struck = 0
-    # Without coverage: an exception raised within its tracer would leave the tracer's lock taken.
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    try:
+    with signal_handler(signal.SIGALRM, strike):
         for delay in range(1, 120):
             with LinkMonitor(addresses=True) as monitor:
                 replay = Replay()
@@ -58,10 +56,6 @@ def test_a_signal_handler_that_raises_at_any_moment_loses_no_event(rtnetlink):
                 events += monitor.read()
                 replay.apply(events)
                 assert replay.links.keys() == kernel_links().keys()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        sys.settrace(tracer)
     assert struck
 
 
@@ -74,6 +68,7 @@ def test_a_closed_monitor_refuses_every_call(monitor):
     assert "closed" in repr(monitor)
 
 
+@pytest.mark.slow
 def test_close_ends_a_wait_in_another_thread(monitor):
     monitor.read()
 
@@ -137,6 +132,7 @@ def test_repr_works_although_opening_failed():
     assert repr(LinkMonitor.__new__(LinkMonitor)) == "<LinkMonitor in no namespace: closed>"
 
 
+@pytest.mark.slow
 def test_a_refused_dump_is_raised_and_requested_again(rtnetlink, monitor, monkeypatch):
     monitor.read()
     native = monitor._native
@@ -172,21 +168,12 @@ def test_read_ends_while_notifications_keep_arriving(rtnetlink, monitor, monkeyp
     assert len(found) == 8
 
 
-def test_the_call_after_an_interrupted_one_dumps_everything(rtnetlink, monitor, monkeypatch):
+def test_the_call_after_an_interrupted_one_dumps_everything(rtnetlink, monitor):
     """The datagram that it had received is lost."""
     monitor.read()
     rtnetlink.link_set_up("lo")
-    native = monitor._native
-    receive = type(native).receive
-
-    def interrupted(self):
-        receive(self)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(native), "receive", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            monitor.read()
+    with interrupted(monitor), pytest.raises(KeyboardInterrupt):
+        monitor.read()
     assert [event.link.up for event in monitor.read()] == [True]
 
 

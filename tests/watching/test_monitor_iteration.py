@@ -11,6 +11,7 @@ import threading
 import pytest
 import support
 import uvloop
+from fake_socket import interrupted
 from helpers_watching import link_names, run_within
 
 from pynetstrat import (
@@ -22,6 +23,7 @@ from pynetstrat import (
 )
 
 
+@pytest.mark.slow
 def test_iteration_waits_for_the_next_event(rtnetlink, monitor):
     assert next(monitor).link.name == "lo"
     timer = threading.Timer(0.3, rtnetlink.link_set_up, ["lo"])
@@ -40,6 +42,7 @@ def test_read_returns_the_events_that_an_iteration_left(rtnetlink, monitor):
     assert link_names([first, *rest]) == ["br0", "br1", "lo"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_wait(monitor):
     monitor.read()
     timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
@@ -193,20 +196,12 @@ def test_events_that_a_thread_left_wake_each_event_loop(rtnetlink, monitor, new_
 
 
 @LOOPS
-def test_an_interrupted_call_wakes_an_event_loop(rtnetlink, monitor, new_loop, monkeypatch):
+def test_an_interrupted_call_wakes_an_event_loop(rtnetlink, monitor, new_loop):
     monitor.read()
-    receive = type(monitor._native).receive
-
-    def interrupted(self):
-        receive(self)
-        raise KeyboardInterrupt
-
     with waiting_loop(new_loop, monitor) as other:
         rtnetlink.link_set_up("lo")
-        with monkeypatch.context() as patch:
-            patch.setattr(type(monitor._native), "receive", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                monitor.read()
+        with interrupted(monitor), pytest.raises(KeyboardInterrupt):
+            monitor.read()
         assert other().link.up
 
 
@@ -230,17 +225,17 @@ def test_every_event_reaches_one_of_two_event_loops_in_two_threads(rtnetlink, mo
     def make():
         with RtnetlinkSocket() as sock:
             for number in range(0, 200, 4):
-                sock.execute(add_bridges(number, 4))
+                sock.execute(add_links(number, 4))
 
     with NetworkNamespace.current() as current:
         support.run_threads(work, work, lambda: run_within(current, make))
-    assert sorted(event.link.name for event in found) == sorted(f"br{n}" for n in range(200))
+    assert sorted(event.link.name for event in found) == sorted(f"ifb{n}" for n in range(200))
 
 
-def add_bridges(first, count):
+def add_links(first, count):
     batch = Batch()
     for number in range(first, first + count):
-        batch.add_bridge(f"br{number}")
+        batch.add_link(f"ifb{number}", "ifb")
     return batch
 
 

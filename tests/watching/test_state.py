@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import sample
 
 from pynetstrat.watching._state import LinkState
 
@@ -586,6 +587,7 @@ def test_a_datagram_cut_at_any_length_causes_a_dump(vector, dumping):
         assert driver.requests[-1] == GETLINK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vector", VECTORS)
 def test_a_datagram_with_any_byte_changed_does_no_harm(vector):
     """Afterwards a dump restores the right state."""
@@ -621,9 +623,9 @@ def datagrams(draw):
     return bytes(changed[: draw(st.integers(0, len(changed)))]), draw(st.sampled_from((0, 0, 0, 9)))
 
 
-@settings(max_examples=400)
-@given(st.lists(st.one_of(st.none(), datagrams()), max_size=12))
 @pytest.mark.slow
+@settings(max_examples=len(sample(range(450))))
+@given(st.lists(st.one_of(st.none(), datagrams()), max_size=12))
 def test_no_datagram_does_harm(received):
     """Each event fits the events before it, which describe the final state. None: an empty queue.
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import itertools
 import json
+import os
 import signal
 import stat
+import traceback
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,15 +24,17 @@ from devices import (
     change,
     device,
     refused,
-    settled,
+    state,
     strategy,
 )
 from helpers_network import names
 
 from pynetstrat import (
+    Batch,
     InterfaceNotFoundError,
     InvalidNetworkError,
     KernelError,
+    NetstratError,
     Network,
     NetworkNamespace,
     PermissionDeniedError,
@@ -109,7 +115,7 @@ def test_a_network_without_its_record_is_refused_while_the_device_is_away(quiet_
     add_device()
     strategy.create(device(name="eth0"), netns=container)
     record_file().unlink()
-    before = settled(container)
+    before = state(container)
     with pytest.raises(InvalidNetworkError, match="tear down with the output of set-up") as caught:
         strategy.destroy(device(name="eth0"), netns=container)
     assert (caught.value.field, caught.value.value) == ("device", None)
@@ -124,6 +130,7 @@ def test_destroy_needs_only_the_record(quiet_host, container):
     assert "d0" in names()
 
 
+@pytest.mark.slow
 def test_set_up_prints_the_record_and_tear_down_reads_it(quiet_host, container, tmp_path, capsys):
     add_device()
     given, made = tmp_path / "given.json", tmp_path / "made.json"
@@ -201,6 +208,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change_", "words"), CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("place", ["field", "file"])
 def test_a_record_that_does_not_fit_the_call_is_refused(
@@ -216,7 +224,7 @@ def test_a_record_that_does_not_fit_the_call_is_refused(
     else:
         file.unlink()
         given = replace(made, device=wrong)
-    before = settled(container)
+    before = state(container)
     with pytest.raises(InvalidNetworkError, match=words) as caught:
         strategy.destroy(given, netns=container)
     assert caught.value.field == "device"
@@ -236,6 +244,7 @@ def test_a_record_without_a_key_is_refused(quiet_host, container):
         strategy.destroy(replace(made, device=wrong), netns=container)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -330,6 +339,7 @@ BAD_FOLDERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [RECORDS.parent, RECORDS], ids=["pynetstrat", "devices"])
 @pytest.mark.parametrize(("make", "kind", "words"), BAD_FOLDERS.values(), ids=BAD_FOLDERS)
 def test_a_bad_folder_is_refused_before_anything_changes(
@@ -373,32 +383,44 @@ def test_destroy_with_a_record_works_without_the_folder(quiet_host, container):
 
 # ---- killed ----
 
-KILLED = """if True:
-    import json, os, signal, sys
-    from pynetstrat import HostDevice, Network, RtnetlinkSocket
-    from pynetstrat.rtnetlink.socket import RtnetlinkSocket
-    network = Network("host-device", host_interface_name="d0", name="eth0", owner="c1",
-                      options=json.loads(sys.argv[3]))
-    target, real, count = int(sys.argv[2]), RtnetlinkSocket.execute, 0
-    def execute(sock, batch):
-        global count
-        for when in ("before", "after"):
-            count += 1
-            if count == target:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if when == "before":
-                real(sock, batch)
-    RtnetlinkSocket.execute = execute
-    netns = int(sys.argv[1])
-    made = HostDevice().create(network, netns=netns)
-    HostDevice().destroy(made, netns=netns)
-"""
+
+def kill_at(target: int, network: Network, netns: NetworkNamespace) -> bool:
+    """Runs `create` and `destroy` in a forked child that is killed before or after a batch.
+
+    Returns whether the child was killed before it ended.
+
+    Parameters:
+        target: where: before batch target // 2 if `target` is even, otherwise after it.
+    """
+    pid = os.fork()
+    if pid:
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert status in (0, -signal.SIGKILL)
+        return status != 0
+    status, count, execute = 1, itertools.count(), RtnetlinkSocket.execute
+
+    def execute_or_die(sock: RtnetlinkSocket, batch: Batch) -> None:
+        if next(count) == target:
+            os.kill(os.getpid(), signal.SIGKILL)
+        execute(sock, batch)
+        if next(count) == target:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        RtnetlinkSocket.execute = execute_or_die
+        strategy.destroy(strategy.create(network, netns=netns), netns=netns)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
 
 
-@pytest.mark.parametrize("kind", ["veth", "ifb"])
 @pytest.mark.slow
-def test_after_a_kill_at_any_batch_tear_down_and_set_up_succeed(request, kind):
-    """The process is killed before and after each batch of `create` and of `destroy`."""
+@pytest.mark.parametrize("kind", ["veth", "ifb"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_after_a_kill_at_any_batch_tear_down_and_set_up_succeed(request, kind, when):
+    """The process is killed before or after each batch of `create` and of `destroy`."""
     configured_device = request.getfixturevalue(
         "configured_device" if kind == "veth" else "quiet_host"
     )
@@ -407,19 +429,18 @@ def test_after_a_kill_at_any_batch_tear_down_and_set_up_succeed(request, kind):
     if kind == "ifb":
         add_device("ifb")
     before = configured_device.get_link("d0")
-    for target in range(1, 100):
-        arguments = [str(container.fileno()), str(target), json.dumps(options)]
-        done = support.python(KILLED, *arguments, pass_fds=[container.fileno()])
-        tear_down_networks([device(name="eth0", options=options)], netns=container)
+    network = device(name="eth0", options=options)
+    for batch in support.sample(range(100), (kind == "ifb") + 2 * (when == "after")):
+        is_killed = kill_at(2 * batch + (when == "after"), network, container)
+        tear_down_networks([network], netns=container)
         assert replace(configured_device.get_link("d0"), running=before.running) == before
         assert names(container) == {"lo"}
         assert not list(RECORDS.iterdir())
-        if done.returncode == 0:
+        if not is_killed:
             break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        made = set_up_networks([device(name="eth0", options=options)], netns=container)
+        made = set_up_networks([network], netns=container)
         tear_down_networks(made, netns=container)
-    assert target > 10
+    assert batch > 5
 
 
 @pytest.mark.parametrize("create_again", [True, False])
@@ -459,64 +480,28 @@ def test_the_error_says_that_an_interrupted_call_has_moved_the_device(quiet_host
 
 # ---- two processes at once ----
 
-MOVE = """if True:
-    import sys
-    from pynetstrat import HostDevice, Network, NetstratError
-    network = Network("host-device", host_interface_name="d0", name="eth0", owner=sys.argv[2])
-    sys.stdin.readline()
+
+def move(owner: str, netns: NetworkNamespace) -> str:
     try:
-        HostDevice().create(network, netns=int(sys.argv[1]))
+        strategy.create(device(name="eth0", owner=owner), netns=netns)
     except NetstratError as error:
-        print("lost", type(error).__name__)
-    else:
-        print("won")
-"""
-
-MOVE_BACK = """if True:
-    import sys
-    from pynetstrat import HostDevice, Network
-    network = Network("host-device", host_interface_name="d0", name="eth0", owner="c1")
-    sys.stdin.readline()
-    HostDevice().destroy(network, netns=int(sys.argv[1]))
-    print("done")
-"""
-
-
-def at_once(*programs: tuple[str, int, list[str]]) -> list[str]:
-    """Starts programs at the same time. Returns their output."""
-    import subprocess
-    import sys
-
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", program, str(netns), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            pass_fds=[netns],
-            cwd=support.ROOT,
-        )
-        for program, netns, arguments in programs
-    ]
-    for process in started:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    found = [process.communicate(timeout=60)[0].strip() for process in started]
-    assert not any(process.returncode for process in started)
-    return found
+        return f"lost {type(error).__name__}"
+    return "won"
 
 
 @pytest.mark.slow
 def test_of_two_processes_that_move_one_device_the_second_changes_nothing(quiet_host, container):
     add_device()
     with NetworkNamespace.create() as second:
-        for namespace in (container, second):
+        where = (container, second)
+        for namespace in where:
             change("link", "add", "eth1", "type", "ifb", netns=namespace)
         for _ in range(5):
-            results = at_once((MOVE, container.fileno(), ["c1"]), (MOVE, second.fileno(), ["c2"]))
+            results = support.run_processes(
+                partial(move, "c1", container), partial(move, "c2", second)
+            )
             assert sorted(results) == ["lost InterfaceNotFoundError", "won"]
             winner = results.index("won")
-            where = (container, second)
             assert names(where[winner]) == {"lo", "eth0", "eth1"}
             assert names(where[1 - winner]) == {"lo", "eth1"}
             assert names() == {"lo", "pd0"}
@@ -527,10 +512,10 @@ def test_of_two_processes_that_move_one_device_the_second_changes_nothing(quiet_
 @pytest.mark.slow
 def test_two_tear_downs_at_once_bring_the_device_back_once(quiet_host, container):
     add_device()
+    network = device(name="eth0")
     for _ in range(5):
-        strategy.create(device(name="eth0"), netns=container)
-        results = at_once(*[(MOVE_BACK, container.fileno(), [])] * 2)
-        assert results == ["done", "done"]
+        strategy.create(network, netns=container)
+        support.run_processes(*[partial(strategy.destroy, network, netns=container)] * 2)
         assert names() == {"lo", "d0", "pd0"}
         assert names(container) == {"lo"}
 
@@ -550,19 +535,18 @@ def test_a_lock_that_the_kernel_refuses_is_a_kernel_error_and_the_device_stays(
     assert "d0" in names()
 
 
-def test_create_waits_for_the_lock_of_another_process_until_its_timeout(
-    quiet_host, container, monkeypatch
-):
+@pytest.mark.slow
+def test_create_waits_for_the_lock_of_another_process_until_its_timeout(quiet_host, container):
     add_device()
-    monkeypatch.setattr("pynetstrat.wiring._session.TIMEOUT", 0.1)
+    before = state(container)
     with _device_record.Store((0, 0)) as store:
         store.lock(0)
+        with pytest.raises(KernelError, match="another process is moving a device"):
+            set_up_networks([device()], netns=container, timeout=1)
+    assert_unchanged(before, container)
 
-        refused(container, device(), KernelError, "another process is moving a device")
-    with RtnetlinkSocket() as sock:
-        assert sock.get_link("d0")
 
-
+@pytest.mark.slow
 def test_an_interrupt_while_create_unlocks_the_records_does_not_stop_its_rollback(
     quiet_host, container, monkeypatch
 ):
@@ -585,6 +569,7 @@ def test_an_interrupt_while_create_unlocks_the_records_does_not_stop_its_rollbac
     strategy.destroy(made, netns=container)
 
 
+@pytest.mark.slow
 def test_a_full_or_read_only_run_leaves_no_file_and_no_note_about_undoing(quiet_host, container):
     add_device()
     support.run(["mount", "-t", "tmpfs", "-o", "size=12k", "none", "/run"])

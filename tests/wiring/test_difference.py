@@ -84,6 +84,7 @@ def change(command: str, netns: NetworkNamespace | None, host_end: str = "") -> 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expected", "kind", "differing", "where", "command"), ROWS, ids=lambda text: text[:60]
 )
@@ -124,6 +125,7 @@ FURTHER = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("where", "command", "words"), FURTHER)
 def test_a_further_change_is_reported(blue, where, command, words):
     made = set_up(PLAIN, blue)
@@ -171,6 +173,7 @@ def test_a_route_with_a_gateway_of_the_other_family_does_not_stop_a_check(blue):
     assert check_networks(made, netns=blue) == []
 
 
+@pytest.mark.slow
 def test_check_passes_at_once_after_each_of_many_set_ups(blue):
     """The work of the kernel's workers a moment later is not a difference."""
     for number in range(20):

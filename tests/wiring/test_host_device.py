@@ -16,7 +16,6 @@ from devices import (
     device,
     link_in,
     refused,
-    settled,
     state,
     strategy,
 )
@@ -47,6 +46,7 @@ def test_get_strategy_returns_host_device():
     assert isinstance(get_strategy("host-device"), HostDevice)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["", "eth0"])
 def test_device_moves_and_keeps_or_changes_its_name(quiet_host, container, kind, name):
@@ -162,6 +162,7 @@ def test_the_addresses_and_routes_of_the_network_are_added(quiet_host, container
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken", [set(), {"eth0"}, {"eth0", "d0"}], ids=["free", "clash", "both"])
 def test_the_result_has_the_name_that_the_kernel_chose_for_a_pattern(quiet_host, container, taken):
     add_device()
@@ -209,6 +210,7 @@ def test_an_alternative_name_of_the_device_can_be_its_name_in_the_container(
     assert after.index == before.index
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lo", "br0", "a-rather-long-alternative-name"[:15]])
 def test_lo_and_bridges_and_alternative_names_are_refused_as_devices(
     configured_device, container, name
@@ -283,23 +285,25 @@ def test_without_cap_net_admin_nothing_is_changed(configured_device, container):
 # ---- several networks ----
 
 
+@pytest.mark.slow
 def test_two_devices_that_request_one_name_are_refused_before_either_moves(
     configured_device, container
 ):
     add_device("ifb", "e0")
     for first, second in (("eth0", "eth0"), ("e0", "")):
         networks = [device(name=first), device(host_interface_name="e0", name=second)]
-        before = settled(container)
+        before = state(container)
         with pytest.raises(InvalidNetworkError, match="two networks"):
             set_up_networks(networks, netns=container)
         assert_unchanged(before, container)
 
 
+@pytest.mark.slow
 def test_when_the_second_device_fails_the_first_is_moved_back(configured_device, container):
     add_device("ifb", "e0")
     change("link", "add", "eth1", "type", "ifb", netns=container)
     networks = [device(name="eth0"), device(host_interface_name="e0", name="eth1")]
-    before = settled(container)
+    before = state(container)
     with pytest.raises(KernelError, match='"eth1" is already in use'):
         set_up_networks(networks, netns=container)
     assert_unchanged(before, container)
@@ -319,6 +323,7 @@ def test_two_devices_swap_their_names_and_get_them_back(quiet_host, container):
     assert names(container) == {"lo"}
 
 
+@pytest.mark.slow
 def test_both_ends_of_one_pair_move_into_one_container_and_back(quiet_host, container):
     add_device()
     options = {"trust_container": True}  # a peer in the container proves nothing

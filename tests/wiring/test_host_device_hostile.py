@@ -14,6 +14,7 @@ from pynetstrat import Batch, KernelError, NetworkNamespace, RtnetlinkSocket
 from pynetstrat._native import queries
 from pynetstrat._native.socket import Socket
 from pynetstrat.wiring import _device_return
+from pynetstrat.wiring._socket import Device, SessionSocket
 
 
 class AtTheMove:
@@ -66,6 +67,7 @@ def swap_for(kind, container, third):
     return act
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["veth", "ifb", "macvlan"])
 def test_a_link_that_root_swaps_in_at_the_last_moment_is_sent_back(
     quiet_host, container, third, monkeypatch, kind
@@ -86,6 +88,7 @@ def test_a_link_that_root_swaps_in_at_the_last_moment_is_sent_back(
     assert names() == {"lo", "d0", "pd0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["veth", "ifb", "macvlan", "tap"])
 def test_an_undo_step_brings_back_no_other_link_than_the_device(
     quiet_host, container, third, monkeypatch, kind
@@ -102,6 +105,7 @@ def test_an_undo_step_brings_back_no_other_link_than_the_device(
     assert "eth0" in names(third)
 
 
+@pytest.mark.slow
 def test_a_device_that_root_gives_another_index_at_the_last_moment_is_brought_back(
     quiet_host, container, third, monkeypatch
 ):
@@ -118,6 +122,7 @@ def test_a_device_that_root_gives_another_index_at_the_last_moment_is_brought_ba
     assert names() == {"lo", "d0", "pd0"}
 
 
+@pytest.mark.slow
 def test_destroy_gives_up_on_a_device_that_root_keeps_changing(
     quiet_host, container, third, monkeypatch
 ):
@@ -146,11 +151,11 @@ def test_a_move_that_is_refused_because_the_device_is_gone_undoes_nothing(
 ):
     """Another process has moved the device into the same container, where it stays."""
     add_device()
-    real = RtnetlinkSocket.get_device
-    seen = real(quiet_host, "d0")
+    real = SessionSocket.get_device
+    seen = Device(quiet_host.get_link("d0"), 0, "", "")
     strategy.create(device(name="eth0", owner="other"), netns=container)
     monkeypatch.setattr(
-        RtnetlinkSocket,
+        SessionSocket,
         "get_device",
         lambda sock, link: seen if link == "d0" else real(sock, link),
     )
@@ -187,8 +192,10 @@ def test_many_links_of_the_container_are_read_in_a_bounded_amount_of_memory(
     assert names() == {"lo", "d0", "pd0"}
 
 
+@pytest.mark.slow
 def test_random_actions_of_root_lose_no_link_of_the_host_and_add_none():
-    environment = {**os.environ, "ADVERSARY_SECONDS": "4", "ADVERSARY_SEED": "14"}
+    seconds = len(support.sample(range(4), step=2))  # a round takes 2 s
+    environment = {**os.environ, "ADVERSARY_SECONDS": str(seconds), "ADVERSARY_SEED": "14"}
     done = support.run([sys.executable, "-W", "error", "tests/soak/adversary.py"], env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no link of the host lost" in done.stdout

@@ -15,7 +15,7 @@ from devices import (
     change,
     device,
     link_in,
-    settled,
+    state,
     strategy,
 )
 from faults_for_tests import EIO, FailingRequest
@@ -32,6 +32,7 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat.wiring import host_device
+from pynetstrat.wiring._socket import SessionSocket
 
 TRUST = {"trust_container": True}
 
@@ -59,6 +60,7 @@ def test_a_returned_device_is_a_port_of_its_former_bridge(configured_device, con
     assert (after.master, after.hairpin, after.up) == (before.master, True, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
 def test_another_process_brings_a_device_back_up_or_down_as_it_was(quiet_host, container, up):
     add_device()
@@ -83,7 +85,7 @@ def test_a_device_that_was_renamed_after_its_return_is_left_alone(quiet_host, co
     strategy.destroy(made, netns=container)
     change("link", "set", "d0", "down")
     change("link", "set", "d0", "name", "uplink0", "mtu", "1400", "alias", "the host's")
-    before = settled()
+    before = state()
     strategy.destroy(made, netns=container)
     strategy.destroy(made)
     assert_unchanged(before)
@@ -95,7 +97,8 @@ def test_settings_that_root_of_the_container_changed_are_restored(quiet_host, co
     change("link", "set", "d0", "txqueuelen", "77", "multicast", "on")
     change("link", "property", "add", "dev", "d0", "altname", "mine")
     before = quiet_host.get_link("d0")
-    flags = quiet_host.get_device("d0").flags
+    with SessionSocket() as sock:
+        flags = sock.get_device("d0").flags
     made = strategy.create(device(name="eth0"), netns=container)
     for arguments in (
         ("mtu", "68"),
@@ -113,7 +116,8 @@ def test_settings_that_root_of_the_container_changed_are_restored(quiet_host, co
     change("link", "property", "del", "dev", "eth0", "altname", "mine", netns=container)
     strategy.destroy(made, netns=container)
     assert replace(quiet_host.get_link("d0"), running=before.running) == before
-    assert quiet_host.get_device("d0").flags == flags
+    with SessionSocket() as sock:
+        assert sock.get_device("d0").flags == flags
 
 
 def test_a_returned_device_loses_its_master_and_addresses_in_the_container(quiet_host, container):
@@ -139,6 +143,7 @@ def test_destroy_brings_back_the_device_and_no_link_with_its_names(quiet_host, c
     assert names(container) == {"lo", "eth0", "eth1", "d0"}
 
 
+@pytest.mark.slow
 def test_destroy_leaves_a_link_with_the_name_of_a_deleted_device(quiet_host, container):
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
@@ -151,6 +156,7 @@ def test_destroy_leaves_a_link_with_the_name_of_a_deleted_device(quiet_host, con
         change("link", "delete", "eth0", netns=container)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["veth", "macvlan", "vxlan"])
 def test_destroy_leaves_a_link_with_the_index_of_a_deleted_device(quiet_host, container, kind):
     add_device()
@@ -178,6 +184,7 @@ def test_destroy_leaves_a_link_with_the_index_of_a_deleted_device(quiet_host, co
 # ---- kinds without a proof ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["macvlan", "ifb", "tap"])
 def test_a_device_without_proof_comes_back_only_from_a_trusted_container(
     quiet_host, container, kind
@@ -185,7 +192,7 @@ def test_a_device_without_proof_comes_back_only_from_a_trusted_container(
     add_device(kind)
     index = quiet_host.get_link("d0").index
     made = strategy.create(device(name="eth0"), netns=container)
-    before = settled(container)
+    before = state(container)
     with pytest.raises(KernelError, match=r"nothing proves.*trust_container") as caught:
         strategy.destroy(made, netns=container)
     assert caught.value.interface == "d0"
@@ -259,6 +266,7 @@ def test_a_device_stays_down_while_a_link_of_a_third_namespace_is_on_top_of_it(
 # ---- names ----
 
 
+@pytest.mark.slow
 def test_alternative_names_that_root_added_do_not_block_the_return(quiet_host, container):
     add_device()
     change("link", "add", "important", "type", "ifb")
@@ -271,6 +279,7 @@ def test_alternative_names_that_root_added_do_not_block_the_return(quiet_host, c
     assert quiet_host.get_link("d0").altnames == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("altname", [False, True], ids=["name", "alternative-name"])
 def test_a_device_whose_name_is_taken_in_the_host_namespace_stays_in_the_container(
     configured_device, container, altname
@@ -283,7 +292,7 @@ def test_a_device_whose_name_is_taken_in_the_host_namespace_stays_in_the_contain
     else:
         name = "d0"
         change("link", "add", "d0", "type", "ifb")
-    before = settled(container)
+    before = state(container)
     words = rf'"{name}" is already in use .*rename the link .*"eth0" in'
     with pytest.raises(KernelError, match=words) as caught:
         strategy.destroy(made, netns=container)
@@ -323,7 +332,7 @@ def test_a_device_whose_index_is_taken_in_the_host_namespace_gets_another(quiet_
 def test_a_device_whose_bridge_is_missing_stays_in_the_container(configured_device, container):
     made = strategy.create(device(bridge="br0"), netns=container)
     change("link", "delete", "br0")
-    before = settled(container)
+    before = state(container)
     with pytest.raises(InvalidNetworkError, match="bridge"):
         strategy.destroy(made, netns=container)
     assert_unchanged(before, container)
@@ -333,12 +342,12 @@ def test_a_device_whose_bridge_is_missing_stays_in_the_container(configured_devi
 
 
 def test_destroy_twice_and_destroy_without_create_change_nothing(configured_device, container):
-    before = settled(container)
+    before = state(container)
     strategy.destroy(device(name="eth0"), netns=container)
     assert_unchanged(before, container)
     made = strategy.create(device(name="eth0"), netns=container)
     strategy.destroy(made, netns=container)
-    before = settled(container)
+    before = state(container)
     strategy.destroy(made, netns=container)
     strategy.destroy(replace(made, device=None), netns=container)
     assert_unchanged(before, container)
@@ -358,7 +367,10 @@ def test_destroy_after_the_end_of_the_namespace_changes_nothing(quiet_host, run)
     support.wait_until(lambda: names() == {"lo"})  # a kernel worker deletes the peer
 
 
-def test_destroy_without_the_namespace_reports_a_device_that_is_still_in_it(quiet_host, container):
+def test_destroy_without_the_namespace_reports_a_device_that_is_still_in_it(
+    quiet_host, container, monkeypatch
+):
+    monkeypatch.setattr(host_device, "_ENDING", 0.05)
     add_device()
     made = strategy.create(device(name="eth0"), netns=container)
     with pytest.raises(KernelError, match="in another namespace"):
@@ -389,13 +401,14 @@ def test_destroy_names_the_namespace_into_which_root_moved_the_device(quiet_host
 # ---- errors at any request ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_executed", [False, True], ids=["refused", "executed"])
 def test_after_any_request_of_destroy_that_fails_the_next_destroy_completes(
     configured_device, container, is_executed
 ):
     before = configured_device.get_link("d0")
     asked = device(name="eth0", bridge="br0", hairpin_mode=True)
-    for target in range(100):
+    for target in support.sample(range(100), 1 + is_executed):
         made = strategy.create(asked, netns=container)
         change("link", "add", "mv0", "link", "eth0", "type", "macvlan", netns=container)
         change("link", "set", "eth0", "mtu", "1300", "promisc", "on", netns=container)
@@ -423,7 +436,7 @@ def nic(quiet_host, monkeypatch):
     """d0 as a physical device. Virtual ones have no parent device, so an ifb is shown with one."""
     add_device("ifb")
     change("link", "set", "d0", "up", "alias", "uplink")
-    real_get, real_find = RtnetlinkSocket.get_device, RtnetlinkSocket.find_devices
+    real_get, real_find = SessionSocket.get_device, SessionSocket.find_devices
     parent = ("pci", "0000:00:1f.6")
 
     def get_device(sock, link):
@@ -441,8 +454,8 @@ def nic(quiet_host, monkeypatch):
 
         return real_find(sock, shown)
 
-    monkeypatch.setattr(RtnetlinkSocket, "get_device", get_device)
-    monkeypatch.setattr(RtnetlinkSocket, "find_devices", find_devices)
+    monkeypatch.setattr(SessionSocket, "get_device", get_device)
+    monkeypatch.setattr(SessionSocket, "find_devices", find_devices)
 
 
 def test_a_physical_device_is_found_by_its_parent_device_at_any_index(quiet_host, container, nic):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import support
 from devices import (
     FIRST_INDEX,
     add_device,
@@ -16,24 +17,26 @@ from devices import (
 from faults_for_tests import EIO, QUERIES, FailingRequest, at_line, input_output_error
 from helpers_network import ip, names
 
-from pynetstrat import Batch, KernelError, Route, RtnetlinkSocket, set_up_networks
+from pynetstrat import Batch, KernelError, Route, set_up_networks
 from pynetstrat._native.socket import Socket
 from pynetstrat.wiring import _device_addresses, _device_move, host_device
+from pynetstrat.wiring._socket import SessionSocket
 
 
 def test_a_move_that_stops_at_the_rename_is_undone(configured_device, container, monkeypatch):
     change("link", "add", "eth0", "type", "ifb", netns=container)
-    real = RtnetlinkSocket.get_device
+    real = SessionSocket.get_device
 
     def get_device(sock, link):  # the name was free when it was checked
         return None if link == "eth0" else real(sock, link)
 
-    monkeypatch.setattr(RtnetlinkSocket, "get_device", get_device)
+    monkeypatch.setattr(SessionSocket, "get_device", get_device)
     error = refused(container, device(name="eth0"), KernelError, 'name "eth0" is already in use')
     assert error.interface == "d0"
     assert configured_device.get_link("d0").hairpin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
@@ -53,6 +56,7 @@ def test_a_refusal_of_the_kernel_leaves_everything_as_before(configured_device, 
     refused(container, device(name="eth0", **fields), KernelError, "eth0", "message")
 
 
+@pytest.mark.slow
 def test_a_device_that_cannot_be_set_up_is_moved_back(quiet_host, container):
     add_device("macvlan")
     change("link", "add", "other", "link", "parent", "type", "macvlan", "mode", "bridge")
@@ -60,6 +64,7 @@ def test_a_device_that_cannot_be_set_up_is_moved_back(quiet_host, container):
     refused(container, device(), KernelError, "d0", "RTM_NEWLINK")
 
 
+@pytest.mark.slow
 def test_after_an_undone_move_a_bridge_port_forwards_at_its_former_index(
     configured_device, container
 ):
@@ -72,6 +77,7 @@ def test_after_an_undone_move_a_bridge_port_forwards_at_its_former_index(
     assert port["linkinfo"]["info_slave_data"]["state"] == "forwarding"
 
 
+@pytest.mark.slow
 def test_after_an_undone_move_the_addresses_with_a_lifetime_exist(quiet_host, container):
     add_device()
     change("link", "set", "d0", "up")
@@ -87,6 +93,7 @@ def test_after_an_undone_move_the_addresses_with_a_lifetime_exist(quiet_host, co
     assert quiet_host.dump_routes() == routes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_executed", [False, True], ids=["refused", "executed"])
 def test_any_request_of_create_that_fails_leaves_everything_as_before(
     configured_device, container, is_executed
@@ -102,7 +109,7 @@ def test_any_request_of_create_that_fails_leaves_everything_as_before(
         routes=[Route("10.8.0.0/16", gateway="10.7.0.9")],
     )
     before = state(container)
-    for target in range(100):
+    for target in support.sample(range(100), 1 + is_executed):
         with pytest.MonkeyPatch.context() as monkeypatch:
             request = FailingRequest(monkeypatch, target, is_executed=is_executed, queries=QUERIES)
             try:
@@ -130,7 +137,7 @@ def test_an_interrupt_at_any_line_of_create_leaves_everything_as_before(
     files = tuple(module.__file__ for module in (host_device, _device_move, _device_addresses))
     asked = device(name="eth0", address="10.7.0.1/24", gateway="10.7.0.2")
     before = state(container)
-    for target in range(1, 1000, 3):
+    for target in support.sample(range(1, 1000), step=7):
         try:
             with at_line(target, files, interrupt):
                 set_up_networks([asked], netns=container)
@@ -142,6 +149,7 @@ def test_an_interrupt_at_any_line_of_create_leaves_everything_as_before(
     assert target > 100
 
 
+@pytest.mark.slow
 def test_the_error_lists_steps_that_could_not_be_undone(configured_device, container, monkeypatch):
     real = Socket.execute
 

@@ -247,14 +247,21 @@ def no_socket(*arguments: object, **options: object) -> None:
     raise AssertionError("a socket was opened")
 
 
+@pytest.fixture(scope="module")
+def container():
+    """A container namespace in which no test changes anything."""
+    with NetworkNamespace.create() as netns:
+        yield netns
+
+
 @pytest.fixture
-def refused(net, monkeypatch):
+def refused(container, monkeypatch):
     """Sets up networks of which the last is invalid. Returns the error; no socket was opened."""
     monkeypatch.setattr(RtnetlinkSocket, "__init__", no_socket)
 
     def run(*networks: Network) -> InvalidNetworkError:
-        with NetworkNamespace.create() as netns, pytest.raises(InvalidNetworkError) as raised:
-            set_up_networks([Network("loopback"), *networks], netns=netns)
+        with pytest.raises(InvalidNetworkError) as raised:
+            set_up_networks([Network("loopback"), *networks], netns=container)
         assert raised.value.network in ("", networks[-1].name)
         assert str(raised.value).isprintable()
         assert pickle.loads(pickle.dumps(raised.value)).reason == raised.value.reason

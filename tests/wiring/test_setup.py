@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import threading
 from copy import deepcopy
+from functools import partial
 
 import pytest
 from helpers_network import (
@@ -19,7 +18,7 @@ from helpers_network import (
     names,
     veth,
 )
-from support import ROOT, identity
+from support import identity, run_processes
 
 from pynetstrat import (
     InvalidNetworkError,
@@ -191,6 +190,7 @@ def test_a_third_party_strategy_gets_a_handle_of_the_namespace(host, bridge, qui
     assert looks.calls == [("initialize", "renamed")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["create", "initialize"])
 @pytest.mark.parametrize("kind", [ValueError, KernelError, KeyboardInterrupt])
 def test_an_exception_of_another_strategy_is_unchanged(host, bridge, quiet_blue, spy, step, kind):
@@ -263,6 +263,7 @@ def test_a_third_party_strategy_may_use_a_built_in_one(host, bridge, quiet_blue)
         del registry["wraps"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("returned", [True, "eth0", {"name": "eth0"}, veth])
 def test_a_create_that_returns_something_else_is_a_type_error_after_the_rollback(
     host, bridge, quiet_blue, spy, returned
@@ -329,29 +330,18 @@ def test_tear_down_refuses_a_descriptor_that_is_not_a_namespace(host, bridge):
 # ---- concurrent calls ----
 
 
-CHURN = """
-import sys
-from pynetstrat import *
-number = int(sys.argv[1])
-for turn in range(15):
-    with NetworkNamespace.create() as space:
-        network = Network(
-            "veth", name="eth0", bridge="br0", address=f"10.0.0.{number}/24", gateway="10.0.0.1",
-            owner=f"c{number}",
-        )
-        made = set_up_networks([Network("loopback"), network], netns=space)
-        assert check_networks(made, netns=space) == [], check_networks(made, netns=space)
-        tear_down_networks(made, netns=space)
-"""
-
-
+@pytest.mark.slow
 def test_two_processes_wire_containers_to_one_bridge_at_once(host, bridge):
+    def churn(number: int) -> None:
+        network = veth(host_interface_name="", address=f"10.0.0.{number}/24", owner=f"c{number}")
+        for _ in range(15):
+            with NetworkNamespace.create() as space:
+                made = set_up_networks([LO, network], netns=space)
+                assert check_networks(made, netns=space) == []
+                tear_down_networks(made, netns=space)
+
     mac = host.get_link("br0").mac
-    children = [
-        subprocess.Popen([sys.executable, "-W", "error", "-c", CHURN, str(number)], cwd=ROOT)
-        for number in (2, 3)
-    ]
-    assert [child.wait() for child in children] == [0, 0]
+    run_processes(partial(churn, 2), partial(churn, 3))
     assert names() == {"lo", "br0"}
     assert host.get_link("br0").mac == mac
 

@@ -36,6 +36,7 @@ def test_a_bridged_veth_takes_three_exchanges_on_the_host_and_four_in_the_contai
     }
 
 
+@pytest.mark.slow
 def test_strace_shows_the_same_exchanges(tmp_path):
     code = """
 import os
@@ -111,6 +112,7 @@ def test_one_deadline_holds_for_every_exchange(host, bridge, quiet_blue):
     assert deadlines != {0}
 
 
+@pytest.mark.slow
 def test_the_calls_work_after_a_chroot_into_an_empty_folder(tmp_path):
     code = """
 import os, sys
@@ -154,6 +156,7 @@ space.close()
     assert lines[6] == "must not be the caller's own namespace"
 
 
+@pytest.mark.slow
 def test_a_call_leaves_no_descriptor_open(host, bridge, quiet_blue):
     before = descriptors()
     for _ in range(5):

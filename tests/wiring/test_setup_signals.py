@@ -10,7 +10,7 @@ from time import monotonic
 from types import FrameType
 
 import pytest
-from faults_for_tests import at_line
+from faults_for_tests import at_line, signal_handler, without_collection
 from helpers_network import (
     LO,
     dumps,
@@ -19,7 +19,7 @@ from helpers_network import (
     three_networks,
     veth,
 )
-from support import run_threads
+from support import run_threads, sample
 
 from pynetstrat import (
     KernelError,
@@ -49,7 +49,8 @@ def raising():
 
     before = signal.signal(signal.SIGUSR1, handle)
     try:
-        yield active
+        with without_collection():
+            yield active
     finally:
         signal.signal(signal.SIGUSR1, before)
 
@@ -99,13 +100,14 @@ def _signal_at_line(at: int, netns: NetworkNamespace) -> tuple[bool, BaseExcepti
     raise AssertionError("it did not fail")
 
 
+@pytest.mark.slow
 def test_a_signal_at_any_line_of_a_rollback_is_handled_once_everything_is_undone(
     host, bridge, quiet_blue, raising
 ):
     look = partial(quick_dumps, host, quiet_blue)
     before, complete_before = look(), (dumps(), dumps(quiet_blue))
     handler = signal.getsignal(signal.SIGUSR1)
-    for at in range(10_000):
+    for at in sample(range(10_000)):
         struck, error = _signal_at_line(at, quiet_blue)
         assert signal.getsignal(signal.SIGUSR1) == handler, at
         assert look() == before, at
@@ -118,6 +120,7 @@ def test_a_signal_at_any_line_of_a_rollback_is_handled_once_everything_is_undone
     assert at > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sender", ["timer", "thread"])
 def test_a_storm_of_signals_does_not_end_a_rollback(host, bridge, quiet_blue, sender):
     """Most of 200 networks would be left if an exception of a handler ended the rollback."""
@@ -149,22 +152,21 @@ def test_a_storm_of_signals_does_not_end_a_rollback(host, bridge, quiet_blue, se
             threading.Thread(target=storm).start()
         original(self, *arguments)
 
-    handlers = {
-        number: signal.signal(number, handle) for number in (signal.SIGUSR1, signal.SIGALRM)
-    }
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(UndoStack, "roll_back", roll_back)
+    with (
+        signal_handler(signal.SIGUSR1, handle),
+        signal_handler(signal.SIGALRM, handle),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(UndoStack, "roll_back", roll_back)
+        try:
             with pytest.raises(Interrupted) as raised:
                 set_up_networks(wanted, netns=quiet_blue)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        over.set()
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread():
-                thread.join()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            over.set()
+            for thread in threading.enumerate():
+                if thread is not threading.current_thread():
+                    thread.join()
     assert "could not be restored" not in str(raised.value.__context__)
     assert (dumps(), dumps(quiet_blue)) == before
 

@@ -46,6 +46,7 @@ class Late(NetworkStrategy):
         raise OSError("too late")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", [set_up_networks, tear_down_networks, check_networks])
 @pytest.mark.parametrize(
     ("timeout", "kind"),
@@ -87,6 +88,7 @@ def test_a_call_with_a_timeout_of_0_does_not_wait_and_succeeds(host, quiet_blue)
         tear_down_networks(made, netns=quiet_blue, timeout=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("timeout", [0.001, 0.002, 0.005, 0.01, 0.02, 0.05])
 def test_a_call_whose_deadline_passes_is_undone_completely(host, quiet_blue, timeout):
     before = dumps(), dumps(quiet_blue)
@@ -100,18 +102,20 @@ def test_a_call_whose_deadline_passes_is_undone_completely(host, quiet_blue, tim
         assert check_networks(made, netns=quiet_blue) == []
 
 
+@pytest.mark.slow
 def test_a_rollback_after_the_deadline_undoes_everything(host, quiet_blue):
     before = dumps(), dumps(quiet_blue)
     register_strategy("late", Late(time.monotonic() + 1))
     try:
         with pytest.raises(OSError, match="too late") as raised:
-            set_up_networks([LO, *many(50), Network("late")], netns=quiet_blue, timeout=1)
+            set_up_networks([LO, *many(10), Network("late")], netns=quiet_blue, timeout=1)
     finally:
         del registry["late"]
     assert getattr(raised.value, "__notes__", []) == []
     assert (dumps(), dumps(quiet_blue)) == before
 
 
+@pytest.mark.slow
 def test_300_networks_are_undone_after_a_late_failure(host, quiet_blue):
     before = dumps(), dumps(quiet_blue)
     networks = [LO, *many(300), veth(name="last", host_interface_name="", gateway="192.0.2.1")]

@@ -38,6 +38,7 @@ def test_check_reports_nothing_after_set_up(host, bridge, blue):
     assert check_networks(made, netns=blue) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "command", "expected"),
     [

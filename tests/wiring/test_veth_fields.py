@@ -59,6 +59,7 @@ BAD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("field", "fields"), BAD)
 def test_an_invalid_value_is_refused_before_the_first_message(
     host, bridge, blue, field, fields, monkeypatch

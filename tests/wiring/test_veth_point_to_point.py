@@ -14,11 +14,13 @@ import support
 from helpers_network import (
     assert_connects,
     containers,
+    disable_duplicate_address_detection,
     dumps,
     link_in,
     names,
     quieten,
     veth,
+    wait_for_workers,
 )
 from support import python, wait_until
 
@@ -92,6 +94,8 @@ def _advertised(host: RtnetlinkSocket) -> list[object]:
 
 @pytest.mark.parametrize("ipv6", ["fd09::2/64", ""])
 def test_a_container_cannot_become_the_hosts_router(host, blue, ipv6):
+    disable_duplicate_address_detection()
+    disable_duplicate_address_detection(blue)
     network = veth(bridge="", address="10.9.0.2/24", gateway="10.9.0.1", ipv6_address=ipv6)
     made = set_up_networks([network], netns=blue)
     host.execute(Batch().add_veth("open0", "eth1", netns=blue, up=True))  # not made by a strategy
@@ -104,9 +108,15 @@ def test_a_container_cannot_become_the_hosts_router(host, blue, ipv6):
             )
 
         wait_until(lambda: is_ready("eth0") and is_ready("eth1"))
-    blue.call(_advertise, "eth0")
-    blue.call(_advertise, "eth1")  # the host accepts this one, so it has seen the others
-    wait_until(lambda: len(_advertised(host)) > 1)
+    wait_for_workers()
+    wait_for_workers(blue)
+
+    def is_accepted() -> bool:
+        blue.call(_advertise, "eth0")
+        blue.call(_advertise, "eth1")  # the host accepts this one, so it has seen the others
+        return len(_advertised(host)) > 1
+
+    wait_until(is_accepted)
     index = host.get_link("h0").index
     assert all(route.ifindex != index for route in host.dump_routes() if route.gateway)
     assert not any(a.address.startswith("2001:") for a in host.dump_addresses("h0"))
@@ -157,29 +167,34 @@ def test_it_is_an_error_if_advertisements_cannot_be_refused(host, blue, tmp_path
 
 
 @pytest.mark.slow
-def test_an_owner_is_recognised_in_any_locale(host, bridge, blue):
+def test_an_owner_is_recognised_in_any_locale(host, bridge, blue, tmp_path):
     """Two processes must agree on the tag, so a locale without UTF-8 does not change it."""
-    code = """
-import sys
-from pynetstrat import *
-import json
-from pynetstrat.cli import main
-sys.exit(main(["network", *sys.argv[1:]]))
-"""
-    document = json.dumps([{"type": "veth", "name": "eth0", "bridge": "br0", "owner": "kä\u4e2d"}])
-    locales = ["C", "C.UTF-8"]
-    for first, second in ((0, 1), (1, 0), (0, 0)):
-        for action, locale in (("set-up", first), ("check", second), ("tear-down", second)):
-            environment = {**os.environ, "LC_ALL": locales[locale], "PYTHONCOERCECLOCALE": "0"}
-            environment["PYTHONUTF8"] = "0"
-            netns = f"/proc/{os.getpid()}/fd/{blue.fileno()}"
-            options = {"input": document, "env": environment}
-            done = python(code, action, "-", "--netns", netns, **options)
-            assert (done.returncode, done.stderr) == (0, ""), (action, locale)
-            if action == "set-up":
-                name = json.loads(done.stdout)[0]["host_interface_name"]
-                assert host.get_link(name).alias == "pynetstrat:kä\u4e2d"
-        assert names() == {"lo", "br0"}
+    code = """if True:
+        import sys
+        from pynetstrat.cli import main
+        for argument in sys.argv[2:]:
+            action, file = argument.split(":")
+            assert main(["network", action, file, "--netns", sys.argv[1]]) == 0, argument"""
+    netns = f"/proc/{os.getpid()}/fd/{blue.fileno()}"
+    files = [str(tmp_path / f"{number}.json") for number in range(3)]
+    for number, file in enumerate(files):
+        network = {"type": "veth", "name": f"eth{number}", "bridge": "br0", "owner": "kä\u4e2d"}
+        Path(file).write_text(json.dumps([network]))
+
+    def call(locale: str, *arguments: str, left: int) -> None:
+        environment = {**os.environ, "LC_ALL": locale, "PYTHONCOERCECLOCALE": "0"}
+        environment["PYTHONUTF8"] = "0"
+        done = python(code, netns, *arguments, env=environment)
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+        aliases = [link.alias for link in host.dump_links().values()]
+        assert aliases.count("pynetstrat:kä\u4e2d") == left
+
+    first, second, third = files
+    call("C", f"set-up:{first}", f"set-up:{second}", left=2)
+    call("C.UTF-8", f"check:{first}", f"tear-down:{first}", f"set-up:{third}", left=2)
+    rest = [f"{action}:{file}" for file in files[1:] for action in ("check", "tear-down")]
+    call("C", *rest, left=0)
+    assert names() == {"lo", "br0"}
 
 
 def test_two_point_to_point_containers_share_a_gateway(host):

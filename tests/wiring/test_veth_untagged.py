@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 
 import pytest
+import support
 from helpers_network import (
     dumps,
     names,
@@ -64,6 +63,7 @@ def test_an_untagged_pair_is_cleared_by_tear_down(host, blue, untagged, fields):
     assert names(blue) == {"lo"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", LEFT)
 def test_an_untagged_pair_is_cleared_by_the_next_set_up(host, blue, untagged, fields):
     untagged(veth(**fields))
@@ -88,39 +88,15 @@ def test_an_untagged_pair_of_another_owner_or_name_is_left_alone(host, blue, unt
 
 @pytest.mark.slow
 def test_one_of_several_processes_that_set_up_a_network_at_once_succeeds(host, bridge, blue):
-    program = """if True:
-        import sys
-        from pynetstrat import KernelError, Network, get_strategy, set_up_networks
-        network = Network.from_dict(eval(sys.argv[1]))
-        get_strategy("veth")
-        print(flush=True)
-        sys.stdin.read()
+    def set_up() -> bool:
         try:
-            set_up_networks([network], netns=int(sys.argv[2]), timeout=60)
-        except KernelError as error:
-            sys.exit(str(error))"""
-    arguments = [program, repr(veth().to_dict()), str(blue.fileno())]
+            set_up_networks([veth()], netns=blue, timeout=60)
+        except KernelError:
+            return False
+        return True
+
     for _ in range(8):
-        waiting, ready = os.pipe()  # closing it wakes all of them at once
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", *arguments],
-                pass_fds=[blue.fileno()],
-                stdin=waiting,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-            for _ in range(3)
-        ]
-        for process in processes:
-            process.stdout.readline()
-        os.close(waiting)
-        os.close(ready)
-        errors = [process.stderr.read() for process in processes]
-        assert sorted(process.wait() for process in processes) == [0, 1, 1], errors
-        for process in processes:
-            process.stdout.close()
-            process.stderr.close()
+        assert sorted(support.run_processes(*[set_up] * 3)) == [False, False, True]
         assert check_networks([veth()], netns=blue) == []
         tear_down_networks([veth()], netns=blue)
 
@@ -230,6 +206,7 @@ def test_destroy_after_the_container_has_ended_leaves_nothing(host, bridge):
     tear_down_networks(made, netns=path)
 
 
+@pytest.mark.slow
 def test_the_same_host_name_can_be_used_again_at_once(host, bridge):
     """The kernel deletes the links of an ended namespace later."""
     for _ in range(3):
