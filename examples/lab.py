@@ -72,8 +72,8 @@ def slow_down(netns: NetworkNamespace, name: str) -> None:
     """Limits what an interface sends."""
     with RtnetlinkSocket(netns) as rtnetlink:
         index = rtnetlink.get_link(name).index
-        limit = {"rate": SLOW, "burst": 20_000, "latency": 0.05}
-        rtnetlink.execute(Batch().add_qdisc(index, "tbf", **limit))
+        batch = Batch().add_qdisc(index, "tbf", rate=SLOW, burst=20_000, latency=0.05)
+        rtnetlink.execute(batch)
 
 
 def send(source: NetworkNamespace, target: NetworkNamespace, to: str, size: int) -> float:
