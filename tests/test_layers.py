@@ -264,6 +264,7 @@ USES = {
     "batch": set(),
     "message": set(),
     "link": {"name", "batch", "message"},
+    "link_change": {"name", "batch", "link"},
     "counters": {"batch", "message"},
     "address": {"batch", "message"},
     "route": {"batch", "message", "address"},

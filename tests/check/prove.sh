@@ -24,7 +24,7 @@ mkdir -p "$out"
 # The functions in which the length of a text, or which row of a table it is, has to be known for
 # each state apart, and how many states that makes.
 apart=message_text_length:600,netstrat_text_decode:600,message_decode_ext_ack:300,link_decode_mac:100
-apart+=,link_put_name:100,netstrat_name_check:0,address_put_label:100,memchr:100,strcspn:1000,netstrat_prefix_parse:2000
+apart+=,link_change_put_name:100,netstrat_name_check:0,address_put_label:100,memchr:100,strcspn:1000,netstrat_prefix_parse:2000
 apart+=,error_hint_text:100,netstrat_failure_get:300,netstrat_failure_find:300,error_add_number:20
 apart+=,netstrat_error_describe:1000,error_describe_name:1000,error_describe_counter:1000,error_describe_call:1000
 
