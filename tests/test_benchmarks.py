@@ -54,7 +54,8 @@ def forked(benchmark, monkeypatch):
         importlib.import_module(peer)
 
     def start(arguments, **options):
-        function = functions.get(Path(arguments[1]).name)
+        program = arguments[1:2]  # none for a program in C
+        function = functions.get(Path(*program).name)
         if function is None:
             return subprocess.Popen(arguments, **options)
 

@@ -141,34 +141,6 @@ def test_ingress_is_attached_and_detached(host, index):
     assert all(qdisc.parent == "root" for qdisc in host.dump_qdiscs(index))
 
 
-def test_a_redirect_is_the_filter_that_tc_shows(host, index):
-    host.execute(Batch().add_link("ifbr", "ifb", up=True))
-    other = host.get_link("ifbr").index
-    host.execute(Batch().add_qdisc(index, "ingress").add_redirect(index, other))
-    assert host.dump_redirects(index) == [other]
-    shown = json.loads(_tc("-json", "filter", "show", "dev", "ifbq", "parent", "ffff:"))
-    (action,) = shown[-1]["options"]["actions"]
-    assert (action["kind"], action["mirred_action"]) == ("mirred", "redirect")
-    assert (action["direction"], action["to_dev"]) == ("egress", "ifbr")
-    assert shown[-1]["protocol"] == "all"
-
-
-def test_a_filter_of_tc_is_read(host, index):
-    host.execute(Batch().add_link("ifbr", "ifb", up=True).add_qdisc(index, "ingress"))
-    other = host.get_link("ifbr").index
-    redirect = ("action", "mirred", "egress", "redirect", "dev", "ifbr")
-    rows = [
-        ("all", ("u32", "0", "0"), other),
-        ("ip", ("u32", "0", "0"), 0),
-        ("all", ("ip", "dst", "192.0.2.1"), 0),
-    ]
-    for protocol, match, target in rows:
-        words = ("filter", "add", "dev", "ifbq", "parent", "ffff:", "protocol", protocol)
-        _tc(*words, "prio", "1", "u32", "match", *match, *redirect)
-        assert host.dump_redirects(index) == [target]
-        _tc("filter", "del", "dev", "ifbq", "parent", "ffff:")
-
-
 def test_a_kind_that_the_kernel_lacks_is_an_error_that_says_so(host, index):
     with pytest.raises(BatchError, match="a module such as sch_tbf may be missing") as caught:
         host.execute(Batch().add_qdisc(index, "netem", delay=0.1))
