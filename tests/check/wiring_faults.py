@@ -38,6 +38,7 @@ from helpers_network import quieten
 
 from pynetstrat import (
     Batch,
+    InvalidNetworkError,
     KernelError,
     NetstratError,
     Network,
@@ -430,6 +431,8 @@ def unnamed(error: BaseException, *, wants_interface: bool = True) -> str:
     text = str(error)
     if wants_interface and not is_named(text, set(KNOWN)) and not stands_for_all(error):
         return f"no interface is named: {error!r} {text}"
+    if isinstance(error, InvalidNetworkError) and "does not forward" in text:
+        return ""  # a missing setting of an interface counts as off
     named = [getattr(part, "operation", "") for part in getattr(error, "errors", [error])]
     if not any(operation and operation in text for operation in named):
         return f"no operation is named: {error!r} {text}"
