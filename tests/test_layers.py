@@ -17,6 +17,7 @@ PACKAGE = Path(pynetstrat.__file__).parent
 TABLE = (
     "errors",
     "types",
+    "_dataclass",
     "_core",
     "_native",
     "_handle",
@@ -126,7 +127,17 @@ FOLDERS = {
     "watching": ("__init__", "_inventory", "_state", "monitor"),
     # Shared modules, then the commands, which are loaded by name, not imported.
     "cli": (
-        *("_exit", "_output", "_options", "_text", "_table", "_network_json", "_missing"),
+        *(
+            "_exit",
+            "_output",
+            "_arguments",
+            "_parser",
+            "_options",
+            "_text",
+            "_table",
+            "_network_json",
+            "_missing",
+        ),
         "_annotation_policy",
         *("_stats_readings", "_stats_rates", "_exporter_coding", "_exporter_request"),
         *("_exporter_connection", "_exporter_scraper", "_exporter_endpoint", "_fresh_namespaces"),
@@ -136,9 +147,10 @@ FOLDERS = {
 }
 
 # The imports that a call may make: get_strategy loads the strategy that it finds, popen and run
-# load subprocess, and `async for` loads asyncio.
+# load subprocess, `async for` loads asyncio, and the functions of dataclasses load what they read.
 ALLOWED = {
     ("__init__.py", "__getattr__"),
+    ("_dataclass.py", "get"),
     ("namespace.py", "popen"),
     ("namespace.py", "run"),
     ("strategy.py", "get_strategy"),

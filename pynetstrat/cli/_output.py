@@ -1,4 +1,4 @@
-"""Standard output and standard error. Either is None if it was closed before Python began."""
+"""Standard input, output and error. Each is None if it was closed before Python began."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ class OutputError(NetstratError):
 
     def __str__(self) -> str:
         return f"standard output: {self.error}"
+
+
+def read_standard_input() -> bytes:
+    """Returns all of standard input, or nothing if it is closed."""
+    return sys.stdin.buffer.read() if sys.stdin is not None else b""
 
 
 def write(text: str) -> None:

@@ -10,13 +10,14 @@ the hook's arguments changed. A type of another package has to be allowed for po
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from .. import NetworkNamespace, RtnetlinkSocket, set_up_networks, tear_down_networks
+from .._dataclass import replace
 from ..errors import InterfaceNotFoundError, InvalidNetworkError, NetstratError, TeardownError
 from . import _annotation_policy
+from ._exit import EXIT_STATUS
 from ._network_json import networks_from_json
-from ._options import EXIT_STATUS, read_standard_input
+from ._output import read_standard_input
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ ANNOTATION = "pynetstrat.networks"
 _TYPES_WITH_PROOF = ["loopback", "veth", "host-device", "macvlan"]
 _MAX_NETWORKS = 64
 
-_HELP = f"""\
+HELP = f"""\
 The OCI runtime passes the container's state on standard input. The networks
 are in the container's annotation {ANNOTATION}, a JSON list. A container
 without it is left alone.
@@ -56,15 +57,13 @@ class StateError(NetstratError):
     """Standard input is not the state of a container whose networks can be set up."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
-    parser.epilog = _HELP
-    _annotation_policy.add_arguments(parser)
-    parser.add_argument(
-        "hook",
-        choices=["createRuntime", "poststop"],
-        help="createRuntime sets the networks up, poststop tears them down",
-    )
+ARGUMENTS = {
+    **_annotation_policy.ARGUMENTS,
+    "hook": {
+        "choices": ["createRuntime", "poststop"],
+        "help": "createRuntime sets the networks up, poststop tears them down",
+    },
+}
 
 
 def run(options: argparse.Namespace) -> str:
