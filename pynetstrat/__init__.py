@@ -26,6 +26,7 @@ needs prometheus_client, and `pynetstrat.pytest_plugin`, which needs pytest.
 #   counting/          ContainerCounters, HostCounters, discover
 #   watching/          LinkMonitor
 #   diagnosis          what is allowed on this machine
+#   cni/               the CNI plugin
 #   prometheus         ContainerCollector, for prometheus_client; imported by its own name
 #   pytest_plugin      fixtures for pytest, which loads it by itself
 #   cli/               the commands

@@ -36,6 +36,7 @@ TABLE = (
     "counting",
     "watching",
     "diagnosis",
+    "cni",
     "prometheus",
     "__init__",
     "pytest_plugin",
@@ -125,6 +126,10 @@ FOLDERS = {
         "host",
     ),
     "watching": ("__init__", "_inventory", "_state", "monitor"),
+    "cni": (
+        *("__init__", "_error", "_json", "_request", "_ipam", "_names", "_network", "_result"),
+        "plugin",
+    ),
     # Shared modules, then the commands, which are loaded by name, not imported.
     "cli": (
         *(
@@ -142,6 +147,7 @@ FOLDERS = {
         *("_stats_readings", "_stats_rates", "_exporter_coding", "_exporter_request"),
         *("_exporter_connection", "_exporter_scraper", "_exporter_endpoint", "_fresh_namespaces"),
         *("up", "down", "stats", "strategies", "run", "network", "oci_hook", "exporter", "egress"),
+        *("cni", "cni_install"),
         *("diagnose", "demo", "__init__"),
     ),
 }
