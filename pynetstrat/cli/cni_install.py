@@ -8,8 +8,7 @@ from pathlib import Path
 
 import _cffi_backend
 
-from ._exit import EndError
-from ._options import EXIT_STATUS
+from ._exit import EXIT_STATUS, EndError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
