@@ -61,7 +61,7 @@ def find_plugin(request: Request, name: str) -> str:
     raise CniError(INVALID_CONFIGURATION, what)
 
 
-def delegate(request: Request, name: str, command: str = "") -> dict[str, Any]:
+def delegate(request: Request, name: str, command: str = "") -> bytes:
     """Runs the IPAM plugin with the environment and configuration of the request.
 
     Parameters:
@@ -69,22 +69,29 @@ def delegate(request: Request, name: str, command: str = "") -> dict[str, Any]:
         command: another command than the request's.
 
     Returns:
-        Its result, which only ADD has.
+        Its standard output.
 
     Raises:
-        CniError: the plugin does not exist, failed (its own code and text), or its result is no
-            JSON object.
+        CniError: the plugin does not exist, or failed (with its own code and text).
     """
     command = command or request.command
     path = find_plugin(request, name)
-    status, output = _execute(path, {**request.environment, "CNI_COMMAND": command}, request.text)
+    environment = {**request.environment, "CNI_COMMAND": command}
+    status, output = _execute(path, environment, request.text)
     if status != 0:
         raise _failure(name, command, status, output)
-    if command != "ADD":
-        return {}
+    return output
+
+
+def decode_result(name: str, output: bytes) -> dict[str, Any]:
+    """Returns the result of ADD of an IPAM plugin.
+
+    Raises:
+        CniError: it is no JSON object, or has no addresses.
+    """
     found = _decode(output)
-    if found is None:
-        what = f"the result of the IPAM plugin {name} must be a JSON object"
+    if found is None or not found.get("ips"):
+        what = f"the result of the IPAM plugin {name} must be a JSON object with ips"
         raise CniError(DECODING_FAILURE, what, excerpt(output))
     return found
 

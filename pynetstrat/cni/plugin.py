@@ -34,7 +34,7 @@ from ._error import (
     CniError,
     to_cni_error,
 )
-from ._ipam import delegate, delegate_if_known, find_plugin, ipam_type
+from ._ipam import decode_result, delegate, delegate_if_known, find_plugin, ipam_type
 from ._json import get, get_objects
 from ._network import Settings, check_ips, check_routes
 from ._request import VERSIONS, Request, check_identifier
@@ -108,7 +108,7 @@ def _add(request: Request) -> dict[str, Any]:
             return wire({"ips": [{"address": address} for address in settings.ips]})
         leased = delegate(request, plugin)
         try:
-            return wire(leased)
+            return wire(decode_result(plugin, leased))
         except BaseException as error:
             _release(request, plugin, error)
             raise
