@@ -1,9 +1,10 @@
 """Dataclasses that do not load `dataclasses`, whose import takes longer than that of this package.
 
-A class of `dataclass` has what `dataclasses.dataclass(slots=True)` gives it. Only the attributes
-from which others see a dataclass, `__dataclass_fields__` and `__dataclass_params__`, are made when
-they are first read, by `dataclasses.fields`, `replace` or `asdict`, or by a derived dataclass: they
-are those of a dataclass of the standard library with the same fields.
+A class of `dataclass` has what `dataclasses.dataclass(slots=True)` gives it, but two things wait
+until they are needed. `__init__` is compiled when the first object is made. The attributes from
+which others see a dataclass, `__dataclass_fields__` and `__dataclass_params__`, are those of a
+dataclass of the standard library with the same fields. It is made when they are first read, by
+`dataclasses.fields`, `replace` or `asdict`, or by a derived dataclass.
 
 Type checkers see the functions of the standard library. A class of `dataclass` has no base class;
 of the settings of `field` it takes `default`, `default_factory`, `compare` and `repr`.
@@ -17,7 +18,7 @@ from reprlib import recursive_repr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
     Type = type[Any]
@@ -37,44 +38,93 @@ class _Factory:
 _FACTORY = _Factory()
 
 
-class _Twin:
-    """A dataclass of the standard library with the same fields, made when it is first needed.
+class _Fields:
+    """The fields of a class.
 
     Parameters:
-        name: the name of the class.
-        annotations: the types of the fields, by name.
-        given: the defaults and the settings of fields, by name.
-        frozen: as for `dataclasses.dataclass`.
+        annotations: their types, by name.
+        given: the default or the settings of those that have one, by name.
+        frozen: whether objects are immutable.
     """
 
-    def __init__(
-        self, name: str, annotations: Mapping[str, Any], given: Mapping[str, Any], frozen: bool
-    ) -> None:
-        self._arguments = name, annotations, given, frozen
-        self._made: Type | None = None
+    def __init__(self, annotations: dict[str, Any], given: dict[str, Any], frozen: bool) -> None:
+        self._annotations = annotations
+        self._settings: dict[str, dict[str, Any]] = {
+            name: value if isinstance(value, _Settings) else _Settings(default=value)
+            for name, value in given.items()
+        }
+        self._frozen = frozen
+        self._twin: Type | None = None
 
-    def get(self) -> Type:
-        """Returns the dataclass."""
-        if self._made is None:
+    def chosen(self, setting: str) -> list[str]:
+        """Returns the fields for which a setting is not False."""
+        return [
+            name for name in self._annotations if self._settings.get(name, {}).get(setting, True)
+        ]
+
+    def twin(self) -> Type:
+        """Returns a dataclass of the standard library with these fields."""
+        if self._twin is None:
             import dataclasses
 
-            name, annotations, given, frozen = self._arguments
-            body: dict[str, Any] = {"__doc__": name, "__annotations__": annotations}
-            for key, value in given.items():
-                body[key] = dataclasses.field(**value) if isinstance(value, _Settings) else value
-            self._made = dataclasses.dataclass(frozen=frozen, slots=True)(type(name, (), body))
-        return self._made
+            body: dict[str, Any] = {"__annotations__": self._annotations, "__doc__": "A twin."}
+            body |= {name: dataclasses.field(**given) for name, given in self._settings.items()}
+            make = dataclasses.dataclass(frozen=self._frozen, slots=True)
+            self._twin = make(type("Twin", (), body))
+        return self._twin
+
+    def compile_init(self, owner: Type) -> Callable[..., None]:
+        """Returns `__init__`, which has a parameter for each field."""
+        variables: dict[str, Any] = {"_set": object.__setattr__, "_factory": _FACTORY}
+        variables["__name__"] = owner.__module__
+        parameters, lines = ["self"], []
+        for name in self._annotations:
+            parameter, value = name, name
+            given = self._settings.get(name, {})
+            if "default_factory" in given:
+                variables[f"_make_{name}"] = given["default_factory"]
+                parameter = f"{name}=_factory"
+                value = f"_make_{name}() if {name} is _factory else {name}"
+            elif "default" in given:
+                variables[f"_default_{name}"] = given["default"]
+                parameter = f"{name}=_default_{name}"
+            parameters.append(parameter)
+            set_it = f"_set(self, {name!r}, {value})" if self._frozen else f"self.{name} = {value}"
+            lines.append(set_it)
+        text = f"def __init__({', '.join(parameters)}):\n " + "\n ".join(lines)
+        exec(text, variables)  # noqa: S102  # from names of fields only
+        init: Callable[..., None] = variables["__init__"]
+        init.__qualname__ = f"{owner.__qualname__}.__init__"
+        init.__annotations__ = {**self._annotations, "return": None}
+        return init
+
+
+class _Init:
+    """`__init__` of a class until it is first read."""
+
+    def __init__(self, fields: _Fields) -> None:
+        self._fields = fields
+
+    def __set_name__(self, owner: Type, name: str) -> None:
+        self._owner = owner
+
+    def __get__(self, instance: object, kind: object) -> Any:
+        init = self._fields.compile_init(self._owner)
+        self._owner.__init__ = init
+        return init if instance is None else init.__get__(instance)
 
 
 class _OfTwin:
     """An attribute of a class that is its twin's."""
 
-    def __init__(self, twin: _Twin, name: str) -> None:
-        self._twin = twin
+    def __init__(self, fields: _Fields) -> None:
+        self._fields = fields
+
+    def __set_name__(self, owner: Type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: object, owner: object) -> object:
-        return getattr(self._twin.get(), self._name)
+    def __get__(self, instance: object, kind: object) -> object:
+        return getattr(self._fields.twin(), self._name)
 
 
 def _field(**settings: Any) -> Any:
@@ -87,19 +137,19 @@ def _dataclass(*, slots: bool, frozen: bool = False) -> Callable[[Type], Type]:
 
     def make(written: Type) -> Type:
         body = dict(vars(written))
-        annotations = dict(written.__annotations__)
-        given = {name: body.pop(name) for name in annotations if name in body}
-        twin = _Twin(written.__name__, annotations, given, frozen)
+        names = tuple(written.__annotations__)
+        given = {name: body.pop(name) for name in names if name in body}
+        fields = _Fields(written.__annotations__, given, frozen)
         made = {
-            "__init__": _init(written, annotations, given, frozen),
-            "__repr__": _repr(_chosen("repr", annotations, given)),
+            "__init__": _Init(fields),
+            "__repr__": _repr(fields.chosen("repr")),
             "__replace__": _replace,  # for copy.replace() of Python 3.13
-            "__slots__": tuple(annotations),
-            "__match_args__": tuple(annotations),
-            "__dataclass_fields__": _OfTwin(twin, "__dataclass_fields__"),
-            "__dataclass_params__": _OfTwin(twin, "__dataclass_params__"),
-            **_comparison(_chosen("compare", annotations, given)),
-            **(_frozen(tuple(annotations)) if frozen else {}),
+            "__slots__": names,
+            "__match_args__": names,
+            "__dataclass_fields__": _OfTwin(fields),
+            "__dataclass_params__": _OfTwin(fields),
+            **_comparison(fields.chosen("compare")),
+            **(_immutable(names) if frozen else {}),
         }
         for name in ("__dict__", "__weakref__"):  # a class with slots has none
             del body[name]
@@ -107,40 +157,6 @@ def _dataclass(*, slots: bool, frozen: bool = False) -> Callable[[Type], Type]:
         return type(written.__name__, (), made | body)
 
     return make
-
-
-def _chosen(setting: str, names: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """The fields for which a setting is not False."""
-    fields = {name: given.get(name) for name in names}
-    return [n for n, of in fields.items() if not isinstance(of, _Settings) or of.get(setting, True)]
-
-
-def _init(
-    written: Type, annotations: Mapping[str, Any], given: Mapping[str, Any], frozen: bool
-) -> Callable[..., None]:
-    """Makes `__init__`, from text: it has a parameter for each field, and is as fast as others."""
-    variables: dict[str, Any] = {"_set": object.__setattr__, "_factory": _FACTORY}
-    variables["__name__"] = written.__module__
-    parameters, lines = ["self"], []
-    for name in annotations:
-        parameter, value = name, name
-        if name in given:
-            default = given[name]
-            settings = default if isinstance(default, _Settings) else {"default": default}
-            if "default_factory" in settings:
-                variables[f"_make_{name}"] = settings["default_factory"]
-                parameter = f"{name}=_factory"
-                value = f"_make_{name}() if {name} is _factory else {name}"
-            else:
-                variables[f"_default_{name}"] = settings["default"]
-                parameter = f"{name}=_default_{name}"
-        parameters.append(parameter)
-        lines.append(f"_set(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
-    exec(f"def __init__({', '.join(parameters)}):\n " + "\n ".join(lines), variables)  # noqa: S102
-    init: Callable[..., None] = variables["__init__"]
-    init.__qualname__ = f"{written.__qualname__}.__init__"
-    init.__annotations__ = {**annotations, "return": None}
-    return init
 
 
 def _repr(names: list[str]) -> Callable[[Any], str]:
@@ -161,8 +177,7 @@ def _comparison(names: list[str]) -> dict[str, Any]:
     return {"__eq__": __eq__, "__hash__": None}
 
 
-def _frozen(names: tuple[str, ...]) -> dict[str, Any]:
-    """What makes an object immutable, and so hashable."""
+def _immutable(names: tuple[str, ...]) -> dict[str, Any]:
     values = attrgetter(*names)
 
     def refuse(self: Any, name: str, *value: object) -> None:
@@ -179,13 +194,10 @@ def _frozen(names: tuple[str, ...]) -> dict[str, Any]:
 def _replace(thing: Any, /, **changes: Any) -> Any:
     """Returns a copy of an object of `dataclass`, or of a derived class, with changed fields."""
     kind = type(thing)
-    if not isinstance(_static(kind, "__dataclass_fields__"), _OfTwin):  # a derived dataclass
+    found = next(vars(base) for base in kind.__mro__ if "__dataclass_fields__" in vars(base))
+    if not isinstance(found["__dataclass_fields__"], _OfTwin):  # a derived dataclass
         return sys.modules["dataclasses"].replace(thing, **changes)
     return kind(**{name: getattr(thing, name) for name in kind.__match_args__} | changes)
-
-
-def _static(kind: Type, name: str) -> object:
-    return next(vars(base)[name] for base in kind.__mro__ if name in vars(base))
 
 
 if TYPE_CHECKING:

@@ -132,18 +132,9 @@ FOLDERS = {
     ),
     # Shared modules, then the commands, which are loaded by name, not imported.
     "cli": (
-        *(
-            "_exit",
-            "_output",
-            "_arguments",
-            "_parser",
-            "_options",
-            "_text",
-            "_table",
-            "_network_json",
-            "_missing",
-        ),
-        "_annotation_policy",
+        *("_exit", "_output", "_arguments", "_parser", "_options", "_text", "_table"),
+        *("_network_json", "_missing"),
+        *("_annotation_arguments", "_annotation_policy", "_annotation"),
         *("_stats_readings", "_stats_rates", "_exporter_coding", "_exporter_request"),
         *("_exporter_connection", "_exporter_scraper", "_exporter_endpoint", "_fresh_namespaces"),
         *("up", "down", "stats", "strategies", "run", "network", "oci_hook", "exporter", "egress"),
@@ -156,7 +147,7 @@ FOLDERS = {
 # load subprocess, `async for` loads asyncio, and the functions of dataclasses load what they read.
 ALLOWED = {
     ("__init__.py", "__getattr__"),
-    ("_dataclass.py", "get"),
+    ("_dataclass.py", "twin"),
     ("namespace.py", "popen"),
     ("namespace.py", "run"),
     ("strategy.py", "get_strategy"),

@@ -103,14 +103,15 @@ def _parser(
             module = load(name)
             if hasattr(module, "ARGUMENTS"):
                 command.epilog = module.HELP
-                _add_table(command, module.ARGUMENTS)
+                add_table(command, module.ARGUMENTS)
             else:
                 module.add_arguments(command)
             command.set_defaults(run=module.run, parser=command)
     return parser
 
 
-def _add_table(parser: argparse.ArgumentParser, table: Arguments) -> None:
+def add_table(parser: argparse.ArgumentParser, table: Arguments) -> None:
+    """Declares the arguments of a table."""
     for name, given in table.items():
         settings = dict(given)
         if "type" in settings:

@@ -77,6 +77,7 @@ class HostDevice(SessionStrategy):
     """
 
     type = "host-device"
+    _keeps_name = True
 
     def validate(self, network: Network) -> None:
         """Checks the fields of a network.

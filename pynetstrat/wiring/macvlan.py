@@ -67,6 +67,7 @@ class Macvlan(ContainerLinkStrategy):
     """
 
     type = "macvlan"
+    _shares_host_interface = True
 
     def validate(self, network: Network) -> None:
         """Raises InvalidNetworkError for an invalid field."""
