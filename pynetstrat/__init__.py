@@ -8,6 +8,7 @@ needs prometheus_client, and `pynetstrat.pytest_plugin`, which needs pytest.
 #
 #   errors             exceptions
 #   types              the types of arguments, for annotations
+#   _dataclass         dataclasses that load fast
 #   _native/           the binding of the C core (csrc/): the only code that touches ffi or lib
 #   _handle            objects that are closed once and used by one thread at a time
 #   strategy           the registry of strategies; Loopback
@@ -25,6 +26,7 @@ needs prometheus_client, and `pynetstrat.pytest_plugin`, which needs pytest.
 #   counting/          ContainerCounters, HostCounters, discover
 #   watching/          LinkMonitor
 #   diagnosis          what is allowed on this machine
+#   cni/               the CNI plugin
 #   prometheus         ContainerCollector, for prometheus_client; imported by its own name
 #   pytest_plugin      fixtures for pytest, which loads it by itself
 #   cli/               the commands

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import _thread
 import threading
-from importlib.machinery import BuiltinImporter, ModuleSpec
+from _frozen_importlib import BuiltinImporter, ModuleSpec
 
 from ._native import netns as native
 

@@ -17,6 +17,7 @@ PACKAGE = Path(pynetstrat.__file__).parent
 TABLE = (
     "errors",
     "types",
+    "_dataclass",
     "_core",
     "_native",
     "_handle",
@@ -35,6 +36,7 @@ TABLE = (
     "counting",
     "watching",
     "diagnosis",
+    "cni",
     "prometheus",
     "__init__",
     "pytest_plugin",
@@ -124,21 +126,28 @@ FOLDERS = {
         "host",
     ),
     "watching": ("__init__", "_inventory", "_state", "monitor"),
+    "cni": (
+        *("__init__", "_error", "_json", "_request", "_ipam", "_names", "_network", "_result"),
+        "plugin",
+    ),
     # Shared modules, then the commands, which are loaded by name, not imported.
     "cli": (
-        *("_exit", "_output", "_options", "_text", "_table", "_network_json", "_missing"),
-        "_annotation_policy",
+        *("_exit", "_output", "_arguments", "_parser", "_options", "_text", "_table"),
+        *("_network_json", "_missing"),
+        *("_annotation_arguments", "_annotation_policy", "_annotation"),
         *("_stats_readings", "_stats_rates", "_exporter_coding", "_exporter_request"),
         *("_exporter_connection", "_exporter_scraper", "_exporter_endpoint", "_fresh_namespaces"),
         *("up", "down", "stats", "strategies", "run", "network", "oci_hook", "exporter", "egress"),
+        *("cni", "cni_install"),
         *("diagnose", "demo", "__init__"),
     ),
 }
 
 # The imports that a call may make: get_strategy loads the strategy that it finds, popen and run
-# load subprocess, and `async for` loads asyncio.
+# load subprocess, `async for` loads asyncio, and the functions of dataclasses load what they read.
 ALLOWED = {
     ("__init__.py", "__getattr__"),
+    ("_dataclass.py", "twin"),
     ("namespace.py", "popen"),
     ("namespace.py", "run"),
     ("strategy.py", "get_strategy"),

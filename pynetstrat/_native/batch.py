@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from errno import EMSGSIZE, ENOBUFS
 
 from .._core import ffi, lib
@@ -15,6 +14,7 @@ from .rows import new
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from enum import Enum
     from typing import Any
 
 REQUEST, ACK = lib.NLM_F_REQUEST, lib.NLM_F_ACK
@@ -42,17 +42,29 @@ _TYPICAL = 256  # bytes of a message
 _LARGEST = 1 << 20  # bytes; every message is smaller
 
 
-class Pending(Enum):
-    """The type of `PENDING`."""
+if TYPE_CHECKING:
 
-    PENDING = 0
+    class Pending(Enum):
+        """The type of `PENDING`."""
 
-    def __repr__(self) -> str:
-        return "PENDING"
+        PENDING = 0
 
+    PENDING = Pending.PENDING
+else:  # for an Enum, `enum` would have to be loaded
 
-#: The result of a message whose ack did not arrive: the kernel may or may not have executed it.
-PENDING = Pending.PENDING
+    class Pending:
+        """The type of `PENDING`."""
+
+        __slots__ = ()
+
+        def __repr__(self) -> str:
+            return "PENDING"
+
+        def __reduce__(self) -> str:
+            return "PENDING"  # the global name of the only object
+
+    #: The result of a message whose ack did not arrive: the kernel may or may not have executed it.
+    PENDING = Pending()
 
 
 class Message:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from errno import EAGAIN, EINVAL, ENOPROTOOPT
 from fcntl import ioctl
 
@@ -190,8 +189,10 @@ class entered:  # noqa: N801  # used as a function
 
     def __exit__(self, *_: object) -> None:
         if self._own is not None:
-            with suppress(PermissionDeniedError):
+            try:  # noqa: SIM105  # contextlib takes long to load
                 enter(self._own.fd, "the thread's own namespace")
+            except PermissionDeniedError:
+                pass
             self._own.close()
 
 

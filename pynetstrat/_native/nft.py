@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from errno import EBADMSG, EMSGSIZE, ENOENT
 from itertools import chain, islice
 
 from .._core import ffi, lib
+from .._dataclass import dataclass
 from ..errors import KernelError
 from . import decode, encode_name, fail, kernel_error
 from .prefixes import AF_INET, format_address, format_prefix, parse_prefix, to_number

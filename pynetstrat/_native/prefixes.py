@@ -131,3 +131,17 @@ def subnet_of(text: str) -> str:
         size, "big"
     )
     return format_prefix(prefix)
+
+
+def first_address(text: str) -> str:
+    """Returns the first address for hosts of an address's subnet: "10.0.0.1" for "10.0.0.7/24".
+
+    Raises:
+        InvalidNetworkError: the subnet has fewer than four addresses.
+    """
+    prefix = parse_prefix(text, "address")[0]
+    hosts = host_bits(prefix)
+    if hosts < 3:
+        raise InvalidNetworkError("address", text, "must have a gateway: its subnet has no room")
+    size = 4 if prefix.family == AF_INET else 16
+    return format_address(((to_number(prefix) & ~hosts) + 1).to_bytes(size, "big"))

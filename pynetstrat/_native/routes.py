@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from operator import attrgetter, is_not
 
 from .._core import ffi, lib
+from .._dataclass import replace
 from ..errors import InvalidNetworkError
 from .prefixes import (
     AF_INET,

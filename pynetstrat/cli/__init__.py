@@ -7,27 +7,27 @@ The module is loaded only if its command is run. It has two functions:
     run(options)            does the work; returns the text for standard output, or yields it in
                             parts
 
+A command that is started for each container has to start fast. In place of `add_arguments` it has
+a table, ARGUMENTS, and a text, HELP. Then argparse is loaded only for help and for errors
+(`_arguments`).
+
 A module that starts with an underscore is no command. `_stats_*` belongs to `stats` and
 `_exporter_*` to `exporter`; several commands use the others.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import io
-import signal
 import sys
-from importlib import import_module
 
-from .. import __version__
 from ..errors import NetstratError, escape
+from . import _arguments
 from ._exit import EndError, UsageError
 from ._output import OutputError, write, write_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 COMMANDS = {
     "up": "bring an interface up",
@@ -36,36 +36,14 @@ COMMANDS = {
     "strategies": "list the network types and where each strategy comes from",
     "run": "run a program in a network namespace",
     "network": "set up, tear down or check the networks of a container",
-    "egress": "let containers reach beyond their host, and show published ports",
+    "egress": "let containers reach beyond their host; show published ports",
     "oci-hook": "set up the networks of a container, as a hook of an OCI runtime",
+    "cni": "attach a container to a network, as a CNI plugin",
+    "cni-install": "write the program that CNI runtimes look for",
     "exporter": "serve the traffic of every container to Prometheus",
     "diagnose": "show what this machine allows, and what to change",
     "demo": "bring lo up and wire a container, in namespaces made for it",
 }
-
-_HELP = """\
-examples:
-  pynetstrat demo                            try it out; changes nothing on this
-                                             host
-  pynetstrat up                              bring lo up
-  pynetstrat up eth0 --pid 4711              bring eth0 up, in the namespace of
-                                             process 4711
-  pynetstrat stats --netns blue              counters of every interface in
-                                             /run/netns/blue
-  pynetstrat stats --containers --watch 1    rates of all containers
-  pynetstrat run -- make test                run a program without a network
-
-exit status:
-  0      success
-  1      failure; standard error has the reason in one line
-  2      wrong usage
-  130    after Ctrl-C
-  141    the reader of standard output has closed the pipe
-  "run" ends with the status of the program, "network check" with 1 if it finds
-  a difference
-
-"pynetstrat COMMAND --help" describes a command.
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,30 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return 128 + 2  # SIGINT; `signal` would have to be loaded
 
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        parser = _parser(arguments)
-        printed, complaint = io.StringIO(), io.StringIO()
-        try:
-            # argparse would ignore a full standard output, and write to standard output in place
-            # of a closed standard error.
-            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaint):
-                options, unknown = parser.parse_known_args(arguments)
-                if unknown:
-                    options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-        except SystemExit as end:  # after --help and --version, and for wrong usage
-            write_error(complaint.getvalue())
-            return _print(printed.getvalue()) or int(end.code or 0)
+        options = _parse(arguments)
         try:
             output = options.run(options)
             for text in [output] if isinstance(output, str) else output:
                 if status := _print(text):
                     return status
         except UsageError as error:
-            usage, program = options.parser.format_usage(), options.parser.prog
+            parser = _parse_slowly(arguments).parser
+            usage, program = parser.format_usage(), parser.prog
             write_error(f"{usage}{program}: error: {escape(str(error))}\n")
             return 2
     except EndError as end:
@@ -110,35 +78,31 @@ def _run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Returns the parser of all commands, with the arguments only of the command to be run."""
-    parser = argparse.ArgumentParser(
-        prog="pynetstrat",
-        description="Set up the networks of containers, and read the counters of interfaces.",
-        epilog=_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--version",
-        action="version",
-        version=f"pynetstrat {__version__}",
-        help="print the version and exit",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    # No option before the command takes a value, so the first name of a command is the command.
-    chosen = next((word for word in arguments if word in COMMANDS), None)
-    for name, summary in COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        if name == chosen:
-            module = import_module("." + name.replace("-", "_"), __name__)
-            module.add_arguments(command)
-            command.set_defaults(run=module.run, parser=command)
-    return parser
+def _parse(arguments: Sequence[str]) -> Any:
+    """Returns the values of the arguments, and as `run` the function of the command."""
+    if arguments and arguments[0] in COMMANDS:
+        module = _load(arguments[0])
+        table = getattr(module, "ARGUMENTS", None)
+        options = None if table is None else _arguments.read(table, arguments[1:])
+        if options is not None:
+            options.run = module.run
+            return options
+    return _parse_slowly(arguments)
+
+
+def _parse_slowly(arguments: Sequence[str]) -> Any:
+    """As `_parse`; the values include the command's parser of argparse, as `parser`."""
+    return _import("_parser").parse(arguments, COMMANDS, _load)
+
+
+def _load(command: str) -> Any:
+    """Returns the module of a command."""
+    return _import(command.replace("-", "_"))
+
+
+def _import(name: str) -> Any:
+    # Not importlib.import_module: `importlib` takes a millisecond to load.
+    return __import__(name, globals(), level=1, fromlist=["run"])
 
 
 def _print(text: str) -> int:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import dataclass, replace
-
+from .._dataclass import dataclass, replace
 from ..errors import InvalidNetworkError
 from ..wiring._published import parse_port
-from ..wiring._sysctls import validate_sysctls
-from ..wiring.network import Network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
+
+    from ..wiring.network import Network
 
 DEFAULT_TYPES = ["loopback", "veth"]
 _LIMITED_TYPES = ("loopback", "veth")  # loopback has no traffic to limit
-_MAX_RATE = 1 << 40
 
 
 @dataclass(slots=True)
@@ -107,61 +105,7 @@ def _show_range(ports: range) -> str:
     return str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
 
 
-# ---- arguments ----
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments that limit what an annotation may request."""
-    parser.add_argument(
-        "--allow",
-        action="append",
-        metavar="TYPE",
-        help="a network type that annotations may request; may be repeated, and replaces the "
-        "default (loopback and veth). With host-device or macvlan they may request any device of "
-        "the host",
-    )
-    parser.add_argument(
-        "--bridge",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a bridge that annotations may name; may be repeated (default: every bridge)",
-    )
-    parser.add_argument(
-        "--allow-publish",
-        action="append",
-        default=[],
-        type=_ports,
-        metavar="RANGE",
-        help="ports of the host that annotations may publish, such as 8080 or 8000-8999; may be "
-        "repeated (default: none)",
-    )
-    parser.add_argument(
-        "--allow-sysctl",
-        action="append",
-        default=[],
-        type=_sysctl,
-        metavar="NAME",
-        help="a setting of the container's interface that annotations may change, such as "
-        "net.ipv4.conf.IFNAME.arp_notify; may be repeated (default: none)",
-    )
-    for direction, what in (("in", "to"), ("out", "from")):
-        parser.add_argument(
-            f"--rate-{direction}",
-            type=_rate,
-            default=0,
-            metavar="BITS",
-            help=f"the highest rate of traffic {what} each interface of a container, in bits per "
-            "second on the wire; annotations may only lower it (default: unlimited)",
-        )
-    parser.add_argument(
-        "--isolated",
-        action="store_true",
-        help="isolate every container from the others on its bridge; annotations cannot lift it",
-    )
-
-
-def policy_of(options: argparse.Namespace) -> Policy:
+def policy_of(options: Any) -> Policy:
     """Returns the limits that the arguments set."""
     return Policy(
         types=options.allow or DEFAULT_TYPES,
@@ -172,34 +116,3 @@ def policy_of(options: argparse.Namespace) -> Policy:
         rate_out=options.rate_out,
         isolated=options.isolated,
     )
-
-
-def _ports(text: str) -> range:
-    first, dash, last = text.partition("-")
-    try:
-        ports = range(int(first), int(last if dash else first) + 1)
-    except ValueError:
-        ports = range(0)
-    if not ports or ports[0] < 1 or ports[-1] > 65535:
-        reason = f"must be a port or a range of ports from 1 to 65535, not {text!r}"
-        raise argparse.ArgumentTypeError(reason)
-    return ports
-
-
-def _sysctl(text: str) -> str:
-    try:
-        validate_sysctls(Network(sysctls={text: "0"}))
-    except InvalidNetworkError as error:
-        raise argparse.ArgumentTypeError(f"{error.reason}; not {text!r}") from None
-    return text
-
-
-def _rate(text: str) -> int:
-    try:
-        rate = int(text)
-    except ValueError:
-        rate = 0
-    if not 1 <= rate <= _MAX_RATE:
-        reason = f"must be an integer from 1 to {_MAX_RATE}, not {text!r}"
-        raise argparse.ArgumentTypeError(reason)
-    return rate

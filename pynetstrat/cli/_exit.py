@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ..errors import NetstratError
 
+#: A line of the help of most commands.
+EXIT_STATUS = "exit status: 0 success, 1 failure, 2 wrong usage"
+
 
 class EndError(NetstratError):
     """Ends a command.

@@ -6,7 +6,6 @@ import json
 
 from ..errors import InvalidNetworkError
 from ..wiring.network import Network
-from ..wiring.plugins import sources
 from ._exit import EndError
 
 TYPE_CHECKING = False
@@ -38,6 +37,8 @@ def _network(item: Any, where: str) -> Network:
     if not isinstance(item, dict):
         raise EndError(f"{where}: must be a JSON object, not {_excerpt(item)}")
     if item.get("type", "") == "":
+        from ..wiring.plugins import sources  # which loads importlib.metadata, for 20 ms
+
         known = ", ".join(sorted(sources()))
         raise EndError(f'{where}: "type" is required; known types: {known}')
     if isinstance(item["type"], str):

@@ -1,15 +1,12 @@
-"""Options and help that several commands share, and standard input."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from errno import ENOENT
 from pathlib import Path
 
 from ..errors import KernelError
-
-EXIT_STATUS = "exit status: 0 success, 1 failure, 2 wrong usage"
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +66,3 @@ def namespace(options: argparse.Namespace) -> str | None:
         hint = f"/proc shows no process {options.pid}"
         raise KernelError(ENOENT, "open netns", hint=hint, filename=path)
     return path
-
-
-def read_standard_input() -> bytes:
-    """Returns all of standard input, or nothing if it is closed."""
-    return sys.stdin.buffer.read() if sys.stdin is not None else b""

@@ -1,11 +1,9 @@
-"""Standard output and standard error. Either is None if it was closed before Python began."""
+"""Standard input, output and error. Each is None if it was closed before Python began."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import signal
 import sys
 
 from ..errors import NetstratError, escape
@@ -13,6 +11,9 @@ from ..errors import NetstratError, escape
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
+
+
+_BROKEN_PIPE = 128 + 13  # SIGPIPE
 
 
 class OutputError(NetstratError):
@@ -28,10 +29,15 @@ class OutputError(NetstratError):
         super().__init__(error)
         self.error = error
         self.is_broken_pipe = isinstance(error, BrokenPipeError)
-        self.status = 128 + signal.SIGPIPE if self.is_broken_pipe else 1
+        self.status = _BROKEN_PIPE if self.is_broken_pipe else 1
 
     def __str__(self) -> str:
         return f"standard output: {self.error}"
+
+
+def read_standard_input() -> bytes:
+    """Returns all of standard input, or nothing if it is closed."""
+    return sys.stdin.buffer.read() if sys.stdin is not None else b""
 
 
 def write(text: str) -> None:
@@ -68,11 +74,16 @@ def write_error(text: str) -> None:
 def warn(text: str) -> None:
     """Writes a one-line warning to standard error, for a command that continues."""
     if sys.stderr is not None:
-        with contextlib.suppress(OSError):
+        try:  # noqa: SIM105  # contextlib takes long to load
             print(f"pynetstrat: warning: {escape(text)}", file=sys.stderr, flush=True)
+        except OSError:
+            pass
 
 
 def _discard(stream: TextIO) -> None:
     """Redirects a stream to /dev/null, so that flushing its buffer at exit cannot fail again."""
-    with contextlib.suppress(OSError), open(os.devnull, "wb") as null:  # noqa: PTH123
-        os.dup2(null.fileno(), stream.fileno())
+    try:
+        with open(os.devnull, "wb") as null:  # noqa: PTH123
+            os.dup2(null.fileno(), stream.fileno())
+    except OSError:
+        pass

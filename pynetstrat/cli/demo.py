@@ -20,7 +20,8 @@ from .. import (
     tear_down_networks,
 )
 from . import _fresh_namespaces, _table
-from ._options import EXIT_STATUS, add_json
+from ._exit import EXIT_STATUS
+from ._options import add_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

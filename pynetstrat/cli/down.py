@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from .. import RtnetlinkSocket
-from ._options import EXIT_STATUS, add_json, add_namespace, namespace
+from ._exit import EXIT_STATUS
+from ._options import add_json, add_namespace, namespace
 from ._text import json_fields
 
 TYPE_CHECKING = False

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from ..wiring.egress import disable_egress, enable_egress, read_egress, shown_port
-from ._options import EXIT_STATUS, add_host, add_json
+from ._exit import EXIT_STATUS
+from ._options import add_host, add_json
 from ._text import ljust, printable, width
 
 TYPE_CHECKING = False

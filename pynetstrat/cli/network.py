@@ -7,10 +7,10 @@ from pathlib import Path
 
 from .. import check_networks, tear_down_networks
 from ..wiring.setup import set_up
-from ._exit import EndError
+from ._exit import EXIT_STATUS, EndError
 from ._network_json import networks_from_json, networks_to_json
-from ._options import EXIT_STATUS, add_host, add_namespace, namespace, read_standard_input
-from ._output import OutputError, write
+from ._options import add_host, add_namespace, namespace
+from ._output import OutputError, read_standard_input, write
 from ._text import printable
 
 TYPE_CHECKING = False

@@ -12,8 +12,8 @@ from itertools import islice
 
 from .. import RtnetlinkSocket
 from . import _stats_rates
-from ._exit import UsageError
-from ._options import EXIT_STATUS, add_json, add_namespace, namespace
+from ._exit import EXIT_STATUS, UsageError
+from ._options import add_json, add_namespace, namespace
 from ._stats_readings import Row, read_containers, read_interfaces
 from ._table import Table
 

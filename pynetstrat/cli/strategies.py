@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from ..wiring.plugins import sources
-from ._options import EXIT_STATUS, add_json
+from ._exit import EXIT_STATUS
+from ._options import add_json
 from ._text import ljust, printable, width
 
 TYPE_CHECKING = False

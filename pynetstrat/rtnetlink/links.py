@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from .._dataclass import dataclass, field
 from .._native.addresses import IFA_F_DADFAILED, IFA_F_PERMANENT, IFA_F_TENTATIVE
 from .._native.addresses import IFA_F_NODAD as IFA_F_NODAD
 from .._native.routes import MAIN_TABLE as MAIN_TABLE

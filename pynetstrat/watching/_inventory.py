@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 
+from .._dataclass import replace
 from ..rtnetlink.links import Address, Event, Link
 
 TYPE_CHECKING = False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from errno import EBADMSG, EBUSY, ENODEV
 
+from .._dataclass import replace
 from .._native.monitor import (
     AF_BRIDGE,
     LOST,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from .._dataclass import replace
 from .._native.prefixes import normal_prefix
 from ..rtnetlink.batch import Batch
 from ..rtnetlink.links import IFA_F_NODAD, Address

@@ -14,9 +14,9 @@ device. It cannot forge:
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from enum import IntEnum
 
+from .._dataclass import dataclass
 from .._native.sysfs import Mount
 from ._device_record import close_descriptor
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from errno import EEXIST, ENODEV, EOPNOTSUPP
 
+from .._dataclass import dataclass, replace
 from .._native.device import IFF_UP, SETTABLE
 from ..errors import InterfaceNotFoundError, InvalidNetworkError, KernelError, TeardownError, quote
 from ..rtnetlink.batch import Batch, BatchError

@@ -11,10 +11,10 @@ import fcntl
 import json
 import os
 import stat
-from dataclasses import asdict, dataclass, fields
 from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS, ETIMEDOUT
 from time import monotonic, sleep
 
+from .._dataclass import dataclass
 from .._native.links import parse_mac
 from .._native.sysfs import COUNTERS
 from .._native.values import INT_MAX, UINT_MAX, encode_text
@@ -99,10 +99,11 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """The record as a dictionary that can be written as JSON."""
-        return asdict(self)
+        values = {name: getattr(self, name) for name in _TYPES}
+        return values | {"altnames": [*self.altnames], "counters": [*self.counters]}
 
 
-_TYPES = {field.name: field.type for field in fields(Record)}
+_TYPES = Record.__annotations__
 _LARGEST = {
     **dict.fromkeys(("index", "container_index", "peer", "parent", "master", "mtu"), INT_MAX),
     **dict.fromkeys(("txqueuelen", "group", "flags"), UINT_MAX),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from time import monotonic, sleep
 
 from ..errors import InterfaceNotFoundError, KernelError, TeardownError
@@ -108,9 +107,11 @@ def delete_counted(sock: SessionSocket, index: int, name: str) -> list[int] | No
         name: the name of the link in errors.
     """
     counters = None
-    with contextlib.suppress(KernelError):
+    try:
         sock.execute(Batch().set_link(index, up=False))
         counters = sock.read_counters(index, name)
+    except KernelError:
+        pass
     delete_by_index(sock, index, name)
     return counters
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from .._dataclass import dataclass
 from .._native.nft import ADDRESS_PORTS, NEIGHBOURS, PORTS, Element
 from .._native.prefixes import (
     AF_INET6,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from .._dataclass import replace
 from ..rtnetlink.links import IFA_F_NODAD, Address, Route
 from .network import ip_addresses
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
+from .._dataclass import dataclass
 from .._native.batch import NEWROUTE, Message
 from .._native.routes import add_copy
 from ..rtnetlink.links import Address, Link, Route

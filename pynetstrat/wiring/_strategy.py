@@ -52,6 +52,8 @@ class SessionStrategy(SessionOperations):
 
     type: str
     _adds_routes = True
+    _shares_host_interface = False  # whether several networks may have one `host_interface_name`
+    _keeps_name = False  # whether an empty `name` stands for `host_interface_name`
 
     def create(
         self, network: Network, nspid: int | None = None, *, netns: Netns | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from signal import NSIG, getsignal, signal
 from time import monotonic
 
 from ..errors import InvalidNetworkError, KernelError
@@ -10,10 +9,14 @@ from ..errors import InvalidNetworkError, KernelError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from signal import NSIG, getsignal, signal
     from types import FrameType
 
     Handler = Callable[[int, FrameType | None], object]
     Step = Callable[[], object]
+else:
+    # What `signal` wraps, with numbers in place of enumerations, which take long to load.
+    from _signal import NSIG, getsignal, signal
 
 # How many times an undo step is run if an exception other than a signal handler's interrupts it
 # each time.

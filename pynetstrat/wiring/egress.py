@@ -14,6 +14,7 @@ from .._native.prefixes import (
     check_unicast,
     format_prefix,
     host_bits,
+    normal_prefix,
     parse_prefix,
     to_number,
 )
@@ -114,10 +115,19 @@ def masquerade(table: NftTable, owner: str, addresses: Iterable[str]) -> None:
     Parameters:
         addresses: in CIDR, as prefixes of one address.
     """
-    additions: dict[int, list[Element]] = {}
-    for address in addresses:
-        additions.setdefault(HOSTS + (":" in address), []).append(Element(address, owner=owner))
-    table.claim(owner, additions)
+    table.claim(owner, masqueraded_elements(owner, addresses))
+
+
+def masqueraded_elements(owner: str, addresses: Iterable[str]) -> dict[int, list[Element]]:
+    """Returns the elements that `masquerade` adds, by their sets.
+
+    Parameters:
+        addresses: in CIDR, as prefixes of one address.
+    """
+    found: dict[int, list[Element]] = {}
+    for address in map(normal_prefix, addresses):
+        found.setdefault(HOSTS + (":" in address), []).append(Element(address, owner=owner))
+    return found
 
 
 def end_masquerade(table: NftTable, owner: str) -> None:

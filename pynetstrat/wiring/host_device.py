@@ -8,10 +8,10 @@ device (_device_identity.py).
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
-from dataclasses import replace
 from errno import EBUSY
 from time import monotonic, sleep
 
+from .._dataclass import replace
 from ..counters import host_view
 from ..errors import InvalidNetworkError, KernelError, quote
 from ..strategy import refuse_fields
@@ -77,6 +77,7 @@ class HostDevice(SessionStrategy):
     """
 
     type = "host-device"
+    _keeps_name = True
 
     def validate(self, network: Network) -> None:
         """Checks the fields of a network.

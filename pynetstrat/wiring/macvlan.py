@@ -8,9 +8,9 @@ identifies the network as well: it contains a hash of the owner, the network's n
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from errno import EEXIST, EINVAL
 
+from .._dataclass import dataclass
 from .._native.links import MACVLAN_MODES
 from ..counters import host_view
 from ..errors import KernelError, quote
@@ -67,6 +67,7 @@ class Macvlan(ContainerLinkStrategy):
     """
 
     type = "macvlan"
+    _shares_host_interface = True
 
     def validate(self, network: Network) -> None:
         """Raises InvalidNetworkError for an invalid field."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from dataclasses import field as dataclass_field
 from itertools import compress
 from operator import attrgetter, is_not
 
+from .._dataclass import dataclass, replace
+from .._dataclass import field as dataclass_field
 from .._native.routes import check_route_types
 from .._native.values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
 from ..errors import InvalidNetworkError, escape
@@ -147,14 +147,12 @@ class Network:
         return _changed_fields(self, Network())
 
 
-_FIELDS = tuple(each.name for each in fields(Network))
-_ROUTE_FIELDS = tuple(each.name for each in fields(Route))
-_TEXT_FIELDS = tuple(each.name for each in fields(Network) if each.type == "str")
+_FIELDS, _ROUTE_FIELDS = Network.__match_args__, Route.__match_args__
+_TYPES = Network.__annotations__
+_TEXT_FIELDS = tuple(name for name in _FIELDS if _TYPES[name] == "str")
 _MAPPINGS = "options", "sysctls"  # their defaults are no constants
 _TEXT_LISTS = "addresses", "publish"
-_OTHER_FIELDS = tuple(
-    each.name for each in fields(Network) if each.type != "str" and each.name not in _MAPPINGS
-)
+_OTHER_FIELDS = tuple(name for name in _FIELDS if name not in (*_TEXT_FIELDS, *_MAPPINGS))
 _MAX_RATE = 1 << 40  # bits per second
 _LARGEST = {
     "mtu": INT_MAX,
@@ -170,17 +168,17 @@ _OTHER_DEFAULTS = _get_others(Network())
 
 def _changed_fields(thing: Network | Route, plain: Network | Route) -> dict[str, Any]:
     """The fields that differ from those of `plain`; a route's destination is always included."""
-    found = {}
-    for each in fields(thing):
-        value = getattr(thing, each.name)
-        if each.name == "routes":
+    found: dict[str, Any] = {}
+    for name in type(plain).__match_args__:
+        value = getattr(thing, name)
+        if name == "routes":
             value = tuple(_changed_fields(route, Route("")) for route in value)
-        elif each.name in _TEXT_LISTS:
+        elif name in _TEXT_LISTS:
             value = tuple(value)
         elif isinstance(value, Mapping):
             value = dict(value)
-        if value != getattr(plain, each.name) or each.name == "destination":
-            found[each.name] = list(value) if isinstance(value, tuple) else value
+        if value != getattr(plain, name) or name == "destination":
+            found[name] = list(value) if isinstance(value, tuple) else value
     return found
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from .._dataclass import dataclass
 from ..rtnetlink.links import Link
 from ..rtnetlink.socket import RtnetlinkSocket
 from ._veth_names import owner_of

@@ -8,16 +8,17 @@ from ..errors import InvalidNetworkError, KernelError, TeardownError, quote
 from ..rtnetlink.links import MAIN_TABLE
 from ..rtnetlink.socket import to_milliseconds
 from ..strategy import Loopback, NetworkStrategy, get_strategy
+
+# Veths and macvlans are made where Python's files can't be opened, so they are loaded here.
+# `host-device` writes files itself, and is loaded when a network has this type.
+from . import macvlan, veth  # noqa: F401
 from ._container_dump import ContainerDump
 from ._published import refuse_same_ports
 from ._requested import requested_routes
 from ._session import TIMEOUT, open_session_at, open_session_if_alive
 from ._strategy import SessionLoopback, SessionOperations, SessionStrategy, ThirdParty
 from ._undo import add_note
-from .host_device import HostDevice
-from .macvlan import Macvlan
 from .network import Network, copy_of, ip_addresses, validate_types
-from .veth import Veth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -220,15 +221,16 @@ def check_networks(
 
 # ---- the plan ----
 
-# Not their subclasses: one of another package may override the public methods.
-_BUILT_IN_CLASSES = frozenset({Veth, HostDevice, Macvlan})
+_FOLDER = __name__.rpartition(".")[0]
 
 
 def _for_session(strategy: NetworkStrategy) -> SessionOperations:
     """Returns the operations of a strategy in a session."""
     if type(strategy) is Loopback:
         return SessionLoopback()
-    if isinstance(strategy, SessionOperations) and type(strategy) in _BUILT_IN_CLASSES:
+    # Not a subclass of a built-in one: another package's may override the public methods.
+    is_ours = type(strategy).__module__.rpartition(".")[0] == _FOLDER
+    if isinstance(strategy, SessionOperations) and is_ours:
         return strategy
     return ThirdParty(strategy)
 
@@ -278,12 +280,13 @@ def _refuse_same_names(steps: list[tuple[NetworkStrategy, Network]]) -> None:
     """Raises InvalidNetworkError for a name that two networks request."""
     taken = set()
     for strategy, network in steps:
-        # Macvlans share their parent.
-        fields = ("name",) if isinstance(strategy, Macvlan) else ("name", "host_interface_name")
-        for field in fields:
+        shares = keeps_name = False
+        if isinstance(strategy, SessionStrategy):
+            shares, keeps_name = strategy._shares_host_interface, strategy._keeps_name
+        for field in ("name",) if shares else ("name", "host_interface_name"):
             value = getattr(network, field)
-            if not value and isinstance(strategy, HostDevice):
-                value = network.host_interface_name  # the device keeps its name
+            if not value and keeps_name:
+                value = network.host_interface_name
             if not value or "%d" in value:
                 continue
             if (field, value) in taken:

@@ -1,0 +1,208 @@
+"""Dataclasses that do not load `dataclasses`, whose import takes longer than that of this package.
+
+A class of `dataclass` has what `dataclasses.dataclass(slots=True)` gives it, but two things wait
+until they are needed. `__init__` is compiled when the first object is made. The attributes from
+which others see a dataclass, `__dataclass_fields__` and `__dataclass_params__`, are those of a
+dataclass of the standard library with the same fields. It is made when they are first read, by
+`dataclasses.fields`, `replace` or `asdict`, or by a derived dataclass.
+
+Type checkers see the functions of the standard library. A class of `dataclass` has no base class;
+of the settings of `field` it takes `default`, `default_factory`, `compare` and `repr`.
+"""
+
+from __future__ import annotations
+
+import sys
+from operator import attrgetter
+from reprlib import recursive_repr
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Type = type[Any]
+
+
+class _Settings(dict):  # type: ignore[type-arg]
+    """The arguments of `field`, in the body of a class."""
+
+
+class _Factory:
+    """The default of a parameter whose field has a factory."""
+
+    def __repr__(self) -> str:
+        return "<factory>"
+
+
+_FACTORY = _Factory()
+
+
+class _Fields:
+    """The fields of a class.
+
+    Parameters:
+        annotations: their types, by name.
+        given: the default or the settings of those that have one, by name.
+        frozen: whether objects are immutable.
+    """
+
+    def __init__(self, annotations: dict[str, Any], given: dict[str, Any], frozen: bool) -> None:
+        self._annotations = annotations
+        self._settings: dict[str, dict[str, Any]] = {
+            name: value if isinstance(value, _Settings) else _Settings(default=value)
+            for name, value in given.items()
+        }
+        self._frozen = frozen
+        self._twin: Type | None = None
+
+    def chosen(self, setting: str) -> list[str]:
+        """Returns the fields for which a setting is not False."""
+        return [
+            name for name in self._annotations if self._settings.get(name, {}).get(setting, True)
+        ]
+
+    def twin(self) -> Type:
+        """Returns a dataclass of the standard library with these fields."""
+        if self._twin is None:
+            import dataclasses
+
+            body: dict[str, Any] = {"__annotations__": self._annotations, "__doc__": "A twin."}
+            body |= {name: dataclasses.field(**given) for name, given in self._settings.items()}
+            make = dataclasses.dataclass(frozen=self._frozen, slots=True)
+            self._twin = make(type("Twin", (), body))
+        return self._twin
+
+    def compile_init(self, owner: Type) -> Callable[..., None]:
+        """Returns `__init__`, which has a parameter for each field."""
+        variables: dict[str, Any] = {"_set": object.__setattr__, "_factory": _FACTORY}
+        variables["__name__"] = owner.__module__
+        parameters, lines = ["self"], []
+        for name in self._annotations:
+            parameter, value = name, name
+            given = self._settings.get(name, {})
+            if "default_factory" in given:
+                variables[f"_make_{name}"] = given["default_factory"]
+                parameter = f"{name}=_factory"
+                value = f"_make_{name}() if {name} is _factory else {name}"
+            elif "default" in given:
+                variables[f"_default_{name}"] = given["default"]
+                parameter = f"{name}=_default_{name}"
+            parameters.append(parameter)
+            set_it = f"_set(self, {name!r}, {value})" if self._frozen else f"self.{name} = {value}"
+            lines.append(set_it)
+        text = f"def __init__({', '.join(parameters)}):\n " + "\n ".join(lines)
+        exec(text, variables)  # noqa: S102  # from names of fields only
+        init: Callable[..., None] = variables["__init__"]
+        init.__qualname__ = f"{owner.__qualname__}.__init__"
+        init.__annotations__ = {**self._annotations, "return": None}
+        return init
+
+
+class _Init:
+    """`__init__` of a class until it is first read."""
+
+    def __init__(self, fields: _Fields) -> None:
+        self._fields = fields
+
+    def __set_name__(self, owner: Type, name: str) -> None:
+        self._owner = owner
+
+    def __get__(self, instance: object, kind: object) -> Any:
+        init = self._fields.compile_init(self._owner)
+        self._owner.__init__ = init
+        return init if instance is None else init.__get__(instance)
+
+
+class _OfTwin:
+    """An attribute of a class that is its twin's."""
+
+    def __init__(self, fields: _Fields) -> None:
+        self._fields = fields
+
+    def __set_name__(self, owner: Type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, kind: object) -> object:
+        return getattr(self._fields.twin(), self._name)
+
+
+def _field(**settings: Any) -> Any:
+    return _Settings(settings)
+
+
+def _dataclass(*, slots: bool, frozen: bool = False) -> Callable[[Type], Type]:
+    """Returns the decorator. `slots` must be true."""
+    assert slots
+
+    def make(written: Type) -> Type:
+        body = dict(vars(written))
+        names = tuple(written.__annotations__)
+        given = {name: body.pop(name) for name in names if name in body}
+        fields = _Fields(written.__annotations__, given, frozen)
+        made = {
+            "__init__": _Init(fields),
+            "__repr__": _repr(fields.chosen("repr")),
+            "__replace__": _replace,  # for copy.replace() of Python 3.13
+            "__slots__": names,
+            "__match_args__": names,
+            "__dataclass_fields__": _OfTwin(fields),
+            "__dataclass_params__": _OfTwin(fields),
+            **_comparison(fields.chosen("compare")),
+            **(_immutable(names) if frozen else {}),
+        }
+        for name in ("__dict__", "__weakref__"):  # a class with slots has none
+            del body[name]
+        body["__qualname__"] = written.__qualname__
+        return type(written.__name__, (), made | body)
+
+    return make
+
+
+def _repr(names: list[str]) -> Callable[[Any], str]:
+    @recursive_repr()
+    def __repr__(self: Any) -> str:  # noqa: N807
+        shown = ", ".join([f"{name}={getattr(self, name)!r}" for name in names])
+        return f"{type(self).__qualname__}({shown})"
+
+    return __repr__
+
+
+def _comparison(names: list[str]) -> dict[str, Any]:
+    values = attrgetter(*names)
+
+    def __eq__(self: Any, other: Any) -> Any:  # noqa: N807
+        return values(self) == values(other) if type(self) is type(other) else NotImplemented
+
+    return {"__eq__": __eq__, "__hash__": None}
+
+
+def _immutable(names: tuple[str, ...]) -> dict[str, Any]:
+    values = attrgetter(*names)
+
+    def refuse(self: Any, name: str, *value: object) -> None:
+        raise AttributeError(f"{type(self).__qualname__} is immutable")
+
+    return {
+        "__setattr__": refuse,
+        "__delattr__": refuse,
+        "__hash__": lambda self: hash(values(self)),
+        "__reduce__": lambda self: (type(self), values(self)),
+    }
+
+
+def _replace(thing: Any, /, **changes: Any) -> Any:
+    """Returns a copy of an object of `dataclass`, or of a derived class, with changed fields."""
+    kind = type(thing)
+    found = next(vars(base) for base in kind.__mro__ if "__dataclass_fields__" in vars(base))
+    if not isinstance(found["__dataclass_fields__"], _OfTwin):  # a derived dataclass
+        return sys.modules["dataclasses"].replace(thing, **changes)
+    return kind(**{name: getattr(thing, name) for name in kind.__match_args__} | changes)
+
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as dataclass
+    from dataclasses import field as field
+    from dataclasses import replace as replace
+else:
+    dataclass, field, replace = _dataclass, _field, _replace
