@@ -8,7 +8,7 @@ from io import FileIO
 
 from .._native import netns as native
 from ..errors import KernelError, NetstratError, PermissionDeniedError
-from .naming import ENDED, Container, name_by_cgroup, netns_target, to_label
+from .naming import ENDED, Container, name_by_cgroup, netns_target, to_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ class Sighting:
 
     Attributes:
         container: its label and path.
-        source: the process or thread that the label comes from, as a path below /proc; "" if the
-            label is not from a cgroup.
+        source: the process or thread whose cgroup has the container's ids or name, as a path below
+            /proc; "" without one.
         processes: the first processes in the namespace, in the same form.
     """
 
@@ -158,7 +158,7 @@ class Scan:
         try:
             status = entry.stat()
         except PermissionError as error:  # the caller may list the folder, but not search it
-            container = Container(to_label(entry.name), entry.path, 0)
+            container = to_container(entry.path, 0, name=entry.name)
             self.refused[container] = _failure(error, "stat", _MODE_HINT)
             return
         except OSError:  # deleted since it was listed, or a dangling symbolic link
@@ -241,35 +241,35 @@ class Scan:
         """Chooses the label and the path of a namespace that was found."""
         found, inode = self.found[target], int(target[5:-1])
         known = self._known.get(target)
-        label, source = "", found.source
-        if known is not None and source:
-            label = known.container.label  # the process that it came from is still in the namespace
+        ids: tuple[str, ...] = ()
+        name, source = "", found.source
+        if known is not None and source:  # the process is still in the namespace
+            ids, name = known.container.ids, known.container.name
         elif (
             known is None or known.source or known.processes != found.processes or is_retried(inode)
         ):
-            label, source = self._find_label(target)
-        label = label or (to_label(found.name) if found.name else str(inode))
+            ids, name, source = self._search_cgroups(target)
+        name = found.name or name
         if found.name:
             path = f"{native.RUN_NETNS}/{found.name}"
         else:
             path = f"/proc/{source or found.processes[0]}/ns/net"
-        if known is not None and (known.container.label, known.container.netns) == (label, path):
+        container = to_container(path, inode, ids=ids, name=name)
+        if known is not None and known.container == container:
             container = known.container
-        else:
-            container = Container(label, path, inode)
         return Sighting(container, source, found.processes)
 
-    def _find_label(self, target: str) -> tuple[str, str]:
-        """Finds an id or name by cgroup; returns it with its process, or ("", "")."""
+    def _search_cgroups(self, target: str) -> tuple[tuple[str, ...], str, str]:
+        """Finds ids or a name by cgroup; returns them with the process, or (), "" and ""."""
         found = self.found[target]
         by_name = "", ""
         for process in found.processes:
-            identifier, name = name_by_cgroup(process, target)
-            if identifier:
-                return identifier, process
+            ids, name = name_by_cgroup(process, target)
+            if ids:
+                return ids, "", process
             if name and not by_name[0]:
                 by_name = name, process
-        return ("", "") if found.name else by_name
+        return (), *(("", "") if found.name else by_name)
 
 
 def _pid(path: str) -> str:

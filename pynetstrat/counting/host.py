@@ -222,7 +222,7 @@ class HostCounters(Handle):
                 # While it is open, its inode is not reused: a process with this target is in it.
                 if namespace.id[1] != container.inode:
                     return None
-                if source and container.label not in name_by_cgroup(source, target):
+                if source and not _is_in_cgroup(container, source, target):
                     return None
                 counters.discard(container)  # left by an interrupted refresh
                 # With no processes, so that the next refresh searches for an id once more.
@@ -292,3 +292,9 @@ class HostCounters(Handle):
     def _is_retried(self, number: int) -> bool:
         """Whether this refresh retries something; the number spreads retries over refreshes."""
         return (self._refreshes + number) % _RETRY_EVERY == 0
+
+
+def _is_in_cgroup(container: Container, process: str, target: str) -> bool:
+    """Whether the cgroup of a process still has the ids or the name of a container."""
+    ids, name = name_by_cgroup(process, target)
+    return ids == container.ids and name in ("", container.name)
