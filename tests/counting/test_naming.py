@@ -148,6 +148,7 @@ def test_the_name_of_a_container_is_not_escaped(new_namespace, run, tmp_path, on
         with in_cgroup(process.pid, "0::/lxc.payload.\x1b[31mred\n", tmp_path):
             (container,) = discovered(netns)
         assert (container.ids, container.name) == ((), "\x1b[31mred")
+        Path("/run/netns").mkdir()
         give_name("a\\b", netns)
         with in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path):
             (container,) = discovered(netns)
