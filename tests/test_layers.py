@@ -110,8 +110,8 @@ FOLDERS = {
     "watching": ("__init__", "_inventory", "_state", "monitor"),
     # Shared modules, then the commands, which are loaded by name, not imported.
     "cli": (
-        *("_exit", "_output", "_options", "_text", "_table", "_network_json", "_missing"),
-        *("_stats_readings", "_stats_rates", "_exporter_coding", "_exporter_request"),
+        *("_exit", "_output", "_options", "_text", "_numbers", "_table", "_network_json"),
+        *("_missing", "_stats_readings", "_stats_rates", "_exporter_coding", "_exporter_request"),
         *("_exporter_connection", "_exporter_scraper", "_exporter_endpoint", "_fresh_namespaces"),
         *("up", "down", "stats", "strategies", "run", "network", "oci_hook", "exporter"),
         *("diagnose", "demo", "__init__"),
