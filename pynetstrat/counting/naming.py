@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from io import FileIO
 
 from ..errors import escape
+from ..rtnetlink.links import ALIAS_TAG
 
 _CGROUP_SIZE = 65536  # bytes read of a cgroup file: room for 16 lines with paths of 4,096 bytes
 
@@ -51,6 +52,8 @@ _NAME = re.compile(
 )
 _UNIT_GROUPS = 3, 4  # the groups of _NAME that are parts of a systemd unit's name
 _UNIT_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")  # systemd-escape(1)
+
+_NSID = "nsid:"  # begins the label of a namespace of which only the nsid is known
 
 # Errors of /proc/PID that mean that the process has ended.
 ENDED = (FileNotFoundError, ProcessLookupError)
@@ -99,9 +102,24 @@ def to_container(
     return Container(label, netns, inode, ids, owner, name)
 
 
-def nsid_container(nsid: int) -> Container:
-    """The container for a namespace of which only the nsid is known."""
-    return Container(f"nsid:{nsid}", "", 0)
+def nsid_container(nsid: int, owner: str, *, is_shared: bool = False) -> Container:
+    """The container for a namespace of which only the nsid is known.
+
+    Parameters:
+        is_shared: whether another one of them has the same owner. Then the label is the nsid.
+    """
+    is_labelled = owner and not is_shared and not owner.startswith(_NSID)
+    return Container(to_label(owner) if is_labelled else f"{_NSID}{nsid}", "", 0, owner=owner)
+
+
+def is_same(one: Container, other: Container) -> bool:
+    """Whether all attributes of two containers are equal."""
+    return one == other and (one.ids, one.owner, one.name) == (other.ids, other.owner, other.name)
+
+
+def owner_of_alias(alias: str) -> str:
+    """The owner that the alias of a host end names, or ""."""
+    return alias[len(ALIAS_TAG) :] if alias.startswith(ALIAS_TAG) else ""
 
 
 def to_label(name: str) -> str:

@@ -8,6 +8,8 @@ from .._native.addresses import IFA_F_DADFAILED, IFA_F_PERMANENT, IFA_F_TENTATIV
 from .._native.addresses import IFA_F_NODAD as IFA_F_NODAD
 from .._native.routes import MAIN_TABLE as MAIN_TABLE
 
+ALIAS_TAG = "pynetstrat:"  # begins the alias of the host end of a veth pair; the owner follows
+
 
 @dataclass(slots=True)
 class Link:
