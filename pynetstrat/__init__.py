@@ -24,6 +24,8 @@ needs prometheus_client.
 #   watching/          LinkMonitor
 #   _syscalls          system calls that only the commands make: unshare, mount
 #   diagnosis          what is allowed on this machine
+#   _metrics           the names of the metrics for Prometheus
+#   _scrape            finds and reads the containers of this host for Prometheus
 #   prometheus         ContainerCollector, for prometheus_client; imported by its own name
 #   cli/               the commands
 #

@@ -198,6 +198,10 @@ class Containers(Pairs):
         for sock in self._watchers:
             lib.netstrat_socket_close(sock)
 
+    def descriptors(self) -> list[int]:
+        """Returns the descriptors of the sockets that receive notifications."""
+        return [sock.fd for sock in (self._sock, *self._watchers)]
+
     def process_pending(self) -> None:
         """Records the queued notifications of every kind."""
         self.links.process_pending()

@@ -368,3 +368,11 @@ class HostContainers(ContainerCounters):
             return {nsid for _, _, nsid in native.find_nsids(paths)}
 
         return self._run(work, "RTM_GETNSID")
+
+    def descriptors(self) -> list[int]:
+        """The descriptors of the sockets that receive notifications."""
+        return self._run(lambda native: native.descriptors(), "poll")
+
+    def process_pending(self) -> None:
+        """Processes the queued notifications."""
+        self._run(self._tracker.process_pending, "recv")
