@@ -1876,6 +1876,7 @@ struct netstrat_veth_peer {
     int32_t index; /* the veth's index */
     int32_t peer;  /* the peer's index in the namespace `nsid` */
     int32_t nsid;
+    char alias[NETSTRAT_ALIAS_SIZE]; /* the veth's alias, "" if it has none */
 };
 
 /**

@@ -1,4 +1,4 @@
-"""What `stats --watch` shows: how much counters increase per second between readings."""
+"""What `stats --watch` and `top` show: how much counters increase per second between readings."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ import time
 from dataclasses import dataclass, fields
 
 from .. import NetworkInterface
-from ._table import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ._stats_readings import Row
+    from ._table import Table
+
+    # The eight counters or rates of an interface, None if they are unknown.
+    Numbers = Sequence[float] | None
 
 _COUNTERS = [field.name for field in fields(NetworkInterface)[1:]]
+# What rows can be sorted by, largest first: the sum of these of the eight numbers.
+SORT_COLUMNS = {
+    **{name: (at, at + 4) for at, name in enumerate(("bytes", "packets", "errors", "dropped"))},
+    **{name: (at,) for at, name in enumerate(_COUNTERS)},
+}
 _SCREEN = 20  # lines below a line of headings
 _MAX_SLEEP = 86400  # seconds; time.sleep() refuses very large numbers
 
@@ -32,14 +40,27 @@ class Sample:
 
     time: float
     interval: float | None
-    rows: list[tuple[Row, list[float] | None]]
+    rows: list[tuple[Row, Numbers]]
 
 
-def take_samples(readings: Iterable[list[Row]], seconds: float) -> Iterator[Sample]:
+def sleep_until(due: float) -> None:
+    """Sleeps until this time of the monotonic clock."""
+    while (left := due - time.monotonic()) > 0:
+        time.sleep(min(left, _MAX_SLEEP))
+
+
+def take_samples(
+    readings: Iterable[list[Row]], seconds: float, wait: Callable[[float], None] = sleep_until
+) -> Iterator[Sample]:
     """Yields a sample at once, and then one every `seconds`.
 
     Samples do not drift: each is due at a multiple of `seconds` after the first. A sample that
     cannot be taken before the next one is due is skipped.
+
+    Parameters:
+        readings: the interfaces, read when the next reading is requested.
+        seconds: the time from one sample to the next.
+        wait: called with the time of the monotonic clock at which the next sample is due.
     """
     before: dict[object, Sequence[int]] = {}
     then: float | None = None
@@ -47,7 +68,9 @@ def take_samples(readings: Iterable[list[Row]], seconds: float) -> Iterator[Samp
     for rows in readings:
         now = time.monotonic()
         interval = None if then is None else now - then
-        rates = [(row, _rates(row, before.get(row.identity), interval)) for row in rows]
+        rates: list[tuple[Row, Numbers]] = [
+            (row, _rates(row, before.get(row.identity), interval)) for row in rows
+        ]
         yield Sample(time.time(), interval, rates)
         before = {row.identity: row.counters for row in rows if row.counters is not None}
         then = now
@@ -55,7 +78,7 @@ def take_samples(readings: Iterable[list[Row]], seconds: float) -> Iterator[Samp
         late = time.monotonic() - due
         if late > 0:
             due += late - late % seconds + seconds
-        _sleep_until(due)
+        wait(due)
 
 
 def _rates(row: Row, before: Sequence[int] | None, interval: float | None) -> list[float] | None:
@@ -66,9 +89,22 @@ def _rates(row: Row, before: Sequence[int] | None, interval: float | None) -> li
     return None if min(gains) < 0 else [gain / interval for gain in gains]
 
 
-def _sleep_until(due: float) -> None:
-    while (left := due - time.monotonic()) > 0:
-        time.sleep(min(left, _MAX_SLEEP))
+def sort(rows: Iterable[tuple[Row, Numbers]], column: str | None) -> list[tuple[Row, Numbers]]:
+    """Returns interfaces and their numbers in order; unknown numbers are last.
+
+    Parameters:
+        column: a key of SORT_COLUMNS; "name" for the order of the labels; None leaves the order.
+    """
+    if column is None:
+        return list(rows)
+    if column == "name":
+        return sorted(rows, key=lambda row: row[0].labels)
+    places = SORT_COLUMNS[column]
+
+    def key(row: tuple[Row, Numbers]) -> float:
+        return -1 if row[1] is None else sum(row[1][at] for at in places)
+
+    return sorted(rows, key=key, reverse=True)
 
 
 # ---- as text ----
@@ -90,17 +126,15 @@ def to_json(samples: Iterable[Sample], perspective: str) -> Iterator[str]:
         yield json.dumps(shown | {"interfaces": rows}) + "\n"
 
 
-def to_lines(samples: Iterable[Sample], labels: Sequence[str]) -> Iterator[str]:
+def to_lines(samples: Iterable[Sample], table: Table) -> Iterator[str]:
     """Yields each sample without headings, which are repeated only every _SCREEN samples."""
-    table = Table(labels, "/s")
     for number, sample in enumerate(samples):
         rows = ((row.labels, rates) for row, rates in sample.rows)
         yield table.render(rows, headings=number % _SCREEN == 0)
 
 
-def to_tables(samples: Iterable[Sample], labels: Sequence[str]) -> Iterator[str]:
+def to_tables(samples: Iterable[Sample], table: Table) -> Iterator[str]:
     """Yields each sample as a table, with an empty line between two."""
-    table = Table(labels, "/s")
     for number, sample in enumerate(samples):
         rows = ((row.labels, rates) for row, rates in sample.rows)
         yield "\n" * (number > 0) + table.render(rows)

@@ -1,4 +1,4 @@
-"""What `stats` reads: the interfaces of one namespace, or those of every container."""
+"""What `stats` and `top` read: the interfaces of a namespace, or those of every container."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._text import json_fields, printable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Generator, Hashable, Sequence
+    from collections.abc import Callable, Generator, Hashable, Sequence
     from typing import Any
 
 
@@ -90,22 +90,29 @@ def _index(rtnetlink: RtnetlinkSocket, name: str, must_exist: bool) -> int:
         return 0
 
 
-def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, None]:
-    """Yields readings of the interfaces of every container of this host.
+def read_containers(
+    options: argparse.Namespace,
+    report: Callable[[dict[str, str]], None] | None = None,
+    *,
+    routed: bool = True,
+) -> Generator[list[Row], None, None]:
+    """Yields readings of the interfaces of the containers of this host that `options` choose.
 
-    Warns of anything that is not counted, at the first reading and whenever a new kind of reason
-    appears.
+    Parameters:
+        options: `perspective`, and `container`: a pattern that labels must match, or None.
+        report: called at each reading with `_missing.reasons`, before its rows are yielded. By
+            default a line on standard error warns at the first reading, and whenever a new kind
+            of reason appears.
+        routed: see `HostCounters`.
     """
     is_other_side = options.perspective == "host"
-    reported: set[str] = set()
-    with HostCounters() as host:
+    pattern = options.container
+    report = report or _warn_once()
+    with HostCounters(routed=routed) as host:
         while True:
             discovery = host.refresh()
             table = host.read_columns()
-            reasons = _missing.reasons(discovery, host.refused, host.omitted)
-            if not reported.issuperset(reasons):
-                reported.update(reasons)
-                warn(_missing.line(reasons.values()))
+            report(_missing.reasons(discovery, host.refused, host.omitted))
             yield [
                 Row(name, (identity, name), _swap(values, is_other_side), container)
                 for container, name, identity, values in zip(
@@ -116,7 +123,19 @@ def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, N
                     strict=True,
                 )
                 if isinstance(container, Container)
+                and (pattern is None or pattern.search(container.label))
             ]
+
+
+def _warn_once() -> Callable[[dict[str, str]], None]:
+    reported: set[str] = set()
+
+    def report(reasons: dict[str, str]) -> None:
+        if not reported.issuperset(reasons):
+            reported.update(reasons)
+            warn(_missing.line(reasons.values()))
+
+    return report
 
 
 def _swap(counters: list[int], is_other_side: bool) -> list[int]:

@@ -1443,6 +1443,12 @@ MUTANTS = [
     ),
     (
         "containers.c",
+        "        memcpy(to->peers[to->count].alias, link.alias, sizeof link.alias);\n",
+        "        to->peers[to->count].alias[0] = 0;\n",
+        "the alias of a veth",
+    ),
+    (
+        "containers.c",
         "        if (next == count)\n            continue;\n",
         "        if (next == count)\n            next = 0;\n",
         "missing counters",
