@@ -27,7 +27,7 @@ from ._output import OutputError, write, write_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 COMMANDS = {
     "up": "bring an interface up",
@@ -68,7 +68,7 @@ exit status:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns the exit status.
+    """Runs a command and returns the exit status. Without arguments it prints the help.
 
     Parameters:
         arguments: the command and its arguments. None stands for those of the process.
@@ -81,7 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        parser = _parser(arguments)
+        # No option before the command takes a value, so the first name of a command is the command.
+        parser = build_parser([word for word in arguments if word in COMMANDS][:1])
+        if not arguments:
+            return _print(parser.format_help())
         printed, complaint = io.StringIO(), io.StringIO()
         try:
             # argparse would ignore a full standard output, and write to standard output in place
@@ -109,8 +112,13 @@ def _run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Returns the parser of all commands, with the arguments only of the command to be run."""
+def build_parser(complete: Collection[str]) -> argparse.ArgumentParser:
+    """Returns the parser of all commands.
+
+    Parameters:
+        complete: the commands that get their arguments, which loads the module of each. Others
+            have a name and a summary.
+    """
     parser = argparse.ArgumentParser(
         prog="pynetstrat",
         description="Set up the networks of containers, and read the counters of interfaces.",
@@ -124,8 +132,6 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         help="print the version and exit",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    # No option before the command takes a value, so the first name of a command is the command.
-    chosen = next((word for word in arguments if word in COMMANDS), None)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(
             name,
@@ -133,7 +139,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
             description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if name == chosen:
+        if name in complete:
             module = import_module("." + name.replace("-", "_"), __name__)
             module.add_arguments(command)
             command.set_defaults(run=module.run, parser=command)
