@@ -4,6 +4,7 @@ import gzip
 import os
 import sysconfig
 import tarfile
+from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.sdist import sdist
@@ -30,7 +31,7 @@ class ReproducibleSdist(sdist):
 
         path = f"{base_name}.tar.gz"
         with (
-            open(path, "wb") as file,
+            Path(path).open("wb") as file,
             gzip.GzipFile("", "wb", 9, file, mtime=int(epoch)) as compressed,
             tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
         ):
