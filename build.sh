@@ -10,6 +10,7 @@ usage() {
 ./build.sh check [NAME]  the long checks, or one of them (tests/check/NAME.sh; "flaky" only by name)
 ./build.sh bench [ARG..] the benchmarks, into build/bench/ (ARGs go to benchmarks/run.py)
 ./build.sh docs          the API reference from the docstrings, HTML, into build/docs/
+./build.sh manual        the manual page and the completions of bash, zsh and fish, into docs/manual/
 ./build.sh wheel         an abi3 wheel and an sdist, into dist/
 ./build.sh lib           libnetstrat.a, libnetstrat.so, the header and netstrat.pc, into build/
 ./build.sh amalgamation  the core as two files, netstrat.c and netstrat.h, into build/amalgamation/
@@ -113,6 +114,10 @@ docs)
     rm -rf build/docs
     .venv/bin/python docs/build_reference.py build/docs
     echo "build/docs/index.html"
+    ;;
+manual)
+    build ''
+    exec .venv/bin/python docs/manual/build.py
     ;;
 wheel)
     need_compiler

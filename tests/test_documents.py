@@ -103,7 +103,7 @@ TESTS = re.compile(r"\btest_[a-z]\w+")
 C_TESTS = re.compile(r"(tests/c/\w+\.c)::(\w+)")
 # Names in Python. An annotation of a container, and a module that 0.1 had, look like names too.
 NAMES = re.compile(r"\bpynetstrat(?:\.[A-Za-z_]\w*)+")
-OTHER_NAMES = {"pynetstrat.networks", "pynetstrat.reference"}
+OTHER_NAMES = {"pynetstrat.networks", "pynetstrat.reference", "pynetstrat.bash", "pynetstrat.fish"}
 LINKS = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 ANCHORS = re.compile(r"\]\(([^)#:]*)#([^)]*)\)")
 HEADINGS = re.compile(r"^#+ (.*)$", re.MULTILINE)

@@ -280,6 +280,13 @@ def test_the_help_names_every_command():
         assert word in text
 
 
+def test_without_arguments_the_help_is_printed():
+    assert succeed() == succeed("--help")
+    done = support.run([sys.executable, "-m", "pynetstrat"])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: pynetstrat [-h] [--version] COMMAND ...\n")
+
+
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_each_command_has_a_help_text(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
@@ -335,7 +342,6 @@ def test_main_takes_arguments_and_returns_the_exit_status(net, capsys):
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["sideways"],
         ["sideways", "up"],
         ["down"],
