@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -246,7 +246,8 @@ def test_podman_runs_the_oci_hooks_of_a_folder(other_host: NetworkNamespace) -> 
         }
         (OUT / "hooks" / f"pynetstrat-{stage}.json").write_text(json.dumps(hook))
     given = [{"type": "veth", "name": "eth0", "bridge": "main0", "address": "10.80.0.201/24"}]
-    annotation = f"pynetstrat.networks={json.dumps(given)}"
+    # podman reads the option as a line of CSV.
+    annotation = f'"pynetstrat.networks={json.dumps(given)}"'.replace('"', '""')[1:-1]
     done["containers"] += 1
     finished = podman(
         *("--hooks-dir", str(OUT / "hooks"), "run", "--rm", "--network", "none"),
@@ -321,10 +322,7 @@ address = "{CONTAINERD}"
         command = ["containerd", "--config", str(folder / "config.toml")]
         with subprocess.Popen(command, stdout=log, stderr=log) as process:
             try:
-                for _ in range(300):
-                    if ctr("version").returncode == 0:
-                        break
-                    time.sleep(0.1)
+                wait_until(lambda: ctr("version").returncode == 0)
                 write_image(folder / "image.tar")
                 succeed(ctr("images", "import", "--snapshotter", "native", f"{folder}/image.tar"))
                 yield
@@ -342,27 +340,55 @@ def run_by_containerd(*command: str) -> subprocess.CompletedProcess[str]:
     return ctr("run", *options, IMAGE, name, *command)
 
 
+@contextlib.contextmanager
+def a_server_of_containerd() -> Iterator[str]:
+    """Runs a server until the end of the block. `ctr run` calls DEL only if it runs that long."""
+    done["containers"] += 1
+    name = f"pynetstrat-{os.getpid()}-server"
+    options = "--rm", "--cni", "--snapshotter", "native"
+    command = ["ctr", "--address", CONTAINERD, "run", *options, IMAGE, name, *HTTPD]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as server:
+        try:
+            wait_until(lambda: bool(leased()))
+            (address,) = leased()
+            wait_until(lambda: answers(address))
+            yield address
+        finally:
+            ctr("tasks", "kill", "--signal", "SIGKILL", name)
+            try:
+                server.wait(60)
+            finally:
+                server.kill()
+
+
+def leased() -> list[str]:
+    """Returns the IPv4 addresses that are masqueraded."""
+    found = [one.address.partition("/")[0] for one in read_egress()["hosts"]]
+    return [address for address in found if "." in address]
+
+
+def answers(address: str) -> bool:
+    try:
+        return fetch(address, 80).endswith(b"hello\n")
+    except OSError:
+        return False
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def test_containerd_attaches_containers(other_host: NetworkNamespace) -> None:
     with containerd():
         finished = run_by_containerd("ping", "-c", "1", "-W", "10", "10.82.0.1")
         assert "1 packets received" in succeed(finished)
         nothing_left()
-        name = f"pynetstrat-{os.getpid()}-server"
-        options = "--rm", "--cni", "--snapshotter", "native"
-        command = ["ctr", "--address", CONTAINERD, "run", *options, IMAGE, name, *HTTPD]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
-            for _ in range(300):
-                if list_owned() and name in ctr("tasks", "list", "-q").stdout.split():
-                    break
-                time.sleep(0.1)
-            (lease,) = {one.address for one in read_egress()["hosts"] if "." in one.address}
-            address = lease.partition("/")[0]
-            found = run_by_containerd("wget", "-q", "-O", "-", "-T", "20", f"http://{address}/")
+        with a_server_of_containerd() as address:
+            found = run_by_containerd("wget", "-q", "-O", "-", f"http://{address}/")
             assert succeed(found) == "hello"
-            ending = succeed(ctr("tasks", "kill", "--signal", "SIGKILL", name))
-            server.communicate(timeout=60)
-            assert ending == ""
-        done["containers"] += 1
         nothing_left()
 
 
@@ -423,9 +449,9 @@ def main() -> None:
             if name.startswith("test_"):
                 step(other)
                 print(f"ok {name.removeprefix('test_').replace('_', ' ')}", flush=True)
-    versions = succeed(podman("--version")).split()[2], succeed(call("ctr", "--version")).split()[2]
+    versions = [succeed(each).split()[2] for each in (podman("--version"), call("ctr", "-v"))]
     print(
-        f"podman {versions[0]}, containerd {versions[1]}: {done['containers']} containers attached; no "
+        f"podman {versions[0]}, containerd {versions[1]}: {done['containers']} containers; no "
         "link, no rule, no lease left"
     )
 

@@ -47,6 +47,7 @@ prepare() {
         mount -t overlay overlay "/$folder" \
             -o "lowerdir=/$folder,upperdir=$1/covers/$folder/upper,workdir=$1/covers/$folder/work"
     done
+    mount -t proc proc /proc # no process outlives the check
     mount -t sysfs sysfs /sys
     # Where the host has cgroups of both versions, runc takes those of version 1 only by themselves.
     if [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] && [ -n "$2" ]; then
@@ -64,6 +65,6 @@ prepare() {
 export -f prepare
 controllers=$(awk '$3 == "cgroup" {sub(".*/", "", $2); print $2}' /proc/mounts | xargs)
 # shellcheck disable=SC2016  # the inner shell expands it
-exec unshare --net --mount --propagation private \
+exec timeout 300 unshare --net --pid --fork --kill-child --mount --propagation private \
     bash -euc 'prepare "$1" "$2" && exec "${@:3}"' bash "$out" "$controllers" \
     .venv/bin/python -W error tests/check/cni.py "$out"
