@@ -108,6 +108,7 @@ FOLDERS = {
         "_rates",
         "veth",
         "macvlan",
+        "_run_folder",
         "_device_record",
         "_device_identity",
         "_device_upper_links",
@@ -140,7 +141,7 @@ FOLDERS = {
     "cli": (
         *("_exit", "_output", "_arguments", "_parser", "_options", "_text", "_numbers", "_table"),
         *("_network_json", "_missing"),
-        *("_annotation_arguments", "_annotation_policy", "_annotation"),
+        *("_annotation_arguments", "_annotation_policy", "_hook_state", "_annotation"),
         *("_stats_readings", "_stats_rates", "_exporter_coding", "_exporter_request"),
         *("_exporter_connection", "_exporter_labels", "_exporter_text", "_exporter_textfile"),
         *("_exporter_process", "_exporter_metrics", "_exporter_scraper", "_exporter_endpoint"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from .. import NetworkNamespace, RtnetlinkSocket, set_up_networks, tear_down_networks
+from .. import NetworkNamespace, RtnetlinkSocket, tear_down_networks
 from .._dataclass import replace
 from ..errors import InterfaceNotFoundError, InvalidNetworkError, TeardownError
+from ..wiring.setup import set_up as set_up_all
 from ._annotation_policy import policy_of
 from ._exit import EndError
+from ._hook_state import HookState
 from ._network_json import networks_from_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from ..wiring.network import Network
@@ -36,21 +39,40 @@ def set_up(annotation: str, source: str, options: Any, container: str, pid: int)
     with NetworkNamespace.of_process(pid) as netns, NetworkNamespace.current() as own:
         if netns.id == own.id:
             raise EndError("the container has no network namespace of its own")
-        set_up_networks(networks, netns=netns)
+        state = HookState(container)
+        is_first = state.read() is None  # otherwise the file is of a container that may be running
+        if is_first:
+            state.write(networks)  # for the case that this process is killed
+        try:
+            set_up_all(networks, netns, state.write)
+        except BaseException:
+            if is_first:
+                state.remove()
+            raise
 
 
 def tear_down(annotation: str, source: str, options: Any, container: str) -> None:
     """Tears down what belongs to a container, whose namespace may have ended.
 
-    A strategy of another package is called only if its type is still allowed: an annotation must
-    not choose which code runs.
+    The networks are those that `set_up` has stored. Without the file they are those of the
+    annotation. A strategy of another package is then called only if its type is still allowed: an
+    annotation must not choose which code runs.
 
     Parameters:
         annotation, source, options, container: as for `set_up`.
     """
-    allowed = policy_of(options).types
+    state = HookState(container)
+    stored = state.read()
+    if stored is None:
+        _tear_down_requested(_read(annotation, source), policy_of(options).types, container)
+    else:
+        tear_down_networks(stored)
+    state.remove()
+
+
+def _tear_down_requested(requested: list[Network], allowed: Sequence[str], container: str) -> None:
     networks, errors = [], []
-    for network in _read(annotation, source):
+    for network in requested:
         if network.type in _TYPES_WITH_PROOF or network.type in allowed:
             networks.append(_owned_by(container, network))
         else:

@@ -12,6 +12,7 @@ from .._native.nft import SETS
 from ..errors import KernelError, NetstratError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.socket import RtnetlinkSocket
+from ..wiring._container_link import route_key
 from ..wiring._forwarding import forwarding_problem, refuse_without_forwarding
 from ..wiring._links import find_link
 from ..wiring._nft_table import shown_port
@@ -188,6 +189,7 @@ def _wire(
     masqueraded = ip_addresses(network) if settings.masquerades else ()
     if ports or masqueraded:
         _refuse_without_forwarding(network, settings)
+    _leave_taken_routes(network, container)
     made = set_up(
         [network],
         netns,
@@ -199,6 +201,21 @@ def _wire(
     )
     links = bridge, host_end, container.get_link(network.name)
     return to_result(request, links, ips, routes, dns)
+
+
+def _leave_taken_routes(network: Network, container: RtnetlinkSocket) -> None:
+    """Removes the routes whose place an earlier network of the container has taken.
+
+    Each network of a container may have a default route, of which the first counts.
+    """
+    if network.routes:
+        own = find_link(container, network.name)
+        taken = {
+            route_key(route)
+            for route in container.dump_routes()
+            if own is None or route.ifindex != own.index
+        }
+        network.routes = [route for route in network.routes if route_key(route) not in taken]
 
 
 def _refuse_without_forwarding(network: Network, settings: Settings) -> None:
@@ -291,6 +308,8 @@ def _check(request: Request) -> None:
     # A later plugin may have changed them.
     network.mac_address = get(own, "mac", str, "prevResult.interfaces.") or network.mac_address
     with _open_namespace(request) as netns:
+        with RtnetlinkSocket(netns, timeout=_TIMEOUT) as container:
+            _leave_taken_routes(network, container)
         differences = check_networks([network], netns=netns, timeout=_TIMEOUT)
     attachment = _names.attachment_of(request.network, request.container, request.interface)
     elements = settings.port_elements(network, attachment)

@@ -101,10 +101,10 @@ def _find_undo(
     if not up:  # its routes and IPv6 addresses disappear when it goes down again
         return partial(restore_down, container, index, name, lambda: before)
     had = {address.address for address in before}
-    taken = {_key(route) for route in container.dump_routes()}
+    taken = {route_key(route) for route in container.dump_routes()}
     batch = Batch()
     for route in reversed(routes):
-        if _key(route) not in taken:
+        if route_key(route) not in taken:
             batch.delete_route(route)
     for address in reversed(addresses):
         if normal_prefix(address.address) not in had:
@@ -112,7 +112,7 @@ def _find_undo(
     return partial(_delete_added, container, batch, name)
 
 
-def _key(route: Route) -> tuple[str, int, int]:
+def route_key(route: Route) -> tuple[str, int, int]:
     """What identifies a route within a namespace."""
     route = normal_route(route)
     return route.destination, route.metric, route.table

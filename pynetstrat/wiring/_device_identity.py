@@ -18,7 +18,7 @@ from enum import IntEnum
 
 from .._dataclass import dataclass
 from .._native.sysfs import Mount
-from ._device_record import close_descriptor
+from ._run_folder import close_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

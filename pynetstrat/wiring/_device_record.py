@@ -6,20 +6,15 @@ to a file, for the case that it is killed and for a `destroy` that is called wit
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
-import stat
-from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS, ETIMEDOUT
-from time import monotonic, sleep
 
 from .._dataclass import dataclass
 from .._native.links import parse_mac
 from .._native.sysfs import COUNTERS
 from .._native.values import INT_MAX, UINT_MAX, encode_text
-from ..errors import InvalidNetworkError, KernelError, PermissionDeniedError
+from ..errors import InvalidNetworkError, KernelError
 from ._hash import stable_hash
+from ._run_folder import RunFolder
 from .network import Network
 
 TYPE_CHECKING = False
@@ -28,9 +23,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 VERSION = 1
-RUN = "/run/pynetstrat"
-_FOLDER = "devices"
-_MOST = 1 << 17  # bytes of a file: an alias and 496 alternative names fit
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -199,91 +191,27 @@ def _is_number(value: object, largest: int) -> bool:
 # ---- files ----
 
 
-class Store:
-    """The open directory of the records. It is a context manager.
+class Store(RunFolder):
+    """The open directory of the records.
+
+    A process that moves a device holds its lock. Otherwise two tear-downs of one device could
+    interleave, or a set-up and a tear-down. Reading a record needs no lock.
 
     Parameters:
         host: the device and inode of the host namespace. Several host namespaces may share one
             /run, with networks of the same owners and names in each.
 
     Raises:
-        PermissionDeniedError: the directory can't be created or opened, belongs to another user, or
-            is writable by others.
-        KernelError: it is a symbolic link or a file, or can't be opened for another reason.
+        KernelError: as for `RunFolder`.
     """
-
-    _fd = -1
 
     def __init__(self, host: tuple[int, int]) -> None:
         self._host = host
-        run = _open_folder(RUN, None, RUN)
-        try:
-            self._fd = _open_folder(_FOLDER, run, f"{RUN}/{_FOLDER}")
-        finally:
-            close_descriptor(run)
-
-    def lock(self, until: float) -> None:
-        """Locks the directory until it is closed, so that one process at a time moves devices.
-
-        Without the lock, two tear-downs of one device could interleave, or a set-up and a
-        tear-down. Reading a record needs no lock.
-
-        Parameters:
-            until: how long to wait, as a time of `time.monotonic()`.
-
-        Raises:
-            KernelError: another process holds the lock (ETIMEDOUT), or the kernel refuses it.
-        """
-        where = f"{RUN}/{_FOLDER}"
-        while True:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if monotonic() >= until:
-                    hint = "another process is moving a device and did not finish in time"
-                    raise KernelError(ETIMEDOUT, "flock", hint=hint, filename=where) from None
-                sleep(0.002)
-            except OSError as error:
-                raise KernelError(error.errno or 0, "flock", filename=where) from error
-
-    def close(self) -> None:
-        """Unlocks and closes the directory. Closing it twice does no harm."""
-        if self._fd >= 0:
-            with contextlib.suppress(OSError):  # a forked child may hold the descriptor, too
-                fcntl.flock(self._fd, fcntl.LOCK_UN)
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            close_descriptor(fd)
-
-    def __del__(self) -> None:
-        self.close()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().__init__("devices", "host-device keeps its records")
 
     def write(self, network: Network, record: Record) -> None:
         """Writes the record of a network. It replaces an older one at once, or not at all."""
-        name = self._file_name(network)
-        aside = f"{name}.new"
-        text = json.dumps(record.to_dict()).encode()
-        try:
-            self._unlink(aside)  # of a process that was killed
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            file = os.open(aside, flags, 0o600, dir_fd=self._fd)
-            try:
-                while text:
-                    text = text[os.write(file, text) :]
-            finally:
-                close_descriptor(file)
-            os.rename(aside, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                self._unlink(aside)
-            raise _failure(error, "write", self._shown(network)) from error
+        self.write_file(self._file_name(network), json.dumps(record.to_dict()).encode())
 
     def read(self, network: Network) -> Record | None:
         """Reads the record of a network. None if it has no file.
@@ -292,24 +220,15 @@ class Store:
             InvalidNetworkError: the file does not hold a record of this network.
             KernelError: the file can't be read.
         """
-        where = self._shown(network)
+        name = self._file_name(network)
+        where = self.shown(name)
         try:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-            file = os.open(self._file_name(network), flags, dir_fd=self._fd)
-        except OSError as error:
-            if error.errno == ENOENT:
+            text = self.read_file(name)
+            if text is None:
                 return None
-            if error.errno == ELOOP:  # a symbolic link
-                hint = "must be a regular file: delete it"
-                raise KernelError(ELOOP, "open", hint=hint, filename=where) from error
-            raise _failure(error, "open", where) from error
-        try:
-            _check_owner(file, where, stat.S_ISREG, "a regular file")
-            given = json.loads(_read_whole(file, where))
+            given = json.loads(text)
         except ValueError:
             given = None
-        finally:
-            close_descriptor(file)
         if not isinstance(given, dict):
             reason = (
                 f"{where}: must be a record in JSON; delete the file, and move the device manually"
@@ -319,24 +238,13 @@ class Store:
 
     def remove(self, network: Network) -> None:
         """Removes the record of a network, if it exists."""
-        try:
-            self._unlink(self._file_name(network))
-        except OSError as error:
-            raise _failure(error, "unlink", self._shown(network)) from error
+        self.remove_file(self._file_name(network))
 
     def _file_name(self, network: Network) -> str:
         """A hash of host namespace, owner, name and device: two may both ask for `eth%d`."""
         wanted = (network.device or {}).get("wanted", network.name)
         key = "\0".join((str(self._host), network.owner, str(wanted), network.host_interface_name))
         return f"{stable_hash(key.encode('utf-8', 'surrogatepass')):016x}"
-
-    def _shown(self, network: Network) -> str:
-        return f"{RUN}/{_FOLDER}/{self._file_name(network)}"
-
-    def _unlink(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.stat(name, dir_fd=self._fd, follow_symlinks=False)  # EROFS even if it is missing
-            os.unlink(name, dir_fd=self._fd)
 
 
 def open_store(host: tuple[int, int]) -> Store | None:
@@ -345,61 +253,3 @@ def open_store(host: tuple[int, int]) -> Store | None:
         return Store(host)
     except KernelError:
         return None
-
-
-def _read_whole(fd: int, shown: str) -> bytes:
-    text = b""
-    try:
-        while len(text) < _MOST and (part := os.read(fd, _MOST)):
-            text += part
-    except OSError as error:
-        raise _failure(error, "read", shown) from error
-    return text
-
-
-def close_descriptor(fd: int) -> None:
-    """Closes a descriptor. Linux has closed it whatever close(2) returns."""
-    with contextlib.suppress(OSError):
-        os.close(fd)
-
-
-def _open_folder(name: str, at: int | None, shown: str) -> int:
-    """Opens a directory that only the caller can write. It is created if it does not exist."""
-    try:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o700, dir_fd=at)
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, dir_fd=at)
-    except OSError as error:
-        raise _failure(error, "open", shown) from error
-    try:
-        _check_owner(fd, shown, stat.S_ISDIR, "a directory")
-    except BaseException:
-        close_descriptor(fd)
-        raise
-    return fd
-
-
-def _check_owner(fd: int, shown: str, is_kind: Any, kind: str) -> None:
-    """Raises KernelError unless a file is of the right kind and only the caller can write it."""
-    try:
-        found = os.fstat(fd)
-    except OSError as error:
-        raise _failure(error, "fstat", shown) from error
-    if not is_kind(found.st_mode):
-        raise KernelError(EINVAL, "open", hint=f"must be {kind}", filename=shown)
-    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        hint = f"must belong to user {os.geteuid()} and must not be writable by other users"
-        raise PermissionDeniedError(EPERM, "open", hint=hint, filename=shown)
-
-
-def _failure(error: OSError, step: str, shown: str) -> KernelError:
-    code = error.errno or 0
-    kind = PermissionDeniedError if code in (EPERM, EACCES) else KernelError
-    if code in (ELOOP, ENOTDIR):
-        hint = "must be a directory, not a symbolic link or a file: remove it"
-    elif code in (EACCES, EPERM, EROFS):
-        hint = "host-device keeps its records in this directory: make it writable for this user"
-    else:
-        hint = ""
-    return kind(code, step, hint=hint, filename=shown)

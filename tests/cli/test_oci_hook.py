@@ -15,7 +15,16 @@ import helpers_network
 import pytest
 import support
 
-from pynetstrat import Batch, NetworkNamespace, NetworkStrategy, RtnetlinkSocket, cli, strategy
+from pynetstrat import (
+    Batch,
+    Network,
+    NetworkNamespace,
+    NetworkStrategy,
+    RtnetlinkSocket,
+    cli,
+    strategy,
+)
+from pynetstrat.cli import _annotation, _hook_state
 from pynetstrat.wiring.egress import read_egress
 
 ANNOTATION = "pynetstrat.networks"
@@ -33,7 +42,7 @@ TAG = "net.ipv4.conf.IFNAME.tag"
 
 
 @pytest.fixture
-def host(net):
+def host(net, run):
     """A host with two bridges and a device."""
     helpers_network.add_bridge()
     helpers_network.add_bridge("br1", "10.1.0.1/24")
@@ -374,11 +383,91 @@ def test_poststop_does_not_call_a_third_party_strategy_that_is_not_allowed(
     called: list[str] = []
     monkeypatch.setitem(strategy.registry, "spy", Spy())
     assert hook("createRuntime", state([VETH], container[1])) == (0, "")
+    stored_file().unlink()
     given = state([VETH, {"type": "spy", "name": "eth1"}], 0)
     assert 'invalid type "spy": this hook allows loopback, veth' in refused("poststop", given)
     assert (called, owned("c1")) == ([], [])  # the other network is torn down
     assert hook("poststop", given, "--allow", "spy") == (0, "")
     assert called == ["c1"]
+
+
+# ---- /run/pynetstrat/containers ----
+
+
+def stored_file():
+    """The only file of the hook's state."""
+    (file,) = Path("/run/pynetstrat/containers").iterdir()
+    return file
+
+
+def test_poststop_destroys_what_the_strategy_has_made(hook, container, monkeypatch):
+    """The third-party strategy returns another network than the annotation's."""
+
+    class Spy(NetworkStrategy):
+        def create(self, network, nspid=None, *, netns=None):
+            return Network(**vars_of(network) | {"host_interface_name": "spy7"})
+
+        def destroy(self, network, *, netns=None):
+            called.append((network.owner, network.host_interface_name))
+
+    called: list[tuple[str, str]] = []
+    monkeypatch.setitem(strategy.registry, "spy", Spy())
+    given = state([{"type": "spy", "name": "eth1"}], container[1])
+    assert hook("createRuntime", given, "--allow", "spy") == (0, "")
+    assert stored_file().stat().st_mode == 0o100600
+    # Neither the arguments nor the annotation of now matter.
+    for _ in range(2):
+        assert hook("poststop", state([LOOPBACK], 0)) == (0, "")
+        assert called == [("c1", "spy7")]
+    assert list(Path("/run/pynetstrat/containers").iterdir()) == []
+
+
+def vars_of(network):
+    return {name: getattr(network, name) for name in Network.__match_args__}
+
+
+def test_a_refused_container_leaves_no_file_and_changes_none(hook, refused, container):
+    with pytest.raises(FileNotFoundError):
+        stored_file()
+    second = {**VETH, "name": "eth1", "gateway": "192.0.2.1", "metric": 5}
+    refused("createRuntime", state([VETH, second], container[1]))
+    assert list(Path("/run/pynetstrat/containers").iterdir()) == []
+    assert hook("createRuntime", state([VETH], container[1])) == (0, "")
+    before = stored_file().read_bytes()
+    refused("createRuntime", state([VETH], container[1]))
+    assert stored_file().read_bytes() == before
+
+
+def test_a_create_runtime_that_was_killed_is_cleared_by_poststop(hook, container, monkeypatch):
+    def die(*_: object) -> None:
+        raise SystemExit(9)  # `set_up` has returned, and nothing else runs
+
+    monkeypatch.setattr(_hook_state.HookState, "remove", lambda self: None)
+    monkeypatch.setattr(_annotation, "set_up_all", die)
+    with pytest.raises(SystemExit):
+        hook("createRuntime", state([VETH], container[1]))
+    monkeypatch.undo()
+    assert json.loads(stored_file().read_text())[0]["owner"] == "c1"
+    assert hook("poststop", state([VETH], 0)) == (0, "")
+    assert list(Path("/run/pynetstrat/containers").iterdir()) == []
+
+
+def test_a_damaged_file_is_an_error_that_names_it(hook, refused, container):
+    assert hook("createRuntime", state([VETH], container[1])) == (0, "")
+    file = stored_file()
+    file.write_text("{")
+    assert f"{file}: not valid JSON" in refused("poststop", state([VETH], 0))
+    file.unlink()
+    assert hook("poststop", state([VETH], 0)) == (0, "")
+
+
+def test_the_hook_works_where_run_cannot_be_written(hook, container):
+    before = set(links())
+    Path("/run/pynetstrat").write_text("")
+    assert hook("createRuntime", state([VETH], container[1])) == (0, "")
+    assert len(owned("c1")) == 1
+    assert hook("poststop", state([VETH], 0)) == (0, "")
+    assert set(links()) == before
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,19 @@ def test_check_needs_the_result_of_add(attached, previous, code):
     assert (found, "prevResult" in text) == (code, True)
 
 
+def test_the_default_route_of_the_first_network_counts(attached, box, ipam):
+    other = {"CNI_IFNAME": "eth1"}
+    ipam.answer("ADD", {"ips": [{"address": "10.2.0.2/24"}], "routes": [{"dst": "0.0.0.0/0"}]})
+    fields = {"name": "second", "bridge": "br8", "runtimeConfig": None}
+    result = attached.call("ADD", other, **fields, prevResult=None)
+    shown = ip("route", "show", "default", netns=box)
+    assert [route["dev"] for route in shown] == ["eth0"]
+    assert attached.call("CHECK", other, **fields, prevResult=result) is None
+    assert attached.call("CHECK") is None
+    attached.call("DEL", other, **fields)
+    assert attached.call("CHECK") is None
+
+
 # ---- GC ----
 
 

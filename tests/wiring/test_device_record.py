@@ -44,7 +44,7 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat.cli import main as command
-from pynetstrat.wiring import _device_move, _device_record
+from pynetstrat.wiring import _device_move, _device_record, _run_folder
 from pynetstrat.wiring._session import Session
 
 
@@ -356,7 +356,7 @@ def test_a_folder_that_belongs_to_another_user_is_refused(quiet_host, container,
     """The user namespace of the tests has one user, so geteuid() is replaced."""
     add_device()
     RECORDS.parent.mkdir(mode=0o700)
-    monkeypatch.setattr(_device_record.os, "geteuid", lambda: 12345)
+    monkeypatch.setattr(_run_folder.os, "geteuid", lambda: 12345)
     refused(container, device(), PermissionDeniedError, "must belong to user 12345")
 
 
@@ -527,7 +527,7 @@ def test_a_lock_that_the_kernel_refuses_is_a_kernel_error_and_the_device_stays(
         raise OSError(errno.ENOLCK, "No locks available")
 
     add_device()
-    monkeypatch.setattr(_device_record.fcntl, "flock", refuse)
+    monkeypatch.setattr(_run_folder.fcntl, "flock", refuse)
     with pytest.raises(KernelError, match="flock") as caught:
         strategy.create(device(name="eth0"), netns=container)
     assert caught.value.errno == errno.ENOLCK
@@ -541,7 +541,7 @@ def test_create_waits_for_the_lock_of_another_process_until_its_timeout(quiet_ho
     before = state(container)
     with _device_record.Store((0, 0)) as store:
         store.lock(0)
-        with pytest.raises(KernelError, match="another process is moving a device"):
+        with pytest.raises(KernelError, match="another process works with these files"):
             set_up_networks([device()], netns=container, timeout=1)
     assert_unchanged(before, container)
 
