@@ -52,9 +52,12 @@ class Listing:
         before, again = self._inodes, self.again
         self._passes += 1
         due = self._passes % PASSES
-        new = {name for name, inode in inodes.items() if before.get(name) != inode}
+        new: set[str] = set()
+        gone: list[str] = []
+        if inodes != before:
+            new = {name for name, inode in inodes.items() if before.get(name) != inode}
+            gone = [name for name in before if name not in inodes]
         again |= new
         names = [n for n in inodes if is_whole or hash(n) % PASSES == due or n in again]
-        gone = [name for name in before if name not in inodes]
         self._inodes, self.again = inodes, new
         return names, gone

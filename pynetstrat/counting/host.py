@@ -9,6 +9,7 @@ from .._handle import Handle
 from .._native.netns import RUN_NETNS
 from ..errors import KernelError, NetstratError, PermissionDeniedError
 from ..namespace import NetworkNamespace
+from ._listing import PASSES
 from ._names import is_netns
 from ._scan import Scan, Scanner, Sighting
 from .containers import HostContainers
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from ..counters import ContainerTable, NetworkInterface
     from ..types import Netns
-
-_RETRY_EVERY = 8  # refreshes: to open a namespace takes longer than the rest of a refresh
 
 
 class HostCounters(Handle):
@@ -210,7 +209,7 @@ class HostCounters(Handle):
         self, counters: HostContainers, scanner: Scanner, *, is_whole: bool = False
     ) -> tuple[Scan, dict[Container, NetstratError]]:
         """Scans, and counts what was found; returns the scan, and what cannot be counted."""
-        scan = scanner.scan(self._known, self._is_retried, is_whole=is_whole)
+        scan = scanner.scan(self._known, is_whole=is_whole)
         # Before the comparison with `_known`, which is by inode: an inode may be reused, but the
         # notification that its namespace has ended comes first. A namespace that ends after this
         # call is missing in readings, and is dropped by the next refresh.
@@ -383,4 +382,4 @@ class HostCounters(Handle):
 
     def _is_retried(self, number: int) -> bool:
         """Whether this refresh retries something; the number spreads retries over refreshes."""
-        return (self._refreshes + number) % _RETRY_EVERY == 0
+        return (self._refreshes + number) % PASSES == 0
