@@ -154,7 +154,8 @@ run(*reversed(modules), every_name=True)
 
 OTHERS = [
     *("argparse", "asyncio", "ast", "dataclasses", "gzip", "http.client", "inspect", "json"),
-    *("importlib.metadata", "prometheus_client", "socketserver", "subprocess", "typing"),
+    *("importlib.metadata", "prometheus_client", "rich.console", "socketserver"),
+    *("subprocess", "typing"),
 ]
 
 

@@ -117,11 +117,12 @@ FOLDERS = {
     # Shared modules, then the commands, which are loaded by name, not imported.
     "cli": (
         *("_exit", "_output", "_options", "_text", "_numbers", "_table", "_network_json"),
-        *("_missing", "_stats_readings", "_stats_rates", "_exporter_coding", "_exporter_request"),
+        *("_missing", "_stats_readings", "_stats_rates", "_top_view", "_top_screen"),
+        *("_top_terminal", "_top_display", "_exporter_coding", "_exporter_request"),
         *("_exporter_connection", "_exporter_labels", "_exporter_text", "_exporter_textfile"),
         *("_exporter_process", "_exporter_metrics", "_exporter_scraper", "_exporter_endpoint"),
-        *("_fresh_namespaces",),
-        *("up", "down", "stats", "strategies", "run", "network", "oci_hook", "exporter"),
+        *("_fresh_namespaces", "up", "down", "stats", "top", "strategies", "run", "network"),
+        *("oci_hook", "exporter"),
         *("diagnose", "demo", "__init__"),
     ),
 }

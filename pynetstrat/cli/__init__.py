@@ -7,8 +7,8 @@ The module is loaded only if its command is run. It has two functions:
     run(options)            does the work; returns the text for standard output, or yields it in
                             parts
 
-A module that starts with an underscore is no command. `_stats_*` belongs to `stats` and
-`_exporter_*` to `exporter`; several commands use the others.
+A module that starts with an underscore is no command. `_stats_*` belongs to `stats` and `top`,
+`_top_*` to `top`, and `_exporter_*` to `exporter`; several commands use the others.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ COMMANDS = {
     "up": "bring an interface up",
     "down": "take an interface down",
     "stats": "show the counters of interfaces, or their rates",
+    "top": "show the traffic of every container, live",
     "strategies": "list the network types and where each strategy comes from",
     "run": "run a program in a network namespace",
     "network": "set up, tear down or check the networks of a container",
@@ -51,7 +52,7 @@ examples:
                                              process 4711
   pynetstrat stats --netns blue              counters of every interface in
                                              /run/netns/blue
-  pynetstrat stats --containers --watch 1    rates of all containers
+  pynetstrat top                             rates of all containers, live
   pynetstrat run -- make test                run a program without a network
 
 exit status:

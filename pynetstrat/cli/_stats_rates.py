@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, fields
+from operator import sub
 
 from .. import NetworkInterface
 
@@ -85,7 +86,7 @@ def _rates(row: Row, before: Sequence[int] | None, interval: float | None) -> li
     """Returns an interface's rates, or None if it is new or a counter was reset."""
     if row.counters is None or before is None or not interval:
         return None
-    gains = [now - then for now, then in zip(row.counters, before, strict=True)]
+    gains = list(map(sub, row.counters, before))
     return None if min(gains) < 0 else [gain / interval for gain in gains]
 
 
