@@ -42,16 +42,25 @@ class Scan:
 
     Attributes:
         found: the namespaces, with keys as `netns_target` returns them.
+        described: those that are new, or about which something may have changed.
         omitted: how many namespaces are beyond the limit.
         hidden: how many processes the caller is not allowed to inspect.
         refused: the names in /run/netns that the caller is not allowed to inspect, and the reasons.
         names_error: why /run/netns could not be listed, or None.
     """
 
-    __slots__ = ("found", "hidden", "names_error", "omitted", "refused")
+    __slots__ = ("described", "found", "hidden", "names_error", "omitted", "refused")
 
-    def __init__(self, found: dict[str, Sighting], omitted: int, hidden: int, names: Names) -> None:
+    def __init__(
+        self,
+        found: dict[str, Sighting],
+        described: list[str],
+        omitted: int,
+        hidden: int,
+        names: Names,
+    ) -> None:
         self.found = found
+        self.described = described
         self.omitted = omitted
         self.hidden = hidden
         self.refused = names.refused
@@ -105,10 +114,10 @@ class Scanner:
         try:
             processes.find(is_whole)
             self._find_remaining_threads(known)
-            found, omitted = self._describe_all(known)
+            found, described, omitted = self._describe_all(known)
         except OSError as error:
             raise read_failure(error, "read") from None
-        return Scan(found, omitted, processes.hidden, names)
+        return Scan(found, described, omitted, processes.hidden, names)
 
     def forget(self, target: str) -> None:
         """Forgets a namespace that has ended: another one may have its inode."""
@@ -129,8 +138,10 @@ class Scanner:
         for pid, targets in targets_by_pid.items():
             self._processes.find_threads(pid, targets)
 
-    def _describe_all(self, known: dict[str, Sighting]) -> tuple[dict[str, Sighting], int]:
-        """Returns the namespaces that were found, and how many are beyond the limit."""
+    def _describe_all(
+        self, known: dict[str, Sighting]
+    ) -> tuple[dict[str, Sighting], list[str], int]:
+        """Returns the first three attributes of `Scan`."""
         names, members = self._names.names, self._processes.members
         targets = {**names, **members}
         targets.pop(self._host, None)
@@ -143,6 +154,7 @@ class Scanner:
             or target in changed
             or not (one.source or (turn + one.container.inode) % PASSES)
         ]
+        described = []
         for target in due:
             one = found[target]
             if one.processes is not None and target not in changed:
@@ -150,11 +162,12 @@ class Scanner:
                 if not ids and name == one.cgroup_name:
                     continue
             found[target] = self._describe(target, one, is_searched=True)
+            described.append(target)
         new = [target for target in targets if target not in found]
         room = max(self._limit - len(known), 0)
         for target in new[:room]:
             found[target] = self._describe(target, None)
-        return found, len(new[room:])
+        return found, described + new[:room], len(new[room:])
 
     def _describe(
         self, target: str, known: Sighting | None, *, is_searched: bool = False

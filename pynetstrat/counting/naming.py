@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ..errors import escape
 from ..rtnetlink.links import ALIAS_TAG
@@ -156,6 +157,12 @@ def name_by_cgroup(process: str, target: str) -> tuple[tuple[str, ...], str]:
             os.close(file)
     except (*ENDED, PermissionError):
         return (), ""
+    return _parse_cgroup(text)
+
+
+@lru_cache(maxsize=256)  # processes outside of containers share a few texts
+def _parse_cgroup(text: bytes) -> tuple[tuple[str, ...], str]:
+    """Finds the ids, and the name, in the text of a cgroup file."""
     found = _ID.search(text)
     if found:  # each line is the path in one hierarchy: the first with an id is enough
         path = text[found.start() :].partition(b"\n")[0]
