@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from contextlib import closing
 
@@ -34,6 +35,8 @@ def show(options: argparse.Namespace, view: View, console: Console) -> Iterator[
         with closing(read_containers(options, display.report, routed=False)) as readings:
             for sample in take_samples(readings, options.interval, display.wait):
                 display.show(sample)
+                if sample.interval is None:
+                    gc.freeze()  # modules, rows: collections need not look at what stays
     yield from ()
 
 

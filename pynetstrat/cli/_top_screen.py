@@ -142,15 +142,17 @@ class Screen:
             yield self._fill(self._row(self._entries[at], label, columns))
 
     def _row(self, entry: Entry, label: int, columns: Sequence[Column]) -> Line:
-        line = [Segment(ljust(shorten(entry.container.label, label), label), _PLAIN)]
+        line: Line = []
+        text, style = ljust(shorten(entry.container.label, label), label), _PLAIN
         for column in columns:
             value = column.value(entry.totals, entry.rates)
-            text = "-" if value is None else short(value, self._view.base)
-            style = _PLAIN if value else _QUIET
-            if column.is_bad and value:
-                style = _BAD
-            line.append(Segment(f" {text:>{column.width}}", style))
-        return line
+            number = "-" if value is None else short(value, self._view.base)
+            shown = _QUIET if not value else _BAD if column.is_bad else _PLAIN
+            if shown is not style:  # rich takes longer for each segment than for its text
+                line.append(Segment(text, style))
+                text, style = "", shown
+            text += f" {number:>{column.width}}"
+        return [*line, Segment(text, style)]
 
     def _summary(self) -> Line:
         entries, base = self._entries, self._view.base

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from .. import Container
-    from ._stats_rates import Numbers
-    from ._stats_readings import Row
+    from ._stats_rates import Numbers, Shown
 
 
 @dataclass(slots=True)
@@ -36,12 +35,12 @@ class Entry:
     rates: Numbers
 
 
-def by_container(rows: Iterable[tuple[Row, Numbers]]) -> list[Entry]:
+def by_container(rows: Iterable[Shown]) -> list[Entry]:
     """Adds up the interfaces of each container, which follow each other."""
     entries: list[Entry] = []
     last: Container | None = None
-    for row, rates in rows:
-        container, totals = row.container, row.counters
+    for row, totals, rates in rows:
+        container = row.container
         assert container is not None
         assert totals is not None
         if container is last:
@@ -218,16 +217,22 @@ class View:
     def _key(self) -> Callable[[Entry], tuple[str | float, ...]]:
         headings = ORDERS[self.sort].headings
         columns = [column for column in COLUMNS if column.heading in headings]
+        if not columns:
+            return lambda entry: (entry.container.label,)
         is_rate = any(column.is_rate for column in columns)
-        places = {at for column in columns for at in column.places}
+        one, *more = {at for column in columns for at in column.places}
+
+        def negated_sum(numbers: Sequence[float]) -> float:
+            total = numbers[one]
+            for at in more:
+                total += numbers[at]
+            return -total
 
         def key(entry: Entry) -> tuple[str | float, ...]:
-            rates = entry.rates if is_rate else ()
-            return (
-                1 if rates is None else -sum([rates[at] for at in places if rates]),
-                -sum([entry.totals[at] for at in places]),
-                entry.container.label,
-            )
+            rates, totals = entry.rates, negated_sum(entry.totals)
+            if not is_rate:
+                return totals, entry.container.label
+            return 1 if rates is None else negated_sum(rates), totals, entry.container.label
 
         return key
 

@@ -62,10 +62,10 @@ def drawn(entries, view=None, columns=80, lines=None, status="", **options):
 def test_the_interfaces_of_a_container_are_added_up():
     one, other = container("one", 1), container("other", 2)
     rows = [
-        (Row("eth0", 1, list(range(8)), one), [1.0] * 8),
-        (Row("eth1", 2, [10] * 8, one), None),
-        (Row("eth2", 3, [0] * 8, one), [0.5] * 8),
-        (Row("eth0", 4, [7] * 8, other), None),
+        (Row("eth0", 1, one), list(range(8)), [1.0] * 8),
+        (Row("eth1", 2, one), [10] * 8, None),
+        (Row("eth2", 3, one), [0] * 8, [0.5] * 8),
+        (Row("eth0", 4, other), [7] * 8, None),
     ]
     assert by_container(rows) == [
         Entry(one, 3, list(range(10, 18)), [1.5] * 8),
