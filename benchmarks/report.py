@@ -284,6 +284,17 @@ def _sizes(medians: Medians, group: str, what: str, sizes: Iterable[int]) -> str
     )
 
 
+def top(found: dict[int, tuple[float, float, int]]) -> str:
+    """Returns the table of `pynetstrat top`, by the number of containers."""
+    return _table(
+        ["containers", "CPU a refresh", "of a processor", "memory"],
+        [
+            [f"{size:,}", time_text(cpu), f"{share * 100:.1f} %", f"{resident / 2**20:.0f} MiB"]
+            for size, (cpu, share, resident) in found.items()
+        ],
+    )
+
+
 def _tails(summary: dict[str, dict]) -> str:
     rows = []
     for condition, calls in summary.items():

@@ -154,7 +154,9 @@ def test_every_module_and_public_name_that_a_document_names_exists(document: Pat
 
 
 def test_the_readme_has_no_links_that_a_package_index_would_break() -> None:
-    assert [target for target in LINKS.findall(read(README)) if not target.startswith("http")] == []
+    """Of an image that is not found, a package index shows the description."""
+    links = [link for link in LINKS.findall(read(README)) if not link.startswith("http")]
+    assert [link for link in links if not link.endswith(".svg")] == []
 
 
 def test_the_document_of_errors_is_printed_from_the_table() -> None:

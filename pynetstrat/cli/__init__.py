@@ -11,8 +11,8 @@ A command that is started for each container has to start fast. In place of `add
 a table, ARGUMENTS, and a text, HELP. Then argparse is loaded only for help and for errors
 (`_arguments`).
 
-A module that starts with an underscore is no command. `_stats_*` belongs to `stats` and
-`_exporter_*` to `exporter`; several commands use the others.
+A module that starts with an underscore is no command. `_stats_*` belongs to `stats` and `top`,
+`_top_*` to `top`, and `_exporter_*` to `exporter`; several commands use the others.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ COMMANDS = {
     "up": "bring an interface up",
     "down": "take an interface down",
     "stats": "show the counters of interfaces, or their rates",
+    "top": "show the traffic of every container, live",
     "strategies": "list the network types and where each strategy comes from",
     "run": "run a program in a network namespace",
     "network": "set up, tear down or check the networks of a container",

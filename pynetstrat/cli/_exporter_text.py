@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .._metrics import Labels, Reading
 
 _EXACT = 1 << 53  # a float represents every integer up to this one
+_EXPONENTS = [f"e+{digits - 1:02d}\n".encode() for digits in range(17)]
 
 
 def format_number(value: int) -> bytes:
@@ -28,9 +29,8 @@ def format_number(value: int) -> bytes:
         return b"%d.0\n" % value
     if value > _EXACT:
         return b"%b\n" % format_float(value).encode()
-    digits = str(value)
-    mantissa = f"{digits[0]}.{digits[1:]}".rstrip("0.")
-    return f"{mantissa}e+{len(digits) - 1:02d}\n".encode()
+    digits = b"%d" % value
+    return (b"%c.%b" % (digits[0], digits[1:])).rstrip(b"0.") + _EXPONENTS[len(digits)]
 
 
 def format_float(value: float) -> str:

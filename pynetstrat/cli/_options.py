@@ -50,7 +50,7 @@ def add_container_pattern(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--container",
         metavar="PATTERN",
-        help="show only containers whose label matches, a regular expression",
+        help="show only containers whose id, owner or name matches, a regular expression",
     )
 
 

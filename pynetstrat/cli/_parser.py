@@ -26,7 +26,7 @@ examples:
                                              process 4711
   pynetstrat stats --netns blue              counters of every interface in
                                              /run/netns/blue
-  pynetstrat stats --containers --watch 1    rates of all containers
+  pynetstrat top                             rates of all containers, live
   pynetstrat run -- make test                run a program without a network
 
 exit status:

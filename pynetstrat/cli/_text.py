@@ -48,12 +48,12 @@ def shorten(text: str, columns: int) -> str:
         return text[: min(columns, _SHORT_ID)]
     room = columns - len(_CUT)
     if room < 4:
-        return _fitting(text, columns)
-    end = _fitting(text[::-1], room // 2)[::-1]
-    return _fitting(text, room - width(end)) + _CUT + end
+        return fitting(text, columns)
+    end = fitting(text[::-1], room // 2)[::-1]
+    return fitting(text, room - width(end)) + _CUT + end
 
 
-def _fitting(text: str, columns: int) -> str:
+def fitting(text: str, columns: int) -> str:
     """Returns the beginning of a text that takes at most so many columns."""
     for at, character in enumerate(text):
         columns -= width(character)

@@ -20,7 +20,7 @@ from ._options import (
     pattern,
     seconds,
 )
-from ._stats_readings import Row, read_containers, read_interfaces
+from ._stats_readings import Reading, Row, read_containers, read_interfaces
 from ._table import Table
 
 TYPE_CHECKING = False
@@ -116,10 +116,14 @@ def run(options: argparse.Namespace) -> str | Iterator[str]:
         options.perspective = "container" if options.containers else "host"
     if options.watch:
         return _watch(options)
-    rows = _stats_rates.sort(((row, row.counters) for row in _read(options)), options.sort)
+    found = _read(options)
+    counters = zip(found.rows, found.counters, found.counters, strict=True)
+    rows = _stats_rates.sort(counters, options.sort)
     if not options.json:
-        return _table(options).render((row.labels, counters) for row, counters in rows)
-    interfaces = [row.fields() | _stats_rates.by_name(found) for row, found in rows if found]
+        return _table(options).render((row.labels, numbers) for row, _, numbers in rows)
+    interfaces = [
+        row.fields() | _stats_rates.by_name(numbers) for row, _, numbers in rows if numbers
+    ]
     return json.dumps({"perspective": options.perspective, "interfaces": interfaces}) + "\n"
 
 
@@ -153,7 +157,7 @@ def _watch(options: argparse.Namespace) -> Iterator[str]:
             yield from _stats_rates.to_tables(samples, _table(options, "/s"))
 
 
-def _read(options: argparse.Namespace) -> list[Row]:
+def _read(options: argparse.Namespace) -> Reading:
     if options.containers:
         with closing(read_containers(options)) as readings:
             return next(readings)
@@ -163,4 +167,5 @@ def _read(options: argparse.Namespace) -> list[Row]:
             found = [rtnetlink.get_stats(n, perspective=perspective) for n in options.interfaces]
         else:
             found = list(rtnetlink.dump_stats(perspective=perspective).values())
-    return [Row(interface.name, None, astuple(interface)[1:]) for interface in found]
+    rows = [Row(interface.name) for interface in found]
+    return Reading(rows, [astuple(interface)[1:] for interface in found])

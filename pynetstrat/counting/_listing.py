@@ -23,19 +23,20 @@ class Listing:
         again: the names to inspect in the next pass.
     """
 
-    __slots__ = ("_inodes", "_passes", "_path", "again")
+    __slots__ = ("_inodes", "_passes", "_path", "_turns", "again")
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._inodes: dict[str, int] = {}
         self._passes = 0
+        self._turns: list[set[str]] = [set() for _ in range(PASSES)]
         self.again: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
         """Whether the last pass has listed this name."""
         return name in self._inodes
 
-    def read(self, is_whole: bool) -> tuple[list[str], list[str]]:
+    def read(self, is_whole: bool) -> tuple[list[str], set[str]]:
         """Lists the folder.
 
         Parameters:
@@ -49,12 +50,16 @@ class Listing:
         """
         with os.scandir(self._path) as entries:
             inodes = {entry.name: entry.inode() for entry in entries}
-        before, again = self._inodes, self.again
+        before, turns = self._inodes, self._turns
+        gone = before.keys() - inodes.keys()
+        for name in gone:
+            turns[hash(name) % PASSES].discard(name)
+        new: set[str] = set()
+        if list(map(before.get, inodes)) != list(inodes.values()):  # the quick way to find none
+            new = {name for name, inode in inodes.items() if before.get(name) != inode}
+        for name in new:
+            turns[hash(name) % PASSES].add(name)
         self._passes += 1
-        due = self._passes % PASSES
-        new = {name for name, inode in inodes.items() if before.get(name) != inode}
-        again |= new
-        names = [n for n in inodes if is_whole or hash(n) % PASSES == due or n in again]
-        gone = [name for name in before if name not in inodes]
+        due = turns[self._passes % PASSES] | new | (self.again & inodes.keys())
         self._inodes, self.again = inodes, new
-        return names, gone
+        return [name for name in inodes if is_whole or name in due], gone

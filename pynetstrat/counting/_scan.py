@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from itertools import chain
 
 from .._native import netns as native
 from ..errors import KernelError
+from ._listing import PASSES
 from ._names import Names, read_failure
 from ._processes import Processes
 from .naming import Container, is_same, name_by_cgroup, netns_target, to_container
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _CALLER = "/proc/thread-self/ns/net"
 _MAX_PROCESSES = 4  # of a namespace, that are searched for an id: each takes some 15 us
@@ -46,16 +42,25 @@ class Scan:
 
     Attributes:
         found: the namespaces, with keys as `netns_target` returns them.
+        described: those that are new, or about which something may have changed.
         omitted: how many namespaces are beyond the limit.
         hidden: how many processes the caller is not allowed to inspect.
         refused: the names in /run/netns that the caller is not allowed to inspect, and the reasons.
         names_error: why /run/netns could not be listed, or None.
     """
 
-    __slots__ = ("found", "hidden", "names_error", "omitted", "refused")
+    __slots__ = ("described", "found", "hidden", "names_error", "omitted", "refused")
 
-    def __init__(self, found: dict[str, Sighting], omitted: int, hidden: int, names: Names) -> None:
+    def __init__(
+        self,
+        found: dict[str, Sighting],
+        described: list[str],
+        omitted: int,
+        hidden: int,
+        names: Names,
+    ) -> None:
         self.found = found
+        self.described = described
         self.omitted = omitted
         self.hidden = hidden
         self.refused = names.refused
@@ -73,30 +78,25 @@ class Scanner:
             records, which is little compared with what the kernel uses for them.
     """
 
-    __slots__ = ("_device", "_host", "_limit", "_names", "_processes")
+    __slots__ = ("_host", "_limit", "_names", "_processes", "_scans")
 
     def __init__(self, host: str | None, limit: int) -> None:
         status = _stat_caller()
         self._host = host or netns_target(status.st_ino)
         self._limit = limit
+        self._scans = 0
         self._names = Names()
         self._processes = Processes(self._host)
 
-    def scan(
-        self,
-        known: dict[str, Sighting],
-        is_retried: Callable[[int], bool],
-        *,
-        is_whole: bool = False,
-    ) -> Scan:
+    def scan(self, known: dict[str, Sighting], *, is_whole: bool = False) -> Scan:
         """Finds the namespaces.
+
+        A namespace without an id is searched for one again when its first processes change, and in
+        every eighth scan: one of them may have been moved into a container's cgroup since.
 
         Parameters:
             known: the namespaces that are known, by `netns_target`, or by another text for those
                 without a path.
-            is_retried: returns whether a namespace, given by its inode, is searched for an id
-                although its processes are the same as in an earlier scan that found none. One of
-                them may have been moved into a container's cgroup since.
             is_whole: whether to inspect every name and process.
 
         Returns:
@@ -106,6 +106,7 @@ class Scanner:
         Raises:
             KernelError: /proc does not show the caller, or something cannot be read.
         """
+        self._scans += 1
         names, processes = self._names, self._processes
         names.changed.clear()
         processes.changed.clear()
@@ -113,31 +114,10 @@ class Scanner:
         try:
             processes.find(is_whole)
             self._find_remaining_threads(known)
-            found: dict[str, Sighting] = {}
-            omitted: set[str] = set()
-            room = self._limit - len(known)  # for namespaces that are not known yet
-            for target in chain(names.names, processes.members):
-                if target in found or target == self._host:
-                    continue
-                sighting = known.get(target)
-                if sighting is None:
-                    if room <= 0:
-                        omitted.add(target)
-                        continue
-                    room -= 1
-                    found[target] = self._describe(target, None, is_retried)
-                elif (
-                    target in names.changed
-                    or target in processes.changed
-                    or sighting.processes is None
-                    or (not sighting.source and is_retried(sighting.container.inode))
-                ):
-                    found[target] = self._describe(target, sighting, is_retried)
-                else:
-                    found[target] = sighting
+            found, described, omitted = self._describe_all(known)
         except OSError as error:
             raise read_failure(error, "read") from None
-        return Scan(found, len(omitted), processes.hidden, names)
+        return Scan(found, described, omitted, processes.hidden, names)
 
     def forget(self, target: str) -> None:
         """Forgets a namespace that has ended: another one may have its inode."""
@@ -150,20 +130,53 @@ class Scanner:
         The main thread may have entered another namespace while another thread stayed. The threads
         of other processes are not searched: that would take too long.
         """
-        seen = self._names.names, self._processes.members
         targets_by_pid: dict[str, set[str]] = {}  # so that each process is searched once
-        for target, sighting in known.items():
-            if not any(target in place for place in seen):
-                _, _, path = sighting.container.netns.partition("/proc/")
-                if path:
-                    targets_by_pid.setdefault(_pid(path), set()).add(target)
+        for target in known.keys() - self._names.names.keys() - self._processes.members.keys():
+            _, _, path = known[target].container.netns.partition("/proc/")
+            if path:
+                targets_by_pid.setdefault(_pid(path), set()).add(target)
         for pid, targets in targets_by_pid.items():
             self._processes.find_threads(pid, targets)
 
+    def _describe_all(
+        self, known: dict[str, Sighting]
+    ) -> tuple[dict[str, Sighting], list[str], int]:
+        """Returns the first three attributes of `Scan`."""
+        names, members = self._names.names, self._processes.members
+        targets = {**names, **members}
+        targets.pop(self._host, None)
+        found = {target: known[target] for target in targets if target in known}
+        changed, turn = self._names.changed | self._processes.changed, self._scans
+        due = [
+            target
+            for target, one in found.items()
+            if one.processes is None
+            or target in changed
+            or not (one.source or (turn + one.container.inode) % PASSES)
+        ]
+        described = []
+        for target in due:
+            one = found[target]
+            if one.processes is not None and target not in changed:
+                ids, name, _ = self._search_cgroups(target, one.processes)
+                if not ids and name == one.cgroup_name:
+                    continue
+            found[target] = self._describe(target, one, is_searched=True)
+            described.append(target)
+        new = [target for target in targets if target not in found]
+        room = max(self._limit - len(known), 0)
+        for target in new[:room]:
+            found[target] = self._describe(target, None)
+        return found, described + new[:room], len(new[room:])
+
     def _describe(
-        self, target: str, known: Sighting | None, is_retried: Callable[[int], bool]
+        self, target: str, known: Sighting | None, *, is_searched: bool = False
     ) -> Sighting:
-        """Chooses the label and the path of a namespace that was found."""
+        """Chooses the label and the path of a namespace that was found.
+
+        Parameters:
+            is_searched: whether to search the cgroups although the processes are the same.
+        """
         inode = int(target[5:-1])
         members = self._processes.members.get(target, {})
         processes = [members[pid] for pid in sorted(members)[:_MAX_PROCESSES]]
@@ -175,8 +188,8 @@ class Scanner:
             source = members.get(int(_pid(known.source)), "") if known.source else ""
         if known is not None and source:  # the process is still in the namespace
             ids, name = known.container.ids, known.cgroup_name
-        elif known is None or known.source or known.processes != processes or is_retried(inode):
-            ids, name, source = self._search_cgroups(target, processes, bool(run_name))
+        elif known is None or is_searched or known.source or known.processes != processes:
+            ids, name, source = self._search_cgroups(target, processes)
         if run_name:
             path = f"{native.RUN_NETNS}/{run_name}"
         else:
@@ -187,17 +200,20 @@ class Scanner:
         return Sighting(container, source, name, processes, nsid)
 
     def _search_cgroups(
-        self, target: str, processes: list[str], has_name: bool
+        self, target: str, processes: list[str]
     ) -> tuple[tuple[str, ...], str, str]:
-        """Finds ids or a name by cgroup; returns them with the process, or (), "" and ""."""
+        """Finds ids or a name by cgroup; returns them with the process, or (), "" and "".
+
+        A name is searched for only if the namespace has none in /run/netns.
+        """
         by_name = "", ""
         for process in processes:
             ids, name = name_by_cgroup(process, target)
             if ids:
                 return ids, "", process
-            if name and not by_name[0]:
+            if name and not by_name[0] and target not in self._names.names:
                 by_name = name, process
-        return (), *(("", "") if has_name else by_name)
+        return (), *by_name
 
 
 def _stat_caller() -> os.stat_result:

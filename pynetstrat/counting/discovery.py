@@ -75,7 +75,7 @@ def discover(*, limit: int = 10_000) -> Discovery:
     with contextlib.closing(Pairs(None, _TIMEOUT_MS)) as pairs:
         # Before the scan, so that a namespace that is created during the scan is not unseen.
         owners = _find_owners(pairs)
-        scan = Scanner(None, limit).scan({}, lambda _: True)
+        scan = Scanner(None, limit).scan({})
         if scan.names_error is not None:
             raise scan.names_error
         containers = [*(one.container for one in scan.found.values()), *scan.refused]

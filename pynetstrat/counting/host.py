@@ -9,6 +9,7 @@ from .._handle import Handle
 from .._native.netns import RUN_NETNS
 from ..errors import KernelError, NetstratError, PermissionDeniedError
 from ..namespace import NetworkNamespace
+from ._listing import PASSES
 from ._names import is_netns
 from ._scan import Scan, Scanner, Sighting
 from .containers import HostContainers
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from ..counters import ContainerTable, NetworkInterface
     from ..types import Netns
-
-_RETRY_EVERY = 8  # refreshes: to open a namespace takes longer than the rest of a refresh
 
 
 class HostCounters(Handle):
@@ -73,7 +72,16 @@ class HostCounters(Handle):
         ...             print(container.label, interface.name, interface.rx_bytes)
     """
 
-    __slots__ = ("_host", "_known", "_limit", "_refreshes", "_scanner", "omitted", "refused")
+    __slots__ = (
+        "_host",
+        "_known",
+        "_limit",
+        "_owners",
+        "_refreshes",
+        "_scanner",
+        "omitted",
+        "refused",
+    )
 
     def __init__(
         self,
@@ -86,6 +94,7 @@ class HostCounters(Handle):
         self._limit = check_limit(limit)
         self._refreshes = 0
         self._scanner: Scanner | None = None
+        self._owners: dict[int, str] | None = None  # that all containers have already
         # What is counted, by `netns_target` of the namespace; by "nsid:N" if only that is known.
         self._known: dict[str, Sighting] = {}
         self.refused: dict[Container, NetstratError] = {}
@@ -210,7 +219,7 @@ class HostCounters(Handle):
         self, counters: HostContainers, scanner: Scanner, *, is_whole: bool = False
     ) -> tuple[Scan, dict[Container, NetstratError]]:
         """Scans, and counts what was found; returns the scan, and what cannot be counted."""
-        scan = scanner.scan(self._known, self._is_retried, is_whole=is_whole)
+        scan = scanner.scan(self._known, is_whole=is_whole)
         # Before the comparison with `_known`, which is by inode: an inode may be reused, but the
         # notification that its namespace has ended comes first. A namespace that ends after this
         # call is missing in readings, and is dropped by the next refresh.
@@ -218,8 +227,10 @@ class HostCounters(Handle):
         refused: dict[Container, NetstratError] = dict(scan.refused)
         if scan.names_error is not None:
             refused[Container(RUN_NETNS, RUN_NETNS, 0)] = scan.names_error
-        for target, sighting in scan.found.items():
-            known = self._known.get(target)
+        # What was counted until this call is missing in `described`: see above.
+        dropped = scan.found.keys() - self._known.keys()
+        for target in dict.fromkeys((*scan.described, *dropped)):
+            sighting, known = scan.found[target], self._known.get(target)
             if known is None:
                 error = self._add(counters, target, sighting)
                 if error is not None:
@@ -265,6 +276,8 @@ class HostCounters(Handle):
         A container keeps its owner when its pair is deleted or loses its alias.
         """
         owners = counters.owners
+        if owners is self._owners:
+            return
         for target, known in self._known.items():
             container, owner = known.container, owners.get(known.nsid)
             if owner is None or owner == container.owner:
@@ -280,6 +293,7 @@ class HostCounters(Handle):
             else:
                 changed = self._nsid_container(known.nsid, owner)
             self._rename(counters, target, replace(known, container=changed))
+        self._owners = owners
 
     def _nsid_container(self, nsid: int, owner: str) -> Container:
         container = nsid_container(nsid, owner)
@@ -305,6 +319,7 @@ class HostCounters(Handle):
                 self._known[target] = added = replace(sighting, processes=None)
                 counters.add(container, namespace)
                 added.nsid = counters.nsid_of(container)
+                self._owners = None
         except BaseException as raised:
             self._known.pop(target, None)
             counters.discard(container)
@@ -383,4 +398,4 @@ class HostCounters(Handle):
 
     def _is_retried(self, number: int) -> bool:
         """Whether this refresh retries something; the number spreads retries over refreshes."""
-        return (self._refreshes + number) % _RETRY_EVERY == 0
+        return (self._refreshes + number) % PASSES == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from io import FileIO
+from functools import lru_cache
 
 from ..errors import escape
 from ..rtnetlink.links import ALIAS_TAG
@@ -145,14 +145,24 @@ def name_by_cgroup(process: str, target: str) -> tuple[tuple[str, ...], str]:
         namespace.
     """
     try:
-        with FileIO(f"/proc/{process}/cgroup") as file:
+        # Without an object for the file, which takes a third of the time.
+        file = os.open(f"/proc/{process}/cgroup", os.O_RDONLY | os.O_CLOEXEC)
+        try:
             # An open file of /proc always belongs to the process that it was opened for. If it can
             # be read after this readlink, that process is alive, so its pid was not reused.
             if os.readlink(f"/proc/{process}/ns/net") != target:  # noqa: PTH115
                 return (), ""
-            text = file.read(_CGROUP_SIZE) or b""
+            text = os.read(file, _CGROUP_SIZE)
+        finally:
+            os.close(file)
     except (*ENDED, PermissionError):
         return (), ""
+    return _parse_cgroup(text)
+
+
+@lru_cache(maxsize=256)  # processes outside of containers share a few texts
+def _parse_cgroup(text: bytes) -> tuple[tuple[str, ...], str]:
+    """Finds the ids, and the name, in the text of a cgroup file."""
     found = _ID.search(text)
     if found:  # each line is the path in one hierarchy: the first with an id is enough
         path = text[found.start() :].partition(b"\n")[0]

@@ -172,9 +172,9 @@ def test_stats_sorts_by_a_counter_or_a_sum_largest_first(net):
 
 
 def test_rates_are_sorted_too_and_unknown_ones_are_last():
-    rows = [(Row("new"), None), (Row("idle"), [0.0] * 8), (Row("busy"), [0.0, *[1.0] * 7])]
-    found = _stats_rates.sort(rows, "packets")
-    assert [row.name for row, _ in found] == ["busy", "idle", "new"]
+    rates = {"new": None, "idle": [0.0] * 8, "busy": [0.0, *[1.0] * 7]}
+    found = _stats_rates.sort([(Row(name), None, rates[name]) for name in rates], "packets")
+    assert [row.name for row, _, _ in found] == ["busy", "idle", "new"]
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ import support
 
 from pynetstrat import NetworkInterface, NetworkNamespace, RtnetlinkSocket, cli
 from pynetstrat.cli import _stats_rates, stats
-from pynetstrat.cli._stats_readings import Row
+from pynetstrat.cli._stats_readings import Reading, Row
 from pynetstrat.cli._table import Table
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat", "stats"]
@@ -154,9 +154,9 @@ def test_interfaces_that_exchange_names_have_no_rates_in_that_sample(net, sample
 def test_an_interface_whose_counters_were_reset_has_no_rates():
     """Some drivers set their counters to 0, but no virtual one."""
     full, less = [100] * 8, [200, 200, 200, 200, 200, 200, 200, 99]
-    readings = ([Row("eth0", 1, counters)] for counters in (full, less, full, full))
-    rates = [found.rows[0][1] for found in _stats_rates.take_samples(readings, 1e-9)]
-    assert rates == [None, None, None, [0.0] * 8]
+    readings = (Reading([Row("eth0", 1)], [counters]) for counters in (full, less, full, full))
+    rates = [found.rows[0][2] for found in _stats_rates.take_samples(readings, 1e-9)]
+    assert rates == [None, None, None, (0.0,) * 8]
 
 
 # ---- named interfaces ----
@@ -402,7 +402,7 @@ def test_samples_do_not_drift(clock):
         for delay in (0.0, 0.5, 1.75, 0.25, 0.0):
             begun.append(clock.now - 1000)
             clock.now += delay
-            yield []
+            yield Reading([], [])
 
     found = list(_stats_rates.take_samples(readings(), 2.0))
     assert begun == [0, 2, 4, 6, 8]
@@ -417,7 +417,7 @@ def test_samples_that_are_late_are_skipped(clock):
         for delay in (0.5, 4.5, 0.5):
             begun.append(clock.now - 1000)
             clock.now += delay
-            yield []
+            yield Reading([], [])
 
     samples = _stats_rates.take_samples(readings(), 2.0)
     next(samples)
@@ -431,14 +431,14 @@ def test_rates_are_divided_by_the_time_that_has_passed(clock):
     def readings():
         for count, delay in ((0, 0), (300, 1), (300, 0.5)):
             clock.now += delay
-            yield [Row("eth0", 1, [count] * 8)]
+            yield Reading([Row("eth0", 1)], [[count] * 8])
 
-    rates = [sample.rows[0][1] for sample in _stats_rates.take_samples(readings(), 2.0)]
-    assert rates == [None, [100.0] * 8, [0.0] * 8]
+    rates = [sample.rows[0][2] for sample in _stats_rates.take_samples(readings(), 2.0)]
+    assert rates == [None, [100.0] * 8, (0.0,) * 8]
 
 
 def test_a_very_long_wait_is_divided_into_several_sleeps(clock):
-    samples = _stats_rates.take_samples(iter([[], []]), 1e6)
+    samples = _stats_rates.take_samples(iter([Reading([], [])] * 2), 1e6)
     assert next(samples).interval is None
     assert next(samples).interval == pytest.approx(1e6)
     assert max(clock.slept) <= 86400
