@@ -17,6 +17,7 @@ MANUAL = Path(__file__).parent.parent.parent / "docs" / "manual"
 FILES = ["pynetstrat.1", "pynetstrat.bash", "_pynetstrat", "pynetstrat.fish"]
 
 
+@pytest.mark.slow
 def test_the_manual_page_and_the_completions_are_up_to_date(tmp_path):
     """After a change of a command's arguments: `./build.sh manual`."""
     shutil.copytree(MANUAL, tmp_path / "manual")
@@ -51,6 +52,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     return list(dict.fromkeys(done.stdout.split()))  # a program may be in two folders of PATH
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
