@@ -56,7 +56,7 @@ def _read(parser: argparse.ArgumentParser, path: tuple[str, ...]) -> Command:
         if isinstance(action, argparse._SubParsersAction):
             commands += [_read(below, (*path, name)) for name, below in action.choices.items()]
             continue
-        choices = tuple(action.choices or ())
+        choices = tuple(map(str, action.choices or ()))
         value = action.metavar or f"{{{','.join(choices)}}}"
         assert isinstance(value, str)
         arguments.append(

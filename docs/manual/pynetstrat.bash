@@ -14,6 +14,7 @@ _pynetstrat() {
         '/up' | \
         '/down' | \
         '/stats' | \
+        '/top' | \
         '/strategies' | \
         '/run' | \
         '/network' | \
@@ -44,6 +45,10 @@ _pynetstrat() {
     'stats/--container') kind='nothing' ;;
     'stats/--netns') kind='namespace' ;;
     'stats/--pid') kind='process' ;;
+    'top/--interval') kind='nothing' ;;
+    'top/--sort') words='rate rx tx packets drops errors total name' ;;
+    'top/--container') kind='nothing' ;;
+    'top/--units') words='1000 1024' ;;
     'run/--netns') kind='namespace' ;;
     'run/--pid') kind='process' ;;
     'network set-up/--netns') kind='namespace' ;;
@@ -77,7 +82,7 @@ _pynetstrat() {
         case $command in
         '')
             options='-h --help --version'
-            words='up down stats strategies run network egress oci-hook cni cni-install exporter diagnose demo'
+            words='up down stats top strategies run network egress oci-hook cni cni-install exporter diagnose demo'
             ;;
         'up')
             options='-h --help --netns --pid --json'
@@ -90,6 +95,10 @@ _pynetstrat() {
         'stats')
             options='-h --help --perspective --watch --count --sort --human --wide --container --netns --pid --containers --json'
             kind='interface'
+            ;;
+        'top')
+            options='-h --help --interval --sort --reverse --container --units --once --json'
+            kind='nothing'
             ;;
         'strategies')
             options='-h --help --json'

@@ -8,8 +8,8 @@ import sys
 from contextlib import closing
 from itertools import islice
 
-from ._exit import EndError
-from ._options import EXIT_STATUS, add_container_pattern, add_json, pattern, seconds
+from ._exit import EXIT_STATUS, EndError
+from ._options import add_container_pattern, add_json, pattern, seconds
 from ._stats_rates import by_name, take_samples
 from ._stats_readings import read_containers
 from ._top_view import ORDERS, View, by_container
