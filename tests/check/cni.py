@@ -274,7 +274,7 @@ def test_bubblewrap_waits_until_its_container_is_wired(other_host: NetworkNamesp
         os.close(block_end)  # lets it go on
         printed, _ = bwrap.communicate(timeout=60)
     assert b"1 packets received" in printed
-    succeed(call(COMMAND, "network", "tear-down", "--pid", "1", str(WIRED)))
+    succeed(call(COMMAND, "network", "tear-down", str(WIRED)))
     nothing_left()
 
 
