@@ -9,6 +9,7 @@ needs prometheus_client, and `pynetstrat.pytest_plugin`, which needs pytest.
 #   errors             exceptions
 #   types              the types of arguments, for annotations
 #   _dataclass         dataclasses that load fast
+#   _partial           functools.partial
 #   _native/           the binding of the C core (csrc/): the only code that touches ffi or lib
 #   _handle            objects that are closed once and used by one thread at a time
 #   strategy           the registry of strategies; Loopback

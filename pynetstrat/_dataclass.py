@@ -13,7 +13,7 @@ of the settings of `field` it takes `default`, `default_factory`, `compare` and 
 from __future__ import annotations
 
 import sys
-from operator import attrgetter
+from _operator import attrgetter
 from reprlib import recursive_repr
 
 TYPE_CHECKING = False

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import _thread
-import threading
 from _frozen_importlib import BuiltinImporter, ModuleSpec
 
 from ._native import netns as native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
     from typing import Any, TypeVar
 
@@ -86,6 +86,19 @@ def run_in_namespace(
     return outcome[0]
 
 
+def _threading() -> Any:
+    """Returns the module `threading`, or None if it can't be loaded, for example after a chroot.
+
+    Few programs that wire a container need it. It takes the thread that loads it for the main
+    thread, so it must be loaded before a function in the new thread does so.
+    """
+    try:
+        import threading
+    except (ImportError, OSError):
+        return None
+    return threading
+
+
 def _start(
     function: Callable[[], None], fd: int, *, outlives_call: bool = False
 ) -> threading.Thread | None:
@@ -97,10 +110,11 @@ def _start(
             package only, so it needs no Thread object.
     """
     try:
-        if outlives_call or is_patched():
+        known = None if outlives_call or is_patched() else _threading()
+        if known is None:
             _system.start_new_thread(function, ())
             return None
-        thread = threading.Thread(target=function, name="pynetstrat", daemon=True)
+        thread: threading.Thread = known.Thread(target=function, name="pynetstrat", daemon=True)
         thread.start()
     except RuntimeError:
         raise native.no_thread(fd) from None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from _operator import index
 from errno import EBADF, EEXIST, ENOENT, ESRCH
-from operator import index
 
 from ._handle import Closable
 from ._namespace_thread import run_in_namespace

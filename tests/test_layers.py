@@ -18,6 +18,7 @@ TABLE = (
     "errors",
     "types",
     "_dataclass",
+    "_partial",
     "_core",
     "_native",
     "_handle",
@@ -153,10 +154,12 @@ FOLDERS = {
 }
 
 # The imports that a call may make: get_strategy loads the strategy that it finds, popen and run
-# load subprocess, `async for` loads asyncio, and the functions of dataclasses load what they read.
+# load subprocess, `call` loads threading if it can, `async for` loads asyncio, and the functions of
+# dataclasses load what they read.
 ALLOWED = {
     ("__init__.py", "__getattr__"),
     ("_dataclass.py", "twin"),
+    ("_namespace_thread.py", "_threading"),
     ("namespace.py", "popen"),
     ("namespace.py", "run"),
     ("strategy.py", "get_strategy"),

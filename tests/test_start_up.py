@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from argparse import ArgumentParser
+from pathlib import Path
 from types import SimpleNamespace
 
+import _cffi_backend
 import pytest
 import support
 from helpers_network import add_bridge
@@ -91,9 +94,20 @@ def test_a_hook_without_an_annotation_loads_nothing_of_the_core(net):
     assert not ours & {"pynetstrat._core", "pynetstrat._native", "pynetstrat.wiring.setup"}
 
 
-def test_the_library_loads_json_only_for_a_host_device(net):
-    """Its records are JSON."""
-    assert "json" not in loaded(*set_up(VETH | {"bridge": ""}))
+def test_the_library_alone_loads_little_of_the_standard_library():
+    """With the modules that a bare interpreter loads. A host-device loads json, for its records."""
+    paths = [str(support.ROOT), str(Path(_cffi_backend.__file__).parent)]
+    code = f"""
+import sys
+sys.path += {paths}
+import pynetstrat
+pynetstrat.set_up_networks
+print(*sys.modules)
+"""
+    done = support.run([sys.executable, "-IS", "-c", code])
+    assert (done.returncode, done.stderr) == (0, "")
+    large = {"collections", "contextlib", "enum", "functools", "json", "operator", "re", "signal"}
+    assert not set(done.stdout.split()) & (large | {"threading", "types", *FORBIDDEN})
 
 
 # ---- arguments ----

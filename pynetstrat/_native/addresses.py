@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from _operator import attrgetter, is_not
 from errno import EAFNOSUPPORT
 from itertools import repeat
-from operator import attrgetter, is_not
 
 from .._core import ffi, lib
 from ..errors import InvalidNetworkError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operator import attrgetter, is_not
+from _operator import attrgetter, is_not
 
 from .._core import ffi, lib
 from .._dataclass import replace

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from errno import EEXIST, EMSGSIZE
-from functools import partial
 from time import monotonic
 
 from .._core import ffi, lib
+from .._partial import partial
 from ..errors import KernelError, quote
 from . import Namespace, encode_name, fail, open_socket, raise_interrupt
 from .rows import new

@@ -2,9 +2,8 @@
 
 The author of an annotation is not trusted (SECURITY.md). The arguments of this command limit what
 an annotation can request. With the default types, loopback and veth, an annotation can refer to
-nothing of the host except an allowed bridge. Tearing down networks of the built-in types needs no
-such limit, because it deletes only what carries the container's id. It therefore still works after
-the hook's arguments changed. A type of another package has to be allowed for poststop as well.
+nothing of the host except an allowed bridge. What sets networks up is in `_annotation`, which is
+loaded only for a container with the annotation.
 """
 
 from __future__ import annotations
@@ -31,9 +30,10 @@ without it is left alone.
 The author of an annotation is not trusted: a network that the options do not
 allow is an error, and nothing is changed. A device record, an owner and options
 are always refused. The names of host interfaces are
-generated from the container's id, and poststop deletes only what carries that
-id. For a type of another package poststop needs the same --allow as
-createRuntime.
+generated from the container's id.
+
+createRuntime stores what it has made under /run/pynetstrat, and poststop tears
+that down, whatever its options are.
 
 example, in the "hooks" of a container's config.json:
   "createRuntime": [{{"path": "/usr/local/bin/pynetstrat",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 
 from .. import _handle
 from .._handle import Handle
 from .._native.batch import Encoded
 from .._native.socket import Socket
+from .._partial import partial
 from ..counters import VIEWS, CounterTable, NetworkInterface, column_order, get_view
 from ._bridge import Bridge
 from ._group_delete import delete_links

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from errno import EADDRNOTAVAIL, ESRCH
-from functools import partial
 
 from .._native.batch import Pending
 from .._native.prefixes import normal_prefix
 from .._native.routes import SCOPE_LINK, normal_route
+from .._partial import partial
 from ..errors import InvalidNetworkError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.batch import Batch, BatchError

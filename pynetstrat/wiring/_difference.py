@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
+from _operator import attrgetter
 
 from .._native.prefixes import normal_prefix
 from .._native.routes import normal_route

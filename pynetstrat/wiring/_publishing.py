@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 from .._native.prefixes import format_address
+from .._partial import partial
 from ..errors import KernelError
 from ._forwarding import dropping_chains, forwarding_problem, refuse_without_forwarding
 from ._published import PROTOCOLS, elements_of, parse_ports

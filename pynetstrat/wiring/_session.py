@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from errno import EINVAL, ENOENT, ESRCH
-from functools import partial
 from time import monotonic
 
 from .._namespace_thread import run_in_namespace
 from .._native.nft import NftSocket
+from .._partial import partial
 from ..errors import InvalidNetworkError, KernelError
 from ..namespace import NetworkNamespace
 from ..rtnetlink.socket import to_milliseconds

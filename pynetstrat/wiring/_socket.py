@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from .._dataclass import dataclass
 from .._native.batch import NEWROUTE, Message
 from .._native.routes import add_copy
+from .._partial import partial
 from ..rtnetlink.links import Address, Link, Route
 from ..rtnetlink.socket import RtnetlinkSocket, to_milliseconds
 

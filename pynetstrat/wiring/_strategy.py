@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
+from .._partial import partial
 from ..errors import quote
 from ..strategy import Loopback, NetworkStrategy
 from ._session import open_session, open_session_if_alive

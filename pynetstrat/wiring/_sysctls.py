@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from errno import ENOENT
-from functools import partial
 
 from .._native.sysctls import exchange
+from .._partial import partial
 from ..errors import InvalidNetworkError, KernelError
 
 TYPE_CHECKING = False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from errno import EEXIST, ENOENT, EOPNOTSUPP
-from functools import partial
 
+from .._partial import partial
 from ..errors import KernelError, quote
 from ..rtnetlink._group_delete import unused_group
 from ..rtnetlink.batch import Batch, BatchError

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from _collections_abc import Mapping, Sequence  # `collections` takes longer to load
+from _operator import attrgetter, is_not
 from itertools import compress
-from operator import attrgetter, is_not
 
 from .._dataclass import dataclass, replace
 from .._dataclass import field as dataclass_field

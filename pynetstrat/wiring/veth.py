@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from errno import EEXIST
-from functools import partial
 
+from .._partial import partial
 from ..counters import container_view
 from ..errors import KernelError
 from ..rtnetlink.batch import Batch

@@ -218,24 +218,67 @@ def test_a_container_that_ends_by_itself(other_host: NetworkNamespace) -> None:
     nothing_left()
 
 
-def test_a_wired_namespace_is_taken_by_network_ns(other_host: NetworkNamespace) -> None:
-    """docs/runtimes.md: `podman run --network ns:PATH`."""
-    given = [{"type": "veth", "name": "eth0", "bridge": "main0", "address": "10.80.0.200/24"}]
-    file = OUT / "wired.json"
-    file.write_text(json.dumps([{"type": "loopback"}, {**given[0], "owner": "wired"}]))
+# ---- without CNI: docs/runtimes.md ----
+
+WIRED = OUT / "networks.json"  # networks for `pynetstrat network`
+
+
+def write_networks() -> None:
+    veth = {"type": "veth", "name": "eth0", "bridge": "main0", "address": "10.80.0.200/24"}
+    WIRED.write_text(json.dumps([{"type": "loopback"}, {**veth, "owner": "wired"}]))
+
+
+@contextlib.contextmanager
+def a_wired_namespace() -> Iterator[str]:
+    """Makes a namespace with a name, and its networks. Returns its path."""
+    write_networks()
     with NetworkNamespace.create("wired"):
         try:
-            succeed(call(COMMAND, "network", "set-up", "--netns", "wired", str(file)))
-            with container("--network", "ns:/run/netns/wired") as name:
-                ping(name, "10.80.0.1")
+            succeed(call(COMMAND, "network", "set-up", "--netns", "wired", str(WIRED)))
+            yield "/run/netns/wired"
+            succeed(call(COMMAND, "network", "tear-down", "--netns", "wired", str(WIRED)))
         finally:
-            call(COMMAND, "network", "tear-down", "--netns", "wired", str(file))
             NetworkNamespace.delete("wired")
+
+
+def test_podman_takes_a_wired_namespace(other_host: NetworkNamespace) -> None:
+    with a_wired_namespace() as path, container("--network", f"ns:{path}") as name:
+        ping(name, "10.80.0.1")
+    nothing_left()
+
+
+def test_systemd_nspawn_takes_a_wired_namespace(other_host: NetworkNamespace) -> None:
+    (ROOTFS / "usr").mkdir(exist_ok=True)
+    (ROOTFS / "etc" / "os-release").write_text("ID=test\n")
+    options = "--quiet", "--register=no", "--keep-unit", f"--directory={ROOTFS}"
+    command = "/bin/ping", "-c", "1", "-W", "10", "10.80.0.1"
+    with a_wired_namespace() as path:
+        finished = call("systemd-nspawn", *options, f"--network-namespace-path={path}", *command)
+        assert "1 packets received" in succeed(finished)
+    nothing_left()
+
+
+def test_bubblewrap_waits_until_its_container_is_wired(other_host: NetworkNamespace) -> None:
+    write_networks()
+    info, info_end = os.pipe()
+    block, block_end = os.pipe()
+    command = ["bwrap", "--unshare-net", "--bind", str(ROOTFS), "/", "--proc", "/proc"]
+    command += ["--info-fd", str(info_end), "--block-fd", str(block)]
+    command += ["/bin/ping", "-c", "1", "-W", "10", "10.80.0.1"]
+    with subprocess.Popen(command, pass_fds=[info_end, block], stdout=subprocess.PIPE) as bwrap:
+        os.close(info_end)
+        os.close(block)
+        with open(info) as file:  # noqa: PTH123  # a descriptor
+            pid = json.load(file)["child-pid"]
+        succeed(call(COMMAND, "network", "set-up", "--pid", str(pid), str(WIRED)))
+        os.close(block_end)  # lets it go on
+        printed, _ = bwrap.communicate(timeout=60)
+    assert b"1 packets received" in printed
+    succeed(call(COMMAND, "network", "tear-down", str(WIRED)))
     nothing_left()
 
 
 def test_podman_runs_the_oci_hooks_of_a_folder(other_host: NetworkNamespace) -> None:
-    """docs/runtimes.md: the hooks folder of podman."""
     for stage in ("createRuntime", "poststop"):
         limits = ["--bridge", "main0"] if stage == "createRuntime" else []
         hook = {

@@ -15,6 +15,8 @@ need() {
 need podman podman
 need containerd containerd
 need ctr containerd
+need bwrap bubblewrap
+need systemd-nspawn systemd-container
 need runc runc
 need busybox busybox-static
 need ip iproute2

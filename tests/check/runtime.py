@@ -1,4 +1,4 @@
-"""Containers of runc whose networks `pynetstrat oci-hook` sets up. Started by runtime.sh.
+"""Containers of runc and podman whose networks `pynetstrat oci-hook` sets up. By runtime.sh.
 
 Each step ends with the check that the links, addresses and routes of the host are as before.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from helpers_network import add_bridge, dumps
 from pynetstrat import Batch, HostCounters, NetworkNamespace, RtnetlinkSocket
 
 BUNDLE = Path(sys.argv[1])
+EXAMPLES = Path(__file__).parents[2] / "examples" / "oci"
 COMMAND = str(Path(sys.executable).with_name("pynetstrat"))
 ALLOWED = ["--bridge", "br0"]
 TAG = "pynetstrat:"
@@ -246,20 +248,52 @@ def test_containers_are_discovered_by_their_ids_and_counted(before: object) -> N
     assert dumps() == before
 
 
+def test_the_example_of_a_bundle_runs_as_it_is(before: object) -> None:
+    folder = BUNDLE / "example"
+    shutil.copytree(BUNDLE / "rootfs", folder / "rootfs", symlinks=True)
+    shutil.copy(EXAMPLES / "config.json", folder)
+    finished = runc("run", "--bundle", str(folder), identifier())
+    assert "1 packets received" in succeed(finished)
+    assert dumps() == before
+
+
+PODMAN = ["podman", "--runtime=runc", "--cgroup-manager=cgroupfs", "--storage-driver=vfs"]
+# Its own limits are higher than those of this process, which may not raise them.
+LIMITS = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+
+
+def test_podman_runs_the_hooks_in_the_example_folder(before: object) -> None:
+    networks = json.loads((EXAMPLES / "config.json").read_text())["annotations"]
+    # podman reads annotations as CSV.
+    annotation = "pynetstrat.networks=" + networks["pynetstrat.networks"]
+    quoted = '"' + annotation.replace('"', '""') + '"'
+    options = ["--rm", "--network=none", "--cap-add=NET_RAW", *LIMITS, f"--annotation={quoted}"]
+    done["containers"] += 1
+    command = [*PODMAN, f"--hooks-dir={EXAMPLES / 'hooks.d'}", "run", *options]
+    ping = ["ping", "-c", "1", "-W", "5", "192.0.2.1"]
+    finished = call(*command, "--rootfs", str(BUNDLE / "rootfs"), *ping)
+    assert "1 packets received" in succeed(finished)
+    assert dumps() == before
+
+
 def main() -> None:
     add_bridge("br0", "10.9.0.1/24")
     add_bridge("br1", "10.8.0.1/24")
     with RtnetlinkSocket() as sock:
         sock.link_set_up("lo")
         sock.execute(Batch().add_veth("d0", "d1"))
+        index = sock.get_link("br0").index
+        sock.execute(Batch().add_address(index, "192.0.2.1/24"))  # of examples/oci
     before = dumps()
     for name, step in list(globals().items()):
         if name.startswith("test_"):
             step(before)
+            assert not list(Path("/run/pynetstrat/containers").glob("*")), name
             print(f"ok {name.removeprefix('test_').replace('_', ' ')}", flush=True)
-    version = succeed(runc("--version")).split()[2]
+    versions = f"runc {succeed(runc('--version')).split()[2]}"
+    versions += f", podman {succeed(call('podman', '--version')).split()[2]}"
     print(
-        f"runc {version}: {done['containers']} containers, {done['hooks']} hooks run manually, "
+        f"{versions}: {done['containers']} containers, {done['hooks']} hooks run manually, "
         f"{done['refused']} annotations refused: nothing left on the host, no other container "
         "touched"
     )
