@@ -57,8 +57,10 @@ class Display:
         self._drawn = (0, 0)
 
     def report(self, reasons: dict[str, str]) -> None:
-        """Takes what a reading does not count."""
+        """Takes what a reading does not count; without a reading nothing else is drawn."""
         self.status = _missing.line(reasons.values()) if reasons else ""
+        if "failed" in reasons:
+            self.draw()
 
     def show(self, sample: Sample) -> None:
         """Takes a sample and draws it."""
@@ -79,8 +81,10 @@ class Display:
         Raises:
             EndError: the user or a signal ends the command.
         """
-        while (left := due - time.monotonic()) > 0:
-            keys = self._terminal.wait(min(left, _MAX_WAIT))
+        left = 1.0
+        while left > 0:  # keys are handled once even if the next sample is late
+            left = due - time.monotonic()
+            keys = self._terminal.wait(max(0.0, min(left, _MAX_WAIT)))
             for key in keys:
                 if self._view.edited is None and key in ("q", "Q"):
                     raise EndError("", 0)

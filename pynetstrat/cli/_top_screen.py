@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from itertools import islice
 
@@ -219,4 +220,4 @@ def open_console() -> Console:
 
 def print_table(entries: Sequence[Entry], view: View, console: Console) -> str:
     """Returns a table of all these containers."""
-    return to_text(Screen(entries, view, console.width), console) + "\n"
+    return to_text(Screen(entries, view, shutil.get_terminal_size().columns), console) + "\n"

@@ -12,6 +12,7 @@ from ._exit import EndError
 from ._options import EXIT_STATUS, add_container_pattern, add_json, pattern, seconds
 from ._stats_rates import by_name, take_samples
 from ._stats_readings import read_containers
+from ._text import json_fields
 from ._top_view import ORDERS, View, by_container
 
 TYPE_CHECKING = False
@@ -130,6 +131,9 @@ def _to_json(sample: Sample, entries: list[Entry]) -> str:
         {
             "container": entry.container.label,
             "netns": entry.container.inode or None,
+            "ids": entry.container.ids,
+            **json_fields("owner", entry.container.owner),
+            **json_fields("name", entry.container.name),
             "interfaces": entry.interfaces,
             "per_second": None if entry.rates is None else by_name(entry.rates),
             "total": by_name(entry.totals),
