@@ -107,10 +107,9 @@ class Screen:
         body = self._help() if self._view.is_help else self._table()
         if self._lines >= 4:
             yield self._summary()
-        if self._lines >= 2 or self._view.is_help:
-            yield next(body)
-        else:
-            next(body)
+        headings = next(body)
+        if self._lines >= 2:
+            yield headings
         rows = list(islice(body, self.page))
         yield from rows
         for _ in range(self.page - len(rows)):

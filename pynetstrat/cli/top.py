@@ -31,10 +31,11 @@ examples:
   pynetstrat top --once --json                 one sample, for a program
 
 A row is a container, and the sums over its interfaces, seen from its side: rx
-is what it receives. Bridges and the outer ends of nested containers are left
-out, since they would count traffic twice. "/s" marks the increase per second
-since the sample before. "-" marks a rate that is not known yet. The other
-columns are the totals since the interfaces were made.
+is what it receives. lo is left out, and so is a container without any other
+interface. Bridges and the outer ends of nested containers are left out as well:
+they would count traffic twice. "/s" marks the increase per second since the
+sample before, "-" a rate that is not known yet. The other columns are the
+totals since the interfaces were made.
 
 A narrow terminal shows fewer columns: at 80 columns rates and totals of bytes,
 rates of packets, and drops; at 20 columns a name and the column that is sorted.

@@ -232,6 +232,12 @@ def test_a_screen_has_a_summary_headings_rows_and_keys():
     )
 
 
+def test_a_terminal_of_one_line_shows_one_container_or_one_line_of_help():
+    assert drawn(BUSY, lines=1)[0].split()[0] == "a"
+    (line,) = drawn(BUSY, pressed("?"), lines=1)
+    assert line.split() == ["q", "quit"]
+
+
 def test_lost_packets_are_red_and_the_order_is_marked():
     colours = {"force_terminal": True, "color_system": "standard"}
     text = "\n".join(drawn(BUSY, lines=8, **colours))
