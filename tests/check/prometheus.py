@@ -39,7 +39,9 @@ from pynetstrat import (
 
 OUT = Path(sys.argv[1])
 COMMAND = str(Path(sys.executable).with_name("pynetstrat"))
-CAPABILITIES = "+sys_ptrace,+sys_admin,+net_admin,+net_broadcast"  # as in docs/exporter.md
+UNIT = (support.ROOT / "docs" / "pynetstrat-exporter.service").read_text()
+(GRANTED,) = re.findall("^AmbientCapabilities=(.*)$", UNIT, re.MULTILINE)
+CAPABILITIES = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in GRANTED.split())
 DOCUMENT = (support.ROOT / "docs" / "exporter.md").read_text()
 API = "http://127.0.0.1:9090/api/v1"
 INSTANCE = "127.0.0.1:19580"  # the exporter's default
@@ -130,6 +132,24 @@ def configure() -> None:
     ):
         checked = subprocess.run(["promtool", *command], capture_output=True, text=True, cwd=OUT)
         assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+# ---- the unit of systemd ----
+
+
+def check_unit() -> str:
+    """Verifies the unit file with the command of this checkout; returns its exposure."""
+    unit = OUT / "pynetstrat-exporter.service"
+    unit.write_text(UNIT.replace("/opt/pynetstrat/bin/pynetstrat", COMMAND))
+    assert COMMAND in unit.read_text()
+    for command in (["verify", "--man=no"], ["security", "--offline=yes", "--threshold=40"]):
+        done = subprocess.run(
+            ["systemd-analyze", "--no-pager", *command, str(unit)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert command[0] != "verify" or done.stderr == ""
+    (exposure,) = re.findall(r"Overall exposure level for .*: ([0-9.]+)", done.stdout + done.stderr)
+    return exposure
 
 
 # ---- containers, traffic ----
@@ -493,6 +513,7 @@ def test_prometheus_logged_no_warning(host: Host) -> None:
 
 
 def main() -> None:
+    exposure = check_unit()
     with Host() as host:
         for name, step in list(globals().items()):
             if name.startswith("test_"):
@@ -504,7 +525,7 @@ def main() -> None:
         f"Prometheus {version()}: the document's {len(queries())} queries, "
         f"the dashboard's {len(dashboard.queries())}, 5 rules, "
         f"{done['queries']} queries in all, {done['scrapes']} scrapes while containers were "
-        "killed: every counter right or absent"
+        f"killed: every counter right or absent; the unit's exposure is {exposure}"
     )
 
 
