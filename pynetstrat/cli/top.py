@@ -19,9 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console
-
     from ._stats_rates import Sample
+    from ._top_screen import Styler
     from ._top_view import Entry
 
 _HELP = f"""\
@@ -95,26 +94,24 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     )
     try:
         from ._top_display import show
-        from ._top_screen import open_console
+        from ._top_screen import Styler
     except ImportError as error:
         raise EndError(str(error)) from error
     # The view filters: its pattern changes, and every container has to be known for that.
     options.container, options.perspective = None, "container"
-    console = open_console()
-    if options.once or options.json or not _is_interactive(console):
-        return _print(options, view, console)
-    return show(options, view, console)
+    styler = Styler()
+    if options.once or options.json or not _is_interactive(styler):
+        return _print(options, view, styler)
+    return show(options, view, styler)
 
 
-def _is_interactive(console: Console) -> bool:
+def _is_interactive(styler: Styler) -> bool:
     streams = (sys.stdin, sys.stdout)
     is_terminal = all(stream is not None and stream.isatty() for stream in streams)
-    return is_terminal and not console.is_dumb_terminal
+    return is_terminal and not styler.is_dumb
 
 
-def _print(options: argparse.Namespace, view: View, console: Console) -> Iterator[str]:
-    from ._top_screen import print_table
-
+def _print(options: argparse.Namespace, view: View, styler: Styler) -> Iterator[str]:
     with closing(read_containers(options, routed=False)) as readings:
         samples = take_samples(readings, options.interval)
         if options.once:
@@ -124,7 +121,7 @@ def _print(options: argparse.Namespace, view: View, console: Console) -> Iterato
             if options.json:
                 yield _to_json(sample, entries)
             else:
-                yield "\n" * (number > 0) + print_table(entries, view, console)
+                yield "\n" * (number > 0) + styler.to_table(entries, view)
 
 
 def _to_json(sample: Sample, entries: list[Entry]) -> str:

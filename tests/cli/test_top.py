@@ -8,6 +8,7 @@ import errno
 import io
 import json
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -322,6 +323,15 @@ def test_without_a_terminal_it_prints_samples_until_its_reader_ends(containers, 
         assert b"\x1b" not in b"".join(first)
         assert first[1].split()[:2] == [b"test-a", b"-"]
         assert first[3] == b"\n"
+
+
+@pytest.mark.slow
+def test_a_full_device_is_reported_in_one_line(net):
+    script = f"exec {shlex.join([*COMMAND, 'top', *TEST, '--once'])} >/dev/full"
+    done = support.run(["sh", "-c", script])
+    assert done.returncode == 1
+    reason = "pynetstrat: standard output: [Errno 28] No space left on device\n"
+    assert done.stderr.endswith(reason)
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ETIMEDOUT, errno.EPERM])
