@@ -18,6 +18,7 @@ need promtool prometheus
 need setpriv util-linux
 need unshare util-linux
 need systemd-analyze systemd
+need jq jq
 [ "$(id -u)" -eq 0 ] || fail "containers of several users need root here"
 
 out=$PWD/build/prometheus
