@@ -63,8 +63,8 @@ class Screen:
             raise RuntimeError(f"top: exit status {self.process.returncode}")
 
 
-def measure(refreshes: int, interval: float = 1.0) -> tuple[float, float, int]:
-    """Returns the CPU seconds of a refresh, the share of a processor, and the resident bytes."""
+def measure(refreshes: int, interval: float = 1.0) -> report.Refresh:
+    """Measures so many refreshes, in a terminal of LINES and COLUMNS."""
     screen = Screen(interval)
     at_work, harness.at_work = harness.at_work, screen.process.pid
     try:

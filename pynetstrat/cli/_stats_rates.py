@@ -55,7 +55,7 @@ def sleep_until(due: float) -> None:
 
 
 def take_samples(
-    readings: Iterable[Reading], seconds: float, wait: Callable[[float], None] = sleep_until
+    readings: Iterable[Reading | None], seconds: float, wait: Callable[[float], None] = sleep_until
 ) -> Iterator[Sample]:
     """Yields a sample at once, and then one every `seconds`.
 
@@ -63,19 +63,21 @@ def take_samples(
     cannot be taken before the next one is due is skipped.
 
     Parameters:
-        readings: the interfaces, read when the next reading is requested.
+        readings: each is taken when it is requested. None is a reading that failed: its sample is
+            left out, and the next one has the rates since the last one.
         seconds: the time from one sample to the next.
         wait: called with the time of the monotonic clock at which the next sample is due.
     """
     before: Reading | None = None
     then = due = time.monotonic()
     for reading in readings:
-        now = time.monotonic()
-        interval = None if before is None else now - then
-        rates = _rates(reading, before, interval)
-        rows: list[Shown] = list(zip(reading.rows, reading.counters, rates, strict=True))
-        yield Sample(time.time(), interval, rows)
-        before, then = reading, now
+        if reading is not None:
+            now = time.monotonic()
+            interval = None if before is None else now - then
+            rates = _rates(reading, before, interval)
+            rows: list[Shown] = list(zip(reading.rows, reading.counters, rates, strict=True))
+            yield Sample(time.time(), interval, rows)
+            before, then = reading, now
         due += seconds
         late = time.monotonic() - due
         if late > 0:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from errno import EAGAIN, ETIMEDOUT
 from operator import is_not
 
-from .. import Container, HostCounters, InterfaceNotFoundError, NetworkNamespace, RtnetlinkSocket
+from .. import (
+    Container,
+    HostCounters,
+    InterfaceNotFoundError,
+    KernelError,
+    NetworkNamespace,
+    RtnetlinkSocket,
+)
 from . import _missing
 from ._options import namespace
 from ._output import warn
@@ -110,27 +118,38 @@ def read_containers(
     report: Callable[[dict[str, str]], None] | None = None,
     *,
     routed: bool = True,
-) -> Generator[Reading, None, None]:
+) -> Generator[Reading | None, None, None]:
     """Yields readings of the interfaces of the containers of this host that `options` choose.
+
+    With `report`, None takes the place of a reading that failed because the kernel was too busy or
+    the interfaces changed during every attempt. Without it such a failure is raised.
 
     Parameters:
         options: `perspective`, and `container`: a pattern that must match (see `matches`), or
             None.
-        report: called at each reading with `_missing.reasons`, before its rows are yielded. By
-            default a line on standard error warns at the first reading, and whenever a new kind
-            of reason appears.
+        report: called at each reading with what is not counted, as `_missing.reasons` returns it,
+            before the reading is yielded. By default a line on standard error warns at the first
+            reading, and whenever a new kind of reason appears.
         routed: see `HostCounters`.
     """
     is_other_side = options.perspective == "host"
     pattern = options.container
+    is_tolerant = report is not None
     report = report or _warn_once()
     last: tuple[object, ...] = ()
     chosen: list[tuple[int, Row]] = []
     rows: list[Row] = []
     with HostCounters(routed=routed) as host:
         while True:
-            discovery = host.refresh()
-            table = host.read_columns()
+            try:
+                discovery = host.refresh()
+                table = host.read_columns()
+            except KernelError as error:
+                if not is_tolerant or error.errno not in (EAGAIN, ETIMEDOUT):
+                    raise
+                report({"failed": f"this sample ({error})"})
+                yield None
+                continue
             report(_missing.reasons(discovery, host.refused, host.omitted))
             columns = (table.keys, table.names, table.identities)
             if not last or any(map(is_not, columns, last)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 import sys
 from itertools import islice
 
@@ -106,10 +108,9 @@ class Screen:
         body = self._help() if self._view.is_help else self._table()
         if self._lines >= 4:
             yield self._summary()
-        if self._lines >= 2 or self._view.is_help:
-            yield next(body)
-        else:
-            next(body)
+        headings = next(body)
+        if self._lines >= 2:
+            yield headings
         rows = list(islice(body, self.page))
         yield from rows
         for _ in range(self.page - len(rows)):
@@ -202,21 +203,34 @@ class Screen:
         return [*line, Segment(" " * missing, style)] if missing > 0 else line
 
 
-def to_text(screen: Screen, console: Console) -> str:
-    """Returns a screen as text, with the control sequences that the terminal understands."""
-    with console.capture() as capture:
-        console.print(screen, end="", crop=False)
-    return capture.get()
+class Styler:
+    """Turns screens into text for standard output: with colours only if a terminal shows them.
 
-
-def open_console() -> Console:
-    """Returns the console for standard output: colours only if a terminal shows them.
-
-    rich finds out whether standard output is one, and follows NO_COLOR, FORCE_COLOR and TERM.
+    rich finds out whether standard output is a terminal, and follows NO_COLOR, FORCE_COLOR and
+    TERM. It writes into a buffer, since a failure to write is reported by `_output`.
     """
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    def __init__(self) -> None:
+        output = Console(file=sys.stdout)
+        self.is_dumb = output.is_dumb_terminal
+        self._console = Console(
+            file=io.StringIO(),
+            force_terminal=output.is_terminal,
+            color_system=output.color_system,  # type: ignore[arg-type]  # one of its own names
+            no_color=output.no_color,
+        )
+
+    def to_text(self, screen: Screen) -> str:
+        """Returns a screen as text, with the control sequences that the terminal understands."""
+        return to_text(screen, self._console)
+
+    def to_table(self, entries: Sequence[Entry], view: View) -> str:
+        """Returns a table of all these containers."""
+        return self.to_text(Screen(entries, view, shutil.get_terminal_size().columns)) + "\n"
 
 
-def print_table(entries: Sequence[Entry], view: View, console: Console) -> str:
-    """Returns a table of all these containers."""
-    return to_text(Screen(entries, view, console.width), console) + "\n"
+def to_text(screen: Screen, console: Console) -> str:
+    """Returns a screen as a console that writes into a buffer shows it."""
+    console.file = io.StringIO()
+    console.print(screen, end="", crop=False, soft_wrap=True)
+    return console.file.getvalue()

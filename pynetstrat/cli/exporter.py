@@ -21,6 +21,7 @@ from ._exporter_endpoint import Endpoint
 from ._exporter_labels import LabelsFile
 from ._exporter_metrics import Metrics
 from ._exporter_textfile import Textfile
+from ._options import pattern
 from ._output import warn
 
 TYPE_CHECKING = False
@@ -125,7 +126,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Iterator[str]:
     """Serves until a signal arrives; yields one line once it serves."""
     address, port = _address(options.listen)
-    patterns: dict[str, Any] = {name: _pattern(name, getattr(options, name)) for name in _PATTERNS}
+    patterns: dict[str, Any] = {
+        name: pattern(f"--{name.replace('_', '-')}", getattr(options, name)) for name in _PATTERNS
+    }
     keep_ended = _seconds(options.keep_ended)
     prefix = _prefix(options.prefix)
     if options.textfile is not None and not options.textfile.endswith(".prom"):
@@ -170,15 +173,6 @@ def _address(text: str) -> tuple[str, int]:
             return str(address), int(found[3])
     expected = "an IP address and a port, such as 127.0.0.1:0 or [::1]:19580"
     raise UsageError(f"--listen must be {expected}, not {quote(text)}")
-
-
-def _pattern(name: str, text: str | None) -> re.Pattern[str] | None:
-    try:
-        return None if text is None else re.compile(text)
-    except (re.error, RecursionError, OverflowError) as error:
-        option = f"--{name.replace('_', '-')}"
-        reason = f"must be a regular expression, not {quote(text or '')}: {error}"
-        raise UsageError(f"{option} {reason}") from error
 
 
 def _seconds(text: str) -> float:

@@ -25,7 +25,7 @@ from ._table import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 _HELP = f"""\
 examples:
@@ -143,8 +143,9 @@ def _samples(text: str) -> int:
 
 
 def _watch(options: argparse.Namespace) -> Iterator[str]:
-    read = read_containers if options.containers else read_interfaces
-    with closing(read(options)) as readings:
+    readings: Generator[Reading | None, None, None]
+    readings = read_containers(options) if options.containers else read_interfaces(options)
+    with closing(readings):
         taken = islice(_stats_rates.take_samples(readings, options.watch), options.count)
         samples = (
             replace(sample, rows=_stats_rates.sort(sample.rows, options.sort)) for sample in taken
@@ -160,7 +161,9 @@ def _watch(options: argparse.Namespace) -> Iterator[str]:
 def _read(options: argparse.Namespace) -> Reading:
     if options.containers:
         with closing(read_containers(options)) as readings:
-            return next(readings)
+            first = next(readings)
+            assert first is not None
+            return first
     perspective = options.perspective
     with RtnetlinkSocket(namespace(options)) as rtnetlink:
         if options.interfaces:

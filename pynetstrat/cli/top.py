@@ -12,15 +12,15 @@ from ._exit import EXIT_STATUS, EndError
 from ._options import add_container_pattern, add_json, pattern, seconds
 from ._stats_rates import by_name, take_samples
 from ._stats_readings import read_containers
+from ._text import json_fields
 from ._top_view import ORDERS, View, by_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console
-
     from ._stats_rates import Sample
+    from ._top_screen import Styler
     from ._top_view import Entry
 
 _HELP = f"""\
@@ -30,10 +30,11 @@ examples:
   pynetstrat top --once --json                 one sample, for a program
 
 A row is a container, and the sums over its interfaces, seen from its side: rx
-is what it receives. Bridges and the outer ends of nested containers are left
-out, since they would count traffic twice. "/s" marks the increase per second
-since the sample before. "-" marks a rate that is not known yet. The other
-columns are the totals since the interfaces were made.
+is what it receives. lo is left out, and so is a container without any other
+interface. Bridges and the outer ends of nested containers are left out as well:
+they would count traffic twice. "/s" marks the increase per second since the
+sample before, "-" a rate that is not known yet. The other columns are the
+totals since the interfaces were made.
 
 A narrow terminal shows fewer columns: at 80 columns rates and totals of bytes,
 rates of packets, and drops; at 20 columns a name and the column that is sorted.
@@ -93,26 +94,24 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     )
     try:
         from ._top_display import show
-        from ._top_screen import open_console
+        from ._top_screen import Styler
     except ImportError as error:
         raise EndError(str(error)) from error
     # The view filters: its pattern changes, and every container has to be known for that.
     options.container, options.perspective = None, "container"
-    console = open_console()
-    if options.once or options.json or not _is_interactive(console):
-        return _print(options, view, console)
-    return show(options, view, console)
+    styler = Styler()
+    if options.once or options.json or not _is_interactive(styler):
+        return _print(options, view, styler)
+    return show(options, view, styler)
 
 
-def _is_interactive(console: Console) -> bool:
+def _is_interactive(styler: Styler) -> bool:
     streams = (sys.stdin, sys.stdout)
     is_terminal = all(stream is not None and stream.isatty() for stream in streams)
-    return is_terminal and not console.is_dumb_terminal
+    return is_terminal and not styler.is_dumb
 
 
-def _print(options: argparse.Namespace, view: View, console: Console) -> Iterator[str]:
-    from ._top_screen import print_table
-
+def _print(options: argparse.Namespace, view: View, styler: Styler) -> Iterator[str]:
     with closing(read_containers(options, routed=False)) as readings:
         samples = take_samples(readings, options.interval)
         if options.once:
@@ -122,7 +121,7 @@ def _print(options: argparse.Namespace, view: View, console: Console) -> Iterato
             if options.json:
                 yield _to_json(sample, entries)
             else:
-                yield "\n" * (number > 0) + print_table(entries, view, console)
+                yield "\n" * (number > 0) + styler.to_table(entries, view)
 
 
 def _to_json(sample: Sample, entries: list[Entry]) -> str:
@@ -130,6 +129,9 @@ def _to_json(sample: Sample, entries: list[Entry]) -> str:
         {
             "container": entry.container.label,
             "netns": entry.container.inode or None,
+            "ids": entry.container.ids,
+            **json_fields("owner", entry.container.owner),
+            **json_fields("name", entry.container.name),
             "interfaces": entry.interfaces,
             "per_second": None if entry.rates is None else by_name(entry.rates),
             "total": by_name(entry.totals),

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .._native.gather import NetnsLinks
     from ..types import Netns
 
+# The deleted links of the host that are remembered between two readings, which may be far apart.
+_MAX_DELETED = 4096
+
 HOST_NSID = -1  # stands for the host namespace, which has no nsid of its own
 
 # The process is out of descriptors, threads or memory: nothing about the namespace follows.
@@ -248,9 +251,10 @@ class Tracker:
         self._pairs = None
         # Links beyond the limit of a dump are counted if the host has a pair that leads to them.
         self.unchecked.update(one for one in self.by_nsid.values() if one.dump.omitted)
-        if indexes is None:
+        if indexes is None or len(self.deleted_at) > _MAX_DELETED:
             self.stale.update(self.by_nsid.values())
             self.first_valid = self.clock + 1
+            self.deleted_at.clear()  # all dumps that it concerns are made again
             return
         self.deleted_at.update(dict.fromkeys(indexes, self.clock))
         if HOST_NSID in self.by_nsid and (is_any_changed or indexes):

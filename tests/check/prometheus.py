@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -30,16 +31,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pynetstrat import (
     Batch,
+    Container,
     Network,
     NetworkNamespace,
     RtnetlinkSocket,
     link_set_up,
     set_up_networks,
 )
+from pynetstrat.cli._exporter_labels import LabelsFile
 
 OUT = Path(sys.argv[1])
 COMMAND = str(Path(sys.executable).with_name("pynetstrat"))
-CAPABILITIES = "+sys_ptrace,+sys_admin,+net_admin,+net_broadcast"  # as in docs/exporter.md
+UNIT = (support.ROOT / "docs" / "pynetstrat-exporter.service").read_text()
+(GRANTED,) = re.findall("^AmbientCapabilities=(.*)$", UNIT, re.MULTILINE)
+CAPABILITIES = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in GRANTED.split())
 DOCUMENT = (support.ROOT / "docs" / "exporter.md").read_text()
 API = "http://127.0.0.1:9090/api/v1"
 INSTANCE = "127.0.0.1:19580"  # the exporter's default
@@ -130,6 +135,73 @@ def configure() -> None:
     ):
         checked = subprocess.run(["promtool", *command], capture_output=True, text=True, cwd=OUT)
         assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+# ---- the unit of systemd ----
+
+
+def check_unit() -> str:
+    """Verifies the unit file with the command of this checkout; returns its exposure."""
+    unit = OUT / "pynetstrat-exporter.service"
+    unit.write_text(UNIT.replace("/opt/pynetstrat/bin/pynetstrat", COMMAND))
+    assert COMMAND in unit.read_text()
+    for command in (["verify", "--man=no"], ["security", "--offline=yes", "--threshold=40"]):
+        done = subprocess.run(
+            ["systemd-analyze", "--no-pager", *command, str(unit)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert command[0] != "verify" or done.stderr == ""
+    (exposure,) = re.findall(r"Overall exposure level for .*: ([0-9.]+)", done.stdout + done.stderr)
+    return exposure
+
+
+# ---- the commands that make a file of labels ----
+
+# What each program prints, shortened: Docker one object a line, the others all in one.
+RUNTIMES = {
+    "docker": (
+        '{"ID":"d1","Image":"httpd:2.4","Names":"web","State":"running"}\n'
+        '{"ID":"d2","Image":"redis","Names":"a b","State":"running"}\n'
+    ),
+    "podman": '[{"Id":"p1","Image":"docker.io/library/httpd:2.4","Names":["web"],"Pid":7}]',
+    "crictl": (
+        '{"items":[{"id":"k1","metadata":{"name":"dns","uid":"7","namespace":"kube-system",'
+        '"attempt":0},"state":"SANDBOX_READY"}]}'
+    ),
+}
+LABELS = {
+    "docker": {
+        "d1": {"name": "web", "image": "httpd:2.4"},
+        "d2": {"name": "a b", "image": "redis"},
+    },
+    "podman": {"p1": {"name": "web", "image": "docker.io/library/httpd:2.4"}},
+    "crictl": {"k1": {"pod": "dns", "namespace": "kube-system"}},
+}
+
+
+def check_recipes() -> None:
+    """Runs the document's commands with programs that print what the runtimes do, or nothing."""
+    recipes = [text for text in blocks("sh") if "jq" in text]
+    assert len(recipes) == len(RUNTIMES)
+    for recipe, (name, printed) in zip(recipes, RUNTIMES.items(), strict=True):
+        for output, expected in ((printed, LABELS[name]), ("", {})):
+            if not output and name != "docker":
+                output = re.sub(r"\[.*\]", "[]", printed)
+            folder = OUT / name
+            folder.mkdir(exist_ok=True)
+            program = folder / name
+            program.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\n")
+            program.chmod(0o755)
+            path = f"{folder}:{os.environ['PATH']}"
+            subprocess.run(
+                ["sh", "-ec", recipe], check=True, cwd=folder, env={**os.environ, "PATH": path}
+            )
+            labels = LabelsFile(str(folder / "labels.json"))
+            labels.update()
+            assert labels.error == ""
+            for key, value in expected.items():
+                assert labels.find(Container(key, "", 7)) == value
+            assert json.loads((folder / "labels.json").read_text()) == expected
 
 
 # ---- containers, traffic ----
@@ -493,6 +565,8 @@ def test_prometheus_logged_no_warning(host: Host) -> None:
 
 
 def main() -> None:
+    exposure = check_unit()
+    check_recipes()
     with Host() as host:
         for name, step in list(globals().items()):
             if name.startswith("test_"):
@@ -504,7 +578,7 @@ def main() -> None:
         f"Prometheus {version()}: the document's {len(queries())} queries, "
         f"the dashboard's {len(dashboard.queries())}, 5 rules, "
         f"{done['queries']} queries in all, {done['scrapes']} scrapes while containers were "
-        "killed: every counter right or absent"
+        f"killed: every counter right or absent; the unit's exposure is {exposure}"
     )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import errno
 import io
 import json
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -14,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pynetstrat import Container, NetworkNamespace
+from pynetstrat import Container, HostCounters, KernelError, NetworkNamespace
 from pynetstrat.cli import _text
-from pynetstrat.cli._stats_readings import Row
+from pynetstrat.cli._stats_rates import take_samples
+from pynetstrat.cli._stats_readings import Row, read_containers
 from pynetstrat.cli._top_screen import Screen, to_text
 from pynetstrat.cli._top_terminal import parse_keys
 from pynetstrat.cli._top_view import COLUMNS, ORDERS, Entry, View, by_container, fit_columns
@@ -228,6 +233,12 @@ def test_a_screen_has_a_summary_headings_rows_and_keys():
     )
 
 
+def test_a_terminal_of_one_line_shows_one_container_or_one_line_of_help():
+    assert drawn(BUSY, lines=1)[0].split()[0] == "a"
+    (line,) = drawn(BUSY, pressed("?"), lines=1)
+    assert line.split() == ["q", "quit"]
+
+
 def test_lost_packets_are_red_and_the_order_is_marked():
     colours = {"force_terminal": True, "color_system": "standard"}
     text = "\n".join(drawn(BUSY, lines=8, **colours))
@@ -291,6 +302,7 @@ def test_once_in_json_has_rates_and_totals(containers):
     assert set(first["per_second"].values()) == {0.0}
     assert first["total"]["rx_bytes"] == 1090
     assert first["interfaces"] == 1
+    assert (first["ids"], first["owner"], first["name"]) == ([], "", "test-a")
     with NetworkNamespace.open("test-a") as netns:
         assert first["netns"] == netns.id[1]
 
@@ -311,6 +323,43 @@ def test_without_a_terminal_it_prints_samples_until_its_reader_ends(containers, 
         assert b"\x1b" not in b"".join(first)
         assert first[1].split()[:2] == [b"test-a", b"-"]
         assert first[3] == b"\n"
+
+
+@pytest.mark.slow
+def test_a_full_device_is_reported_in_one_line(net):
+    script = f"exec {shlex.join([*COMMAND, 'top', *TEST, '--once'])} >/dev/full"
+    done = support.run(["sh", "-c", script])
+    assert done.returncode == 1
+    reason = "pynetstrat: standard output: [Errno 28] No space left on device\n"
+    assert done.stderr.endswith(reason)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ETIMEDOUT, errno.EPERM])
+def test_a_busy_kernel_delays_a_live_sample(containers, monkeypatch, number):
+    """The rates of the next sample are those since the last one."""
+    options = argparse.Namespace(perspective="container", container=re.compile("^test-a$"))
+    reported = []
+    read = HostCounters.read_columns
+    fail = iter([False, True, False])
+
+    def read_columns(host):
+        if next(fail):
+            raise KernelError(number, "RTM_GETSTATS")
+        return read(host)
+
+    monkeypatch.setattr(HostCounters, "read_columns", read_columns)
+    with contextlib.closing(read_containers(options, reported.append)) as readings:
+        samples = take_samples(readings, 1e-9)
+        assert next(samples).interval is None
+        support.send_frames("h0", 3, 100)
+        if number == errno.EPERM:
+            with pytest.raises(KernelError):
+                next(samples)
+            return
+        sample = next(samples)
+    assert sum(sample.rows[0][2]) * sample.interval == pytest.approx(303)
+    assert ["failed" in reasons for reasons in reported] == [False, True, False]
+    assert "RTM_GETSTATS" in reported[1]["failed"]
 
 
 def test_an_error_says_what_to_install_if_rich_is_missing(net):

@@ -195,6 +195,25 @@ def test_ctrl_z_stops_it_with_a_terminal_as_before_and_fg_continues_it(top):
     top.end(0)
 
 
+def test_keys_work_even_if_every_sample_is_late(tmux):
+    tmux.start("--container", "^test-", "--interval", "1e-9")
+    tmux.press("v")
+    tmux.wait_for_order(*reversed(NAMES))
+    tmux.press("q")
+    tmux.wait_for("ready")
+    tmux.end(0)
+
+
+def test_a_terminal_without_control_sequences_gets_tables(tmux):
+    tmux.press("-l", "export TERM=dumb")
+    tmux.press("Enter")
+    tmux.start("--container", "^test-b")
+    tmux.wait_for(r"(container [^\n]*\ntest-b [^\n]*\n\n){3}")
+    tmux.press("C-c")
+    tmux.wait_for("ready")
+    assert not any("^[" in line for line in tmux.lines())
+
+
 def test_colours_are_shown_unless_no_color_is_set(tmux):
     tmux.start("--container", "^test-")
     coloured = "\n".join(tmux.lines("-e"))
