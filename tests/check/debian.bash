@@ -11,8 +11,9 @@ debian_apt() {
         -o "Dir::Etc::SourceList=$where/sources.list" -o Dir::Etc::SourceParts=/dev/null
         -o APT::Install-Recommends=false
     )
-    if [ ! -e "$where/indexed" ]; then
-        rm -rf "$where"
+    # An older list names packages that are no longer there.
+    if [ -z "$(find "$where/indexed" -mtime -1 2>/dev/null)" ]; then
+        rm -rf "$where/state" "$where/cache"
         mkdir -p "$where/state/lists/partial" "$where/cache/archives/partial"
         touch "$where/status"
         echo "deb http://deb.debian.org/debian $2 main" >"$where/sources.list"
