@@ -12,6 +12,7 @@ usage() {
 ./build.sh docs          the API reference, HTML, and the picture of top, into build/docs/
 ./build.sh manual        the manual page and the completions of bash, zsh and fish, into docs/manual/
 ./build.sh wheel         an abi3 wheel and an sdist, into dist/
+./build.sh wheels        the sdist and the wheels of a release, for every architecture, into dist/
 ./build.sh lib           libnetstrat.a, libnetstrat.so, the header and netstrat.pc, into build/
 ./build.sh amalgamation  the core as two files, netstrat.c and netstrat.h, into build/amalgamation/
 USAGE
@@ -131,6 +132,13 @@ wheel)
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
     export SOURCE_DATE_EPOCH
     exec .venv/bin/python -m build --outdir dist .
+    ;;
+wheels)
+    need_python
+    rm -rf dist
+    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH-$(git log -1 --format=%ct)}
+    export SOURCE_DATE_EPOCH
+    exec csrc/build-wheels.sh dist
     ;;
 lib)
     need_compiler

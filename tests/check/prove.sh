@@ -7,7 +7,7 @@
 #   prove.sh                    every file, as many side by side as there are processors
 #   prove.sh HARNESS [MODEL]    one, for one machine (gcc_x86_64, gcc_x86_32)
 #
-# With FIRST_ALARM=1 an analysis ends at its first alarm.
+# With FIRST_ALARM=1 an analysis ends at its first alarm or unproved property.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -43,7 +43,7 @@ options=(
     -eva-builtin "memcpy:Frama_C_memcpy,memset:Frama_C_memset"
     -eva-builtin "strlen:Frama_C_strlen,strnlen:Frama_C_strnlen,strchr:Frama_C_strchr"
 )
-[ -z "${FIRST_ALARM-}" ] || options+=(-eva-stop-at-nth-alarm 1)
+[ -z "${FIRST_ALARM-}" ] || options+=(-eva-warn-key alarm=abort)
 
 # The functions of a file: the ones named by the harness, or all, with the functions of internal.h
 # that they use.

@@ -9,7 +9,7 @@ mkdir -p build/check
 only_by_name=" flaky " # takes an hour or more
 # The longest ones, which come first: one that began last would run on by itself. `faults` and `soak`
 # wait more than the others.
-longest=(mutants packaging faults sanitize cross coverage soak prove fuzz)
+longest=(mutants packaging faults wheels sanitize cross coverage soak prove fuzz)
 
 one() {
     local name=$1 log=build/check/$1.log start=$SECONDS status=0 used
