@@ -18,9 +18,8 @@ import support
 @pytest.mark.parametrize("what", killed.NETWORKS)
 def test_tear_down_and_set_up_succeed_after_a_kill_at_any_change(net, run, tmp_path, what, action):
     stage = killed.Stage(what, tmp_path)
-    stops = range(100_000)
-    if what in ("device", "published ports"):
-        stops = support.sample(stops, offset=1 + (action == "tear-down"))
+    offset = list(killed.NETWORKS).index(what) + (action == "tear-down")
+    stops = support.sample(range(100_000), offset)
     changes = killed.CHANGES.get(os.uname().machine)
     try:
         tried = list(killed.sweep(stage, action, changes, stops))
