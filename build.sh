@@ -9,8 +9,10 @@ usage() {
 ./build.sh test [ARG..]  the tests (ARGs go to pytest; -m "not slow": the quick ones)
 ./build.sh check [NAME]  the long checks, or one of them (tests/check/NAME.sh; "flaky" only by name)
 ./build.sh bench [ARG..] the benchmarks, into build/bench/ (ARGs go to benchmarks/run.py)
-./build.sh docs          the API reference from the docstrings, HTML, into build/docs/
+./build.sh docs          the API reference, HTML, and the picture of top, into build/docs/
+./build.sh manual        the manual page and the completions of bash, zsh and fish, into docs/manual/
 ./build.sh wheel         an abi3 wheel and an sdist, into dist/
+./build.sh wheels        the sdist and the wheels of a release, for every architecture, into dist/
 ./build.sh lib           libnetstrat.a, libnetstrat.so, the header and netstrat.pc, into build/
 ./build.sh amalgamation  the core as two files, netstrat.c and netstrat.h, into build/amalgamation/
 USAGE
@@ -94,6 +96,7 @@ test)
     shift
     need_program strace strace
     need_program ip iproute2
+    need_program tmux tmux
     build test
     mapfile -t workers < <(tests/workers.sh) # -n 0: none
     exec .venv/bin/python -m pytest "${workers[@]}" "$@"
@@ -112,7 +115,12 @@ docs)
     build docs
     rm -rf build/docs
     .venv/bin/python docs/build_reference.py build/docs
+    .venv/bin/python docs/draw_top.py build/docs/top.svg
     echo "build/docs/index.html"
+    ;;
+manual)
+    build ''
+    exec .venv/bin/python docs/manual/build.py
     ;;
 wheel)
     need_compiler
@@ -124,6 +132,13 @@ wheel)
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
     export SOURCE_DATE_EPOCH
     exec .venv/bin/python -m build --outdir dist .
+    ;;
+wheels)
+    need_python
+    rm -rf dist
+    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH-$(git log -1 --format=%ct)}
+    export SOURCE_DATE_EPOCH
+    exec csrc/build-wheels.sh dist
     ;;
 lib)
     need_compiler

@@ -33,7 +33,7 @@ WIRING = (
     *("1,000 pairs made", "1,000 pairs deleted"),
 )
 #: Cases of containers.py, each with 1,000 containers.
-CONTAINERS = ("read_columns", "read", "scrape")
+CONTAINERS = ("read_columns", "read", "HostCounters.refresh", "HostCounters.read", "scrape")
 ROWS = (*CALLS, *WIRING, *CONTAINERS)
 
 
@@ -44,7 +44,7 @@ def case(name: str) -> harness.Timer:
     if name in CONTAINERS:
         import containers
 
-        return containers.CASES[name]()
+        return (containers.CASES | containers.SCRAPE)[name]()
     if name == "LinkMonitor.read":
         import monitor
 

@@ -98,7 +98,7 @@ def _wait_for_the_end() -> None:
             time.sleep(0.02)
 
 
-def _pids() -> list[int]:
+def pids() -> list[int]:
     return list(map(int, os.environ[_PIDS].split()))
 
 
@@ -107,7 +107,7 @@ def counters(method: str) -> Callable[[], Timer]:
 
     def case() -> Timer:
         kept = pynetstrat.ContainerCounters()
-        for pid in _pids():
+        for pid in pids():
             kept.add(pid, f"/proc/{pid}/ns/net")
         return python(getattr(kept, method))
 
@@ -127,11 +127,11 @@ def proc() -> Timer:
                 found[name] = NetworkInterface(name, *fields[0:4], *fields[8:12])
         return found
 
-    pids = _pids()
-    return python(lambda: {pid: read(pid) for pid in pids})
+    processes = pids()
+    return python(lambda: {pid: read(pid) for pid in processes})
 
 
-def _allow_descriptors() -> None:
+def allow_descriptors() -> None:
     """Raises the limit on descriptors as far as allowed."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -139,8 +139,8 @@ def _allow_descriptors() -> None:
 
 def sockets() -> Timer:
     """Keeps a socket in each container, which also keeps the container's namespace alive."""
-    _allow_descriptors()
-    kept = [(pid, pynetstrat.RtnetlinkSocket(f"/proc/{pid}/ns/net")) for pid in _pids()]
+    allow_descriptors()
+    kept = [(pid, pynetstrat.RtnetlinkSocket(f"/proc/{pid}/ns/net")) for pid in pids()]
     return python(lambda: {pid: {"eth0": socket.get_stats("eth0")} for pid, socket in kept})
 
 
@@ -148,8 +148,8 @@ def of_pyroute2() -> Timer:
     """Keeps a socket of pyroute2 in each container. pyroute2 forks a process to open each."""
     import pyroute2
 
-    _allow_descriptors()
-    kept = [(pid, pyroute2.NetNS(f"/proc/{pid}/ns/net")) for pid in _pids()]
+    allow_descriptors()
+    kept = [(pid, pyroute2.NetNS(f"/proc/{pid}/ns/net")) for pid in pids()]
     return python(lambda: {pid: list(inside.link("get", ifname="eth0")) for pid, inside in kept})
 
 
@@ -157,8 +157,8 @@ def of_psutil() -> Timer:
     """Enters each namespace, because psutil reads the table of the caller's. Keeps descriptors."""
     import psutil
 
-    _allow_descriptors()
-    kept = [(pid, os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)) for pid in _pids()]
+    allow_descriptors()
+    kept = [(pid, os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)) for pid in pids()]
     # nowrap=False, because lower counters are those of another namespace and have not wrapped.
     table = partial(psutil.net_io_counters, pernic=True, nowrap=False)
 
@@ -203,8 +203,8 @@ def scrape() -> Timer:
 
     rows = get({}).count(b"\ncontainer_network_receive_bytes_total{")
     # Without a user namespace, other containers of the machine are counted as well.
-    if rows < len(_pids()):
-        raise RuntimeError(f"{rows} containers in a scrape of {len(_pids())}")
+    if rows < len(pids()):
+        raise RuntimeError(f"{rows} containers in a scrape of {len(pids())}")
     return python(lambda: get(_HEADERS))
 
 

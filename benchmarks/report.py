@@ -11,6 +11,9 @@ import monitor
 #: Seconds, by group and case.
 Medians = dict[tuple[str, str], float]
 
+#: A refresh of `pynetstrat top`: CPU seconds, the share of a processor, resident bytes.
+Refresh = tuple[float, float, int]
+
 
 @dataclass
 class Results:
@@ -24,6 +27,7 @@ class Results:
         tails: for single calls the result of `quantiles`, by condition.
         latencies: for events the result of `quantiles`, by case.
         held: the resident bytes and the open descriptors of a case's process, by group and case.
+        refreshes: of `pynetstrat top`, by the number of containers.
         sizes: the numbers that a group was measured with, by group.
         missing: the cases whose peers are not installed.
     """
@@ -35,6 +39,7 @@ class Results:
     tails: dict[str, dict]
     latencies: dict[str, dict]
     held: dict[tuple[str, str], tuple[float, float]]
+    refreshes: dict[int, Refresh]
     sizes: dict[str, tuple[int, ...]]
     missing: set[str]
 
@@ -284,6 +289,17 @@ def _sizes(medians: Medians, group: str, what: str, sizes: Iterable[int]) -> str
     )
 
 
+def top(found: dict[int, Refresh]) -> str:
+    """Returns the table of `pynetstrat top`, by the number of containers."""
+    return _table(
+        ["containers", "CPU a refresh", "of a processor", "memory"],
+        [
+            [f"{size:,}", time_text(cpu), f"{share * 100:.1f} %", f"{resident / 2**20:.0f} MiB"]
+            for size, (cpu, share, resident) in found.items()
+        ],
+    )
+
+
 def _tails(summary: dict[str, dict]) -> str:
     rows = []
     for condition, calls in summary.items():
@@ -314,6 +330,7 @@ def render(results: Results) -> str:
             + _containers(results),
         ),
         (GROUPS["scrape"][0], _group(results, "scrape")),
+        ("`pynetstrat top`, at one refresh a second", top(results.refreshes)),
         ("Wiring", chart("wiring", "time to wire a container, against the peers")),
         *((GROUPS[group][0], _group(results, group)) for group in CONTAINERS),
         ("Short calls", chart("peers", "time for one operation, against the peers")),

@@ -22,6 +22,7 @@ import containers
 import measure
 import pyperf
 import report
+import top
 import veth
 import work
 
@@ -63,12 +64,15 @@ def machine() -> str:
 
 def collect(
     bare: Path, fast: bool
-) -> tuple[dict[str, measure.Runs], dict[str, dict], dict[str, list[int]]]:
-    """Measures all groups, single calls with and without churn, and the latencies of events."""
+) -> tuple[
+    dict[str, measure.Runs], dict[str, dict], dict[str, list[int]], dict[int, report.Refresh]
+]:
+    """Measures all groups, single calls with and without churn, latencies of events, and `top`."""
     processes, values, seconds = (2, 11, 0.005) if fast else (6, 25, 0.01)
     groups: dict[str, measure.Runs] = {}
     tails: dict[str, dict] = {}
     latencies: dict[str, list[int]] = {}
+    refreshes: dict[int, report.Refresh] = {}
 
     def note(name: str) -> None:
         print(f"{time.monotonic() - start:6.1f} s  {name}", file=sys.stderr, flush=True)
@@ -79,6 +83,8 @@ def collect(
         note(name)
         with containers.made(size):
             groups[name] = measure.group("containers", bare, 2 if fast else 4, values, seconds)
+            note(f"top {size}")
+            refreshes[size] = top.measure(5 if fast else 30)
             if size == CONTAINERS[-1]:
                 note("scrape")
                 groups["scrape"] = measure.group("scrape", bare, 1 if fast else 3, values, seconds)
@@ -111,7 +117,7 @@ def collect(
             note(name)
             tails[name] = measure.tails(3 if fast else 15, churners)
     note("done")
-    return groups, tails, latencies
+    return groups, tails, latencies, refreshes
 
 
 def to_pyperf(groups: dict[str, measure.Runs]) -> pyperf.BenchmarkSuite:
@@ -150,7 +156,7 @@ def main() -> None:
     with contextlib.suppress(PermissionError):  # so that other programs disturb less
         os.setpriority(os.PRIO_PROCESS, 0, -20)
     _fresh_namespaces.enter()
-    groups, tails, latencies = collect(output, arguments.fast)
+    groups, tails, latencies, refreshes = collect(output, arguments.fast)
 
     suite = to_pyperf(groups)
     suite.dump(str(output / "pyperf.json"), replace=True)
@@ -168,6 +174,7 @@ def main() -> None:
         tails=summary,
         latencies=events,
         held=report.held(groups),
+        refreshes=refreshes,
         sizes={"dump": SIZES, "containers": CONTAINERS},
         missing=work.missing(),
     )

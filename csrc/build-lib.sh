@@ -15,6 +15,7 @@ source=$(dirname "$0")
 case $target in
 --install)
     prefix=${PREFIX:-/usr/local}
+    [[ $prefix == /* ]] || { echo "build-lib.sh: PREFIX must be an absolute path, not $prefix" >&2; exit 2; }
     libdir=${LIBDIR:-\$\{prefix\}/lib}
     includedir=${INCLUDEDIR:-\$\{prefix\}/include}
     lib=${DESTDIR-}${LIBDIR:-$prefix/lib}

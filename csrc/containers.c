@@ -149,6 +149,7 @@ static int containers_add_peer(const struct netstrat_message *message, void *con
         to->peers[to->count].index = link.index;
         to->peers[to->count].peer = link.peer;
         to->peers[to->count].nsid = link.peer_nsid;
+        memcpy(to->peers[to->count].alias, link.alias, sizeof link.alias);
     }
     to->count++;
     return 0;

@@ -357,6 +357,14 @@ NETSTRAT_PRIVATE int netstrat_batch_check(const struct netstrat_batch *batch, ui
 /* Moves *start and *end past the white space at both ends of a text. */
 NETSTRAT_PRIVATE void netstrat_trim(const char *text, size_t *start, size_t *end);
 
+/* ---- link.c for link_change.c ---- */
+
+/* Begins a message about one link: by its index, or by its name if `index` is 0. The kernel then
+ * looks up the name itself, which saves a query. */
+NETSTRAT_PRIVATE void netstrat_link_begin(struct netstrat_batch *batch, uint16_t type,
+                                          uint16_t flags, int32_t index, const char *name,
+                                          uint32_t link_flags, uint32_t change);
+
 /* ---- message.c, link.c and address.c for other decoders ---- */
 
 /* Copies a text of at least one byte, with its NUL, into `to` of `size` bytes. Returns 0, or

@@ -486,7 +486,7 @@ NETSTRAT_API int netstrat_attribute_bytes(const struct netstrat_attribute *attri
 NETSTRAT_API int netstrat_ack_decode(const struct netstrat_message *message, int *verdict,
                                      struct netstrat_error *error);
 
-/* ---- links: link.c ---- */
+/* ---- links: link.c, link_change.c ---- */
 
 /** struct netstrat_link_name - The index and the name of a link. */
 struct netstrat_link_name {
@@ -1876,6 +1876,7 @@ struct netstrat_veth_peer {
     int32_t index; /* the veth's index */
     int32_t peer;  /* the peer's index in the namespace `nsid` */
     int32_t nsid;
+    char alias[NETSTRAT_ALIAS_SIZE]; /* the veth's alias, "" if it has none */
 };
 
 /**

@@ -81,7 +81,6 @@ static int sysctl_write(int fd, const char *value)
 static int sysctl_exchange_one(struct netstrat_sysctl *sysctl, enum netstrat_operation *operation)
 {
     int fd = sysctl_open(sysctl->path, sysctl->value ? O_WRONLY : O_RDONLY), code;
-    char text[NETSTRAT_SYSCTL_SIZE];
 
     *operation = NETSTRAT_OP_OPEN_SYSCTL;
     if (fd < 0)
@@ -90,6 +89,8 @@ static int sysctl_exchange_one(struct netstrat_sysctl *sysctl, enum netstrat_ope
         *operation = NETSTRAT_OP_WRITE_SYSCTL;
         code = sysctl_write(fd, sysctl->value);
     } else {
+        char text[NETSTRAT_SYSCTL_SIZE];
+
         *operation = NETSTRAT_OP_READ_SYSCTL;
         code = sysctl_read(fd, text, sizeof text);
         if (code == 0)

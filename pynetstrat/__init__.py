@@ -27,6 +27,8 @@ needs prometheus_client, and `pynetstrat.pytest_plugin`, which needs pytest.
 #   counting/          ContainerCounters, HostCounters, discover
 #   watching/          LinkMonitor
 #   diagnosis          what is allowed on this machine
+#   _metrics           the names of the metrics for Prometheus
+#   _scrape            finds and reads the containers of this host for Prometheus
 #   cni/               the CNI plugin
 #   prometheus         ContainerCollector, for prometheus_client; imported by its own name
 #   pytest_plugin      fixtures for pytest, which loads it by itself

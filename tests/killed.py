@@ -23,6 +23,7 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
+from pynetstrat._native.nft import SETS, NftSocket
 from pynetstrat.cli import main
 
 # sys/ptrace.h, linux/ptrace.h
@@ -120,6 +121,7 @@ NETWORKS = {
     ],
     "point to point": [{**_BRIDGED, "bridge": "", "ipv6_gateway": "fd00::1"}],
     "rates": [{**_BRIDGED, "rate_in": 8_000_000, "rate_out": 8_000_000}],
+    "published ports": [{**_BRIDGED, "publish": ["8080:80/tcp", "192.0.2.1:53:53/udp"]}],
     "macvlan": [
         {
             "type": "macvlan",
@@ -148,6 +150,8 @@ class Stage:
 
     def __init__(self, what: str, folder: Path) -> None:
         quieten()
+        for family in ("ipv4", "ipv6"):
+            Path(f"/proc/sys/net/{family}/conf/all/forwarding").write_text("1")
         add_bridge(mac="02:00:00:00:00:77")
         with RtnetlinkSocket() as host:
             host.execute(Batch().add_veth("dev0", "far0").set_link("dev0", up=True))
@@ -162,10 +166,12 @@ class Stage:
         self.before = self._look()
 
     def _look(self) -> object:
+        with contextlib.closing(NftSocket(None, 5000)) as nft:
+            elements = [nft.elements(each) for each in SETS]
         with RtnetlinkSocket() as host:
             links = host.dump_links()
             routes = sorted(map(repr, host.dump_routes()))
-            return links.keys(), links["dev0"].up, host.dump_addresses(), routes
+            return links.keys(), links["dev0"].up, host.dump_addresses(), routes, elements
 
     def expect_nothing_left(self) -> None:
         """Asserts that the host is as before, and that the container has only `lo`.

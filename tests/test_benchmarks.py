@@ -54,7 +54,8 @@ def forked(benchmark, monkeypatch):
         importlib.import_module(peer)
 
     def start(arguments, **options):
-        function = functions.get(Path(arguments[1]).name)
+        program = arguments[1:2]  # none for a program in C
+        function = functions.get(Path(*program).name)
         if function is None:
             return subprocess.Popen(arguments, **options)
 
@@ -343,6 +344,22 @@ def test_tails_under_churn(benchmark, net):
     assert interfaces() == ["bench0", "lo", "peer0"]
 
 
+# ---- top.py ----
+
+
+@pytest.mark.slow
+def test_a_refresh_of_top_is_measured(benchmark):
+    top, report = benchmark("top"), benchmark("report")
+    with benchmark("containers").made(3):
+        cpu, share, resident = top.measure(3, 0.01)
+    assert 0 < cpu < 10
+    assert share > 0
+    assert resident > 1 << 20
+    assert report.top({1000: (0.0123, 0.0149, 25 << 20)}).splitlines()[2:] == [
+        "| 1,000 | 12.3 ms | 1.5 % | 25 MiB |"
+    ]
+
+
 # ---- compare.py ----
 
 
@@ -397,7 +414,7 @@ def test_results_go_between_the_marks_of_the_page(benchmark):
 
 
 def results(report, **more):
-    kinds = ("medians", "spreads", "over", "tails", "latencies", "held", "sizes")
+    kinds = ("medians", "spreads", "over", "tails", "latencies", "held", "refreshes", "sizes")
     empty = {kind: {} for kind in kinds}
     return report.Results(**{"machine": "", "missing": set(), **empty, **more})
 

@@ -13,6 +13,8 @@ ROOT = Path(__file__).parent.parent
 CSRC = ROOT / "csrc"
 SOURCES = (CSRC / "sources").read_text().split()
 PROGRAM = ROOT / "tests" / "c" / "embedder.c"
+VERSION = (CSRC / "netstrat.h").read_text().split('#define NETSTRAT_VERSION "')[1].split('"')[0]
+MINOR = ".".join(VERSION.split(".")[:2])
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 
 
@@ -54,9 +56,10 @@ def test_an_installation_writes_to_destdir_and_names_only_the_prefix(installed):
         "usr/test/include/netstrat.h",
         "usr/test/lib/libnetstrat.a",
         "usr/test/lib/libnetstrat.so",
-        "usr/test/lib/libnetstrat.so.0.2",
+        f"usr/test/lib/libnetstrat.so.{MINOR}",
         "usr/test/lib/pkgconfig/netstrat.pc",
     ]
+    assert ask_pkg_config(installed, "--modversion") == [VERSION]
     assert ask_pkg_config(installed, "--variable=prefix") == ["/usr/test"]
     assert ask_pkg_config(installed, "--cflags", "--libs") == [
         "-I/usr/test/include",
@@ -68,18 +71,18 @@ def test_an_installation_writes_to_destdir_and_names_only_the_prefix(installed):
 
 def test_each_minor_version_has_another_soname_and_symbol_version(installed):
     library = installed / "usr/test/lib/libnetstrat.so"
-    assert "soname: [libnetstrat.so.0.2]" in run("readelf", "-d", library)
+    assert f"soname: [libnetstrat.so.{MINOR}]" in run("readelf", "-d", library)
     versions = {
         line.split("@@")[-1] for line in run("nm", "-D", library).splitlines() if "T net" in line
     }
-    assert versions == {"NETSTRAT_0.2"}
+    assert versions == {f"NETSTRAT_{MINOR}"}
 
 
 def test_pkg_config_links_a_program_with_the_shared_library(installed, tmp_path):
     flags = ask_pkg_config(installed, "--cflags", "--libs", PKG_CONFIG_SYSROOT_DIR=str(installed))
     program = tmp_path / "shared"
     run("gcc", *STRICT, PROGRAM, *flags, "-o", program)
-    assert "libnetstrat.so.0.2" in run("readelf", "-d", program)
+    assert f"libnetstrat.so.{MINOR}" in run("readelf", "-d", program)
     run_alone(program, LD_LIBRARY_PATH=str(installed / "usr/test/lib"))
 
 
@@ -92,6 +95,32 @@ def test_pkg_config_links_a_program_with_the_static_library(installed, tmp_path)
     run("gcc", *STRICT, "-static", PROGRAM, *flags, "-o", program)
     assert "NEEDED" not in run("readelf", "-d", program)
     run_alone(program)
+
+
+@pytest.mark.slow
+def test_an_installation_may_have_other_folders_for_the_library_and_the_header(tmp_path):
+    """Such as lib64, or Debian's folder of the architecture."""
+    folders = {"LIBDIR": "/opt/lib64", "INCLUDEDIR": "/opt/include/netstrat"}
+    run(CSRC / "build-lib.sh", "--install", DESTDIR=str(tmp_path), CFLAGS="-O0", **folders)
+    flags = run(
+        *("pkg-config", "--cflags", "--libs", "netstrat"),
+        PKG_CONFIG_LIBDIR=str(tmp_path / "opt/lib64/pkgconfig"),
+    )
+    assert flags.split() == ["-I/opt/include/netstrat", "-L/opt/lib64", "-lnetstrat"]
+    assert (tmp_path / "opt/include/netstrat/netstrat.h").exists()
+
+
+def test_an_installation_refuses_a_relative_prefix(tmp_path):
+    done = subprocess.run(
+        [CSRC / "build-lib.sh", "--install"],
+        env={**os.environ, "DESTDIR": str(tmp_path), "PREFIX": "usr"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "build-lib.sh: PREFIX must be an absolute path, not usr\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from errno import EBADF
@@ -21,6 +22,7 @@ from support import seen
 from pynetstrat import (
     Batch,
     Container,
+    ContainerTable,
     Discovery,
     HostCounters,
     KernelError,
@@ -31,6 +33,7 @@ from pynetstrat import (
 )
 from pynetstrat._native import containers as native
 from pynetstrat.cli import _missing
+from pynetstrat.counting.watched import WatchedHost
 from pynetstrat.prometheus import ContainerCollector
 
 # cAdvisor's name of each counter, and the field of NetworkInterface.
@@ -48,6 +51,7 @@ GAUGES = {
     "pynetstrat_scrape_error",
     "pynetstrat_scrape_duration_seconds",
     "pynetstrat_containers",
+    "pynetstrat_containers_ended",
     "pynetstrat_containers_refused",
     "pynetstrat_processes_hidden",
     "pynetstrat_namespaces_omitted",
@@ -107,7 +111,7 @@ def samples(collector: ContainerCollector) -> list[tuple[str, dict[str, str]]]:
     return [(s.name, s.labels) for metric in collector.collect() for s in metric.samples]
 
 
-class Stub(HostCounters):
+class Stub(WatchedHost):
     """Finds and reads the containers in `given`."""
 
     given: dict[Container, dict[str, NetworkInterface]]
@@ -115,13 +119,27 @@ class Stub(HostCounters):
     def refresh(self) -> Discovery:
         return Discovery(tuple(self.given), 0, 0)
 
-    def read(self) -> dict[Container, dict[str, NetworkInterface]]:
-        return self.given
+    def take_ended(self) -> list[Container]:
+        return []
+
+    def counted(self) -> list[Container]:
+        return list(self.given)
+
+    def read_columns(self) -> ContainerTable:
+        rows = [(key, row) for key, rows in self.given.items() for row in rows.values()]
+        values = [getattr(row, field) for _, row in rows for field in COUNTERS.values()]
+        flat = memoryview(struct.pack(f"{len(values) + 8}Q", *values, *[0] * 8))
+        return ContainerTable(
+            tuple(key for key, _ in rows),
+            tuple(row.name for _, row in rows),
+            tuple((key, row.name) for key, row in rows),
+            flat.cast("Q", (len(rows) + 1, 8))[: len(rows)],
+        )
 
 
 @pytest.fixture
 def stub(net: support.Links, monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
-    monkeypatch.setattr("pynetstrat.prometheus.HostCounters", Stub)
+    monkeypatch.setattr("pynetstrat._scrape.WatchedHost", Stub)
     return Stub
 
 
@@ -246,7 +264,7 @@ def test_a_counter_that_cannot_be_read_is_absent_and_never_0(collector, make, mo
         raise KernelError(EBADF, "RTM_GETSTATS")
 
     with monkeypatch.context() as patch:
-        patch.setattr(HostCounters, "read", fail)
+        patch.setattr(HostCounters, "read_columns", fail)
         rows, values = scrape(collector)
     assert rows == {}
     assert set(values) == {"pynetstrat_scrape_error", "pynetstrat_scrape_duration_seconds"}

@@ -20,8 +20,8 @@ cd "$out"
 # shellcheck disable=SC2086  # a list
 "$@" -Os -Wall -Wextra -Werror main.c $core -o embed
 
-# The second program needs three more files, and threads.
-more="address.c route.c netns.c"
+# The second program needs five more files, and threads.
+more="link_change.c address.c route.c sysctl.c netns.c"
 cd - >/dev/null
 cp "$here/wire.c" "$out/"
 for file in $more; do

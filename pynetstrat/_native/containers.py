@@ -15,6 +15,7 @@ receives notifications.
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from errno import EEXIST, EINVAL, EMFILE, EMSGSIZE, ENFILE, ENODEV, ENOMEM, ENOPROTOOPT, EPERM
 from io import FileIO
@@ -40,6 +41,7 @@ _QUEUE_SIZE = 8 << 20  # bytes of a receive queue; only what is queued takes mem
 # The interfaces of one container that are counted. Each costs about 5 us of a reading and 100 us of
 # the exporter's text: one container must not delay the counters of the others without a bound.
 MAX_LINKS = 1024
+_PEER_SIZE = ffi.sizeof("struct netstrat_veth_peer")
 _BUFFER = 80 << 10  # bytes: a link with 496 alternative names, the longest message, takes 64 KiB
 
 
@@ -93,24 +95,33 @@ class Pairs(Socket):
         self._pairs = 4096  # room for the pairs; if there are more, the dump is repeated
         super().__init__(netns, timeout_ms)
 
-    def dump_veth_peers(self) -> list[tuple[int, int]]:
-        """Returns the nsid and the index of the peer of each veth pair."""
+    def dump_veth_peers(self) -> list[tuple[int, int, str]]:
+        """Returns the nsid and the index of the peer of each veth pair, and the veth's alias."""
         while True:
             pairs = new("struct netstrat_veth_peer[]", self._pairs)
             count = self._call(lib.netstrat_veth_peers_dump, pairs, self._pairs)
             if count <= self._pairs:
-                numbers = ffi.unpack(ffi.cast("int32_t *", pairs), 3 * count)
-                return list(zip(numbers[2::3], numbers[1::3], strict=True))
+                numbers = memoryview(ffi.buffer(pairs, count * _PEER_SIZE)).cast("i")
+                peers, nsids = (numbers[at :: _PEER_SIZE // 4].tolist() for at in (1, 2))
+                aliases = (
+                    ffi.string(pairs[at].alias).decode("utf-8", "surrogateescape")  # in any locale
+                    for at in range(count)
+                )
+                return list(zip(nsids, peers, aliases, strict=True))
             self._pairs = count + count // 8
 
-    def find_nsids(self, paths: Iterable[str]) -> Iterator[int]:
-        """Yields the nsids of these namespaces. Those without one, and ended ones, are left out."""
+    def find_nsids(self, paths: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+        """Yields the path, the inode and the nsid of each of these namespaces.
+
+        Those without an nsid, and those that have ended, are left out.
+        """
         batch, memory = new_request(lib.netstrat_batch_get_nsid, 0)
         answer = ffi.new("struct netstrat_message *")
         nsid = ffi.new("int32_t *")
         for path in paths:
             try:
                 with FileIO(path) as file:
+                    inode = os.fstat(file.fileno()).st_ino
                     lib.netstrat_batch_init(batch, memory, len(memory))
                     lib.netstrat_batch_get_nsid(batch, file.fileno())
                     code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
@@ -124,7 +135,7 @@ class Pairs(Socket):
             if code < 0:
                 fail(code, self._error, filename=path)
             if lib.netstrat_nsid_decode(answer, nsid) == 0 and nsid[0] >= 0:
-                yield nsid[0]
+                yield path, inode, nsid[0]
 
 
 class Containers(Pairs):
@@ -186,6 +197,10 @@ class Containers(Pairs):
         super().close()
         for sock in self._watchers:
             lib.netstrat_socket_close(sock)
+
+    def descriptors(self) -> list[int]:
+        """Returns the descriptors of the sockets that receive notifications."""
+        return [sock.fd for sock in (self._sock, *self._watchers)]
 
     def process_pending(self) -> None:
         """Records the queued notifications of every kind."""

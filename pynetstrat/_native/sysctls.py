@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_STEPS = (
+_SYSCTL_OPERATIONS = (
     lib.NETSTRAT_OP_OPEN_SYSCTL,
     lib.NETSTRAT_OP_READ_SYSCTL,
     lib.NETSTRAT_OP_WRITE_SYSCTL,
@@ -44,7 +44,7 @@ def exchange(
     error = ffi.new("struct netstrat_error *")
     namespace = Namespace(netns, interface)
     code = lib.netstrat_sysctls_exchange_at(namespace.fd, rows, len(settings), error)
-    if code < 0 and error.step in _STEPS:
+    if code < 0 and error.operation in _SYSCTL_OPERATIONS:
         fail(code, error, interface, f"/proc/sys/{settings[error.item][0]}")
     if code < 0:
         namespace.fail(code, error, interface)

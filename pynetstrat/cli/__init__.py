@@ -11,8 +11,8 @@ A command that is started for each container has to start fast. In place of `add
 a table, ARGUMENTS, and a text, HELP. Then argparse is loaded only for help and for errors
 (`_arguments`).
 
-A module that starts with an underscore is no command. `_stats_*` belongs to `stats` and
-`_exporter_*` to `exporter`; several commands use the others.
+A module that starts with an underscore is no command. `_stats_*` belongs to `stats` and `top`,
+`_top_*` to `top`, and `_exporter_*` to `exporter`; several commands use the others.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ COMMANDS = {
     "up": "bring an interface up",
     "down": "take an interface down",
     "stats": "show the counters of interfaces, or their rates",
+    "top": "show the traffic of every container, live",
     "strategies": "list the network types and where each strategy comes from",
     "run": "run a program in a network namespace",
     "network": "set up, tear down or check the networks of a container",
@@ -47,7 +48,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns the exit status.
+    """Runs a command and returns the exit status. Without arguments it prints the help.
 
     Parameters:
         arguments: the command and its arguments. None stands for those of the process.
@@ -81,7 +82,7 @@ def _run(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str]) -> Any:
     """Returns the values of the arguments, and as `run` the function of the command."""
     if arguments and arguments[0] in COMMANDS:
-        module = _load(arguments[0])
+        module = load(arguments[0])
         table = getattr(module, "ARGUMENTS", None)
         options = None if table is None else _arguments.read(table, arguments[1:])
         if options is not None:
@@ -92,10 +93,10 @@ def _parse(arguments: Sequence[str]) -> Any:
 
 def _parse_slowly(arguments: Sequence[str]) -> Any:
     """As `_parse`; the values include the command's parser of argparse, as `parser`."""
-    return _import("_parser").parse(arguments, COMMANDS, _load)
+    return _import("_parser").parse(arguments, COMMANDS, load)
 
 
-def _load(command: str) -> Any:
+def load(command: str) -> Any:
     """Returns the module of a command."""
     return _import(command.replace("-", "_"))
 

@@ -33,7 +33,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..prometheus import ContainerCollector
+    from ._exporter_metrics import Metrics
+    from ._exporter_textfile import Textfile
 
 _MAX_CONNECTIONS = 256
 _BACKLOG = 128
@@ -51,8 +52,9 @@ class Endpoint:
     Parameters:
         address: an IP address, with "%INTERFACE" for a link-local one of IPv6.
         port: the port; 0 chooses a free one.
-        collector: the collector of the containers.
+        metrics: the metrics.
         log: called with one line for each failure, from either thread.
+        textfile: a file that gets the metrics every 15 seconds.
 
     Attributes:
         port: the port.
@@ -64,7 +66,12 @@ class Endpoint:
     """
 
     def __init__(
-        self, address: str, port: int, collector: ContainerCollector, log: Callable[[str], None]
+        self,
+        address: str,
+        port: int,
+        metrics: Metrics,
+        log: Callable[[str], None],
+        textfile: Textfile | None = None,
     ) -> None:
         self._log = log
         # Half of the descriptors are left for reading the counters.
@@ -76,8 +83,9 @@ class Endpoint:
         self._is_stopping = False
         self._closing = threading.Lock()  # `stop` must not write to a closed descriptor
         self._is_closed = False
-        self.scraper = Scraper(collector, log, self._wake_up)
+        self.scraper = Scraper(metrics, log, self._wake_up, textfile)
         with contextlib.ExitStack() as stack:
+            stack.callback(self.scraper.close)
             self._listener = stack.enter_context(_open_listener(address, port))
             self.port: int = self._listener.getsockname()[1]
             self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)

@@ -92,15 +92,17 @@ class Request(BaseHTTPRequestHandler):
         coding = choose_coding(self.headers.get_all("Accept-Encoding", []))
         if self.command not in _METHODS:
             self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, Allow=", ".join(_METHODS))
-        elif path not in ("/", "/metrics"):
+        elif path not in ("/", "/metrics", "/-/healthy"):
             self.send_error(HTTPStatus.NOT_FOUND)
         elif coding is None:
             self._refuse(HTTPStatus.NOT_ACCEPTABLE, Vary="Accept-Encoding")
         else:
             self.coding = coding
             self.is_scrape = path == "/metrics"
-            if not self.is_scrape:
+            if path == "/":
                 self._respond(HTTPStatus.OK, _HTML_TYPE, encode(_PAGE, coding))
+            elif not self.is_scrape:
+                self._respond(HTTPStatus.OK, _TEXT_TYPE, encode(b"healthy\n", coding))
 
     def _refuse(self, status: HTTPStatus, **headers: str) -> None:
         self._respond(status, _TEXT_TYPE, f"{status.value} {status.phrase}\n".encode(), **headers)

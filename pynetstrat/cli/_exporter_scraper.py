@@ -1,83 +1,137 @@
-"""The exporter's scrapes: a thread that reads the metrics and encodes them, one order at a time."""
+"""The exporter's scrapes: a thread that makes and encodes the metrics, one order at a time."""
 
 from __future__ import annotations
 
+import math
+import os
 import threading
+import time
 from queue import SimpleQueue
-
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from select import POLLIN, poll
 
 from ._exporter_coding import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
-    from ..prometheus import ContainerCollector
+    from ._exporter_metrics import Metrics
+    from ._exporter_textfile import Textfile
 
     # The metrics by content coding, or the exception that made the scrape fail.
     Outcome = dict[str, bytes] | Exception
+
+_PAUSE = 0.1  # seconds without a look at the notifications, so that a flood of them costs little
+_TEXTFILE_PERIOD = 15.0  # seconds between two scrapes for the text file
 
 
 class Scraper:
     """Scrapes in a thread of its own, between `start` and `stop`.
 
+    Between the scrapes it processes the kernel's notifications, so that their queues do not
+    overflow.
+
     Parameters:
-        collector: the collector of the containers.
+        metrics: makes the text.
         log: called with one line for each failure.
         notify: called after each scrape, in the scraper's thread.
+        textfile: a file that gets the metrics every 15 seconds.
     """
 
     def __init__(
         self,
-        collector: ContainerCollector,
+        metrics: Metrics,
         log: Callable[[str], None],
         notify: Callable[[], None],
+        textfile: Textfile | None = None,
     ) -> None:
-        self.registry = CollectorRegistry()
-        self.registry.register(collector)
-        ProcessCollector(registry=self.registry)
-        self._collector = collector
+        self._metrics = metrics
         self._log = log
         self._notify = notify
-        self._logged = ""
-        self._orders: SimpleQueue[Collection[str] | None] = SimpleQueue()
+        self._textfile = textfile
+        self._textfile_due = math.inf if textfile is None else time.monotonic()
+        self._descriptors = metrics.scrape.descriptors()
+        self._orders: SimpleQueue[Collection[str]] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
-        self._thread = threading.Thread(target=self._scrape)
+        self._is_stopping = False
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._thread = threading.Thread(target=self._work)
 
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Waits until all orders are done, and ends the thread."""
-        self._orders.put(None)
+        """Waits until all orders are done, and ends the thread. Removes the text file."""
+        self._is_stopping = True
+        os.eventfd_write(self._wake, 1)
         self._thread.join()
+        if self._textfile is not None:
+            self._textfile.remove()
+
+    def close(self) -> None:
+        """Closes the descriptor. The thread does not run."""
+        os.close(self._wake)
 
     def order(self, codings: Collection[str]) -> None:
         """Orders one scrape, encoded in each of the codings."""
         self._orders.put(codings)
+        os.eventfd_write(self._wake, 1)
 
     def take(self) -> Outcome | None:
         """Returns the outcome of the oldest finished order, or None if none has finished."""
         return None if self._outcomes.empty() else self._outcomes.get()
 
-    def _scrape(self) -> None:
-        while (codings := self._orders.get()) is not None:
-            outcome: Outcome
-            try:
-                text = generate_latest(self.registry)
-                outcome = {coding: encode(text, coding) for coding in codings}
-                self._log_failure()
-            except Exception as error:
-                self._log(f"metrics: {error!r}")
-                outcome = error
-            self._outcomes.put(outcome)
-            self._notify()
+    # ---- in the thread ----
 
-    def _log_failure(self) -> None:
-        """Logs why the containers could not be read, unless the last failure was the same."""
-        reason = str(self._collector.error or "")
-        if reason and reason != self._logged:
-            self._log(f"scrape: {reason}")
-        self._logged = reason
+    def _work(self) -> None:
+        only_wake, everything = _poll([self._wake]), _poll([self._wake, *self._descriptors])
+        paused_until = 0.0
+        while True:
+            while not self._orders.empty():
+                self._answer(self._orders.get())
+            if self._is_stopping:
+                return
+            now = time.monotonic()
+            if now >= self._textfile_due:
+                self._textfile_due = now + _TEXTFILE_PERIOD
+                self._write_textfile()
+            if is_paused := now < paused_until:
+                due = min(self._textfile_due, paused_until)
+            else:
+                due = self._textfile_due
+            wait = None if due == math.inf else math.ceil(max(due - now, 0) * 1000)
+            ready = {number for number, _ in (only_wake if is_paused else everything).poll(wait)}
+            if self._wake in ready:
+                os.eventfd_read(self._wake)
+                ready.remove(self._wake)
+            if ready:
+                self._metrics.process_pending()
+                paused_until = time.monotonic() + _PAUSE
+
+    def _answer(self, codings: Collection[str]) -> None:
+        outcome: Outcome
+        try:
+            text = b"".join(self._metrics.write_all())
+            outcome = {coding: encode(text, coding) for coding in codings}
+        except Exception as error:
+            self._log(f"metrics: {error!r}")
+            outcome = error
+        self._outcomes.put(outcome)
+        self._notify()
+
+    def _write_textfile(self) -> None:
+        assert self._textfile is not None
+        try:
+            # The metrics of the process would collide with those of node_exporter.
+            self._textfile.write(self._metrics.write())
+            self._metrics.report("textfile", self._textfile.error)
+        except Exception as error:
+            self._metrics.report("textfile", f"metrics: {error!r}")
+
+
+def _poll(descriptors: Iterable[int]) -> poll:
+    watched = poll()
+    for number in descriptors:
+        watched.register(number, POLLIN)
+    return watched

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
 from errno import ENOENT
 from pathlib import Path
 
-from ..errors import KernelError
+from ..errors import KernelError, quote
+from ._exit import UsageError
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +43,39 @@ def add_host(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", metavar="NAME|PATH", help="the host namespace; default: that of the caller"
     )
+
+
+def add_container_pattern(parser: argparse.ArgumentParser) -> None:
+    """Adds `--container`, whose value `pattern` compiles."""
+    parser.add_argument(
+        "--container",
+        metavar="PATTERN",
+        help="show only containers whose id, owner or name matches, a regular expression",
+    )
+
+
+def pattern(option: str, text: str | None) -> re.Pattern[str] | None:
+    """Compiles the value of an option, a regular expression; None if it was not given.
+
+    Raises:
+        UsageError: the text is no regular expression.
+    """
+    try:
+        return None if text is None else re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        reason = f"must be a regular expression, not {quote(text or '')}: {error}"
+        raise UsageError(f"{option} {reason}") from error
+
+
+def seconds(text: str) -> float:
+    """Parses a number of seconds, the type of an argument."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds > 0, not {text!r}")
+    return number
 
 
 def _process_id(text: str) -> int:

@@ -12,7 +12,7 @@ from ._output import write_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from ._arguments import Arguments
@@ -26,7 +26,7 @@ examples:
                                              process 4711
   pynetstrat stats --netns blue              counters of every interface in
                                              /run/netns/blue
-  pynetstrat stats --containers --watch 1    rates of all containers
+  pynetstrat top                             rates of all containers, live
   pynetstrat run -- make test                run a program without a network
 
 exit status:
@@ -58,7 +58,11 @@ def parse(
     Raises:
         EndError: help was requested, or the usage is wrong, which standard error reports.
     """
-    parser = _parser(arguments, commands, load)
+    # No option before the command takes a value, so the first name of a command is the command.
+    chosen = [word for word in arguments if word in commands][:1]
+    parser = build_parser(chosen, commands, load)
+    if not arguments:
+        raise EndError("", 0, parser.format_help())
     printed, complaint = io.StringIO(), io.StringIO()
     try:
         # argparse would ignore a full standard output, and write to standard output in place of a
@@ -73,10 +77,16 @@ def parse(
     return options
 
 
-def _parser(
-    arguments: Sequence[str], commands: Mapping[str, str], load: Callable[[str], Any]
+def build_parser(
+    complete: Collection[str], commands: Mapping[str, str], load: Callable[[str], Any]
 ) -> argparse.ArgumentParser:
-    """Returns the parser of all commands, with the arguments only of the command to be run."""
+    """Returns the parser of all commands.
+
+    Parameters:
+        complete: the commands that get their arguments, which loads the module of each. Others
+            have a name and a summary.
+        commands, load: as for `parse`.
+    """
     parser = argparse.ArgumentParser(
         prog="pynetstrat",
         description="Set up the networks of containers, and read the counters of interfaces.",
@@ -90,8 +100,6 @@ def _parser(
         help="print the version and exit",
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    # No option before the command takes a value, so the first name of a command is the command.
-    chosen = next((word for word in arguments if word in commands), None)
     for name, summary in commands.items():
         command = subparsers.add_parser(
             name,
@@ -99,7 +107,7 @@ def _parser(
             description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if name == chosen:
+        if name in complete:
             module = load(name)
             if hasattr(module, "ARGUMENTS"):
                 command.epilog = module.HELP

@@ -1,11 +1,20 @@
-"""What `stats` reads: the interfaces of one namespace, or those of every container."""
+"""What `stats` and `top` read: the interfaces of a namespace, or those of every container."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from errno import EAGAIN, ETIMEDOUT
+from operator import is_not
 
-from .. import Container, HostCounters, InterfaceNotFoundError, NetworkNamespace, RtnetlinkSocket
+from .. import (
+    Container,
+    HostCounters,
+    InterfaceNotFoundError,
+    KernelError,
+    NetworkNamespace,
+    RtnetlinkSocket,
+)
 from . import _missing
 from ._options import namespace
 from ._output import warn
@@ -14,26 +23,24 @@ from ._text import json_fields, printable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Generator, Hashable, Sequence
+    import re
+    from collections.abc import Callable, Generator, Hashable, Sequence
     from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One interface in one reading.
+    """One interface.
 
     Attributes:
         name: its name, or the name that the user gave for it.
         identity: differs from that of every other interface, including a former one with the same
-            name.
-        counters: its eight counters in the order of the fields of `NetworkInterface`, or None if
-            the interface does not exist.
+            name. None if the interface does not exist.
         container: its container if all containers are read, otherwise None.
     """
 
     name: str
     identity: Hashable = None
-    counters: Sequence[int] | None = None
     container: Container | None = None
 
     @property
@@ -51,7 +58,22 @@ class Row:
         return {"container": self.container.label, "netns": self.container.inode or None, **name}
 
 
-def read_interfaces(options: argparse.Namespace) -> Generator[list[Row], None, None]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The counters of interfaces at one moment.
+
+    Attributes:
+        rows: the interfaces. It is the same list as in the last reading only if no interface was
+            added, deleted or renamed.
+        counters: the eight counters of each, in the order of the fields of `NetworkInterface`; None
+            if the interface does not exist.
+    """
+
+    rows: list[Row]
+    counters: Sequence[Sequence[int] | None]
+
+
+def read_interfaces(options: argparse.Namespace) -> Generator[Reading, None, None]:
     """Yields readings of the named interfaces, or of all interfaces of the namespace.
 
     Nothing stays open between two readings: an open namespace could not end.
@@ -71,13 +93,14 @@ def read_interfaces(options: argparse.Namespace) -> Generator[list[Row], None, N
             named = [(name, _index(rtnetlink, name, is_first)) for name in options.interfaces]
             table = rtnetlink.dump_counters()
         is_first = False
-        counters = table.counters.tolist()
-        found = {
-            index: ((netns_identity, index, name), _swap(values, is_other_side))
-            for name, index, values in zip(table.names, table.ifindexes, counters, strict=True)
-        }
-        everything = zip(table.names, table.ifindexes, strict=True)
-        yield [Row(name, *found.get(index, ())) for name, index in named or everything]
+        found = dict(zip(table.ifindexes, table.counters.tolist(), strict=True))
+        rows: list[Row] = []
+        counters: list[list[int] | None] = []
+        for name, index in named or zip(table.names, table.ifindexes, strict=True):
+            values = found.get(index)
+            rows.append(Row(name, None if values is None else (netns_identity, index, name)))
+            counters.append(None if values is None else _swap(values, is_other_side))
+        yield Reading(rows, counters)
 
 
 def _index(rtnetlink: RtnetlinkSocket, name: str, must_exist: bool) -> int:
@@ -90,33 +113,77 @@ def _index(rtnetlink: RtnetlinkSocket, name: str, must_exist: bool) -> int:
         return 0
 
 
-def read_containers(options: argparse.Namespace) -> Generator[list[Row], None, None]:
-    """Yields readings of the interfaces of every container of this host.
+def read_containers(
+    options: argparse.Namespace,
+    report: Callable[[dict[str, str]], None] | None = None,
+    *,
+    routed: bool = True,
+) -> Generator[Reading | None, None, None]:
+    """Yields readings of the interfaces of the containers of this host that `options` choose.
 
-    Warns of anything that is not counted, at the first reading and whenever a new kind of reason
-    appears.
+    With `report`, None takes the place of a reading that failed because the kernel was too busy or
+    the interfaces changed during every attempt. Without it such a failure is raised.
+
+    Parameters:
+        options: `perspective`, and `container`: a pattern that must match (see `matches`), or
+            None.
+        report: called at each reading with what is not counted, as `_missing.reasons` returns it,
+            before the reading is yielded. By default a line on standard error warns at the first
+            reading, and whenever a new kind of reason appears.
+        routed: see `HostCounters`.
     """
     is_other_side = options.perspective == "host"
-    reported: set[str] = set()
-    with HostCounters() as host:
+    pattern = options.container
+    is_tolerant = report is not None
+    report = report or _warn_once()
+    last: tuple[object, ...] = ()
+    chosen: list[tuple[int, Row]] = []
+    rows: list[Row] = []
+    with HostCounters(routed=routed) as host:
         while True:
-            discovery = host.refresh()
-            table = host.read_columns()
-            reasons = _missing.reasons(discovery, host.refused, host.omitted)
-            if not reported.issuperset(reasons):
-                reported.update(reasons)
-                warn(_missing.line(reasons.values()))
-            yield [
-                Row(name, (identity, name), _swap(values, is_other_side), container)
-                for container, name, identity, values in zip(
-                    table.keys,
-                    table.names,
-                    table.identities,
-                    table.counters.tolist(),
-                    strict=True,
-                )
-                if isinstance(container, Container)
-            ]
+            try:
+                discovery = host.refresh()
+                table = host.read_columns()
+            except KernelError as error:
+                if not is_tolerant or error.errno not in (EAGAIN, ETIMEDOUT):
+                    raise
+                report({"failed": f"this sample ({error})"})
+                yield None
+                continue
+            report(_missing.reasons(discovery, host.refused, host.omitted))
+            columns = (table.keys, table.names, table.identities)
+            if not last or any(map(is_not, columns, last)):
+                last = columns
+                chosen = [
+                    (at, Row(name, (identity, name), container))
+                    for at, (container, name, identity) in enumerate(zip(*columns, strict=True))
+                    if isinstance(container, Container)
+                    and (pattern is None or matches(container, pattern))
+                ]
+                rows = [row for _, row in chosen]
+            counters = table.counters.tolist()
+            if len(chosen) < len(counters):
+                counters = [counters[at] for at, _ in chosen]
+            if is_other_side:
+                counters = [_swap(values, is_other_side) for values in counters]
+            yield Reading(rows, counters)
+
+
+def matches(container: Container, pattern: re.Pattern[str]) -> bool:
+    """Whether the pattern occurs in the label, in an id, in the owner or in the name."""
+    texts = (container.label, container.owner, container.name, *container.ids)
+    return any(map(pattern.search, texts))
+
+
+def _warn_once() -> Callable[[dict[str, str]], None]:
+    reported: set[str] = set()
+
+    def report(reasons: dict[str, str]) -> None:
+        if not reported.issuperset(reasons):
+            reported.update(reasons)
+            warn(_missing.line(reasons.values()))
+
+    return report
 
 
 def _swap(counters: list[int], is_other_side: bool) -> list[int]:

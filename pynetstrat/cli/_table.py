@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import astuple
 
-from ._text import ljust, printable, width
+from ._numbers import exact, short
+from ._text import ljust, printable, shorten, width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .. import NetworkInterface
 
-_FIELDS = ("bytes", "packets", "errors", "dropped")
-_COLUMNS = [f"{side} {field}" for side in ("rx", "tx") for field in _FIELDS]
-_UNKNOWN = (None,) * len(_COLUMNS)
+    Row = tuple[Sequence[str], Sequence[float] | None]
+
+# The heading of each column, and the counters whose sum it shows.
+_MAIN = {
+    "rx B": (0,),
+    "rx pkt": (1,),
+    "tx B": (4,),
+    "tx pkt": (5,),
+    "err": (2, 6),
+    "drop": (3, 7),
+}
+_ALL = {
+    f"{side} {field}": (4 * at + number,)
+    for at, side in enumerate(("rx", "tx"))
+    for number, field in enumerate(("bytes", "packets", "errors", "dropped"))
+}
+_GAP = "  "
+_LABEL = 12  # columns of a label that are worth more than the digits of exact numbers
 
 
 def render(rows: Iterable[tuple[str, NetworkInterface]]) -> str:
@@ -25,22 +42,38 @@ def render(rows: Iterable[tuple[str, NetworkInterface]]) -> str:
 class Table:
     """A table that can be printed in parts. A column may become wider, but never narrower.
 
+    The table fits the terminal, or 80 columns if standard output is no terminal: labels are cut
+    and, if that is not enough, all later numbers are short (1.23M).
+
     Parameters:
         labels: the headings of the columns before the counters.
         unit: appended to the heading of each counter.
+        is_wide: shows all eight counters and whole labels, in any number of columns. Otherwise
+            errors and dropped packets are the sums of both directions.
+        is_short: shows short numbers from the start.
     """
 
-    def __init__(self, labels: Sequence[str] = ("interface",), unit: str = "") -> None:
-        self._labels = len(labels)
-        self._headings = [*labels, *(column + unit for column in _COLUMNS)]
-        self._widths = [len(heading) for heading in self._headings]
-
-    def render(
+    def __init__(
         self,
-        rows: Iterable[tuple[Sequence[str], Sequence[float] | None]],
+        labels: Sequence[str] = ("interface",),
+        unit: str = "",
         *,
-        headings: bool = True,
-    ) -> str:
+        is_wide: bool = False,
+        is_short: bool = False,
+    ) -> None:
+        self._columns = None if is_wide else shutil.get_terminal_size().columns
+        self._counters = list((_ALL if is_wide else _MAIN).values())
+        self._labels = list(labels)
+        self._headings = [heading + unit for heading in (_ALL if is_wide else _MAIN)]
+        self._label_widths = list(map(width, self._labels))
+        self._use(short if is_short else exact)
+
+    def _use(self, text_of: Callable[[float], str]) -> None:
+        """Formats all later numbers with this function."""
+        self._text_of = text_of
+        self._widths = list(map(len, self._headings))
+
+    def render(self, rows: Iterable[Row], *, headings: bool = True) -> str:
         """Returns a line for each row, after a line of headings.
 
         Parameters:
@@ -48,23 +81,58 @@ class Table:
                 are unknown.
             headings: False leaves out the headings.
         """
-        cells = [self._headings] if headings else []
+        rows = list(rows)
+        cells = self._cells(rows)
+        if (
+            self._columns
+            and self._text_of is exact
+            and self._room() < sum(min(n, _LABEL) for n in self._label_widths)
+        ):
+            self._use(short)
+            cells = self._cells(rows)
+        widths = _share(self._label_widths, self._room())
+        lines: list[tuple[Sequence[str], list[str]]] = []
+        if headings:
+            lines.append((self._labels, self._headings))
+        lines += [(labels, numbers) for (labels, _), numbers in zip(rows, cells, strict=True)]
+        return "".join(
+            _GAP.join(
+                [
+                    *(ljust(shorten(label, n), n) for label, n in zip(labels, widths, strict=True)),
+                    *map(str.rjust, numbers, self._widths),
+                ]
+            )
+            + "\n"
+            for labels, numbers in lines
+        )
+
+    def _cells(self, rows: Sequence[Row]) -> list[list[str]]:
+        """Returns the numbers of each row as text, and makes columns wide enough for the rows."""
+        cells = []
         for labels, numbers in rows:
-            cells.append([*labels, *map(_number, numbers or _UNKNOWN)])
-        for line in cells:
-            self._widths = list(map(max, self._widths, map(width, line)))
-        return "".join(f"{self._line(line)}\n" for line in cells)
+            texts = ["-"] * len(self._counters)
+            if numbers is not None:
+                sums = (sum(numbers[at] for at in counters) for counters in self._counters)
+                texts = list(map(self._text_of, sums))
+            cells.append(texts)
+            self._widths = list(map(max, self._widths, map(len, texts)))
+            self._label_widths = list(map(max, self._label_widths, map(width, labels)))
+        return cells
 
-    def _line(self, cells: Sequence[str]) -> str:
-        labels, numbers = cells[: self._labels], cells[self._labels :]
-        padded = [*map(ljust, labels, self._widths)]
-        padded += map(str.rjust, numbers, self._widths[self._labels :])
-        return "  ".join(padded)
+    def _room(self) -> int:
+        """Returns the columns that are left for the labels."""
+        if self._columns is None:
+            return sum(self._label_widths)
+        gaps = len(self._labels) + len(self._widths) - 1
+        return self._columns - sum(self._widths) - gaps * len(_GAP)
 
 
-def _number(number: float | None) -> str:
-    if number is None:
-        return "-"
-    if isinstance(number, int):
-        return f"{number:,}"
-    return f"{number:.2g}" if 0 < number < 10 else f"{number:,.0f}"  # a low rate is not shown as 0
+def _share(widths: Sequence[int], room: int) -> list[int]:
+    """Shares columns of the terminal among labels of these widths; short labels are kept whole."""
+    shares = dict.fromkeys(range(len(widths)), 0)
+    for rest, at in zip(
+        range(len(widths), 0, -1), sorted(shares, key=widths.__getitem__), strict=True
+    ):
+        shares[at] = max(1, min(widths[at], room // rest))
+        room -= shares[at]
+    return list(shares.values())

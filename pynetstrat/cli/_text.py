@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 
 from ..errors import escape
+
+_CUT = ".."  # ASCII: a terminal of any encoding shows it
+_ID = re.compile("[0-9a-f]{64}")  # of a container of Docker, containerd, CRI-O or Podman
+_SHORT_ID = 12  # the digits that docker and podman show
 
 
 def printable(name: str) -> str:
@@ -29,6 +34,32 @@ def _columns(character: str) -> int:
 def ljust(text: str, columns: int) -> str:
     """Pads printable text with spaces to a number of terminal columns."""
     return text + " " * (columns - width(text))
+
+
+def shorten(text: str, columns: int) -> str:
+    """Cuts printable text that takes more columns of a terminal.
+
+    Of an id the first digits remain, which runtimes accept in place of the id. Of other text the
+    beginning and the end remain: names that belong together often differ only at their ends.
+    """
+    if width(text) <= columns:
+        return text
+    if _ID.fullmatch(text):
+        return text[: min(columns, _SHORT_ID)]
+    room = columns - len(_CUT)
+    if room < 4:
+        return fitting(text, columns)
+    end = fitting(text[::-1], room // 2)[::-1]
+    return fitting(text, room - width(end)) + _CUT + end
+
+
+def fitting(text: str, columns: int) -> str:
+    """Returns the beginning of a text that takes at most so many columns."""
+    for at, character in enumerate(text):
+        columns -= width(character)
+        if columns < 0:
+            return text[:at]
+    return text
 
 
 def json_fields(key: str, name: str) -> dict[str, str]:

@@ -153,7 +153,7 @@ def _show_container(report: dict[str, Any]) -> str:
     host_end = report["outside"].name
     rows = [
         ("eth0, in the container", report["inside"]),
-        (f"{host_end}, container perspective", report["outside"]),
+        (f"{host_end}, container side", report["outside"]),
     ]
     return f"""\
 set_up_networks([Network("loopback"), Network("veth", name="eth0", bridge="{_BRIDGE}",

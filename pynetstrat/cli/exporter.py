@@ -13,9 +13,15 @@ import sys
 import threading
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 
+from .._scrape import Scrape
 from ..errors import KernelError, escape, quote
 from . import _missing
-from ._exit import EndError, UsageError
+from ._exit import UsageError
+from ._exporter_endpoint import Endpoint
+from ._exporter_labels import LabelsFile
+from ._exporter_metrics import Metrics
+from ._exporter_textfile import Textfile
+from ._options import pattern
 from ._output import warn
 
 TYPE_CHECKING = False
@@ -23,11 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from ..prometheus import ContainerCollector
-    from ._exporter_endpoint import Endpoint
-
 # The ports that Prometheus lists for exporters, 9100 to 9999, are all taken.
 _LISTEN = "127.0.0.1:19580"
+
+_MAX_KEEP_ENDED = 86_400
 
 _HINTS = {
     EADDRINUSE: "choose another address or port with --listen",
@@ -38,8 +43,9 @@ _HINTS = {
 _HELP = f"""\
 Each scrape finds all containers of this host, reads their counters at the same
 time, and serves eight counters of each interface, with the labels container,
-interface and netns. docs/exporter.md describes the metrics and has queries and
-alerts.
+interface and netns. docs/exporter.md describes the metrics, has queries, and
+shows how to make the file of --labels. docs/grafana.json is a dashboard,
+docs/alerts.yml has alerting rules.
 
 A PATTERN is a Python regular expression that may match anywhere in the label:
 "eth0" also matches eth01, "^eth0$" does not. The host is the network namespace
@@ -53,6 +59,7 @@ examples:
   pynetstrat exporter --listen '[::]:9100'    on every address, IPv6 and IPv4
   pynetstrat exporter --listen 127.0.0.1:0    on a free port
   pynetstrat exporter --interface '^eth' --exclude-container '^test-'
+  pynetstrat exporter --labels /run/pynetstrat/labels.json
 
 Counting every container requires CAP_NET_ADMIN, CAP_SYS_ADMIN and
 CAP_SYS_PTRACE; without CAP_NET_BROADCAST scrapes take longer. A warning at the
@@ -89,23 +96,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="do not count the traffic of nested containers twice: leave out bridges and the "
         "outer ends of veth pairs between two containers",
     )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="a JSON object of container ids, owners or names to further labels, read again when "
+        "it changes",
+    )
+    parser.add_argument(
+        "--prefix",
+        default="",
+        metavar="TEXT",
+        help="put TEXT before the names of the container metrics, which are those of cAdvisor",
+    )
+    parser.add_argument(
+        "--keep-ended",
+        default="60",
+        metavar="SECONDS",
+        help="how long a container that has ended is shown, with its last counters "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--textfile",
+        metavar="FILE",
+        help="also write the metrics to FILE every 15 seconds, for the textfile collector of "
+        "node_exporter; FILE must end in .prom",
+    )
 
 
 def run(options: argparse.Namespace) -> Iterator[str]:
     """Serves until a signal arrives; yields one line once it serves."""
     address, port = _address(options.listen)
-    patterns: dict[str, Any] = {name: _pattern(name, getattr(options, name)) for name in _PATTERNS}
-    try:
-        from ..prometheus import ContainerCollector
-        from ._exporter_endpoint import Endpoint
-    except ImportError as error:
-        raise EndError(str(error)) from error
-    with ContainerCollector(**patterns, routed=options.routed) as collector:
-        collector.collect()
-        if collector.error is not None:
-            raise collector.error
+    patterns: dict[str, Any] = {
+        name: pattern(f"--{name.replace('_', '-')}", getattr(options, name)) for name in _PATTERNS
+    }
+    keep_ended = _seconds(options.keep_ended)
+    prefix = _prefix(options.prefix)
+    if options.textfile is not None and not options.textfile.endswith(".prom"):
+        raise UsageError(
+            f"--textfile must end in .prom, not {quote(options.textfile)}: node_exporter reads no "
+            "other files"
+        )
+    labels = LabelsFile(options.labels) if options.labels is not None else None
+    textfile = Textfile(options.textfile) if options.textfile is not None else None
+    with Scrape(
+        **patterns,
+        routed=options.routed,
+        keep_ended=keep_ended,
+        find_labels=labels.find if labels is not None else None,
+    ) as scrape:
+        metrics = Metrics(scrape, _log, prefix=prefix, labels=labels)
+        metrics.write()
+        if scrape.error is not None:
+            raise scrape.error
         try:
-            endpoint = Endpoint(address, port, collector, _log)
+            endpoint = Endpoint(address, port, metrics, _log, textfile)
         except OSError as error:
             number = error.errno or 0
             if isinstance(error, socket.gaierror):  # its numbers are no errno
@@ -113,7 +157,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
             hint = _HINTS.get(number, "")
             raise KernelError(number, "bind", filename=options.listen, hint=hint) from error
         with contextlib.closing(endpoint):
-            _report_uncounted(collector)
+            _report_uncounted(scrape)
             yield from _serve(endpoint, address)
 
 
@@ -131,19 +175,25 @@ def _address(text: str) -> tuple[str, int]:
     raise UsageError(f"--listen must be {expected}, not {quote(text)}")
 
 
-def _pattern(name: str, text: str | None) -> re.Pattern[str] | None:
-    try:
-        return None if text is None else re.compile(text)
-    except (re.error, RecursionError, OverflowError) as error:
-        option = f"--{name.replace('_', '-')}"
-        reason = f"must be a regular expression, not {quote(text or '')}: {error}"
-        raise UsageError(f"{option} {reason}") from error
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= (seconds := float(text)) <= _MAX_KEEP_ENDED:
+            return seconds
+    expected = f"a number of seconds from 0 to {_MAX_KEEP_ENDED}"
+    raise UsageError(f"--keep-ended must be {expected}, not {quote(text)}")
 
 
-def _report_uncounted(collector: ContainerCollector) -> None:
+def _prefix(text: str) -> str:
+    if re.fullmatch("(?:[a-zA-Z_][a-zA-Z0-9_]*)?", text, re.ASCII):
+        return text
+    rule = "must have letters, digits and underscores, and not begin with a digit"
+    raise UsageError(f"--prefix {rule}, not {quote(text)}")
+
+
+def _report_uncounted(scrape: Scrape) -> None:
     """Warns of anything that this process cannot count."""
-    assert collector.discovery is not None
-    reasons = _missing.reasons(collector.discovery, collector.refused, collector.omitted)
+    assert scrape.discovery is not None
+    reasons = _missing.reasons(scrape.discovery, scrape.refused, scrape.omitted)
     if reasons:
         warn(_missing.line(reasons.values()))
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from contextlib import closing
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from itertools import islice
 
 from .. import RtnetlinkSocket
 from . import _stats_rates
 from ._exit import EXIT_STATUS, UsageError
-from ._options import add_json, add_namespace, namespace
-from ._stats_readings import Row, read_containers, read_interfaces
+from ._options import (
+    add_container_pattern,
+    add_json,
+    add_namespace,
+    namespace,
+    pattern,
+    seconds,
+)
+from ._stats_readings import Reading, Row, read_containers, read_interfaces
 from ._table import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 _HELP = f"""\
 examples:
@@ -27,6 +33,11 @@ examples:
   pynetstrat stats eth0 --netns blue --json    one interface of /run/netns/blue
   pynetstrat stats eth0 --watch 1              its rates, each second
   pynetstrat stats --containers --watch 5 --count 12
+  pynetstrat stats --containers --container '^web' --sort dropped --human
+
+A table fits the terminal, or 80 columns: long labels are cut ("..") and, if
+that is not enough, numbers are short (1.23M). "err" and "drop" are the sums of
+both directions. --wide shows all eight counters and whole labels.
 
 With --watch the command runs until Ctrl-C, or for N samples with --count N.
 Every IFACE must exist at the start; one that disappears later is shown with
@@ -61,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--watch",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="show rates, with a sample every SECONDS",
     )
@@ -71,6 +82,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="with --watch: end after N samples, including the first",
     )
+    parser.add_argument(
+        "--sort",
+        choices=["name", *_stats_rates.SORT_COLUMNS],
+        metavar="COLUMN",
+        help="sort by a column, or the sum of both directions, largest first: "
+        f"{', '.join(_stats_rates.SORT_COLUMNS)}; or by name",
+    )
+    parser.add_argument("--human", action="store_true", help="show short numbers, such as 1.23M")
+    parser.add_argument(
+        "--wide", action="store_true", help="show all eight counters, in more than 80 columns"
+    )
+    add_container_pattern(parser)
     where = add_namespace(parser)
     where.add_argument(
         "--containers",
@@ -84,28 +107,29 @@ def run(options: argparse.Namespace) -> str | Iterator[str]:
     """Returns the counters, or yields samples of their rates, as a table or in JSON."""
     if options.containers and options.interfaces:
         raise UsageError("--containers shows every interface: do not name any")
+    if options.container is not None and not options.containers:
+        raise UsageError("--container needs --containers")
     if options.count and not options.watch:
         raise UsageError("--count needs --watch")
+    options.container = pattern("--container", options.container)
     if options.perspective is None:
         options.perspective = "container" if options.containers else "host"
-    headings = ["container", "interface"] if options.containers else ["interface"]
     if options.watch:
-        return _watch(options, headings)
-    rows = _read(options)
+        return _watch(options)
+    found = _read(options)
+    counters = zip(found.rows, found.counters, found.counters, strict=True)
+    rows = _stats_rates.sort(counters, options.sort)
     if not options.json:
-        return Table(headings).render((row.labels, row.counters) for row in rows)
-    interfaces = [row.fields() | _stats_rates.by_name(row.counters) for row in rows if row.counters]
+        return _table(options).render((row.labels, numbers) for row, _, numbers in rows)
+    interfaces = [
+        row.fields() | _stats_rates.by_name(numbers) for row, _, numbers in rows if numbers
+    ]
     return json.dumps({"perspective": options.perspective, "interfaces": interfaces}) + "\n"
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds > 0, not {text!r}")
-    return seconds
+def _table(options: argparse.Namespace, unit: str = "") -> Table:
+    labels = ["container", "interface"] if options.containers else ["interface"]
+    return Table(labels, unit, is_wide=options.wide, is_short=options.human)
 
 
 def _samples(text: str) -> int:
@@ -118,26 +142,33 @@ def _samples(text: str) -> int:
     return count
 
 
-def _watch(options: argparse.Namespace, headings: list[str]) -> Iterator[str]:
-    read = read_containers if options.containers else read_interfaces
-    with closing(read(options)) as readings:
-        samples = islice(_stats_rates.take_samples(readings, options.watch), options.count)
+def _watch(options: argparse.Namespace) -> Iterator[str]:
+    readings: Generator[Reading | None, None, None]
+    readings = read_containers(options) if options.containers else read_interfaces(options)
+    with closing(readings):
+        taken = islice(_stats_rates.take_samples(readings, options.watch), options.count)
+        samples = (
+            replace(sample, rows=_stats_rates.sort(sample.rows, options.sort)) for sample in taken
+        )
         if options.json:
             yield from _stats_rates.to_json(samples, options.perspective)
         elif len(options.interfaces) == 1:
-            yield from _stats_rates.to_lines(samples, headings)
+            yield from _stats_rates.to_lines(samples, _table(options, "/s"))
         else:
-            yield from _stats_rates.to_tables(samples, headings)
+            yield from _stats_rates.to_tables(samples, _table(options, "/s"))
 
 
-def _read(options: argparse.Namespace) -> list[Row]:
+def _read(options: argparse.Namespace) -> Reading:
     if options.containers:
         with closing(read_containers(options)) as readings:
-            return next(readings)
+            first = next(readings)
+            assert first is not None
+            return first
     perspective = options.perspective
     with RtnetlinkSocket(namespace(options)) as rtnetlink:
         if options.interfaces:
             found = [rtnetlink.get_stats(n, perspective=perspective) for n in options.interfaces]
         else:
             found = list(rtnetlink.dump_stats(perspective=perspective).values())
-    return [Row(interface.name, None, astuple(interface)[1:]) for interface in found]
+    rows = [Row(interface.name) for interface in found]
+    return Reading(rows, [astuple(interface)[1:] for interface in found])

@@ -1,291 +1,229 @@
-"""`scan_host`: finds the network namespaces that have a name in /run/netns or a process."""
+"""`Scanner`: finds the network namespaces that have a name in /run/netns or a process."""
 
 from __future__ import annotations
 
 import os
-from errno import EMFILE, ENFILE, ENOENT, ENOMEM
-from io import FileIO
+from dataclasses import dataclass
 
 from .._native import netns as native
-from ..errors import KernelError, NetstratError, PermissionDeniedError
-from .naming import ENDED, Container, name_by_cgroup, netns_target, to_label
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from ..errors import KernelError
+from ._listing import PASSES
+from ._names import Names, read_failure
+from ._processes import Processes
+from .naming import Container, is_same, name_by_cgroup, netns_target, to_container
 
 _CALLER = "/proc/thread-self/ns/net"
 _MAX_PROCESSES = 4  # of a namespace, that are searched for an id: each takes some 15 us
-_EXHAUSTED = (EMFILE, ENFILE, ENOMEM)  # the process is out of descriptors or memory
-_MODE_HINT = f"set the mode of {native.RUN_NETNS} to 755, or grant CAP_DAC_READ_SEARCH"
 
 
+@dataclass(slots=True)
 class Sighting:
-    """What a scan has found out about a namespace.
+    """What is known about a namespace.
 
     Attributes:
         container: its label and path.
-        source: the process or thread that the label comes from, as a path below /proc; "" if the
-            label is not from a cgroup.
-        processes: the first processes in the namespace, in the same form.
+        source: the process or thread whose cgroup has the container's ids or name, as a path below
+            /proc; "" without one.
+        cgroup_name: the name in that cgroup, or "".
+        processes: the first processes in the namespace, in the same form. None: the next scan
+            searches their cgroups once more.
+        nsid: the id by which the host namespace knows it, or -1 if that is not known.
     """
 
-    __slots__ = ("container", "processes", "source")
-
-    def __init__(self, container: Container, source: str, processes: list[str]) -> None:
-        self.container = container
-        self.source = source
-        self.processes = processes
-
-
-def scan_host(
-    host: str | None, limit: int, known: dict[str, Sighting], is_retried: Callable[[int], bool]
-) -> tuple[Scan, dict[str, Sighting]]:
-    """Scans names and processes.
-
-    Parameters:
-        host: the host namespace, as `netns_target` returns it. None: the calling thread's
-            namespace.
-        limit: how many namespaces to find.
-        known: what an earlier scan found, by namespace (as in `host`), if that still exists.
-        is_retried: returns whether a namespace, given by its inode, is searched for an id although
-            its processes are the same as in an earlier scan that found none. One of them may have
-            been moved into a container's cgroup since.
-
-    Returns:
-        The scan, and what it found, with keys as in `known`.
-
-    Raises:
-        KernelError: /proc does not show the caller, or something cannot be read.
-    """
-    try:
-        status = os.stat(_CALLER)  # noqa: PTH116  # no file system path
-    except OSError as error:
-        hint = "/proc must be mounted, and belong to a pid namespace that the caller is in"
-        raise KernelError(error.errno or 0, "stat", hint=hint, filename=_CALLER) from None
-    scan = Scan(host or netns_target(status.st_ino), limit, known)
-    scan.find_names(status.st_dev)
-    try:
-        scan.find_processes()
-        return scan, {target: scan.describe(target, is_retried) for target in scan.found}
-    except OSError as error:
-        raise _failure(error, "read") from None
-
-
-def is_netns(path: str) -> bool:
-    """Whether a path leads to a network namespace: nsfs has files for all kinds of namespaces.
-
-    True also for a file that exists and cannot be opened, so that it is reported as refused.
-    """
-    try:
-        with FileIO(path) as file:
-            return native.is_netns(file.fileno())
-    except OSError as error:
-        return error.errno != ENOENT
-
-
-def _failure(error: OSError, operation: str, hint: str = "") -> KernelError:
-    kind = PermissionDeniedError if isinstance(error, PermissionError) else KernelError
-    return kind(error.errno or 0, operation, hint=hint, filename=error.filename)
-
-
-class _Found:
-    """A namespace in the course of a scan.
-
-    Attributes:
-        name: its first name in /run/netns, or "".
-        processes: its first processes, as paths below /proc: PID, or PID/task/TID if the main
-            thread has ended.
-        expected: the pid of the process that its label came from in an earlier scan, or "".
-        source: that process in the form of `processes` once the scan has met it, before that "".
-    """
-
-    __slots__ = ("expected", "name", "processes", "source")
-
-    def __init__(self, expected: str) -> None:
-        self.name = ""
-        self.processes: list[str] = []
-        self.expected = expected
-        self.source = ""
+    container: Container
+    source: str = ""
+    cgroup_name: str = ""
+    processes: list[str] | None = None
+    nsid: int = -1
 
 
 class Scan:
-    """The namespaces that a scan has found so far.
-
-    Its memory is bounded by `limit`. A namespace beyond that takes one short string, which is
-    little compared with the memory that the kernel uses for the namespace.
+    """What one scan has found.
 
     Attributes:
         found: the namespaces, with keys as `netns_target` returns them.
-        omitted: the namespaces beyond the limit.
+        described: those that are new, or about which something may have changed.
+        omitted: how many namespaces are beyond the limit.
         hidden: how many processes the caller is not allowed to inspect.
         refused: the names in /run/netns that the caller is not allowed to inspect, and the reasons.
         names_error: why /run/netns could not be listed, or None.
     """
 
-    def __init__(self, host: str, limit: int, known: dict[str, Sighting]) -> None:
-        self._host = host
-        self._known = known
-        self._room = limit - len(known)  # for namespaces that are not known yet
-        self.found: dict[str, _Found] = {}
-        self.omitted: set[str] = set()
-        self.hidden = 0
-        self.refused: dict[Container, NetstratError] = {}
-        self.names_error: KernelError | None = None
+    __slots__ = ("described", "found", "hidden", "names_error", "omitted", "refused")
 
-    # ---- names ----
+    def __init__(
+        self,
+        found: dict[str, Sighting],
+        described: list[str],
+        omitted: int,
+        hidden: int,
+        names: Names,
+    ) -> None:
+        self.found = found
+        self.described = described
+        self.omitted = omitted
+        self.hidden = hidden
+        self.refused = names.refused
+        self.names_error = names.error
 
-    def find_names(self, device: int) -> None:
-        """Adds the namespaces that have a name.
+
+class Scanner:
+    """Scans names and processes, and remembers what it has inspected.
+
+    After a scan that did not finish, make another scanner: it inspects everything.
+
+    Parameters:
+        host: the host namespace, as `netns_target` returns it. None: that of the thread that scans.
+        limit: how many namespaces to find. Those beyond it take the memory of their processes'
+            records, which is little compared with what the kernel uses for them.
+    """
+
+    __slots__ = ("_host", "_limit", "_names", "_processes", "_scans")
+
+    def __init__(self, host: str | None, limit: int) -> None:
+        status = _stat_caller()
+        self._host = host or netns_target(status.st_ino)
+        self._limit = limit
+        self._scans = 0
+        self._names = Names()
+        self._processes = Processes(self._host)
+
+    def scan(self, known: dict[str, Sighting], *, is_whole: bool = False) -> Scan:
+        """Finds the namespaces.
+
+        A namespace without an id is searched for one again when its first processes change, and in
+        every eighth scan: one of them may have been moved into a container's cgroup since.
 
         Parameters:
-            device: the device of nsfs. Files of other devices are not namespaces.
+            known: the namespaces that are known, by `netns_target`, or by another text for those
+                without a path.
+            is_whole: whether to inspect every name and process.
+
+        Returns:
+            The scan. A namespace that is known and about which nothing has changed has the object
+            in `known` again.
+
+        Raises:
+            KernelError: /proc does not show the caller, or something cannot be read.
         """
+        self._scans += 1
+        names, processes = self._names, self._processes
+        names.changed.clear()
+        processes.changed.clear()
+        names.find(_stat_caller().st_dev, is_whole)
         try:
-            with os.scandir(native.RUN_NETNS) as entries:
-                for entry in entries:
-                    self._find_name(entry, device)
-        except FileNotFoundError:  # no name was ever given
-            return
+            processes.find(is_whole)
+            self._find_remaining_threads(known)
+            found, described, omitted = self._describe_all(known)
         except OSError as error:
-            hint = _MODE_HINT if isinstance(error, PermissionError) else ""
-            failure = _failure(error, "read", hint)
-            if error.errno in _EXHAUSTED:
-                raise failure from None
-            self.names_error = failure
+            raise read_failure(error, "read") from None
+        return Scan(found, described, omitted, processes.hidden, names)
 
-    def _find_name(self, entry: os.DirEntry[str], device: int) -> None:
-        try:
-            status = entry.stat()
-        except PermissionError as error:  # the caller may list the folder, but not search it
-            container = Container(to_label(entry.name), entry.path, 0)
-            self.refused[container] = _failure(error, "stat", _MODE_HINT)
-            return
-        except OSError:  # deleted since it was listed, or a dangling symbolic link
-            return
-        target = netns_target(status.st_ino)
-        if status.st_dev != device or not (target in self._known or is_netns(entry.path)):
-            return
-        found = self._add(target)
-        if found is not None:
-            found.name = min(found.name or entry.name, entry.name)
+    def forget(self, target: str) -> None:
+        """Forgets a namespace that has ended: another one may have its inode."""
+        self._names.forget(target)
+        self._processes.forget(target)
 
-    # ---- processes ----
-
-    def find_processes(self) -> None:
-        """Adds the namespaces of all processes."""
-        # The kernel lists processes in the order of their pids.
-        for pid in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208  # names alone
-            try:
-                target = os.readlink(f"/proc/{pid}/ns/net")  # noqa: PTH115
-            except ENDED:  # or the main thread has ended, and others run on
-                for thread, target in list_threads(pid):
-                    self._add_thread(thread, target)
-                continue
-            except PermissionError:  # also while a process ends: then it is gone a moment later
-                self.hidden += os.path.exists(f"/proc/{pid}")  # noqa: PTH110
-                continue
-            found = self.found.get(target) or self._add(target)
-            if found is None:
-                continue
-            if len(found.processes) < _MAX_PROCESSES:
-                found.processes.append(pid)
-            if pid == found.expected:
-                found.source = pid
-        self._find_remaining_threads()
-
-    def _find_remaining_threads(self) -> None:
+    def _find_remaining_threads(self, known: dict[str, Sighting]) -> None:
         """Searches for known namespaces in the threads of processes that were in them.
 
         The main thread may have entered another namespace while another thread stayed. The threads
         of other processes are not searched: that would take too long.
         """
         targets_by_pid: dict[str, set[str]] = {}  # so that each process is searched once
-        for target, sighting in self._known.items():
-            _, _, path = sighting.container.netns.partition("/proc/")
-            if path and target not in self.found:
+        for target in known.keys() - self._names.names.keys() - self._processes.members.keys():
+            _, _, path = known[target].container.netns.partition("/proc/")
+            if path:
                 targets_by_pid.setdefault(_pid(path), set()).add(target)
         for pid, targets in targets_by_pid.items():
-            for thread, target in list_threads(pid):
-                if target in targets:
-                    self._add_thread(thread, target)
+            self._processes.find_threads(pid, targets)
 
-    def _add_thread(self, thread: str, target: str) -> None:
-        """Adds the namespace of a thread, PID/task/TID."""
-        found = self._add(target)
-        if found is None:
-            return
-        pid = _pid(thread)
-        is_first = not found.processes or _pid(found.processes[-1]) != pid  # of this process
-        if is_first and len(found.processes) < _MAX_PROCESSES:
-            found.processes.append(thread)
-        if pid == found.expected and not found.source:
-            found.source = thread
+    def _describe_all(
+        self, known: dict[str, Sighting]
+    ) -> tuple[dict[str, Sighting], list[str], int]:
+        """Returns the first three attributes of `Scan`."""
+        names, members = self._names.names, self._processes.members
+        targets = {**names, **members}
+        targets.pop(self._host, None)
+        found = {target: known[target] for target in targets if target in known}
+        changed, turn = self._names.changed | self._processes.changed, self._scans
+        due = [
+            target
+            for target, one in found.items()
+            if one.processes is None
+            or target in changed
+            or not (one.source or (turn + one.container.inode) % PASSES)
+        ]
+        described = []
+        for target in due:
+            one = found[target]
+            if one.processes is not None and target not in changed:
+                ids, name, _ = self._search_cgroups(target, one.processes)
+                if not ids and name == one.cgroup_name:
+                    continue
+            found[target] = self._describe(target, one, is_searched=True)
+            described.append(target)
+        new = [target for target in targets if target not in found]
+        room = max(self._limit - len(known), 0)
+        for target in new[:room]:
+            found[target] = self._describe(target, None)
+        return found, described + new[:room], len(new[room:])
 
-    def _add(self, target: str) -> _Found | None:
-        """Adds a namespace; returns None for the host namespace and for one beyond the limit."""
-        found = self.found.get(target)
-        if found is None and target != self._host:
-            known = self._known.get(target)
-            if known is None:
-                if self._room <= 0:
-                    self.omitted.add(target)
-                    return None
-                self._room -= 1
-            found = self.found[target] = _Found(_pid(known.source) if known is not None else "")
-        return found
+    def _describe(
+        self, target: str, known: Sighting | None, *, is_searched: bool = False
+    ) -> Sighting:
+        """Chooses the label and the path of a namespace that was found.
 
-    # ---- labels ----
-
-    def describe(self, target: str, is_retried: Callable[[int], bool]) -> Sighting:
-        """Chooses the label and the path of a namespace that was found."""
-        found, inode = self.found[target], int(target[5:-1])
-        known = self._known.get(target)
-        label, source = "", found.source
-        if known is not None and source:
-            label = known.container.label  # the process that it came from is still in the namespace
-        elif (
-            known is None or known.source or known.processes != found.processes or is_retried(inode)
-        ):
-            label, source = self._find_label(target)
-        label = label or (to_label(found.name) if found.name else str(inode))
-        if found.name:
-            path = f"{native.RUN_NETNS}/{found.name}"
+        Parameters:
+            is_searched: whether to search the cgroups although the processes are the same.
+        """
+        inode = int(target[5:-1])
+        members = self._processes.members.get(target, {})
+        processes = [members[pid] for pid in sorted(members)[:_MAX_PROCESSES]]
+        run_name = min(self._names.names.get(target, ()), default="")
+        ids: tuple[str, ...] = ()
+        name, source, owner, nsid = "", "", "", -1
+        if known is not None:
+            owner, nsid = known.container.owner, known.nsid
+            source = members.get(int(_pid(known.source)), "") if known.source else ""
+        if known is not None and source:  # the process is still in the namespace
+            ids, name = known.container.ids, known.cgroup_name
+        elif known is None or is_searched or known.source or known.processes != processes:
+            ids, name, source = self._search_cgroups(target, processes)
+        if run_name:
+            path = f"{native.RUN_NETNS}/{run_name}"
         else:
-            path = f"/proc/{source or found.processes[0]}/ns/net"
-        if known is not None and (known.container.label, known.container.netns) == (label, path):
+            path = f"/proc/{source or processes[0]}/ns/net"
+        container = to_container(path, inode, ids=ids, owner=owner, name=run_name or name)
+        if known is not None and is_same(known.container, container):
             container = known.container
-        else:
-            container = Container(label, path, inode)
-        return Sighting(container, source, found.processes)
+        return Sighting(container, source, name, processes, nsid)
 
-    def _find_label(self, target: str) -> tuple[str, str]:
-        """Finds an id or name by cgroup; returns it with its process, or ("", "")."""
-        found = self.found[target]
+    def _search_cgroups(
+        self, target: str, processes: list[str]
+    ) -> tuple[tuple[str, ...], str, str]:
+        """Finds ids or a name by cgroup; returns them with the process, or (), "" and "".
+
+        A name is searched for only if the namespace has none in /run/netns.
+        """
         by_name = "", ""
-        for process in found.processes:
-            identifier, name = name_by_cgroup(process, target)
-            if identifier:
-                return identifier, process
-            if name and not by_name[0]:
+        for process in processes:
+            ids, name = name_by_cgroup(process, target)
+            if ids:
+                return ids, "", process
+            if name and not by_name[0] and target not in self._names.names:
                 by_name = name, process
-        return ("", "") if found.name else by_name
+        return (), *by_name
+
+
+def _stat_caller() -> os.stat_result:
+    try:
+        return os.stat(_CALLER)  # noqa: PTH116  # no file system path
+    except OSError as error:
+        hint = "/proc must be mounted, and belong to a pid namespace that the caller is in"
+        raise KernelError(error.errno or 0, "stat", hint=hint, filename=_CALLER) from None
 
 
 def _pid(path: str) -> str:
     """The pid in PID, PID/task/TID or PID/ns/net."""
     return path.partition("/")[0]
-
-
-def list_threads(pid: str) -> Iterator[tuple[str, str]]:
-    """The threads of a process, as PID/task/TID, and the namespace of each as `netns_target`."""
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208  # names alone
-    except (*ENDED, PermissionError):
-        return
-    for thread in threads:
-        try:
-            target = os.readlink(f"/proc/{pid}/task/{thread}/ns/net")  # noqa: PTH115
-        except (*ENDED, PermissionError):
-            continue
-        yield f"{pid}/task/{thread}", target

@@ -8,6 +8,7 @@ from errno import EAGAIN, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from .._native import Namespace
 from .._native.netns import cookie, identify, to_netns_fd
 from ..errors import KernelError
+from .naming import owner_of_alias
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from .._native.containers import Containers
     from .._native.gather import NetnsLinks
     from ..types import Netns
+
+# The deleted links of the host that are remembered between two readings, which may be far apart.
+_MAX_DELETED = 4096
 
 HOST_NSID = -1  # stands for the host namespace, which has no nsid of its own
 
@@ -86,6 +90,8 @@ class Tracker:
             the link's index. A dump up to that time may describe the deleted link, or another with
             its index.
         is_changed: whether the rows of a reading may differ from those of the last one.
+        owners: the owners in the aliases of the host's veth pairs, by the nsid that each leads to,
+            as of the last dump of them. Each dump makes a new object.
     """
 
     __slots__ = (
@@ -98,6 +104,7 @@ class Tracker:
         "ended",
         "first_valid",
         "is_changed",
+        "owners",
         "stale",
         "unchecked",
     )
@@ -114,6 +121,7 @@ class Tracker:
         self.is_changed = True
         # For each nsid the indexes there of peers of the host's veths. None: to be dumped again.
         self._pairs: dict[int, list[int]] | None = None
+        self.owners: dict[int, str] = {}
         self._added_by_nsid = 0  # how many were: see add_nsid()
 
     # ---- which namespaces ----
@@ -164,11 +172,10 @@ class Tracker:
         self.by_key[key] = tracked
 
     def rename(self, old: Hashable, new: Hashable) -> bool:
-        tracked = self.by_key.get(old)
+        tracked = self.by_key.pop(old, None)
         if tracked is None:
             return False
-        self._insert(tracked, new, tracked.keys[old])
-        del self.by_key[old], tracked.keys[old]
+        self._insert(tracked, new, tracked.keys.pop(old))
         return True
 
     def discard(self, key: Hashable) -> None:
@@ -244,9 +251,10 @@ class Tracker:
         self._pairs = None
         # Links beyond the limit of a dump are counted if the host has a pair that leads to them.
         self.unchecked.update(one for one in self.by_nsid.values() if one.dump.omitted)
-        if indexes is None:
+        if indexes is None or len(self.deleted_at) > _MAX_DELETED:
             self.stale.update(self.by_nsid.values())
             self.first_valid = self.clock + 1
+            self.deleted_at.clear()  # all dumps that it concerns are made again
             return
         self.deleted_at.update(dict.fromkeys(indexes, self.clock))
         if HOST_NSID in self.by_nsid and (is_any_changed or indexes):
@@ -314,9 +322,12 @@ class Tracker:
         pairs = self._pairs
         if pairs is None:
             pairs = {}
-            for nsid, index in native.dump_veth_peers():
+            owners: dict[int, str] = {}
+            for nsid, index, alias in native.dump_veth_peers():
                 pairs.setdefault(nsid, []).append(index)
-            self._pairs = pairs
+                if owner := owner_of_alias(alias):
+                    owners.setdefault(nsid, owner)
+            self._pairs, self.owners = pairs, owners
         return pairs
 
 

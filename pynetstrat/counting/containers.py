@@ -317,13 +317,27 @@ class HostContainers(ContainerCounters):
         super().__init__(netns=netns, timeout=timeout)
         self._with_routed = routed
 
-    def rename(self, old: Hashable, new: Hashable) -> bool:
-        """Replaces a container's key; returns False if `old` is unknown.
+    @property
+    def owners(self) -> dict[int, str]:
+        """See `Tracker`; as of the last `find_untracked`."""
+        return self._tracker.owners
+
+    def keys(self) -> set[Hashable]:
+        """The keys of the containers that were not discarded yet, ended ones included."""
+        return {*self._tracker.by_key, *self._tracker.ended}
+
+    def nsid_of(self, key: Hashable) -> int:
+        """The nsid of a container, or -1 if it has ended."""
+        tracked = self._tracker.by_key.get(key)
+        return -1 if tracked is None else tracked.nsid
+
+    def rename(self, old: Hashable, new: Hashable) -> None:
+        """Replaces a container's key, also by an equal one. Ignores an unknown key.
 
         Counting continues without a gap, and nothing is sent to the kernel. To discard the
         container and add it again would need a path, which may lead to another namespace by now.
         """
-        return self._run(lambda _: self._tracker.rename(old, new), "rename")
+        self._run(lambda _: self._tracker.rename(old, new), "rename")
 
     def find_untracked(self) -> list[int]:
         """The nsids of namespaces that the host's veth pairs lead to and that are not counted."""
@@ -349,4 +363,16 @@ class HostContainers(ContainerCounters):
 
     def find_nsids(self, paths: list[str]) -> set[int]:
         """The nsids of the namespaces at these paths, as far as they have one and can be opened."""
-        return self._run(lambda native: set(native.find_nsids(paths)), "RTM_GETNSID")
+
+        def work(native: Containers) -> set[int]:
+            return {nsid for _, _, nsid in native.find_nsids(paths)}
+
+        return self._run(work, "RTM_GETNSID")
+
+    def descriptors(self) -> list[int]:
+        """The descriptors of the sockets that receive notifications."""
+        return self._run(lambda native: native.descriptors(), "poll")
+
+    def process_pending(self) -> None:
+        """Processes the queued notifications."""
+        self._run(self._tracker.process_pending, "recv")

@@ -6,8 +6,8 @@ import contextlib
 from dataclasses import dataclass
 
 from .._native.containers import Pairs
-from ._scan import scan_host
-from .naming import Container, nsid_container
+from ._scan import Scanner
+from .naming import Container, nsid_container, owner_of_alias, to_container
 
 _TIMEOUT_MS = 5000  # of the dump of veth pairs
 
@@ -41,10 +41,11 @@ def discover(*, limit: int = 10_000) -> Discovery:
     1. the id of a container of Docker, containerd, CRI-O or Podman, by the cgroup of a process in
        the namespace. Of several ids in the path of a cgroup the outermost is used: a container
        can create the others itself;
-    2. its name in /run/netns, the first in alphabetical order;
-    3. the name of a container of LXC, Incus, systemd-machined or Nomad, by the cgroup of a process;
-    4. its inode;
-    5. "nsid:N", if only a veth pair leads to it. N is the id by which the host namespace knows it.
+    2. the owner in the alias of the host end of a veth pair (`Network.owner`);
+    3. its name in /run/netns, the first in alphabetical order;
+    4. the name of a container of LXC, Incus, systemd-machined or Nomad, by the cgroup of a process;
+    5. its inode;
+    6. "nsid:N", if only a veth pair leads to it. N is the id by which the host namespace knows it.
 
     The four processes with the lowest pids are searched, lowest first. In a pod the first one is
     usually that of the sandbox. If the main thread of a process has ended, its other threads are
@@ -73,25 +74,52 @@ def discover(*, limit: int = 10_000) -> Discovery:
     check_limit(limit)
     with contextlib.closing(Pairs(None, _TIMEOUT_MS)) as pairs:
         # Before the scan, so that a namespace that is created during the scan is not unseen.
-        nsids = _find_peer_nsids(pairs)
-        scan, sightings = scan_host(None, limit, {}, lambda _: True)
+        owners = _find_owners(pairs)
+        scan = Scanner(None, limit).scan({})
         if scan.names_error is not None:
             raise scan.names_error
-        containers = [*(one.container for one in sightings.values()), *scan.refused]
-        omitted = len(scan.omitted)
+        containers = [*(one.container for one in scan.found.values()), *scan.refused]
+        omitted = scan.omitted
         unseen: list[Container] = []
-        if nsids and not omitted:
-            nsids.difference_update(pairs.find_nsids(c.netns for c in containers))
+        if owners:
+            known = {
+                path: (inode, nsid)
+                for path, inode, nsid in pairs.find_nsids(
+                    container.netns for container in containers
+                )
+            }
+            containers = [
+                _with_owner(one, *known.get(one.netns, (0, -1)), owners) for one in containers
+            ]
+        if owners and not omitted:
+            nsids = owners.keys() - {nsid for _, nsid in known.values()}
             if nsids:
-                nsids &= _find_peer_nsids(pairs)  # removes those that ended during the scan
+                nsids &= _find_owners(pairs).keys()  # removes those that ended during the scan
             taken, omitted = split_at_limit(sorted(nsids), limit - len(containers))
-            unseen = [nsid_container(nsid) for nsid in taken]
+            used: set[str] = set()
+            for nsid in taken:
+                owner = owners[nsid]
+                unseen.append(nsid_container(nsid, owner, is_shared=owner in used))
+                used.add(owner)
     return Discovery((*containers, *unseen), scan.hidden, omitted, tuple(unseen))
 
 
-def _find_peer_nsids(pairs: Pairs) -> set[int]:
-    """The nsids of the namespaces that the host's veth pairs lead to."""
-    return {nsid for nsid, _ in pairs.dump_veth_peers()}
+def _find_owners(pairs: Pairs) -> dict[int, str]:
+    """The nsids of the namespaces that the host's veth pairs lead to, and the owner of each."""
+    owners: dict[int, str] = {}
+    for nsid, _, alias in pairs.dump_veth_peers():
+        owners[nsid] = owners.get(nsid) or owner_of_alias(alias)
+    return owners
+
+
+def _with_owner(container: Container, inode: int, nsid: int, owners: dict[int, str]) -> Container:
+    """Adds the owner to a container whose path leads to the namespace with this inode and nsid."""
+    owner = owners.get(nsid, "") if inode == container.inode else ""
+    if not owner:
+        return container
+    return to_container(
+        container.netns, container.inode, ids=container.ids, owner=owner, name=container.name
+    )
 
 
 def split_at_limit(nsids: list[int], room: int) -> tuple[list[int], int]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from errno import ENOENT, ESRCH
 
 from .._handle import Handle
 from .._native.netns import RUN_NETNS
 from ..errors import KernelError, NetstratError, PermissionDeniedError
 from ..namespace import NetworkNamespace
-from ._scan import Sighting, is_netns, scan_host
+from ._listing import PASSES
+from ._names import is_netns
+from ._scan import Scan, Scanner, Sighting
 from .containers import HostContainers
 from .discovery import Discovery, check_limit, split_at_limit
-from .naming import Container, name_by_cgroup, netns_target, nsid_container
+from .naming import Container, name_by_cgroup, netns_target, nsid_container, to_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +22,6 @@ if TYPE_CHECKING:
 
     from ..counters import ContainerTable, NetworkInterface
     from ..types import Netns
-
-_RETRY_EVERY = 8  # refreshes: to open a namespace takes longer than the rest of a refresh
 
 
 class HostCounters(Handle):
@@ -71,7 +72,16 @@ class HostCounters(Handle):
         ...             print(container.label, interface.name, interface.rx_bytes)
     """
 
-    __slots__ = ("_host", "_known", "_limit", "_refreshes", "omitted", "refused")
+    __slots__ = (
+        "_host",
+        "_known",
+        "_limit",
+        "_owners",
+        "_refreshes",
+        "_scanner",
+        "omitted",
+        "refused",
+    )
 
     def __init__(
         self,
@@ -83,7 +93,9 @@ class HostCounters(Handle):
     ) -> None:
         self._limit = check_limit(limit)
         self._refreshes = 0
-        # What is counted, by `netns_target` of the namespace; by label if only the nsid is known.
+        self._scanner: Scanner | None = None
+        self._owners: dict[int, str] | None = None  # that all containers have already
+        # What is counted, by `netns_target` of the namespace; by "nsid:N" if only that is known.
         self._known: dict[str, Sighting] = {}
         self.refused: dict[Container, NetstratError] = {}
         self.omitted: dict[Container, int] = {}
@@ -101,10 +113,16 @@ class HostCounters(Handle):
     def refresh(self) -> Discovery:
         """Adds new containers, and drops those whose namespaces have ended.
 
-        A container keeps its label while the process that the label comes from lives in its
-        namespace. A namespace without an id is searched for one again when its first processes
-        change, and every eighth refresh. If the label or the path of a container changes, readings
-        show it under another `Container`; counting continues without a gap.
+        A refresh inspects the processes and names that are new, and an eighth of the others, so a
+        process that enters another namespace by itself is found within eight refreshes. If a veth
+        pair of the host leads to an unknown namespace, all are inspected. Until then the `netns` of
+        a container may lead to another namespace; its counters never do.
+
+        A container keeps its ids while the process that they come from lives in its namespace, and
+        its owner also when its pair is deleted. A namespace without an id is searched for one again
+        when its first processes change, and every eighth refresh. If the label or the path of a
+        container changes, readings show it under another `Container`; counting continues without a
+        gap.
 
         Returns:
             What this refresh found. Containers that could not be added are in `refused`.
@@ -162,53 +180,125 @@ class HostCounters(Handle):
 
     def _refresh(self, counters: HostContainers, _: object) -> Discovery:
         self._refreshes += 1
-        self._drop_ended(counters)
+        scanner, self._scanner = self._scanner, None  # not used again if this call does not finish
+        is_new = scanner is None
+        if scanner is None:
+            self._repair(counters)
+            scanner = Scanner(self._host, self._limit)
+        self._drop_ended(counters, scanner)
         # Before the scan, so that a namespace that is created during the scan is not unseen.
         nsids = counters.find_untracked()
-        scan, found = scan_host(self._host, self._limit, self._known, self._is_retried)
-        # Before the comparison with `_known`, which is by inode: an inode may be reused, but the
-        # notification that its namespace has ended comes first. A namespace that ends after this
-        # call is missing in readings, and is dropped by the next refresh.
-        self._drop_ended(counters)
-        refused: dict[Container, NetstratError] = dict(scan.refused)
-        if scan.names_error is not None:
-            refused[Container(RUN_NETNS, RUN_NETNS, 0)] = scan.names_error
-        for target, sighting in found.items():
-            if not self._update(counters, target, sighting):
-                error = self._add(counters, target, sighting)
-                if error is not None:
-                    refused[sighting.container] = error
-        # A namespace that was known by nsid alone, and was added by path now, is listed as ended.
-        self._drop_ended(counters)
-        seen = [*(sighting.container for sighting in found.values()), *scan.refused]
-        unseen = [one.container for target, one in self._known.items() if target not in found]
-        omitted = len(scan.omitted)
+        scan, refused = self._scan(counters, scanner)
+        nsids = self._still_unseen(counters, nsids, refused)
+        if not (is_new or scan.omitted) and self._is_any_new(counters, nsids):
+            # A process may have entered one of them by itself, or a name may lead there by now.
+            scan, refused = self._scan(counters, scanner, is_whole=True)
+            nsids = self._still_unseen(counters, nsids, refused)
+        self._update_owners(counters)
+        known = self._known
+        seen = [known.get(target, sighting).container for target, sighting in scan.found.items()]
+        seen += scan.refused
+        unseen = [one.container for target, one in known.items() if target not in scan.found]
+        omitted = scan.omitted
         if not omitted:
             room = self._limit - len(seen) - len(unseen)
             added, omitted = self._add_untracked(counters, nsids, refused, room)
             unseen += added
-        self.refused = refused
+        self.refused, self._scanner = refused, scanner
         return Discovery((*seen, *unseen), scan.hidden, omitted, tuple(unseen))
 
-    def _drop_ended(self, counters: HostContainers) -> None:
-        ended: Any
-        for ended in counters.gone():
-            target = netns_target(ended.inode) if ended.inode else ended.label
-            if target in self._known and self._known[target].container == ended:
+    def _repair(self, counters: HostContainers) -> None:
+        """Makes `_known` and the counters agree after a refresh that did not finish."""
+        keys = counters.keys()
+        known = {target: one for target, one in self._known.items() if one.container in keys}
+        for key in keys - {one.container for one in known.values()}:
+            counters.discard(key)
+        self._known = known
+
+    def _scan(
+        self, counters: HostContainers, scanner: Scanner, *, is_whole: bool = False
+    ) -> tuple[Scan, dict[Container, NetstratError]]:
+        """Scans, and counts what was found; returns the scan, and what cannot be counted."""
+        scan = scanner.scan(self._known, is_whole=is_whole)
+        # Before the comparison with `_known`, which is by inode: an inode may be reused, but the
+        # notification that its namespace has ended comes first. A namespace that ends after this
+        # call is missing in readings, and is dropped by the next refresh.
+        self._drop_ended(counters, scanner)
+        refused: dict[Container, NetstratError] = dict(scan.refused)
+        if scan.names_error is not None:
+            refused[Container(RUN_NETNS, RUN_NETNS, 0)] = scan.names_error
+        # What was counted until this call is missing in `described`: see above.
+        dropped = scan.found.keys() - self._known.keys()
+        for target in dict.fromkeys((*scan.described, *dropped)):
+            sighting, known = scan.found[target], self._known.get(target)
+            if known is None:
+                error = self._add(counters, target, sighting)
+                if error is not None:
+                    refused[sighting.container] = error
+                elif target not in self._known:  # what led to it does so no more
+                    scanner.forget(target)
+            elif known is not sighting:
+                self._rename(counters, target, sighting)
+        # A namespace that was known by nsid alone, and was added by path now, is listed as ended.
+        self._drop_ended(counters, scanner)
+        return scan, refused
+
+    def _drop_ended(self, counters: HostContainers, scanner: Scanner) -> list[Container]:
+        """Drops the containers that have ended, and returns them."""
+        found: list[Any] = counters.gone()
+        for ended in found:
+            target = self._find_target(ended)
+            if target:
+                scanner.forget(target)
                 del self._known[target]
             counters.discard(ended)
+        return found
 
-    def _update(self, counters: HostContainers, target: str, sighting: Sighting) -> bool:
-        """Records a new sighting of a known container; returns False if it is not counted."""
-        known = self._known.get(target)
-        if known is None:
-            return False
-        if known.container is not sighting.container:
-            counters.discard(sighting.container)  # left by an interrupted refresh
-            if not counters.rename(known.container, sighting.container):
-                return False
+    def _find_target(self, container: Container) -> str:
+        """The key in `_known` of a container that is counted, or ""."""
+        if container.inode:
+            target = netns_target(container.inode)
+            known = self._known.get(target)
+            return target if known is not None and known.container == container else ""
+        matches = (target for target, one in self._known.items() if one.container == container)
+        return next(matches, "")
+
+    def _rename(self, counters: HostContainers, target: str, sighting: Sighting) -> None:
+        """Records a new sighting of a container that is counted."""
+        before = self._known[target].container
+        if before is not sighting.container:
+            counters.rename(before, sighting.container)
         self._known[target] = sighting
-        return True
+
+    def _update_owners(self, counters: HostContainers) -> None:
+        """Adds the owners that the host's veth pairs name by now.
+
+        A container keeps its owner when its pair is deleted or loses its alias.
+        """
+        owners = counters.owners
+        if owners is self._owners:
+            return
+        for target, known in self._known.items():
+            container, owner = known.container, owners.get(known.nsid)
+            if owner is None or owner == container.owner:
+                continue
+            if container.inode:
+                changed = to_container(
+                    container.netns,
+                    container.inode,
+                    ids=container.ids,
+                    owner=owner,
+                    name=container.name,
+                )
+            else:
+                changed = self._nsid_container(known.nsid, owner)
+            self._rename(counters, target, replace(known, container=changed))
+        self._owners = owners
+
+    def _nsid_container(self, nsid: int, owner: str) -> Container:
+        container = nsid_container(nsid, owner)
+        is_shared = self._find_target(container) != ""
+        return nsid_container(nsid, owner, is_shared=True) if is_shared else container
 
     def _add(
         self, counters: HostContainers, target: str, sighting: Sighting
@@ -222,12 +312,14 @@ class HostCounters(Handle):
                 # While it is open, its inode is not reused: a process with this target is in it.
                 if namespace.id[1] != container.inode:
                     return None
-                if source and container.label not in name_by_cgroup(source, target):
+                found = (container.ids, sighting.cgroup_name)
+                if source and name_by_cgroup(source, target) != found:
                     return None
-                counters.discard(container)  # left by an interrupted refresh
-                # With no processes, so that the next refresh searches for an id once more.
-                self._known[target] = Sighting(container, source, [])
+                # Without processes, so that the next refresh searches for an id once more.
+                self._known[target] = added = replace(sighting, processes=None)
                 counters.add(container, namespace)
+                added.nsid = counters.nsid_of(container)
+                self._owners = None
         except BaseException as raised:
             self._known.pop(target, None)
             counters.discard(container)
@@ -239,6 +331,26 @@ class HostCounters(Handle):
             return None if has_ended else raised
         return None
 
+    def _still_unseen(
+        self,
+        counters: HostContainers,
+        nsids: list[int],
+        refused: dict[Container, NetstratError],
+    ) -> list[int]:
+        """Those of these nsids whose namespaces nothing has shown by now."""
+        if nsids:
+            nsids = counters.still_untracked(nsids)
+        if nsids and refused:
+            by_path = counters.find_nsids([container.netns for container in refused])
+            nsids = [nsid for nsid in nsids if nsid not in by_path]
+        return nsids
+
+    def _is_any_new(self, counters: HostContainers, nsids: list[int]) -> bool:
+        """Whether this refresh tries to count any of these namespaces by nsid."""
+        owners = counters.owners
+        containers = ((self._nsid_container(nsid, owners.get(nsid, "")), nsid) for nsid in nsids)
+        return any(self._refused_before(*pair) is None for pair in containers)
+
     def _add_untracked(
         self,
         counters: HostContainers,
@@ -249,34 +361,29 @@ class HostCounters(Handle):
         """Adds the namespaces that have neither a name nor a process, by nsid.
 
         Parameters:
-            nsids: the namespaces that the pairs led to before the scan and that were not counted.
+            nsids: the namespaces that the pairs led to before the scan, and that nothing shows.
             refused: the containers that could not be added. This call adds more.
             room: how many namespaces to add, see `split_at_limit`.
 
         Returns:
             The containers that were added, and how many were left out.
         """
-        if nsids:
-            nsids = counters.still_untracked(nsids)
-        if nsids:
-            by_path = counters.find_nsids([container.netns for container in refused])
-            nsids = [nsid for nsid in nsids if nsid not in by_path]
         taken, omitted = split_at_limit(nsids, room)
         added = []
         for nsid in taken:
-            container = nsid_container(nsid)
+            container = self._nsid_container(nsid, counters.owners.get(nsid, ""))
             if (error := self._refused_before(container, nsid)) is not None:
                 refused[container] = error
                 continue
+            target = f"nsid:{nsid}"
             try:
-                counters.discard(container)  # left by an interrupted refresh
-                self._known[container.label] = Sighting(container, "", [])
+                self._known[target] = Sighting(container, nsid=nsid)
                 if counters.add_nsid(container, nsid):
                     added.append(container)
                 else:
-                    del self._known[container.label]
+                    del self._known[target]
             except BaseException as raised:
-                self._known.pop(container.label, None)
+                self._known.pop(target, None)
                 counters.discard(container)
                 if not isinstance(raised, KernelError):
                     raise
@@ -291,4 +398,4 @@ class HostCounters(Handle):
 
     def _is_retried(self, number: int) -> bool:
         """Whether this refresh retries something; the number spreads retries over refreshes."""
-        return (self._refreshes + number) % _RETRY_EVERY == 0
+        return (self._refreshes + number) % PASSES == 0

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+ALIAS_TAG = "pynetstrat:"  # begins the alias of the host end of a veth pair; the owner follows
+
 
 @dataclass(slots=True)
 class Link:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from .._native.nft import FORWARD
-from ..errors import InvalidNetworkError
+from ..errors import InvalidNetworkError, KernelError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ def forwarding_problem(inner: Iterable[str], *, ipv6: bool) -> str:
 
     Parameters:
         inner: the interfaces that lead to the container; "default" for one that is not made yet.
+
+    Raises:
+        KernelError: a setting could not be read.
     """
     folder = f"{_SETTINGS}/ipv{6 if ipv6 else 4}/conf"
     setting = "force_forwarding" if ipv6 else "forwarding"
@@ -43,7 +46,7 @@ def forwarding_problem(inner: Iterable[str], *, ipv6: bool) -> str:
             return _explain(name, ipv6=ipv6)
     if whole or any(
         _is_on(f"{folder}/{name}/{setting}")
-        for name in os.listdir(folder)  # noqa: PTH208
+        for name in _interfaces(folder)
         if name not in _NOT_UPLINKS and name not in inner
     ):
         return ""
@@ -59,8 +62,17 @@ def _is_on(path: str) -> bool:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             return file.read(1) == b"1"
-    except OSError:
+    except FileNotFoundError:  # the interface, or the setting of a newer kernel
         return False
+    except OSError as error:
+        raise KernelError(error.errno or 0, "open", filename=path) from error
+
+
+def _interfaces(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except OSError as error:
+        raise KernelError(error.errno or 0, "open", filename=folder) from error
 
 
 def _explain(where: str, *, ipv6: bool) -> str:

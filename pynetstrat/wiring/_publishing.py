@@ -34,15 +34,19 @@ def refuse_unreachable(session: Session, network: Network) -> None:
     """Raises InvalidNetworkError if the host does not forward to and from the container."""
     inner = [network.bridge or "default"]
     families = {":" in address for address in ip_addresses(network)}
-    for ipv6 in sorted(families):
-        session.call_on_host(
-            refuse_without_forwarding,
-            "publish",
-            list(network.publish),
-            inner,
-            ipv6=ipv6,
-            network=network.name,
-        )
+    try:
+        for ipv6 in sorted(families):
+            session.call_on_host(
+                refuse_without_forwarding,
+                "publish",
+                list(network.publish),
+                inner,
+                ipv6=ipv6,
+                network=network.name,
+            )
+    except KernelError as error:
+        error.interface = error.interface or network.name
+        raise
 
 
 def publish(session: Session, network: Network) -> None:

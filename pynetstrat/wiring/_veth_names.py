@@ -13,7 +13,7 @@ import os
 
 from .._native.prefixes import normal_prefix
 from .._native.routes import SCOPE_LINK
-from ..rtnetlink.links import IFA_F_NODAD, Address
+from ..rtnetlink.links import ALIAS_TAG, IFA_F_NODAD, Address
 from ._hash import stable_hash
 from .network import invalid, ip_addresses
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ._session import Session
     from .network import Network
 
-_TAG = "pynetstrat:"
 _LARGEST_TAG = 255  # bytes of an alias: IFALIASZ - 1, linux/if.h
 _GENERATED = "veth"  # how a generated name begins
 HOST_MAC = "fe:"  # how the MAC address of a host end begins
@@ -34,7 +33,7 @@ HOST_MAC = "fe:"  # how the MAC address of a host end begins
 
 def tag_of(network: Network) -> str:
     """Returns the alias tag of a network's host end: "pynetstrat:" and the owner."""
-    return _TAG + network.owner
+    return ALIAS_TAG + network.owner
 
 
 def validate_owner(network: Network) -> None:
@@ -46,12 +45,12 @@ def validate_owner(network: Network) -> None:
 
 def has_other_tag(link: Link, tag: str) -> bool:
     """Whether a link carries the tag of another owner."""
-    return link.alias.startswith(_TAG) and link.alias != tag
+    return link.alias.startswith(ALIAS_TAG) and link.alias != tag
 
 
 def owner_of(link: Link) -> str | None:
     """Returns the owner in a link's alias tag. None if the link carries no tag."""
-    return link.alias[len(_TAG) :] if link.alias.startswith(_TAG) else None
+    return link.alias[len(ALIAS_TAG) :] if link.alias.startswith(ALIAS_TAG) else None
 
 
 def owner_key(network: Network, session: Session) -> str:

@@ -361,6 +361,7 @@ TEST_WITH(only_veth_pairs_with_other_namespaces_are_pairs, NATIVE)
     int netns = netstrat_netns_create(NULL), here;
     struct netstrat_socket sock, there;
     struct netstrat_veth_peer pairs[4], untouched;
+    struct netstrat_link_settings settings = {0};
 
     CHECK(netns >= 0 && netstrat_socket_open(&sock, buffers[0], BUFFER, NULL) == 0);
     CHECK(netstrat_socket_open_at(&there, buffers[1], BUFFER, netns, NULL) == 0);
@@ -371,11 +372,16 @@ TEST_WITH(only_veth_pairs_with_other_namespaces_are_pairs, NATIVE)
     CHECK(netstrat_veth_peers_dump(&there, pairs, 4, NULL) == 0);
 
     add_pair(&sock, "host1", 78, netns);
+    settings.set = NETSTRAT_LINK_ALIAS;
+    memcpy(settings.alias, "pair", sizeof "pair");
+    CHECK(netstrat_batch_set_link(&batch, 78, NULL, &settings) == 0);
+    execute(&sock);
     memset(pairs, 0xa5, sizeof pairs);
     untouched = pairs[0];
     CHECK(netstrat_veth_peers_dump(&sock, pairs, 0, NULL) == 1);
     CHECK(memcmp(&pairs[0], &untouched, sizeof untouched) == 0);
     CHECK(netstrat_veth_peers_dump(&sock, pairs, 4, NULL) == 1 && pairs[0].index == 78);
+    CHECK(strcmp(pairs[0].alias, "pair") == 0);
 
     delete_index(&sock, 77);
     delete_index(&sock, 78);

@@ -175,7 +175,7 @@ static int is_plausible(int code)
                    is_error(code, -ETIMEDOUT, NETSTRAT_OP_RECVFROM);
         break;
     case OPEN: /* a setting, or a namespace */
-        if (error.step == NETSTRAT_OP_OPEN_SYSCTL)
+        if (error.operation == NETSTRAT_OP_OPEN_SYSCTL)
             return code == struck;
         break;
     case WRITE: /* a setting takes a part of the value */
@@ -183,7 +183,7 @@ static int is_plausible(int code)
             return is_error(code, -EINVAL, NETSTRAT_OP_WRITE_SYSCTL);
         break;
     case READ:
-        if (error.step == NETSTRAT_OP_READ_SYSCTL)
+        if (error.operation == NETSTRAT_OP_READ_SYSCTL)
             return code == struck;
         /* fall through */
     case PREAD: /* half a file may be malformed, an empty one is */

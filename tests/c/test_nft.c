@@ -317,6 +317,22 @@ TEST(published_ports_are_read_with_their_owners)
     check_mutations(decode_elements, &good);
 }
 
+/* A container without neighbours: the range has one address. */
+TEST(neighbours_of_one_address_are_read)
+{
+    const struct bytes good = BYTES_OF(TABLES | NFT_MSG_NEWSETELEM, NLM_F_MULTI, OURS,
+                                       ELEMENTS("neighbours4",
+                                                ITEM(KEY("\300\0\2\7\300\0\2\7"),
+                                                     VALUE(10, "\300\0\2\7\300\0\2\7"), OWNER)));
+    const struct netstrat_message message = only_message(&good);
+    struct netstrat_cursor elements;
+    struct netstrat_nft_element read;
+
+    CHECK(netstrat_nft_elements_decode(&message, &elements) == 0);
+    CHECK(netstrat_nft_element_next(&elements, NETSTRAT_NFT_NEIGHBOURS4, &read) == 1);
+    CHECK(is_prefix(&read.address, "192.0.2.7/32") && is_prefix(&read.target, "192.0.2.7/32"));
+}
+
 TEST(subnets_and_neighbours_are_read)
 {
     const struct bytes subnets =

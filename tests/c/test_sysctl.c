@@ -73,7 +73,7 @@ TEST(the_settings_before_a_failure_stay_and_the_item_names_it)
     static const struct {
         const char *path, *value;
         int code;
-        enum netstrat_step step;
+        enum netstrat_operation operation;
     } rows[] = {
         {"net/ipv4/conf/lo/nonesuch", "1", -ENOENT, NETSTRAT_OP_OPEN_SYSCTL},
         {"net/ipv4/conf/nonesuch/tag", "1", -ENOENT, NETSTRAT_OP_OPEN_SYSCTL},
@@ -89,7 +89,7 @@ TEST(the_settings_before_a_failure_stay_and_the_item_names_it)
             setting(tag, "99"),
         };
 
-        FAILS(netstrat_sysctls_exchange(sysctls, 3, &error), rows[i].code, rows[i].step);
+        FAILS(netstrat_sysctls_exchange(sysctls, 3, &error), rows[i].code, rows[i].operation);
         CHECK(error.item == 1);
         CHECK(strcmp(text_of(accept_redirects, -1), i % 2 ? "1" : "0") == 0);
         CHECK(strcmp(text_of(tag, -1), "99") != 0);

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/../.."
 folder=build/ccoverage
 rm -rf "$folder"
 mapfile -t sources <csrc/sources
-pure=(name.c counter_text.c batch.c message.c link.c counters.c address.c route.c qdisc.c nsid.c nft.c)
+pure=(name.c counter_text.c batch.c message.c link.c link_change.c counters.c address.c route.c
+    qdisc.c nsid.c nft.c)
 
 CC=gcc CFLAGS='-O0 -g --coverage' LDFLAGS='--coverage' tests/c/build.sh "$folder"
 cd "$folder"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The API reference builds without a warning, and shows the public names and no others.
+# The API reference builds without a warning, and shows the public names and no others. A run of
+# `pynetstrat top` is drawn.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -18,3 +19,7 @@ shown = set(re.findall(r'<section id="(\w+)">', page))
 assert shown == set(pynetstrat.__all__), shown ^ set(pynetstrat.__all__)
 print(f"the reference has {len(shown)} public names")
 PYTHON
+
+.venv/bin/python docs/draw_top.py "$out/top.svg"
+grep -q 'ci-job-4711' "$out/top.svg"
+echo "$out/top.svg"

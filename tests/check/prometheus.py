@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,32 +24,38 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dashboard
 import helpers_network
 import support
 from prometheus_client.parser import text_string_to_metric_families
 
 from pynetstrat import (
     Batch,
+    Container,
     Network,
     NetworkNamespace,
     RtnetlinkSocket,
     link_set_up,
     set_up_networks,
 )
+from pynetstrat.cli._exporter_labels import LabelsFile
 
 OUT = Path(sys.argv[1])
 COMMAND = str(Path(sys.executable).with_name("pynetstrat"))
-CAPABILITIES = "+sys_ptrace,+sys_admin,+net_admin,+net_broadcast"  # as in docs/exporter.md
+UNIT = (support.ROOT / "docs" / "pynetstrat-exporter.service").read_text()
+(GRANTED,) = re.findall("^AmbientCapabilities=(.*)$", UNIT, re.MULTILINE)
+CAPABILITIES = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in GRANTED.split())
 DOCUMENT = (support.ROOT / "docs" / "exporter.md").read_text()
 API = "http://127.0.0.1:9090/api/v1"
 INSTANCE = "127.0.0.1:19580"  # the exporter's default
 
 SENT = {"web": (3000, 1000), "db": (1000, 400)}  # datagrams, and their size without headers
+KEPT = 3  # seconds that an ended container is shown
 FRAMES, SIZE = 500, 300  # of an unknown type
 HEADERS = 14 + 20 + 8  # Ethernet, IPv4, UDP
 
 Series = dict[str, float]
-done = {"queries": 0, "samples": 0, "scrapes": 0}
+done = {"queries": 0, "samples": 0, "scrapes": 0, "kept": 0}
 
 
 # ---- Prometheus' API ----
@@ -116,13 +124,84 @@ def queries() -> dict[str, str]:
 def configure() -> None:
     """Writes Prometheus' configuration: that of the document, with a scrape every second."""
     (scrapes, rules) = blocks("yaml")
-    (OUT / "rules.yml").write_text(rules)
-    pace = "global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: [rules.yml]\n"
-    (OUT / "prometheus.yml").write_text(pace + scrapes)
-    checked = subprocess.run(
-        ["promtool", "check", "config", str(OUT / "prometheus.yml")], capture_output=True, text=True
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    for path in ("docs/alerts.yml", "tests/check/alerts_test.yml"):
+        shutil.copy(support.ROOT / path, OUT)
+    pace = "global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\n"
+    (OUT / "prometheus.yml").write_text(pace + scrapes + rules)
+    for command in (
+        ["check", "config", "prometheus.yml"],
+        ["check", "rules", "alerts.yml"],
+        ["test", "rules", "alerts_test.yml"],
+    ):
+        checked = subprocess.run(["promtool", *command], capture_output=True, text=True, cwd=OUT)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+# ---- the unit of systemd ----
+
+
+def check_unit() -> str:
+    """Verifies the unit file with the command of this checkout; returns its exposure."""
+    unit = OUT / "pynetstrat-exporter.service"
+    unit.write_text(UNIT.replace("/opt/pynetstrat/bin/pynetstrat", COMMAND))
+    assert COMMAND in unit.read_text()
+    for command in (["verify", "--man=no"], ["security", "--offline=yes", "--threshold=40"]):
+        done = subprocess.run(
+            ["systemd-analyze", "--no-pager", *command, str(unit)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert command[0] != "verify" or done.stderr == ""
+    (exposure,) = re.findall(r"Overall exposure level for .*: ([0-9.]+)", done.stdout + done.stderr)
+    return exposure
+
+
+# ---- the commands that make a file of labels ----
+
+# What each program prints, shortened: Docker one object a line, the others all in one.
+RUNTIMES = {
+    "docker": (
+        '{"ID":"d1","Image":"httpd:2.4","Names":"web","State":"running"}\n'
+        '{"ID":"d2","Image":"redis","Names":"a b","State":"running"}\n'
+    ),
+    "podman": '[{"Id":"p1","Image":"docker.io/library/httpd:2.4","Names":["web"],"Pid":7}]',
+    "crictl": (
+        '{"items":[{"id":"k1","metadata":{"name":"dns","uid":"7","namespace":"kube-system",'
+        '"attempt":0},"state":"SANDBOX_READY"}]}'
+    ),
+}
+LABELS = {
+    "docker": {
+        "d1": {"name": "web", "image": "httpd:2.4"},
+        "d2": {"name": "a b", "image": "redis"},
+    },
+    "podman": {"p1": {"name": "web", "image": "docker.io/library/httpd:2.4"}},
+    "crictl": {"k1": {"pod": "dns", "namespace": "kube-system"}},
+}
+
+
+def check_recipes() -> None:
+    """Runs the document's commands with programs that print what the runtimes do, or nothing."""
+    recipes = [text for text in blocks("sh") if "jq" in text]
+    assert len(recipes) == len(RUNTIMES)
+    for recipe, (name, printed) in zip(recipes, RUNTIMES.items(), strict=True):
+        for output, expected in ((printed, LABELS[name]), ("", {})):
+            if not output and name != "docker":
+                output = re.sub(r"\[.*\]", "[]", printed)
+            folder = OUT / name
+            folder.mkdir(exist_ok=True)
+            program = folder / name
+            program.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\n")
+            program.chmod(0o755)
+            path = f"{folder}:{os.environ['PATH']}"
+            subprocess.run(
+                ["sh", "-ec", recipe], check=True, cwd=folder, env={**os.environ, "PATH": path}
+            )
+            labels = LabelsFile(str(folder / "labels.json"))
+            labels.update()
+            assert labels.error == ""
+            for key, value in expected.items():
+                assert labels.find(Container(key, "", 7)) == value
+            assert json.loads((folder / "labels.json").read_text()) == expected
 
 
 # ---- containers, traffic ----
@@ -154,6 +233,7 @@ class Host:
         # A container of another user in its own user namespace: reading it needs all three
         # capabilities.
         self.start("setpriv", "--reuid=4321", "--clear-groups", "unshare", "-Un", "sleep", "600")
+        (OUT / "labels.json").write_text(json.dumps({"web": {"name": "shop", "pod": 'a"b'}}))
         self.exporter = self.start(
             *(
                 "setpriv",
@@ -161,7 +241,8 @@ class Host:
                 "--inh-caps=-all",
                 f"--bounding-set=-all,{CAPABILITIES}",
             ),
-            *(COMMAND, "exporter"),
+            *(COMMAND, "exporter", "--labels", str(OUT / "labels.json")),
+            *("--keep-ended", str(KEPT), "--textfile", str(OUT / "containers.prom")),
         )
         assert self.exporter.stdout is not None
         assert self.exporter.stdout.readline() == f"serving http://{INSTANCE}/metrics\n"
@@ -236,7 +317,7 @@ def test_prometheus_scrapes_the_exporter(host: Host) -> None:
 def test_every_metric_has_its_type_and_help_text(host: Host) -> None:
     metadata = {entry["metric"]: entry for entry in ask("targets/metadata", match_target="{}")}
     table = dict(re.findall(r"^\| `([a-z_]+)` \| (counter|gauge) \|", DOCUMENT, re.MULTILINE))
-    assert len(table) == 16
+    assert len(table) == 19
     for name, kind in table.items():
         assert metadata[name]["type"] == kind and metadata[name]["help"]
     assert set(table) == {n for n in metadata if n.startswith(("container_", "pynetstrat_"))}
@@ -322,6 +403,35 @@ def test_each_query_of_the_document_returns_the_right_values(host: Host) -> None
     assert texts == {}
 
 
+def test_each_query_of_the_dashboard_is_answered(host: Host) -> None:
+    values = {"job": "pynetstrat", "instance": ".*", "container": "web"}
+    times = {"__rate_interval": "1m", "__range": "5m"}
+    for text in dashboard.queries():
+        assert ask("query", query=dashboard.fill_in(text, **values, **times))["result"], text
+        done["queries"] += 1
+    for name, text in dashboard.variables().items():
+        selector, label = text.removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
+        parameters = {"match[]": dashboard.fill_in(selector, **values)}
+        expected = {"instance": INSTANCE}.get(name, values[name])
+        assert expected in ask(f"label/{label}/values", **parameters)
+
+
+def test_the_labels_of_the_file_are_those_of_the_series(host: Host) -> None:
+    metric = "container_network_receive_bytes_total"
+    assert query(f"sum by (name) ({metric})", "name").keys() == {"shop", ""}
+    assert query(f"sum by (pod) ({metric})", "pod").keys() == {'a"b', ""}
+    assert query("pynetstrat_labels_error", "instance") == {INSTANCE: 0}
+
+
+def test_the_text_file_can_be_read_beside_node_exporter(host: Host) -> None:
+    text = (OUT / "containers.prom").read_text()
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "\nprocess_" not in text
+
+
 def test_the_rules_of_the_document_are_evaluated(host: Host) -> None:
     def lossy_is_found() -> bool:
         return "lossy" in query('ALERTS{alertname="ContainerDropsPackets"}')
@@ -330,6 +440,8 @@ def test_the_rules_of_the_document_are_evaluated(host: Host) -> None:
     assert alerts() == {
         "ContainerTrafficUnknown": "inactive",
         "ContainersNotCounted": "inactive",
+        "ContainerScrapesSlow": "inactive",
+        "ContainerLabelsUnused": "inactive",
         "ContainerDropsPackets": "pending",
     }
 
@@ -340,15 +452,20 @@ def alerts() -> dict[str, str]:
     return {rule["name"]: rule["state"] for rule in group["rules"]}
 
 
-def test_a_container_that_ended_has_no_series(host: Host) -> None:
+def test_a_container_that_ended_keeps_its_series_for_a_while(host: Host) -> None:
     wait_for_scrape()
     before = query('{__name__=~"container_network_.*",container="web"}', "__name__")
-    assert len(before) == 8
+    last = query('{__name__=~"container_network_.*",container="db"}', "__name__")
+    assert len(before) == len(last) == 8
     NetworkNamespace.delete("db")
     host.containers.pop("db").close()
-    wait_for_scrape()
-    assert query('{container="db"}', "__name__") == {}
-    assert query("pynetstrat_containers", "instance") == {INSTANCE: 4}
+    wait("the end", lambda: query("pynetstrat_containers", "instance") == {INSTANCE: 4})
+    if query("pynetstrat_containers_ended", "instance") == {INSTANCE: 1}:
+        kept = query('{container="db"}', "__name__")
+        assert kept in (last, {})  # the time may be over by now
+        done["kept"] += bool(kept)
+    wait("the last series", lambda: query('{container="db"}', "__name__") == {})
+    assert query("pynetstrat_containers_ended", "instance") == {INSTANCE: 0}
     assert query('{__name__=~"container_network_.*",container="web"}', "__name__") == before
 
 
@@ -421,8 +538,8 @@ def test_two_hundred_containers_come_and_go(host: Host) -> None:
         for name in names:
             NetworkNamespace.delete(name)
         wait("none of them", lambda: query("pynetstrat_containers", "instance").get(INSTANCE) == 4)
-    wait_for_scrape()
-    assert set(query("container_network_receive_bytes_total")) == {"web", "lossy", "mac"}
+    left = {"web", "lossy", "mac"}
+    wait("their last series", lambda: set(query("container_network_receive_bytes_total")) == left)
     assert query("process_open_fds", "instance") == descriptors
 
 
@@ -448,6 +565,8 @@ def test_prometheus_logged_no_warning(host: Host) -> None:
 
 
 def main() -> None:
+    exposure = check_unit()
+    check_recipes()
     with Host() as host:
         for name, step in list(globals().items()):
             if name.startswith("test_"):
@@ -456,9 +575,10 @@ def main() -> None:
                 words = name.removeprefix("test_").replace("_", " ")
                 print(f"ok {time.monotonic() - started:4.1f} s  {words}", flush=True)
     print(
-        f"Prometheus {version()}: the document's {len(queries())} queries and 3 rules, "
+        f"Prometheus {version()}: the document's {len(queries())} queries, "
+        f"the dashboard's {len(dashboard.queries())}, 5 rules, "
         f"{done['queries']} queries in all, {done['scrapes']} scrapes while containers were "
-        "killed: every counter right or absent"
+        f"killed: every counter right or absent; the unit's exposure is {exposure}"
     )
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A test with a real Prometheus: Debian's scrapes `pynetstrat exporter`, which has the capabilities
-# that docs/exporter.md lists. The queries and rules of that document are evaluated. All of it runs in
-# new network, mount and pid namespaces. See tests/check/prometheus.py.
+# that docs/exporter.md lists. The queries of that document and of docs/grafana.json, and the rules of
+# docs/alerts.yml, are evaluated; promtool tests the rules, and systemd-analyze the unit. All of it runs in new network, mount and
+# pid namespaces. See tests/check/prometheus.py.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -16,6 +17,8 @@ need prometheus prometheus
 need promtool prometheus
 need setpriv util-linux
 need unshare util-linux
+need systemd-analyze systemd
+need jq jq
 [ "$(id -u)" -eq 0 ] || fail "containers of several users need root here"
 
 out=$PWD/build/prometheus

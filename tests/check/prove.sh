@@ -6,6 +6,8 @@
 #
 #   prove.sh                    every file, as many side by side as there are processors
 #   prove.sh HARNESS [MODEL]    one, for one machine (gcc_x86_64, gcc_x86_32)
+#
+# With FIRST_ALARM=1 an analysis ends at its first alarm or unproved property.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -24,7 +26,7 @@ mkdir -p "$out"
 # The functions in which the length of a text, or which row of a table it is, has to be known for
 # each state apart, and how many states that makes.
 apart=message_text_length:600,netstrat_text_decode:600,message_decode_ext_ack:300,link_decode_mac:100
-apart+=,link_put_name:100,netstrat_name_check:0,address_put_label:100,memchr:100,strcspn:1000,netstrat_prefix_parse:2000
+apart+=,link_change_put_name:100,netstrat_name_check:0,address_put_label:100,memchr:100,strcspn:1000,netstrat_prefix_parse:2000
 apart+=,error_hint_text:100,netstrat_failure_get:300,netstrat_failure_find:300,error_add_number:20
 apart+=,netstrat_error_describe:1000,error_describe_name:1000,error_describe_counter:1000,error_describe_call:1000
 
@@ -41,6 +43,7 @@ options=(
     -eva-builtin "memcpy:Frama_C_memcpy,memset:Frama_C_memset"
     -eva-builtin "strlen:Frama_C_strlen,strnlen:Frama_C_strnlen,strchr:Frama_C_strchr"
 )
+[ -z "${FIRST_ALARM-}" ] || options+=(-eva-warn-key alarm=abort)
 
 # The functions of a file: the ones named by the harness, or all, with the functions of internal.h
 # that they use.

@@ -1,27 +1,34 @@
 #!/usr/bin/env bash
-# Runs the checks, which are the other scripts of this folder: the one named, or all except the long
-# ones, as many side by side as there are processors. Each ends with a line of figures, which is
-# shown; its other output is in build/check/NAME.log, and shown if it fails.
+# Runs the checks, which are the other scripts of this folder: the one named, or all except those that
+# run only by name, three side by side for two processors, since some wait for the kernel most of the
+# time. Each ends with a line of figures, which is shown; its other output is in build/check/NAME.log,
+# and shown if it fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p build/check
 only_by_name=" flaky " # takes an hour or more
+# The longest ones, which come first: one that began last would run on by itself. `faults` and `soak`
+# wait more than the others.
+longest=(mutants packaging faults wheels sanitize cross coverage soak prove fuzz)
 
 one() {
-    local name=$1 log=build/check/$1.log start=$SECONDS
-    if "tests/check/$name.sh" >"$log" 2>&1; then
-        printf 'ok   %-12s %4d s  %s\n' "$name" $((SECONDS - start)) "$(tail -n 1 "$log")"
+    local name=$1 log=build/check/$1.log start=$SECONDS status=0 used
+    "tests/check/$name.sh" >"$log" 2>&1 || status=1
+    # The processors' time of the check; a subshell would have none.
+    times >"$log.times"
+    used=$(awk -F '[ms ]+' 'NR == 2 { printf "%d", ($1 + $3) * 60 + $2 + $4 }' "$log.times")
+    if [ "$status" -eq 0 ]; then
+        printf 'ok   %-12s %4d s (%4d of a processor)  %s\n' "$name" $((SECONDS - start)) "$used" "$(tail -n 1 "$log")"
     else
         cat "$log"
         printf 'FAIL %-12s %4d s  (its log stands above)\n' "$name" $((SECONDS - start))
-        return 1
     fi
+    return "$status"
 }
 
 names=()
-for script in tests/check/*.sh; do
-    name=$(basename "$script" .sh)
-    [ "$name" != run ] || continue
+for name in "${longest[@]}" $(basename -s .sh tests/check/*.sh); do
+    [[ " run ${names[*]} " != *" $name "* ]] || continue
     if [ -n "${1-}" ]; then
         [ "$name" != "$1" ] || names+=("$name")
     elif [[ $only_by_name != *" $name "* ]]; then
@@ -33,6 +40,9 @@ if [ "${#names[@]}" -eq 0 ]; then
     exit 2
 fi
 
+CHECKS=${names[*]} # some leave to another what both would do
+export CHECKS
 export -f one
 # shellcheck disable=SC2016  # the inner shell expands it
-printf '%s\n' "${names[@]}" | xargs -P "$(nproc)" -I{} bash -c 'one "$0"' {}
+printf '%s\n' "${names[@]}" | xargs -P "$((($(nproc) * 3 + 1) / 2))" -I{} bash -c 'one "$0"' {}
+[ -n "${1-}" ] || echo "all checks: $SECONDS s"

@@ -1,15 +1,15 @@
 """Makes every system call and every message of set_up_networks fail, one at a time.
 
 The networks are `loopback`, `veth` on a bridge with limited rates, further addresses, isolation and
-settings, `macvlan`, and `host-device` with a port of that bridge, which is up and has addresses of
-both families, routes and names. After each failure
-`ip` must show the same links, addresses and routes in both namespaces as before, in every
-attribute.
+settings and published ports, `macvlan`, and `host-device` with a port of that bridge, which is up
+and has addresses of both families, routes and names. After each failure `ip` and `nft` must show
+the same links, addresses, routes and rules in both namespaces as before, in every attribute.
 
 faulty.c, which is preloaded, replaces functions of libc and makes them fail. A message is refused,
 or carried out and then answered with an error, or its ack is lost. The same faults are tried during
 the rollback of a set-up that the kernel refuses, and in tear_down_networks. There the error must
-name anything that is left.
+name anything that is left. A call that enables or disables egress must change everything or
+nothing, and succeed the second time.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from helpers_network import quieten
 
 from pynetstrat import (
     Batch,
+    InvalidNetworkError,
     KernelError,
     NetstratError,
     Network,
@@ -45,6 +46,8 @@ from pynetstrat import (
     Route,
     RtnetlinkSocket,
     check_networks,
+    disable_egress,
+    enable_egress,
     set_up_networks,
     tear_down_networks,
 )
@@ -105,8 +108,18 @@ KINDS = {
     "carried out, then an error": (1, "EINVAL"),
     "carried out, its ack lost": (2, "ENOBUFS"),
 }
-# The type of a query modulo 4 (linux/rtnetlink.h). A query changes nothing.
-GET = 2
+
+
+def is_query(kind: int) -> bool:
+    """Whether a message changes nothing (linux/rtnetlink.h, linux/netfilter/nf_tables.h)."""
+    return (kind & 0xFF) % 3 == 1 if kind > 0xFF else kind % 4 == 2
+
+
+def ends_transaction(types: list[int], number: int) -> bool:
+    """Whether a message is NFNL_MSG_BATCH_END, which has the number of RTM_DELLINK."""
+    before = types[number - 1]
+    return types[number] == 17 and before > 0xFF and not is_query(before)
+
 
 BRIDGE, FREE_BRIDGE, DEVICE, PORT, HOME = "br0", "br1", "dev0", "far0", "h0"
 ALIAS, ALTNAME = "somebody else's", "a-longer-name-of-dev0"
@@ -144,6 +157,7 @@ def networks(bridge: str, *, refused: bool = False) -> list[Network]:
         addresses=["10.0.0.3/24", "fd00::3/64"],
         isolated=True,
         sysctls={"net.ipv4.conf.IFNAME.arp_notify": "1", "net.ipv6.conf.IFNAME.accept_ra": "0"},
+        publish=["8080:80/tcp", "192.0.2.5:53:53/udp"],
         owner="c1",
     )
     station = Network(
@@ -180,6 +194,8 @@ class Stage:
 
     def __init__(self, free_bridge: bool = False) -> None:
         _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWNET)
+        for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+            Path("/proc/sys/net", setting).write_text("1")
         quieten()  # the kernel adds and deletes link-local addresses at any time
         with RtnetlinkSocket() as host:
             host.execute(
@@ -210,7 +226,17 @@ class Stage:
         self.container.close()
 
     def look(self) -> dict[str, Any]:
-        return {**_dump("host", None), **_dump("container", self.container)}
+        return {**_dump("host", None), **_dump("container", self.container), RULES: _rules()}
+
+
+RULES = "host: nf_tables"
+
+
+def _rules() -> list[dict[str, str]]:
+    """Returns the lines of nft. An error about them names the interface with published ports."""
+    command = ["nft", "list", "ruleset"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [{"ifname": "eth0", "rule": line} for line in shown.stdout.splitlines()]
 
 
 # What the kernel does not restore, and what changes with time.
@@ -355,8 +381,10 @@ def faults(
                 yield Fault(what, 0, number, error, f"{call} number {number}: {error}")
     for number in range(first[MESSAGE] + 1, counts[MESSAGE] + 1):
         for name, (kind, errors) in KINDS.items():
-            if kind == 1 and types[number] % 4 == GET:
+            if kind == 1 and is_query(types[number]):
                 continue
+            if kind == 0 and ends_transaction(types, number):
+                continue  # the kernel refuses only changes, and a transaction as a whole
             for error in errors.split()[:most]:
                 shown = f"message {number} (type {types[number]}) {name}: {error}"
                 yield Fault(MESSAGE, kind, number, error, shown)
@@ -392,17 +420,19 @@ IFB = ifb_name(Network(owner="c1"), HOME)
 KNOWN = ("lo", "eth0", "eth1", "mac0", "net0", HOME, IFB, "h1", DEVICE, PORT, BRIDGE, FREE_BRIDGE)
 
 
-def unnamed(error: BaseException) -> str:
+def unnamed(error: BaseException, *, wants_interface: bool = True) -> str:
     """Returns what is wrong with an error.
 
-    It must be a NetstratError that names an interface and an operation. If the namespace can't be
-    opened, the namespace is named instead of the interfaces.
+    It must be a NetstratError that names an operation, and, if `wants_interface`, an interface. If
+    the namespace can't be opened, the namespace is named instead of the interfaces.
     """
     if not isinstance(error, NetstratError):
         return f"not a NetstratError: {error!r}"
     text = str(error)
-    if not is_named(text, set(KNOWN)) and not stands_for_all(error):
+    if wants_interface and not is_named(text, set(KNOWN)) and not stands_for_all(error):
         return f"no interface is named: {error!r} {text}"
+    if isinstance(error, InvalidNetworkError) and "does not forward" in text:
+        return ""  # a missing setting of an interface counts as off
     named = [getattr(part, "operation", "") for part in getattr(error, "errors", [error])]
     if not any(operation and operation in text for operation in named):
         return f"no operation is named: {error!r} {text}"
@@ -576,6 +606,46 @@ def try_tear_down() -> None:
         stage.close()
 
 
+def try_egress(change: Callable[[str], None], prepare: Callable[[str], None] | None) -> None:
+    """Makes each call and message fail that enables or disables egress, for either family.
+
+    Parameters:
+        change: the function.
+        prepare: what is called before it, or None.
+    """
+    where = change.__name__
+    for subnet in ("10.0.0.0/24", "fd00::/64"):
+        work = partial(change, subnet)
+        stage = Stage()
+        for _ in range(2):  # the first time it reads what never changes
+            subprocess.run(["nft", "flush", "ruleset"], check=True)
+            if prepare is not None:
+                prepare(subnet)
+            before = _rules()
+            counts, types = measure(work)
+        after = _rules()
+        for fault in faults(counts, types):
+            subprocess.run(["nft", "flush", "ruleset"], check=True)
+            if prepare is not None:
+                prepare(subnet)
+            with nothing_left(where, fault):
+                error, struck = fault.strike(work)
+            if not struck:
+                findings.add(where, fault, "the fault did not occur")
+            findings.count(where, fault, "ok" if error is None else "error")
+            found = _rules()
+            if found != after and (error is None or found != before):
+                findings.add(where, fault, f"{error}, and half done: {found}")
+            if error is not None:
+                wrong = unnamed(error, wants_interface=False)
+                if wrong:
+                    findings.add(where, fault, wrong)
+                work()
+                if _rules() != after:
+                    findings.add(where, fault, f"{error}, and not done the second time")
+        stage.close()
+
+
 # ---- which system calls there are ----
 
 
@@ -614,6 +684,8 @@ PARTS: dict[str, Callable[[], None]] = {
     "set-up-without-ports": lambda: try_set_up(FREE_BRIDGE),
     "undoing": try_undoing,
     "tear-down": try_tear_down,
+    "egress": lambda: try_egress(enable_egress, None),
+    "no-egress": lambda: try_egress(disable_egress, enable_egress),
 }
 
 

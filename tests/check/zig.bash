@@ -5,7 +5,10 @@
 zig_version=0.17.1 # the sizes in csrc/README.md were measured with it
 zig_root=$PWD/build/zig
 zig_cc=$zig_root/cc
-export ZIG_GLOBAL_CACHE_DIR=$zig_root/cache ZIG_LOCAL_CACHE_DIR=$zig_root/cache
+export ZIG_LOCAL_CACHE_DIR=$zig_root/cache
+# zig's own default, which checkouts share: it holds the musl of each architecture, which takes zig up
+# to a minute of a processor to build.
+export ZIG_GLOBAL_CACHE_DIR=${ZIG_GLOBAL_CACHE_DIR-${XDG_CACHE_HOME-${HOME-$zig_root}/.cache}/zig}
 
 mkdir -p "$zig_root"
 (

@@ -21,8 +21,9 @@ from helpers_cli import call
 from prometheus_client.parser import text_string_to_metric_families
 
 from pynetstrat import Batch, NetworkNamespace, RtnetlinkSocket, cli
+from pynetstrat._scrape import Scrape
 from pynetstrat.cli._exporter_endpoint import Endpoint
-from pynetstrat.prometheus import ContainerCollector
+from pynetstrat.cli._exporter_metrics import Metrics
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat", "exporter"]
 RECEIVED = "container_network_receive_bytes_total"
@@ -130,8 +131,8 @@ def running(
 @contextlib.contextmanager
 def serving(log: list[str]) -> Iterator[Endpoint]:
     """Serves with the endpoint alone, in this process. `log` gets what it logs."""
-    with ContainerCollector() as collector:
-        endpoint = Endpoint("127.0.0.1", 0, collector, log.append)
+    with Scrape() as scrape:
+        endpoint = Endpoint("127.0.0.1", 0, Metrics(scrape, log.append), log.append)
         thread = threading.Thread(target=endpoint.serve)
         thread.start()
         try:

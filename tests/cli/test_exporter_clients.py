@@ -27,6 +27,7 @@ from helpers_exporter import (
 
 from pynetstrat import KernelError
 from pynetstrat.cli import _exporter_connection, _exporter_endpoint, _exporter_scraper
+from pynetstrat.cli._exporter_metrics import Metrics
 
 THREADS = 3  # one for all connections, one that scrapes, and the main one
 ROOM = 256  # connections
@@ -115,14 +116,14 @@ def test_one_scrape_answers_all_clients_that_wait(blue, monkeypatch):
     """Clients that ask during a scrape get the next: a response is never older than its request."""
     log: list[str] = []
     scrapes: list[threading.Event] = []
-    real = _exporter_scraper.generate_latest
+    real = Metrics.write_all
 
-    def generate(registry: object) -> bytes:
+    def write_all(metrics: Metrics) -> list[bytes]:
         scrapes.append(threading.Event())
         scrapes[-1].wait(60)
-        return real(registry) + b"# scrape %d\n" % len(scrapes)
+        return [*real(metrics), b"# scrape %d\n" % len(scrapes)]
 
-    monkeypatch.setattr(_exporter_scraper, "generate_latest", generate)
+    monkeypatch.setattr(Metrics, "write_all", write_all)
     with serving(log) as endpoint, contextlib.ExitStack() as stack:
 
         def ask(method: str = "GET", coding: str = "identity") -> HTTPConnection:
@@ -246,7 +247,7 @@ def test_a_failed_reading_is_logged_once_and_served_as_a_metric(blue, monkeypatc
     with serving(log) as endpoint:
         url = f"http://127.0.0.1:{endpoint.port}/metrics"
         with monkeypatch.context() as patch:
-            patch.setattr("pynetstrat.counting.host.HostCounters.read", fail)
+            patch.setattr("pynetstrat.counting.host.HostCounters.read_columns", fail)
             for _ in range(3):
                 assert b"\npynetstrat_scrape_error 1.0\n" in scrape()
         assert log == ["scrape: RTM_GETSTATS: Invalid argument"]
@@ -256,7 +257,7 @@ def test_a_failed_reading_is_logged_once_and_served_as_a_metric(blue, monkeypatc
 def test_an_unexpected_error_is_logged_and_answered_with_500(blue, monkeypatch):
     log: list[str] = []
     with serving(log) as endpoint:
-        monkeypatch.setattr(endpoint.scraper, "registry", None)
+        monkeypatch.setattr(Metrics, "write_all", None)
         with pytest.raises(urllib.error.HTTPError, match="500"):
             urllib.request.urlopen(f"http://127.0.0.1:{endpoint.port}/metrics")
-    assert len(log) == 1 and "AttributeError" in log[0]
+    assert len(log) == 1 and "TypeError" in log[0]

@@ -43,13 +43,18 @@ def test_the_traffic_of_a_container_is_served(exporter, blue):
 
 
 @pytest.mark.slow
-def test_a_container_that_ended_is_in_no_later_scrape(exporter, blue):
-    assert any(key[0] == RECEIVED for key in exporter.scrape())
-    NetworkNamespace.delete("test-blue")
-    blue.close()
-    # The kernel ends the namespace asynchronously.
-    support.wait_until(lambda: exporter.scrape()[("pynetstrat_containers",)] == 0)
-    assert not any(key[0] == RECEIVED for key in exporter.scrape())
+def test_a_container_that_ended_is_shown_for_a_while_with_its_last_counters(blue):
+    with running("--container", "^test-") as keeping, running("--keep-ended", "0") as other:
+        series = (RECEIVED, "test-blue", "eth0", str(blue.id[1]))
+        assert keeping.scrape()[series] == other.scrape()[series] == 600
+        NetworkNamespace.delete("test-blue")
+        blue.close()
+        # The kernel ends the namespace asynchronously.
+        support.wait_until(lambda: keeping.scrape()[("pynetstrat_containers_ended",)] == 1)
+        values = keeping.scrape()
+        assert values["pynetstrat_containers",] == 0
+        assert values[series] == 600
+        support.wait_until(lambda: series not in other.scrape())
 
 
 # ---- HTTP ----
@@ -106,6 +111,10 @@ def test_the_root_page_links_to_the_metrics(exporter):
     [
         ("GET", "/metrics?name[]=x", {}, 200),
         ("GET", "/metrics/", {}, 404),
+        ("GET", "/-/healthy", {}, 200),
+        ("HEAD", "/-/healthy?x", {}, 200),
+        ("POST", "/-/healthy", {}, 405),
+        ("GET", "/-/", {}, 404),
         ("GET", "/etc/passwd", {}, 404),
         ("GET", "/../metrics", {}, 404),
         ("GET", "http://192.0.2.1:80/metrics", {}, 200),

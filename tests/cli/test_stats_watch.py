@@ -20,7 +20,7 @@ import support
 
 from pynetstrat import NetworkInterface, NetworkNamespace, RtnetlinkSocket, cli
 from pynetstrat.cli import _stats_rates, stats
-from pynetstrat.cli._stats_readings import Row
+from pynetstrat.cli._stats_readings import Reading, Row
 from pynetstrat.cli._table import Table
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat", "stats"]
@@ -154,9 +154,9 @@ def test_interfaces_that_exchange_names_have_no_rates_in_that_sample(net, sample
 def test_an_interface_whose_counters_were_reset_has_no_rates():
     """Some drivers set their counters to 0, but no virtual one."""
     full, less = [100] * 8, [200, 200, 200, 200, 200, 200, 200, 99]
-    readings = ([Row("eth0", 1, counters)] for counters in (full, less, full, full))
-    rates = [found.rows[0][1] for found in _stats_rates.take_samples(readings, 1e-9)]
-    assert rates == [None, None, None, [0.0] * 8]
+    readings = (Reading([Row("eth0", 1)], [counters]) for counters in (full, less, full, full))
+    rates = [found.rows[0][2] for found in _stats_rates.take_samples(readings, 1e-9)]
+    assert rates == [None, None, None, (0.0,) * 8]
 
 
 # ---- named interfaces ----
@@ -295,9 +295,9 @@ def test_the_table_of_containers_begins_with_the_label(net, blue, capsys):
     assert cli.main(["stats", "--containers"]) == 0
     headings, *lines = capsys.readouterr().out.splitlines()
     assert headings.split("  ")[0] == "container"
-    assert headings.split()[1:4] == ["interface", "rx", "bytes"]
+    assert headings.split()[1:4] == ["interface", "rx", "B"]
     (line,) = [line.split() for line in lines if line.startswith("blue ")]
-    assert line == ["blue", "eth0", str(count * size), str(count), *["0"] * 6]
+    assert line == ["blue", "eth0", str(count * size), str(count), *["0"] * 4]
 
 
 def test_a_new_container_has_rates_from_its_second_sample(net, run, sample):
@@ -402,7 +402,7 @@ def test_samples_do_not_drift(clock):
         for delay in (0.0, 0.5, 1.75, 0.25, 0.0):
             begun.append(clock.now - 1000)
             clock.now += delay
-            yield []
+            yield Reading([], [])
 
     found = list(_stats_rates.take_samples(readings(), 2.0))
     assert begun == [0, 2, 4, 6, 8]
@@ -417,7 +417,7 @@ def test_samples_that_are_late_are_skipped(clock):
         for delay in (0.5, 4.5, 0.5):
             begun.append(clock.now - 1000)
             clock.now += delay
-            yield []
+            yield Reading([], [])
 
     samples = _stats_rates.take_samples(readings(), 2.0)
     next(samples)
@@ -431,14 +431,14 @@ def test_rates_are_divided_by_the_time_that_has_passed(clock):
     def readings():
         for count, delay in ((0, 0), (300, 1), (300, 0.5)):
             clock.now += delay
-            yield [Row("eth0", 1, [count] * 8)]
+            yield Reading([Row("eth0", 1)], [[count] * 8])
 
-    rates = [sample.rows[0][1] for sample in _stats_rates.take_samples(readings(), 2.0)]
-    assert rates == [None, [100.0] * 8, [0.0] * 8]
+    rates = [sample.rows[0][2] for sample in _stats_rates.take_samples(readings(), 2.0)]
+    assert rates == [None, [100.0] * 8, (0.0,) * 8]
 
 
 def test_a_very_long_wait_is_divided_into_several_sleeps(clock):
-    samples = _stats_rates.take_samples(iter([[], []]), 1e6)
+    samples = _stats_rates.take_samples(iter([Reading([], [])] * 2), 1e6)
     assert next(samples).interval is None
     assert next(samples).interval == pytest.approx(1e6)
     assert max(clock.slept) <= 86400
@@ -468,15 +468,15 @@ def test_each_sample_is_a_table_after_an_empty_line(net, begin):
     pieces = begin()
     first = next(pieces).splitlines()
     assert first[0].split("  ")[0] == "interface"
-    assert "rx bytes/s" in first[0]
+    assert "rx B/s" in first[0]
     assert [line.split() for line in first[1:]] == [
-        [name, *["-"] * 8] for name in ("lo", "w3", "v3")
+        [name, *["-"] * 6] for name in ("lo", "w3", "v3")
     ]
     empty, *second = next(pieces).splitlines()
     assert empty == ""
     assert second[0] == first[0]
     assert [line.split() for line in second[1:]] == [
-        [name, *["0"] * 8] for name in ("lo", "w3", "v3")
+        [name, *["0"] * 6] for name in ("lo", "w3", "v3")
     ]
 
 
@@ -484,20 +484,20 @@ def test_a_single_interface_takes_one_line_with_headings_every_20_lines(net, beg
     pieces = begin("lo")
     lines = "".join(islice(pieces, 41)).splitlines()
     assert len(lines) == 41 + 3
-    headings = [number for number, line in enumerate(lines) if "rx bytes/s" in line]
+    headings = [number for number, line in enumerate(lines) if "rx B/s" in line]
     assert headings == [0, 21, 42]
-    assert lines[1].split() == ["lo", *["-"] * 8]
+    assert lines[1].split() == ["lo", *["-"] * 6]
     assert {len(line) for line in lines} == {len(lines[0])}
 
 
 def test_low_rates_are_not_rounded_to_0():
     rates = [0.0, 0.01, 0.996, 9.96, 12.6, 1234.5, 1e9, 1e-7]
-    line = Table(unit="/s").render([(["eth0"], rates)], headings=False)
+    line = Table(unit="/s", is_wide=True).render([(["eth0"], rates)], headings=False)
     assert line.split() == ["eth0", "0", "0.01", "1", "10", "13", "1,234", "1,000,000,000", "1e-07"]
 
 
 def test_a_column_that_became_wider_stays_wider(net):
-    table = Table()
+    table = Table(is_wide=True)
     table.render([(["eth0"], [10**15] * 8)])
     assert len({len(line) for line in table.render([(["lo"], None)]).splitlines()}) == 1
     assert len(table.render([(["lo"], None)], headings=False)) > 8 * 20
@@ -578,7 +578,7 @@ def watching(net):
 def test_a_signal_ends_it_silently_and_samples_are_printed_at_once(watching, number, status):
     process = watching("lo", "--watch", "3600")
     assert process.stdout.readline().startswith("interface ")
-    assert process.stdout.readline().split() == ["lo", *["-"] * 8]
+    assert process.stdout.readline().split() == ["lo", *["-"] * 6]
     process.send_signal(number)
     printed, said = process.communicate(timeout=60)
     assert (process.returncode, printed, said) == (status, "", "")

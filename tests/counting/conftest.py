@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from helpers_counting import Entries, ProcessEntry
 from support import Links
 
 from pynetstrat import ContainerCounters, HostCounters
@@ -21,11 +22,11 @@ def counters(net: Links) -> Iterator[ContainerCounters]:
 @pytest.fixture
 def only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A function that makes /proc list only the given processes, not all of the machine."""
-    listdir = os.listdir
+    scandir = os.scandir
 
     def restrict(*pids: int) -> None:
-        entries = ["self", "net", *map(str, pids)]
-        monkeypatch.setattr(os, "listdir", lambda p: entries if p == "/proc" else listdir(p))
+        entries = Entries(map(ProcessEntry, ("self", "net", *map(str, pids))))
+        monkeypatch.setattr(os, "scandir", lambda p: entries if p == "/proc" else scandir(p))
 
     return restrict
 

@@ -15,7 +15,7 @@ from support import Links, inside
 
 import pynetstrat
 from pynetstrat import Container, ContainerCounters, RtnetlinkSocket, discover
-from pynetstrat.counting import host as host_module
+from pynetstrat.counting._scan import Scanner
 
 MS_BIND = 0x1000  # linux/mount.h
 CAP_SYS_PTRACE, CAP_NET_BROADCAST = 19, 11  # linux/capability.h
@@ -64,15 +64,36 @@ class Hooked:
 
 def act_after_scan(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Runs a function once, between the next scan of a `HostCounters` and the use of its result."""
-    scan = host_module.scan_host
+    scan = Scanner.scan
 
-    def scan_and_act(*arguments: object) -> object:
-        result = scan(*arguments)
-        monkeypatch.setattr(host_module, "scan_host", scan)
+    def scan_and_act(self: Scanner, *arguments: object, **options: object) -> object:
+        result = scan(self, *arguments, **options)
+        monkeypatch.setattr(Scanner, "scan", scan)
         act()
         return result
 
-    monkeypatch.setattr(host_module, "scan_host", scan_and_act)
+    monkeypatch.setattr(Scanner, "scan", scan_and_act)
+
+
+class Entries(list):
+    """The part of the result of os.scandir() that is used: an iterable context manager."""
+
+    def __enter__(self) -> Entries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class ProcessEntry:
+    """An entry of /proc."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def inode(self) -> int:
+        path = Path("/proc", self.name)
+        return path.stat().st_ino if path.exists() else 0
 
 
 # ---- containers, names, cgroups ----

@@ -203,6 +203,25 @@ def test_an_overflow_of_the_link_queues_loses_no_change(net, counters, new_names
     assert set(read["host"]) == {"v200"}
 
 
+def test_deletions_between_two_readings_take_a_bounded_memory(
+    net, counters, new_namespace, monkeypatch
+):
+    """The exporter processes notifications all the time, also if nobody scrapes it."""
+    monkeypatch.setattr("pynetstrat.counting._tracking._MAX_DELETED", 2)
+    netns = new_namespace()
+    add_container_veth(net, netns, "v0", 1)
+    counters.add("a", netns)
+    counters.read()
+    tracker = counters._tracker
+    for number in range(9):
+        net.delete("v0")
+        add_container_veth(net, netns, "v0", number)
+        tracker.process_pending(counters._native)
+        assert len(tracker.deleted_at) <= 3
+    assert counters.read() == {"a": {"eth0": seen("eth0", 8)}}
+    assert tracker.deleted_at == {}
+
+
 def test_changes_of_a_discarded_container_are_ignored(net, counters, new_namespace):
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import support
-from helpers_counting import ID, OTHER_ID, discovered, in_cgroup, inode, label
+from helpers_counting import ID, OTHER_ID, discovered, give_name, in_cgroup, inode, label
 from support import add_container_veth, seen
 
 from pynetstrat import (
@@ -120,6 +120,39 @@ def test_the_label_is_the_id_or_the_name_in_the_cgroup(
     with support.process_inside(netns) as process, in_cgroup(process.pid, lines, tmp_path):
         only(process.pid)
         assert label(netns) == (expected or str(inode(netns)))
+
+
+NESTED_IDS = [
+    (f"0::/docker/{ID}/docker/{OTHER_ID}\n", (ID, OTHER_ID)),
+    (f"0::/x/docker-{ID}.scope/docker-{OTHER_ID}.scope/init/{ID}\n", (ID, OTHER_ID)),
+    (f"12:pids:/docker/{ID}\n11:memory:/docker/{ID}\n0::/\n", (ID,)),
+    (f"1:name=systemd:/docker/{ID}/x\n0::/docker/{OTHER_ID}\n", (ID,)),
+]
+
+
+@pytest.mark.parametrize(("lines", "expected"), NESTED_IDS)
+def test_the_ids_of_nested_containers_are_listed_outermost_first(
+    new_namespace, tmp_path, only, lines, expected
+):
+    netns = new_namespace()
+    with support.process_inside(netns) as process, in_cgroup(process.pid, lines, tmp_path):
+        only(process.pid)
+        (container,) = discovered(netns)
+        assert (container.ids, container.owner, container.name) == (expected, "", "")
+
+
+def test_the_name_of_a_container_is_not_escaped(new_namespace, run, tmp_path, only):
+    netns = new_namespace()
+    with support.process_inside(netns) as process:
+        only(process.pid)
+        with in_cgroup(process.pid, "0::/lxc.payload.\x1b[31mred\n", tmp_path):
+            (container,) = discovered(netns)
+        assert (container.ids, container.name) == ((), "\x1b[31mred")
+        Path("/run/netns").mkdir()
+        give_name("a\\b", netns)
+        with in_cgroup(process.pid, f"0::/docker/{ID}\n", tmp_path):
+            (container,) = discovered(netns)
+        assert (container.label, container.ids, container.name) == (ID, (ID,), "a\\b")
 
 
 def test_a_real_cgroup_is_read(new_namespace):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import support
-from helpers_counting import CAP_SYS_PTRACE, ID, SECRETIVE, in_cgroup, inode
+from helpers_counting import CAP_SYS_PTRACE, ID, SECRETIVE, act_after_scan, in_cgroup, inode
 from support import Links, add_container_veth, inside, seen, wait_until
 
 import pynetstrat
@@ -27,8 +27,7 @@ from pynetstrat import (
     discover,
 )
 from pynetstrat._native.containers import Pairs
-from pynetstrat.counting import _scan, discovery
-from pynetstrat.counting import host as host_module
+from pynetstrat.counting import _processes
 from pynetstrat.counting.containers import HostContainers
 
 # A worker thread stays in the namespace. The main thread ends, or enters another one, on request.
@@ -164,9 +163,10 @@ def test_a_process_that_has_left_many_namespaces_is_searched_once(
             process.stdin.write("\n")
             process.stdin.flush()
             process.stdout.readline()
-            host_counters.refresh()
-        threads = _scan.list_threads
-        monkeypatch.setattr(_scan, "list_threads", lambda p: searched.append(p) or threads(p))
+            for _ in range(8):  # it is found in one of these
+                host_counters.refresh()
+        threads = _processes.list_threads
+        monkeypatch.setattr(_processes, "list_threads", lambda p: searched.append(p) or threads(p))
         assert len(host_counters.refresh().unseen) == 3
         process.kill()
     assert searched == [str(process.pid)]
@@ -227,19 +227,14 @@ def test_a_container_that_is_created_during_a_scan_is_not_unseen(
     net, host_counters, only, monkeypatch
 ):
     """Otherwise it would be reported by nsid first, and by name later."""
-    scan = discovery.scan_host
 
-    def scan_then_create(*arguments):
-        result = scan(*arguments)
+    def create() -> None:
         with NetworkNamespace.create("blue") as netns:
             add_container_veth(net, netns.fileno(), "v0", 3)
-        return result
 
     for find in (discover, host_counters.refresh):
-        with monkeypatch.context() as patch:
-            for module in (discovery, host_module):
-                patch.setattr(module, "scan_host", scan_then_create)
-            assert find().unseen == ()
+        act_after_scan(monkeypatch, create)
+        assert find().unseen == ()
         net.delete("v0")
         NetworkNamespace.delete("blue")
 

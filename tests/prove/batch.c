@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* apart: netstrat_batch_check:200,batch_is_sendable:200,netstrat_is_get:200 */
 #include "prove.h"
 
 static struct netstrat_batch batch;

@@ -6,36 +6,17 @@ static struct netstrat_batch batch;
 /* Calls a function that adds a message to any batch. */
 #define ADD(call) (batch = any_batch(), (void)(call))
 
-static void encode_queries(void)
+static void encode(void)
 {
     ADD(netstrat_batch_get_link(&batch, any_text()));
     ADD(netstrat_batch_get_link_index(&batch, any_int()));
     ADD(netstrat_batch_dump_links(&batch, any_int()));
     ADD(netstrat_batch_get_link_at(&batch, any_int(), any_int()));
     ADD(netstrat_batch_dump_links_at(&batch, any_int()));
-}
-
-static void encode_changes(void)
-{
-    struct netstrat_link_settings settings, peer;
-    struct netstrat_vxlan vxlan;
-
-    ANY(vxlan);
-    ANY(settings);
-    ANY(peer);
     ADD(netstrat_batch_set_link_flags(&batch, any_text(), (uint32_t)any_int(),
                                       (uint32_t)any_int()));
-    ADD(netstrat_batch_set_link(&batch, any_int(), any_text(), &settings));
-    ADD(netstrat_batch_add_link(&batch, any_text(), &settings));
-    ADD(netstrat_batch_add_macvlan(&batch, any_int(), (uint32_t)any_int(), &settings));
-    ADD(netstrat_batch_add_vlan(&batch, any_int(), (uint32_t)any_int(), (uint16_t)any_int(),
-                                &settings));
-    ADD(netstrat_batch_add_ipvlan(&batch, any_int(), (uint16_t)any_int(), (uint16_t)any_int(),
-                                  &settings));
-    ADD(netstrat_batch_add_vxlan(&batch, any_int(), &vxlan, &settings));
-    ADD(netstrat_batch_add_veth(&batch, &settings, &peer));
-    ADD(netstrat_batch_delete_link(&batch, any_int(), any_text()));
-    ADD(netstrat_batch_delete_link_group(&batch, (uint32_t)any_int()));
+    ADD(netstrat_link_begin(&batch, (uint16_t)any_int(), (uint16_t)any_int(), any_int(), any_text(),
+                            (uint32_t)any_int(), (uint32_t)any_int()));
 }
 
 static void decode(void)
@@ -61,8 +42,7 @@ static void decode(void)
 
 int main(void)
 {
-    encode_queries();
-    encode_changes();
+    encode();
     decode();
     return 0;
 }

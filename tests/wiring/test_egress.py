@@ -13,6 +13,7 @@ from helpers_network import containers
 
 from pynetstrat import (
     InvalidNetworkError,
+    KernelError,
     PermissionDeniedError,
     disable_egress,
     enable_egress,
@@ -376,6 +377,13 @@ def test_a_host_that_does_not_forward_is_refused_with_the_remedy(subnet):
 
 def read(name):
     return Path("/proc/sys/net", name).read_text().strip()
+
+
+def test_a_setting_that_cannot_be_read_is_not_taken_for_0(monkeypatch, tmp_path):
+    (tmp_path / "ipv4/conf/all/forwarding").mkdir(parents=True)
+    monkeypatch.setattr("pynetstrat.wiring._forwarding._SETTINGS", str(tmp_path))
+    with pytest.raises(KernelError, match=r"open .*/forwarding: Is a directory"):
+        enable_egress("10.0.0.0/24")
 
 
 def test_forwarding_of_the_bridge_and_the_uplink_is_enough(bridge):
