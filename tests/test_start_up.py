@@ -88,6 +88,36 @@ def test_a_hook_that_sets_networks_up_loads_no_heavy_module(net):
             assert sock.get_link("eth0").up
 
 
+def test_a_cni_plugin_that_asks_another_for_an_address_loads_no_heavy_module(net, tmp_path):
+    lease = {"cniVersion": "1.0.0", "ips": [{"address": "10.1.0.2/24", "gateway": "10.1.0.1"}]}
+    (tmp_path / "pool").write_text(f"#!/bin/sh\ncat >/dev/null\necho '{json.dumps(lease)}'\n")
+    (tmp_path / "pool").chmod(0o755)
+    configuration = {
+        "cniVersion": "1.0.0",
+        "name": "net",
+        "type": "pynetstrat",
+        "isGateway": True,
+        "ipam": {"type": "pool"},
+    }
+    with NetworkNamespace.create() as netns:
+        environment = {
+            "CNI_CONTAINERID": "web",
+            "CNI_IFNAME": "eth0",
+            "CNI_NETNS": f"/proc/{os.getpid()}/fd/{netns.fileno()}",
+            "CNI_PATH": str(tmp_path),
+        }
+        program = f"""
+from pynetstrat.cni import plugin
+for command in ("VERSION", "ADD", "DEL"):
+    environment = {environment} | {{"CNI_COMMAND": command}}
+    status, answer = plugin.call(environment, {json.dumps(configuration)!r}.encode())
+    assert status == 0, answer
+"""
+        modules = loaded(program)
+    assert "pynetstrat.wiring.veth" in modules
+    assert not modules & set(FORBIDDEN)
+
+
 def test_a_hook_without_an_annotation_loads_nothing_of_the_core(net):
     ours = {name for name in loaded(*hook("createRuntime")) if name.startswith("pynetstrat")}
     assert "pynetstrat.cli.oci_hook" in ours

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 
+# Not `signal`, which takes a millisecond to load.
+from _signal import SIGPIPE, SIGXFSZ  # type: ignore[import-not-found]
+
 from ._error import (
     DECODING_FAILURE,
     INCOMPATIBLE_VERSION,
@@ -135,7 +138,9 @@ def _execute(path: str, environment: dict[str, str], text: bytes) -> tuple[int, 
         os.lseek(source, 0, os.SEEK_SET)
         actions = [(os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, writer, 1)]
         try:
-            pid = os.posix_spawn(path, [path], environment, file_actions=actions)
+            # Python ignores these signals, and a child would inherit that.
+            signals = SIGPIPE, SIGXFSZ
+            pid = os.posix_spawn(path, [path], environment, file_actions=actions, setsigdef=signals)
         except OSError as error:
             raise CniError(IO_FAILURE, f"{path} can't be run: {error.strerror}") from None
         os.close(writer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 from .._native.links import check_name
 from ..errors import InvalidInterfaceNameError
@@ -32,7 +31,7 @@ _COMMANDS = {
     "STATUS": ((), "1.1.0"),
     "VERSION": ((), "0.3.0"),
 }
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+_LETTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.-")
 
 
 class Request:
@@ -149,7 +148,7 @@ class Request:
 
 def check_identifier(name: str, value: str, code: int) -> None:
     """Raises CniError unless a value can be the name of a network or the id of a container."""
-    if not _IDENTIFIER.fullmatch(value):
+    if not _LETTERS.issuperset(value) or value[:1] in ("", "_", ".", "-"):
         rule = 'must begin with a letter or digit, and contain only those, "_", "." and "-"'
         raise CniError(code, f"{name} {rule}, not {excerpt(value)}")
 

@@ -22,7 +22,7 @@ from ..wiring._session import Session
 from ..wiring._veth_names import host_end_name
 from ..wiring._veth_names import owner_of as owner_in_tag
 from ..wiring.egress import masquerade, masqueraded_elements
-from ..wiring.network import Network, ip_addresses
+from ..wiring.network import Network, has_ipv6, ip_addresses
 from ..wiring.setup import check_networks, set_up, tear_down_networks
 from . import _names
 from ._error import (
@@ -53,7 +53,8 @@ _TIMEOUT = 30.0  # seconds for the kernel: a host may start many containers at o
 
 def main() -> int:
     """Runs the command of the environment. Returns the exit status."""
-    text = b"".join(iter(lambda: os.read(0, 1 << 16), b""))
+    # Without a command nobody may have redirected standard input.
+    text = _read_standard_input() if os.environ.get("CNI_COMMAND") else b""
     status, answer = call(os.environ, text)
     output = answer.encode()
     try:
@@ -62,6 +63,13 @@ def main() -> int:
     except OSError:  # the runtime does not know what was made, and has to call DEL
         return 1
     return status
+
+
+def _read_standard_input() -> bytes:
+    try:
+        return b"".join(iter(lambda: os.read(0, 1 << 16), b""))
+    except OSError:  # it is closed: reported as an empty configuration
+        return b""
 
 
 def call(environment: Mapping[str, str], text: bytes) -> tuple[int, str]:
@@ -190,6 +198,8 @@ def _wire(
     if ports or masqueraded:
         _refuse_without_forwarding(network, settings)
     _leave_taken_routes(network, container)
+    if has_ipv6(network) and netns.call(_disables_ipv6):
+        network.sysctls = {"net.ipv6.conf.IFNAME.disable_ipv6": "0", **network.sysctls}
     made = set_up(
         [network],
         netns,
@@ -201,6 +211,15 @@ def _wire(
     )
     links = bridge, host_end, container.get_link(network.name)
     return to_result(request, links, ips, routes, dns)
+
+
+def _disables_ipv6() -> bool:
+    """Whether new links of the calling thread's namespace have no IPv6, as some runtimes set it."""
+    try:
+        with open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "rb") as file:  # noqa: PTH123
+            return file.read(1) == b"1"
+    except OSError:
+        return False
 
 
 def _leave_taken_routes(network: Network, container: RtnetlinkSocket) -> None:

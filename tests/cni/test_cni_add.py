@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,17 @@ def test_hairpin_isolation_sysctls_and_rates_are_set(runtime, box):
     assert box.call(read) == "1\n"
     runtime.call("DEL")
     assert names() == {"lo", "br7"}
+
+
+def test_a_namespace_without_ipv6_gets_it_for_an_ipv6_address(runtime, box, ipam):
+    def disable() -> None:
+        for name in ("all", "default"):
+            Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+
+    box.call(disable)
+    ipam.answer("ADD", BOTH)
+    runtime.call("ADD", isGateway=True)
+    assert ("::/0", "fd01::1") in routes(box)
 
 
 # ---- prevResult ----
@@ -365,6 +377,20 @@ def test_ipam_gets_the_whole_configuration_and_the_environment(runtime, ipam):
     assert given["further"] == {"a": [1]}
     assert given["runtimeConfig"] == {"ips": ["10.1.0.9"]}
     assert (ipam.folder / "calls").read_text() == "ADD c1 eth0\n"
+
+
+def test_ipam_gets_no_descriptor_and_no_ignored_signal(runtime, ipam):
+    program = ipam.folder / "pool"
+    lines = program.read_text().splitlines()
+    shows = (
+        f"ls -l /proc/$$/fd > {ipam.folder}/fds; grep SigIgn /proc/$$/status > {ipam.folder}/ign"
+    )
+    program.write_text("\n".join([lines[0], shows, *lines[1:]]) + "\n")
+    runtime.call("ADD")
+    shown = (ipam.folder / "fds").read_text()
+    assert "socket:" not in shown and "net:[" not in shown, shown
+    ignored = int((ipam.folder / "ign").read_text().split()[1], 16)
+    assert not ignored & 1 << signal.SIGPIPE - 1
 
 
 @pytest.mark.slow

@@ -52,6 +52,17 @@ def test_check_works_in_every_version_that_has_it(attached, version):
     assert attached.call("CHECK", cniVersion=version, prevResult=result) is None
 
 
+def test_check_compares_the_rates(runtime):
+    def bandwidth(rate: int) -> dict[str, object]:
+        return {"bandwidth": {"ingressRate": rate, "egressRate": 8_000_000}}
+
+    result = runtime.call("ADD", runtimeConfig=bandwidth(16_000_000))
+    given = {"prevResult": result}
+    assert runtime.call("CHECK", **given, runtimeConfig=bandwidth(16_000_000)) is None
+    code, text = runtime.fail("CHECK", **given, runtimeConfig=bandwidth(8_000_000))
+    assert (code, "rate_in" in text) == (101, True)
+
+
 def change_port(table):
     table.withdraw([6], lambda element: True)
 

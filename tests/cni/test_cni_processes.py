@@ -31,10 +31,10 @@ def names_in(folder: Path) -> list[str]:
 def start(
     program: Path, environment: dict[str, str], text: str
 ) -> subprocess.CompletedProcess[str]:
-    return support.run([str(program)], input=text, env=environment)
+    return support.run([str(program)], input=text, env={**os.environ, **environment})
 
 
-def test_the_launcher_is_executable_and_answers_without_an_environment(tmp_path, capsys):
+def test_the_launcher_is_executable_and_answers(tmp_path, capsys):
     program = install(tmp_path)
     assert capsys.readouterr().out == f"{program}\n"
     assert stat.S_IMODE(program.stat().st_mode) == 0o755
@@ -104,6 +104,17 @@ def test_a_closed_standard_output_is_an_error(tmp_path):
     command = f"CNI_COMMAND=VERSION {program} </dev/null >&-"
     assert support.run(["sh", "-c", command]).returncode == 1
     assert support.run(["sh", "-c", command.replace(">&-", ">/dev/full")]).returncode == 1
+
+
+@pytest.mark.slow
+def test_a_closed_standard_input_and_a_missing_command_are_errors(tmp_path):
+    program = install(tmp_path)
+    done = support.run(["sh", "-c", f"CNI_COMMAND=STATUS {program} <&-"])
+    assert (done.returncode, json.loads(done.stdout)["code"]) == (1, 6)
+    # Nobody writes to this standard input, and nobody closes it.
+    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.wait(60) == 1
+        assert json.loads(process.stdout.read())["code"] == 4
 
 
 @pytest.mark.slow
