@@ -102,6 +102,7 @@ FOLDERS = {
     "counting": (
         "__init__",
         "naming",
+        "_final",
         "_tracking",
         "_layout",
         "containers",
