@@ -295,7 +295,7 @@ _PEERS = {
     "uvloop": (importlib.util.find_spec("uvloop"), ("async for, uvloop",)),
     "prometheus_client": (
         importlib.util.find_spec("prometheus_client"),
-        ("scrape", "collect", "encode"),
+        ("collect", "encode"),
     ),
     "ip": (shutil.which("ip"), ("ip", "ip -batch", "ip, by group")),
     "CNI": (
