@@ -302,7 +302,7 @@ static void containers_record_end(struct netstrat_id_recorder *recorder, int32_t
 {
     if (recorder->what == NETSTRAT_RECORD_ENDED)
         containers_record_id(recorder, nsid);
-    else if (recorder->sock->datagram_nsid < 0) /* not an id that another namespace has released */
+    else if (nsid >= 0 && recorder->sock->datagram_nsid < 0) /* not released by another namespace */
         containers_record_final(recorder, nsid, NULL);
 }
 

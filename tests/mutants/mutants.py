@@ -1043,8 +1043,8 @@ MUTANTS = [
     ),
     (
         "containers.c",
-        "        recorder->count = recorder->room + 1;\n}\n\nstatic void containers_record_link",
-        "        ;\n}\n\nstatic void containers_record_link",
+        "++] = id;\n    else\n        recorder->count = recorder->room + 1;\n",
+        "++] = id;\n    else\n        ;\n",
         "ids beyond the caller's room",
     ),
     (
