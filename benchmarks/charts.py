@@ -32,6 +32,8 @@ COLOURS = {
     "read_columns": "#0b6fb8",
     "read": "#5fb0e6",
     "scrape": "#084a7a",
+    "this version": "#0b6fb8",
+    "the other version": "#d9822b",
     "a socket each": "#c9a227",
     "/proc/PID/net/dev": "#d9822b",
     "reference.py": "#c9a227",
@@ -150,6 +152,12 @@ def containers(medians: Medians, numbers: Iterable[int], path: Path) -> None:
     _lines(medians, "containers", numbers, "containers on the host", NAMES, path)
 
 
+def scrapes(medians: Medians, numbers: Iterable[int], path: Path) -> None:
+    """Draws the processor time of a scrape by the number of containers, both logarithmic."""
+    time = "processor time of a scrape"
+    _lines(medians, "scrapes", numbers, "containers on the host", NAMES, path, time)
+
+
 def _lines(
     medians: Medians,
     group: str,
@@ -157,6 +165,7 @@ def _lines(
     what: str,
     names: dict[str, str],
     path: Path,
+    time: str = "time for the counters of all",
 ) -> None:
     """Draws a line for each case of a group that was measured with several numbers."""
     numbers = list(numbers)
@@ -184,7 +193,7 @@ def _lines(
     axis.yaxis.set_major_formatter(lambda seconds, _: re.sub(r"\.0+", "", _label(seconds)))
     axis.minorticks_off()
     axis.set_xlabel(what)
-    axis.set_ylabel("time for the counters of all")
+    axis.set_ylabel(time)
     axis.grid(color="#dddddd", linewidth=0.6)
     axis.margins(x=0.05, y=0.08)
     _name_ends(axis, ends, names)

@@ -240,8 +240,22 @@ def collect() -> Timer:
     return python(ContainerCollector().collect)
 
 
+def text() -> Timer:
+    """Writes the exporter's text of a reading in which every counter has changed."""
+    from itertools import cycle
+
+    from pynetstrat._metrics import Reading
+    from pynetstrat._scrape import Scrape
+    from pynetstrat.cli._exporter_text import TextWriter
+
+    first, writer = Scrape().scrape(), TextWriter()
+    later = [[value + 1 for value in column] for column in first.columns]
+    readings = cycle([first, Reading(first.rows, later, first.gauges)])
+    return python(lambda: writer.write(next(readings)))
+
+
 def encode() -> Timer:
-    """Encodes samples that were collected before."""
+    """Encodes samples that were collected before, with prometheus_client."""
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.registry import Collector
 
@@ -263,6 +277,7 @@ SCRAPE = {
     "scrape": scrape,
     "HostCounters.refresh": _of_host("refresh"),
     "HostCounters.read": _of_host("read"),
+    "text": text,
     "collect": collect,
     "encode": encode,
 }

@@ -1,6 +1,6 @@
 """Scrapes of `pynetstrat exporter`, by the number of containers; beside another version.
 
-.venv/bin/python benchmarks/scrapes.py [BASE] [--sizes 1,10,100,1000,10000] [--values 15]
+.venv/bin/python benchmarks/scrapes.py [BASE] [--sizes 1,10,100,1000,10000] [--chart FILE]
 
 BASE is another checkout, built by its build.sh. Each value is a GET to the exporter of one version,
 alternately, and its CPU time is that of the exporter. Before each turn every container receives and
@@ -126,24 +126,32 @@ def main() -> None:
     parser.add_argument("base", nargs="?", type=Path)
     parser.add_argument("--sizes", default="1,10,100,1000,10000")
     parser.add_argument("--values", type=int, default=15)
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="also draw the processor time")
     options = parser.parse_args()
     trees = [THIS] if options.base is None else [THIS, options.base.resolve()]
     _fresh_namespaces.enter()
     containers.allow_descriptors()
     print("| containers | version | CPU | fastest tenth | gzip adds | memory | text, compressed |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for count in map(int, options.sizes.split(",")):
+    sizes = [int(count) for count in options.sizes.split(",")]
+    medians = {}
+    for count in sizes:
         found = measure(trees, count, options.values)
-        for exporter, name in zip(found, ("this", "base"), strict=False):
+        for exporter, name in zip(found, ("this version", "the other version"), strict=False):
             plain, packed = exporter.cpu["identity"], exporter.cpu["gzip"]
             fast = statistics.quantiles(plain, n=10)[0]
             adds = statistics.median(packed) - statistics.median(plain)
-            sizes = " / ".join(f"{exporter.size[coding] >> 10:,}" for coding in exporter.cpu)
+            texts = " / ".join(f"{exporter.size[coding] >> 10:,}" for coding in exporter.cpu)
+            medians[f"scrapes {count}", name] = statistics.median(plain) / 1000
             print(
                 f"| {count:,} | {name} | {statistics.median(plain):.2f} ms | {fast:.2f} ms "
-                f"| {adds:.2f} ms | {exporter.rss:.1f} MiB | {sizes} KiB |",
+                f"| {adds:.2f} ms | {exporter.rss:.1f} MiB | {texts} KiB |",
                 flush=True,
             )
+    if options.chart is not None:
+        import charts  # starts threads, after which no user namespace can be entered
+
+        charts.scrapes(medians, sizes, options.chart)
     print(f"load average {os.getloadavg()[0]:.1f}", file=sys.stderr)
 
 

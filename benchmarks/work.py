@@ -301,7 +301,7 @@ _PEERS = {
     "uvloop": (importlib.util.find_spec("uvloop"), ("async for, uvloop",)),
     "prometheus_client": (
         importlib.util.find_spec("prometheus_client"),
-        ("scrape", "collect", "encode"),
+        ("collect", "encode"),
     ),
     "ip": (shutil.which("ip"), ("ip", "ip -batch", "ip, by group")),
     "nft": (shutil.which("nft"), ("nft -f -",)),

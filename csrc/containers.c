@@ -236,6 +236,40 @@ static void containers_record_id(struct netstrat_id_recorder *recorder, int32_t 
         recorder->count = recorder->room + 1;
 }
 
+/* Records the counters of a deleted link or, without a message, that an nsid was released. */
+static void containers_record_final(struct netstrat_id_recorder *recorder, int32_t nsid,
+                                    const struct netstrat_message *message)
+{
+    struct netstrat_message described;
+    struct netstrat_final last;
+
+    memset(&last, 0, sizeof last);
+    last.nsid = nsid;
+    if (message) {
+        described = *message;
+        described.type = RTM_NEWLINK; /* which describes a link that exists in the same way */
+        if (netstrat_counters_decode(&described, &last.index, &last.counters) < 0)
+            return;
+    }
+    if (recorder->final_count < recorder->final_room)
+        recorder->finals[recorder->final_count++] = last;
+    else
+        recorder->final_count = recorder->final_room + 1;
+}
+
+/* Whether a link has left its namespace for another one, and was not deleted. */
+static int containers_has_moved(const struct netstrat_message *message)
+{
+    struct netstrat_cursor rest = message->payload;
+    struct netstrat_attribute attribute;
+
+    rest.at += sizeof(struct ifinfomsg);
+    while (netstrat_attribute_take(&rest, &attribute) > 0)
+        if (attribute.type == NETSTRAT_IFLA_NEW_NETNSID)
+            return 1;
+    return 0;
+}
+
 static void containers_record_link(struct netstrat_id_recorder *recorder,
                                    const struct netstrat_message *message)
 {
@@ -245,15 +279,31 @@ static void containers_record_link(struct netstrat_id_recorder *recorder,
     if (message->type != RTM_NEWLINK && message->type != RTM_DELLINK)
         return;
     if (recorder->what == NETSTRAT_RECORD_NAMESPACES) {
-        if (nsid >= 0)
-            containers_record_id(recorder, nsid);
-    } else if (netstrat_link_name_decode(message, &name) < 0) {
+        if (nsid < 0)
+            return;
+        containers_record_id(recorder, nsid);
+    }
+    if (netstrat_link_name_decode(message, &name) < 0) {
         recorder->count = recorder->room + 1;
-    } else if (name.name[0] == '\0') {
+        return;
+    }
+    if (name.name[0] == '\0' && !containers_has_moved(message))
+        containers_record_final(recorder, nsid, message);
+    if (recorder->what == NETSTRAT_RECORD_NAMESPACES)
+        return;
+    if (name.name[0] == '\0') {
         containers_record_id(recorder, name.index);
     } else {
         recorder->changed = 1;
     }
+}
+
+static void containers_record_end(struct netstrat_id_recorder *recorder, int32_t nsid)
+{
+    if (recorder->what == NETSTRAT_RECORD_ENDED)
+        containers_record_id(recorder, nsid);
+    else if (nsid >= 0 && recorder->sock->datagram_nsid < 0) /* not released by another namespace */
+        containers_record_final(recorder, nsid, NULL);
 }
 
 /* The `notified` callback of a socket with a recorder. */
@@ -264,10 +314,10 @@ static void containers_record(const struct netstrat_message *message, void *cont
 
     if (!message)
         recorder->count = recorder->room + 1;
+    else if (message->type == NETSTRAT_RTM_DELNSID && netstrat_nsid_decode(message, &nsid) == 0)
+        containers_record_end(recorder, nsid);
     else if (recorder->what != NETSTRAT_RECORD_ENDED)
         containers_record_link(recorder, message);
-    else if (message->type == NETSTRAT_RTM_DELNSID && netstrat_nsid_decode(message, &nsid) == 0)
-        containers_record_id(recorder, nsid);
 }
 
 int netstrat_id_recorder_start(struct netstrat_id_recorder *recorder, uint32_t what,
@@ -280,8 +330,13 @@ int netstrat_id_recorder_start(struct netstrat_id_recorder *recorder, uint32_t w
 
     if (code == 0)
         code = netstrat_socket_join(sock, group, error);
+    if (code == 0 && what == NETSTRAT_RECORD_NAMESPACES)
+        code = netstrat_socket_join(sock, (uint32_t)NETSTRAT_RTNLGRP_NSID, error);
     if (code < 0)
         return code;
+    recorder->finals = NULL;
+    recorder->final_room = 0;
+    recorder->final_count = 0;
     recorder->sock = sock;
     recorder->what = what;
     recorder->changed = 0;

@@ -49,6 +49,7 @@ enum {
     NETSTRAT_IFLA_LINK_NETNSID = 37,        /* 4.0 */
     NETSTRAT_IFLA_XDP = 43,                 /* 4.8 */
     NETSTRAT_IFLA_XDP_FD = 1,               /* 4.8 */
+    NETSTRAT_IFLA_NEW_NETNSID = 45,         /* 4.15 */
     NETSTRAT_IFLA_TARGET_NETNSID = 46,      /* 4.15, there IFLA_IF_NETNSID */
     NETSTRAT_IFLA_PROP_LIST = 52,           /* 5.5 */
     NETSTRAT_IFLA_ALT_IFNAME = 53,          /* 5.5 */

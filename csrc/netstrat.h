@@ -1922,9 +1922,23 @@ enum netstrat_record {
 };
 
 /**
+ * struct netstrat_final - The counters of a link that was deleted, as its RTM_DELLINK has them.
+ *
+ * Those of a veth are what this end has sent (tx), and drops and errors: the kernel separates the
+ * ends before it sends the notification. A link that moves to another namespace has no entry.
+ */
+struct netstrat_final {
+    int32_t nsid;                      /* the nsid of the link's namespace; -1 for the socket's */
+    int32_t index;                     /* the link's index; 0: the kernel has released `nsid` */
+    struct netstrat_counters counters; /* zeros if `index` is 0 */
+};
+
+/**
  * struct netstrat_id_recorder - Records ids from notifications, each id once.
  *
- * The caller sets `numbers` and `room`, reads the ids and then sets `count` to 0.
+ * The caller sets `numbers` and `room`, reads the ids and then sets `count` to 0. To receive the
+ * counters of deleted links as well, it sets `finals` and `final_room` after
+ * netstrat_id_recorder_start(), and reads them in the same way.
  */
 struct netstrat_id_recorder {
     const struct netstrat_socket *sock;
@@ -1933,12 +1947,16 @@ struct netstrat_id_recorder {
     uint32_t room;    /* entries of `numbers` */
     uint32_t count;   /* ids recorded; above `room`, some were lost */
     int32_t *numbers; /* the ids */
+    struct netstrat_final *finals; /* in the order of the notifications */
+    uint32_t final_room;           /* entries of `finals` */
+    uint32_t final_count;          /* entries recorded; above `final_room`, some were lost */
 };
 
 /**
  * netstrat_id_recorder_start() - Joins the group for @what and records ids from now on.
  * @recorder: receives the ids during calls on the socket; must stay at its address
- * @what: enum netstrat_record; NETSTRAT_RECORD_NAMESPACES needs Linux 4.2
+ * @what: enum netstrat_record; NETSTRAT_RECORD_NAMESPACES needs Linux 4.2. It joins the group of
+ *     nsids as well, so that `finals` are in the order of the ends of namespaces.
  * @sock: the socket, whose `notified` is set; must stay at its address
  *
  * Return: as for netstrat_socket_join() and netstrat_socket_listen_all_nsid().

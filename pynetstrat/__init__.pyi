@@ -9,6 +9,7 @@ from ._native import (
 from .counters import (
     ContainerTable as ContainerTable,
     CounterTable as CounterTable,
+    FinalCounters as FinalCounters,
     NetworkInterface as NetworkInterface,
 )
 from .counting.containers import (

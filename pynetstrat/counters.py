@@ -63,6 +63,21 @@ class NetworkInterface:
         )
 
 
+@dataclass(slots=True)
+class FinalCounters(NetworkInterface):
+    """The last counters of an interface of a container that has ended, from the container's side.
+
+    `ContainerCounters.final` returns them.
+
+    Attributes:
+        exact: whether they are the counters at the deletion of the interface. Otherwise rx is
+            exact if the peer was in the host namespace and its deletion was reported, and the rest
+            is as of the last reading.
+    """
+
+    exact: bool = False
+
+
 # A view makes a NetworkInterface of the eight counters, which are in the host's perspective. Both
 # views fill the slots themselves: the dataclass's __init__ would cost a tenth of get_stats.
 _new = object.__new__

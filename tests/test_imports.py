@@ -25,7 +25,7 @@ EXPORTED = VALUES | {
     *("get_network_interface_stats", "read_sysfs_network_stats"),
     *("RtnetlinkSocket", "link_set_up", "link_set_down", "Link", "Address"),
     *("Batch", "BatchError", "NetworkNamespace", "diagnose", "Finding"),
-    *("ContainerCounters", "ContainerTable", "LinkMonitor", "Event"),
+    *("ContainerCounters", "ContainerTable", "FinalCounters", "LinkMonitor", "Event"),
     *("Container", "Discovery", "HostCounters", "discover"),
     *("NetstratError", "UnknownStrategyError", "StrategyLoadError"),
     *("InvalidInterfaceNameError", "InvalidCounterNameError", "CounterParseError"),

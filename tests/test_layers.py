@@ -122,6 +122,7 @@ FOLDERS = {
     "counting": (
         "__init__",
         "naming",
+        "_final",
         "_tracking",
         "_layout",
         "containers",

@@ -48,7 +48,7 @@ _BUFFER = 80 << 10  # bytes: a link with 496 alternative names, the longest mess
 class IdRecorder:
     """struct netstrat_id_recorder: ids from the notifications of a socket, each once."""
 
-    __slots__ = ("_keep", "_numbers", "_recorder", "_sock")
+    __slots__ = ("_finals", "_keep", "_numbers", "_recorder", "_sock")
 
     def __init__(self, sock: Any, what: int, keep: Any) -> None:
         self._sock = sock
@@ -63,6 +63,9 @@ class IdRecorder:
         code = lib.netstrat_id_recorder_start(recorder, what, sock, error)
         if code < 0:
             fail(code, error)
+        if what != lib.NETSTRAT_RECORD_ENDED:
+            self._finals = recorder.finals = new("struct netstrat_final[]", _MAX_IDS)
+            recorder.final_room = _MAX_IDS
 
     def process_pending(self) -> None:
         """Records what is queued."""
@@ -70,6 +73,21 @@ class IdRecorder:
             self._recorder.count = (
                 self._recorder.room + 1
             )  # more is queued than one call should process
+
+    def take_finals(self) -> list[tuple[int, int, list[int]]] | None:
+        """Returns what was recorded of deleted links, and forgets it; None: some of it was lost.
+
+        That is the nsid, the index and the counters of each (see struct netstrat_final).
+        """
+        recorder = self._recorder
+        count, recorder.final_count = recorder.final_count, 0
+        if count > recorder.final_room or recorder.count > recorder.room:
+            return None
+        found = []
+        for final in self._finals[0:count]:
+            counters = memoryview(ffi.buffer(ffi.addressof(final, "counters"))).cast("Q").tolist()
+            found.append((final.nsid, final.index, counters))
+        return found
 
     def any(self) -> bool:
         """Returns whether anything is recorded."""

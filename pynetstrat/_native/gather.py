@@ -45,13 +45,20 @@ class NetnsLinks:
         omitted: how many more links the namespace has.
     """
 
-    __slots__ = ("arrays", "count", "links", "omitted")
+    __slots__ = ("_positions", "arrays", "count", "links", "omitted")
 
     def __init__(self, block: Block, count: int, omitted: int) -> None:
         self.arrays = block.arrays
         self.count = count
         self.omitted = omitted
+        self._positions: dict[int, int] | None = None
         self.links = tuple((e.index, e.peer, decode(e.name)) for e in block.arrays[1][0:count])
+
+    def position(self, index: int) -> int | None:
+        """The position in `links` of the link with this index, or None."""
+        if self._positions is None:
+            self._positions = {link: at for at, (link, _, _) in enumerate(self.links)}
+        return self._positions.get(index)
 
     def ties(self) -> list[tuple[int, int, int, bool]]:
         """Returns, for each link, what ties it to others.
@@ -74,6 +81,10 @@ class NetnsLinks:
         """Replaces the counters by those of a newer dump of the same links."""
         self.arrays = block.arrays
 
+    def values(self, row: int) -> list[int]:
+        """The counters of one link."""
+        return _values(self.arrays[2], row)
+
     def gather(self, sources: GatherList, table: Table) -> int:
         """Copies counters of this dump to the table; returns how many sources had counters."""
         return sources.gather(self.arrays[0], self.arrays[2], self.count, table)
@@ -93,6 +104,10 @@ class Table:
         if not self.count:
             return memoryview(bytes(64)).cast("Q", (1, 8))[0:0]
         return memoryview(ffi.buffer(self._rows)).cast("Q", (self.count, 8))
+
+    def row(self, row: int) -> list[int]:
+        """The counters of one row."""
+        return _values(self._rows, row)
 
     def values(self) -> list[int]:
         """The counters: eight numbers for each row."""
@@ -122,3 +137,8 @@ class GatherList:
     def gather_rows(self, rows: Rows, table: Table) -> int:
         """Copies counters of the host namespace to the table, as `gather` does."""
         return self.gather(*rows.arrays(), rows.count, table)
+
+
+def _values(counters: Any, row: int) -> list[int]:
+    """The eight numbers of one struct netstrat_counters of an array."""
+    return memoryview(ffi.buffer(counters + row, 64)).cast("Q").tolist()

@@ -12,7 +12,8 @@ a table, ARGUMENTS, and a text, HELP. Then argparse is loaded only for help and 
 (`_arguments`).
 
 A module that starts with an underscore is no command. `_stats_*` belongs to `stats` and `top`,
-`_top_*` to `top`, and `_exporter_*` to `exporter`; several commands use the others.
+`_top_*` to `top`, and `_exporter_*` to `exporter` (`top` reads its file of labels); several
+commands use the others.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from ._exporter_labels import LabelsFile
     from ._stats_rates import Sample
     from ._top_terminal import Terminal
     from ._top_view import Entry, View
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 _MAX_WAIT = 86400  # seconds; select() refuses very large numbers
 
 
-def show(options: argparse.Namespace, view: View, styler: Styler) -> Iterator[str]:
+def show(
+    options: argparse.Namespace, view: View, styler: Styler, labels: LabelsFile | None
+) -> Iterator[str]:
     """Shows the containers until the user or a signal ends it. Yields nothing."""
     with open_terminal() as terminal:
-        display = Display(view, styler, terminal)
+        display = Display(view, styler, terminal, labels)
         with closing(read_containers(options, display.report, routed=False)) as readings:
             for sample in take_samples(readings, options.interval, display.wait):
                 display.show(sample)
@@ -42,14 +45,17 @@ class Display:
     """The live table.
 
     Attributes:
-        status: a warning about what is not counted, or "".
+        status: a warning about what is not counted, and about the file of labels, or "".
     """
 
-    def __init__(self, view: View, styler: Styler, terminal: Terminal) -> None:
+    def __init__(
+        self, view: View, styler: Styler, terminal: Terminal, labels: LabelsFile | None
+    ) -> None:
         self.status = ""
         self._view = view
         self._styler = styler
         self._terminal = terminal
+        self._labels = labels
         self._entries: list[Entry] = []
         self._page = 1
         self._drawn = (0, 0)
@@ -62,7 +68,10 @@ class Display:
 
     def show(self, sample: Sample) -> None:
         """Takes a sample and draws it."""
-        self._entries = by_container(sample.rows)
+        if self._labels is not None:
+            self._labels.update()
+            self.status = "; ".join(filter(None, (self._labels.error, self.status)))
+        self._entries = by_container(sample.rows, self._labels)
         self.draw()
 
     def draw(self) -> None:

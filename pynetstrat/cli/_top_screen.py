@@ -144,7 +144,7 @@ class Screen:
 
     def _row(self, entry: Entry, label: int, columns: Sequence[Column]) -> Line:
         line: Line = []
-        text, style = ljust(shorten(entry.container.label, label), label), _PLAIN
+        text, style = ljust(shorten(entry.label, label), label), _PLAIN
         for column in columns:
             value = column.value(entry.totals, entry.rates)
             number = "-" if value is None else short(value, self._view.base)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from .. import Container
+    from ._exporter_labels import LabelsFile
     from ._stats_rates import Numbers, Shown
 
 
@@ -23,6 +24,7 @@ class Entry:
 
     Attributes:
         container: the container.
+        label: what it is called.
         interfaces: how many interfaces it has.
         totals: the eight counters, in the order of the fields of `NetworkInterface`.
         rates: how much they increase per second, over the interfaces whose rates are known. None if
@@ -30,13 +32,19 @@ class Entry:
     """
 
     container: Container
+    label: str
     interfaces: int
     totals: Sequence[float]
     rates: Numbers
 
 
-def by_container(rows: Iterable[Shown]) -> list[Entry]:
-    """Adds up the interfaces of each container, which follow each other."""
+def by_container(rows: Iterable[Shown], labels: LabelsFile | None = None) -> list[Entry]:
+    """Adds up the interfaces of each container, which follow each other.
+
+    Parameters:
+        rows: the interfaces, with their counters and rates.
+        labels: further labels of containers. One of `name` or `pod` replaces the label.
+    """
     entries: list[Entry] = []
     last: Container | None = None
     for row, totals, rates in rows:
@@ -48,15 +56,22 @@ def by_container(rows: Iterable[Shown]) -> list[Entry]:
             entries.append(
                 Entry(
                     container,
+                    entry.label,
                     entry.interfaces + 1,
                     _add(entry.totals, totals),
                     rates if entry.rates is None else _add(entry.rates, rates),
                 )
             )
         else:
-            entries.append(Entry(container, 1, totals, rates))
+            label = container.label if labels is None else _find_name(container, labels)
+            entries.append(Entry(container, label, 1, totals, rates))
             last = container
     return entries
+
+
+def _find_name(container: Container, labels: LabelsFile) -> str:
+    found = labels.find(container)
+    return found.get("name") or found.get("pod") or container.label
 
 
 def _add(one: Sequence[float], other: Numbers) -> Sequence[float]:
@@ -211,14 +226,18 @@ class View:
         """Returns the containers that match, in order."""
         pattern = self.pattern
         if pattern is not None:
-            entries = [entry for entry in entries if matches(entry.container, pattern)]
+            entries = [
+                entry
+                for entry in entries
+                if pattern.search(entry.label) or matches(entry.container, pattern)
+            ]
         return sorted(entries, key=self._key(), reverse=self.is_reversed)
 
     def _key(self) -> Callable[[Entry], tuple[str | float, ...]]:
         headings = ORDERS[self.sort].headings
         columns = [column for column in COLUMNS if column.heading in headings]
         if not columns:
-            return lambda entry: (entry.container.label,)
+            return lambda entry: (entry.label,)
         is_rate = any(column.is_rate for column in columns)
         one, *more = {at for column in columns for at in column.places}
 
@@ -231,8 +250,8 @@ class View:
         def key(entry: Entry) -> tuple[str | float, ...]:
             rates, totals = entry.rates, negated_sum(entry.totals)
             if not is_rate:
-                return totals, entry.container.label
-            return 1 if rates is None else negated_sum(rates), totals, entry.container.label
+                return totals, entry.label
+            return 1 if rates is None else negated_sum(rates), totals, entry.label
 
         return key
 
@@ -308,4 +327,4 @@ _SCROLLS: dict[str, Callable[[int, int], int]] = {
 
 def longest_label(entries: Iterable[Entry]) -> int:
     """Returns the columns of the terminal that the longest label takes, at least one's heading."""
-    return max([len("container"), *(width(entry.container.label) for entry in entries)])
+    return max([len("container"), *(width(entry.label) for entry in entries)])

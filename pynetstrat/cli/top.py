@@ -9,7 +9,9 @@ from contextlib import closing
 from itertools import islice
 
 from ._exit import EXIT_STATUS, EndError
+from ._exporter_labels import LabelsFile
 from ._options import add_container_pattern, add_json, pattern, seconds
+from ._output import warn
 from ._stats_rates import by_name, take_samples
 from ._stats_readings import read_containers
 from ._text import json_fields
@@ -27,6 +29,7 @@ _HELP = f"""\
 examples:
   pynetstrat top                               every container, by rate
   pynetstrat top --sort drops --container web  those whose names contain "web"
+  pynetstrat top --labels labels.json          names of containers from a file
   pynetstrat top --once --json                 one sample, for a program
 
 A row is a container, and the sums over its interfaces, seen from its side: rx
@@ -72,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reverse", action="store_true", help="reverse the order")
     add_container_pattern(parser)
     parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help='show the names in this file: the label "name" or "pod" of the file of "exporter '
+        '--labels"',
+    )
+    parser.add_argument(
         "--units",
         type=int,
         choices=(1000, 1024),
@@ -100,9 +109,10 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     # The view filters: its pattern changes, and every container has to be known for that.
     options.container, options.perspective = None, "container"
     styler = Styler()
+    labels = None if options.labels is None else LabelsFile(options.labels)
     if options.once or options.json or not _is_interactive(styler):
-        return _print(options, view, styler)
-    return show(options, view, styler)
+        return _print(options, view, styler, labels)
+    return show(options, view, styler, labels)
 
 
 def _is_interactive(styler: Styler) -> bool:
@@ -111,13 +121,21 @@ def _is_interactive(styler: Styler) -> bool:
     return is_terminal and not styler.is_dumb
 
 
-def _print(options: argparse.Namespace, view: View, styler: Styler) -> Iterator[str]:
+def _print(
+    options: argparse.Namespace, view: View, styler: Styler, labels: LabelsFile | None
+) -> Iterator[str]:
+    error = ""
     with closing(read_containers(options, routed=False)) as readings:
         samples = take_samples(readings, options.interval)
         if options.once:
             samples = islice(samples, 1, 2)  # the first has no rates
         for number, sample in enumerate(samples):
-            entries = view.arrange(by_container(sample.rows))
+            if labels is not None:
+                labels.update()
+                if labels.error not in ("", error):
+                    warn(labels.error)
+                error = labels.error
+            entries = view.arrange(by_container(sample.rows, labels))
             if options.json:
                 yield _to_json(sample, entries)
             else:
@@ -128,6 +146,7 @@ def _to_json(sample: Sample, entries: list[Entry]) -> str:
     containers = [
         {
             "container": entry.container.label,
+            "label": entry.label,
             "netns": entry.container.inode or None,
             "ids": entry.container.ids,
             **json_fields("owner", entry.container.owner),

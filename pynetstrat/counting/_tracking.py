@@ -8,6 +8,7 @@ from errno import EAGAIN, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from .._native import Namespace
 from .._native.netns import cookie, identify, to_netns_fd
 from ..errors import KernelError
+from ._final import FinalReadings
 from .naming import owner_of_alias
 
 TYPE_CHECKING = False
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .._native.containers import Containers
     from .._native.gather import NetnsLinks
     from ..types import Netns
+    from ._final import FinalReading
 
 # The deleted links of the host that are remembered between two readings, which may be far apart.
 _MAX_DELETED = 4096
@@ -39,9 +41,10 @@ class TrackedNamespace:
             later prove that the namespace still exists. None: it was not added by a path.
         dump: its links, as they were last dumped.
         dumped_at: the time of that dump on the clock of `Tracker`; -1: it must be repeated.
+        finals: what is known of interfaces that were deleted, by index.
     """
 
-    __slots__ = ("dump", "dumped_at", "identity", "keys", "nsid")
+    __slots__ = ("dump", "dumped_at", "finals", "identity", "keys", "nsid")
 
     def __init__(
         self, nsid: int, identity: tuple[int, int, int | None], dump: NetnsLinks, dumped_at: int
@@ -51,6 +54,7 @@ class TrackedNamespace:
         self.keys: dict[Hashable, Any] = {}
         self.dump = dump
         self.dumped_at = dumped_at
+        self.finals: dict[int, FinalReading] = {}
 
     def needs_inside_dump(self) -> bool:
         """Whether any link must be read from inside: its peer is not in the host namespace."""
@@ -81,7 +85,8 @@ class Tracker:
         by_key: the tracked namespaces by key. It is authoritative: after a call that did not finish
             `repair` derives `by_nsid` and the two sets from it.
         by_nsid: the same namespaces by nsid.
-        ended: the keys of namespaces that have ended, in that order.
+        ended: the namespaces that have ended, by key, in that order.
+        finals: finds the last counters of interfaces.
         stale, unchecked: see above.
         clock: the current time.
         first_valid: the time of the earliest dump that the current reading may use. A loss of
@@ -102,6 +107,7 @@ class Tracker:
         "clock",
         "deleted_at",
         "ended",
+        "finals",
         "first_valid",
         "is_changed",
         "owners",
@@ -112,7 +118,8 @@ class Tracker:
     def __init__(self) -> None:
         self.by_nsid: dict[int, TrackedNamespace] = {}
         self.by_key: dict[Hashable, TrackedNamespace] = {}
-        self.ended: dict[Hashable, None] = {}
+        self.ended: dict[Hashable, TrackedNamespace] = {}
+        self.finals = FinalReadings()
         self.stale: set[TrackedNamespace] = set()
         self.unchecked: set[TrackedNamespace] = set()
         self.clock = 0
@@ -141,6 +148,7 @@ class Tracker:
             self._end(tracked)
             tracked = None
         if tracked is None:
+            self._process_finals(native)  # of the namespace that had this nsid before
             dump = native.dump_netns_links(nsid, None)
             if dump is None:  # impossible: a descriptor of the namespace is open
                 raise KernelError(EINVAL, "RTM_GETLINK", filename=opened.shown)
@@ -167,6 +175,7 @@ class Tracker:
         self.is_changed = True
         if self.by_nsid.get(tracked.nsid) is not tracked:
             self.by_nsid[tracked.nsid] = tracked
+            self.finals.follow(tracked)
             self.unchecked.add(tracked)
         tracked.keys[key] = path
         self.by_key[key] = tracked
@@ -180,19 +189,23 @@ class Tracker:
 
     def discard(self, key: Hashable) -> None:
         """Forgets a key, and the namespace with its last key."""
-        self.ended.pop(key, None)
+        ended = self.ended.pop(key, None)
+        if ended is not None:
+            self.finals.unfollow(ended)
         tracked = self.by_key.pop(key, None)
         if tracked is not None:
             self.is_changed = True
             del tracked.keys[key]
             if not tracked.keys:
+                self.finals.unfollow(tracked)
                 self._forget(tracked)
 
     def _end(self, tracked: TrackedNamespace) -> None:
         """Records that a namespace has ended."""
         self.is_changed = True
+        self.finals.end(tracked)
         for key in tracked.keys:
-            self.ended[key] = None
+            self.ended[key] = tracked
             self.by_key.pop(key, None)
         self._forget(tracked)
 
@@ -209,6 +222,7 @@ class Tracker:
         for one in tracked:
             one.keys = {key: path for key, path in one.keys.items() if self.by_key.get(key) is one}
         self.stale, self.unchecked = set(tracked), set(tracked)
+        self.finals.lose(tracked)
         self.is_changed = True
         self._pairs = None
 
@@ -228,6 +242,7 @@ class Tracker:
         """
         if not native.ended.any():
             return
+        self._process_finals(native)
         nsids, _ = native.ended.peek()
         for nsid in list(self.by_nsid) if nsids is None else nsids:
             tracked = self.by_nsid.get(nsid)
@@ -235,8 +250,25 @@ class Tracker:
                 self._end(tracked)
         native.ended.clear()  # after the loop: if that raised, the next call processes them
 
+    def _process_finals(self, native: Containers) -> None:
+        """Takes the counters of links that were deleted, before anything else changes."""
+        native.links.process_pending()
+        if native.changed_netns is not None:
+            native.changed_netns.process_pending()
+        self._take_finals(native)
+
+    def _take_finals(self, native: Containers) -> None:
+        for recorder in (native.changed_netns, native.links):
+            if recorder is not None:
+                finals = recorder.take_finals()
+                if finals:
+                    self.finals.take(finals, self.by_nsid.values(), self.ended.values())
+                elif finals is None and recorder is native.changed_netns:
+                    self.finals.lose(self.by_nsid.values())
+
     def _process_links(self, native: Containers) -> None:
         """Marks namespaces as stale, and records which host links were deleted."""
+        self._take_finals(native)
         changed = native.changed_netns
         if changed is None:  # without CAP_NET_BROADCAST: any of them may have changed
             self._mark_stale(self.by_nsid)
@@ -285,6 +317,7 @@ class Tracker:
     def _replace_dump(self, tracked: TrackedNamespace, dump: NetnsLinks) -> None:
         if dump is not tracked.dump:
             self.is_changed = True
+            self.finals.keep_missing(tracked, dump)
             tracked.dump = dump
 
     def make_stale(self, tracked: TrackedNamespace) -> None:

@@ -7,7 +7,7 @@ from errno import EAGAIN
 from .._handle import Handle
 from .._native.containers import Containers
 from .._native.gather import Table
-from ..counters import ContainerTable, NetworkInterface
+from ..counters import ContainerTable, FinalCounters, NetworkInterface
 from ..errors import KernelError, NetstratError
 from ..rtnetlink.socket import to_milliseconds
 from ._layout import RowLayout
@@ -132,6 +132,29 @@ class ContainerCounters(Handle):
             return list(self._tracker.ended)
 
         return self._run(work, "RTM_DELNSID")
+
+    def final(self) -> dict[Hashable, dict[str, FinalCounters]]:
+        """Returns the last counters of the containers that have ended and were not discarded yet.
+
+        If an interface is deleted before its namespace ends, as `tear_down_networks` does, the
+        kernel reports what each end of the pair has sent, and the counters are exact. If the
+        namespace ends by itself, the kernel reports only the host end: rx is exact, and tx is as of
+        the last reading. The report may follow the end of the namespace by a millisecond. If
+        notifications were lost, the counters are those of the last reading.
+
+        Returns:
+            The counters by key and by the interface's name: of the interfaces that the container
+            had at its end, and of those that were deleted before.
+        """
+
+        def work(native: Containers) -> dict[Hashable, dict[str, FinalCounters]]:
+            self._tracker.process_pending(native)
+            return {
+                key: {one.name: one.counters() for one in tracked.finals.values() if one.is_known()}
+                for key, tracked in self._tracker.ended.items()
+            }
+
+        return self._run(work, "RTM_DELLINK")
 
     # ---- readings ----
 
@@ -299,6 +322,7 @@ class ContainerCounters(Handle):
         for tracked, rows in layout.inside_rows:
             tracked.dump.gather(rows, table)
         tracker.deleted_at.clear()
+        tracker.finals.remember(layout.identities, table)
         self.omitted = layout.omitted
         return layout, table
 

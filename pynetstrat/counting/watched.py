@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .containers import HostContainers
     from .naming import Container
 
+_MAX_ENDED = 10_000  # containers that are remembered until `take_ended`
+
 
 class WatchedHost(HostCounters):
     """`HostCounters` for a process that runs for long, such as the exporter.
@@ -53,5 +55,7 @@ class WatchedHost(HostCounters):
 
     def _drop_ended(self, counters: HostContainers, scanner: Scanner) -> list[Container]:
         found = super()._drop_ended(counters, scanner)
+        if len(self._ended) > _MAX_ENDED:  # nobody takes them
+            self._ended.clear()
         self._ended.update(dict.fromkeys(found))
         return found

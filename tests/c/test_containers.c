@@ -283,6 +283,17 @@ static void rename_index(struct netstrat_socket *sock, int32_t index, const char
     execute(sock);
 }
 
+static void move_index(struct netstrat_socket *sock, int32_t index, int netns)
+{
+    struct netstrat_link_settings settings;
+
+    memset(&settings, 0, sizeof settings);
+    settings.set = NETSTRAT_LINK_NETNS;
+    settings.netns = netns;
+    CHECK(netstrat_batch_set_link(&batch, index, NULL, &settings) == 0);
+    execute(sock);
+}
+
 static void delete_index(struct netstrat_socket *sock, int32_t index)
 {
     CHECK(netstrat_batch_delete_link(&batch, index, NULL) == 0);
@@ -395,6 +406,7 @@ struct listener {
     struct netstrat_socket sock;
     struct netstrat_id_recorder recorder;
     int32_t numbers[2];
+    struct netstrat_final finals[8];
 };
 
 static void listen_to(struct listener *listener, uint32_t what, unsigned char *buffer)
@@ -405,13 +417,27 @@ static void listen_to(struct listener *listener, uint32_t what, unsigned char *b
     listener->recorder.numbers = listener->numbers;
     listener->recorder.room = 2;
     CHECK(netstrat_id_recorder_start(&listener->recorder, what, &listener->sock, NULL) == 0);
+    CHECK(!listener->recorder.finals && listener->recorder.final_room == 0);
+    listener->recorder.finals = listener->finals;
+    listener->recorder.final_room = 2;
 }
 
 static uint32_t process(struct listener *listener)
 {
-    listener->recorder.count = listener->recorder.changed = 0;
+    listener->recorder.count = listener->recorder.changed = listener->recorder.final_count = 0;
     CHECK(netstrat_socket_process_pending(&listener->sock, NULL) == 0);
     return listener->recorder.count;
+}
+
+/* Returns how many links were deleted, and leaves out the ends of namespaces of earlier tests. */
+static int deletions(struct listener *listener)
+{
+    int found = 0;
+
+    (void)process(listener);
+    for (uint32_t i = 0; i < listener->recorder.final_count && i < 8; i++)
+        found += listener->finals[i].index > 0;
+    return found;
 }
 
 TEST_WITH(changes_are_recorded, NATIVE)
@@ -428,6 +454,7 @@ TEST_WITH(changes_are_recorded, NATIVE)
     listen_to(&deleted, NETSTRAT_RECORD_DELETED, buffers[1]);
     listen_to(&elsewhere, NETSTRAT_RECORD_NAMESPACES, buffers[2]);
     listen_to(&ended, NETSTRAT_RECORD_ENDED, buffers[3]);
+    elsewhere.recorder.final_room = 8;
     CHECK(process(&deleted) == 0 && deleted.recorder.changed == 0 && process(&elsewhere) == 0);
 
     add_pair(&sock, "host0", 77, netns);
@@ -449,8 +476,27 @@ TEST_WITH(changes_are_recorded, NATIVE)
     CHECK(process(&elsewhere) == 1 && elsewhere.numbers[0] == nsid);
 
     /* Deletions in this namespace, at last more than there is room for. */
+    CHECK(deleted.recorder.final_count == 0 && deletions(&elsewhere) == 0);
     delete_index(&sock, 77);
     CHECK(process(&deleted) == 1 && deleted.numbers[0] == 77);
+    CHECK(deleted.recorder.final_count == 1 && deleted.finals[0].index == 77);
+    CHECK(deleted.finals[0].nsid == -1);
+    CHECK(deletions(&elsewhere) == 1);
+    CHECK(elsewhere.finals[0].index == 9 || elsewhere.finals[1].index == 9);
+    CHECK(elsewhere.finals[0].nsid == nsid || elsewhere.finals[1].nsid == nsid);
+    /* A link that moves away was not deleted. */
+    add_pair(&sock, "host0", 70, netns);
+    move_index(&sock, 70, netns);
+    CHECK(process(&deleted) == 1 && deleted.recorder.final_count == 0);
+    CHECK(deletions(&elsewhere) == 0);
+    {
+        static unsigned char buffer[BUFFER];
+
+        CHECK(netstrat_socket_open_at(&there, buffer, BUFFER, netns, NULL) == 0);
+        delete_index(&there, 9);
+        netstrat_socket_close(&there);
+    }
+    CHECK(deletions(&elsewhere) == 2); /* both ends */
     add_pair(&sock, "host0", 71, netns);
     delete_index(&sock, 71);
     add_pair(&sock, "host0", 72, netns);
@@ -463,8 +509,10 @@ TEST_WITH(changes_are_recorded, NATIVE)
     add_pair(&sock, "host0", 73, netns);
     delete_index(&sock, 73);
     CHECK(process(&deleted) == 3);
+    CHECK(deleted.recorder.final_count == 3 && deleted.finals[2].index == 0); /* one is lost */
 
     /* The kernel deletes a namespace only after all that ended before it. */
+    (void)process(&elsewhere);
     close(netns);
     for (int tries = 0; tries < 60000; tries++) {
         (void)process(&ended); /* possibly namespaces of earlier tests */
@@ -473,6 +521,15 @@ TEST_WITH(changes_are_recorded, NATIVE)
         usleep(1000);
     }
     CHECK(ended.recorder.count > 0 && ended.numbers[ended.recorder.count - 1] == nsid);
+    /* The recorder of all namespaces notices the end as well. */
+    for (int tries = 0; tries < 60000; tries++) {
+        (void)process(&elsewhere);
+        if (elsewhere.recorder.final_count > 0)
+            break;
+        usleep(1000);
+    }
+    CHECK(elsewhere.finals[0].index == 0 && elsewhere.finals[0].nsid >= 0);
+    CHECK(elsewhere.finals[0].counters.tx_bytes == 0);
 
     netstrat_socket_close(&deleted.sock);
     netstrat_socket_close(&elsewhere.sock);
@@ -520,7 +577,7 @@ static void give(struct listener *listener, const struct bytes *bytes)
 {
     const struct netstrat_message message = only_message(bytes);
 
-    listener->recorder.count = listener->recorder.changed = 0;
+    listener->recorder.count = listener->recorder.changed = listener->recorder.final_count = 0;
     listener->sock.notified(&message, listener->sock.notified_context);
 }
 

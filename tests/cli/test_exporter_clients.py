@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import select
 import socket
 import struct
 import threading
@@ -25,7 +26,7 @@ from helpers_exporter import (
     take_rest,
 )
 
-from pynetstrat import KernelError
+from pynetstrat import Batch, KernelError
 from pynetstrat.cli import _exporter_connection, _exporter_endpoint, _exporter_scraper
 from pynetstrat.cli._exporter_metrics import Metrics
 
@@ -261,3 +262,32 @@ def test_an_unexpected_error_is_logged_and_answered_with_500(blue, monkeypatch):
         with pytest.raises(urllib.error.HTTPError, match="500"):
             urllib.request.urlopen(f"http://127.0.0.1:{endpoint.port}/metrics")
     assert len(log) == 1 and "TypeError" in log[0]
+
+
+# ---- between scrapes ----
+
+
+@pytest.mark.slow
+def test_notifications_are_processed_while_nobody_scrapes(exporter_host, blue):
+    log: list[str] = []
+    with serving(log) as endpoint:
+        queues = endpoint.scraper._descriptors
+        for number in range(3):
+            exporter_host.execute(Batch().add_link(f"i{number}", "ifb"))
+            exporter_host.delete_links([f"i{number}"])
+            support.wait_until(lambda: not select.select(queues, [], [], 0)[0])
+    assert log == []
+
+
+def test_a_failure_to_process_notifications_is_logged_once(exporter_host, blue, monkeypatch):
+    log: list[str] = []
+
+    def fail(_: object) -> None:
+        log.append("called")
+        raise KernelError(5, "recv")
+
+    monkeypatch.setattr("pynetstrat._scrape.Scrape.process_pending", fail)
+    with serving(log):
+        exporter_host.execute(Batch().add_link("i0", "ifb"))
+        support.wait_until(lambda: log.count("called") > 1)
+    assert [line for line in log if line != "called"] == ["notifications: recv: Input/output error"]

@@ -35,7 +35,7 @@ def container(label, inode=0, **more):
 
 
 def entry(label, rates=None, totals=(0,) * 8):
-    return Entry(container(label), 1, totals, rates)
+    return Entry(container(label), label, 1, totals, rates)
 
 
 def only(**numbers):
@@ -52,7 +52,7 @@ BUSY = [
 
 
 def labels(entries):
-    return "".join(one.container.label for one in entries)
+    return "".join(one.label for one in entries)
 
 
 def drawn(entries, view=None, columns=80, lines=None, status="", **options):
@@ -73,8 +73,8 @@ def test_the_interfaces_of_a_container_are_added_up():
         (Row("eth0", 4, other), [7] * 8, None),
     ]
     assert by_container(rows) == [
-        Entry(one, 3, list(range(10, 18)), [1.5] * 8),
-        Entry(other, 1, [7] * 8, None),
+        Entry(one, "one", 3, list(range(10, 18)), [1.5] * 8),
+        Entry(other, "other", 1, [7] * 8, None),
     ]
 
 
@@ -105,9 +105,9 @@ def test_every_order_has_a_key_of_its_own():
 
 def test_a_filter_matches_ids_owners_and_names():
     found = [
-        Entry(container("x", ids=(ID, "inner")), 1, [0] * 8, None),
-        Entry(container("y", owner="web-1"), 1, [0] * 8, None),
-        Entry(container("z", name="web-2"), 1, [0] * 8, None),
+        Entry(container("x", ids=(ID, "inner")), "x", 1, [0] * 8, None),
+        Entry(container("y", owner="web-1"), "y", 1, [0] * 8, None),
+        Entry(container("z", name="web-2"), "z", 1, [0] * 8, None),
     ]
 
     def shown(pattern):
@@ -323,6 +323,26 @@ def test_without_a_terminal_it_prints_samples_until_its_reader_ends(containers, 
         assert b"\x1b" not in b"".join(first)
         assert first[1].split()[:2] == [b"test-a", b"-"]
         assert first[3] == b"\n"
+
+
+def test_names_come_from_the_file_of_the_exporter(containers, tmp_path):
+    file = tmp_path / "labels.json"
+    file.write_text(json.dumps({"test-a": {"name": "web"}, "test-b": {"pod": "db", "x": "y"}}))
+    rows = top("--once", "--labels", str(file)).splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["web", "db"]
+    found = json.loads(top("--once", "--json", "--labels", str(file)))["containers"]
+    assert [(one["container"], one["label"]) for one in found] == [
+        *(("test-a", "web"), ("test-b", "db"))
+    ]
+    done = call("top", *TEST[2:], "--container", "^we", "--once", "--labels", str(file))
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["web"]
+
+
+def test_a_bad_file_of_names_is_a_warning(containers, tmp_path):
+    done = call("top", *TEST, "--once", "--labels", str(tmp_path / "missing"))
+    assert done.returncode == 0
+    assert f"pynetstrat: warning: --labels {tmp_path}/missing: No such file" in done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["test-a", "test-b"]
 
 
 @pytest.mark.slow

@@ -195,6 +195,19 @@ def test_ctrl_z_stops_it_with_a_terminal_as_before_and_fg_continues_it(top):
     top.end(0)
 
 
+def test_names_follow_a_file_of_labels(tmux, tmp_path):
+    file = tmp_path / "labels.json"
+    file.write_text('{"test-a": {"name": "web"}}')
+    tmux.start("--container", "^test-", "--labels", str(file))
+    tmux.wait_for(r"\nweb +0 ")
+    file.write_text('{"test-a": {"name": "mail"}, "test-c": {"pod": "db"}}')
+    tmux.wait_for(r"(?s)\nmail +0 .*\ntest-b +0 .*\ndb +0 ")
+    tmux.call("resize-window", "-x", "300", "-y", "12")
+    file.write_text("{")
+    tmux.wait_for(r"--labels .*labels\.json: must be JSON")
+    tmux.wait_for(r"\nmail +0 ")
+
+
 def test_keys_work_even_if_every_sample_is_late(tmux):
     tmux.start("--container", "^test-", "--interval", "1e-9")
     tmux.press("v")

@@ -570,18 +570,27 @@ static void try_hear(struct netstrat_socket *sock, uint32_t what)
 {
     int32_t numbers[2] = {0, 0};
     struct netstrat_id_recorder notes;
+    struct netstrat_final finals[3];
     struct netstrat_error error;
+    uint32_t i;
     int code;
 
     memset(&notes, 0, sizeof notes);
+    memset(finals, UNTOUCHED, sizeof finals);
     notes.numbers = numbers;
     notes.room = 2;
     HOLDS(netstrat_id_recorder_start(&notes, what, sock, NULL) == 0);
+    notes.finals = finals;
+    notes.final_room = 2;
     model.port = OWN_PORT;
     code = netstrat_socket_process_pending(sock, &error);
     check_error(code, sock, &error);
     HOLDS(code <= 0 && notes.count <= notes.room + 1 && polls == 0);
     HOLDS(notes.count != 2 || numbers[0] != numbers[1]);
+    HOLDS(notes.final_count <= notes.final_room + 1 && is_untouched(&finals[2], sizeof *finals));
+    HOLDS(what != NETSTRAT_RECORD_ENDED || notes.final_count == 0);
+    for (i = 0; i < notes.final_count && i < notes.final_room; i++)
+        HOLDS(finals[i].index >= 0 && (finals[i].nsid >= 0 || what == NETSTRAT_RECORD_DELETED));
     if (what == NETSTRAT_RECORD_NAMESPACES)
         HOLDS(notes.count == 0 || numbers[0] == NSID || notes.count > notes.room);
     HOLDS(what == NETSTRAT_RECORD_DELETED || notes.changed == 0);

@@ -1474,8 +1474,8 @@ MUTANTS = [
     ),
     (
         "containers.c",
-        "        recorder->count = recorder->room + 1;\n}\n\nstatic void containers_record_link",
-        "        ;\n}\n\nstatic void containers_record_link",
+        "++] = id;\n    else\n        recorder->count = recorder->room + 1;\n",
+        "++] = id;\n    else\n        ;\n",
         "ids beyond the caller's room",
     ),
     (
@@ -1484,7 +1484,20 @@ MUTANTS = [
         "0",
         "only messages about links",
     ),
-    ("containers.c", "        if (nsid >= 0)\n", "", "the socket's namespace is not another one"),
+    (
+        "containers.c",
+        "        if (nsid < 0)\n            return;\n",
+        "",
+        "the socket's namespace is not another one",
+    ),
+    ("containers.c", " && !containers_has_moved(message)", "", "a link that moved away"),
+    (
+        "containers.c",
+        "recorder->final_count < recorder->final_room",
+        "recorder->final_count <= recorder->final_room",
+        "finals beyond the caller's room",
+    ),
+    ("containers.c", "    last.nsid = nsid;\n", "    last.nsid = -2;\n", "the nsid of a final"),
     (
         "containers.c",
         "    if (!message)\n        recorder->count = recorder->room + 1;\n    else if",
@@ -1499,8 +1512,8 @@ MUTANTS = [
     ),
     (
         "containers.c",
-        "netstrat_link_name_decode(message, &name) < 0) {",
-        "0) {",
+        "    if (netstrat_link_name_decode(message, &name) < 0) {",
+        "    if (netstrat_link_name_decode(message, &name) < 0 && 0) {",
         "a malformed notification",
     ),
     (

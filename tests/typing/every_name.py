@@ -20,6 +20,7 @@ from pynetstrat import (
     CounterTable,
     Discovery,
     Event,
+    FinalCounters,
     Finding,
     ForeignSysfsError,
     HostCounters,
@@ -270,6 +271,9 @@ def of_containers() -> None:
         for name, row in zip(names, table.counters.tolist(), strict=True):
             received: int = row[0]
             print(name, received, len(table.keys))
+        for key, finals in counters.final().items():
+            last: FinalCounters = finals["eth0"]
+            print(key, last.tx_bytes, last.exact)
         for key in counters.gone():
             counters.discard(key)
 
