@@ -27,8 +27,8 @@ except ImportError as error:
     if "subinterpreters" not in str(error):
         raise
     raise ImportError(
-        "pynetstrat can't be imported in a subinterpreter with its own GIL, because cffi can't: use "
-        "it in the main interpreter, and threads or processes in place of subinterpreters",
+        "pynetstrat can't be imported in a subinterpreter with its own GIL, because cffi can't: "
+        "use threads or processes in place of subinterpreters",
         name="pynetstrat",
     ) from error
 
