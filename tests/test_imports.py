@@ -88,6 +88,33 @@ def test_an_unknown_name_is_an_attribute_error():
         importlib.import_module("pynetstrat.nothing")
 
 
+# What CPython 3.12 and newer raise; tests/check/try_wheel.py imports it in a real subinterpreter.
+_OWN_GIL = """
+import sys
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "pynetstrat._core":
+            raise ImportError("module _cffi_backend does not support loading in %s" % sys.argv[1])
+
+sys.meta_path.insert(0, Finder())
+import pynetstrat
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("subinterpreters", "pynetstrat can't be imported in a subinterpreter with its own GIL"),
+        ("this test", "module _cffi_backend does not support loading in this test"),
+    ],
+)
+def test_an_import_in_a_subinterpreter_with_its_own_gil_says_what_to_do(what, message):
+    done = support.run([sys.executable, "-c", _OWN_GIL, what])
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"ImportError: {message}")
+
+
 def modules():
     """The name of every module of the package except `__main__`."""
     found = pkgutil.walk_packages(pynetstrat.__path__, "pynetstrat.")

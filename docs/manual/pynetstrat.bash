@@ -48,6 +48,7 @@ _pynetstrat() {
     'top/--interval') kind='nothing' ;;
     'top/--sort') words='rate rx tx packets drops errors total name' ;;
     'top/--container') kind='nothing' ;;
+    'top/--labels') kind='file' ;;
     'top/--units') words='1000 1024' ;;
     'run/--netns') kind='namespace' ;;
     'run/--pid') kind='process' ;;
@@ -97,7 +98,7 @@ _pynetstrat() {
             kind='interface'
             ;;
         'top')
-            options='-h --help --interval --sort --reverse --container --units --once --json'
+            options='-h --help --interval --sort --reverse --container --labels --units --once --json'
             kind='nothing'
             ;;
         'strategies')

@@ -44,6 +44,7 @@ complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l interval -x -d 't
 complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l sort -xa 'rate rx tx packets drops errors total name' -d 'largest first: rate, rx, tx, packets, drops, errors, total, name (default: rate)'
 complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l reverse -d 'reverse the order'
 complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l container -x -d 'show only containers whose id, owner or name matches, a regular expression'
+complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l labels -rF -d 'show the names in this file: the label "name" or "pod" of the file of "exporter --labels"'
 complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l units -xa '1000 1024' -d 'of short numbers: 1000 for k, M, G (default), 1024 for Ki, Mi, Gi'
 complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l once -d 'print one sample with rates, after SECONDS, and end'
 complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l json -d 'print JSON'

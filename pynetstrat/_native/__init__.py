@@ -12,7 +12,6 @@ import sys
 from _thread import get_ident
 from errno import EBADF, EBADMSG, EINVAL
 
-from .._core import ffi, lib
 from ..errors import (
     CounterNotFoundError,
     InterfaceNotFoundError,
@@ -21,6 +20,17 @@ from ..errors import (
     NetlinkUnavailableError,
     PermissionDeniedError,
 )
+
+try:
+    from .._core import ffi, lib
+except ImportError as error:
+    if "subinterpreters" not in str(error):
+        raise
+    raise ImportError(
+        "pynetstrat can't be imported in a subinterpreter with its own GIL, because cffi can't: "
+        "use threads or processes in place of subinterpreters",
+        name="pynetstrat",
+    ) from error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -100,9 +100,31 @@ def compare_files():
             agree(function, name)
 
 
+def refuse_subinterpreters():
+    """A subinterpreter with its own GIL (CPython 3.12) gets an ImportError that says what to do."""
+    code = """
+try:
+    import pynetstrat
+except ImportError as error:
+    assert "subinterpreter with its own GIL" in str(error), error
+else:
+    raise AssertionError("imported in a subinterpreter with its own GIL")
+"""
+    if sys.version_info >= (3, 13):
+        import _interpreters as interpreters
+    else:
+        import _xxsubinterpreters as interpreters
+    interpreter = interpreters.create()
+    failed = interpreters.run_string(interpreter, code)  # 3.12 raises
+    assert failed is None, failed
+    interpreters.destroy(interpreter)
+
+
 bring_lo_up()
 count()
 compare_files()
+if sys.version_info >= (3, 12):
+    refuse_subinterpreters()
 print(
     f"CPython {platform.python_version()} on {os.uname().machine}: lo up,"
     f" {compared} calls agree with the reference"
