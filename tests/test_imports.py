@@ -98,7 +98,7 @@ class Finder:
             raise ImportError("module _cffi_backend does not support loading in %s" % sys.argv[1])
 
 sys.meta_path.insert(0, Finder())
-import pynetstrat
+from pynetstrat import link_set_up
 """
 
 

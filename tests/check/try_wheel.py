@@ -104,7 +104,7 @@ def refuse_subinterpreters():
     """A subinterpreter with its own GIL (CPython 3.12) gets an ImportError that says what to do."""
     code = """
 try:
-    import pynetstrat
+    from pynetstrat import link_set_up
 except ImportError as error:
     assert "subinterpreter with its own GIL" in str(error), error
 else:
