@@ -30,8 +30,10 @@ class AsWritten:
 def main() -> None:
     """Builds it into the folder given; a warning of pdoc's ends the program."""
     warnings.simplefilter("error")
-    for name in pynetstrat.__all__:  # pdoc lists names that are loaded
-        getattr(pynetstrat, name)
+    # pdoc lists names that are loaded, and describes what is in the dictionary of a class; that of
+    # one of our dataclasses has its `__init__` once it has been read.
+    for name in pynetstrat.__all__:
+        getattr(getattr(pynetstrat, name), "__init__", None)
     pdoc.doc.safe_eval_type = AsWritten
     pdoc.render.configure(docformat="google", show_source=False)
     pdoc.pdoc(*MODULES, output_directory=Path(sys.argv[1]))

@@ -233,7 +233,7 @@ print(*sorted(set(sys.modules) - before))
 
 
 _WRONG = """\
-import pynetstrat
+import dataclasses, pynetstrat
 
 pynetstrat.get_network_interface_stats("lo", perspective="mine")
 pynetstrat.link_set_up(1)
@@ -241,6 +241,9 @@ pynetstrat.get_strategy("loopback").initialize(netns=1.5)
 pynetstrat.nothing
 for row in pynetstrat.RtnetlinkSocket().dump_counters().counters.tolist():
     row.rx_bytes
+pynetstrat.Network("veth", nam="eth0")
+pynetstrat.Route("default").metric = "1"
+dataclasses.replace(pynetstrat.Link(1, "lo"), mtu="1")
 """
 
 
@@ -283,4 +286,4 @@ def test_the_program_uses_every_name():
 
 def test_mypy_finds_each_wrong_line(mypy):
     lines = [line.split(":")[1] for line in mypy.stdout.splitlines() if ": error: " in line]
-    assert lines == ["3", "4", "5", "6", "8"], mypy.stdout
+    assert lines == ["3", "4", "5", "6", "8", "9", "10", "11"], mypy.stdout

@@ -137,7 +137,7 @@ FOLDERS = {
     "watching": ("__init__", "_inventory", "_state", "monitor"),
     "cni": (
         *("__init__", "_error", "_json", "_request", "_ipam", "_names", "_network", "_result"),
-        "plugin",
+        *("_container", "_add", "_check", "_delete", "plugin"),
     ),
     # Shared modules, then the commands, which are loaded by name, not imported.
     "cli": (

@@ -36,7 +36,7 @@ def previous_result(request: Request) -> dict[str, Any] | None:
 
 def to_result(
     request: Request,
-    links: tuple[Link, Link, Link],
+    links: list[Link],
     ips: list[dict[str, Any]],
     routes: list[dict[str, Any]],
     dns: dict[str, Any],

@@ -278,29 +278,6 @@ def test_bubblewrap_waits_until_its_container_is_wired(other_host: NetworkNamesp
     nothing_left()
 
 
-def test_podman_runs_the_oci_hooks_of_a_folder(other_host: NetworkNamespace) -> None:
-    for stage in ("createRuntime", "poststop"):
-        limits = ["--bridge", "main0"] if stage == "createRuntime" else []
-        hook = {
-            "version": "1.0.0",
-            "hook": {"path": COMMAND, "args": ["pynetstrat", "oci-hook", *limits, stage]},
-            "when": {"annotations": {"^pynetstrat\\.networks$": ".*"}},
-            "stages": [stage],
-        }
-        (OUT / "hooks" / f"pynetstrat-{stage}.json").write_text(json.dumps(hook))
-    given = [{"type": "veth", "name": "eth0", "bridge": "main0", "address": "10.80.0.201/24"}]
-    # podman reads the option as a line of CSV.
-    annotation = f'"pynetstrat.networks={json.dumps(given)}"'.replace('"', '""')[1:-1]
-    done["containers"] += 1
-    finished = podman(
-        *("--hooks-dir", str(OUT / "hooks"), "run", "--rm", "--network", "none"),
-        *("--annotation", annotation, "--rootfs", str(ROOTFS)),
-        *("ping", "-c", "1", "-W", "10", "10.80.0.1"),
-    )
-    assert "1 packets received" in succeed(finished)
-    nothing_left()
-
-
 # ---- containerd ----
 
 

@@ -29,7 +29,7 @@ busybox=$(command -v busybox)
 
 out=$PWD/build/cni
 rm -rf "$out"
-mkdir -p "$out"/{rootfs/{bin,proc,sys,dev,etc,tmp,run,www},plugins,networks,hooks}
+mkdir -p "$out"/{rootfs/{bin,proc,sys,dev,etc,tmp,run,www},plugins,networks}
 cp "$busybox" "$out/rootfs/bin/busybox"
 for name in sh cat httpd ip nc ping ping6 sleep wget; do
     ln -s busybox "$out/rootfs/bin/$name"

@@ -17,6 +17,7 @@ import pynetstrat
 page = Path(sys.argv[1], "pynetstrat.html").read_text()
 shown = set(re.findall(r'<section id="(\w+)">', page))
 assert shown == set(pynetstrat.__all__), shown ^ set(pynetstrat.__all__)
+assert "until it is first read" not in page, "a dataclass has no signature"
 print(f"the reference has {len(shown)} public names")
 PYTHON
 

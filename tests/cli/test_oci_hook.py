@@ -143,6 +143,7 @@ def test_an_annotation_may_request_a_type_that_the_arguments_allow(hook, contain
     options = ["--allow", "loopback", "--allow", "host-device"]
     assert hook("createRuntime", state([LOOPBACK, device], pid), *options) == (0, "")
     assert set(links(netns)) == {"lo", "eth1"}
+    assert json.loads(stored_file().read_text())[1]["device"]["name"] == "d0"
 
 
 def test_an_annotation_may_publish_a_port_that_the_arguments_allow(hook, container):
