@@ -59,7 +59,7 @@ DURATION = (
 CONTAINERS = ("pynetstrat_containers", "Containers in this scrape that have not ended.")
 ENDED = (
     "pynetstrat_containers_ended",
-    "Containers in this scrape that have ended, with the counters of the last reading.",
+    "Containers in this scrape that have ended, with their final counters.",
 )
 REFUSED = (
     "pynetstrat_containers_refused",

@@ -31,14 +31,18 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._metrics import Gauge, Labels
-    from .counters import ContainerTable
+    from .counters import ContainerTable, FinalCounters
     from .counting.discovery import Discovery
     from .counting.naming import Container
     from .types import Netns
 
     Pattern = str | re.Pattern[str]
 
-_MAX_ENDED = 10_000  # rows of ended containers
+_MAX_ENDED = 10_000  # ended containers that are kept
+_FIELDS = (  # of NetworkInterface, in the order of COUNTERS
+    *("rx_bytes", "rx_packets", "rx_errors", "rx_dropped"),
+    *("tx_bytes", "tx_packets", "tx_errors", "tx_dropped"),
+)
 
 
 class Scrape(Handle):
@@ -59,10 +63,10 @@ class Scrape(Handle):
     __slots__ = (
         *(
             "_ended",
-            "_ended_inodes",
             "_find_labels",
             "_is_relabelled",
             "_keep_ended",
+            "_routed",
             "_rows",
             "_shows_container",
         ),
@@ -86,15 +90,13 @@ class Scrape(Handle):
         self._shows_container = _filter(container, exclude_container)
         self._shows_interface = _filter(interface, exclude_interface)
         self._keep_ended = keep_ended
+        self._routed = routed
         self._find_labels = find_labels
         self._is_relabelled = False
         self._table: ContainerTable | None = None  # of the last scrape that succeeded
         self._rows: list[Labels | None] = []  # of that table; None: not shown
         self._visible: tuple[Labels, ...] = ()  # of that scrape, ended containers included
-        self._ended: dict[Labels, _EndedRow] = {}  # what is kept, the oldest first
-        # The inodes of the containers whose end this scrape and the last one noticed: a container
-        # may still be in the reading before its end is noticed.
-        self._ended_inodes: tuple[set[int], set[int]] = (set(), set())
+        self._ended: dict[Container, _EndedContainer] = {}  # what is kept, the oldest first
         self.error: Exception | None = None
         self.discovery: Discovery | None = None
         self.refused: dict[Container, NetstratError] = {}
@@ -133,16 +135,16 @@ class Scrape(Handle):
 
     def _scrape(self, host: WatchedHost, _: object) -> Reading:
         discovery, table = host.refresh(), host.read_columns()
-        ended = {container.inode for container in host.take_ended() if container.inode}
-        self._ended_inodes = self._ended_inodes[1], ended
-        self._update_rows(table)
+        has_changed = self._update_rows(table)
+        if self._update_ended(host.take_ended()) or has_changed:
+            self._update_visible()
         columns = self._columns(table)
         self.error, self.discovery = None, discovery
         self.refused, self.omitted = dict(host.refused), dict(host.omitted)
         gauges: dict[Gauge, float] = {
             ERROR: 0,
             CONTAINERS: self._count(host.counted()),
-            ENDED: len({row.container for row in self._ended.values()}),
+            ENDED: len(self._ended),
             REFUSED: self._count(self.refused),
             HIDDEN: discovery.hidden,
             OMITTED: discovery.omitted,
@@ -164,52 +166,63 @@ class Scrape(Handle):
         columns = [values[field::8] for field in range(8)]
         if None in self._rows:
             columns = [list(compress(column, self._rows)) for column in columns]
-        for row in self._ended.values():
-            for column, value in zip(columns, row.values, strict=True):
-                column.append(value)
+        for container in self._ended.values():
+            for values in container.rows.values():
+                for column, value in zip(columns, values, strict=True):
+                    column.append(value)
         return columns
 
-    def _update_rows(self, table: ContainerTable) -> None:
-        """Finds the labels of each row, unless they are those of the last table."""
-        last, now = self._table, time.monotonic()
-        has_changed = False
-        if (
-            self._is_relabelled
-            or last is None
-            or last.identities is not table.identities
-            or (last.keys is not table.keys)
-        ):
-            self._is_relabelled = False
-            rows, has_changed = self._label(table), True
-            if self._keep_ended and last is not None:
-                self._keep_rows(last, table, now)
-            self._rows = rows
-        self._table = table
-        for labels, row in list(self._ended.items()):
-            if now - row.since < self._keep_ended:
-                break
-            del self._ended[labels]
-            has_changed = True
-        if has_changed:
-            shown = [labels for labels in self._rows if labels is not None]
-            if self._ended:
-                for labels in shown:  # a new container with the same labels replaces the old one
-                    self._ended.pop(labels, None)
-            self._visible = (*shown, *self._ended)
+    def _update_rows(self, table: ContainerTable) -> bool:
+        """Finds the labels of each row. Returns False if they are those of the last table."""
+        last, self._table = self._table, table
+        is_same = (
+            last is not None and last.identities is table.identities and last.keys is table.keys
+        )
+        if is_same and not self._is_relabelled:
+            return False
+        self._is_relabelled = False
+        self._rows = self._label(table)
+        return True
 
-    def _keep_rows(self, last: ContainerTable, table: ContainerTable, now: float) -> None:
-        """Keeps the rows of the last table whose containers have ended."""
-        remaining = set(table.identities)
-        # An inode stands for one namespace of the last table, whatever its container is called.
-        inodes = self._ended_inodes[0] | self._ended_inodes[1]
-        values = last.counters.tolist()
-        key: Any  # a Container
-        for at, (key, identity) in enumerate(zip(last.keys, last.identities, strict=True)):
-            labels = self._rows[at]
-            if labels is not None and key.inode in inodes and identity not in remaining:
-                self._ended[labels] = _EndedRow(key, values[at], now)
-        while len(self._ended) > _MAX_ENDED:
-            del self._ended[next(iter(self._ended))]
+    def _update_ended(self, ended: dict[Container, dict[str, FinalCounters]]) -> bool:
+        """Keeps the containers that have ended for their time; returns whether any row changed."""
+        now, has_changed = time.monotonic(), False
+        if self._keep_ended:
+            known = set() if self._routed or not ended else set(self._visible)
+            for container, interfaces in ended.items():
+                # One that is known by nsid alone may be counted by its path now.
+                around = self._label_container(container) if container.inode else None
+                rows = {
+                    labels: [getattr(counters, field) for field in _FIELDS]
+                    for name, counters in interfaces.items()
+                    if (labels := self._label_row(around, name)) is not None
+                    # Interfaces that carry the traffic of others have never been shown.
+                    and (self._routed or labels in known)
+                }
+                if rows:
+                    before = self._ended.get(container)
+                    since = now if before is None else before.since
+                    self._ended[container] = _EndedContainer(rows, since)
+                    has_changed = True
+        for container, row in list(self._ended.items()):
+            if now - row.since < self._keep_ended and len(self._ended) <= _MAX_ENDED:
+                break
+            del self._ended[container]
+            has_changed = True
+        return has_changed
+
+    def _update_visible(self) -> None:
+        """Joins the rows that are shown. A container replaces an ended one with its labels."""
+        shown = [labels for labels in self._rows if labels is not None]
+        if self._ended:
+            living = set(shown)
+            for container, ended in list(self._ended.items()):
+                for labels in living & ended.rows.keys():
+                    del ended.rows[labels]
+                if not ended.rows:
+                    del self._ended[container]
+                shown += ended.rows
+        self._visible = tuple(shown)
 
     def _label(self, table: ContainerTable) -> list[Labels | None]:
         """Returns the labels of each row, None for a row that is not shown."""
@@ -219,12 +232,21 @@ class Scrape(Handle):
         for key, name in zip(table.keys, table.names, strict=True):
             if key not in around:
                 around[key] = self._label_container(key)
-            labels, interface = around[key], to_label(name)
-            if labels is None or (self._shows_interface and not self._shows_interface(interface)):
-                rows.append(None)
-            else:
-                rows.append((*labels[0], ("interface", interface), *labels[1]))
+            rows.append(self._label_row(around[key], name))
         return rows
+
+    def _label_row(self, around: tuple[Labels, Labels] | None, name: str) -> Labels | None:
+        """Returns the labels of an interface; None if it is not shown.
+
+        Parameters:
+            around: those of its container, as `_label_container` returns them.
+        """
+        if around is None:
+            return None
+        interface, shows = to_label(name), self._shows_interface
+        if shows is not None and not shows(interface):
+            return None
+        return (*around[0], ("interface", interface), *around[1])
 
     def _label_container(self, container: Container) -> tuple[Labels, Labels] | None:
         """Returns the labels before and after "interface"; None if the container is not shown."""
@@ -237,18 +259,18 @@ class Scrape(Handle):
         return tuple(labels[:at]), tuple(labels[at:])
 
 
-class _EndedRow:
-    """The row of a container that has ended, with its values in the last reading.
+class _EndedContainer:
+    """A container that has ended.
 
     Attributes:
+        rows: its final counters by the labels of the interface.
         since: when the end was noticed, in seconds on the monotonic clock.
     """
 
-    __slots__ = ("container", "since", "values")
+    __slots__ = ("rows", "since")
 
-    def __init__(self, container: Container, values: list[int], since: float) -> None:
-        self.container = container
-        self.values = values
+    def __init__(self, rows: dict[Labels, list[int]], since: float) -> None:
+        self.rows = rows
         self.since = since
 
 

@@ -77,6 +77,43 @@ def test_an_ended_container_is_kept_with_its_last_counters_for_the_time_given(ke
     assert reading.gauges[ENDED] == 0
 
 
+def test_a_kept_container_has_what_it_sent_and_received_until_its_end(keeping, make, host):
+    """Both ends of a pair that is deleted report what they have sent."""
+    make("test-a", 3)
+    before = keeping.scrape().columns
+    with NetworkNamespace.open("test-a") as container:
+        container.call(support.send_frames, "eth0", 5, 200)
+    support.send_frames("htest-a", 1, 100)
+    host.delete_links(["htest-a"])
+    assert received(keeping.scrape()) == {}
+    end("test-a", keeping)
+    columns = keeping.scrape().columns
+    assert (columns[0], columns[4]) == ([before[0][0] + 100], [before[4][0] + 1000])
+
+
+def test_a_container_that_ends_by_itself_has_what_it_received_until_then(keeping, make):
+    make("test-a", 3)
+    before = keeping.scrape().columns
+    support.send_frames("htest-a", 1, 100)
+    end("test-a", keeping)
+    assert keeping.scrape().columns[0] == [before[0][0] + 100]
+
+
+def test_routed_interfaces_of_ended_containers_are_not_shown(net, run, make):
+    make("test-a", 3)
+    with (
+        NetworkNamespace.open("test-a") as container,
+        support.inside(container.fileno()),
+        support.Links() as links,
+    ):
+        links.add_bridge("br0")
+    with Scrape(container="^test-", keep_ended=60, routed=False) as scrape:
+        expected = received(scrape.scrape())
+        assert expected.keys() == {("test-a", "eth0")}
+        end("test-a", scrape)
+        assert received(scrape.scrape()) == expected
+
+
 def test_an_ended_container_is_not_kept_unless_asked(make, net, run):
     make("test-a", 3)
     with Scrape(container="^test-") as scrape:

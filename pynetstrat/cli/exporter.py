@@ -112,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-ended",
         default="60",
         metavar="SECONDS",
-        help="how long a container that has ended is shown, with its last counters "
+        help="how long a container that has ended is shown, with its final counters "
         "(default: %(default)s)",
     )
     parser.add_argument(

@@ -243,16 +243,17 @@ class HostCounters(Handle):
         self._drop_ended(counters, scanner)
         return scan, refused
 
-    def _drop_ended(self, counters: HostContainers, scanner: Scanner) -> list[Container]:
-        """Drops the containers that have ended, and returns them."""
-        found: list[Any] = counters.gone()
-        for ended in found:
+    def _find_ended(self, counters: HostContainers) -> list[Any]:
+        """Returns the containers that have ended, which are dropped next."""
+        return counters.gone()
+
+    def _drop_ended(self, counters: HostContainers, scanner: Scanner) -> None:
+        for ended in self._find_ended(counters):
             target = self._find_target(ended)
             if target:
                 scanner.forget(target)
                 del self._known[target]
             counters.discard(ended)
-        return found
 
     def _find_target(self, container: Container) -> str:
         """The key in `_known` of a container that is counted, or ""."""

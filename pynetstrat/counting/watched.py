@@ -6,8 +6,10 @@ from .host import HostCounters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from ..counters import FinalCounters
     from ..types import Netns
-    from ._scan import Scanner
     from .containers import HostContainers
     from .naming import Container
 
@@ -26,7 +28,7 @@ class WatchedHost(HostCounters):
     def __init__(
         self, *, netns: Netns | None, limit: int, timeout: float, routed: bool = True
     ) -> None:
-        self._ended: dict[Container, None] = {}
+        self._ended: dict[Container, dict[str, FinalCounters]] = {}
         super().__init__(netns=netns, limit=limit, timeout=timeout, routed=routed)
 
     def descriptors(self) -> list[int]:
@@ -47,15 +49,25 @@ class WatchedHost(HostCounters):
         ended = self._locked(lambda counters, _: set(counters.gone()), "RTM_DELNSID")
         return [one for one in containers if one not in ended] if ended else containers
 
-    def take_ended(self) -> list[Container]:
-        """Returns the containers that have ended since the last call, as far as it is known."""
-        gone = self._locked(lambda counters, _: counters.gone(), "RTM_DELNSID")
-        ended, self._ended = [*self._ended, *gone], {}
+    def take_ended(self) -> dict[Container, dict[str, FinalCounters]]:
+        """Returns the final counters of the containers that have ended since the last call.
+
+        A container can be returned twice, the second time with more complete counters.
+        """
+        final = self._locked(lambda counters, _: _find_final(counters, counters.gone()), "final")
+        ended, self._ended = {**self._ended, **final}, {}
         return ended
 
-    def _drop_ended(self, counters: HostContainers, scanner: Scanner) -> list[Container]:
-        found = super()._drop_ended(counters, scanner)
+    def _find_ended(self, counters: HostContainers) -> list[Any]:
+        found = super()._find_ended(counters)
         if len(self._ended) > _MAX_ENDED:  # nobody takes them
             self._ended.clear()
-        self._ended.update(dict.fromkeys(found))
+        self._ended.update(_find_final(counters, found))
         return found
+
+
+def _find_final(counters: HostContainers, ended: list[Any]) -> dict[Any, dict[str, FinalCounters]]:
+    if not ended:
+        return {}
+    final = counters.final()
+    return {container: final[container] for container in ended}
