@@ -121,8 +121,9 @@ def find_agreeing() -> native.SysfsIdentity | None:
     """The identity of /sys, if it is proven or if its links agree with those of rtnetlink."""
     try:
         identity = native.SysfsIdentity(ROOT)
-        if identity.key in _verdicts:
-            return _verdicts[identity.key]
+        verdict = _verdicts.get(identity.key, False)  # another thread may clear it at any time
+        if not isinstance(verdict, bool):
+            return verdict
         if identity.key not in _agreeing:
             if not _links_agree(identity):
                 return None

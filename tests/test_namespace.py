@@ -379,6 +379,24 @@ def test_a_closed_handle_can_be_closed_again_but_not_used(net):
     assert namespace.id  # does not need the descriptor
 
 
+def test_only_one_of_two_threads_closes_the_descriptor(net, monkeypatch):
+    namespace = NetworkNamespace.create()
+    closed = []
+
+    class Core:
+        @staticmethod
+        def netstrat_socket_close(holder):
+            closed.append(holder.fd)
+            assert len(closed) == 1
+            namespace.close()  # what another thread may do in the meantime
+            lib.netstrat_socket_close(holder)
+
+    lib = native.lib
+    monkeypatch.setattr(native, "lib", Core)
+    namespace.close()
+    assert len(closed) == 1
+
+
 def test_an_unclosed_handle_is_reported_and_closed(net):
     before = descriptors()
     with warnings.catch_warnings(record=True) as caught:

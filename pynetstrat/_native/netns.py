@@ -44,10 +44,11 @@ MS_NOEXEC: int = lib.MS_NOEXEC
 class Descriptor:
     """A descriptor of a network namespace, closed at the latest when the object is collected."""
 
-    __slots__ = ("_holder",)
+    __slots__ = ("_closable", "_holder")
 
     def __init__(self, holder: Any) -> None:
         self._holder = holder
+        self._closable = [holder]  # empty once closed
 
     @property
     def fd(self) -> int:
@@ -55,8 +56,14 @@ class Descriptor:
         return self._holder.fd  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Closes the descriptor. A second call does nothing."""
-        lib.netstrat_socket_close(self._holder)
+        """Closes the descriptor. A second call does nothing, whichever thread makes it."""
+        # The core runs without the GIL. Closed twice, the number might be that of another file by
+        # then; pop() is atomic, also in a free-threaded Python.
+        try:
+            holder = self._closable.pop()
+        except IndexError:
+            return
+        lib.netstrat_socket_close(holder)
 
 
 def _open(function: Any, *arguments: object, filename: str | None = None) -> Descriptor:
