@@ -108,7 +108,7 @@ complete -c pynetstrat -n '__fish_seen_subcommand_from exporter' -l exclude-inte
 complete -c pynetstrat -n '__fish_seen_subcommand_from exporter' -l no-routed -d 'do not count the traffic of nested containers twice: leave out bridges and the outer ends of veth pairs between two containers'
 complete -c pynetstrat -n '__fish_seen_subcommand_from exporter' -l labels -rF -d 'a JSON object of container ids, owners or names to further labels, read again when it changes'
 complete -c pynetstrat -n '__fish_seen_subcommand_from exporter' -l prefix -x -d 'put TEXT before the names of the container metrics, which are those of cAdvisor'
-complete -c pynetstrat -n '__fish_seen_subcommand_from exporter' -l keep-ended -x -d 'how long a container that has ended is shown, with its last counters (default: 60)'
+complete -c pynetstrat -n '__fish_seen_subcommand_from exporter' -l keep-ended -x -d 'how long a container that has ended is shown, with its final counters (default: 60)'
 complete -c pynetstrat -n '__fish_seen_subcommand_from exporter' -l textfile -rF -d 'also write the metrics to FILE every 15 seconds, for the textfile collector of node_exporter; FILE must end in .prom'
 complete -c pynetstrat -n '__fish_seen_subcommand_from diagnose' -s h -l help -d 'show this help message and exit'
 complete -c pynetstrat -n '__fish_seen_subcommand_from diagnose' -l json -d 'print JSON'
