@@ -5,11 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parent.parent
 
 
 @contextmanager
@@ -31,16 +34,30 @@ def build(folder: Path, name: str = "") -> None:
     assert done.returncode == 0, done.stderr
 
 
+def shared_folder(factory: pytest.TempPathFactory, worker: str, name: str) -> Path:
+    """Returns a folder of build/ that the workers share and that outlives the session.
+
+    Where the checkout may not be written, it is a folder of the session.
+    """
+    folder = ROOT / "build" / "tests" / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lock").touch()
+    except OSError:
+        base = factory.getbasetemp()
+        folder = (base if worker == "master" else base.parent) / name
+        folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def core_objects(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder with an object file for each C source, which the first worker compiles."""
-    folder = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        folder = folder.parent
-    folder /= "core"
-    folder.mkdir(exist_ok=True)
-    with locked(folder / "build.lock"):
-        if not (folder / "are_built").exists():
-            build(folder, "core")
-            (folder / "are_built").touch()
+    compiler = subprocess.run(
+        [*os.environ.get("CC", "cc").split(), "--version"], capture_output=True, check=False
+    )
+    name = f"core-{zlib.crc32(compiler.stdout):08x}"  # another compiler has another folder
+    folder = shared_folder(tmp_path_factory, worker_id, name)
+    with locked(folder / "lock"):
+        build(folder, "core")
     return folder

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -343,8 +343,8 @@ def wait_until(holds: Callable[[], object], seconds: float = 60) -> None:
         pause = min(2 * pause, 0.01)
 
 
-def sample(points: range, offset: int = 0, step: int = 3) -> range:
-    """Returns the points of a sweep that are tried: every third, or all of them.
+def sample(points: Sequence[Any], offset: int = 0, step: int = 3) -> Any:
+    """Returns the points of a sweep, or the cases of a test, that are tried: every third, or all.
 
     A sweep injects a fault at every line, request or system call of a call. All points together
     take minutes, and neighbouring points rarely differ in their result, so `./build.sh test` tries

@@ -31,7 +31,7 @@ TESTS = [
 @pytest.fixture(scope="session")
 def built(core_objects: Path) -> Path:
     """The folder of the programs."""
-    with locked(core_objects / "build.lock"):
+    with locked(core_objects / "lock"):
         build(core_objects)
     return core_objects
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pkgutil
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -54,9 +53,7 @@ def blocks(pattern: re.Pattern[str], documents: list[Path]) -> list[object]:
 def test_an_example_in_python_prints_what_is_shown(
     net: support.Links, code: str, printed: str | None
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60
-    )
+    done = support.fork_python(code)
     assert done.returncode == 0, done.stderr
     if printed is not None:
         assert done.stdout.split() == printed.split()

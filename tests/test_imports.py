@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import support
+from core_objects import shared_folder
 
 import pynetstrat
 
@@ -171,7 +172,7 @@ def run(*modules, every_name):
     assert os.waitpid(child, 0)[1] == 0, modules
 
 modules = {modules()}
-for module in modules:
+for module in {support.sample(modules())}:
     run(module, every_name=False)
 run(*modules, every_name=True)
 run(*reversed(modules), every_name=True)
@@ -251,12 +252,14 @@ PROGRAM = Path(__file__).parent / "typing" / "every_name.py"
 
 
 @pytest.fixture(scope="module")
-def mypy(tmp_path_factory):
+def mypy(tmp_path_factory, worker_id):
     """What mypy reports of a program that uses every name, and of one with wrong lines."""
     folder = tmp_path_factory.mktemp("programs")
     (folder / "right.py").write_text(PROGRAM.read_text())
     (folder / "wrong.py").write_text(_WRONG)
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary"]
+    # What mypy has found in the standard library takes most of its time, and stays the same.
+    command += ["--cache-dir", str(shared_folder(tmp_path_factory, worker_id, "mypy"))]
     # Without the configuration of this project: the program is a user's. The package is on the
     # path, and silent as an installed one is.
     command += ["--config-file=", "--follow-imports=silent", "right.py", "wrong.py"]

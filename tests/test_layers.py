@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -168,9 +169,16 @@ ALLOWED = {
 }
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-EVERY_SOURCE = pytest.mark.parametrize(
-    "source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE))
-)
+
+
+@cache
+def parsed(source: Path) -> ast.Module:
+    return ast.parse(source.read_text())
+
+
+@cache
+def nodes(source: Path) -> list[ast.AST]:
+    return list(ast.walk(parsed(source)))
 
 
 def top_level(source: Path) -> str:
@@ -215,49 +223,48 @@ def test_every_module_is_in_the_table():
 
 
 @pytest.mark.slow
-@EVERY_SOURCE
-def test_a_module_uses_only_modules_above_it(source):
-    tree = ast.parse(source.read_text())
-    own = top_level(source)
-    for path in used(source, tree):
-        target = path[0] if path else "__init__"
-        if target != own:
-            assert TABLE.index(target) < TABLE.index(own), f"{source.name} uses {target}"
-        elif own in FOLDERS:
-            names = FOLDERS[own]
-            inner = path[1] if len(path) > 1 else "__init__"
-            assert names.index(inner) < names.index(source.stem), f"{source.name} uses {inner}"
+def test_a_module_uses_only_modules_above_it():
+    for source in SOURCES:
+        own = top_level(source)
+        for path in used(source, parsed(source)):
+            target = path[0] if path else "__init__"
+            if target != own:
+                assert TABLE.index(target) < TABLE.index(own), f"{source} uses {target}"
+            elif own in FOLDERS:
+                names = FOLDERS[own]
+                inner = path[1] if len(path) > 1 else "__init__"
+                assert names.index(inner) < names.index(source.stem), f"{source} uses {inner}"
 
 
 @pytest.mark.slow
-@EVERY_SOURCE
-def test_no_function_imports(source):
-    relative = str(source.relative_to(PACKAGE))
-    if relative.startswith("cli/"):
-        return  # a program loads only the command that it runs
-    for function in ast.walk(ast.parse(source.read_text())):
-        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            continue
-        if (relative, getattr(function, "name", "")) in ALLOWED:
-            continue
-        for node in ast.walk(function):
-            called = isinstance(node, ast.Call) and ast.unparse(node.func)
-            assert not isinstance(node, (ast.Import, ast.ImportFrom)), ast.unparse(node)
-            assert called not in ("__import__", "importlib.import_module"), ast.unparse(node)
+def test_no_function_imports():
+    importers = ("__import__", "importlib.import_module")
+    for source in SOURCES:
+        relative = str(source.relative_to(PACKAGE))
+        if relative.startswith("cli/"):
+            continue  # a program loads only the command that it runs
+        for function in nodes(source):
+            if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                continue
+            if (relative, getattr(function, "name", "")) in ALLOWED:
+                continue
+            for node in ast.walk(function):
+                imports = isinstance(node, (ast.Import, ast.ImportFrom))
+                calls = isinstance(node, ast.Call) and ast.unparse(node.func) in importers
+                assert not imports and not calls, f"{relative}: {ast.unparse(node)}"
 
 
 @pytest.mark.slow
-@EVERY_SOURCE
-def test_only_native_uses_the_core(source):
-    if top_level(source) == "_native":
-        return
-    for node in ast.walk(ast.parse(source.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            imported = {alias.name for alias in node.names}
-            assert "_core" not in (node.module or "").split("."), ast.unparse(node)
-            assert not imported & {"_core", "ffi", "lib"}, ast.unparse(node)
-        if isinstance(node, ast.Attribute):
-            assert node.attr not in ("ffi", "lib", "_sock"), ast.unparse(node)
+def test_only_native_uses_the_core():
+    for source in SOURCES:
+        if top_level(source) == "_native":
+            continue
+        for node in nodes(source):
+            if isinstance(node, ast.ImportFrom):
+                names = {alias.name for alias in node.names} | {*(node.module or "").split(".")}
+                assert not names & {"_core", "ffi", "lib"}, f"{source}: {ast.unparse(node)}"
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in ("ffi", "lib", "_sock"), f"{source}: {ast.unparse(node)}"
 
 
 def test_errors_use_no_other_module():
@@ -311,13 +318,14 @@ PURE = tuple(USES)[: tuple(USES).index("socket")]
 @pytest.fixture(scope="module")
 def core(core_objects: Path) -> dict[str, tuple[set[str], set[str]]]:
     """For each file of the core, the functions it defines and those it calls, by nm."""
-    found = {}
-    for source in (CORE / "sources").read_text().split():
-        shown = support.run(["nm", "-g", core_objects / f"{Path(source).stem}.o"]).stdout
-        symbols = [line.split()[-2:] for line in shown.splitlines()]
-        defined = {name for kind, name in symbols if kind != "U"}
-        called = {name for kind, name in symbols if kind == "U"} - {"_GLOBAL_OFFSET_TABLE_"}
-        found[source.removesuffix(".c")] = defined, called
+    files = [Path(source).stem for source in (CORE / "sources").read_text().split()]
+    found: dict[str, tuple[set[str], set[str]]] = {file: (set(), set()) for file in files}
+    command = ["nm", "-g", "--print-file-name", *(f"{file}.o" for file in files)]
+    for line in support.run(command, cwd=core_objects).stdout.splitlines():
+        file, _, symbol = line.partition(".o:")
+        kind, name = symbol.split()[-2:]
+        if name != "_GLOBAL_OFFSET_TABLE_":
+            found[file][kind == "U"].add(name)
     return found
 
 

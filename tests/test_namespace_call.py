@@ -201,8 +201,12 @@ print("done")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", ["before", "after"])
-@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+@pytest.mark.parametrize(
+    ("library", "order"),
+    support.sample(
+        [(library, order) for library in ("gevent", "eventlet") for order in ("before", "after")]
+    ),
+)
 def test_no_greenlet_enters_the_namespace_if_threading_is_patched(library, order):
     done = run([sys.executable, "-W", "ignore", "-c", _GREENLETS, library, order])
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

@@ -2,7 +2,7 @@
 # Builds the test programs of the C core: tests/c/build.sh FOLDER [NAME...], by default all of them.
 # `core` builds only what every program is linked with. A C11 compiler and a libc are enough. CC,
 # CFLAGS and LDFLAGS choose a sanitizer, gcov or a cross compiler. With REUSE=1 what FOLDER holds
-# already is compiled again only if its source or a header has changed since.
+# already is made again only if its source, a header or this file has changed since.
 #
 # A program that includes fake_kernel.h is linked with fake_kernel.c, whose lines `/* wrap: NAME */`
 # name the system calls that it replaces.
@@ -31,14 +31,24 @@ sed -n 's/.*"hex": "\([^"]*\)", "\([^"]*\)": "\([^"]*\)".*/{"\1", "\2", "\3"},/p
     "$here/../cases/parse_counter.json" >parse_counter.inc
 
 # shellcheck disable=SC2012  # they have plain names
-newest_header=$(ls -t "$here"/*.h "$here"/../../csrc/*.h | head -n 1)
+newest_header=$(ls -t "$here"/*.h "$here"/../../csrc/*.h "$here"/../cases/*.json "$here/build.sh" | head -n 1)
+
+# is_newer FILE OTHER...: FILE is there, and no other file has changed since. Always false without REUSE.
+is_newer() {
+    local file=$1 other
+    shift
+    [ -n "${REUSE-}" ] && [ -e "$file" ] || return 1
+    for other in "$@"; do
+        [ ! "$other" -nt "$file" ] || return 1
+    done
+}
 
 # compile SOURCE OBJECT [FLAG...]
 compile() {
     local source=$1 object=$2
     shift 2
-    [ -z "${REUSE-}" ] || [ "$source" -nt "$object" ] || [ "$newest_header" -nt "$object" ] || return 0
-    "${compiler[@]}" "${flags[@]}" "${strict[@]}" "$@" -c "$source" -o "$object"
+    is_newer "$object" "$source" "$newest_header" ||
+        "${compiler[@]}" "${flags[@]}" "${strict[@]}" "$@" -c "$source" -o "$object"
 }
 
 objects=(check.o)
@@ -65,6 +75,7 @@ for name in "$@"; do
     source=$here/test_$name.c
     compile "$source" "program_$name.o" -D_GNU_SOURCE -I.
     parts=("program_$name.o" "${objects[@]}")
+    is_newer "test_$name" "program_$name.o" fake_kernel.o "${objects[@]}" && continue
     if grep -q "${fake_headers[@]}" "$source"; then
         parts+=("${fake[@]}")
     fi

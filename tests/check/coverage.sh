@@ -35,9 +35,11 @@ without_files=(
 )
 export PYNETSTRAT_WHOLE_SWEEPS=1 # ./build.sh test tries a sample of the points of each sweep
 # What the benchmarks' and the core's own tests do is not counted: these tests stand by themselves.
+# Those of the benchmarks run whole below.
 mapfile -t workers < <(tests/workers.sh)
 "$python" -m coverage run --rcfile "$out/coveragerc" -m pytest -q -p no:cacheprovider "${workers[@]}" \
     --ignore tests/test_core.py --ignore tests/test_benchmarks.py "${without_files[@]}" "$@"
+"$python" -m pytest -q -p no:cacheprovider "${workers[@]}" tests/test_benchmarks.py
 "$python" -m coverage combine --rcfile "$out/coveragerc" --quiet "$out"
 "$python" -m coverage report --rcfile "$out/coveragerc"
 "$python" -m coverage json --rcfile "$out/coveragerc" --quiet -o "$out/coverage.json"

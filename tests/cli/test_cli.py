@@ -475,7 +475,7 @@ PRINTING = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("arguments", "unbuffered"), PRINTING)
+@pytest.mark.parametrize(("arguments", "unbuffered"), support.sample(PRINTING))
 def test_a_pipe_without_a_reader_ends_the_command_silently(net, arguments, unbuffered):
     reading, writing = os.pipe()
     os.close(reading)
@@ -492,7 +492,7 @@ def test_a_pipe_without_a_reader_ends_the_command_silently(net, arguments, unbuf
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("arguments", "unbuffered"), PRINTING)
+@pytest.mark.parametrize(("arguments", "unbuffered"), support.sample(PRINTING, offset=2))
 def test_a_full_device_is_reported_in_one_line(net, arguments, unbuffered):
     done = redirected(">/dev/full", *arguments, unbuffered=unbuffered)
     assert done.returncode == 1
@@ -502,23 +502,32 @@ def test_a_full_device_is_reported_in_one_line(net, arguments, unbuffered):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "unbuffered"),
-    [*((word, False) for word in ("up", "stats", "strategies", "--version")), ("stats", True)],
+    support.sample(
+        [*((word, False) for word in ("up", "stats", "strategies", "--version")), ("stats", True)],
+        offset=1,
+    ),
 )
 def test_a_closed_standard_output_is_not_an_error(net, arguments, unbuffered):
     done = redirected(">&-", arguments, unbuffered=unbuffered)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2</dev/null"])
-@pytest.mark.parametrize(
-    ("arguments", "status", "unbuffered"),
-    [
+FAILING = [
+    (redirection, *failure)
+    for failure in (
         (["up", "eth0"], 1, False),
         (["sideways"], 2, False),
         (["down"], 2, False),
         (["up", "eth0"], 1, True),
-    ],
+    )
+    for redirection in ("2>&-", "2>/dev/full", "2</dev/null")
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("redirection", "arguments", "status", "unbuffered"),
+    support.sample(FAILING, step=4),  # each redirection
 )
 def test_an_error_never_goes_to_standard_output(net, redirection, arguments, status, unbuffered):
     done = redirected(redirection, *arguments, unbuffered=unbuffered)

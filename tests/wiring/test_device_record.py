@@ -208,9 +208,22 @@ CHANGES = {
 }
 
 
+def in_its_places(cases):
+    """Each case with the record in the field and in its file; a sample has them by turns."""
+    places = ("field", "file")
+    pairs = [
+        (place, *case)
+        for number, case in enumerate(cases)
+        for place in places[:: 1 - number % 2 * 2]
+    ]
+    return support.sample(pairs, step=2)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("change_", "words"), CHANGES.values(), ids=CHANGES)
-@pytest.mark.parametrize("place", ["field", "file"])
+@pytest.mark.parametrize(
+    ("place", "change_", "words"),
+    in_its_places(CHANGES.values()),
+)
 def test_a_record_that_does_not_fit_the_call_is_refused(
     quiet_host, container, change_, words, place
 ):
@@ -246,26 +259,27 @@ def test_a_record_without_a_key_is_refused(quiet_host, container):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("peer", 1 << 31),
-        ("master", 1 << 31),
-        ("mtu", 1 << 31),
-        ("txqueuelen", 1 << 32),
-        ("group", 1 << 32),
-        ("flags", 1 << 32),
-        ("mac", "x"),
-        ("mac", "02:00:00:00:00:0g"),
-        ("alias", "\ud800"),
-        ("alias", "x" * 256),
-        ("altnames", [""]),
-        ("altnames", ["x" * 128]),
-        ("wanted", "\ud800"),
-        ("kind", "macvlan"),
-        ("index", 0),
-    ],
+    ("place", "key", "value"),
+    in_its_places(
+        [
+            ("peer", 1 << 31),
+            ("master", 1 << 31),
+            ("mtu", 1 << 31),
+            ("txqueuelen", 1 << 32),
+            ("group", 1 << 32),
+            ("flags", 1 << 32),
+            ("mac", "x"),
+            ("mac", "02:00:00:00:00:0g"),
+            ("alias", "\ud800"),
+            ("alias", "x" * 256),
+            ("altnames", [""]),
+            ("altnames", ["x" * 128]),
+            ("wanted", "\ud800"),
+            ("kind", "macvlan"),
+            ("index", 0),
+        ]
+    ),
 )
-@pytest.mark.parametrize("place", ["field", "file"])
 def test_a_record_that_the_kernel_would_refuse_is_refused_before_the_device_moves(
     quiet_host, container, place, key, value
 ):
