@@ -31,9 +31,11 @@ sed -n 's/.*"hex": "\([^"]*\)", "\([^"]*\)": "\([^"]*\)".*/{"\1", "\2", "\3"},/p
     "$here/../cases/parse_counter.json" >parse_counter.inc
 
 # shellcheck disable=SC2012  # they have plain names
-newest_header=$(ls -t "$here"/*.h "$here"/../../csrc/*.h "$here"/../cases/*.json "$here/build.sh" | head -n 1)
+newest_header=$(
+    ls -t "$here"/*.h "$here"/../../csrc/*.h "$here"/../cases/*.json "$here/build.sh" | head -n 1
+)
 
-# is_newer FILE OTHER...: FILE is there, and no other file has changed since. Always false without REUSE.
+# is_newer FILE OTHER...: FILE is there, and no other file has changed since. False without REUSE.
 is_newer() {
     local file=$1 other
     shift
