@@ -72,7 +72,8 @@ class Settings:
         self._hairpin = get(given, "hairpinMode", bool)
         self._isolated = get(given, "isolated", bool) or get(given, "portIsolation", bool)
         self._sysctls = _sysctls(get(given, "sysctls", dict))
-        self.dns = get(given, "dns", dict)
+        dns = get(given, "dns", dict)
+        self.dns = dns if any(dns.values()) else {}
         runtime = get(given, "runtimeConfig", dict)
         where = "runtimeConfig."
         bandwidth = get(runtime, "bandwidth", dict, where)

@@ -118,6 +118,8 @@ def test_the_dns_of_the_configuration_comes_before_that_of_ipam(runtime, ipam):
     ipam.answer("ADD", BOTH)
     dns = {"nameservers": ["192.0.2.53"], "search": ["example.com"]}
     assert runtime.call("ADD", dns=dns)["dns"] == dns
+    runtime.call("DEL")
+    assert runtime.call("ADD", dns={"nameservers": []})["dns"] == BOTH["dns"]
 
 
 def test_a_network_without_ipam_has_the_addresses_of_the_runtime(box):
