@@ -22,8 +22,8 @@ _LONGEST = 127  # bytes of a first line that Linux before 5.1 reads whole (BINPR
 _HELP = f"""\
 The program is named {NAME}, which is the type for network
 configurations. It starts this very installation: write it anew if that moves.
-DIR is the folder of CNI plugins of the runtime: /opt/cni/bin for most,
-/usr/lib/cni for Debian's podman.
+DIR is a folder in which the runtime looks for CNI plugins; it is made if it is
+missing.
 
 example:
   pynetstrat cni-install /opt/cni/bin
@@ -34,12 +34,13 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.epilog = _HELP
-    parser.add_argument("folder", metavar="DIR", help="an existing folder")
+    parser.add_argument("folder", metavar="DIR", help="the folder")
 
 
 def run(options: argparse.Namespace) -> str:
     """Writes the launcher, in place of an older one."""
     target = Path(options.folder, NAME)
+    target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and _MARK not in target.read_text(errors="replace"):
         raise EndError(
             f"{target} exists and is not a launcher: choose another folder, or delete it"

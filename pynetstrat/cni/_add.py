@@ -15,6 +15,7 @@ from ..wiring._veth_names import host_end_name
 from ..wiring.egress import masquerade
 from ..wiring.network import has_ipv6, ip_addresses
 from ..wiring.setup import set_up
+from ..wiring.veth import Veth
 from . import _names
 from ._container import TIMEOUT, bare_network, leave_taken_routes, open_namespace
 from ._error import INVALID_ENVIRONMENT, CniError, to_cni_error
@@ -99,6 +100,7 @@ def _wire(
     network = settings.network(ips, routes)
     attachment = _names.attachment_of(request.network, request.container, request.interface)
     ports = settings.port_elements(network, attachment)
+    Veth().validate(network)  # before a bridge is made
     known = find_link(host, settings.bridge)
     # The MTU of a bridge that exists is the administrator's.
     mtu = settings.mtu if known is None else None

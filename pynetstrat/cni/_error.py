@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from errno import EAGAIN, EBUSY, ETIMEDOUT
 
-from ..errors import InvalidNetworkError, KernelError, NetstratError
+from ..errors import (
+    InvalidInterfaceNameError,
+    InvalidNetworkError,
+    KernelError,
+    NetstratError,
+)
 
 INCOMPATIBLE_VERSION = 1
 UNSUPPORTED_FIELD = 2
@@ -46,7 +51,7 @@ def to_cni_error(error: Exception) -> CniError:
     """Converts an error of this package to one of CNI."""
     if isinstance(error, CniError):
         return error
-    if isinstance(error, InvalidNetworkError):
+    if isinstance(error, (InvalidNetworkError, InvalidInterfaceNameError)):
         return CniError(INVALID_CONFIGURATION, str(error))
     notes = "; ".join(getattr(error, "__notes__", ()))
     if isinstance(error, KernelError) and error.errno in _TRANSIENT:

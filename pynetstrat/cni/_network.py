@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .._native.links import check_name
 from .._native.prefixes import first_address, normal_prefix, parse_prefix
 from .._native.routes import SCOPE_LINK
-from ..errors import InvalidNetworkError
+from ..errors import InvalidInterfaceNameError, InvalidNetworkError
 from ..rtnetlink.links import MAIN_TABLE, Route
 from ..wiring._published import elements_of
 from ..wiring.network import Network, ip_addresses
@@ -60,6 +61,10 @@ class Settings:
         self._owner = owner_of(request.network, request.container)
         self._interface = request.interface
         self.bridge = get(given, "bridge", str) or "cni0"
+        try:
+            check_name(self.bridge)
+        except InvalidInterfaceNameError as error:
+            raise CniError(INVALID_CONFIGURATION, f"bridge: {error}") from None
         self.is_default_gateway = get(given, "isDefaultGateway", bool)
         self.is_gateway = get(given, "isGateway", bool) or self.is_default_gateway
         self.masquerades = get(given, "ipMasq", bool)
@@ -67,7 +72,8 @@ class Settings:
         self._hairpin = get(given, "hairpinMode", bool)
         self._isolated = get(given, "isolated", bool) or get(given, "portIsolation", bool)
         self._sysctls = _sysctls(get(given, "sysctls", dict))
-        self.dns = get(given, "dns", dict)
+        dns = get(given, "dns", dict)
+        self.dns = dns if any(dns.values()) else {}
         runtime = get(given, "runtimeConfig", dict)
         where = "runtimeConfig."
         bandwidth = get(runtime, "bandwidth", dict, where)
@@ -230,6 +236,9 @@ def check_ips(found: dict[str, Any], where: str) -> list[dict[str, Any]]:
                 parse_prefix(gateway, "gateway", length=False)
         except InvalidNetworkError as error:
             raise CniError(DECODING_FAILURE, f"{where}ips: {error}") from None
+        if gateway and (":" in gateway) is not (":" in address):
+            what = f"the gateway {gateway} must be of the family of {address}"
+            raise CniError(DECODING_FAILURE, f"{where}ips: {what}")
     return ips
 
 

@@ -118,6 +118,8 @@ def test_the_dns_of_the_configuration_comes_before_that_of_ipam(runtime, ipam):
     ipam.answer("ADD", BOTH)
     dns = {"nameservers": ["192.0.2.53"], "search": ["example.com"]}
     assert runtime.call("ADD", dns=dns)["dns"] == dns
+    runtime.call("DEL")
+    assert runtime.call("ADD", dns={"nameservers": []})["dns"] == BOTH["dns"]
 
 
 def test_a_network_without_ipam_has_the_addresses_of_the_runtime(box):
@@ -285,6 +287,25 @@ def test_an_invalid_port_has_code_7_and_the_address_is_released(runtime, ipam, p
     assert owners() == []
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mtu": 67},
+        {"bridge": "br%d"},
+        {"sysctls": {"net.ipv4.ip_forward": "1"}},
+        {"runtimeConfig": {"mac": "02:00"}},
+        {"runtimeConfig": {"mac": "01:00:5e:00:00:01"}},
+        {"runtimeConfig": {"bandwidth": {"ingressRate": 8}}},
+    ],
+    ids=str,
+)
+def test_an_invalid_value_has_code_7_and_nothing_is_made(runtime, ipam, fields):
+    code, text = runtime.fail("ADD", **fields)
+    assert code == 7, text
+    assert names() == {"lo"}
+    assert ipam.calls() == ["ADD", "DEL"]
+
+
 @pytest.mark.parametrize("fields", [{"ipMasq": True}, {"runtimeConfig": {"portMappings": PORTS}}])
 def test_a_host_that_does_not_forward_is_an_error_with_the_remedy(runtime, ipam, fields):
     forward(False)
@@ -324,6 +345,7 @@ def test_after_a_failure_of_its_own_add_ipam_is_not_asked_to_delete(runtime, ipa
         {"ips": [{"address": "10.1.0.2"}]},
         {"ips": [{}]},
         {"ips": [{"address": "10.1.0.2/24", "gateway": "x"}]},
+        {"ips": [{"address": "10.1.0.2/24", "gateway": "fd01::1"}]},
         {"routes": []},
         {"ips": []},
         {**LEASE, "routes": [{"dst": "x"}]},

@@ -78,9 +78,15 @@ def test_an_older_launcher_is_replaced_and_another_file_is_not(tmp_path, capsys)
     assert names_in(tmp_path) == ["pynetstrat"]
 
 
-def test_a_missing_folder_is_an_error_and_a_failure_leaves_no_file(tmp_path, capsys, monkeypatch):
-    assert cli.main(["cni-install", str(tmp_path / "missing")]) == 1
-    assert "No such file" in capsys.readouterr().err
+def test_a_missing_folder_is_made(tmp_path):
+    assert install(tmp_path / "opt" / "bin").exists()
+
+
+def test_a_failure_leaves_no_file(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").touch()
+    assert cli.main(["cni-install", str(tmp_path / "file")]) == 1
+    assert "File exists" in capsys.readouterr().err
+    (tmp_path / "file").unlink()
 
     def fail() -> str:
         raise OSError(28, "No space left on device")

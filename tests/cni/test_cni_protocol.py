@@ -167,7 +167,7 @@ def test_a_loopback_address_of_the_host_has_code_2(runtime, address):
 @pytest.mark.parametrize(
     "fields",
     [
-        *({"bridge": value} for value in (1, [], {"a": 1})),
+        *({"bridge": value} for value in (1, [], {"a": 1}, "a/b", "..", "x" * 16, "a b")),
         *({"mtu": value} for value in ("1500", -1, 1.5, True)),
         *({key: "yes"} for key in ("isGateway", "ipMasq", "hairpinMode", "isolated")),
         *({"ipam": value} for value in ([], "host-local", {"type": 1}, {"type": "../x"})),
