@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from errno import EEXIST, EINVAL, EMFILE, EMSGSIZE, ENFILE, ENODEV, ENOMEM, ENOPROTOOPT, EPERM
-from io import FileIO
 
 from .._core import ffi, lib
 from ..errors import KernelError, PermissionDeniedError
@@ -129,31 +128,34 @@ class Pairs(Socket):
             self._pairs = count + count // 8
 
     def find_nsids(self, paths: Iterable[str]) -> Iterator[tuple[str, int, int]]:
-        """Yields the path, the inode and the nsid of each of these namespaces.
+        """Yields the path, a descriptor, and the nsid of each of these namespaces.
 
-        Those without an nsid, and those that have ended, are left out.
+        Those without an nsid, and those that have ended, are left out. The descriptor is closed
+        when the next one is asked for.
         """
         batch, memory = new_request(lib.netstrat_batch_get_nsid, 0)
         answer = ffi.new("struct netstrat_message *")
         nsid = ffi.new("int32_t *")
         for path in paths:
             try:
-                with FileIO(path) as file:
-                    inode = os.fstat(file.fileno()).st_ino
-                    lib.netstrat_batch_init(batch, memory, len(memory))
-                    lib.netstrat_batch_get_nsid(batch, file.fileno())
-                    code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
+                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError as error:
                 if error.errno in (EMFILE, ENFILE, ENOMEM):
                     operation = lib.NETSTRAT_OP_OPEN_NETNS
                     raise kernel_error(error.errno, operation, filename=path) from None
                 continue
-            if code == -EINVAL:  # not a namespace
-                continue
-            if code < 0:
-                fail(code, self._error, filename=path)
-            if lib.netstrat_nsid_decode(answer, nsid) == 0 and nsid[0] >= 0:
-                yield path, inode, nsid[0]
+            try:
+                lib.netstrat_batch_init(batch, memory, len(memory))
+                lib.netstrat_batch_get_nsid(batch, file)
+                code = lib.netstrat_query(self._sock, batch, 1, answer, self._error)
+                if code == -EINVAL:  # not a namespace
+                    continue
+                if code < 0:
+                    fail(code, self._error, filename=path)
+                if lib.netstrat_nsid_decode(answer, nsid) == 0 and nsid[0] >= 0:
+                    yield path, file, nsid[0]
+            finally:
+                os.close(file)
 
 
 class Containers(Pairs):

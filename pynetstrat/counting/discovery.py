@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 
 from .._native.containers import Pairs
@@ -81,18 +82,17 @@ def discover(*, limit: int = 10_000) -> Discovery:
         containers = [*(one.container for one in scan.found.values()), *scan.refused]
         omitted = scan.omitted
         unseen: list[Container] = []
-        if owners:
-            known = {
-                path: (inode, nsid)
-                for path, inode, nsid in pairs.find_nsids(
-                    container.netns for container in containers
-                )
-            }
-            containers = [
-                _with_owner(one, *known.get(one.netns, (0, -1)), owners) for one in containers
-            ]
-        if owners and not omitted:
-            nsids = owners.keys() - {nsid for _, nsid in known.values()}
+        nsids = set(owners)
+        if owners and (any(owners.values()) or not omitted):
+            owned = {}
+            for path, file, nsid in pairs.find_nsids(one.netns for one in containers):
+                nsids.discard(nsid)
+                if owners.get(nsid):
+                    owned[path] = os.fstat(file).st_ino, owners[nsid]
+            if owned:
+                nothing = 0, ""
+                containers = [_with_owner(c, *owned.get(c.netns, nothing)) for c in containers]
+        if not omitted:
             if nsids:
                 nsids &= _find_owners(pairs).keys()  # removes those that ended during the scan
             taken, omitted = split_at_limit(sorted(nsids), limit - len(containers))
@@ -112,10 +112,12 @@ def _find_owners(pairs: Pairs) -> dict[int, str]:
     return owners
 
 
-def _with_owner(container: Container, inode: int, nsid: int, owners: dict[int, str]) -> Container:
-    """Adds the owner to a container whose path leads to the namespace with this inode and nsid."""
-    owner = owners.get(nsid, "") if inode == container.inode else ""
-    if not owner:
+def _with_owner(container: Container, inode: int, owner: str) -> Container:
+    """Adds the owner of the namespace with this inode, to which the container's path leads by now.
+
+    It may lead to another namespace than before.
+    """
+    if not owner or inode != container.inode:
         return container
     return to_container(
         container.netns, container.inode, ids=container.ids, owner=owner, name=container.name

@@ -98,8 +98,8 @@ def to_container(
     netns: str, inode: int, *, ids: tuple[str, ...] = (), owner: str = "", name: str = ""
 ) -> Container:
     """Chooses the label of a container."""
-    label = to_label(ids[0] if ids else owner or name) or str(inode)
-    return Container(label, netns, inode, ids, owner, name)
+    text = ids[0] if ids else owner or name
+    return Container(to_label(text) if text else str(inode), netns, inode, ids, owner, name)
 
 
 def nsid_container(nsid: int, owner: str, *, is_shared: bool = False) -> Container:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pytest
@@ -45,7 +46,12 @@ def reference(metrics: Iterable[Metric]) -> bytes:
     """Returns the text that prometheus_client writes."""
     registry = CollectorRegistry()
     registry.register(Given(metrics))
-    return generate_latest(registry)
+    return re.sub(rb"e\+0([1-9][0-9])\n", rb"e+\1\n", generate_latest(registry))
+
+
+def reference_number(value: float) -> str:
+    """Returns a number as prometheus_client writes it; older versions write 1e+010 for 1e+10."""
+    return re.sub(r"e\+0([1-9][0-9])$", r"e+\1", floatToGoString(value))
 
 
 def write(writer: TextWriter, reading: Reading) -> bytes:
@@ -69,13 +75,13 @@ LABELS = st.dictionaries(
 @pytest.mark.slow
 @given(COUNTS)
 def test_a_number_is_written_as_prometheus_client_writes_it(value):
-    assert format_number(value) == f"{floatToGoString(value)}\n".encode()
+    assert format_number(value) == f"{reference_number(value)}\n".encode()
 
 
 @pytest.mark.slow
 @given(st.floats(0, allow_nan=False, allow_infinity=False))
 def test_a_float_is_written_as_prometheus_client_writes_it(value):
-    assert format_float(value) == floatToGoString(value)
+    assert format_float(value) == reference_number(value)
 
 
 @pytest.mark.slow

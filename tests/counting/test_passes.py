@@ -156,7 +156,8 @@ def test_a_namespace_that_cannot_be_counted_is_no_reason_to_inspect_all_processe
             for _ in range(PASSES):
                 host_counters.refresh()
             assert len(host_counters.refused) == 1
-        assert len(inspected) <= 2  # by its turn, and when the refused namespace is tried again
+        # By its turn, and when the refused namespace is tried again, which takes another pass.
+        assert len(inspected) <= 3
 
 
 REUSE = """
