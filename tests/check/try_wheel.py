@@ -12,6 +12,7 @@ import os
 import platform
 import socket
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -125,6 +126,8 @@ count()
 compare_files()
 if sys.version_info >= (3, 12):
     refuse_subinterpreters()
+if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    assert not sys._is_gil_enabled()
 print(
     f"CPython {platform.python_version()} on {os.uname().machine}: lo up,"
     f" {compared} calls agree with the reference"
