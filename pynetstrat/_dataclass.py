@@ -6,8 +6,9 @@ which others see a dataclass, `__dataclass_fields__` and `__dataclass_params__`,
 dataclass of the standard library with the same fields. It is made when they are first read, by
 `dataclasses.fields`, `replace` or `asdict`, or by a derived dataclass.
 
-Type checkers see the functions of the standard library. A class of `dataclass` has no base class;
-of the settings of `field` it takes `default`, `default_factory`, `compare` and `repr`.
+Type checkers see the functions of the standard library. A class of `dataclass` has no base class,
+or one that is a class of `dataclass` too; `field` takes `default`, `default_factory`, `compare` and
+`repr`.
 """
 
 from __future__ import annotations
@@ -42,19 +43,31 @@ class _Fields:
     """The fields of a class.
 
     Parameters:
-        annotations: their types, by name.
+        annotations: the types of the class's own fields, by name.
         given: the default or the settings of those that have one, by name.
         frozen: whether objects are immutable.
+        base: the fields of the base class, which come first; None if it has none.
     """
 
-    def __init__(self, annotations: dict[str, Any], given: dict[str, Any], frozen: bool) -> None:
-        self._annotations = annotations
-        self._settings: dict[str, dict[str, Any]] = {
-            name: value if isinstance(value, _Settings) else _Settings(default=value)
-            for name, value in given.items()
-        }
+    def __init__(
+        self,
+        annotations: dict[str, Any],
+        given: dict[str, Any],
+        frozen: bool,
+        base: _Fields | None = None,
+    ) -> None:
+        self._annotations: dict[str, Any] = dict(base._annotations) if base else {}
+        self._annotations |= annotations
+        self._settings: dict[str, dict[str, Any]] = dict(base._settings) if base else {}
+        for name, value in given.items():
+            settings = value if isinstance(value, _Settings) else _Settings(default=value)
+            self._settings[name] = settings
         self._frozen = frozen
         self._twin: Type | None = None
+
+    def names(self) -> tuple[str, ...]:
+        """Returns the names of the fields, in order."""
+        return tuple(self._annotations)
 
     def chosen(self, setting: str) -> list[str]:
         """Returns the fields for which a setting is not False."""
@@ -118,13 +131,13 @@ class _OfTwin:
     """An attribute of a class that is its twin's."""
 
     def __init__(self, fields: _Fields) -> None:
-        self._fields = fields
+        self.fields = fields
 
     def __set_name__(self, owner: Type, name: str) -> None:
         self._name = name
 
     def __get__(self, instance: object, kind: object) -> object:
-        return getattr(self._fields.twin(), self._name)
+        return getattr(self.fields.twin(), self._name)
 
 
 def _field(**settings: Any) -> Any:
@@ -137,14 +150,17 @@ def _dataclass(*, slots: bool, frozen: bool = False) -> Callable[[Type], Type]:
 
     def make(written: Type) -> Type:
         body = dict(vars(written))
-        names = tuple(written.__annotations__)
-        given = {name: body.pop(name) for name in names if name in body}
-        fields = _Fields(written.__annotations__, given, frozen)
+        (base,) = written.__bases__
+        inherited = None if base is object else vars(base)["__dataclass_fields__"].fields
+        own = tuple(written.__annotations__)
+        given = {name: body.pop(name) for name in own if name in body}
+        fields = _Fields(written.__annotations__, given, frozen, inherited)
+        names = fields.names()
         made = {
             "__init__": _Init(fields),
             "__repr__": _repr(fields.chosen("repr")),
             "__replace__": _replace,  # for copy.replace() of Python 3.13
-            "__slots__": names,
+            "__slots__": own,
             "__match_args__": names,
             "__dataclass_fields__": _OfTwin(fields),
             "__dataclass_params__": _OfTwin(fields),
@@ -154,7 +170,7 @@ def _dataclass(*, slots: bool, frozen: bool = False) -> Callable[[Type], Type]:
         for name in ("__dict__", "__weakref__"):  # a class with slots has none
             del body[name]
         body["__qualname__"] = written.__qualname__
-        return type(written.__name__, (), made | body)
+        return type(written.__name__, written.__bases__, made | body)
 
     return make
 

@@ -12,12 +12,23 @@ import pytest
 import support
 
 import pynetstrat
-from pynetstrat import Address, Event, Link, Network, NetworkInterface, OwnedLink, Qdisc, Route
+from pynetstrat import (
+    Address,
+    Event,
+    FinalCounters,
+    Link,
+    Network,
+    NetworkInterface,
+    OwnedLink,
+    Qdisc,
+    Route,
+)
 from pynetstrat._dataclass import _dataclass, _field, _replace
 
 OBJECTS = [
     Network("veth", name="eth0", routes=[Route("default")], options={"a": 1}),
     NetworkInterface("lo", 1, 2, 3, 4, 5, 6, 7, 8),
+    FinalCounters("lo", 1, 2, 3, 4, 5, 6, 7, 8, exact=True),
     Link(1, "lo", altnames=("a",), bridge_id="8000"),
     Address(1, "192.0.2.1/24"),
     Route("default", gateway="192.0.2.1"),
@@ -59,7 +70,7 @@ def test_the_functions_of_dataclasses_take_our_objects(thing):
     assert dataclasses.is_dataclass(kind)
     assert dataclasses.is_dataclass(thing)
     names = [each.name for each in dataclasses.fields(thing)]
-    assert names == list(kind.__annotations__) == [each.name for each in dataclasses.fields(made)]
+    assert names == [each.name for each in dataclasses.fields(made)]
     assert all(type(each) is dataclasses.Field for each in dataclasses.fields(kind))
     assert dataclasses.asdict(thing) == dataclasses.asdict(same)
     assert dataclasses.astuple(thing) == dataclasses.astuple(same)
@@ -83,7 +94,8 @@ def test_our_objects_are_as_those_of_the_standard_library(thing):
     )
     assert str(inspect.signature(kind)) == str(inspect.signature(made))
     assert kind.__match_args__ == made.__match_args__
-    assert kind.__slots__ == made.__slots__
+    slots = [vars(base).get("__slots__", ()) for base in reversed(kind.__mro__)]
+    assert [name for own in slots for name in own] == list(made.__slots__)
     assert not hasattr(thing, "__dict__")
     assert typing.get_type_hints(kind.__init__, localns=vars(typing) | vars(pynetstrat))
     with pytest.raises(AttributeError):
@@ -107,6 +119,13 @@ def test_a_field_that_is_not_compared_or_shown_is_neither():
     link = Link(1, "br0", bridge_id="8000")
     assert link == Link(1, "br0")
     assert "bridge_id" not in repr(link)
+
+
+def test_a_derived_class_of_ours_has_the_fields_of_its_base_first():
+    names = [each.name for each in dataclasses.fields(FinalCounters)]
+    assert names == [*NetworkInterface.__match_args__, "exact"]
+    assert isinstance(FinalCounters(), NetworkInterface)
+    assert FinalCounters("lo", exact=True) != FinalCounters("lo") != NetworkInterface("lo")
 
 
 def test_an_object_matches_a_pattern():
