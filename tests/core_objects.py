@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+BUILD = ROOT / "tests" / "c" / "build.sh"
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def build(folder: Path, name: str = "") -> None:
     """Builds one program of tests/c, or all of them; compiles again only what has changed."""
-    command = [Path(__file__).parent / "c" / "build.sh", folder, *([name] if name else [])]
+    command = [BUILD, folder, *([name] if name else [])]
     # Not optimized, without debug information: half the time. The checks build with -O1 -g.
     flags = {"CFLAGS": "-O0 -fno-stack-protector", "LDFLAGS": "", "REUSE": "1"}
     done = subprocess.run(
@@ -56,7 +57,9 @@ def core_objects(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pa
     compiler = subprocess.run(
         [*os.environ.get("CC", "cc").split(), "--version"], capture_output=True, check=False
     )
-    name = f"core-{zlib.crc32(compiler.stdout):08x}"  # another compiler has another folder
+    # Another compiler, or another way to call it, has another folder.
+    way = compiler.stdout + BUILD.read_bytes() + Path(__file__).read_bytes()
+    name = f"core-{zlib.crc32(way):08x}"
     folder = shared_folder(tmp_path_factory, worker_id, name)
     with locked(folder / "lock"):
         build(folder, "core")

@@ -289,7 +289,9 @@ def test_the_vxlan_plugin_refuses_options_before_anything_is_made(net, vxlan):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [[], ["-p", "xdist", "-n", "2", "--dist", "each"]])
+@pytest.mark.parametrize(
+    "options", support.sample([[], ["-p", "xdist", "-n", "2", "--dist", "each"]])
+)
 def test_the_pytest_fixture_gives_each_test_its_own_container(net, tmp_path, options):
     program = str(EXAMPLES / "pytest_netns.py")
     plugins = ["-p", "no:cacheprovider", "-p", "pynetstrat.pytest_plugin"]

@@ -2,7 +2,7 @@
 # Builds the test programs of the C core: tests/c/build.sh FOLDER [NAME...], by default all of them.
 # `core` builds only what every program is linked with. A C11 compiler and a libc are enough. CC,
 # CFLAGS and LDFLAGS choose a sanitizer, gcov or a cross compiler. With REUSE=1 what FOLDER holds
-# already is made again only if its source, a header or this file has changed since.
+# already is made again only if its source or a header has changed since.
 #
 # A program that includes fake_kernel.h is linked with fake_kernel.c, whose lines `/* wrap: NAME */`
 # name the system calls that it replaces.
@@ -31,9 +31,7 @@ sed -n 's/.*"hex": "\([^"]*\)", "\([^"]*\)": "\([^"]*\)".*/{"\1", "\2", "\3"},/p
     "$here/../cases/parse_counter.json" >parse_counter.inc
 
 # shellcheck disable=SC2012  # they have plain names
-newest_header=$(
-    ls -t "$here"/*.h "$here"/../../csrc/*.h "$here"/../cases/*.json "$here/build.sh" | head -n 1
-)
+newest_header=$(ls -t "$here"/*.h "$here"/../../csrc/*.h "$here"/../cases/*.json | head -n 1)
 
 # is_newer FILE OTHER...: FILE is there, and no other file has changed since. False without REUSE.
 is_newer() {
