@@ -10,7 +10,7 @@ from .._native.routes import MAIN_TABLE as MAIN_TABLE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, Literal
 
 ALIAS_TAG = "pynetstrat:"  # begins the alias of the host end of a veth pair; the owner follows
 
@@ -220,7 +220,7 @@ class Event:
         ...         print(event.link.name)
     """
 
-    kind: str
+    kind: Literal["added", "changed", "removed", "address-added", "address-removed"]
     link: Link | None = None
     address: Address | None = None
     previous: Link | Address | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -223,7 +224,8 @@ def of_watching(netns: Netns) -> None:
         events: list[Event] = monitor.read()
         descriptor: int = monitor.fileno()
         for event in monitor:
-            kind: str = event.kind
+            kind: Literal["added", "changed", "removed", "address-added", "address-removed"]
+            kind = event.kind
             link: Link | None = event.link
             address: Address | None = event.address
             print(kind, link, address, event.previous, events, descriptor)
