@@ -529,6 +529,17 @@ static int exchange_transact(struct exchange_state *exchange, struct netstrat_er
     return code;
 }
 
+/* Raises SO_SNDBUF, which the kernel doubles, for a transaction that the default might not hold: it
+ * can't be sent in parts. If that fails, send() may fail with EMSGSIZE. */
+static void exchange_make_room(const struct netstrat_socket *sock, size_t transaction)
+{
+    enum { LARGE = 64 * 1024 };
+    const int size = transaction < INT_MAX / 2 ? (int)transaction : INT_MAX / 2;
+
+    if (size >= LARGE && setsockopt(sock->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
+        (void)setsockopt(sock->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
 int netstrat_execute_atomic(struct netstrat_socket *sock, struct netstrat_batch *batch,
                             struct netstrat_error *error)
 {
@@ -544,6 +555,7 @@ int netstrat_execute_atomic(struct netstrat_socket *sock, struct netstrat_batch 
     code = exchange_begin_call(sock, error);
     if (code < 0)
         return code;
+    exchange_make_room(sock, batch->used);
     return netstrat_call_end(sock, exchange_transact(&exchange, error));
 }
 

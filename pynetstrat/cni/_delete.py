@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .._native.links import check_name
 from .._native.nft import SETS
-from ..errors import KernelError
+from ..errors import InvalidInterfaceNameError, KernelError
 from ..rtnetlink.socket import RtnetlinkSocket
 from ..wiring._rates import ifb_name
 from ..wiring._session import Session
@@ -79,7 +80,12 @@ def _valid_attachments(request: Request) -> Iterable[tuple[str, str]]:
     for one in get_objects(request.configuration, key):
         container = get(one, "containerID", str, f"{key}.")
         check_identifier(f"{key}.containerID", container, INVALID_CONFIGURATION)
-        found.append((container, get(one, "ifname", str, f"{key}.")))
+        interface = get(one, "ifname", str, f"{key}.")
+        try:
+            check_name(interface)
+        except InvalidInterfaceNameError as error:
+            raise CniError(INVALID_CONFIGURATION, f"{key}.ifname: {error}") from None
+        found.append((container, interface))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 # Not `signal`, which takes a millisecond to load.
@@ -18,7 +17,7 @@ from ._error import (
     UNKNOWN_CONTAINER,
     CniError,
 )
-from ._json import excerpt, get
+from ._json import decode, excerpt, get
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 # The codes of a plugin that does not know the command or the version.
 _NOT_KNOWN = {INCOMPATIBLE_VERSION, UNKNOWN_CONTAINER, INVALID_ENVIRONMENT}
+_LARGEST_CODE = (1 << 32) - 1  # libcni decodes it as an unsigned integer of Go
 
 
 class IpamError(CniError):
@@ -111,15 +111,16 @@ def delegate_if_known(request: Request, name: str) -> None:
 def _failure(name: str, command: str, status: int, output: bytes) -> IpamError:
     found = _decode(output) or {}
     code, message, details = found.get("code"), found.get("msg"), found.get("details")
-    if type(code) is not int or code <= 0:
+    if type(code) is not int or not 0 < code <= _LARGEST_CODE:
         what = f"the IPAM plugin {name} ended {command} with status {status} and without an error"
         return IpamError(IPAM_FAILED, what, excerpt(output))
-    return IpamError(code, f"IPAM plugin {name}: {message}", details if details else "")
+    texts = [one if type(one) is str else excerpt(one) for one in (message, details or "")]
+    return IpamError(code, f"IPAM plugin {name}: {texts[0]}", texts[1])
 
 
 def _decode(output: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(output)
+        found = decode(output)
     except (ValueError, RecursionError):
         return None
     return found if type(found) is dict else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from ._error import INVALID_CONFIGURATION, CniError
 
 TYPE_CHECKING = False
@@ -15,6 +17,23 @@ _NAMES = {
     dict: "an object",
     list: "a list",
 }
+
+
+def decode(text: bytes) -> Any:
+    """Decodes JSON. Values are passed on, so that they must be JSON again.
+
+    Raises:
+        ValueError: it is invalid, or has a number that is none of JSON or too large for a float.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_number, parse_float=_number)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if number - number != 0:  # infinite, or none
+        raise ValueError(f"{text} is not a number of JSON")
+    return number
 
 
 def get(

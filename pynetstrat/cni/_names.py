@@ -41,6 +41,7 @@ def attachment_of(network: str, container: str, interface: str) -> str:
 def _fit(network: str, container: str, rest: str) -> str:
     """Returns an owner, in which a hash replaces an id that is too long."""
     text = f"{owner_prefix(network)}{container}{rest}"
-    if len(text) <= _LARGEST:
+    # The name of an interface, unlike the rest, may contain any letter.
+    if len(text.encode("utf-8", "surrogateescape")) <= _LARGEST:
         return text
     return f"{owner_prefix(network)}~{stable_hash(container.encode()):016x}{rest}"

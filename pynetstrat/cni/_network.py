@@ -65,6 +65,8 @@ class Settings:
             check_name(self.bridge)
         except InvalidInterfaceNameError as error:
             raise CniError(INVALID_CONFIGURATION, f"bridge: {error}") from None
+        if "%" in self.bridge:  # the kernel would choose a name
+            raise CniError(INVALID_CONFIGURATION, "bridge must not contain %")
         self.is_default_gateway = get(given, "isDefaultGateway", bool)
         self.is_gateway = get(given, "isGateway", bool) or self.is_default_gateway
         self.masquerades = get(given, "ipMasq", bool)
@@ -203,6 +205,7 @@ def _port(mapping: dict[str, Any]) -> tuple[str, str]:
     if not given:
         return "", text
     try:
+        parse_prefix(given, "hostIP", length=False)
         address = normal_prefix(given)
     except InvalidNetworkError as error:
         raise CniError(

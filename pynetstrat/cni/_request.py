@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from .._native.links import check_name
 from ..errors import InvalidInterfaceNameError
 from ._error import (
@@ -13,7 +11,7 @@ from ._error import (
     INVALID_ENVIRONMENT,
     CniError,
 )
-from ._json import excerpt, get
+from ._json import decode, excerpt, get
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +88,7 @@ class Request:
     def _decode(self) -> CniError | None:
         """Decodes standard input. Returns the error, since that of the environment comes first."""
         try:
-            found = json.loads(self.text)
+            found = decode(self.text)
         except (ValueError, RecursionError) as error:
             return CniError(DECODING_FAILURE, f"standard input must be valid JSON: {error}")
         if type(found) is not dict:

@@ -8,7 +8,12 @@ from itertools import count
 
 from .._native.batch import Encoded
 from .._native.prefixes import normal_prefix
-from ..errors import InterfaceNotFoundError, InvalidNetworkError, KernelError
+from ..errors import (
+    InterfaceNotFoundError,
+    InvalidInterfaceNameError,
+    InvalidNetworkError,
+    KernelError,
+)
 from .batch import Batch, BatchError, execute
 from .links import Address, Link
 
@@ -34,6 +39,9 @@ class Bridge:
     ) -> None:
         self._new = Batch().add_bridge(name, mac=mac, mtu=mtu)
         self._name = os.fsdecode(name)
+        if "%" in self._name:
+            reason = "must not contain %: the kernel would make a bridge of another name"
+            raise InvalidInterfaceNameError(name, reason)
         self._mac, self._mtu, self._addresses, self._up = mac, mtu, list(addresses), up
         Batch().set_link(1, up=up)
         for address in self._addresses:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from errno import EADDRINUSE, EEXIST, ENOENT
 
 from .._native.nft import HOSTS, NEIGHBOURS, RULES, SETS, Element, NftSocket, Transaction
+from .._partial import partial
 from ..errors import KernelError, quote
 
 TYPE_CHECKING = False
@@ -73,12 +74,17 @@ class NftTable:
 
     def restore(self) -> None:
         """Makes the table again with the elements that it has, in one change."""
-        self.change(self._restore)
+        try:
+            self.change(self._restore)
+        except KernelError as error:
+            if error.errno != EEXIST or error.operation != "NFT_MSG_NEWTABLE":
+                raise
+            self.change(partial(self._restore, exists=True))  # it exists, but without a chain
 
-    def _restore(self, generation: int) -> Transaction:
+    def _restore(self, generation: int, *, exists: bool = False) -> Transaction:
         elements = {each: self._nft.elements(each) for each in SETS}
         transaction = Transaction(generation)
-        if self._exists():
+        if exists or self._exists():
             transaction.delete_table()
         return _adding(transaction.add_table(), elements)
 

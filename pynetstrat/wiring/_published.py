@@ -10,6 +10,7 @@ from .._native.prefixes import (
     format_prefix,
     parse_prefix,
     subnet_of,
+    to_number,
 )
 from ..errors import InvalidNetworkError
 from .network import ip_addresses
@@ -26,6 +27,7 @@ _FORM = (
     "192.0.2.1:53:53/udp or [2001:db8::1]:53:53/udp"
 )
 _LARGEST = 65535
+_MAPPED = 0xFFFF  # the first 96 bits of ::ffff:0:0/96 (RFC 4291, 2.5.5.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,9 @@ def _parse_address(text: str, address: str) -> str:
         elif "loopback" in reason:
             reason += ": published ports can't be reached there"
         raise InvalidNetworkError("publish", text, reason) from None
+    if prefix.family == AF_INET6 and to_number(prefix) >> 32 == _MAPPED:
+        reason = "its address must not be an IPv4-mapped one, which no packet has"
+        raise InvalidNetworkError("publish", text, reason)
     return format_prefix(prefix[0], length=False)
 
 

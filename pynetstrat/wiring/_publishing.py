@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from .._native.nft import Element
     from ._nft_table import NftTable
-    from ._published import PublishedPort
     from ._session import Session
     from .network import Network
 
@@ -117,13 +116,15 @@ def check_published(session: Session, network: Network, host_end: str) -> Iterat
     table = session.nft
     owner = publisher(network) or host_end
     if not table.is_whole():
-        yield "rules of the table inet pynetstrat are missing; enable_egress restores them"
+        yield "rules of the table inet pynetstrat are missing; a second enable_egress restores them"
     missing = []
     for each, elements in elements_of(network, owner).items():
         there = set(table.elements(each))
         missing += [one for one in elements if one not in there]
+    # By address, protocol and port. Of two families of a port, either may be missing.
+    keys = {(one.address.partition("/")[0], one.protocol, one.port) for one in missing}
     for port in parse_ports(network):
-        if any(_is_of(one, port) for one in missing):
+        if (port.address, PROTOCOLS[port.protocol], port.port) in keys:
             yield f"the port {port} is not published"
     if any(not one.port for one in missing):
         yield "the published ports can't be reached from the container's subnet"
@@ -145,12 +146,6 @@ def check_published(session: Session, network: Network, host_end: str) -> Iterat
     adapted = table.tables_that_name(inner)
     for chain, remedy in dropping_chains(table.chains(), inner, adapted):
         yield f"the chain {chain} drops forwarded packets that no rule of it accepts: {remedy}"
-
-
-def _is_of(element: Element, port: PublishedPort) -> bool:
-    same = element.protocol, element.port
-    address = element.address.partition("/")[0]
-    return same == (PROTOCOLS[port.protocol], port.port) and address == port.address
 
 
 _LISTENING, _BOUND = "0A", "07"  # TCP_LISTEN and TCP_CLOSE, net/tcp_states.h of the kernel

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 
 def enable_egress(subnet: str, *, host: Netns | None = None) -> None:
-    """Masquerades traffic from a subnet that leaves the host. A second call changes nothing.
+    """Masquerades traffic from a subnet that leaves the host.
 
     Traffic between addresses that have egress, and to multicast addresses, keeps its source. The
     rules are in the nf_tables table `inet pynetstrat` (Linux 5.6), which is made if it does not
-    exist, and made again if rules of it are missing. Egress belongs to the subnet and outlives its
-    containers.
+    exist. A second call makes it again if rules of it are missing, and otherwise changes nothing.
+    Egress belongs to the subnet and outlives its containers.
 
     Parameters:
         subnet: in CIDR, such as "10.0.0.0/24" or "fd00::/64", without host bits.

@@ -291,7 +291,6 @@ def test_an_invalid_port_has_code_7_and_the_address_is_released(runtime, ipam, p
     "fields",
     [
         {"mtu": 67},
-        {"bridge": "br%d"},
         {"sysctls": {"net.ipv4.ip_forward": "1"}},
         {"runtimeConfig": {"mac": "02:00"}},
         {"runtimeConfig": {"mac": "01:00:5e:00:00:01"}},
@@ -345,7 +344,9 @@ def test_after_a_failure_of_its_own_add_ipam_is_not_asked_to_delete(runtime, ipa
         {"ips": [{"address": "10.1.0.2"}]},
         {"ips": [{}]},
         {"ips": [{"address": "10.1.0.2/24", "gateway": "x"}]},
-        {"ips": [{"address": "10.1.0.2/24", "gateway": "fd01::1"}]},
+        {"ips": [{"address": "10.1.0.2/24", "gateway": "fd00::1"}]},
+        {"ips": [{"address": "fd00::2/64", "gateway": "10.1.0.1"}]},
+        '{"ips": [{"address": "10.1.0.2/24"}], "dns": {"a": NaN}}',
         {"routes": []},
         {"ips": []},
         {**LEASE, "routes": [{"dst": "x"}]},
@@ -367,6 +368,31 @@ def test_an_ipam_plugin_that_ends_without_an_error_is_reported(runtime, ipam):
     assert code == 102
     assert "139" in text
     assert "Segmentation fault" in text
+
+
+@pytest.mark.parametrize("code", [-1, 0, 1 << 32, True, "7", None])
+def test_an_error_of_ipam_without_a_valid_code_is_none(runtime, ipam, code):
+    ipam.answer("ADD", {"code": code, "msg": "no"}, 1)
+    assert runtime.fail("ADD")[0] == 102
+
+
+def test_the_texts_of_an_error_are_texts_whatever_ipam_writes(runtime, ipam):
+    ipam.answer("ADD", {"code": 7, "msg": {"a": 1}, "details": [1]}, 1)
+    _, answer = runtime.try_call("ADD")
+    assert answer == {
+        "cniVersion": "1.1.0",
+        "code": 7,
+        "msg": "IPAM plugin pool: {'a': 1}",
+        "details": "[1]",
+    }
+
+
+def test_an_ipam_plugin_starts_with_the_default_signal_actions(runtime, ipam):
+    program = ipam.folder / "pool"
+    program.write_text(f"#!/bin/sh\ngrep SigIgn /proc/self/status > {ipam.folder}/ignored; exit 1")
+    runtime.fail("ADD")
+    ignored = int((ipam.folder / "ignored").read_text().split()[1], 16)
+    assert not ignored & (1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1))
 
 
 def test_a_missing_ipam_plugin_is_named(runtime, ipam):
@@ -484,6 +510,15 @@ def test_a_long_container_id_is_hashed_in_the_owner(runtime):
     assert runtime.fail("ADD", {"CNI_CONTAINERID": "c" * 301})[0] == 4  # eth0 exists
     runtime.call("DEL", {"CNI_CONTAINERID": "c" * 301}, ipMasq=True)
     assert owners() == [owner]
+    runtime.call("DEL", environment, ipMasq=True)
+    assert (owners(), translations()) == ([], [])
+
+
+def test_the_length_of_an_owner_is_counted_in_bytes(runtime):
+    """The kernel takes any letter in the name of an interface."""
+    environment = {"CNI_CONTAINERID": "c" * 225, "CNI_IFNAME": "\u00e9" * 7}
+    runtime.call("ADD", environment, ipMasq=True)
+    assert len(translations()) == 1
     runtime.call("DEL", environment, ipMasq=True)
     assert (owners(), translations()) == ([], [])
 

@@ -183,7 +183,14 @@ def test_gc_takes_the_older_name_of_the_list_and_refuses_none(attached):
     assert (owners(), translations()) == ([], [])
 
 
-@pytest.mark.parametrize("valid", [{}, "x", [1], [{}], [{"containerID": 1}], [{"containerID": ""}]])
+@pytest.mark.parametrize(
+    "valid",
+    [
+        *({}, "x", [1], [{}], [{"containerID": 1}], [{"containerID": ""}], [{"containerID": "c1"}]),
+        *([{"containerID": "c1", "ifname": name}] for name in (1, "../x", "x" * 16, "\ud800")),
+    ],
+    ids=ascii,
+)
 def test_gc_with_an_invalid_list_deletes_nothing(attached, valid):
     code, text = attached.fail("GC", **{VALID: valid})
     assert (code, VALID in text) == (7, True)

@@ -97,6 +97,7 @@ def test_a_name_of_another_link_is_an_error_and_the_link_is_unchanged(rtnetlink,
     ("arguments", "error", "words"),
     [
         ({"name": "a/b"}, InvalidInterfaceNameError, "a/b"),
+        ({"name": "br%d"}, InvalidInterfaceNameError, "must not contain %"),
         ({"mac": "01:00:5e:00:00:01"}, InvalidNetworkError, "mac"),
         ({"mtu": 67}, InvalidNetworkError, "mtu"),
         ({"addresses": ["192.0.2.1"]}, InvalidNetworkError, "192.0.2.1"),

@@ -206,6 +206,20 @@ def test_a_missing_set_is_restored_with_the_other_elements():
     assert subnets() == [SUBNET, SUBNET6]
 
 
+def test_a_table_without_chains_is_completed():
+    nft("add", "table", "inet", "pynetstrat")
+    enable_egress(SUBNET)
+    assert rules(ruleset()) == EXPECTED
+    nft("flush", "ruleset")
+    nft("add", "table", "inet", "pynetstrat")
+    nft("add", "set", "inet", "pynetstrat", "subnets4", "{ type ipv4_addr; flags interval; }")
+    nft("add", "element", "inet", "pynetstrat", "subnets4", f"{{ {SUBNET} }}")
+    with Session(None) as session:
+        masquerade(session.nft, "owner", ["10.0.0.9"])
+    assert rules(ruleset()) == EXPECTED
+    assert subnets() == [SUBNET]
+
+
 def test_elements_and_tables_of_others_are_left_alone():
     nft("add", "table", "inet", "other")
     enable_egress(SUBNET)

@@ -88,6 +88,8 @@ INVALID = [
     ("127.1.2.3:8080:80/tcp", "must not be a loopback address"),
     ("[::1]:8080:80/tcp", "must not be a loopback address"),
     ("0.0.0.0:8080:80/tcp", "must not be the unspecified address: leave it out"),
+    ("[::ffff:127.0.0.1]:8080:80/tcp", "must not be an IPv4-mapped one"),
+    ("[::ffff:192.0.2.1]:8080:80/tcp", "must not be an IPv4-mapped one"),
     ("[::]:8080:80/tcp", "must not be the unspecified address: leave it out"),
     ("224.0.0.1:8080:80/tcp", "must not be a multicast address"),
     ("255.255.255.255:8080:80/tcp", "must not be the broadcast address"),
@@ -222,6 +224,23 @@ def test_a_thousand_ports_of_one_container(world):
     assert len(ports()) == 1000
     with served(container, 11000):
         assert ask(world.client, HOST, 11000) == "192.0.2.2"
+    assert check_networks(world.made, netns=container) == []
+    tear_down_networks(world.made, netns=container)
+    assert ports() == set()
+
+
+def test_more_ports_than_the_default_send_buffer_holds(world):
+    """It holds some 200 KiB, and a transaction can't be sent in parts."""
+    publish = [f"{port}:80/tcp" for port in range(10001, 11501)]
+    container = world.add(2, publish=publish, owner="x" * 244)
+    assert len(ports()) == 1500
+    enable_egress(SUBNET)
+    nft("flush", "chain", "inet", "pynetstrat", "published")
+    missing = check_networks(world.made, netns=container)
+    assert missing == [
+        "eth0: rules of the table inet pynetstrat are missing; a second enable_egress restores them"
+    ]
+    enable_egress(SUBNET)
     assert check_networks(world.made, netns=container) == []
     tear_down_networks(world.made, netns=container)
     assert ports() == set()
