@@ -177,6 +177,8 @@ class KernelError(NetstratError, OSError):
         kernel_message: the kernel's own error text (the extended ack), or "".
         hint: the remedy or the usual cause, or "".
         filename: the path concerned, or None.
+        subject: what a message was about besides its interface: the destination of a route, or an
+            address; otherwise "".
 
     Example:
         >>> try:
@@ -194,6 +196,7 @@ class KernelError(NetstratError, OSError):
         kernel_message: str = "",
         hint: str = "",
         filename: str | None = None,
+        subject: str = "",
     ) -> None:
         super().__init__(errno, os.strerror(errno))
         self.operation = operation
@@ -201,10 +204,11 @@ class KernelError(NetstratError, OSError):
         self.kernel_message = kernel_message
         self.hint = hint
         self.filename = filename
+        self.subject = subject
 
     def __str__(self) -> str:
         text = f"interface {quote(self.interface)}: " if self.interface else ""
-        text += self.operation
+        text += f"{self.operation} {self.subject}".rstrip()
         if self.filename is not None:
             text += f" {escape(str(self.filename))}"
         text += f": {self.strerror}"
@@ -220,6 +224,7 @@ class KernelError(NetstratError, OSError):
             self.kernel_message,
             self.hint,
             self.filename,
+            self.subject,
         )
 
 

@@ -68,7 +68,7 @@ def test_every_error_pickles_and_copies(error, travel):
     assert arrived.args == error.args
     for attribute in (
         *("type", "known", "reason", "interface", "counter", "path", "text", "errno", "strerror"),
-        *("operation", "kernel_message", "hint", "filename"),
+        *("operation", "kernel_message", "hint", "filename", "subject"),
     ):
         missing = object()
         assert getattr(arrived, attribute, missing) == getattr(error, attribute, missing) or (

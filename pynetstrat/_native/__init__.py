@@ -149,20 +149,21 @@ def kernel_error(
     interface: str = "",
     kernel_message: str = "",
     filename: str | None = None,
+    subject: str = "",
 ) -> KernelError:
     """Makes the error for a failed operation. The core's table supplies its class and its hint.
 
     Parameters:
         errno: an error number, positive. ENODEV stands for "no such interface".
         operation, request: as in struct netstrat_error.
-        interface, kernel_message, filename: as in `KernelError`.
+        interface, kernel_message, filename, subject: as in `KernelError`.
     """
     failure = find_failure(operation, request, -errno)
     named = operation != lib.NETSTRAT_OP_REQUEST
     name = lib.netstrat_operation_name(operation) if named else lib.netstrat_request_name(request)
     shown = decode(name) if name else f"message type {request}"
     kind, hint = _KINDS[failure.kind], decode(failure.hint)
-    return kind(errno, shown, interface, kernel_message, hint, filename)
+    return kind(errno, shown, interface, kernel_message, hint, filename, subject)
 
 
 def error_text(error: Any) -> str:

@@ -77,9 +77,13 @@ class Message:
         moved_settings: the settings of a link that goes to another namespace, or None.
         netns: that namespace.
         new_names: each name that the message gives to a link, and whether that link is in `netns`.
+        subject: the destination of a route, or an address, for errors.
     """
 
-    __slots__ = ("arguments", "encode", "moved_settings", "name", "netns", "new_names", "type")
+    __slots__ = (
+        *("arguments", "encode", "moved_settings", "name", "netns", "new_names", "subject"),
+        "type",
+    )
 
     def __init__(
         self,
@@ -90,6 +94,7 @@ class Message:
         moved_settings: Any = None,
         netns: object = None,
         new_names: Sequence[tuple[str, bool]] = (),
+        subject: str = "",
     ) -> None:
         self.type = type
         self.encode = encode
@@ -98,6 +103,7 @@ class Message:
         self.moved_settings = moved_settings
         self.netns = netns
         self.new_names = new_names
+        self.subject = subject
 
 
 def put_altname(batch: Any, index: int, type: int, name: bytes) -> int:
@@ -184,7 +190,8 @@ class Encoded:
                 outcomes.append(PENDING)
             else:
                 text = ext_ack(error) if described else ""
-                outcomes.append(kernel_error(-result, _REQUEST, message.type, message.name, text))
+                about = message.type, message.name, text, None, message.subject
+                outcomes.append(kernel_error(-result, _REQUEST, *about))
                 described = False
         if PENDING in outcomes:
             # If a message was refused `error` describes that, and lost acks show only as PENDING.

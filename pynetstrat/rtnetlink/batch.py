@@ -89,8 +89,9 @@ class BatchError(KernelError):
         filename: str | None = None,
         item: int = 0,
         results: Sequence[KernelError | Pending | None] = (),
+        subject: str = "",
     ) -> None:
-        super().__init__(errno, operation, interface, kernel_message, hint, filename)
+        super().__init__(errno, operation, interface, kernel_message, hint, filename, subject)
         self.item = item
         self.results = list(results)
 
@@ -100,8 +101,8 @@ class BatchError(KernelError):
         return f"message {self.item + 1} of {count}: {text}" if count > 1 else text
 
     def __reduce__(self) -> tuple[Any, ...]:
-        kind, arguments = super().__reduce__()
-        return kind, (*arguments, self.item, self.results)
+        kind, (*arguments, subject) = super().__reduce__()
+        return kind, (*arguments, self.item, self.results, subject)
 
 
 def _shown(link: Name | int) -> str:
@@ -649,7 +650,11 @@ class Batch:
             raise InvalidNetworkError("valid", 0, "must be at least 1 second")
         encoded = new_address(index, address)
         return self._append(
-            native.Message(native.NEWADDR, native.add_address, encoded, replace, name=_shown(index))
+            native.Message(
+                *(native.NEWADDR, native.add_address, encoded, replace),
+                name=_shown(index),
+                subject=address.address,
+            )
         )
 
     def delete_address(self, index: int, address: str | Address) -> Batch:
@@ -659,7 +664,11 @@ class Batch:
             address = Address(index, address)
         encoded = new_address(index, address)
         return self._append(
-            native.Message(native.DELADDR, native.delete_address, encoded, name=_shown(index))
+            native.Message(
+                *(native.DELADDR, native.delete_address, encoded),
+                name=_shown(index),
+                subject=address.address,
+            )
         )
 
     def add_route(self, route: Route) -> Batch:
@@ -669,7 +678,9 @@ class Batch:
         """
         return self._append(
             native.Message(
-                native.NEWROUTE, native.add_route, _encode_route(route), name=_shown(route.ifindex)
+                *(native.NEWROUTE, native.add_route, _encode_route(route)),
+                name=_shown(route.ifindex),
+                subject=route.destination,
             )
         )
 
@@ -677,10 +688,9 @@ class Batch:
         """Deletes a route, which the kernel finds by all fields of `route`."""
         return self._append(
             native.Message(
-                native.DELROUTE,
-                native.delete_route,
-                _encode_route(route),
+                *(native.DELROUTE, native.delete_route, _encode_route(route)),
                 name=_shown(route.ifindex),
+                subject=route.destination,
             )
         )
 
@@ -776,4 +786,5 @@ def execute(sock: Transport, encoded: native.Encoded) -> None:
                 outcome.filename,
                 item,
                 outcomes,
+                outcome.subject,
             )

@@ -169,4 +169,4 @@ class SessionSocket(RtnetlinkSocket):
 
 def add_route_copy(route: RouteCopy) -> Message:
     """Makes a message that adds a route of `SessionSocket.copy_routes`."""
-    return Message(NEWROUTE, add_copy, route, name=f"route to {route.destination}")
+    return Message(NEWROUTE, add_copy, route, subject=route.destination)

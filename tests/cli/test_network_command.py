@@ -153,7 +153,7 @@ def test_either_all_networks_are_set_up_or_none(call, container):
     second = {**VETH, "name": "eth1", "gateway": "192.0.2.1", "metric": 5}
     status, printed, complaint = call("set-up", [{"type": "loopback"}, VETH, second])
     assert (status, printed) == (1, "")
-    assert 'interface "eth1": RTM_NEWROUTE: Network is unreachable' in complaint
+    assert 'interface "eth1": RTM_NEWROUTE default: Network is unreachable' in complaint
     assert 'network "eth1" (veth)' in complaint
     assert complaint.count("\n") == 1
     assert (helpers_network.dumps(), helpers_network.dumps(container)) == before

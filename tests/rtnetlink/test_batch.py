@@ -296,7 +296,7 @@ def _fields(address: Address) -> dict[str, object]:
 
 def test_an_existing_address_is_replaced_only_on_request(host, link):
     host.execute(Batch().add_address(link, "2001:db8::1/64"))
-    with pytest.raises(BatchError, match="RTM_NEWADDR: File exists"):
+    with pytest.raises(BatchError, match="RTM_NEWADDR 2001:db8::1/64: File exists"):
         host.execute(Batch().add_address(link, "2001:db8::1/64"))
     host.execute(Batch().add_address(link, "2001:db8::1/64", replace=True, noprefixroute=True))
     (found,) = [one for one in host.dump_addresses() if one.address == "2001:db8::1/64"]
@@ -371,6 +371,21 @@ def test_a_gateway_off_the_subnet_is_an_error_that_says_so(host, link):
 
 
 # ---- the results of a batch ----
+
+
+def test_the_error_names_the_destination_of_a_route_and_an_address(host, link):
+    host.execute(Batch().set_link("a", up=True).add_address(link, "192.0.2.1/24"))
+    route = Route("198.51.100.0/24", gateway="203.0.113.1", ifindex=link)
+    for batch, operation, subject in (
+        (Batch().add_route(route), "RTM_NEWROUTE", "198.51.100.0/24"),
+        (Batch().delete_route(route), "RTM_DELROUTE", "198.51.100.0/24"),
+        (Batch().add_address(link, "192.0.2.1/24"), "RTM_NEWADDR", "192.0.2.1/24"),
+        (Batch().delete_address(link, "192.0.2.9/24"), "RTM_DELADDR", "192.0.2.9/24"),
+    ):
+        with pytest.raises(BatchError, match=f'"index {link}": {operation} {subject}: ') as caught:
+            host.execute(batch)
+        assert (caught.value.subject, caught.value.results[0].subject) == (subject, subject)
+        assert pickle.loads(pickle.dumps(caught.value)).subject == subject
 
 
 def test_a_batch_goes_on_after_a_failure_and_the_error_has_every_result(host):

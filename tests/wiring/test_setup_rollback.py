@@ -184,7 +184,7 @@ def test_the_error_names_the_network_the_step_and_the_cause(host, bridge, quiet_
     with pytest.raises(KernelError) as raised:
         set_up_networks([LO, veth(gateway="192.0.2.1")], netns=quiet_blue)
     text = str(raised.value)
-    assert "RTM_NEWROUTE: Network is unreachable" in text
+    assert "RTM_NEWROUTE default: Network is unreachable" in text
     assert "(the kernel says: Nexthop has invalid gateway)" in text
     assert 'step initialize of network "eth0" (veth)' in text
     assert str(pickle.loads(pickle.dumps(raised.value))) == text
