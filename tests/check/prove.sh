@@ -55,11 +55,11 @@ functions() {
 
 # one HARNESS MODEL
 one() {
-    local log=$out/$1.$2.log start=$SECONDS more
+    local log=$out/$1.$2.log start=$SECONDS more status
     # Of a file that only one harness reads, the harness names the functions.
     more=$(sed -n 's|^/\* apart: \(.*\) \*/$|,\1|p' "tests/prove/$1.c")
     frama-c -machdep "$2" "${options[@]}" -eva-slevel-function "$apart$more" "tests/prove/$1.c" "${pure[@]}" -then -metrics -metrics-eva-cover \
-        >"$log" 2>&1 || { tail -n 20 "$log"; echo "$1, $2: frama-c failed"; return 1; }
+        >"$log" 2>&1 || { status=$?; tail -n 20 "$log"; echo "$1, $2: frama-c failed"; return $status; }
     functions "$1" "$2" >"$out/$1.$2.functions"
     # Frama-C numbers the functions of internal.h, of which each file has its own: NAME_0, NAME_1. The
     # one counts of which the most is reached.

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -67,21 +69,36 @@ PURE = {
 # The files that inline much of internal.h.
 INLINED = ["message.c", "link.c", "counters.c", "address.c", "route.c", "nsid.c", "nft.c"]
 WHOLE = "int netstrat_name_check("  # a text to replace by itself, for the unchanged core
-SECONDS = 60  # for one program; one that hangs counts as noticed
-LOOP = 20  # seconds of a processor, after which a test program is in a loop; they take at most 3
+SECONDS = 60  # for one test program; one that hangs counts as noticed
+# Seconds of a processor, after which a program is in a loop. On a busy machine they do not run out
+# earlier. A test program takes at most 3, the corpus of a fuzzer 10, a proof 100.
+LOOP, CORPUS, PROOF = 20, 60, 400
 SANITIZE = ["clang", "-std=c11", "-g", "-w", "-fsanitize=address,undefined"]
 SANITIZE += ["-fno-sanitize-recover=all"]
 CORE = (ROOT / "csrc/sources").read_text().split()
 
 
-def ends_well(*command: str | Path, seconds: int = SECONDS) -> bool:
-    """Tests whether a program ends in time with status 0. A broken one may print without end."""
-    quiet = subprocess.DEVNULL
-    try:
-        done = subprocess.run(command, timeout=seconds, stdout=quiet, stderr=quiet, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+def cause(*command: str | Path, processor: int, seconds: int | None = None) -> str:
+    """Runs a program. Returns how it failed, or "" if it ended with status 0.
+
+    Each of its processes may use `processor` seconds of a processor; the program may take `seconds`
+    in all. A broken one may print without end, so what it prints is limited, too.
+    """
+    limits = ("prlimit", f"--cpu={processor}", f"--fsize={64 << 20}")
+    with tempfile.TemporaryFile() as output:
+        try:
+            done = subprocess.run(
+                [*limits, *command], timeout=seconds, stdout=output, stderr=output, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return f"it took more than {seconds} s"
+        if done.returncode == 0:
+            return ""
+        # A shell adds 128 to the signal that ended its command.
+        if done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
+            return f"it was killed, after {processor} s of a processor or for lack of memory"
+        output.seek(max(0, output.seek(0, os.SEEK_END) - 1000))
+        return f"status {done.returncode}\n{output.read().decode(errors='replace')}"
 
 
 def break_core(work: Path, file: str, old: str, new: str) -> None:
@@ -100,7 +117,7 @@ def break_core(work: Path, file: str, old: str, new: str) -> None:
     source.write_text(text.replace(old, new))
 
 
-# Each of these three returns the name of what noticed the change, or "".
+# Each of these three returns the name of what noticed the change, a colon and how it failed, or "".
 
 
 def tested(work: Path, programs: list[str], seconds: int = SECONDS) -> str:
@@ -114,9 +131,9 @@ def tested(work: Path, programs: list[str], seconds: int = SECONDS) -> str:
             subprocess.run(build, env=flags, check=True, capture_output=True, timeout=10 * SECONDS)
         except subprocess.CalledProcessError as error:
             sys.exit(f"{work} does not compile:\n{error.stderr.decode()}")
-        command = ("prlimit", f"--cpu={LOOP}", work / "bin" / f"test_{program}")
-        if not ends_well(*command, seconds=seconds):
-            return f"test_{program}"
+        failure = cause(work / "bin" / f"test_{program}", processor=LOOP, seconds=seconds)
+        if failure:
+            return f"test_{program}: {failure}"
     return ""
 
 
@@ -135,15 +152,18 @@ def fuzzed(work: Path, whole: Path, changed: list[str], targets: list[str]) -> s
         parts = [whole / f"fuzz_{target}.o", *core, "-pthread"]
         subprocess.run([*SANITIZE, "-fsanitize=fuzzer", *parts, "-o", program], check=True)
         corpus = ROOT / "tests/fuzz/corpus" / target
-        if not ends_well(program, "-runs=0", "-timeout=10", f"-artifact_prefix={work}/", corpus):
-            return f"fuzz_{target}"
+        command = (program, "-runs=0", "-timeout=10", f"-artifact_prefix={work}/", corpus)
+        failure = cause(*command, processor=CORPUS)
+        if failure:
+            return f"fuzz_{target}: {failure}"
     return ""
 
 
 def proved(work: Path, harness: str) -> str:
     """Runs the proof for the 64-bit machine, up to its first alarm."""
-    command = ("env", "FIRST_ALARM=1", "bash", work / "tests/check/prove.sh", harness)
-    return "" if ends_well(*command, seconds=10 * SECONDS) else "prove"
+    script = work / "tests/check/prove.sh"
+    failure = cause("env", "FIRST_ALARM=1", "bash", script, harness, processor=PROOF)
+    return failure and f"prove {harness}: {failure}"
 
 
 def prepare(whole: Path, files: set[str], pool: Executor) -> None:
@@ -169,7 +189,7 @@ def prepare(whole: Path, files: set[str], pool: Executor) -> None:
     ]
     noticed += [job.result() for job in jobs]
     if any(noticed):
-        sys.exit(f"the unchanged core fails {', '.join(filter(None, noticed))}")
+        sys.exit("\n".join(f"the unchanged core fails {what}" for what in noticed if what))
 
 
 def main() -> int:
@@ -197,7 +217,7 @@ def main() -> int:
             changed = INLINED if file == "internal.h" else [file]
             by += [fuzzed(work, folder / "whole", changed, targets), proved(work, harness)]
         shutil.rmtree(work)
-        words = ", ".join(filter(None, by)) or "SURVIVED"
+        words = ", ".join(what.partition(":")[0] for what in by if what) or "SURVIVED"
         is_unproved = is_length and not by[-1]
         print(f"{words:32}  {file}: {purpose}{', UNPROVED' * is_unproved}", flush=True)
         return any(by) and not is_unproved, by[1:] and by
