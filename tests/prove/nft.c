@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/* history: 0 */
+/* apart: nft_put_element:0,nft_put_elements:0,netstrat_batch_add_nft_table:0 */
+/* apart: nft_add_published_rules:0,nft_add_leaving_rules:0 */
 #include "prove.h"
 
 static struct netstrat_batch batch;
