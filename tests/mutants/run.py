@@ -71,8 +71,8 @@ INLINED = ["message.c", "link.c", "counters.c", "address.c", "route.c", "nsid.c"
 WHOLE = "int netstrat_name_check("  # a text to replace by itself, for the unchanged core
 SECONDS = 60  # for one test program; one that hangs counts as noticed
 # Seconds of a processor, after which a program is in a loop. On a busy machine they do not run out
-# earlier. A test program takes at most 3, the corpus of a fuzzer 10, a proof 100.
-LOOP, CORPUS, PROOF = 20, 60, 400
+# earlier. A test program takes at most 3, a corpus 1, a proof 80.
+LOOP, PROOF = 20, 300
 SANITIZE = ["clang", "-std=c11", "-g", "-w", "-fsanitize=address,undefined"]
 SANITIZE += ["-fno-sanitize-recover=all"]
 CORE = (ROOT / "csrc/sources").read_text().split()
@@ -153,7 +153,7 @@ def fuzzed(work: Path, whole: Path, changed: list[str], targets: list[str]) -> s
         subprocess.run([*SANITIZE, "-fsanitize=fuzzer", *parts, "-o", program], check=True)
         corpus = ROOT / "tests/fuzz/corpus" / target
         command = (program, "-runs=0", "-timeout=10", f"-artifact_prefix={work}/", corpus)
-        failure = cause(*command, processor=CORPUS)
+        failure = cause(*command, processor=LOOP)
         if failure:
             return f"fuzz_{target}: {failure}"
     return ""
