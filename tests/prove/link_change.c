@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* history: 0 */
 #include "prove.h"
 
 static struct netstrat_batch batch;
