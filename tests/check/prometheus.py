@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import dashboard
+import helpers_final
 import helpers_network
 import support
 from prometheus_client.parser import text_string_to_metric_families
@@ -50,12 +51,12 @@ API = "http://127.0.0.1:9090/api/v1"
 INSTANCE = "127.0.0.1:19580"  # the exporter's default
 
 SENT = {"web": (3000, 1000), "db": (1000, 400)}  # datagrams, and their size without headers
-KEPT = 3  # seconds that an ended container is shown
+KEPT = 5  # seconds that an ended container is shown
 FRAMES, SIZE = 500, 300  # of an unknown type
 HEADERS = 14 + 20 + 8  # Ethernet, IPv4, UDP
 
 Series = dict[str, float]
-done = {"queries": 0, "samples": 0, "scrapes": 0, "kept": 0}
+done = {"queries": 0, "samples": 0, "scrapes": 0, "kept": 0, "exact": 0}
 
 
 # ---- Prometheus' API ----
@@ -78,11 +79,19 @@ def query(text: str, label: str = "container") -> Series:
     return values
 
 
+def raws(text: str) -> dict[str, list[tuple[float, float]]]:
+    """Returns the samples of series, as pairs of time and value, by container."""
+    done["queries"] += 1
+    return {
+        series["metric"].get("container", ""): [(when, float(n)) for when, n in series["values"]]
+        for series in ask("query", query=text)["result"]
+    }
+
+
 def raw(text: str) -> list[tuple[float, float]]:
     """Returns the samples of one series as pairs of time and value."""
-    done["queries"] += 1
-    (series,) = ask("query", query=text)["result"]
-    return [(when, float(value)) for when, value in series["values"]]
+    (samples,) = raws(text).values()
+    return samples
 
 
 def wait(what: str, condition: Callable[[], object]) -> None:
@@ -345,18 +354,23 @@ def test_counters_are_those_of_the_containers_to_the_byte(host: Host) -> None:
         assert values == {name: after[name][field] for name in after}, field
 
 
-def sent_and_received(name: str) -> tuple[float, float, float]:
-    """Returns the bytes of each direction, and the factor by which Prometheus may extrapolate.
+def extrapolation(samples: list[tuple[float, float]]) -> float:
+    """Returns the factor by which Prometheus may extrapolate.
 
     Prometheus extrapolates at either end by at most 1.1 times the interval of the samples.
     """
+    return 1 + 2.2 / (len(samples) - 1)
+
+
+def sent_and_received(name: str) -> tuple[float, float, float]:
+    """Returns the bytes of each direction, and the factor by which Prometheus may extrapolate."""
     found = []
     for direction in ("transmit", "receive"):
         samples = raw(f'container_network_{direction}_bytes_total{{container="{name}"}}[5m]')
         done["samples"] += len(samples)
         assert len(samples) >= 3
         found.append(samples[-1][1] - samples[0][1])
-    return found[0], found[1], 1 + 2.2 / (len(samples) - 1)
+    return found[0], found[1], extrapolation(samples)
 
 
 def test_rates_agree_with_the_traffic(host: Host) -> None:
@@ -546,6 +560,31 @@ def test_two_hundred_containers_come_and_go(host: Host) -> None:
     assert query("process_open_fds", "instance") == descriptors
 
 
+def test_increase_has_all_traffic_of_containers_that_are_torn_down_at_once(host: Host) -> None:
+    endings = {f"t{number}": helpers_final.Ending(f"t{number}", number) for number in range(200)}
+    counters = [
+        f"container_network_{counter}_total"
+        for counter in ("receive_bytes", "receive_packets", "transmit_bytes", "transmit_packets")
+    ]
+    selector = '{container=~"t[0-9]+"}'
+    wait("all of them", lambda: len(query(counters[0] + selector)) == len(endings))
+    before = {name: list(ending.sums) for name, ending in endings.items()}
+    for number, ending in enumerate(endings.values()):
+        ending.receive(1 + number)
+        ending.send(1000)
+    helpers_final.tear_down_at_once(list(endings.values()))
+    wait("their last series", lambda: not query(counters[0] + selector))
+    for at, counter in enumerate(counters):
+        samples = raws(f"{counter}{selector}[5m]")
+        increases = query(f"increase({counter}{selector}[5m])")
+        assert samples.keys() == increases.keys() == endings.keys()
+        for name, ending in endings.items():
+            traffic = ending.sums[at] - before[name][at]
+            assert samples[name][-1][1] - samples[name][0][1] == traffic, (counter, name)
+            is_within(increases[name], traffic, traffic * extrapolation(samples[name]))
+            done["exact"] += 1
+
+
 def test_no_scrape_had_an_error(host: Host) -> None:
     assert query("max_over_time(pynetstrat_scrape_error[5m])", "instance") == {INSTANCE: 0}
     assert query("max_over_time(pynetstrat_containers_refused[5m])", "instance") == {INSTANCE: 0}
@@ -581,7 +620,8 @@ def main() -> None:
         f"Prometheus {version()}: the document's {len(queries())} queries, "
         f"the dashboard's {len(dashboard.queries())}, 5 rules, "
         f"{done['queries']} queries in all, {done['scrapes']} scrapes while containers were "
-        f"killed: every counter right or absent; the unit's exposure is {exposure}"
+        f"killed: every counter right or absent; {done['exact']} final counters of containers torn "
+        f"down at once exact; the unit's exposure is {exposure}"
     )
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import helpers_final
 import pytest
 import support
 from helpers_exporter import RECEIVED, misuse, running
@@ -212,6 +213,20 @@ def test_an_invalid_prefix_is_wrong_usage(net, text):
 def test_an_invalid_time_is_wrong_usage(net, text):
     done = misuse(f"--keep-ended={text}")
     assert "--keep-ended must be a number of seconds from 0 to 86400, not " in done.stderr
+
+
+@pytest.mark.slow
+def test_many_containers_that_are_torn_down_at_once_are_kept_with_exact_counters(exporter_host):
+    with running("--container", "^torn-") as exporter:
+        endings = [helpers_final.Ending(f"torn-{number}", number) for number in range(20)]
+        expected = {ending.name: ending.sums for ending in endings}
+        assert helpers_final.scrape(exporter.url) == expected
+        for number, ending in enumerate(endings):
+            ending.receive(number % 7)
+            ending.send(1000)
+        helpers_final.tear_down_at_once(endings)
+        support.wait_until(lambda: exporter.scrape()["pynetstrat_containers_ended",] == 20)
+        assert helpers_final.scrape(exporter.url) == expected
 
 
 def test_the_versions_are_labels_of_a_metric(exporter):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import support
 from helpers_counting import CAP_NET_BROADCAST
+from helpers_final import Ending, sums, tear_down_at_once
 from support import Links, add_container_veth, inside, send_frames, wait_until
 
 from pynetstrat import (
@@ -192,6 +193,53 @@ def test_torn_down_networks_have_exact_counters(net, run, counters):
     last = counters.final()["web"]["eth0"]
     assert last.exact
     assert last.tx_packets >= sent + 9
+
+
+# tests/soak/finals.py has ten times as many containers, and the exporter.
+
+
+def make_counted(counters: ContainerCounters, count: int) -> dict[str, Ending]:
+    endings = {f"c{number}": Ending(f"c{number}", number) for number in range(count)}
+    for name, ending in endings.items():
+        counters.add(name, ending.path)
+    read = counters.read()
+    assert {name: sums(read[name]["eth0"]) for name in read} == {
+        name: ending.sums for name, ending in endings.items()
+    }
+    return endings
+
+
+def final_sums(counters: ContainerCounters) -> dict[str, list[int]]:
+    return {name: sums(rows["eth0"]) for name, rows in counters.final().items()}
+
+
+@pytest.mark.slow
+def test_many_containers_that_are_torn_down_at_once_have_exact_counters(net, run, counters):
+    endings = make_counted(counters, 20)
+    for number, ending in enumerate(endings.values()):
+        ending.receive(number % 7)
+        ending.send(1000)
+    expected = {name: ending.sums for name, ending in endings.items()}
+    assert tear_down_at_once(list(endings.values())) == expected
+    wait_until(has_ended(counters, *endings))
+    assert final_sums(counters) == expected
+    assert all(rows["eth0"].exact for rows in counters.final().values())
+
+
+@pytest.mark.slow
+def test_none_of_many_containers_that_end_between_two_readings_is_lost(net, run, counters):
+    endings = make_counted(counters, 50)
+    expected = {}
+    for number, ending in enumerate(endings.values()):
+        sent = ending.sums[2:]
+        ending.receive(1 + number)
+        ending.send(2)
+        expected[ending.name] = ending.sums[:2] + sent
+    for ending in endings.values():
+        ending.end()
+    wait_until(has_ended(counters, *endings))
+    wait_until(lambda: final_sums(counters) == expected)
+    assert not any(rows["eth0"].exact for rows in counters.final().values())
 
 
 def test_lost_notifications_leave_the_last_reading(net, counters, monkeypatch):
