@@ -205,14 +205,12 @@ def test_the_amalgamation_can_be_private_to_a_program_of_one_unit(tmp_path):
 @pytest.mark.slow
 def test_file_level_names_of_the_core_begin_with_the_name_of_their_file(core_objects):
     """Otherwise they could clash with names of a program that is one unit with the core."""
-    for source in SOURCES:
-        compiled = core_objects / f"{Path(source).stem}.o"
-        symbols = run("nm", "--defined-only", compiled).splitlines()
-        names = [line.split()[1:] for line in symbols]
-        # A name with a dot is local to a function.
-        private = [name for kind, name in names if kind in "trdb" and "." not in name]
-        prefixes = (source.removesuffix(".c") + "_", "netstrat_")
-        assert [name for name in private if not name.startswith(prefixes)] == []
+    objects = [core_objects / f"{Path(source).stem}.o" for source in SOURCES]
+    for line in run("nm", "--defined-only", "--print-file-name", *objects).splitlines():
+        path, _, symbol = line.rpartition(":")
+        _, kind, name = symbol.split()
+        if kind in "trdb" and "." not in name:  # a name with a dot is local to a function
+            assert name.startswith((f"{Path(path).stem}_", "netstrat_")), line
 
 
 def test_including_system_headers_first_is_a_compile_error_with_a_remedy(tmp_path):

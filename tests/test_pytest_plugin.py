@@ -110,6 +110,14 @@ def test_a_failing_call_leaves_nothing(wire, netns, host_netns):
 '''
 
 
+ALONE = ["-p", "pynetstrat.pytest_plugin"]
+
+
+def without_others():
+    """An environment without the other plug-ins of pytest, which take longest to load."""
+    return os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
 def run(folder, *options, **more):
     command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = support.run([*command, *options], cwd=folder, **more)
@@ -139,10 +147,8 @@ def test_the_fixtures_and_the_examples_of_the_document_work(folder):
 @pytest.mark.slow
 def test_the_fixtures_work_in_the_workers_of_xdist(folder):
     """Each of two workers runs every test, at the same time as the other."""
-    options = ["-p", "pynetstrat.pytest_plugin", "-p", "xdist", "-n", "2", "--dist", "each"]
-    # Plug-ins of pytest that are not named take longer to load than all else.
-    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    assert f"{2 * COUNT} passed" in run(folder, *options, env=environment)
+    options = ["-p", "xdist", "-n", "2", "--dist", "each"]
+    assert f"{2 * COUNT} passed" in run(folder, *ALONE, *options, env=without_others())
 
 
 def test_a_session_that_uses_no_fixture_loads_no_other_module_of_the_package(tmp_path):
@@ -160,8 +166,7 @@ def test_a_session_that_uses_no_fixture_loads_no_other_module_of_the_package(tmp
 
 def test_pytest_shows_the_fixtures_with_their_descriptions(tmp_path):
     (tmp_path / "test_nothing.py").write_text("")
-    shown = support.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--fixtures"], cwd=tmp_path
-    ).stdout
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--fixtures"]
+    shown = support.run([*command, *ALONE], cwd=tmp_path, env=without_others()).stdout
     for fixture in ("host_netns", "netns", "wire"):
         assert re.search(rf"^{fixture} -- .*pytest_plugin\.py:\d+\n    \w", shown, re.M), fixture

@@ -62,7 +62,7 @@ class Tmux:
         self.press("-l", "echo status=$?; stty -a | grep -o ' icanon\\| echo '")
         self.press("Enter")
         self.wait_for(rf"status={number}\n icanon\n echo\b")
-        assert not any(line.startswith("test-") for line in self.lines())
+        assert not any(line.startswith(NAMES) for line in self.lines())  # the rows are gone
         assert self.call("display", "-p", "#{alternate_on}#{cursor_flag}") == "01\n"
 
 
