@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EBADMSG, EMSGSIZE, ENOENT
+from errno import EBADMSG, EINVAL, EMSGSIZE, ENFILE, ENOENT
 from itertools import chain, islice
 
 from .._core import ffi, lib
@@ -32,6 +32,10 @@ RULES: int = lib.NETSTRAT_NFT_RULES
 _PER_MESSAGE = 128  # elements: with the longest owners 40 KiB, and an attribute holds 64 KiB
 _SIZE = 4096  # bytes of a transaction, at first
 _LARGEST = 1 << 24  # bytes
+_FOREIGN = (
+    "another program has made sets of the table inet pynetstrat: delete it, as by nft delete table "
+    "inet pynetstrat, and try again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +171,14 @@ class NftSocket(Transport):
     def transact(self, transaction: Transaction) -> None:
         """Sends a transaction. Raises KernelError if nothing was changed, or no answer arrived."""
         code = lib.netstrat_execute_atomic(self._sock, transaction.finish(), self._error)
-        if code < 0:
-            fail(code, self._error)
+        try:
+            if code < 0:
+                fail(code, self._error)
+        except KernelError as error:
+            # Elements are valid for our sets, which have no limit.
+            if error.operation == "NFT_MSG_NEWSETELEM" and error.errno in (EINVAL, ENFILE):
+                error.hint = _FOREIGN
+            raise
 
     def generation(self) -> int:
         """Returns the generation of nf_tables, which each transaction of any program changes."""
@@ -213,7 +223,9 @@ class NftSocket(Transport):
                     bool(one.is_end),
                 )
             if code < 0:
-                raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_NFT_GETSETELEM)
+                error = kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_NFT_GETSETELEM)
+                error.hint = _FOREIGN
+                raise error
 
     def count_rules(self) -> int:
         """Returns how many rules the table has: RULES, or 0 if it does not exist."""

@@ -220,6 +220,28 @@ def test_a_table_without_chains_is_completed():
     assert subnets() == [SUBNET]
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{ type ether_addr; }",
+        "{ type ether_addr; elements = { 02:00:00:00:00:01 }; }",
+        "{ type ipv4_addr; flags interval; size 1; elements = { 10.9.0.0/24 }; }",
+    ],
+)
+def test_sets_of_another_program_are_an_error_with_the_remedy(form):
+    nft("add", "table", "inet", "pynetstrat")
+    nft("add", "set", "inet", "pynetstrat", "subnets4", form)
+    remedy = "nft delete table inet pynetstrat"
+    with pytest.raises(KernelError, match=remedy):
+        enable_egress(SUBNET)
+    if "ether_addr; elements" in form:
+        with pytest.raises(KernelError, match=remedy):
+            read_egress()
+    nft("delete", "table", "inet", "pynetstrat")
+    enable_egress(SUBNET)
+    assert subnets() == [SUBNET]
+
+
 def test_elements_and_tables_of_others_are_left_alone():
     nft("add", "table", "inet", "other")
     enable_egress(SUBNET)
