@@ -201,7 +201,7 @@ def _get_movable_device(session: Session, network: Network, store: Store) -> Dev
     name = network.host_interface_name
     device = session.host.get_device(name)
     if device is None:
-        hint = ""
+        hint = "no such interface in the host namespace"
         if store.read(network) is not None:
             hint = "an interrupted call has moved it: tear the network down first"
         raise InterfaceNotFoundError(ENODEV, "RTM_GETLINK", name, hint=hint)

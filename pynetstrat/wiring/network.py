@@ -146,6 +146,13 @@ class Network:
         """
         return _changed_fields(self, Network())
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal; a list equals a tuple of the same items."""
+        # from_dict() makes tuples of lists, so that a network that was read equals the written one.
+        if type(other) is not type(self):
+            return NotImplemented
+        return _comparable(self) == _comparable(other)
+
 
 _FIELDS, _ROUTE_FIELDS = Network.__match_args__, Route.__match_args__
 _TYPES = Network.__annotations__
@@ -164,6 +171,10 @@ _LARGEST = {
 _get_values = attrgetter(*_FIELDS)
 _get_texts, _get_others = attrgetter(*_TEXT_FIELDS), attrgetter(*_OTHER_FIELDS)
 _OTHER_DEFAULTS = _get_others(Network())
+
+
+def _comparable(network: Network) -> list[Any]:
+    return [tuple(value) if type(value) is list else value for value in _get_values(network)]
 
 
 def _changed_fields(thing: Network | Route, plain: Network | Route) -> dict[str, Any]:

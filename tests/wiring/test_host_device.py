@@ -227,7 +227,8 @@ def test_a_renamed_lo_is_refused(quiet_host, container):
 
 def test_a_missing_device_is_refused(configured_device, container):
     network = device(host_interface_name="nowhere")
-    refused(container, network, InterfaceNotFoundError, "nowhere", interface="nowhere")
+    hint = "No such device; no such interface in the host namespace"
+    refused(container, network, InterfaceNotFoundError, hint, interface="nowhere")
 
 
 def test_the_host_namespace_is_refused_as_container(configured_device, container):

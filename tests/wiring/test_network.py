@@ -63,6 +63,14 @@ def test_the_json_form_of_a_network_makes_an_equal_network():
     assert Network.from_dict({}) == Network()
 
 
+def test_a_network_with_lists_equals_the_one_made_of_its_json_form():
+    lists = {"addresses": ["192.0.2.3/24"], "publish": ["8080:80/tcp"]}
+    network = Network("veth", "eth0", routes=[Route("default")], **lists)
+    assert Network.from_dict(json.loads(json.dumps(network.to_dict()))) == network
+    assert network != dataclasses.replace(network, publish=["8081:80/tcp"])
+    assert network != "veth"
+
+
 def test_the_json_form_has_only_the_fields_that_differ_from_the_default():
     assert Network("loopback").to_dict() == {"type": "loopback"}
     assert Network().to_dict() == {}
