@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> str:
     """Writes the launcher, in place of an older one."""
     target = Path(options.folder, NAME)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists() and _MARK not in target.read_text(errors="replace"):
+    # Opening a FIFO would wait for a writer.
+    if target.exists() and not (target.is_file() and _MARK in target.read_text(errors="replace")):
         raise EndError(
             f"{target} exists and is not a launcher: choose another folder, or delete it"
         )

@@ -78,6 +78,15 @@ def test_an_older_launcher_is_replaced_and_another_file_is_not(tmp_path, capsys)
     assert names_in(tmp_path) == ["pynetstrat"]
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_replaced(tmp_path, capsys, make):
+    """Opening a FIFO would wait for a writer."""
+    make(tmp_path / "pynetstrat")
+    assert cli.main(["cni-install", str(tmp_path)]) == 1
+    assert "is not a launcher" in capsys.readouterr().err
+    assert names_in(tmp_path) == ["pynetstrat"]
+
+
 def test_a_missing_folder_is_made(tmp_path):
     assert install(tmp_path / "opt" / "bin").exists()
 
