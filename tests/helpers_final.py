@@ -18,6 +18,9 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
+from pynetstrat.cli import _fresh_namespaces
+
+Sums = dict[str, list[int]]  # by the name of the container, as `Ending.sums`
 
 SIZE, HEADERS = 50, 14 + 20 + 8  # bytes of a datagram; of Ethernet, IPv4 and UDP
 FRAME = 100  # bytes of a frame from the host
@@ -35,7 +38,7 @@ class Ending:
     Attributes:
         name: its name, also the owner of its network.
         path: the path of its namespace.
-        sums: what it has received and sent: bytes and packets of each.
+        sums: the bytes and packets that it has received, and those that it has sent.
     """
 
     def __init__(self, name: str, number: int, *, by_process: bool = False) -> None:
@@ -97,10 +100,13 @@ def _hold(namespace: NetworkNamespace) -> int:
     if child == 0:
         try:
             support.die_with_parent()
-            with support.inside(namespace.fileno()):
-                os.write(started, b"1")
-                while True:
-                    signal.pause()
+            _fresh_namespaces.setns(namespace.fileno(), _fresh_namespaces.CLONE_NEWNET)
+            # Copies of the other containers' sockets would keep their namespaces alive.
+            os.dup2(started, 0)
+            os.closerange(3, 1 << 20)
+            os.write(0, b"1")
+            while True:
+                signal.pause()
         finally:
             os._exit(1)
     os.close(started)
@@ -114,9 +120,9 @@ def sums(row: Any) -> list[int]:
     return [row.rx_bytes, row.rx_packets, row.tx_bytes, row.tx_packets]
 
 
-def tear_down_at_once(endings: list[Ending], threads: int = 4) -> dict[str, list[int]]:
+def tear_down_at_once(endings: list[Ending], threads: int = 4) -> Sums:
     """Tears down containers in several threads; returns the sums of each by name."""
-    found: dict[str, list[int]] = {}
+    found: Sums = {}
 
     def work(part: list[Ending]) -> None:
         for ending in part:
@@ -126,11 +132,11 @@ def tear_down_at_once(endings: list[Ending], threads: int = 4) -> dict[str, list
     return found
 
 
-def scrape(url: str) -> dict[str, list[int]]:
+def scrape(url: str) -> Sums:
     """Scrapes an exporter; returns the sums of each container by name."""
     with urllib.request.urlopen(url, timeout=60) as response:
         text = response.read().decode()
-    found: dict[str, list[int]] = {}
+    found: Sums = {}
     for row in SCRAPED.finditer(text):
         at = 2 * (row[1] == "transmit") + (row[2] == "packets")
         found.setdefault(row["name"], [0, 0, 0, 0])[at] = int(float(row["value"]))

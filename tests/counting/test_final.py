@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import support
 from helpers_counting import CAP_NET_BROADCAST
-from helpers_final import Ending, sums, tear_down_at_once
+from helpers_final import Ending, Sums, sums, tear_down_at_once
 from support import Links, add_container_veth, inside, send_frames, wait_until
 
 from pynetstrat import (
@@ -209,7 +209,7 @@ def make_counted(counters: ContainerCounters, count: int) -> dict[str, Ending]:
     return endings
 
 
-def final_sums(counters: ContainerCounters) -> dict[str, list[int]]:
+def final_sums(counters: ContainerCounters) -> Sums:
     return {name: sums(rows["eth0"]) for name, rows in counters.final().items()}
 
 

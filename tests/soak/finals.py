@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import helpers_final
 import support
-from helpers_final import Ending, sums
+from helpers_final import Ending, Sums, sums
 from soak import WrongError
 
 from pynetstrat import ContainerCounters, link_set_up
@@ -54,25 +54,23 @@ def exporting() -> Iterator[str]:
             exporter.kill()
 
 
-def check(what: str, found: dict[str, list[int]], expected: dict[str, list[int]]) -> None:
-    wrong = {
-        name: (found.get(name), values)
-        for name, values in expected.items()
-        if found.get(name) != values
-    }
+def check(what: str, found: Sums, expected: Sums) -> None:
+    pairs = ((name, found.get(name), values) for name, values in expected.items())
+    wrong = [pair for pair in pairs if pair[1] != pair[2]]
     if wrong:
         raise WrongError(f"{what}: {len(wrong)} of {len(expected)} are wrong: {wrong}"[:1000])
 
 
-def wait_for(what: str, read: Callable[[], dict[str, list[int]]], expected: dict) -> None:  # type: ignore[type-arg]
+def wait_for(what: str, read: Callable[[], Sums], expected: Sums) -> None:
     """Waits until the containers are shown with these sums."""
     until = time.monotonic() + 30
     while True:
-        found = read()
-        if all(found.get(name) == values for name, values in expected.items()):
+        try:
+            check(what, read(), expected)
             return
-        if time.monotonic() > until:
-            check(what, found, expected)
+        except WrongError:
+            if time.monotonic() > until:
+                raise
         time.sleep(0.1)
 
 
@@ -90,7 +88,7 @@ class Counted:
             counters.add(ending.name, ending.path)
         self.read()
 
-    def sums(self) -> dict[str, list[int]]:
+    def sums(self) -> Sums:
         return {ending.name: list(ending.sums) for ending in self.endings}
 
     def read(self) -> None:
@@ -98,12 +96,12 @@ class Counted:
         check("reading", {k: sums(v["eth0"]) for k, v in self.counters.read().items()}, self.sums())
         wait_for("scrape", lambda: helpers_final.scrape(self.url), self.sums())
 
-    def final(self, *, exact: bool, expected: dict[str, list[int]]) -> None:
+    def final(self, *, exact: bool, expected: Sums) -> None:
         """Checks the final counters of all."""
         names = expected.keys()
         support.wait_until(lambda: names <= set(self.counters.gone()))
 
-        def final() -> dict[str, list[int]]:
+        def final() -> Sums:
             return {name: sums(rows["eth0"]) for name, rows in self.counters.final().items()}
 
         wait_for("final counters", final, expected)
