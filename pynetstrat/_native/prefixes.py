@@ -60,6 +60,11 @@ def to_number(prefix: Any) -> int:
     return int.from_bytes(ffi.buffer(prefix.bytes, size), "big")
 
 
+def contains(prefix: Any, address: Any) -> bool:
+    """Whether a prefix contains an address of its family."""
+    return not (to_number(prefix) ^ to_number(address)) & ~host_bits(prefix)
+
+
 def host_bits(prefix: Any) -> int:
     """Returns the mask of the bits after the prefix."""
     length: int = prefix.length

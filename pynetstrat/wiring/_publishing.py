@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from .._native.prefixes import format_address
+from .._native.nft import HOSTS, SUBNETS
+from .._native.prefixes import contains, format_address, parse_prefix
 from .._partial import partial
 from ..errors import KernelError
 from ._forwarding import dropping_chains, forwarding_problem, refuse_without_forwarding
@@ -107,16 +108,46 @@ def _numbers(element: Element) -> tuple[str, int, int]:
 # ---- checks ----
 
 
-def check_published(session: Session, network: Network, host_end: str) -> Iterator[str]:
-    """Yields what keeps the published ports of a network from being reached.
+def check_forwarded(session: Session, network: Network, host_end: str) -> Iterator[str]:
+    """Yields what keeps a network's published ports from being reached, or its egress from working.
 
     Parameters:
         host_end: the name of the host end.
     """
     table = session.nft
-    owner = publisher(network) or host_end
+    if not network.publish and not _has_egress(table, network):
+        return
     if not table.is_whole():
         yield "rules of the table inet pynetstrat are missing; a second enable_egress restores them"
+    if network.publish:
+        yield from _check_ports(session, network, host_end)
+    inner = network.bridge or host_end
+    for ipv6 in sorted({":" in address for address in ip_addresses(network)}):
+        problem = session.call_on_host(forwarding_problem, [inner], ipv6=ipv6)
+        if problem:
+            yield problem
+    # A table with rules about the interface has been adapted to it, as far as can be seen.
+    adapted = table.tables_that_name(inner)
+    for chain, remedy in dropping_chains(table.chains(), inner, adapted):
+        yield f"the chain {chain} drops forwarded packets that no rule of it accepts: {remedy}"
+
+
+def _has_egress(table: NftTable, network: Network) -> bool:
+    """Whether one of a network's addresses is masqueraded. A kernel without nf_tables has none."""
+    try:
+        for address in ip_addresses(network):
+            own, ipv6 = parse_prefix(address, "address")[0], ":" in address
+            for one in (*table.elements(SUBNETS + ipv6), *table.elements(HOSTS + ipv6)):
+                if contains(parse_prefix(one.address, "address")[0], own):
+                    return True
+    except KernelError:
+        pass
+    return False
+
+
+def _check_ports(session: Session, network: Network, host_end: str) -> Iterator[str]:
+    table = session.nft
+    owner = publisher(network) or host_end
     missing = []
     for each, elements in elements_of(network, owner).items():
         there = set(table.elements(each))
@@ -128,11 +159,6 @@ def check_published(session: Session, network: Network, host_end: str) -> Iterat
             yield f"the port {port} is not published"
     if any(not one.port for one in missing):
         yield "the published ports can't be reached from the container's subnet"
-    inner = network.bridge or host_end
-    for ipv6 in sorted({":" in address for address in ip_addresses(network)}):
-        problem = session.call_on_host(forwarding_problem, [inner], ipv6=ipv6)
-        if problem:
-            yield problem
     bound = session.call_on_host(read_bound_ports)
     for port in parse_ports(network):
         for address in sorted(bound.get((port.protocol, port.port), ())):
@@ -142,10 +168,6 @@ def check_published(session: Session, network: Network, host_end: str) -> Iterat
                     f"the port {port} is also bound by a process of the host, {at}, which other "
                     "hosts can't reach now"
                 )
-    # A table with rules about the interface has been adapted to it, as far as can be seen.
-    adapted = table.tables_that_name(inner)
-    for chain, remedy in dropping_chains(table.chains(), inner, adapted):
-        yield f"the chain {chain} drops forwarded packets that no rule of it accepts: {remedy}"
 
 
 _LISTENING, _BOUND = "0A", "07"  # TCP_LISTEN and TCP_CLOSE, net/tcp_states.h of the kernel

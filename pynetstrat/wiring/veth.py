@@ -20,7 +20,7 @@ from ._difference import (
 )
 from ._links import delete_counted, execute_for, find_bridge, find_link, run_all
 from ._published import parse_ports
-from ._publishing import check_published, publish, refuse_unreachable, withdraw
+from ._publishing import check_forwarded, publish, refuse_unreachable, withdraw
 from ._rates import check_rates, delete_ifb, limit_rates, validate_rates
 from ._requested import host_prefix
 from ._session import Session
@@ -188,10 +188,7 @@ class Veth(ContainerLinkStrategy):
             if end is not None and not _is_pair(session, host_end, end):
                 found.append(f"not the peer of {end.name} in the container")
         differences = [f"{name} (host): {difference}" for difference in found]
-        if network.publish:
-            differences += [
-                f"{network.name}: {one}" for one in check_published(session, network, name)
-            ]
+        differences += [f"{network.name}: {one}" for one in check_forwarded(session, network, name)]
         if end is None:
             return [*differences, f"{network.name}: missing"]
         differences += check_container_link(

@@ -25,7 +25,8 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat.wiring._published import PublishedPort, parse_port
-from pynetstrat.wiring.egress import read_egress
+from pynetstrat.wiring._session import Session
+from pynetstrat.wiring.egress import masquerade, read_egress
 
 
 @pytest.fixture
@@ -599,3 +600,27 @@ def test_without_a_capability_a_tear_down_says_so(world):
     with support.without(support.CAP_NET_ADMIN), refused:
         tear_down_networks(world.made, netns=container)
     assert ports() == {(8080, "web-2")}
+
+
+@pytest.mark.parametrize("single", [False, True], ids=["subnet", "address"])
+def test_check_networks_reports_what_keeps_a_container_with_egress_inside(world, single):
+    container = world.add(2)
+    made = world.made
+    if single:
+        with Session(None) as session:
+            masquerade(session.nft, "web-2", ["10.0.0.2/32"])
+    else:
+        enable_egress(SUBNET)
+    assert check_networks(made, netns=container) == []
+    nft("flush", "chain", "inet", "pynetstrat", "postrouting")
+    nft("add", "table", "inet", "firewall")
+    chain = "{ type filter hook forward priority 0; policy drop; }"
+    nft("add", "chain", "inet", "firewall", "strict", chain)
+    sysctl("ipv4/conf/br0/forwarding", "0")
+    rules, forwarding, firewall = check_networks(made, netns=container)[:3]
+    assert "rules of the table inet pynetstrat are missing" in rules
+    assert "the host does not forward IPv4 from br0" in forwarding
+    assert "the chain strict of the table inet firewall drops" in firewall
+    if single:  # the other container has no egress
+        other = world.add(3)
+        assert checked(world, other) == []
