@@ -114,9 +114,9 @@ def check_forwarded(session: Session, network: Network, host_end: str) -> Iterat
     Parameters:
         host_end: the name of the host end.
     """
-    table = session.nft
-    if not network.publish and not _has_egress(table, network):
+    if not network.publish and not _has_egress(session, network):
         return
+    table = session.nft
     if not table.is_whole():
         yield "rules of the table inet pynetstrat are missing; a second enable_egress restores them"
     if network.publish:
@@ -132,9 +132,10 @@ def check_forwarded(session: Session, network: Network, host_end: str) -> Iterat
         yield f"the chain {chain} drops forwarded packets that no rule of it accepts: {remedy}"
 
 
-def _has_egress(table: NftTable, network: Network) -> bool:
+def _has_egress(session: Session, network: Network) -> bool:
     """Whether one of a network's addresses is masqueraded. A kernel without nf_tables has none."""
     try:
+        table = session.nft
         for address in ip_addresses(network):
             own, ipv6 = parse_prefix(address, "address")[0], ":" in address
             for one in (*table.elements(SUBNETS + ipv6), *table.elements(HOSTS + ipv6)):

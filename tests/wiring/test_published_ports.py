@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from helpers_network import names
 from pynetstrat import (
     InvalidNetworkError,
     KernelError,
+    NetlinkUnavailableError,
     Network,
     NetworkNamespace,
     TeardownError,
@@ -624,3 +626,13 @@ def test_check_networks_reports_what_keeps_a_container_with_egress_inside(world,
     if single:  # the other container has no egress
         other = world.add(3)
         assert checked(world, other) == []
+
+
+def test_a_network_is_checked_on_a_kernel_without_nf_tables(world, monkeypatch):
+    container = world.add(2)
+
+    def refuse(*_):
+        raise NetlinkUnavailableError(errno.EPROTONOSUPPORT, "socket")
+
+    monkeypatch.setattr("pynetstrat.wiring._session.NftSocket", refuse)
+    assert checked(world, container) == []
