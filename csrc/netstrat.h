@@ -30,8 +30,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NETSTRAT_VERSION "0.2.0.dev0"
-#define NETSTRAT_VERSION_NUMBER 200 /* major * 10000 + minor * 100 + patch */
+#define NETSTRAT_VERSION "0.3.0.dev0"
+#define NETSTRAT_VERSION_NUMBER 300 /* major * 10000 + minor * 100 + patch */
 
 /* Initial values for a struct netstrat_socket and a struct netstrat_sysfs_reader: all bytes are
  * zero. Either struct can then be closed whether or not it was opened. */

@@ -38,7 +38,7 @@ needs prometheus_client, and `pynetstrat.pytest_plugin`, which needs pytest.
 # call imports a module. `import pynetstrat` alone loads nothing, because every session of pytest
 # imports the package for its plug-in. Type checkers and editors read __init__.pyi instead.
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.3.0.dev0"
 
 __all__ = [
     "PENDING",
