@@ -61,6 +61,31 @@ with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
     assert opened <= {"/proc/thread-self/ns/net"}
 
 
+@pytest.mark.slow
+def test_a_published_port_takes_one_more_send(tmp_path):
+    code = """
+import os
+from pathlib import Path
+from pynetstrat import *
+from pynetstrat.cli import _fresh_namespaces
+_fresh_namespaces.enter()
+Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
+    host.ensure_bridge("br0", addresses=["10.0.0.1/24"])
+    enable_egress("10.0.0.0/24")
+    pair = Network("veth", name="eth0", bridge="br0", address="10.0.0.2/24", gateway="10.0.0.1",
+        owner="c1", publish=["8080:80/tcp"])
+    networks = [Network("loopback", name="lo"), pair]
+    os.access("/begin", 0)
+    set_up_networks(networks, netns=space)
+    os.access("/end", 0)
+"""
+    calls = support.trace(code, tmp_path / "trace", "-e", "trace=%network,%file")
+    sends = re.findall(r"sendto\((\d+)", "\n".join(calls))
+    host, nf_tables, container = dict.fromkeys(sends)
+    assert sends == [host] * 3 + [nf_tables] + [container] * 4
+
+
 def test_a_veth_alone_takes_two_exchanges_in_the_container(host, bridge, quiet_blue):
     done = _exchanges([veth()], quiet_blue)
     assert done["there"] == ["get_link", "execute"]
