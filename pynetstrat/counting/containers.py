@@ -139,8 +139,11 @@ class ContainerCounters(Handle):
         If an interface is deleted before its namespace ends, as `tear_down_networks` does, the
         kernel reports what each end of the pair has sent, and the counters are exact. If the
         namespace ends by itself, the kernel reports only the host end: rx is exact, and tx is as of
-        the last reading. The report may follow the end of the namespace by a millisecond. If
-        notifications were lost, the counters are those of the last reading.
+        the last reading. The report may follow the end of the namespace by a millisecond.
+
+        If notifications were lost, the counters are those of the last reading. Each call of this
+        method or of `read` empties the queues. As root, they hold more than a thousand
+        notifications each: those of the ends of 500 containers.
 
         Returns:
             The counters by key and by the interface's name: of the interfaces that the container
