@@ -21,6 +21,8 @@ _KNOWN = 1024  # entries of the core's name cache at first: a power of two
 _counters_get = lib.netstrat_counters_get
 _set_up = lib.netstrat_link_set_up
 
+_NOTHING = object()  # no name
+
 
 class Socket(Queries):
     """The native half of `RtnetlinkSocket`.
@@ -33,7 +35,9 @@ class Socket(Queries):
     __slots__ = (
         "_changes",
         "_counters",
+        "_encoded",
         "_known",
+        "_last",
         "_name",
         "_room",
         "_rows",
@@ -52,6 +56,9 @@ class Socket(Queries):
         self._watch: Any = ffi.NULL
         self._changes: Any = None
         self._known: Any = None
+        # The last name brought up, and its bytes: converting a name takes an eighth of the call.
+        self._last: object = _NOTHING
+        self._encoded = b""
         self._room = 64  # rows, of the memory for a dump
         self._rows: tuple[Any, Any] = ((), ())  # memory that dumps use again
         self.by_name_only = False
@@ -60,7 +67,11 @@ class Socket(Queries):
 
     def set_up(self, name: object) -> None:
         """Brings a link up."""
-        code = _set_up(self._changer or self._open_changer(), encode_name(name), self._error)
+        if name is not self._last:
+            self._encoded = encode_name(name)
+            # Another type than str may be mutable.
+            self._last = name if type(name) is str else _NOTHING
+        code = _set_up(self._changer or self._open_changer(), self._encoded, self._error)
         if code < 0:
             fail(code, self._error, name)
 

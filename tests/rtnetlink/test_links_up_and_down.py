@@ -217,3 +217,26 @@ def test_a_drivers_refusal_is_an_error_without_an_extended_ack(net, rtnetlink):
             'interface "m1": RTM_NEWLINK: Address already in use; the parent or another link'
         )
     assert not rtnetlink.link_is_up("m1")
+
+
+def test_a_socket_keeps_no_name_that_can_change_or_is_refused(net, rtnetlink):
+    """It keeps the last name that it has converted, and uses it only for the same object."""
+    for name in ("v0", "v1"):
+        net.add_veth(name, name.replace("v", "w"), up=False)
+
+    class Changing:
+        def __fspath__(self):
+            return self.name
+
+    path = Changing()
+    for path.name in ("v0", "v1"):
+        rtnetlink.link_set_up(path)
+        assert rtnetlink.link_is_up(path.name)
+    for wrong in (None, "a\0b", 5, "", "v0\0"):
+        for _ in range(2):
+            with pytest.raises(InvalidInterfaceNameError):
+                rtnetlink.link_set_up(wrong)
+    rtnetlink.link_set_up("v1")
+    rtnetlink.link_set_down("v1")
+    rtnetlink.link_set_up("v1")
+    assert rtnetlink.link_is_up("v1")
