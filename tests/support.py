@@ -418,6 +418,11 @@ def run_processes(*functions: Callable[[], object]) -> list[object]:
     return [wait() for wait in results]
 
 
+def without_coverage() -> dict[str, str]:
+    """Returns an environment in which coverage does not load modules of its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
 def python(code: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     """Runs a program of ours in a fresh interpreter that treats warnings as errors."""
     command = [sys.executable, "-W", "error", "-c", code, *arguments]

@@ -188,7 +188,7 @@ assert "dataclasses" not in sys.modules
 from dataclasses import fields, is_dataclass
 assert is_dataclass(link) and fields(link)[0].name == "index"
 """
-    done = support.python(code)
+    done = support.python(code, env=support.without_coverage())
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -185,7 +185,7 @@ def test_the_import_of_the_package_loads_no_other_module():
     code = (
         "import sys; before = set(sys.modules); import pynetstrat; print(set(sys.modules) - before)"
     )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    environment = support.without_coverage()
     assert support.python(code, env=environment).stdout == "{'pynetstrat'}\n"
 
 
@@ -224,7 +224,7 @@ import pynetstrat
 print(*sorted(set(sys.modules) - before))
 """
     # Coverage would load all of them in the child, so the child is not measured.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    environment = support.without_coverage()
     done = support.python(code, env=environment)
     assert done.stderr == ""
     loaded = set(done.stdout.split())

@@ -159,7 +159,7 @@ def test_a_session_that_uses_no_fixture_loads_no_other_module_of_the_package(tmp
         "    assert ours == {'pynetstrat', 'pynetstrat.pytest_plugin'}\n"
     )
     # Coverage would load all modules of the package.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    environment = support.without_coverage()
     assert "1 passed" in run(tmp_path, env=environment)
     assert "pynetstrat" not in run(tmp_path, "-p", "no:pynetstrat", "--fixtures", "-k", "nothing")
 

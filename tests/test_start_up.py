@@ -56,7 +56,7 @@ before = set(sys.modules)
 print(*sorted(set(sys.modules) - before))
 """
     # Coverage would load them in the child, so the child is not measured.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    environment = support.without_coverage()
     done = support.python(code, env=environment, input=text)
     assert (done.returncode, done.stderr) == (0, "")
     return set(done.stdout.split())

@@ -7,7 +7,6 @@ seccomp filter that refuses to open files.
 from __future__ import annotations
 
 import errno
-import os
 import sys
 
 import pytest
@@ -161,7 +160,7 @@ def test_a_call_needs_no_file_of_python(net, tree, name):
     ]
     (tree / "empty").mkdir()
     # A measured child writes a file of its own at its end.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    environment = support.without_coverage()
     command = [sys.executable, "-W", "error", "-X", "frozen_modules=on", "-c"]
     done = support.run([*command, _PROGRAMS.format(programs=programs), str(tree)], env=environment)
     assert (done.stdout, done.stderr) == ("".join(f"{way}: done\n" for way in ways), "")

@@ -138,7 +138,7 @@ static int encode_dump_of_filters(struct netstrat_batch *batch)
              VALUE(TCA_MIRRED_PARMS, struct tc_mirred, 0, 0, action, 0, 0, what, target))
 #define REDIRECT MIRRED(TC_ACT_STOLEN, TCA_EGRESS_REDIR, 9)
 /* Priority 1, and ETH_P_ALL in network order. */
-#define INFO (1U << 16 | (BYTE_ORDER == LITTLE_ENDIAN ? 0x0300U : 0x0003U))
+#define INFO (1U << 16 | (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0x0300U : 0x0003U))
 #define FILTER TC(7, 0, 0xffff0000, INFO), TEXT(TCA_KIND, "u32")
 
 static const struct encoder encoders[] = {
@@ -297,9 +297,17 @@ static struct netstrat_qdisc decoded(const struct bytes *bytes)
 }
 
 #define LARGE 0x123456789a
+/* struct gnet_stats_basic. What fills it up to a multiple of its alignment is initialized, too. */
+struct basic {
+    uint64_t bytes;
+    uint32_t packets;
+    uint32_t filler;
+};
+#define BASIC                                                                                      \
+    ATTRIBUTE(TCA_STATS_BASIC, (&(const struct basic){LARGE, 77, 0}),                              \
+              sizeof(struct gnet_stats_basic))
 #define COUNTERS                                                                                   \
-    NEST(TCA_STATS2, VALUE(TCA_STATS_BASIC, struct gnet_stats_basic, LARGE, 77),                   \
-         VALUE(TCA_STATS_QUEUE, struct gnet_stats_queue, 3, 4542, 11, 5, 99))
+    NEST(TCA_STATS2, BASIC, VALUE(TCA_STATS_QUEUE, struct gnet_stats_queue, 3, 4542, 11, 5, 99))
 
 TEST(every_field_of_a_tbf_is_decoded)
 {

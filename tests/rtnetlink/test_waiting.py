@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import errno
-import os
 import signal
 import socket
 import sys
@@ -282,7 +281,7 @@ print("whole")
 def test_a_handler_that_raises_at_any_moment_leaks_no_descriptor(net):
     """It may raise while a socket is being made. No socket remains unusable either."""
     # Coverage is not measured: a handler that interrupts the tracer leaves its lock taken.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    environment = support.without_coverage()
     environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
     # A handle whose `with` block was interrupted before it began warns, correctly.
     count = len(support.sample(range(1000)))
