@@ -33,7 +33,7 @@ LIBC = {
     "address": "inet_ntop inet_pton",
     "nft": "htonl htons ntohl ntohs",
     "socket": "socket setsockopt getsockname bind recvfrom recvmsg poll close clock_gettime",
-    "exchange": "send getsockopt",
+    "exchange": "send getsockopt setsockopt",
     "netns": "open close setns unshare mkdir mount umount2 unlink ioctl getsockopt sigfillset "
     "stat lstat flock nanosleep dl_iterate_phdr "
     "pthread_create pthread_join pthread_sigmask pthread_setcancelstate pthread_attr_setstacksize "
