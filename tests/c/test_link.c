@@ -466,7 +466,7 @@ TEST(the_id_of_a_bridge_is_read_if_it_has_eight_bytes)
 
 TEST(the_mode_of_a_macvlan_is_read)
 {
-    static const unsigned char mode[8] = {8, 0, 0, 0, 9};
+    static const uint32_t mode[2] = {8, 9};
     struct netstrat_link link;
     struct bytes data;
 
