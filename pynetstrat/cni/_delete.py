@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from .._native.links import check_name
 from .._native.nft import SETS
-from ..errors import InvalidInterfaceNameError, KernelError
+from ..errors import KernelError
 from ..rtnetlink.socket import RtnetlinkSocket
 from ..wiring._rates import ifb_name
 from ..wiring._session import Session
@@ -17,7 +16,7 @@ from ._container import TIMEOUT, bare_network
 from ._error import INVALID_CONFIGURATION, CniError
 from ._ipam import delegate, delegate_if_known, ipam_type
 from ._json import get, get_objects
-from ._request import check_identifier
+from ._request import check_identifier, check_interface
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,10 +80,7 @@ def _valid_attachments(request: Request) -> Iterable[tuple[str, str]]:
         container = get(one, "containerID", str, f"{key}.")
         check_identifier(f"{key}.containerID", container, INVALID_CONFIGURATION)
         interface = get(one, "ifname", str, f"{key}.")
-        try:
-            check_name(interface)
-        except InvalidInterfaceNameError as error:
-            raise CniError(INVALID_CONFIGURATION, f"{key}.ifname: {error}") from None
+        check_interface(f"{key}.ifname", interface, INVALID_CONFIGURATION)
         found.append((container, interface))
     return found
 

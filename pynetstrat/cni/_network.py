@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from .._native.links import check_name
 from .._native.prefixes import first_address, normal_prefix, parse_prefix
 from .._native.routes import SCOPE_LINK
-from ..errors import InvalidInterfaceNameError, InvalidNetworkError
+from ..errors import InvalidNetworkError
 from ..rtnetlink.links import MAIN_TABLE, Route
 from ..wiring._published import elements_of
 from ..wiring.network import Network, ip_addresses
 from ._error import DECODING_FAILURE, INVALID_CONFIGURATION, UNSUPPORTED_FIELD, CniError
 from ._json import excerpt, get, get_objects, get_texts
 from ._names import owner_of
+from ._request import check_new_interface
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,12 +61,7 @@ class Settings:
         self._owner = owner_of(request.network, request.container)
         self._interface = request.interface
         self.bridge = get(given, "bridge", str) or "cni0"
-        try:
-            check_name(self.bridge)
-        except InvalidInterfaceNameError as error:
-            raise CniError(INVALID_CONFIGURATION, f"bridge: {error}") from None
-        if "%" in self.bridge:  # the kernel would choose a name
-            raise CniError(INVALID_CONFIGURATION, "bridge must not contain %")
+        check_new_interface("bridge", self.bridge, INVALID_CONFIGURATION)
         self.is_default_gateway = get(given, "isDefaultGateway", bool)
         self.is_gateway = get(given, "isGateway", bool) or self.is_default_gateway
         self.masquerades = get(given, "ipMasq", bool)

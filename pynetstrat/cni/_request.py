@@ -117,12 +117,7 @@ class Request:
             self.arguments = {}
             return
         check_identifier("CNI_CONTAINERID", self.container, INVALID_ENVIRONMENT)
-        try:
-            check_name(self.interface)
-        except InvalidInterfaceNameError as error:
-            raise CniError(INVALID_ENVIRONMENT, f"CNI_IFNAME: {error}") from None
-        if "%" in self.interface:  # the kernel would choose a name
-            raise CniError(INVALID_ENVIRONMENT, "CNI_IFNAME must not contain %")
+        check_new_interface("CNI_IFNAME", self.interface, INVALID_ENVIRONMENT)
         if self.netns and "/" not in self.netns:
             raise CniError(INVALID_ENVIRONMENT, "CNI_NETNS must be a path")
         self.arguments = _parse_arguments(environment.get("CNI_ARGS", ""))
@@ -149,6 +144,21 @@ def check_identifier(name: str, value: str, code: int) -> None:
     if not _LETTERS.issuperset(value) or value[:1] in ("", "_", ".", "-"):
         rule = 'must begin with a letter or digit, and contain only those, "_", "." and "-"'
         raise CniError(code, f"{name} {rule}, not {excerpt(value)}")
+
+
+def check_interface(name: str, value: str, code: int) -> None:
+    """Raises CniError unless a value can be the name of an interface."""
+    try:
+        check_name(value)
+    except InvalidInterfaceNameError as error:
+        raise CniError(code, f"{name}: {error}") from None
+
+
+def check_new_interface(name: str, value: str, code: int) -> None:
+    """Raises CniError unless a value can be the name of an interface that is made."""
+    check_interface(name, value, code)
+    if "%" in value:  # the kernel would choose a name
+        raise CniError(code, f"{name} must not contain %")
 
 
 def _parse_arguments(text: str) -> dict[str, str]:
