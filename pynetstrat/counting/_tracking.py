@@ -8,8 +8,8 @@ from errno import EAGAIN, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from .._native import Namespace
 from .._native.netns import cookie, identify, to_netns_fd
 from ..errors import KernelError
+from ..rtnetlink.links import owner_in_alias
 from ._final import FinalReadings
-from .naming import owner_of_alias
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -358,7 +358,7 @@ class Tracker:
             owners: dict[int, str] = {}
             for nsid, index, alias in native.dump_veth_peers():
                 pairs.setdefault(nsid, []).append(index)
-                if owner := owner_of_alias(alias):
+                if owner := owner_in_alias(alias):
                     owners.setdefault(nsid, owner)
             self._pairs, self.owners = pairs, owners
         return pairs

@@ -7,8 +7,9 @@ import os
 from dataclasses import dataclass
 
 from .._native.containers import Pairs
+from ..rtnetlink.links import owner_in_alias
 from ._scan import Scanner
-from .naming import Container, nsid_container, owner_of_alias, to_container
+from .naming import Container, nsid_container, to_container
 
 _TIMEOUT_MS = 5000  # of the dump of veth pairs
 
@@ -108,7 +109,7 @@ def _find_owners(pairs: Pairs) -> dict[int, str]:
     """The nsids of the namespaces that the host's veth pairs lead to, and the owner of each."""
     owners: dict[int, str] = {}
     for nsid, _, alias in pairs.dump_veth_peers():
-        owners[nsid] = owners.get(nsid) or owner_of_alias(alias)
+        owners[nsid] = owners.get(nsid) or owner_in_alias(alias) or ""
     return owners
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ..errors import escape
-from ..rtnetlink.links import ALIAS_TAG
 
 _CGROUP_SIZE = 65536  # bytes read of a cgroup file: room for 16 lines with paths of 4,096 bytes
 
@@ -115,11 +114,6 @@ def nsid_container(nsid: int, owner: str, *, is_shared: bool = False) -> Contain
 def is_same(one: Container, other: Container) -> bool:
     """Whether all attributes of two containers are equal."""
     return one == other and (one.ids, one.owner, one.name) == (other.ids, other.owner, other.name)
-
-
-def owner_of_alias(alias: str) -> str:
-    """The owner that the alias of a host end names, or ""."""
-    return alias[len(ALIAS_TAG) :] if alias.startswith(ALIAS_TAG) else ""
 
 
 def to_label(name: str) -> str:

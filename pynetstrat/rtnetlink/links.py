@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 ALIAS_TAG = "pynetstrat:"  # begins the alias of the host end of a veth pair; the owner follows
 
 
+def owner_in_alias(alias: str) -> str | None:
+    """Returns the owner in the alias tag of a link. None if the alias is no tag."""
+    return alias[len(ALIAS_TAG) :] if alias.startswith(ALIAS_TAG) else None
+
+
 @dataclass(slots=True)
 class Link:
     """A link (a network interface) as RTM_NEWLINK describes it.

@@ -13,7 +13,7 @@ import os
 
 from .._native.prefixes import normal_prefix
 from .._native.routes import SCOPE_LINK
-from ..rtnetlink.links import ALIAS_TAG, IFA_F_NODAD, Address
+from ..rtnetlink.links import ALIAS_TAG, IFA_F_NODAD, Address, owner_in_alias
 from ._hash import stable_hash
 from .network import invalid, ip_addresses
 
@@ -50,7 +50,7 @@ def has_other_tag(link: Link, tag: str) -> bool:
 
 def owner_of(link: Link) -> str | None:
     """Returns the owner in a link's alias tag. None if the link carries no tag."""
-    return link.alias[len(ALIAS_TAG) :] if link.alias.startswith(ALIAS_TAG) else None
+    return owner_in_alias(link.alias)
 
 
 def owner_key(network: Network, session: Session) -> str:
