@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -416,6 +416,26 @@ def run_processes(*functions: Callable[[], object]) -> list[object]:
     os.close(waiting)
     os.close(start)
     return [wait() for wait in results]
+
+
+def loaded_modules(program: str, heavy: Iterable[str], text: str = "") -> set[str]:
+    """Returns the modules that a program loads, in a process of its own.
+
+    Parameters:
+        heavy: modules that count even if the start-up files of the environment load them.
+        text: what the program reads from its standard input.
+    """
+    code = f"""
+import sys
+for name in {tuple(heavy)}:
+    sys.modules.pop(name, None)
+before = set(sys.modules)
+{program}
+print(*sorted(set(sys.modules) - before))
+"""
+    done = python(code, env=without_coverage(), input=text)
+    assert (done.returncode, done.stderr) == (0, "")
+    return set(done.stdout.split())
 
 
 def without_coverage() -> dict[str, str]:

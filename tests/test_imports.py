@@ -214,20 +214,7 @@ FIVE |= {"pynetstrat.strategy"}
     ],
 )
 def test_bringing_lo_up_loads_at_most_five_modules_of_ours_and_no_heavy_one(net, use):
-    code = f"""
-import sys
-for name in {HEAVY}:  # the start-up files of the environment may have loaded them
-    sys.modules.pop(name, None)
-before = set(sys.modules)
-import pynetstrat
-{use}
-print(*sorted(set(sys.modules) - before))
-"""
-    # Coverage would load all of them in the child, so the child is not measured.
-    environment = support.without_coverage()
-    done = support.python(code, env=environment)
-    assert done.stderr == ""
-    loaded = set(done.stdout.split())
+    loaded = support.loaded_modules(f"import pynetstrat\n{use}", HEAVY)
     assert not loaded & set(HEAVY)
     ours = {name for name in loaded if name.startswith("pynetstrat")} - {"pynetstrat._core.lib"}
     assert ours == (FIVE if "get_strategy" in use else FIVE - {"pynetstrat.strategy"})

@@ -47,19 +47,7 @@ with NetworkNamespace.create() as netns:
 
 def loaded(program: str, text: str = "") -> set[str]:
     """The modules that a program loads, in a process of its own."""
-    code = f"""
-import sys
-for name in {FORBIDDEN}:  # the start-up files of the environment may have loaded them
-    sys.modules.pop(name, None)
-before = set(sys.modules)
-{program}
-print(*sorted(set(sys.modules) - before))
-"""
-    # Coverage would load them in the child, so the child is not measured.
-    environment = support.without_coverage()
-    done = support.python(code, env=environment, input=text)
-    assert (done.returncode, done.stderr) == (0, "")
-    return set(done.stdout.split())
+    return support.loaded_modules(program, FORBIDDEN, text)
 
 
 @pytest.mark.slow
