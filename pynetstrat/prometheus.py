@@ -45,7 +45,7 @@ class ContainerCollector(Scrape, Collector):
         interface: a regular expression. Only interfaces whose label contains a match are shown.
         exclude_interface: a regular expression. Interfaces whose label contains a match are not
             shown.
-        netns: the host namespace; the default is the caller's.
+        netns: the host namespace; None: that of the calling thread.
         limit: the maximum number of namespaces that are read.
         timeout: seconds that each reading may wait for the kernel's answers.
         routed: False leaves out bridges, and the host ends of other containers that are counted.
@@ -62,10 +62,10 @@ class ContainerCollector(Scrape, Collector):
         KernelError: `netns` does not exist or cannot be entered, or no socket can be opened.
 
     Example:
-        with ContainerCollector(interface="^eth") as collector:
-            registry = prometheus_client.CollectorRegistry()
-            registry.register(collector)
-            print(prometheus_client.generate_latest(registry).decode())
+        >>> with ContainerCollector(interface="^eth") as collector:
+        ...     registry = prometheus_client.CollectorRegistry()
+        ...     registry.register(collector)
+        ...     print(prometheus_client.generate_latest(registry).decode())
     """
 
     __slots__ = ()

@@ -42,6 +42,9 @@ class NetworkStrategy:
     def validate(self, network: Network) -> None:
         """Checks a network before anything is created.
 
+        Parameters:
+            network: the configuration as the caller gave it.
+
         Raises:
             InvalidNetworkError: the network cannot be set up.
         """
@@ -70,10 +73,18 @@ class NetworkStrategy:
         """
 
     def attach(self, network: Network) -> None:
-        """Connects the container to its network again, on the host, after a restore."""
+        """Connects the container to its network again, on the host, after a restore.
+
+        Parameters:
+            network: the configuration as `create` returned it.
+        """
 
     def detach(self, network: Network) -> None:
-        """Disconnects the container from its network, on the host, before a checkpoint."""
+        """Disconnects the container from its network, on the host, before a checkpoint.
+
+        Parameters:
+            network: the configuration as `create` returned it.
+        """
 
     def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
         """Reverses `create`. It must be idempotent.

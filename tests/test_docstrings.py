@@ -71,6 +71,18 @@ def test_every_public_method_and_property_has_a_docstring(name: str) -> None:
             assert inspect.getdoc(value), key
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_public_method_describes_its_parameters(name: str) -> None:
+    """In its own docstring, or in that of the method of a base class."""
+    cls = CLASSES[name]
+    for key, value in vars(cls).items():
+        method = getattr(value, "__func__", value)
+        if not key.startswith("_") and inspect.isfunction(method):
+            bases = [vars(base)[key] for base in cls.__mro__ if key in vars(base)]
+            named = [described(sections(base).get("Parameters", "")) for base in bases]
+            assert parameters(method) - set().union(*named) == set(), key
+
+
 @pytest.mark.parametrize("name", [n for n, c in CLASSES.items() if issubclass(c, NetstratError)])
 def test_an_error_says_in_one_line_when_it_is_raised(name: str) -> None:
     assert len((inspect.getdoc(CLASSES[name]) or "").splitlines()[0]) > 20

@@ -224,6 +224,7 @@ class Batch:
         """Makes a bridge.
 
         Parameters:
+            name: its name.
             mac: its hardware address. Without one it takes that of a port.
             mtu: in bytes: 68 to 65535.
             up: whether it is brought up.
@@ -412,9 +413,11 @@ class Batch:
         mtu: int | None = None,
         up: bool = False,
     ) -> Batch:
-        """Makes a link of a kind that needs no further settings: "bridge", "ifb", "dummy" ...
+        """Makes a link of a kind that needs no further settings.
 
         Parameters:
+            name: its name.
+            kind: the kind, such as "bridge", "ifb" or "dummy".
             mac: its hardware address.
             mtu: in bytes.
             up: whether it is brought up.
@@ -469,8 +472,8 @@ class Batch:
             hairpin: whether the bridge may send a frame back out of this port. The link must be a
                 port already.
             netns: the namespace that it moves to.
-            new_index: its index there; requires `netns`.
             new_name: its new name. The kernel replaces one `%d` in it by a number.
+            new_index: its index in `netns`, which must be given.
             alias: its alias; "" removes it.
             isolated: whether this port of a bridge exchanges no frames with other isolated ports
                 (Linux 4.18). The link must be a port already.
@@ -512,7 +515,11 @@ class Batch:
         )
 
     def delete_link(self, link: Name | int) -> Batch:
-        """Deletes a link by its name, alternative name or index. A veth's peer is deleted too."""
+        """Deletes a link. A veth's peer is deleted too.
+
+        Parameters:
+            link: its name, alternative name or index.
+        """
         target = new_target(link)
         return self._append(
             native.Message(native.DELLINK, native.delete_link, *target, name=_shown(link))
@@ -551,7 +558,12 @@ class Batch:
         )
 
     def set_group(self, index: int, group: int) -> Batch:
-        """Puts the link with that index into a group."""
+        """Puts a link into a group.
+
+        Parameters:
+            index: the index of the link.
+            group: the number of the group, 0 to 4294967295.
+        """
         check_integer("index", index, 1, INT_MAX)
         check_integer("group", group, 0, UINT_MAX)
         settings = new_settings(group=group)
@@ -658,7 +670,12 @@ class Batch:
         )
 
     def delete_address(self, index: int, address: str | Address) -> Batch:
-        """Deletes an IP address, with its prefix length, from the link with that index."""
+        """Deletes an IP address from a link.
+
+        Parameters:
+            index: the index of the link.
+            address: the address with its prefix length, or an `Address`.
+        """
         check_integer("index", index, 1, INT_MAX)
         if not isinstance(address, Address):
             address = Address(index, address)
@@ -675,6 +692,9 @@ class Batch:
         """Adds a route.
 
         It is an error (EEXIST) if a route with the same destination, metric and table exists.
+
+        Parameters:
+            route: the route. Its `ifindex` may be 0 if it has a gateway.
         """
         return self._append(
             native.Message(
@@ -685,7 +705,11 @@ class Batch:
         )
 
     def delete_route(self, route: Route) -> Batch:
-        """Deletes a route, which the kernel finds by all fields of `route`."""
+        """Deletes a route.
+
+        Parameters:
+            route: the route, which the kernel finds by all of its fields.
+        """
         return self._append(
             native.Message(
                 *(native.DELROUTE, native.delete_route, _encode_route(route)),

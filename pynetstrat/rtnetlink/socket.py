@@ -255,6 +255,9 @@ class RtnetlinkSocket(Handle):
         The kernel executes the messages in order and continues after one that fails. The batch goes
         out in one system call, or in parts whose acks fit the socket's receive queue.
 
+        Parameters:
+            batch: the messages. An empty batch sends nothing.
+
         Raises:
             BatchError: a message failed, or its ack did not arrive. The text names the first.
             InterfaceNotFoundError: a link that must be looked up does not exist; nothing was sent.

@@ -50,7 +50,7 @@ def strategies() -> Mapping[str, NetworkStrategy]:
 
     Example:
         >>> sorted(strategies())
-        ['host-device', 'loopback', 'veth']
+        ['host-device', 'loopback', 'macvlan', 'veth']
     """
     return _Strategies((*_provided(), *LAZY_STRATEGIES))
 
