@@ -56,10 +56,10 @@ Ctrl-C.
 
 examples:
   pynetstrat exporter                         at http://{_LISTEN}/metrics
-  pynetstrat exporter --listen '[::]:9100'    on every address, IPv6 and IPv4
+  pynetstrat exporter --listen '[::]:19580'   on every address, IPv6 and IPv4
   pynetstrat exporter --listen 127.0.0.1:0    on a free port
   pynetstrat exporter --interface '^eth' --exclude-container '^test-'
-  pynetstrat exporter --labels /run/pynetstrat/labels.json
+  pynetstrat exporter --labels /etc/pynetstrat/labels.json
 
 Counting every container requires CAP_NET_ADMIN, CAP_SYS_ADMIN and
 CAP_SYS_PTRACE; without CAP_NET_BROADCAST scrapes take longer. A warning at the

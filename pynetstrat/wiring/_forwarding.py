@@ -81,13 +81,13 @@ def _explain(where: str, *, ipv6: bool) -> str:
         return (
             f"the host does not forward IPv6 from {where}: run sysctl "
             "net.ipv6.conf.all.forwarding=1 (accept_ra must be 2 on an interface that still "
-            "needs router advertisements), or since Linux 6.17 set force_forwarding of that "
-            "interface and of the one that leads out"
+            "needs router advertisements), or since Linux 6.17 set force_forwarding of the "
+            "interface that leads to the containers and of the one that leads out"
         )
     return (
         f"the host does not forward IPv4 from {where}: run sysctl "
-        "net.ipv4.conf.INTERFACE.forwarding=1 for that interface and for the one that leads out, "
-        "or net.ipv4.ip_forward=1 for all"
+        "net.ipv4.conf.INTERFACE.forwarding=1 for the interface that leads to the containers and "
+        "for the one that leads out, or net.ipv4.ip_forward=1 for all"
     )
 
 
