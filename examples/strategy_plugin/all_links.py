@@ -25,5 +25,5 @@ class AllLinks(NetworkStrategy):
                     continue
                 try:
                     socket.link_set_up(name)
-                except InterfaceNotFoundError:  # it was deleted or renamed meanwhile
+                except InterfaceNotFoundError:  # deleted or renamed since the dump
                     continue

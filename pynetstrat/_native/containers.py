@@ -74,9 +74,9 @@ class IdRecorder:
             )  # more is queued than one call should process
 
     def take_finals(self) -> list[tuple[int, int, list[int]]] | None:
-        """Returns what was recorded of deleted links, and forgets it; None: some of it was lost.
+        """Returns the records of deleted links, and empties the recorder; None if some were lost.
 
-        That is the nsid, the index and the counters of each (see struct netstrat_final).
+        A record is the nsid, the index and the counters of a link (see struct netstrat_final).
         """
         recorder = self._recorder
         count, recorder.final_count = recorder.final_count, 0

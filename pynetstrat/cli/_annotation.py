@@ -54,7 +54,7 @@ def set_up(annotation: str, source: str, options: Any, container: str, pid: int)
 def tear_down(annotation: str, source: str, options: Any, container: str) -> None:
     """Tears down what belongs to a container, whose namespace may have ended.
 
-    The networks are those that `set_up` has stored. Without the file they are those of the
+    The networks are read from the file that `set_up` has stored, or, if it is missing, from the
     annotation. A strategy of another package is then called only if its type is still allowed: an
     annotation must not choose which code runs.
 

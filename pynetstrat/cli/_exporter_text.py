@@ -85,7 +85,7 @@ class TextWriter:
         return parts
 
     def _move(self, rows: tuple[Labels, ...]) -> None:
-        """Changes the rows of every counter; what is known of a row moves with it."""
+        """Changes the rows of every counter. A row keeps its labels, value and number."""
         at = dict(zip(self._rows, range(len(self._rows)), strict=True))
         labels = [self._labels.get(row) or format_labels(row) for row in rows]
         self._rows = rows

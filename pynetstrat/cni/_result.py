@@ -20,10 +20,10 @@ def to_error(version: str, error: CniError) -> dict[str, Any]:
 
 
 def previous_result(request: Request) -> dict[str, Any] | None:
-    """Returns prevResult, or None if there is none.
+    """Returns prevResult, or None if it is missing.
 
     Raises:
-        CniError: it is no result.
+        CniError: it is not a result.
     """
     if request.configuration.get("prevResult") is None:
         return None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Runs the command of the environment. Returns the exit status."""
-    # Without a command nobody may have redirected standard input.
+    # Without a command, standard input may be a terminal: a read would wait.
     text = _read_standard_input() if os.environ.get("CNI_COMMAND") else b""
     status, answer = call(os.environ, text)
     output = answer.encode()

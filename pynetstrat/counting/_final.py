@@ -86,7 +86,7 @@ class FinalReadings:
         self._unended = {tracked.nsid: [tracked] for tracked in live}
 
     def end(self, tracked: TrackedNamespace) -> None:
-        """Notes what is known about the interfaces of a namespace that has ended."""
+        """Marks the interfaces that a namespace had when it ended."""
         for index, _, _ in tracked.dump.links:
             final = self._find(tracked, index)
             if final is not None:
@@ -108,7 +108,7 @@ class FinalReadings:
 
         Parameters:
             finals: the nsid, the index, and the counters of each; see `struct netstrat_final`.
-            live, ended: the namespaces that are counted, and those that were.
+            live, ended: the namespaces that are counted, and those that have ended.
         """
         peers: dict[int, tuple[TrackedNamespace, int]] | None = None
         for nsid, index, values in finals:

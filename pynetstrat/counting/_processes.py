@@ -66,7 +66,7 @@ class Processes:
         self._place(pid, places)
 
     def forget(self, target: str) -> None:
-        """Forgets a namespace that has ended, and inspects in the next pass what was in it."""
+        """Forgets a namespace that has ended; the next pass inspects the processes it had."""
         for pid in self.members.get(target, {}).copy():
             places = self._places[str(pid)]
             self._place(str(pid), {t: path for t, path in places.items() if t != target})

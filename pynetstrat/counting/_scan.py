@@ -42,7 +42,7 @@ class Scan:
 
     Attributes:
         found: the namespaces, with keys as `netns_target` returns them.
-        described: those that are new, or about which something may have changed.
+        described: the namespaces that are new, or whose sighting may have changed.
         omitted: how many namespaces are beyond the limit.
         hidden: how many processes the caller is not allowed to inspect.
         refused: the names in /run/netns that the caller is not allowed to inspect, and the reasons.
@@ -68,7 +68,7 @@ class Scan:
 
 
 class Scanner:
-    """Scans names and processes, and remembers what it has inspected.
+    """Scans names and processes, and remembers those that it has inspected.
 
     After a scan that did not finish, make another scanner: it inspects everything.
 

@@ -41,7 +41,7 @@ class TrackedNamespace:
             later prove that the namespace still exists. None: it was not added by a path.
         dump: its links, as they were last dumped.
         dumped_at: the time of that dump on the clock of `Tracker`; -1: it must be repeated.
-        finals: what is known of interfaces that were deleted, by index.
+        finals: the last counters of interfaces that were deleted, by index.
     """
 
     __slots__ = ("dump", "dumped_at", "finals", "identity", "keys", "nsid")

@@ -50,8 +50,7 @@ class ContainerCounters(Handle):
 
     Parameters:
         netns: the host namespace, in which the veth peers are, in any form that `RtnetlinkSocket`
-            accepts. The object keeps it alive. Defaults to the calling thread's
-            namespace.
+            accepts. The object keeps it alive. None: that of the calling thread.
         timeout: seconds that each call may wait for the kernel's answers.
 
     Attributes:
@@ -138,8 +137,8 @@ class ContainerCounters(Handle):
 
         If an interface is deleted before its namespace ends, as `tear_down_networks` does, the
         kernel reports what each end of the pair has sent, and the counters are exact. If the
-        namespace ends by itself, the kernel reports only the host end: rx is exact, and tx is as of
-        the last reading. The report may follow the end of the namespace by a millisecond.
+        interface ends with the namespace, the kernel reports only the host end: rx is exact, and tx
+        is as of the last reading. The report may follow the end of the namespace by a millisecond.
 
         If notifications were lost, the counters are those of the last reading. Each call of this
         method or of `read` empties the queues. As root, they hold more than a thousand
@@ -235,7 +234,7 @@ class ContainerCounters(Handle):
         1. the links of stale containers;
         2. the host's counters, unless no row comes from them;
         3. the containers whose counters come from their own dump;
-        4. the links of containers that became stale meanwhile.
+        4. the links of containers that became stale during these steps.
 
         Steps 1 and 4 dump a container at most once in a reading (see `Tracker`). Thus both the
         links and the counters date from within this call. Another attempt follows if

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 class HostCounters(Handle):
     """Reads the counters of every container of this host: `discover` with `ContainerCounters`.
 
-    A container is counted until its namespace ends, even after the process
-    or the name that it was found by has disappeared. A namespace that only a veth pair of the host
-    leads to is counted by its nsid (`Discovery.unseen`).
+    A container is counted until its namespace ends, even after the process or the name that it was
+    found by has disappeared. A namespace that only a veth pair of the host leads to is counted by
+    its nsid (`Discovery.unseen`).
 
     To find and count all containers, the caller needs root, or CAP_SYS_PTRACE, CAP_SYS_ADMIN and
     CAP_NET_ADMIN. Without them `refresh().hidden` and `refused` list what is missing. Without
@@ -40,9 +40,9 @@ class HostCounters(Handle):
 
     Parameters:
         netns: the host namespace, in any form that `RtnetlinkSocket` accepts. It is never a
-            container itself. Defaults to the calling thread's namespace.
-        limit: how many containers to count (see `discover`). Containers that are
-            counted already have precedence.
+            container itself. None: that of the calling thread.
+        limit: how many containers to count (see `discover`). Containers that are counted already
+            have precedence.
         timeout: seconds that each reading may wait for the kernel's answers.
         routed: whether to include interfaces that carry traffic of other counted containers. A
             container that routes for containers of its own (rootless Podman, kind, Docker in
@@ -114,7 +114,7 @@ class HostCounters(Handle):
         """Adds new containers, and drops those whose namespaces have ended.
 
         A refresh inspects the processes and names that are new, and an eighth of the others, so a
-        process that enters another namespace by itself is found within eight refreshes. If a veth
+        process that enters another namespace later is found within eight refreshes. If a veth
         pair of the host leads to an unknown namespace, all are inspected. Until then the `netns` of
         a container may lead to another namespace; its counters never do.
 
@@ -191,7 +191,7 @@ class HostCounters(Handle):
         scan, refused = self._scan(counters, scanner)
         nsids = self._still_unseen(counters, nsids, refused)
         if not (is_new or scan.omitted) and self._is_any_new(counters, nsids):
-            # A process may have entered one of them by itself, or a name may lead there by now.
+            # A known process may have entered one of them, or a name may lead there by now.
             scan, refused = self._scan(counters, scanner, is_whole=True)
             nsids = self._still_unseen(counters, nsids, refused)
         self._update_owners(counters)
@@ -218,7 +218,7 @@ class HostCounters(Handle):
     def _scan(
         self, counters: HostContainers, scanner: Scanner, *, is_whole: bool = False
     ) -> tuple[Scan, dict[Container, NetstratError]]:
-        """Scans, and counts what was found; returns the scan, and what cannot be counted."""
+        """Scans, and adds the namespaces found. Returns the scan, and what cannot be counted."""
         scan = scanner.scan(self._known, is_whole=is_whole)
         # Before the comparison with `_known`, which is by inode: an inode may be reused, but the
         # notification that its namespace has ended comes first. A namespace that ends after this
@@ -227,7 +227,7 @@ class HostCounters(Handle):
         refused: dict[Container, NetstratError] = dict(scan.refused)
         if scan.names_error is not None:
             refused[Container(RUN_NETNS, RUN_NETNS, 0)] = scan.names_error
-        # What was counted until this call is missing in `described`: see above.
+        # A container that was dropped just now may be found anew, but is not in `described`.
         dropped = scan.found.keys() - self._known.keys()
         for target in dict.fromkeys((*scan.described, *dropped)):
             sighting, known = scan.found[target], self._known.get(target)
@@ -235,7 +235,7 @@ class HostCounters(Handle):
                 error = self._add(counters, target, sighting)
                 if error is not None:
                     refused[sighting.container] = error
-                elif target not in self._known:  # what led to it does so no more
+                elif target not in self._known:  # its path leads elsewhere by now
                     scanner.forget(target)
             elif known is not sighting:
                 self._rename(counters, target, sighting)

@@ -51,8 +51,8 @@ class LinkMonitor(Handle):
     object is a context manager.
 
     Parameters:
-        netns: the namespace, in any form that `RtnetlinkSocket` accepts. Defaults to the calling
-            thread's namespace.
+        netns: the namespace, in any form that `RtnetlinkSocket` accepts. None: that of the calling
+            thread.
         addresses: whether to report IPv4 and IPv6 addresses as well.
 
     Raises:

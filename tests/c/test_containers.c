@@ -440,8 +440,8 @@ static int deletions(struct listener *listener)
     return found;
 }
 
-/* In a namespace of its own: only there does the end of a namespace of an earlier test, which may
- * come at any moment, notify nobody. */
+/* In a namespace of its own, where no notification arrives of the end of an earlier test's
+ * namespace, which may come at any moment. */
 TEST_WITH(changes_are_recorded, IN_CHILD | NATIVE)
 {
     struct listener deleted, elsewhere, ended;

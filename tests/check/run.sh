@@ -7,8 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p build/check
 only_by_name=" flaky " # takes an hour or more
-# The longest ones, which come first: one that began last would run on by itself. `faults` and `soak`
-# wait more than the others.
+# The longest ones, which come first: one that began last would run alone at the end. `faults` and
+# `soak` wait more than the others.
 longest=(mutants packaging faults wheels sanitize cross coverage soak prove fuzz)
 
 one() {

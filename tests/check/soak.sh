@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Readings of every kind for SOAK_SECONDS (60) while interfaces come and go, then a million of one
-# kind; those of many containers for SOAK_CONTAINERS_SECONDS (25) while containers do; scrapes of the
-# exporter for SOAK_EXPORTER_SECONDS (25) meanwhile; and devices lent to containers for
-# ADVERSARY_SECONDS (60) whose root does what it likes: no wrong counters, no unknown error, memory
-# and descriptors flat, no link lost or taken in. FINALS (200) containers end at once, in three ways:
-# the final counters are exact, or as much as the kernel reports, and none is lost. See the programs
-# in tests/soak/.
+# Makes readings of every kind for SOAK_SECONDS (60) while interfaces come and go, then a million of
+# one kind. Reads many containers for SOAK_CONTAINERS_SECONDS (25) while containers come and go, and
+# scrapes the exporter for SOAK_EXPORTER_SECONDS (25). Lends devices for ADVERSARY_SECONDS (60) to
+# containers whose root manipulates them. Ends FINALS (200) containers at once, in three ways. It
+# fails if a counter is wrong, an error is unknown, memory or descriptors grow, a link is lost or
+# taken in, or final counters are lost or less exact than the kernel reports. See tests/soak/.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p build

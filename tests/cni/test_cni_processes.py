@@ -126,7 +126,7 @@ def test_a_closed_standard_input_and_a_missing_command_are_errors(tmp_path):
     program = install(tmp_path)
     done = support.run(["sh", "-c", f"CNI_COMMAND=STATUS {program} <&-"])
     assert (done.returncode, json.loads(done.stdout)["code"]) == (1, 6)
-    # Nobody writes to this standard input, and nobody closes it.
+    # This standard input has no data and stays open.
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.wait(60) == 1
         assert json.loads(process.stdout.read())["code"] == 4

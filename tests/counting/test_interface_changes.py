@@ -206,7 +206,7 @@ def test_an_overflow_of_the_link_queues_loses_no_change(net, counters, new_names
 def test_deletions_between_two_readings_take_a_bounded_memory(
     net, counters, new_namespace, monkeypatch
 ):
-    """The exporter processes notifications all the time, also if nobody scrapes it."""
+    """The exporter processes notifications all the time, also between scrapes."""
     monkeypatch.setattr("pynetstrat.counting._tracking._MAX_DELETED", 2)
     netns = new_namespace()
     add_container_veth(net, netns, "v0", 1)

@@ -28,7 +28,7 @@ for namespace in sys.stdin:
 
 
 class Mover:
-    """A process that enters namespaces by itself."""
+    """A process that enters one namespace after the other."""
 
     def __init__(self, *namespaces: int) -> None:
         self.process = subprocess.Popen(

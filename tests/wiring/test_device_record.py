@@ -209,7 +209,7 @@ CHANGES = {
 
 
 def in_its_places(cases):
-    """Each case with the record in the field and in its file; a sample has them by turns."""
+    """Each case with the record in the field and in its file; a sample alternates between them."""
     places = ("field", "file")
     pairs = [
         (place, *case)
