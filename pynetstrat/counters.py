@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+
 from ._dataclass import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
 
     View = Callable[[str, list[int]], "NetworkInterface"]
 
@@ -79,7 +81,8 @@ class FinalCounters(NetworkInterface):
 
 
 # A view makes a NetworkInterface of the eight counters, which are in the host's perspective. Both
-# views fill the slots themselves: the dataclass's __init__ would cost a tenth of get_stats.
+# views and make_views fill the slots themselves: the dataclass's __init__ would cost a tenth of
+# get_stats, and a quarter of dump_stats.
 _new = object.__new__
 
 
@@ -118,6 +121,24 @@ def container_view(name: str, values: list[int]) -> NetworkInterface:
         view.rx_dropped,
     ) = values
     return view
+
+
+def make_views(names: tuple[str, ...], columns: Iterable[list[int]]) -> list[NetworkInterface]:
+    """NetworkInterfaces of names and of eight columns of counters, in the order of the fields."""
+    views = list(map(_new, repeat(NetworkInterface, len(names))))
+    for view, row in zip(views, zip(names, *columns, strict=True), strict=True):
+        (
+            view.name,
+            view.rx_bytes,
+            view.rx_packets,
+            view.rx_errors,
+            view.rx_dropped,
+            view.tx_bytes,
+            view.tx_packets,
+            view.tx_errors,
+            view.tx_dropped,
+        ) = row
+    return views
 
 
 VIEWS: dict[object, View] = {"host": host_view, "container": container_view}

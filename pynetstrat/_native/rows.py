@@ -7,7 +7,7 @@ from . import decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 # Makes memory that is not cleared, which would take 10 % of a large dump. The core writes it before
@@ -22,6 +22,17 @@ def new_counters() -> tuple[Any, Callable[[], list[int]]]:
     """
     counters = ffi.new("struct netstrat_counters *")
     return counters, memoryview(ffi.buffer(counters)).cast("Q").tolist
+
+
+def to_columns(counters: Any, count: int, order: Iterable[int] = range(8)) -> list[list[int]]:
+    """Converts an array of struct netstrat_counters to a list for each field.
+
+    Parameters:
+        count: how many structs are converted.
+        order: the numbers of the fields.
+    """
+    numbers = memoryview(ffi.buffer(counters, count * 64)).cast("Q")
+    return [numbers[field::8].tolist() for field in order]
 
 
 class Rows:
@@ -49,6 +60,10 @@ class Rows:
     def values(self) -> list[int]:
         """The counters: eight numbers for each row."""
         return ffi.unpack(ffi.cast("uint64_t *", self._counters), self.count * 8)  # type: ignore[no-any-return]
+
+    def columns(self, order: Iterable[int]) -> list[list[int]]:
+        """The counters: a list for each field, in this order of their numbers."""
+        return to_columns(self._counters, self.count, order)
 
     def views(self) -> tuple[memoryview, Any]:
         """The indexes with format `i`, and the counters with format `Q` in rows of eight."""

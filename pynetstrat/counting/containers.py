@@ -7,7 +7,7 @@ from errno import EAGAIN
 from .._handle import Handle
 from .._native.containers import Containers
 from .._native.gather import Table
-from ..counters import ContainerTable, FinalCounters, NetworkInterface
+from ..counters import ContainerTable, FinalCounters, NetworkInterface, make_views
 from ..errors import KernelError, NetstratError
 from ..rtnetlink.socket import to_milliseconds
 from ._layout import RowLayout
@@ -174,9 +174,7 @@ class ContainerCounters(Handle):
                 the timeout expired.
         """
         layout, table = self._run(self._read, "RTM_GETSTATS")
-        values = table.values()
-        columns = (values[column::8] for column in range(8))
-        interfaces = map(NetworkInterface, layout.names, *columns)
+        interfaces = make_views(layout.names, table.columns())
         rows = zip(layout.keys, layout.names, interfaces, strict=True)
         if layout.is_one_each:  # takes half the time of the general case below
             return {key: {name: row} for key, name, row in rows}

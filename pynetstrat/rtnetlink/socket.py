@@ -9,7 +9,7 @@ from .._handle import Handle
 from .._native.batch import Encoded
 from .._native.socket import Socket
 from .._partial import partial
-from ..counters import VIEWS, CounterTable, NetworkInterface, column_order, get_view
+from ..counters import VIEWS, CounterTable, NetworkInterface, column_order, get_view, make_views
 from ._bridge import Bridge
 from ._group_delete import delete_links
 from ._name_cache import NameCache
@@ -401,9 +401,8 @@ class RtnetlinkSocket(Handle):
             ValueError: `perspective` is neither.
         """
         order = column_order(perspective)
-        names, values = self._locked(self._dump_values, "RTM_GETSTATS")
-        columns = (values[column::8] for column in order)
-        return dict(zip(names, map(NetworkInterface, names, *columns), strict=True))
+        names, columns = self._locked(partial(self._dump_columns, order), "RTM_GETSTATS")
+        return dict(zip(names, make_views(names, columns), strict=True))
 
     def dump_counters(self) -> CounterTable:
         """Returns the counters of every interface as columns, without an object for each interface.
@@ -453,9 +452,11 @@ class RtnetlinkSocket(Handle):
     def _dump_rows(self, native: Socket, _: object) -> tuple[tuple[str, ...], Rows]:
         return self._dump(native, True)
 
-    def _dump_values(self, native: Socket, _: object) -> tuple[tuple[str, ...], list[int]]:
+    def _dump_columns(
+        self, order: list[int], native: Socket, _: object
+    ) -> tuple[tuple[str, ...], list[list[int]]]:
         names, rows = self._dump(native, False)
-        return names, rows.values()
+        return names, rows.columns(order)
 
     def _dump(self, native: Socket, lasting: bool) -> tuple[tuple[str, ...], Rows]:
         """Dumps the counters, with the names that the interfaces had at the end of the dump."""
