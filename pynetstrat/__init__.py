@@ -104,10 +104,10 @@ __all__ = [
 ]
 
 # The modules of the public names.
-_HOMES = {
+_MODULES = {
     "Address": "rtnetlink.links",
     "Batch": "rtnetlink.batch",
-    "BatchError": "rtnetlink.batch",
+    "BatchError": "errors",
     "Container": "counting.naming",
     "ContainerCounters": "counting.containers",
     "ContainerTable": "counters",
@@ -169,13 +169,13 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # Not importlib.import_module: importlib takes a quarter of the time of `import pynetstrat`.
-    value: object = getattr(__import__(_HOMES[name], globals(), level=1, fromlist=[name]), name)
+    value: object = getattr(__import__(_MODULES[name], globals(), level=1, fromlist=[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_MODULES})

@@ -30,6 +30,7 @@ from .diagnosis import (
     diagnose as diagnose,
 )
 from .errors import (
+    BatchError as BatchError,
     CounterNotFoundError as CounterNotFoundError,
     CounterParseError as CounterParseError,
     ForeignSysfsError as ForeignSysfsError,
@@ -51,7 +52,6 @@ from .namespace import (
 from .rtnetlink.batch import (
     PENDING as PENDING,
     Batch as Batch,
-    BatchError as BatchError,
 )
 from .rtnetlink.links import (
     Address as Address,

@@ -14,7 +14,7 @@
         ├── PermissionDeniedError (PermissionError)
         ├── NetlinkUnavailableError
         ├── ForeignSysfsError
-        └── BatchError (in rtnetlink/batch.py)
+        └── BatchError
 
 The core's table of failures (csrc/error.c) says which failure becomes which class, with which hint.
 """
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from ._native.batch import Pending
     from .counters import NetworkInterface
 
 
@@ -246,6 +247,51 @@ class NetlinkUnavailableError(KernelError):
 
 class ForeignSysfsError(KernelError):
     """`/sys` may show another namespace than the requested one, and no other source can be read."""
+
+
+class BatchError(KernelError):
+    """A message of a batch failed. The messages before and after it may have been executed.
+
+    The attributes of `KernelError` describe the first failure. If the exchange failed after the
+    kernel had refused a message, the text describes both.
+
+    Attributes:
+        item: the number of the first message that failed, from 0.
+        results: the result of each message: None if it succeeded, its `KernelError`, or `PENDING`
+            if its ack did not arrive. If the exchange itself failed (by a timeout, for example),
+            that error is the result of the first message without an ack.
+
+    Example:
+        >>> try:
+        ...     rtnetlink.execute(Batch().delete_link("veth0").delete_link("veth1"))
+        ... except BatchError as error:
+        ...     failed = [number for number, result in enumerate(error.results) if result]
+    """
+
+    def __init__(
+        self,
+        errno: int,
+        operation: str,
+        interface: str = "",
+        kernel_message: str = "",
+        hint: str = "",
+        filename: str | None = None,
+        item: int = 0,
+        results: Sequence[KernelError | Pending | None] = (),
+        subject: str = "",
+    ) -> None:
+        super().__init__(errno, operation, interface, kernel_message, hint, filename, subject)
+        self.item = item
+        self.results = list(results)
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        count = len(self.results)
+        return f"message {self.item + 1} of {count}: {text}" if count > 1 else text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind, (*arguments, subject) = super().__reduce__()
+        return kind, (*arguments, self.item, self.results, subject)
 
 
 class InvalidNetworkError(NetstratError, ValueError):

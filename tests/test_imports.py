@@ -55,7 +55,7 @@ def test_the_stub_names_every_public_name_and_its_module():
             assert all(alias.asname == alias.name for alias in node.names)
             modules |= {alias.name: node.module for alias in node.names}
     assert set(modules) == EXPORTED
-    assert {name: modules[name] for name in pynetstrat._HOMES} == pynetstrat._HOMES
+    assert {name: modules[name] for name in pynetstrat._MODULES} == pynetstrat._MODULES
     for name, module in modules.items():
         assert getattr(importlib.import_module(f"pynetstrat.{module}"), name) is getattr(
             pynetstrat, name
@@ -163,7 +163,7 @@ def run(*modules, every_name):
         for module in modules:
             importlib.import_module(module)
         for name in {sorted(EXPORTED - VALUES)}:
-            home = "pynetstrat." + pynetstrat._HOMES.get(name, "errors")
+            home = "pynetstrat." + pynetstrat._MODULES.get(name, "errors")
             if every_name or name in vars(pynetstrat) or home in sys.modules:
                 assert getattr(pynetstrat, name).__name__ == name
         if every_name:

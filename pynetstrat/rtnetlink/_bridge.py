@@ -9,12 +9,13 @@ from itertools import count
 from .._native.batch import Encoded
 from .._native.prefixes import normal_prefix
 from ..errors import (
+    BatchError,
     InterfaceNotFoundError,
     InvalidInterfaceNameError,
     InvalidNetworkError,
     KernelError,
 )
-from .batch import Batch, BatchError, execute
+from .batch import Batch, execute
 from .links import Address, Link
 
 TYPE_CHECKING = False

@@ -6,8 +6,8 @@ import os
 from errno import EAGAIN, EOPNOTSUPP
 
 from .._native.batch import Encoded
-from ..errors import InterfaceNotFoundError, KernelError
-from .batch import Batch, BatchError, execute
+from ..errors import BatchError, InterfaceNotFoundError, KernelError
+from .batch import Batch, execute
 from .links import Link
 
 TYPE_CHECKING = False

@@ -8,7 +8,6 @@ from .._native import batch as native
 from .._native import qdiscs as native_qdiscs
 from .._native.addresses import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, new_address
 from .._native.batch import PENDING as PENDING
-from .._native.batch import Pending
 from .._native.links import (
     IPVLAN_FLAGS,
     IPVLAN_MODES,
@@ -23,20 +22,18 @@ from .._native.links import (
 )
 from .._native.routes import new_route
 from .._native.values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
-from ..errors import InvalidNetworkError, KernelError
+from ..errors import BatchError, InvalidNetworkError, KernelError
 from .links import Address, Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
     from .._native.transport import Transport
     from ..types import Name, Netns
 
 _ETHERNET_MTU = (68, 65535)  # ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h
-
-
 _LARGEST_BODY = 65536  # bytes; no message of rtnetlink is longer
 
 
@@ -58,51 +55,6 @@ def _parse_mac(mac: object) -> bytes | None:
 
 def _parse_ethernet_mac(field: str, mac: object) -> bytes | None:
     return None if mac is None else parse_ethernet_mac(mac, field)
-
-
-class BatchError(KernelError):
-    """A message of a batch failed. The messages before and after it may have been executed.
-
-    The attributes of `KernelError` describe the first failure. If the exchange failed after the
-    kernel had refused a message, the text describes both.
-
-    Attributes:
-        item: the number of the first message that failed, from 0.
-        results: the result of each message: None if it succeeded, its `KernelError`, or `PENDING`
-            if its ack did not arrive. If the exchange itself failed (by a timeout, for example),
-            that error is the result of the first message without an ack.
-
-    Example:
-        >>> try:
-        ...     rtnetlink.execute(Batch().delete_link("veth0").delete_link("veth1"))
-        ... except BatchError as error:
-        ...     failed = [number for number, result in enumerate(error.results) if result]
-    """
-
-    def __init__(
-        self,
-        errno: int,
-        operation: str,
-        interface: str = "",
-        kernel_message: str = "",
-        hint: str = "",
-        filename: str | None = None,
-        item: int = 0,
-        results: Sequence[KernelError | Pending | None] = (),
-        subject: str = "",
-    ) -> None:
-        super().__init__(errno, operation, interface, kernel_message, hint, filename, subject)
-        self.item = item
-        self.results = list(results)
-
-    def __str__(self) -> str:
-        text = super().__str__()
-        count = len(self.results)
-        return f"message {self.item + 1} of {count}: {text}" if count > 1 else text
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        kind, (*arguments, subject) = super().__reduce__()
-        return kind, (*arguments, self.item, self.results, subject)
 
 
 def _shown(link: Name | int) -> str:

@@ -8,9 +8,9 @@ from .._native.batch import Pending
 from .._native.prefixes import normal_prefix
 from .._native.routes import SCOPE_LINK, normal_route
 from .._partial import partial
-from ..errors import InvalidNetworkError
+from ..errors import BatchError, InvalidNetworkError
 from ..namespace import NetworkNamespace
-from ..rtnetlink.batch import Batch, BatchError
+from ..rtnetlink.batch import Batch
 from ._links import execute_for, restore_down
 from ._requested import requested_addresses, requested_routes
 from ._session import Session

@@ -7,8 +7,15 @@ from errno import EEXIST, ENODEV, EOPNOTSUPP
 
 from .._dataclass import dataclass, replace
 from .._native.device import IFF_UP, SETTABLE
-from ..errors import InterfaceNotFoundError, InvalidNetworkError, KernelError, TeardownError, quote
-from ..rtnetlink.batch import Batch, BatchError
+from ..errors import (
+    BatchError,
+    InterfaceNotFoundError,
+    InvalidNetworkError,
+    KernelError,
+    TeardownError,
+    quote,
+)
+from ..rtnetlink.batch import Batch
 from ..rtnetlink.links import Address
 from ._device_addresses import add_addresses, carried_addresses, without_prefix_length
 from ._device_identity import OpenDevice, Place, find_device, random_index

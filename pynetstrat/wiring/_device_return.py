@@ -14,8 +14,8 @@ import contextlib
 from errno import EBUSY, EEXIST, ENODEV, EPERM
 
 from .._native.device import SETTABLE, detach_xdp, set_flags
-from ..errors import KernelError, quote
-from ..rtnetlink.batch import Batch, BatchError
+from ..errors import BatchError, KernelError, quote
+from ..rtnetlink.batch import Batch
 from ._device_identity import Location, Place, find_device, is_device, random_index, random_name
 from ._device_upper_links import delete_upper_links
 from ._links import append, execute_for, find_bridge

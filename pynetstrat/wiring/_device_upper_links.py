@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 from errno import EBUSY, EINVAL
 
-from ..errors import KernelError
+from ..errors import BatchError, KernelError
 from ..rtnetlink._group_delete import unused_group
-from ..rtnetlink.batch import Batch, BatchError
+from ..rtnetlink.batch import Batch
 from ._device_identity import is_random, random_name
 
 TYPE_CHECKING = False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from time import monotonic, sleep
 
-from ..errors import InterfaceNotFoundError, KernelError, TeardownError
-from ..rtnetlink.batch import Batch, BatchError
+from ..errors import BatchError, InterfaceNotFoundError, KernelError, TeardownError
+from ..rtnetlink.batch import Batch
 from .network import invalid
 
 TYPE_CHECKING = False

@@ -13,8 +13,8 @@ from errno import EEXIST, ENOENT, EOPNOTSUPP, EPERM
 
 from .._native.batch import Message
 from .._native.qdiscs import NEWTFILTER, TBF_LATENCY, add_redirect, tbf_burst, tbf_limit
-from ..errors import KernelError
-from ..rtnetlink.batch import Batch, BatchError
+from ..errors import BatchError, KernelError
+from ..rtnetlink.batch import Batch
 from ._hash import stable_hash
 from ._links import append, delete_by_index, execute_for, find_link
 from ._veth_names import (

@@ -6,9 +6,9 @@ import os
 from errno import EEXIST, ENOENT, EOPNOTSUPP
 
 from .._partial import partial
-from ..errors import KernelError, quote
+from ..errors import BatchError, KernelError, quote
 from ..rtnetlink._group_delete import unused_group
-from ..rtnetlink.batch import Batch, BatchError
+from ..rtnetlink.batch import Batch
 from ..rtnetlink.links import Route
 from ._links import delete_by_index, execute_for, find_link, run_all, wait_for_tag
 from ._requested import host_prefix

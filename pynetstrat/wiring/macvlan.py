@@ -13,8 +13,8 @@ from errno import EEXIST, EINVAL
 from .._dataclass import dataclass
 from .._native.links import MACVLAN_MODES
 from ..counters import host_view
-from ..errors import KernelError, quote
-from ..rtnetlink.batch import Batch, BatchError
+from ..errors import BatchError, KernelError, quote
+from ..rtnetlink.batch import Batch
 from ..strategy import refuse_fields
 from ._container_link import ContainerLinkStrategy
 from ._difference import check_container_link
