@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EAGAIN, EEXIST
+from errno import EAGAIN, EEXIST, EINVAL
 from itertools import count
 
 from .._native.batch import Encoded
@@ -38,7 +38,10 @@ class Bridge:
     def __init__(
         self, name: Name, mac: str | None, mtu: int | None, addresses: Sequence[str], up: bool
     ) -> None:
-        self._new = Batch().add_bridge(name, mac=mac, mtu=mtu)
+        Batch().add_bridge(name, mac=mac, mtu=mtu)
+        # With an MTU that is given at creation the bridge would follow the MTU of its ports, and
+        # lose it with the last one (br_mtu_auto_adjust in net/bridge/br_if.c of the kernel).
+        self._new = Batch().add_bridge(name, mac=mac)
         self._name = os.fsdecode(name)
         if "%" in self._name:
             reason = "must not contain %: the kernel would make a bridge of another name"
@@ -108,6 +111,8 @@ class Bridge:
                 address = numbers.get(number)
                 if address is None or not isinstance(result, KernelError):
                     raise
+                if result.errno == EINVAL and ":" in address and not result.kernel_message:
+                    error.hint = "IPv6 needs a link with an MTU of at least 1280"
                 if result.errno != EEXIST:
                     raise
                 if normal_prefix(address) not in present:  # otherwise another process added it

@@ -55,8 +55,9 @@ def subnet_routes(addresses: Iterable[Address]) -> list[Route]:
         subnet = subnet_of(address.address)
         # The metric of IPv6 is IP6_RT_PRIO_ADDRCONF, linux/ipv6_route.h.
         route = Route(subnet, metric=256 if ":" in subnet else 0, ifindex=address.ifindex)
-        # Addresses of one subnet share its route.
-        if not subnet.endswith("/32") and route not in routes:
+        # Addresses of one subnet share its route. A subnet that contains 0.0.0.0 gets none
+        # (fib_add_ifaddr in net/ipv4/fib_frontend.c of the kernel).
+        if not subnet.endswith("/32") and not subnet.startswith("0.") and route not in routes:
             routes.append(route)
     return routes
 

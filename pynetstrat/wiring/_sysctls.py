@@ -23,6 +23,8 @@ _TABLES = {
     ("net", "ipv6", "neigh"),
     ("net", "mpls", "conf"),
 }
+# addrconf_notify() in net/ipv6/addrconf.c of the kernel sets it again when the link goes up.
+_IPV6_MTU = "net.ipv6.conf.IFNAME.mtu"
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 _MAX_VALUE = 100  # bytes; the core reads up to 127
 
@@ -38,6 +40,9 @@ def validate_sysctls(network: Network) -> None:
                 "net.ipv4.neigh, net.ipv6.conf, net.ipv6.neigh and net.mpls.conf, with IFNAME "
                 "literally"
             )
+            raise InvalidNetworkError("sysctls", name, reason, network.name)
+        if name == _IPV6_MTU:
+            reason = "the kernel sets it to the MTU of the link, which `mtu` requests"
             raise InvalidNetworkError("sysctls", name, reason, network.name)
         if not (value.isascii() and value.isprintable() and 0 < len(value) <= _MAX_VALUE):
             reason = f"the value of {name} must be 1 to {_MAX_VALUE} printable ASCII characters"

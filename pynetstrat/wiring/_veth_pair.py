@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EEXIST, ENOENT, EOPNOTSUPP
+from errno import EACCES, EEXIST, ENOENT, EOPNOTSUPP, EPERM, EROFS
 
 from .._partial import partial
 from ..errors import BatchError, KernelError, quote
@@ -65,7 +65,7 @@ def make_pair(session: Session, network: Network, digest: int, bridge: Link | No
     if bridge is None:
         _finish_point_to_point(session, network, mac)
         return
-    if is_free:
+    if is_free and _has_mac(bridge):
         what = f"the MAC address of {bridge.name}"
         session.undo_stack.push(partial(_restore_mac, host, bridge), what)
     _finish_port(host, network, bridge, is_free)
@@ -77,6 +77,14 @@ def _is_free(bridge: Link) -> bool:
     The bridge id contains the MAC address that was set or taken from a port, or zeros.
     """
     return not int(bridge.bridge_id[4:] or "1", 16)
+
+
+def _has_mac(bridge: Link) -> bool:
+    """Whether a bridge has a MAC address. One that has lost its last port may have zeros.
+
+    The kernel refuses to set zeros, so such a bridge keeps the first address that it is given.
+    """
+    return any(bytes.fromhex(bridge.mac.replace(":", "")))
 
 
 # ---- an older pair of the same network ----
@@ -123,7 +131,9 @@ def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link, is_free:
         # does not count, so another one is set first. Otherwise each later container would set the
         # address again, and flush the bridge's neighbours each time.
         other = f"fe:{os.urandom(5).hex(':')}"
-        batch.set_link(bridge.index, mac=other).set_link(bridge.index, mac=bridge.mac)
+        batch.set_link(bridge.index, mac=other)
+        if _has_mac(bridge):
+            batch.set_link(bridge.index, mac=bridge.mac)
         batch.set_link(name, master=bridge.index, up=True, alias=tag_of(network))
         set_port(batch, name, network)
     else:
@@ -201,10 +211,12 @@ def refuse_router_advertisements(name: str) -> None:
             return
         if not missing and _read(path) == b"0\n":
             return
-        hint = (
-            "the container must not become the host's IPv6 router: mount /proc, with a writable "
-            "/proc/sys, or set net.ipv6.conf.default.accept_ra to 0"
-        )
+        hint = "accept_ra must be 0, or the container could become the host's IPv6 router"
+        if error.errno in (ENOENT, EACCES, EPERM, EROFS):
+            hint += (
+                ": mount /proc, with a writable /proc/sys, or set net.ipv6.conf.default.accept_ra "
+                "to 0"
+            )
         raise KernelError(error.errno or 0, "open", name, hint=hint, filename=path) from None
 
 

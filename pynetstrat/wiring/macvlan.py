@@ -48,8 +48,8 @@ class Macvlan(ContainerLinkStrategy):
     - `host_interface_name` (required): the parent, an existing link of the host.
     - `name` (required): the name of the link in the container.
     - `options`: `mode`, which is "private", "vepa", "bridge" (the default) or "passthru".
-    - `mac_address`: "" derives it from the first IP address; without one, and in the mode
-      "passthru", the kernel chooses it.
+    - `mac_address`: "" derives it from the first IP address; without one the kernel chooses it. It
+      must not be set in the mode "passthru", in which the link has that of the parent.
     - `mtu`: at most that of the parent; 0 means that of the parent.
     - `address`, `ipv6_address`, `addresses`, `gateway`, `ipv6_gateway`, `routes`, `metric`,
       `sysctls`, `txqueuelen`: as for `veth`.
@@ -75,6 +75,9 @@ class Macvlan(ContainerLinkStrategy):
         validate_options(network, (_MODE,))
         if network.options.get(_MODE, "bridge") not in (*MACVLAN_MODES,):
             raise invalid(network, "options", f"{_MODE} must be one of {', '.join(MACVLAN_MODES)}")
+        if network.mac_address and network.options.get(_MODE) == "passthru":
+            reason = "must not be set in the mode passthru: the link has that of its parent"
+            raise invalid(network, "mac_address", reason)
         validate_sysctls(network)
         refuse_fields(network, ("addresses", "sysctls"))
         validate_link_name(network, "name")
@@ -89,6 +92,7 @@ class Macvlan(ContainerLinkStrategy):
     def _create(self, session: Session, network: Network) -> Network:
         session.refuse_host_namespace(network.name)
         parent = _find_parent(session, network)
+        _ = session.container  # opened before the link is made, because the undo step needs it
         first = _first_index(session, network)
         try:
             _make(session, network, parent, first, self._mac(network))
@@ -119,7 +123,7 @@ class Macvlan(ContainerLinkStrategy):
         found = []
         if link.kind != "macvlan":
             found.append(f"of kind {link.kind or 'none'}, not macvlan")
-        elif parent is not None and link.link_index != parent.index:
+        elif parent is not None and link.link_index != _lower_index(parent):
             found.append(f"the parent is not {parent.name}")
         mode = network.options.get(_MODE, "bridge")
         if link.macvlan_mode not in ("", mode):
@@ -145,6 +149,15 @@ def _find_parent(session: Session, network: Network) -> Link:
     if network.mtu > parent.mtu:
         raise invalid(network, "mtu", f"must be at most {parent.mtu}, the MTU of {parent.name}")
     return parent
+
+
+def _lower_index(parent: Link) -> int | None:
+    """The index of the link that a macvlan on `parent` is on.
+
+    The kernel puts a macvlan that is made on another macvlan on the parent of that
+    (macvlan_common_newlink, drivers/net/macvlan.c).
+    """
+    return parent.link_index if parent.kind in ("macvlan", "macvtap") else parent.index
 
 
 # ---- the link ----

@@ -36,6 +36,19 @@ def test_a_missing_bridge_is_made_as_requested(rtnetlink):
     assert addresses(rtnetlink) == set(ADDRESSES)
 
 
+def test_the_mtu_of_a_new_bridge_outlives_its_ports(rtnetlink):
+    rtnetlink.ensure_bridge("br0", mtu=9000)
+    rtnetlink.execute(Batch().add_veth("v0", "w0", master=rtnetlink.get_link("br0").index))
+    rtnetlink.delete_links(["v0"])
+    assert rtnetlink.get_link("br0").mtu == 9000
+
+
+def test_an_mtu_that_is_too_small_for_an_ipv6_address_is_an_error_that_says_so(rtnetlink):
+    with pytest.raises(BatchError, match="MTU of at least 1280") as raised:
+        rtnetlink.ensure_bridge("br0", mtu=1279, addresses=ADDRESSES)
+    assert (raised.value.errno, raised.value.subject) == (errno.EINVAL, ADDRESSES[1])
+
+
 def test_a_bridge_without_ports_has_its_ipv6_address_at_once(rtnetlink):
     rtnetlink.ensure_bridge("br0", addresses=["2001:db8::1/64"])
     with socket.create_server(("2001:db8::1", 0), family=socket.AF_INET6):

@@ -107,6 +107,13 @@ def test_a_mac_address_and_an_mtu_can_be_requested(parent, blue):
     assert check_networks(made, netns=blue) == []
 
 
+def test_a_macvlan_on_a_macvlan_is_on_the_parent_of_that(parent, blue):
+    parent.execute(Batch().add_macvlan("m0", parent.get_link("p0").index).set_link("m0", up=True))
+    made = set_up_networks([macvlan(host_interface_name="m0")], netns=blue)
+    assert link_in(blue).link_index == parent.get_link("p0").index
+    assert check_networks(made, netns=blue) == []
+
+
 def test_two_containers_on_one_parent_reach_each_other(parent):
     with containers(2) as (first, second):
         set_up_networks([macvlan()], netns=first)
@@ -137,6 +144,7 @@ def test_a_taken_mac_address_is_an_error_with_a_remedy(parent):
         ({"options": {"mode": 4}}, "options"),
         ({"options": {"mode": ["bridge"]}}, "options"),
         ({"options": {"trust_container": True}}, "options"),
+        ({"options": {"mode": "passthru"}, "mac_address": "02:00:00:00:00:09"}, "mac_address"),
         ({"owner": "x" * 245}, "owner"),
         ({"isolated": True}, "isolated"),
         ({"rate_in": 1 << 30}, "rate_in"),

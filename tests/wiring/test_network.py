@@ -230,6 +230,7 @@ BAD_VALUES = [
             *("net.ipv4.conf.IFNAME", "net.ipv4.conf.IFNAME.", "net.ipv4.conf.IFNAME.a.b"),
             *("net.ipv4.conf.ifname.tag", "net.ipv4.route.IFNAME.tag", "IFNAME", "net.IFNAME"),
             *("net/ipv4/conf/IFNAME/tag", "net.ipv4.conf.IFNAME./etc", "net.ipv4.conf.IFNAME.TAG"),
+            *("net.ipv6.conf.IFNAME.mtu", "net.ipv6.conf.IFNAME.mtu "),
             *("..ipv4.conf.IFNAME.tag", "net.ipv4.conf.IFNAME.tag\n", "net.ipv5.conf.IFNAME.tag"),
             *(
                 "net.ipv4.conf.IFNAME.../tag",

@@ -50,6 +50,12 @@ def test_further_addresses_of_both_families_are_usable_at_once(host, bridge, blu
     assert check_networks(made, netns=blue) == []
 
 
+@pytest.mark.parametrize("address", ["10.0.0.2/0", "10.0.0.2/4", "0.0.0.9/8"])
+def test_a_subnet_that_contains_the_unspecified_address_has_no_route(host, bridge, blue, address):
+    made = set_up_networks([veth(address=address, gateway="")], netns=blue)
+    assert check_networks(made, netns=blue) == []
+
+
 def test_a_container_can_have_further_addresses_alone(host, bridge, blue):
     quieten(blue)
     network = veth(address="", gateway="", addresses=("fd00::3/64", "10.0.0.3/24"))

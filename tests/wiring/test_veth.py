@@ -382,6 +382,20 @@ def test_the_bridge_keeps_its_mac_through_set_up_and_tear_down(host, mac):
     assert len(set(macs)) == 1
 
 
+def test_a_bridge_that_has_lost_its_mac_with_its_last_port_gets_one(host, bridge, blue):
+    host.execute(Batch().delete_link("br0").add_link("port", "ifb"))
+    index = add_bridge()
+    host.execute(Batch().set_link("port", master=index))
+    host.execute(Batch().delete_link("port"))
+    assert host.get_link("br0").mac == "00:00:00:00:00:00"
+    made = set_up_networks([LO, veth(gateway="10.0.0.1")], netns=blue)
+    assert check_networks(made, netns=blue) == []
+    pinned = host.get_link("br0").mac
+    assert_connects(blue, None, "10.0.0.2")
+    tear_down_networks(made, netns=blue)
+    assert host.get_link("br0").mac == pinned != "00:00:00:00:00:00"
+
+
 def test_the_mac_of_a_bridge_is_set_only_once(host, bridge):
     with containers(2) as (blue, red):
         set_up_networks([veth()], netns=blue)
