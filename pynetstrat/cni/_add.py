@@ -93,7 +93,7 @@ def _wire(
 ) -> dict[str, Any]:
     """Wires the container, with addresses and routes as an IPAM plugin has given them."""
     where = "the result of IPAM: " if request.configuration.get("ipam") else "runtimeConfig."
-    ips, routes = check_ips(leased, where), check_routes(leased, where)
+    ips, routes = check_ips(leased, where), check_routes(request, leased, where)
     dns = settings.dns or get(leased, "dns", dict, where)
     gateways = settings.gateways(ips)
     routes += settings.default_routes(ips, routes)

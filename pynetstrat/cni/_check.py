@@ -49,7 +49,7 @@ def check(request: Request) -> None:
         if ip.get("interface") in (None, positions[-1])
     ]
     settings.gateways(ips)
-    network = settings.network(ips, check_routes(previous, "prevResult."))
+    network = settings.network(ips, check_routes(request, previous, "prevResult."))
     own = interfaces[positions[-1]]
     # A later plugin may have changed them.
     network.mac_address = get(own, "mac", str, "prevResult.interfaces.") or network.mac_address

@@ -112,8 +112,10 @@ def _failure(name: str, command: str, status: int, output: bytes) -> IpamError:
     found = _decode(output) or {}
     code, message, details = found.get("code"), found.get("msg"), found.get("details")
     if type(code) is not int or not 0 < code <= _LARGEST_CODE:
-        what = f"the IPAM plugin {name} ended {command} with status {status} and without an error"
+        end = f"with status {status}" if status > 0 else f"by signal {-status}"
+        what = f"the IPAM plugin {name} ended {command} {end} and without an error"
         return IpamError(IPAM_FAILED, what, excerpt(output))
+    message = f"ended {command} without a message" if message in (None, "") else message
     texts = [one if type(one) is str else excerpt(one) for one in (message, details or "")]
     return IpamError(code, f"IPAM plugin {name}: {texts[0]}", texts[1])
 

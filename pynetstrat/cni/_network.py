@@ -27,6 +27,7 @@ _UNSUPPORTED = (
 )
 _PORTS = "runtimeConfig.portMappings"
 ANY = "0.0.0.0/32", "::/128"  # every local address of the family
+_NEWER_KEYS = "mtu", "advmss", "priority", "table", "scope"  # of a route, since version 1.1.0
 
 
 class Settings:
@@ -240,13 +241,19 @@ def check_ips(found: dict[str, Any], where: str) -> list[dict[str, Any]]:
     return ips
 
 
-def check_routes(found: dict[str, Any], where: str) -> list[dict[str, Any]]:
-    """Returns copies of the routes of a result.
+def check_routes(request: Request, found: dict[str, Any], where: str) -> list[dict[str, Any]]:
+    """Returns copies of the routes of a result, with the keys of the version of the request.
+
+    An older version has no others: CHECK would not find them in the result of ADD.
 
     Raises:
         CniError: one is invalid.
     """
-    routes = [dict(route) for route in get_objects(found, "routes", where, DECODING_FAILURE)]
+    keys = {"dst", "gw", *(_NEWER_KEYS if request.is_at_least("1.1.0") else ())}
+    routes = [
+        {key: value for key, value in route.items() if key in keys}
+        for route in get_objects(found, "routes", where, DECODING_FAILURE)
+    ]
     where += "routes."
     for route in routes:
         try:
@@ -256,7 +263,7 @@ def check_routes(found: dict[str, Any], where: str) -> list[dict[str, Any]]:
                 parse_prefix(gateway, "gw", length=False)
         except InvalidNetworkError as error:
             raise CniError(DECODING_FAILURE, f"{where}{error}") from None
-        for key in ("mtu", "advmss", "priority", "table", "scope"):
+        for key in _NEWER_KEYS:
             get(route, key, int, where, DECODING_FAILURE)
     return routes
 

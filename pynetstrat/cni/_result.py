@@ -64,7 +64,7 @@ def to_result(
         "ips": [*(previous.get("ips") or []), *own],
         "routes": [
             *(previous.get("routes") or []),
-            *(_route(request, route) for route in routes),
+            *map(_route, routes),
         ],
         "dns": dns or previous.get("dns") or {},
     }
@@ -79,8 +79,5 @@ def _ip(request: Request, ip: dict[str, Any], position: int) -> dict[str, Any]:
     return shown
 
 
-def _route(request: Request, route: dict[str, Any]) -> dict[str, Any]:
-    keys = ["dst", "gw"]
-    if request.is_at_least("1.1.0"):
-        keys += ["mtu", "advmss", "priority", "table", "scope"]
-    return {key: route[key] for key in keys if route.get(key) not in (None, "")}
+def _route(route: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in route.items() if value not in (None, "")}

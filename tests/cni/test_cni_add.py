@@ -370,6 +370,19 @@ def test_an_ipam_plugin_that_ends_without_an_error_is_reported(runtime, ipam):
     assert "Segmentation fault" in text
 
 
+def test_the_signal_that_killed_an_ipam_plugin_is_named(runtime, ipam):
+    (ipam.folder / "pool").write_text("#!/bin/sh\nkill -KILL $$\n")
+    code, text = runtime.fail("ADD")
+    assert code == 102
+    assert "the IPAM plugin pool ended ADD by signal 9 and without an error" in text
+
+
+@pytest.mark.parametrize("message", [{}, {"msg": None}, {"msg": ""}])
+def test_an_error_of_ipam_may_have_no_message(runtime, ipam, message):
+    ipam.answer("ADD", {"code": 7, **message}, 1)
+    assert runtime.fail("ADD") == (7, "IPAM plugin pool: ended ADD without a message")
+
+
 @pytest.mark.parametrize("code", [-1, 0, 1 << 32, True, "7", None])
 def test_an_error_of_ipam_without_a_valid_code_is_none(runtime, ipam, code):
     ipam.answer("ADD", {"code": code, "msg": "no"}, 1)

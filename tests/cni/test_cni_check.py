@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helpers_cni import Ipam, Runtime, forward, owners, path_of, translations
+from helpers_cni import LEASE, Ipam, Runtime, forward, owners, path_of, translations
 from helpers_network import containers, ip, names
 
 from pynetstrat import Batch, Network, NetworkNamespace, RtnetlinkSocket, set_up_networks
@@ -50,6 +50,16 @@ def test_check_works_in_every_version_that_has_it(attached, version):
     attached.call("DEL")
     result = attached.call("ADD", cniVersion=version, prevResult=None)
     assert attached.call("CHECK", cniVersion=version, prevResult=result) is None
+
+
+def test_an_older_version_ignores_the_newer_attributes_of_routes(attached, ipam):
+    """ADD cannot return them, so that CHECK would not know them."""
+    attached.call("DEL")
+    route = {"dst": "192.0.2.0/24", "gw": "10.1.0.1"}
+    ipam.answer("ADD", {**LEASE, "routes": [{**route, "mtu": 1400, "priority": 7}]})
+    result = attached.call("ADD", cniVersion="1.0.0", prevResult=None)
+    assert result["routes"] == [route]
+    assert attached.call("CHECK", cniVersion="1.0.0", prevResult=result) is None
 
 
 def test_check_compares_the_rates(runtime):
