@@ -23,7 +23,7 @@ import sys
 from ..errors import NetstratError, escape
 from . import _arguments
 from ._exit import EndError, UsageError
-from ._output import OutputError, write, write_error
+from ._output import OutputError, describe, write, write_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _run(arguments: Sequence[str]) -> int:
     except EndError as end:
         return _print(end.text) or (_fail(end.reason, end.status) if end.reason else end.status)
     except (NetstratError, OSError) as error:
-        return _fail(str(error))
+        return _fail(describe(error))
     return 0
 
 

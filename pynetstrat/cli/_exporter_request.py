@@ -49,6 +49,9 @@ class Request(BaseHTTPRequestHandler):
     server_version = "pynetstrat"
     sys_version = ""
 
+    # Of a request line that is invalid: without a version a response would have no status.
+    default_request_version = "HTTP/1.0"
+
     def __init__(self, received: bytes, is_too_long: bool) -> None:
         # The base class's __init__ is not called: it reads from a connection and blocks.
         self.rfile: Any = BytesIO(received)

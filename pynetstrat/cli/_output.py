@@ -32,7 +32,15 @@ class OutputError(NetstratError):
         self.status = _BROKEN_PIPE if self.is_broken_pipe else 1
 
     def __str__(self) -> str:
-        return f"standard output: {self.error}"
+        return f"standard output: {describe(self.error)}"
+
+
+def describe(error: NetstratError | OSError) -> str:
+    """Returns the text of an error. Python's own ones begin with a number: "[Errno 2] No such"."""
+    if isinstance(error, NetstratError) or not error.strerror:
+        return str(error)
+    names = [name for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    return ": ".join([*filter(None, [" -> ".join(map(os.fsdecode, names))]), error.strerror])
 
 
 def read_standard_input() -> bytes:

@@ -40,7 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> str:
     """Writes the launcher, in place of an older one."""
     target = Path(options.folder, NAME)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise EndError(f"{options.folder} must be a folder, or the path of a new one") from None
     # Opening a FIFO would wait for a writer.
     if target.exists() and not (target.is_file() and _MARK in target.read_text(errors="replace")):
         raise EndError(

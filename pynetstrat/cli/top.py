@@ -82,9 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--units",
-        type=int,
-        choices=(1000, 1024),
-        default=1000,
+        choices=("1000", "1024"),
+        default="1000",
         help="of short numbers: 1000 for k, M, G (default), 1024 for Ki, Mi, Gi",
     )
     parser.add_argument(
@@ -98,7 +97,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     view = View(
         options.sort,
         pattern("--container", options.container),
-        options.units,
+        int(options.units),
         is_reversed=options.reverse,
     )
     try:

@@ -155,6 +155,22 @@ def test_a_client_that_is_still_sending_gets_the_response(exporter):
         assert (response.status, response.read()) == (405, b"405 Method Not Allowed\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"PRI * HTTP/2.0", b"505"),
+        (b"GET /metrics HTTP/x.y", b"400"),
+        (b"\x16\x03\x01", b"400"),
+        (b"GET", b"400"),
+        (b"GET /metrics", b"200"),
+    ],
+)
+def test_an_invalid_request_line_gets_a_status_too(exporter, line, status):
+    with exporter.connect() as client:
+        client.sendall(line + b"\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.0 " + status
+
+
 def test_an_empty_line_before_a_request_is_ignored(exporter):
     with exporter.connect() as client:
         for part in (b"\r\n", b"\r\nGET / HT", b"TP/1.1\r\nHost: x\r", b"\n\r", b"\n"):

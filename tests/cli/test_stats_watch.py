@@ -610,4 +610,4 @@ def test_a_full_device_is_reported_at_the_first_sample(watching):
         process = watching("lo", "--watch", "3600", stdout=full)
         assert process.wait(timeout=60) == 1
     said = process.stderr.read()
-    assert said == "pynetstrat: standard output: [Errno 28] No space left on device\n"
+    assert said == "pynetstrat: standard output: No space left on device\n"

@@ -350,7 +350,7 @@ def test_a_full_device_is_reported_in_one_line(net):
     script = f"exec {shlex.join([*COMMAND, 'top', *TEST, '--once'])} >/dev/full"
     done = support.run(["sh", "-c", script])
     assert done.returncode == 1
-    reason = "pynetstrat: standard output: [Errno 28] No space left on device\n"
+    reason = "pynetstrat: standard output: No space left on device\n"
     assert done.stderr.endswith(reason)
 
 
@@ -404,7 +404,7 @@ sys.exit(main(["top", *sys.argv[1:]]))
     [
         (["--container", "["], "--container must be a regular expression, not "),
         (["--interval", "0"], "must be a number of seconds > 0, not '0'"),
-        (["--units", "1001"], "argument --units: invalid choice: 1001"),
+        (["--units", "x"], "argument --units: invalid choice: 'x'"),
         (["--sort", "size"], "argument --sort: invalid choice: 'size'"),
     ],
 )

@@ -93,8 +93,9 @@ def test_a_missing_folder_is_made(tmp_path):
 
 def test_a_failure_leaves_no_file(tmp_path, capsys, monkeypatch):
     (tmp_path / "file").touch()
-    assert cli.main(["cni-install", str(tmp_path / "file")]) == 1
-    assert "File exists" in capsys.readouterr().err
+    for path in (tmp_path / "file", tmp_path / "file" / "bin"):
+        assert cli.main(["cni-install", str(path)]) == 1
+        assert f"{path} must be a folder, or the path of a new one" in capsys.readouterr().err
     (tmp_path / "file").unlink()
 
     def fail() -> str:
