@@ -130,11 +130,6 @@ def masqueraded_elements(owner: str, addresses: Iterable[str]) -> dict[int, list
     return found
 
 
-def end_masquerade(table: NftTable, owner: str) -> None:
-    """Reverses `masquerade` for all addresses of an owner."""
-    table.withdraw((HOSTS, HOSTS + 1), lambda element: element.owner == owner)
-
-
 def read_egress(host: Netns | None = None) -> dict[str, list[Element]]:
     """Returns what the table contains.
 

@@ -20,7 +20,7 @@ from pynetstrat import (
 )
 from pynetstrat._native.nft import RULES, SETS, Element
 from pynetstrat.wiring._session import Session
-from pynetstrat.wiring.egress import end_masquerade, masquerade, read_egress
+from pynetstrat.wiring.egress import masquerade, read_egress
 
 
 @pytest.fixture(autouse=True)
@@ -304,8 +304,8 @@ def test_single_addresses_are_masqueraded_by_owner():
             ("fd01::2/128", "web-1"),
             ("10.1.0.3/32", "web-2"),
         }
-        end_masquerade(session.nft, "web-1")
-        end_masquerade(session.nft, "web-1")
+        for _ in range(2):
+            session.nft.withdraw(SETS, lambda element: element.owner == "web-1")
     assert [one.address for one in read_egress()["hosts"]] == ["10.1.0.3/32"]
     assert 'elements = { 10.1.0.3 comment "web-2" }' in ruleset()
 
@@ -321,7 +321,7 @@ def test_a_single_address_passes_to_the_owner_that_has_it_now():
     with Session(None) as session:
         masquerade(session.nft, "old", ["10.1.0.2/32"])
         masquerade(session.nft, "new", ["10.1.0.2/32"])
-        end_masquerade(session.nft, "old")
+        session.nft.withdraw(SETS, lambda element: element.owner == "old")
     assert [one.owner for one in read_egress()["hosts"]] == ["new"]
 
 
