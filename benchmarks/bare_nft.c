@@ -16,7 +16,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -218,20 +217,24 @@ static int64_t measure_port(long loops)
 
 static void enable(int number)
 {
-    struct stat status;
     char setting;
-    int fd;
+    int fd = open("/proc/sys/net/ipv4/conf/all/forwarding", O_RDONLY | O_CLOEXEC);
 
-    if (stat("/proc/sys/net/ipv4/conf", &status) < 0)
+    if (read(fd, &setting, 1) < 0)
         exit(2);
-    for (int i = 0; i < 2; i++) { /* for the interfaces of the subnet, and for those beyond */
-        fd = open("/proc/sys/net/ipv4/conf/all/forwarding", O_RDONLY | O_CLOEXEC);
-        if (read(fd, &setting, 1) < 0)
-            exit(2);
-        close(fd);
-    }
+    close(fd);
     fd = open_socket();
     transact(fd, &subnets[number]);
+    close(fd);
+}
+
+/* Waits until the kernel has destroyed what was deleted, which the next close() of a socket that has
+ * sent anything would do (nft_rcv_nl_event of the kernel). */
+static void wait_for_destruction(void)
+{
+    int fd = open_socket();
+
+    (void)exchange(fd, &generation);
     close(fd);
 }
 
@@ -247,7 +250,7 @@ static int64_t measure_egress(long loops)
             enable(i);
         took += now() - start;
         transact(kept, &clear);
-        close(open_socket()); /* waits for what was deleted, which the next close() would do */
+        wait_for_destruction();
         loops -= count;
     }
     return took;

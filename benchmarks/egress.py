@@ -89,8 +89,11 @@ def _enabled(enable: Callable[[int], object], table: NftTable, socket: NftSocket
                 enable(number)
             took += perf_counter() - start
             socket.transact(Transaction().delete(SUBNETS, table.elements(SUBNETS)))
-            # Waits for what was deleted, which the next close() would do.
-            NftSocket(None, 60_000).close()
+            # Waits until the kernel has destroyed what was deleted, which the next close() of a
+            # socket that has sent anything would do.
+            waiting = NftSocket(None, 60_000)
+            waiting.generation()
+            waiting.close()
             loops -= count
         return took
 

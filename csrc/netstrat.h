@@ -1170,6 +1170,7 @@ struct netstrat_nft_element {
     uint8_t protocol;              /* IPPROTO_TCP and others */
     uint8_t is_end; /* 1: `address` is not in the subnet any more that began before it */
     char owner[NETSTRAT_OWNER_SIZE]; /* the comment, as nft writes it; "" for none */
+    uint8_t zero; /* instead of padding: equal elements that were read have equal bytes */
 };
 
 /** struct netstrat_nft_chain - A chain of any table. */
@@ -1812,6 +1813,34 @@ NETSTRAT_API int netstrat_counters_dump_by_name(struct netstrat_socket *sock,
                                                 struct netstrat_link_name *names,
                                                 struct netstrat_counters *counters, size_t room,
                                                 struct netstrat_error *error);
+
+/* ---- whole operations of nf_tables: nft_operations.c ---- */
+
+/**
+ * netstrat_nft_generation_get() - Reads the generation of nf_tables, for netstrat_batch_begin_nft().
+ * @sock: a socket of NETLINK_NETFILTER
+ * @generation: receives the generation, which is never 0
+ *
+ * Return: 0, or a failure of netstrat_query(); -EBADMSG if the answer is malformed.
+ */
+NETSTRAT_API int netstrat_nft_generation_get(struct netstrat_socket *sock, uint32_t *generation,
+                                             struct netstrat_error *error);
+
+/**
+ * netstrat_nft_elements_dump() - Dumps the elements of a set.
+ * @sock: a socket of NETLINK_NETFILTER
+ * @set: enum netstrat_nft_set
+ * @elements: receives the elements, as netstrat_nft_element_next() reads them; its contents are
+ *     unspecified after a failure
+ * @room: the length of @elements
+ *
+ * Return: the number of elements, which may exceed @room: call again with more room; -ENOENT if the
+ * set does not exist; -EBADMSG for NFT_MSG_GETSETELEM if it is not a set of this table; or another
+ * failure of netstrat_dump().
+ */
+NETSTRAT_API int netstrat_nft_elements_dump(struct netstrat_socket *sock, uint32_t set,
+                                            struct netstrat_nft_element *elements, size_t room,
+                                            struct netstrat_error *error);
 
 /* ---- the counters of many namespaces: containers.c ---- */
 

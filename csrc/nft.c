@@ -901,7 +901,7 @@ static void nft_fill(uint32_t set, const struct nft_read *read,
 int netstrat_nft_element_next(struct netstrat_cursor *elements, uint32_t set,
                               struct netstrat_nft_element *element)
 {
-    const struct netstrat_nft_element nothing = {{0, 0, {0}}, {0, 0, {0}}, 0, 0, 0, 0, {0}};
+    const struct netstrat_nft_element nothing = {{0, 0, {0}}, {0, 0, {0}}, 0, 0, 0, 0, {0}, 0};
     struct netstrat_attribute item, attribute;
     struct nft_read read;
     unsigned char key[NFT_KEY_SIZE];

@@ -307,6 +307,7 @@ USES = {
         *("name", "batch", "message", "link", "counters"),
         *("socket", "exchange", "name_cache"),
     },
+    "nft_operations": {"batch", "nft", "exchange"},
     "containers": {"batch", "message", "link", "counters", "nsid", "socket", "exchange"},
     "sysfs": {"name", "counter_text"},
     "sysctl": set(),

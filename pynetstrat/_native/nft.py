@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from errno import EBADMSG, EINVAL, EMSGSIZE, ENFILE, ENOENT
-from itertools import chain, islice
+from itertools import chain
 
 from .._core import ffi, lib
 from .._dataclass import dataclass
@@ -11,12 +11,12 @@ from ..errors import KernelError
 from . import decode, encode_name, fail, kernel_error
 from .prefixes import AF_INET, format_address, format_prefix, parse_prefix, to_number
 from .rows import new
-from .transport import Transport, new_request
+from .transport import Transport
 from .values import encode_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
 # The sets of IPv4. Those of IPv6 have the next number.
@@ -31,6 +31,9 @@ RULES: int = lib.NETSTRAT_NFT_RULES
 
 _PER_MESSAGE = 128  # elements: with the longest owners 40 KiB, and an attribute holds 64 KiB
 _SIZE = 4096  # bytes of a transaction, at first
+_ELEMENTS = ffi.typeof("struct netstrat_nft_element[]")
+_ELEMENT_SIZE = ffi.sizeof("struct netstrat_nft_element")
+_ROOM = 64  # elements of a dump, at first
 _LARGEST = 1 << 24  # bytes
 _FOREIGN = (
     "another program has made sets of the table inet pynetstrat: delete it, as by nft delete table "
@@ -38,11 +41,13 @@ _FOREIGN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
-    """An element of a set. Fields that the set does not have keep their default value.
+class Element(bytes):
+    """An element of a set: the bytes of a struct netstrat_nft_element.
 
-    Attributes:
+    So it is compared, hashed and sent as it was read. Fields that the set does not have keep their
+    default value.
+
+    Parameters:
         address: a masqueraded subnet or address, the subnet of the container's neighbours, or the
             address of the host, in CIDR.
         target: the container's address, in CIDR.
@@ -51,12 +56,80 @@ class Element:
         owner: the element's comment.
     """
 
-    address: str = ""
-    target: str = ""
-    protocol: int = 0
-    port: int = 0
-    target_port: int = 0
-    owner: str = ""
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        address: str = "",
+        target: str = "",
+        protocol: int = 0,
+        port: int = 0,
+        target_port: int = 0,
+        owner: str = "",
+    ) -> Element:
+        native = ffi.new("struct netstrat_nft_element *")
+        if address:
+            native.address = parse_prefix(address, "address")[0]
+        if target:
+            native.target = parse_prefix(target, "target")[0]
+        native.protocol, native.port, native.target_port = protocol, port, target_port
+        if owner:
+            native.owner = encode_text("owner", owner, MAX_OWNER)
+        return cls.from_bytes(ffi.buffer(native))
+
+    @classmethod
+    def of_prefix(cls, prefix: Any) -> Element:
+        """Makes an element that has only an address, a struct netstrat_prefix."""
+        return cls.from_bytes(ffi.buffer(ffi.new("struct netstrat_nft_element *", (prefix[0],))))
+
+    @classmethod
+    def from_bytes(cls, native: Any) -> Element:
+        """Makes an element from the bytes of its structure."""
+        return bytes.__new__(cls, native)
+
+    def __repr__(self) -> str:
+        fields = self.address, self.target, self.protocol, self.port, self.target_port, self.owner
+        return f"Element{fields}"
+
+    @property
+    def _native(self) -> Any:
+        return ffi.from_buffer(_ELEMENTS, self)[0]
+
+    @property
+    def address(self) -> str:
+        """The parameter, as the kernel reports it."""
+        return format_prefix(self._native.address)
+
+    @property
+    def target(self) -> str:
+        """The parameter, as the kernel reports it."""
+        return format_prefix(self._native.target)
+
+    @property
+    def protocol(self) -> int:
+        """The parameter."""
+        return int(self._native.protocol)
+
+    @property
+    def port(self) -> int:
+        """The parameter."""
+        return int(self._native.port)
+
+    @property
+    def target_port(self) -> int:
+        """The parameter."""
+        return int(self._native.target_port)
+
+    @property
+    def owner(self) -> str:
+        """The parameter."""
+        raw: bytes = ffi.string(self._native.owner)
+        return raw.decode("utf-8", "surrogateescape")
+
+    @property
+    def is_end(self) -> bool:
+        """Whether `address` is the one after the last of a range of addresses."""
+        return bool(self._native.is_end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +153,6 @@ class Chain:
 # NFPROTO_ of linux/netfilter.h, by the names of nft(8).
 _FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 FORWARD = 2  # NF_INET_FORWARD, linux/netfilter.h
-
-
-def _to_native(elements: Sequence[Element]) -> Any:
-    """Converts elements to an array of struct netstrat_nft_element."""
-    native = ffi.new("struct netstrat_nft_element[]", len(elements))
-    prefixes: dict[str, Any] = {}
-    for to, element in zip(native, elements, strict=True):
-        for field in ("address", "target"):
-            text = getattr(element, field)
-            if text:
-                if text not in prefixes:
-                    prefixes[text] = parse_prefix(text, field)[0]
-                setattr(to, field, prefixes[text])
-        to.protocol, to.port = element.protocol, element.port
-        to.target_port = element.target_port
-        to.owner = encode_text("owner", element.owner, MAX_OWNER)
-    return native
 
 
 class Transaction:
@@ -133,20 +189,20 @@ class Transaction:
         """Adds the deletion of the table."""
         return self._append(lib.netstrat_batch_delete_nft_table)
 
-    def add(self, set: int, elements: Iterable[Element]) -> Transaction:
+    def add(self, set: int, elements: Sequence[Element]) -> Transaction:
         """Adds the addition of elements."""
         return self._change(lib.netstrat_batch_add_nft_elements, set, elements)
 
-    def delete(self, set: int, elements: Iterable[Element]) -> Transaction:
+    def delete(self, set: int, elements: Sequence[Element]) -> Transaction:
         """Adds the deletion of elements."""
         return self._change(lib.netstrat_batch_delete_nft_elements, set, elements)
 
     def _change(
-        self, encode: Callable[..., int], set: int, elements: Iterable[Element]
+        self, encode: Callable[..., int], set: int, elements: Sequence[Element]
     ) -> Transaction:
-        rest = iter(elements)
-        while part := list(islice(rest, _PER_MESSAGE)):
-            self._append(encode, set, _to_native(part), len(part))
+        for at in range(0, len(elements), _PER_MESSAGE):
+            part = elements[at : at + _PER_MESSAGE]
+            self._append(encode, set, ffi.from_buffer(_ELEMENTS, b"".join(part)), len(part))
         return self
 
     def finish(self) -> Any:
@@ -182,12 +238,9 @@ class NftSocket(Transport):
 
     def generation(self) -> int:
         """Returns the generation of nf_tables, which each transaction of any program changes."""
-        batch, _memory = new_request(lib.netstrat_batch_get_nft_generation)
-        answer, generation = ffi.new("struct netstrat_message *"), ffi.new("uint32_t *")
-        self.query(batch, answer)
-        if lib.netstrat_nft_generation_decode(answer, generation) < 0:
-            raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_NFT_GETGEN)
-        return int(generation[0])
+        generation = ffi.new("uint32_t *")
+        self._call(lib.netstrat_nft_generation_get, generation)
+        return generation[0]  # type: ignore[no-any-return]
 
     def elements(self, set: int) -> list[Element]:
         """Returns the elements of a set; none if the set does not exist.
@@ -195,37 +248,28 @@ class NftSocket(Transport):
         A range of addresses that is not a subnet appears as several subnets.
         """
         try:
-            found = list(self._dump_elements(set))
+            raw, count = self._dump_elements(set)
         except KernelError as error:
             if error.errno == ENOENT:
                 return []
+            if error.errno == EBADMSG and error.operation == "NFT_MSG_GETSETELEM":
+                error.hint = _FOREIGN
             raise
+        ends = range(_ELEMENT_SIZE, count * _ELEMENT_SIZE + 1, _ELEMENT_SIZE)
+        found = [Element.from_bytes(raw[end - _ELEMENT_SIZE : end]) for end in ends]
         if set >> 1 != SUBNETS >> 1:
-            return [element for element, _ in found]
+            return found
         return list(chain.from_iterable(_subnets(found)))
 
-    def _dump_elements(self, set: int) -> Iterator[tuple[Element, bool]]:
-        """Yields each element, and whether it is the end of a subnet."""
-        one = ffi.new("struct netstrat_nft_element *")
-        rest = ffi.new("struct netstrat_cursor *")
-        for message in self._dump(lib.netstrat_batch_dump_nft_elements, set):
-            code = lib.netstrat_nft_elements_decode(message, rest)
-            while code >= 0 and (code := lib.netstrat_nft_element_next(rest, set, one)) > 0:
-                yield (
-                    Element(
-                        format_prefix(one.address),
-                        format_prefix(one.target),
-                        one.protocol,
-                        one.port,
-                        one.target_port,
-                        ffi.string(one.owner).decode("utf-8", "surrogateescape"),
-                    ),
-                    bool(one.is_end),
-                )
-            if code < 0:
-                error = kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_NFT_GETSETELEM)
-                error.hint = _FOREIGN
-                raise error
+    def _dump_elements(self, set: int) -> tuple[Any, int]:
+        """Returns the elements of a set as the bytes of their structures, and their number."""
+        room = _ROOM
+        while True:
+            native = new(_ELEMENTS, room)
+            count = self._call(lib.netstrat_nft_elements_dump, set, native, room)
+            if count <= room:
+                return ffi.buffer(native), count
+            room = count + count // 8
 
     def count_rules(self) -> int:
         """Returns how many rules the table has: RULES, or 0 if it does not exist."""
@@ -265,14 +309,14 @@ def _family(chain: Any) -> str:
 # ---- subnets ----
 
 
-def _subnets(found: list[tuple[Element, bool]]) -> Iterator[Iterator[Element]]:
+def _subnets(found: list[Element]) -> Iterator[Iterator[Element]]:
     """Yields the subnets of each range: its first address, and the one after its last."""
     numbers = []
     bits = 32
-    for element, is_end in found:
+    for element in found:
         prefix = parse_prefix(element.address, "address")[0]
         bits = 32 if prefix.family == AF_INET else 128
-        numbers.append((to_number(prefix), not is_end))
+        numbers.append((to_number(prefix), not element.is_end))
     numbers.sort()  # at one address an end comes before the beginning of the next range
     beginning: int | None = None
     for number, begins in [*numbers, (1 << bits, False)]:

@@ -15,11 +15,11 @@ from ..errors import KernelError, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from .._native.nft import Chain
 
-    Elements = Mapping[int, Collection[Element]]
+    Elements = Mapping[int, Sequence[Element]]
 
 _MAX_TRIES = 64  # of a change, if other programs keep changing nf_tables; the deadline counts, too
 _ERESTART = 85  # the generation is not the current one; Python's module errno lacks it
@@ -145,7 +145,7 @@ class NftTable:
 
         def delete(generation: int) -> Transaction | None:
             found = {each: self._nft.elements(each) for each in (SETS if drop else sets)}
-            gone = {each: [one for one in found[each] if matches(one)] for each in sets}
+            gone = {each: list(filter(matches, found[each])) for each in sets}
             if drop and all(len(found[each]) == len(gone.get(each, ())) for each in found):
                 return Transaction(generation).delete_table() if self._exists() else None
             if not any(gone.values()):

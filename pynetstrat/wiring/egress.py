@@ -12,7 +12,6 @@ from .._native.nft import ADDRESS_PORTS, HOSTS, PORTS, SUBNETS, Element, Transac
 from .._native.prefixes import (
     AF_INET6,
     check_unicast,
-    format_prefix,
     host_bits,
     normal_prefix,
     parse_prefix,
@@ -55,14 +54,13 @@ def enable_egress(subnet: str, *, host: Netns | None = None) -> None:
     Example:
         >>> enable_egress("10.0.0.0/24")
     """
-    text, prefix = _parse_subnet(subnet)
+    element, prefix = _parse_subnet(subnet)
     ipv6 = prefix.family == AF_INET6
-    element, each = Element(text), SUBNETS + ipv6
+    each = SUBNETS + ipv6
     with _open_session(host) as session, session:
-        inner = []
         if not session.call_on_host(forwards_everything, ipv6=ipv6):
             inner = _interfaces_in(session, prefix)
-        session.call_on_host(refuse_without_forwarding, "subnet", subnet, inner, ipv6=ipv6)
+            session.call_on_host(refuse_without_forwarding, "subnet", subnet, inner, ipv6=ipv6)
         table = session.nft
         try:
             table.add({each: [element]})
@@ -94,8 +92,8 @@ def disable_egress(subnet: str, *, host: Netns | None = None) -> None:
     Example:
         >>> disable_egress("10.0.0.0/24")
     """
-    text, prefix = _parse_subnet(subnet)
-    element, each = Element(text), SUBNETS + (prefix.family == AF_INET6)
+    element, prefix = _parse_subnet(subnet)
+    each = SUBNETS + (prefix.family == AF_INET6)
     with _open_session(host) as session, session:
         table = session.nft
 
@@ -165,8 +163,8 @@ def _open_session(host: Netns | None) -> Session:
     return Session(None, None if host is None else NetworkNamespace.open(host))
 
 
-def _parse_subnet(subnet: str) -> tuple[str, Any]:
-    """Returns a subnet as the kernel reports it, and its struct netstrat_prefix."""
+def _parse_subnet(subnet: str) -> tuple[Element, Any]:
+    """Returns the element for a subnet, and its struct netstrat_prefix."""
     prefix = parse_prefix(subnet, "subnet", length=True)
     if to_number(prefix) & host_bits(prefix):
         network = prefix.length
@@ -175,7 +173,7 @@ def _parse_subnet(subnet: str) -> tuple[str, Any]:
     if not prefix.length:
         raise InvalidNetworkError("subnet", subnet, "must not be every address")
     check_unicast(prefix, "subnet", subnet)
-    return format_prefix(prefix[0]), prefix
+    return Element.of_prefix(prefix), prefix
 
 
 def _overlaps(one: Any, other: Any) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 PURE = ("name", "batch", "message", "link", "counters")
 KERNEL = ("socket", "exchange", "name_cache", "operations")
 LOOPBACK = (*PURE, *KERNEL)
-OBJECTS = ("link_change", "address", "route", "qdisc", "nsid", "nft")
+OBJECTS = ("link_change", "address", "route", "qdisc", "nsid", "nft", "nft_operations")
 PARTS = (("error",), ("containers",), ("sysfs", "counter_text"), ("netns", "sysctl"))
 OTHERS = (*OBJECTS, *(file for part in PARTS for file in part))
 SOURCES = Path(__file__).resolve().parents[2] / "csrc" / "sources"

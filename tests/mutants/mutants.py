@@ -1388,6 +1388,10 @@ MUTANTS = [
     ),
     ("link.c", "nsid < 0 || index < 0", "0", "a negative nsid is not sent"),
     ("link.c", "    read.nsid = -1;\n", "", "a link of the socket's namespace"),
+    # nft_operations.c
+    ("nft_operations.c", "        rows->count = 0;\n", "", "a dump that is repeated begins anew"),
+    ("nft_operations.c", "rows->count < rows->room", "1", "elements without room"),
+    ("nft_operations.c", "rows->malformed = more < 0;", ";", "the set of another program"),
     # containers.c
     ("link.c", "parsed.nsid != nsid", "0", "links of another namespace"),
     ("link.c", "parsed.flags & IFF_LOOPBACK", "0", "lo is left out"),

@@ -39,6 +39,7 @@ PROGRAMS = {
     "qdisc.c": ["qdisc"],
     "nsid.c": ["nsid"],
     "nft.c": ["nft"],
+    "nft_operations.c": ["nft_operations"],
     "containers.c": ["containers"],
     "socket.c": [*EXCHANGES, *REAL, "faults", "netns", "containers"],
     "exchange.c": [*EXCHANGES, *REAL, "faults"],
