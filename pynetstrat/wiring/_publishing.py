@@ -15,7 +15,7 @@ from .network import ip_addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .._native.nft import Element
     from ._nft_table import NftTable
@@ -62,12 +62,10 @@ def publish(session: Session, network: Network) -> None:
     what = f"the published ports before those of {network.name} were added"
     session.undo_stack.push(partial(_undo, table, elements), what)
 
+    has_other_pair = _find_other_pair(session, network, network.host_interface_name)
+
     def is_left_over(taken: Element) -> bool:
-        if not network.owner or taken.target in targets:
-            return True
-        links = session.host.dump_links().values()
-        own, tag = network.host_interface_name, tag_of(network)
-        return not any(link.alias == tag and link.name != own for link in links)
+        return taken.target in targets or not has_other_pair()
 
     try:
         table.claim(owner, elements, is_left_over)
@@ -76,23 +74,52 @@ def publish(session: Session, network: Network) -> None:
         raise
 
 
+def _find_other_pair(session: Session, network: Network, host_end: str) -> Callable[[], bool]:
+    """Returns a function: whether the owner has another pair, which a port can lead to.
+
+    The function dumps the links of the host at its first call.
+
+    Parameters:
+        host_end: the name of the network's own host end.
+    """
+    found: list[bool] = []
+
+    def has_other_pair() -> bool:
+        if not found:
+            tag = tag_of(network)
+            links = session.host.dump_links().values() if network.owner else ()
+            pairs = [link for link in links if link.kind == "veth" and link.alias == tag]
+            found.append(any(link.name != host_end for link in pairs))
+        return found[0]
+
+    return has_other_pair
+
+
 def _undo(table: NftTable, elements: Elements) -> None:
     added = {one for part in elements.values() for one in part}
     table.withdraw(elements, added.__contains__, drop=table.made)
 
 
-def withdraw(session: Session, network: Network, owner: str) -> None:
+def withdraw(session: Session, network: Network, host_end: str) -> None:
     """Withdraws the ports of a network: those of its owner that have its address or its numbers.
 
+    Those that have only its numbers can belong to another network of the owner. They are left if
+    the owner has another pair.
+
     Parameters:
-        owner: the result of `publisher`.
+        host_end: the name of the host end.
     """
+    owner = network.owner or host_end
     elements = elements_of(network, owner)
     targets = {one.target for part in elements.values() for one in part}
     keys = {_numbers(one) for part in elements.values() for one in part if one.port}
 
+    has_other_pair = _find_other_pair(session, network, host_end)
+
     def matches(one: Element) -> bool:
-        return one.owner == owner and (one.target in targets or _numbers(one) in keys)
+        if one.owner != owner or (one.target not in targets and _numbers(one) not in keys):
+            return False
+        return one.target in targets or not has_other_pair()
 
     try:
         session.nft.withdraw(elements, matches)

@@ -132,8 +132,8 @@ class Veth(ContainerLinkStrategy):
             for link in find_host_ends(session, network)
         ]
         if network.publish:
-            owner = network.owner or host_end_name(network, owner_key(network, session))
-            steps.insert(0, partial(withdraw, session, network, owner))
+            name = host_end_name(network, owner_key(network, session))
+            steps.insert(0, partial(withdraw, session, network, name))
         run_all([*steps, partial(delete_ifb, session, network, owner_key(network, session))])
 
     def detach(self, network: Network) -> None:

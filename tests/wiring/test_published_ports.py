@@ -372,15 +372,15 @@ def test_after_flush_ruleset_the_next_container_is_published(world):
         assert ask(world.client, HOST, 8080) == "192.0.2.2"
 
 
-@pytest.mark.parametrize("number", [2, 5])
-def test_what_a_killed_set_up_left_is_taken_over_by_the_next(world, number):
-    """Also if the container has another address now."""
+@pytest.mark.parametrize(("number", "rate"), [(2, 0), (5, 0), (5, 10**6)])
+def test_what_a_killed_set_up_left_is_taken_over_by_the_next(world, number, rate):
+    """Also if the container has another address now, and if it has an ifb."""
     enable_egress(SUBNET)
     nft(
         'add element inet pynetstrat ports4 { tcp . 8080 comment "web-2" '
         f": 10.0.0.{number} . 80 }}"
     )
-    container = world.add(2, publish=["8080:80/tcp"])
+    container = world.add(2, publish=["8080:80/tcp"], rate_out=rate)
     assert [one.target for one in read_egress()["ports"]] == ["10.0.0.2/32", "fd00:a::2/128"]
     tear_down_networks(world.made, netns=container)
     assert ports() == set()
@@ -401,6 +401,16 @@ def test_a_live_container_of_the_same_owner_keeps_its_port(world):
     world.add(2, owner="app", host_interface_name="h2", publish=["8080:80/tcp"])
     with pytest.raises(KernelError, match='already published by "app"'):
         world.add(3, owner="app", host_interface_name="h3", publish=["8080:80/tcp"])
+
+
+def test_the_tear_down_of_a_network_that_did_not_get_a_port_leaves_it_to_the_owners_other(world):
+    container = world.add(2, owner="app", publish=["8080:80/tcp"])
+    second = {"name": "eth1", "gateway": "", "ipv6_gateway": ""}
+    failed = world.network(3, owner="app", publish=["8080:80/tcp"], **second)
+    with pytest.raises(KernelError, match='already published by "app"'):
+        set_up_networks([failed], netns=container)
+    tear_down_networks([failed], netns=container)
+    assert check_networks(world.made, netns=container) == []
 
 
 def test_a_set_up_that_is_killed_leaves_nothing_that_a_tear_down_cannot_clear(world):
