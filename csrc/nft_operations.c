@@ -32,7 +32,7 @@ struct nft_operations_rows {
 
 static int nft_operations_add_rows(const struct netstrat_message *message, void *context)
 {
-    struct nft_operations_rows *rows = (struct nft_rows *)context;
+    struct nft_operations_rows *rows = (struct nft_operations_rows *)context;
     struct netstrat_nft_element element;
     struct netstrat_cursor list;
     int more;
