@@ -519,7 +519,7 @@ static int exchange_transact(struct exchange_state *exchange, struct netstrat_er
         if (failed == 0)
             failed = verdict;
     } while (item != last && (item != 0 || failed == 0));
-    /* What may follow the refusal of the whole is left for the next call to drain. */
+    /* Further replies to the refused request stay queued: the next call drains them. */
     if (code == 0)
         exchange->sock->unfinished = item != last;
     if (failed < 0)

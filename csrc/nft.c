@@ -34,8 +34,9 @@
  * container.
  *
  * A message is a struct nfgenmsg and attributes, as in rtnetlink, but numbers in attributes are
- * big-endian. The values in registers, and so in elements, are in the order of the packet, or of
- * the host for what is not in the packet. A part of a concatenation takes a multiple of four bytes.
+ * big-endian. A value in a register, and so in an element, has the byte order of the packet if it
+ * is read from the packet, otherwise that of the host. A part of a concatenation takes a multiple of
+ * four bytes.
  */
 #include "internal.h"
 
@@ -279,7 +280,7 @@ static void nft_put_value(struct netstrat_batch *batch, uint16_t type, const voi
     netstrat_batch_nest_end(batch, nest);
 }
 
-/* Loads what is known of the packet, but is not in it. */
+/* Loads into a register what the kernel knows about the packet: "meta" or "ct". */
 static void nft_load(struct netstrat_batch *batch, const char *name, uint32_t key, uint32_t to)
 {
     struct nft_expression expression = nft_open(batch, name);

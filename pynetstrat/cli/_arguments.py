@@ -3,8 +3,8 @@
 Such a command declares its arguments in a table ARGUMENTS, which maps the name of each to the
 keyword arguments of `ArgumentParser.add_argument`: `action` ("store", "append" or "store_true"),
 `choices`, `default`, `help`, `metavar` and `type`. A `type` raises ValueError whose text is a
-complete reason. `read` reads what is right. The rest, such as `--help`, an abbreviation or an
-error, it leaves to argparse (`_parser`), so that only one module writes texts.
+complete reason. `read` handles valid arguments. `--help`, abbreviations and errors are left to
+argparse (`_parser`), so that only one module writes texts.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ without it is left alone.
 
 The author of an annotation is not trusted: a network that the options do not
 allow is an error, and nothing is changed. A device record, an owner and options
-are always refused. The names of host interfaces are
-generated from the container's id.
+are always refused. The names of host interfaces are generated from the
+container's id.
 
 createRuntime stores what it has made under /run/pynetstrat, and poststop tears
 that down, whatever its options are.

@@ -29,10 +29,6 @@ from ._exit import EndError
 from ._options import add_namespace, namespace
 from ._output import warn
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 _HELP = """\
 examples:
   pynetstrat run -- make test                   no network but lo

@@ -38,11 +38,14 @@ class FinalReading:
         self.has_host = self.has_inside = self.was_last = False
 
     def merge(self, values: list[int]) -> None:
-        """Counters only grow, and a notification lacks what the other end has sent."""
+        """Takes the higher value of each counter.
+
+        Counters only grow, and a notification lacks what the other end has sent.
+        """
         self.values = list(map(max, self.values, values))
 
     def is_known(self) -> bool:
-        """Whether the interface has not merely moved to another namespace."""
+        """Whether the interface was deleted or its namespace has ended: it may have only moved."""
         return self.has_host or self.has_inside or self.was_last
 
     def counters(self) -> FinalCounters:
@@ -68,7 +71,7 @@ class FinalReadings:
         self._rows: dict[Hashable, int] | None = None  # of the last reading, by identity
 
     def remember(self, identities: tuple[Hashable, ...], table: Table) -> None:
-        """Keeps the last reading, as far as it is not known."""
+        """Keeps the last reading, with whose counters the entry of a deleted interface begins."""
         if identities is not self._last[0]:
             self._rows = None
         self._last = identities, table

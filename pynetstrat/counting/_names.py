@@ -67,7 +67,7 @@ class Names:
             self._inspect(name, device)
 
     def forget(self, target: str) -> None:
-        """Forgets a namespace that has ended, and inspects in the next pass what led to it."""
+        """Forgets a namespace that has ended; the next pass inspects the names it had."""
         for name in self.names.get(target, set()).copy():
             self._place(name, "")
             self._listing.again.add(name)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Processes:
     """The processes of /proc, by network namespace, as the last passes have found them.
 
-    A process that enters another namespace by itself is found within eight passes (see `Listing`).
+    A process that enters another namespace later is found within eight passes (see `Listing`).
 
     Parameters:
         host: the host namespace, as `netns_target` returns it. Its processes are left out.

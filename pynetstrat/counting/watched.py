@@ -60,7 +60,7 @@ class WatchedHost(HostCounters):
 
     def _find_ended(self, counters: HostContainers) -> list[Any]:
         found = super()._find_ended(counters)
-        if len(self._ended) > _MAX_ENDED:  # nobody takes them
+        if len(self._ended) > _MAX_ENDED:  # the caller does not take them
             self._ended.clear()
         self._ended.update(_find_final(counters, found))
         return found
