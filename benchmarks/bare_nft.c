@@ -228,8 +228,8 @@ static void enable(int number)
     close(fd);
 }
 
-/* Waits until the kernel has destroyed what was deleted, which the next close() of a socket that has
- * sent anything would do (nft_rcv_nl_event of the kernel). */
+/* Waits until the kernel has destroyed what was deleted. The next close() of a socket that has sent
+ * anything would wait for it (nft_rcv_nl_event of the kernel). */
 static void wait_for_destruction(void)
 {
     int fd = open_socket();

@@ -127,7 +127,7 @@ struct netstrat_error {
 /** enum netstrat_kind - The class of a failure. Python raises one exception for each. */
 enum netstrat_kind {
     NETSTRAT_KIND_OTHER,
-    NETSTRAT_KIND_LINK_NOT_FOUND,    /* the link does not exist, or it was deleted meanwhile */
+    NETSTRAT_KIND_LINK_NOT_FOUND,    /* the link does not exist, or was deleted during the call */
     NETSTRAT_KIND_COUNTER_NOT_FOUND, /* the link exists, but has no counter of that name */
     NETSTRAT_KIND_PERMISSION,        /* a capability or a permission is missing */
     NETSTRAT_KIND_UNAVAILABLE,       /* AF_NETLINK sockets are refused */
@@ -1168,7 +1168,7 @@ struct netstrat_nft_element {
     uint16_t port;                 /* the published port, in host byte order */
     uint16_t target_port;          /* the container's port, in host byte order */
     uint8_t protocol;              /* IPPROTO_TCP and others */
-    uint8_t is_end; /* 1: `address` is not in the subnet any more that began before it */
+    uint8_t is_end; /* 1: the subnet of the element before ends just before `address` */
     char owner[NETSTRAT_OWNER_SIZE]; /* the comment, as nft writes it; "" for none */
     uint8_t zero; /* instead of padding: equal elements that were read have equal bytes */
 };
@@ -1554,8 +1554,8 @@ NETSTRAT_API int netstrat_query(struct netstrat_socket *sock, struct netstrat_ba
  * @context: passed to @each
  *
  * A dump is tried up to 16 times if the kernel marks it as inconsistent (NLM_F_DUMP_INTR, Linux
- * 3.1) or replies are lost. On a socket that has joined a group, every change is
- * reported: one during the dump is passed to `notified`, or `notified` is called with NULL.
+ * 3.1) or replies are lost. On a socket that has joined a group, every change is reported: one
+ * during the dump is passed to `notified`, or `notified` is called with NULL.
  *
  * Return: 0; the negative value that @each returned; the -errno that the kernel replied with;
  * -EAGAIN if every try was inconsistent; -EINVAL with NETSTRAT_OP_BATCH if @batch is not one dump
@@ -1817,7 +1817,7 @@ NETSTRAT_API int netstrat_counters_dump_by_name(struct netstrat_socket *sock,
 /* ---- whole operations of nf_tables: nft_operations.c ---- */
 
 /**
- * netstrat_nft_generation_get() - Reads the generation of nf_tables, for netstrat_batch_begin_nft().
+ * netstrat_nft_generation_get() - Reads the generation that netstrat_batch_begin_nft() takes.
  * @sock: a socket of NETLINK_NETFILTER
  * @generation: receives the generation, which is never 0
  *
@@ -2043,7 +2043,7 @@ NETSTRAT_API int netstrat_socket_open_at(struct netstrat_socket *sock, void *buf
                                          int netns, struct netstrat_error *error);
 
 /**
- * netstrat_socket_open_protocol_at() - Opens a socket of another netlink protocol there.
+ * netstrat_socket_open_protocol_at() - Opens a socket of any netlink protocol in a namespace.
  * @sock: as for netstrat_socket_open_at()
  * @buffer: as for netstrat_socket_open()
  * @size: as for netstrat_socket_open()
@@ -2090,7 +2090,7 @@ NETSTRAT_API int netstrat_sysfs_mount_at(int netns, struct netstrat_error *error
  * @sysctls: as for netstrat_sysctls_exchange()
  * @count: the number of settings
  *
- * Return: as netstrat_sysctls_exchange(), or a failure of netstrat_socket_open_at().
+ * Return: as for netstrat_sysctls_exchange(), or a failure of netstrat_socket_open_at().
  */
 NETSTRAT_API int netstrat_sysctls_exchange_at(int netns, struct netstrat_sysctl *sysctls,
                                               size_t count, struct netstrat_error *error);

@@ -35,8 +35,8 @@
  *
  * A message is a struct nfgenmsg and attributes, as in rtnetlink, but numbers in attributes are
  * big-endian. A value in a register, and so in an element, has the byte order of the packet if it
- * is read from the packet, otherwise that of the host. A part of a concatenation takes a multiple of
- * four bytes.
+ * is read from the packet, otherwise that of the host. A part of a concatenation takes a multiple
+ * of four bytes.
  */
 #include "internal.h"
 
