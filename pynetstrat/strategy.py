@@ -32,10 +32,11 @@ class NetworkStrategy:
     Example:
         >>> class Tap(NetworkStrategy):
         ...     def create(self, network, nspid=None, *, netns=None):
-        ...         run(["ip", "tuntap", "add", network.host_interface_name, "mode", "tap"])
+        ...         tap = network.host_interface_name
+        ...         subprocess.run(["ip", "tuntap", "add", tap, "mode", "tap"], check=True)
         ...
         ...     def destroy(self, network, *, netns=None):
-        ...         run(["ip", "link", "delete", network.host_interface_name])
+        ...         subprocess.run(["ip", "link", "delete", network.host_interface_name])
         >>> register_strategy("tap", Tap())
     """
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import re
 
 import pytest
+import support
 
 import pynetstrat
-from pynetstrat import NetstratError, prometheus
+from pynetstrat import NetstratError, link_set_up, prometheus
 
 PUBLIC = {name: getattr(pynetstrat, name) for name in pynetstrat.__all__}
 PUBLIC["ContainerCollector"] = prometheus.ContainerCollector
@@ -30,6 +32,15 @@ def described(section: str) -> set[str]:
     """The names that a section describes: `name: ...`, or `first, second: ...`."""
     entries = re.findall(r"^ {4}(\w+(?:, \w+)*): ", section, flags=re.MULTILINE)
     return {name for entry in entries for name in entry.split(", ")}
+
+
+def examples(value: object) -> list[doctest.Example]:
+    return doctest.DocTestParser().get_examples(inspect.getdoc(value) or "")
+
+
+# Their docstrings have an example that shows what it prints. That of `diagnose` is of a machine on
+# which everything is allowed.
+SHOWN = [name for name in PUBLIC if any(one.want for one in examples(PUBLIC[name]))]
 
 
 def parameters(function: object) -> set[str]:
@@ -81,6 +92,16 @@ def test_every_public_method_describes_its_parameters(name: str) -> None:
             bases = [vars(base)[key] for base in cls.__mro__ if key in vars(base)]
             named = [described(sections(base).get("Parameters", "")) for base in bases]
             assert parameters(method) - set().union(*named) == set(), key
+
+
+@pytest.mark.parametrize("name", [name for name in SHOWN if name != "diagnose"])
+def test_an_example_prints_what_its_docstring_shows(net: support.Links, name: str) -> None:
+    link_set_up("lo")
+    names = {name: getattr(pynetstrat, name) for name in pynetstrat.__all__}
+    example = doctest.DocTest(examples(PUBLIC[name]), names, name, None, None, None)
+    failures: list[str] = []
+    doctest.DocTestRunner().run(example, out=failures.append)
+    assert failures == []
 
 
 @pytest.mark.parametrize("name", [n for n, c in CLASSES.items() if issubclass(c, NetstratError)])
