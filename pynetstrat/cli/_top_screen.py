@@ -215,6 +215,7 @@ class Styler:
         self.is_dumb = output.is_dumb_terminal
         self._console = Console(
             file=io.StringIO(),
+            width=80,  # a screen has its own, and rich prints nothing if COLUMNS is 0
             force_terminal=output.is_terminal,
             color_system=output.color_system,  # type: ignore[arg-type]  # one of its own names
             no_color=output.no_color,

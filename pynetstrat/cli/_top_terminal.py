@@ -27,7 +27,7 @@ _HOME = "\x1b[H"
 _SEQUENCE = re.compile("\x1b[\\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
 _NAMES = dict(zip("ABCDHF", ("up", "down", "right", "left", "home", "end"), strict=True))
 _NAMES |= {"5~": "page up", "6~": "page down", "1~": "home", "4~": "end", "7~": "home", "8~": "end"}
-_ENDS = (signal.SIGTERM, signal.SIGHUP)
+_ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # Ctrl-\ sends the last
 _SIZE = (80, 24)  # of a terminal that does not know its own
 
 

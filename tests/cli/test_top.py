@@ -22,7 +22,7 @@ from pynetstrat import Container, HostCounters, KernelError, NetworkNamespace
 from pynetstrat.cli import _text
 from pynetstrat.cli._stats_rates import take_samples
 from pynetstrat.cli._stats_readings import Row, read_containers
-from pynetstrat.cli._top_screen import Screen, to_text
+from pynetstrat.cli._top_screen import Screen, Styler, to_text
 from pynetstrat.cli._top_terminal import parse_keys
 from pynetstrat.cli._top_view import COLUMNS, ORDERS, Entry, View, by_container, fit_columns
 
@@ -94,6 +94,13 @@ def test_the_interfaces_of_a_container_are_added_up():
 def test_the_largest_are_first_and_unknown_rates_are_last(sort, order):
     assert labels(View(sort).arrange(BUSY)) == order
     assert labels(View(sort, is_reversed=True).arrange(BUSY)) == order[::-1]
+
+
+def test_the_environment_does_not_make_a_screen_empty(monkeypatch):
+    """rich takes 0 columns at their word."""
+    monkeypatch.setenv("COLUMNS", "0")
+    text = Styler().to_text(Screen(BUSY, View(), 100, 12))
+    assert text.startswith("4 containers ")
 
 
 def test_every_order_has_a_key_of_its_own():

@@ -183,6 +183,12 @@ def test_sigterm_ends_it_with_a_terminal_as_before(top):
     top.end(128 + signal.SIGTERM)
 
 
+def test_ctrl_backslash_ends_it_with_a_terminal_as_before(top):
+    top.press("C-\\")
+    top.wait_for("ready")
+    top.end(128 + signal.SIGQUIT)
+
+
 def test_ctrl_z_stops_it_with_a_terminal_as_before_and_fg_continues_it(top):
     top.press("C-z")
     top.wait_for("Stopped")
