@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from io import FileIO
 
 from ._exporter_text import format_metric
@@ -18,12 +19,9 @@ class ProcessMetrics:
     """Reads /proc/self/stat and counts descriptors (proc(5))."""
 
     def __init__(self) -> None:
-        boot = 0
-        with open("/proc/stat", "rb") as file:  # noqa: PTH123
-            for line in file:
-                if line.startswith(b"btime "):
-                    boot = int(line.split()[1])
-        self._started = boot + int(_read_stat()[19]) / _TICKS
+        # Not btime of /proc/stat, which a /proc with subset=pid does not have.
+        boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._started = round(boot + int(_read_stat()[19]) / _TICKS, 2)
 
     def write(self) -> bytes:
         """Returns the metrics as text."""

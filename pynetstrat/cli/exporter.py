@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
+from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EMFILE
 
 from .._scrape import Scrape
 from ..errors import KernelError, escape, quote
@@ -37,6 +37,7 @@ _MAX_KEEP_ENDED = 86_400
 _HINTS = {
     EADDRINUSE: "choose another address or port with --listen",
     EADDRNOTAVAIL: "this host does not have the address; choose another with --listen",
+    EMFILE: "the process has reached its limit of open descriptors (RLIMIT_NOFILE, ulimit -n)",
     EACCES: "ports below 1024 require CAP_NET_BIND_SERVICE; choose another with --listen",
 }
 

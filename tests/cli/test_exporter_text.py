@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 
 import pytest
@@ -101,6 +102,30 @@ def test_the_metrics_of_the_process_are_those_of_prometheus_client():
     assert names == [line.rpartition(b" ")[0] for line in theirs.splitlines()]
     for one, other in zip(_values(ours), _values(theirs), strict=True):
         assert other * 0.9 <= one <= other * 1.1 + 1
+
+
+def test_the_metrics_of_the_process_need_only_the_processes_in_proc():
+    """A hardened service has a /proc with subset=pid, without /proc/stat."""
+    code = "from pynetstrat.cli._exporter_process import ProcessMetrics; ProcessMetrics().write()"
+    mount = "mount -t proc -o subset=pid proc /proc || exit 77"
+    script = f'{mount}; test ! -e /proc/stat && exec "$@"'
+    command = [
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        sys.executable,
+        "-c",
+        code,
+    ]
+    done = support.run(command)
+    if done.returncode == 77:
+        pytest.skip(done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def _values(text: bytes) -> list[float]:
