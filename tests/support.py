@@ -227,24 +227,24 @@ def identity() -> tuple[int, int]:
 @contextlib.contextmanager
 def inside(netns: int) -> Iterator[None]:
     """The calling thread moved into a namespace, and back."""
-    home = network_namespace()
+    original = network_namespace()
     try:
         _fresh_namespaces.setns(netns, _fresh_namespaces.CLONE_NEWNET)
         yield
     finally:
-        _fresh_namespaces.setns(home, _fresh_namespaces.CLONE_NEWNET)
-        os.close(home)
+        _fresh_namespaces.setns(original, _fresh_namespaces.CLONE_NEWNET)
+        os.close(original)
 
 
 def new_namespace() -> int:
     """A descriptor of a fresh network namespace; the caller stays where it is."""
-    home = network_namespace()
+    original = network_namespace()
     try:
         _fresh_namespaces.unshare(_fresh_namespaces.CLONE_NEWNET)
         return network_namespace()
     finally:
-        _fresh_namespaces.setns(home, _fresh_namespaces.CLONE_NEWNET)
-        os.close(home)
+        _fresh_namespaces.setns(original, _fresh_namespaces.CLONE_NEWNET)
+        os.close(original)
 
 
 def end_namespace(*descriptors: int) -> None:

@@ -136,10 +136,10 @@ for module in pkgutil.walk_packages(pynetstrat.__path__, "pynetstrat.", onerror=
     done = support.python(code)
     assert done.stderr == ""
     assert done.stdout.split() == modules()
-    home = Path(pynetstrat.__file__).parent
+    folder = Path(pynetstrat.__file__).parent
     expected = {
-        ".".join(path.relative_to(home.parent).with_suffix("").parts).removesuffix(".__init__")
-        for path in home.rglob("*.py")
+        ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in folder.rglob("*.py")
     }
     assert set(modules()) == expected - {"pynetstrat", "pynetstrat.__main__"} | {"pynetstrat._core"}
 
@@ -163,8 +163,8 @@ def run(*modules, every_name):
         for module in modules:
             importlib.import_module(module)
         for name in {sorted(EXPORTED - VALUES)}:
-            home = "pynetstrat." + pynetstrat._MODULES.get(name, "errors")
-            if every_name or name in vars(pynetstrat) or home in sys.modules:
+            module = "pynetstrat." + pynetstrat._MODULES.get(name, "errors")
+            if every_name or name in vars(pynetstrat) or module in sys.modules:
                 assert getattr(pynetstrat, name).__name__ == name
         if every_name:
             assert next(iter(pynetstrat.strategies())) == "loopback"

@@ -333,7 +333,7 @@ TEST_WITH(a_locked_directory_of_names_is_waited_for, NATIVE)
 TEST_WITH(mounts_of_a_separated_namespace_stay_in_it, IN_CHILD)
 {
     char directory[] = "/tmp/netstrat-XXXXXX", inner[64], outer[64], from[64], to[64], text[8] = "";
-    int home = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC), separate, file;
+    int original = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC), separate, file;
 
     CHECK(mkdtemp(directory) != NULL);
     snprintf(inner, sizeof inner, "%s/inner", directory);
@@ -356,13 +356,13 @@ TEST_WITH(mounts_of_a_separated_namespace_stay_in_it, IN_CHILD)
     FAILS(netstrat_mounts_bind(from, "/nowhere", &error), -ENOENT, NETSTRAT_OP_MOUNT);
 
     /* Mounts of the separate namespace stay in it; mounts of the original one propagate to it. */
-    CHECK(setns(home, CLONE_NEWNS) == 0 && is_shared(directory));
+    CHECK(setns(original, CLONE_NEWNS) == 0 && is_shared(directory));
     CHECK(count_mounts(inner) == 0 && count_mounts(to) == 0);
     CHECK(mount("none", outer, "tmpfs", 0, NULL) == 0);
     CHECK(setns(separate, CLONE_NEWNS) == 0 && count_mounts(outer) == 1);
 
-    CHECK(setns(home, CLONE_NEWNS) == 0);
-    close(home);
+    CHECK(setns(original, CLONE_NEWNS) == 0);
+    close(original);
     close(separate);
     CHECK(umount2(directory, MNT_DETACH) == 0 && rmdir(directory) == 0);
 }

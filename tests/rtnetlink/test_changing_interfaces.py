@@ -192,12 +192,12 @@ def test_an_interface_that_moves_away_and_back_is_found_again(net, rtnetlink, ne
     with pytest.raises(InterfaceNotFoundError):
         rtnetlink.get_stats("v2")
     assert "v2" not in rtnetlink.dump_stats()
-    home = support.network_namespace()
+    original = support.network_namespace()
     try:
         with support.inside(other), support.Links() as links:
-            links.move("v2", home)
+            links.move("v2", original)
     finally:
-        os.close(home)
+        os.close(original)
     assert rtnetlink.get_stats("v2") == support.view("v2", 2)
     assert rtnetlink.dump_stats()["v2"] == support.view("v2", 2)
 

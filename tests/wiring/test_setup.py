@@ -347,12 +347,12 @@ def test_two_processes_wire_containers_to_one_bridge_at_once(host, bridge):
 
 
 def test_threads_wire_containers_to_one_bridge_at_once(host, bridge):
-    home, failures = identity(), []
+    original, failures = identity(), []
 
     def work(number: int) -> None:
         # A thread starts in the namespace of the thread that started it.
         try:
-            assert identity() == home
+            assert identity() == original
             with NetworkNamespace.create() as space:
                 network = veth(host_interface_name=f"h{number}", address=f"10.0.0.{number}/24")
                 made = set_up_networks([LO, network], netns=space)
