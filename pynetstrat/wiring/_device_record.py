@@ -227,7 +227,7 @@ class Store(RunFolder):
             if text is None:
                 return None
             given = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             given = None
         if not isinstance(given, dict):
             reason = (

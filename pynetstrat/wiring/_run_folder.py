@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import stat
-from errno import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS, ETIMEDOUT
+from errno import EACCES, EFBIG, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS, ETIMEDOUT
 from time import monotonic, sleep
 
 from ..errors import KernelError, PermissionDeniedError
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 RUN = "/run/pynetstrat"
-_MOST = 1 << 17  # bytes of a file: 64 networks fit, and a device with 496 alternative names
+# Bytes of a file: 64 networks with a hundred routes each fit, and 496 alternative names.
+_MOST = 1 << 20
 
 
 class RunFolder:
@@ -90,6 +91,9 @@ class RunFolder:
 
     def write_file(self, name: str, text: bytes) -> None:
         """Writes a file. It replaces an older one at once, or not at all."""
+        if len(text) >= _MOST:  # read_file() would read a part of it
+            hint = f"must be less than {_MOST} bytes, not {len(text)}: request fewer routes"
+            raise KernelError(EFBIG, "write", hint=hint, filename=self.shown(name))
         aside = f"{name}.new"
         try:
             self._unlink(aside)  # of a process that was killed

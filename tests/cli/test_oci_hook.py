@@ -462,6 +462,23 @@ def test_a_damaged_file_is_an_error_that_names_it(hook, refused, container):
     assert hook("poststop", state([VETH], 0)) == (0, "")
 
 
+@pytest.mark.slow
+def test_networks_that_poststop_could_not_read_are_refused(hook, refused, container):
+    def with_routes(count):
+        many = [f"198.{n >> 8}.{n & 255}.0/24" for n in range(count)]
+        return {**VETH, "routes": [{"destination": one, "metric": 4096} for one in many]}
+
+    before = set(links())
+    assert "must be less than" in refused(
+        "createRuntime", state([with_routes(30_000)], container[1])
+    )
+    assert set(links()) == before
+    assert hook("createRuntime", state([with_routes(5000)], container[1])) == (0, "")
+    assert stored_file().stat().st_size > 200_000
+    assert hook("poststop", state([], 0)) == (0, "")
+    assert set(links()) == before
+
+
 def test_the_hook_works_where_run_cannot_be_written(hook, container):
     before = set(links())
     Path("/run/pynetstrat").write_text("")

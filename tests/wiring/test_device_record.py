@@ -307,7 +307,7 @@ def test_a_record_that_differs_from_its_file_is_refused(quiet_host, container):
     assert names() >= {"pd0", "d1", "pd1"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff", "[" * 100_000])
 def test_the_error_names_a_file_that_is_not_a_record(quiet_host, container, text):
     add_device()
     strategy.create(device(name="eth0"), netns=container)
