@@ -7,6 +7,8 @@ wiring/plugins.py lists them.
 
 from __future__ import annotations
 
+from _operator import attrgetter
+
 from ._native import link_is_up, link_set_up
 from .errors import InvalidNetworkError, StrategyLoadError, UnknownStrategyError
 
@@ -108,6 +110,7 @@ class NetworkStrategy:
 # The fields that a strategy of this package refuses unless it implements them. Ignoring one would
 # leave a container without a limit, an isolation or a port that was requested.
 _REFUSABLE_FIELDS = "addresses", "sysctls", "isolated", "rate_in", "rate_out", "publish"
+_get_refusable = attrgetter(*_REFUSABLE_FIELDS)
 
 
 def refuse_fields(network: Network, implemented: Iterable[str] = ()) -> None:
@@ -116,8 +119,10 @@ def refuse_fields(network: Network, implemented: Iterable[str] = ()) -> None:
     Parameters:
         implemented: the fields of _REFUSABLE_FIELDS that the strategy implements.
     """
-    for field in _REFUSABLE_FIELDS:
-        value = getattr(network, field)
+    values = _get_refusable(network)
+    if not any(values):
+        return
+    for field, value in zip(_REFUSABLE_FIELDS, values, strict=True):
         if value and field not in implemented:
             reason = f"must not be set: the strategy {network.type} does not support it"
             raise InvalidNetworkError(field, value, reason, network.name)

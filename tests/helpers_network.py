@@ -42,9 +42,9 @@ def be_patient() -> None:
     for function in (RtnetlinkSocket.__init__, *wiring):
         assert function.__kwdefaults__["timeout"] == 5.0
         function.__kwdefaults__["timeout"] = 60.0
-    for function in (_session.Session.__init__, _session.open_session_if_alive):
-        assert function.__defaults__[-1] == 5.0
-        function.__defaults__ = (*function.__defaults__[:-1], 60.0)
+    for function, unit in ((_session.Session.__init__, 1000), (_session.open_session_if_alive, 1)):
+        assert function.__defaults__[-1] == 5 * unit
+        function.__defaults__ = (*function.__defaults__[:-1], 60 * unit)
 
 
 def ip(*arguments: str, netns: NetworkNamespace | None = None) -> list[dict[str, Any]]:

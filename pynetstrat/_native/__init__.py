@@ -88,7 +88,7 @@ def encode_name(name: object, operation: int = lib.NETSTRAT_OP_NAME) -> bytes:
             encoded = os.fsencode(name)  # type: ignore[arg-type]
         except (TypeError, UnicodeEncodeError):
             raise invalid_name(name, operation) from None
-    if b"\0" in encoded:  # C would read only the part before the NUL
+    if 0 in encoded:  # C would read only the part before the NUL
         raise invalid_name(name, operation)
     return encoded
 
@@ -103,7 +103,7 @@ def encode_path(path: object, what: str) -> bytes:
         ValueError: the path contains NUL, where C would end it.
     """
     encoded = os.fsencode(path)  # type: ignore[arg-type]
-    if b"\0" in encoded:
+    if 0 in encoded:
         raise ValueError(f"{what} must not contain NUL: {path!r}")
     return encoded
 

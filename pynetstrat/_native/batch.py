@@ -6,8 +6,7 @@ from errno import EMSGSIZE, ENOBUFS
 
 from .._core import ffi, lib
 from ..errors import InvalidNetworkError
-from . import Namespace, ext_ack, kernel_error
-from .links import Lookup
+from . import Namespace, ext_ack, kernel_error, show
 from .netns import to_netns_fd
 from .rows import new
 
@@ -73,37 +72,41 @@ class Message:
     Attributes:
         type: its type, such as RTM_NEWLINK.
         encode: the encoder: a function of the core that takes the batch and `arguments`.
-        name: the link, for errors.
-        moved_settings: the settings of a link that goes to another namespace, or None.
-        netns: that namespace.
-        new_names: each name that the message gives to a link, and whether that link is in `netns`.
+        link: the name or index of the link, for errors.
         subject: the destination of a route, or an address, for errors.
+        lookup: the name of the link whose index is the first argument, or None if that is known.
+        netns: the namespace that a link goes to, or None.
+        moved_settings: the settings of that link.
+        new_names: each name that the message gives to a link, and whether that link is in `netns`.
     """
 
-    __slots__ = (
-        *("arguments", "encode", "moved_settings", "name", "netns", "new_names", "subject"),
-        "type",
-    )
+    # Few messages have these.
+    lookup: object = None
+    netns: object = None
+    moved_settings: Any = None
+    new_names: Sequence[tuple[object, bool]] = ()
 
     def __init__(
         self,
         type: int,
         encode: Callable[..., int],
         *arguments: object,
-        name: str = "",
-        moved_settings: Any = None,
-        netns: object = None,
-        new_names: Sequence[tuple[str, bool]] = (),
+        link: object = "",
         subject: str = "",
     ) -> None:
         self.type = type
         self.encode = encode
         self.arguments = arguments
-        self.name = name
-        self.moved_settings = moved_settings
-        self.netns = netns
-        self.new_names = new_names
+        self.link = link
         self.subject = subject
+
+    def about(self) -> str:
+        """Returns the link as errors name it."""
+        return f"index {self.link}" if isinstance(self.link, int) else show(self.link)
+
+    def move(self, settings: Any, netns: object) -> None:
+        """Sends the link with these settings to another namespace."""
+        self.moved_settings, self.netns = settings, netns
 
 
 def put_altname(batch: Any, index: int, type: int, name: bytes) -> int:
@@ -146,16 +149,16 @@ class Encoded:
         self.batch = ffi.new("struct netstrat_batch *")
         lib.netstrat_batch_init(self.batch, self._data, self._size)
         for message in messages:
-            if message.moved_settings is not None:
-                message.moved_settings.netns = self.open(message.netns, message.name).fd
             arguments = message.arguments
-            if find is not None and type(arguments[0]) is Lookup:
-                arguments = (find(arguments[0].name), *arguments[1:])
+            if message.netns is not None:
+                message.moved_settings.netns = self.open(message.netns, message.about()).fd
+            if message.lookup is not None:
+                assert find is not None
+                arguments = (find(message.lookup), *arguments[1:])
             while (code := message.encode(self.batch, *arguments)) < 0:
                 if code != -EMSGSIZE or self._size - self.batch.used > _LARGEST:
-                    raise InvalidNetworkError(
-                        "message", message.name, "the message can't be encoded"
-                    )
+                    reason = "the message can't be encoded"
+                    raise InvalidNetworkError("message", message.about(), reason)
                 self._grow()
 
     def open(self, netns: object, name: str) -> Namespace:
@@ -190,7 +193,7 @@ class Encoded:
                 outcomes.append(PENDING)
             else:
                 text = ext_ack(error) if described else ""
-                about = message.type, message.name, text, None, message.subject
+                about = message.type, message.about(), text, None, message.subject
                 outcomes.append(kernel_error(-result, _REQUEST, *about))
                 described = False
         if PENDING in outcomes:
@@ -198,6 +201,6 @@ class Encoded:
             lost = error.operation == _REQUEST
             errno, operation = (ENOBUFS, _RECVFROM) if lost else (-code, error.operation)
             self.broken = outcomes.index(PENDING)
-            name = self.messages[self.broken].name
+            name = self.messages[self.broken].about()
             outcomes[self.broken] = kernel_error(errno, operation, 0, name)
         return outcomes

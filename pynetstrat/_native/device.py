@@ -40,7 +40,7 @@ def _put_flags(batch: Any, index: int, flags: int, change: int) -> int:
 
 def set_flags(index: int, flags: int, change: int) -> Message:
     """Makes a message that sets the flags in the mask `change` (linux/if.h) to those in `flags`."""
-    return Message(NEWLINK, _put_flags, index, flags, change, name=f"index {index}")
+    return Message(NEWLINK, _put_flags, index, flags, change, link=index)
 
 
 def _put_no_xdp(batch: Any, index: int) -> int:
@@ -53,4 +53,4 @@ def _put_no_xdp(batch: Any, index: int) -> int:
 
 def detach_xdp(index: int) -> Message:
     """Makes a message that detaches an XDP program from a link, if it has one."""
-    return Message(NEWLINK, _put_no_xdp, index, name=f"index {index}")
+    return Message(NEWLINK, _put_no_xdp, index, link=index)

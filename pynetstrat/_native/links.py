@@ -246,26 +246,16 @@ def new_vxlan(
     return ffi.new("struct netstrat_vxlan *", fields)
 
 
-class Lookup:
-    """Stands for the index of a link that was given by name, until the message is encoded."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: object) -> None:
-        self.name = name
-
-
-def new_target(link: object, *, by_index: bool = False) -> tuple[int | Lookup, object]:
+def new_target(link: object, *, by_index: bool = False) -> tuple[int, object]:
     """Returns the index and the name of the link that a message changes; one of them is null.
 
     Parameters:
-        by_index: whether the message needs the index: a name then becomes a `Lookup`.
+        by_index: whether the message needs the index, so that a name must be looked up: it is
+            checked, and both results are null.
     """
     if isinstance(link, int) and not isinstance(link, bool):
         if not 0 < link < 1 << 31:
             raise InvalidNetworkError("link", link, "must be an index from 1 to 2147483647")
         return link, ffi.NULL
-    encoded = encode_name(link)
-    if lib.netstrat_name_check(encoded) < 0:
-        raise invalid_name(link)
-    return (Lookup(link), ffi.NULL) if by_index else (0, ffi.new("char[]", encoded))
+    encoded = check_altname(link)
+    return 0, ffi.NULL if by_index else encoded

@@ -29,7 +29,7 @@ def parse_prefix(text: object, field: str, *, length: bool | None = None) -> Any
     """
     prefix = ffi.new("struct netstrat_prefix *")
     encoded = text.encode("ascii", "replace") if isinstance(text, str) else b""
-    if b"\0" in encoded or lib.netstrat_prefix_parse(encoded, prefix) < 0:
+    if 0 in encoded or lib.netstrat_prefix_parse(encoded, prefix) < 0:
         expected = "an IPv4 or IPv6 address" + (" with its prefix length" if length else "")
         raise InvalidNetworkError(field, text, f"must be {expected}")
     if length is not None and length is not (b"/" in encoded):

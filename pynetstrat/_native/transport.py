@@ -8,7 +8,7 @@ from time import monotonic
 from .._core import ffi, lib
 from .._partial import partial
 from ..errors import KernelError, quote
-from . import Namespace, encode_name, fail, open_socket, raise_interrupt
+from . import Namespace, encode_name, fail, open_socket, raise_interrupt, show
 from .rows import new
 
 TYPE_CHECKING = False
@@ -223,7 +223,7 @@ class Transport:
             if not elsewhere:
                 sock, where = self, f"in {self.namespace or 'this namespace'}"
             else:
-                namespace = encoded.open(message.netns, name)
+                namespace = encoded.open(message.netns, message.about())
                 sock = Transport(namespace.fd, self._sock.timeout_ms)
                 where = f"in {namespace.shown}"
             try:
@@ -233,7 +233,7 @@ class Transport:
             finally:
                 if elsewhere:
                     sock.close()
-            return f"the name {quote(name)} is already in use {where}"
+            return f"the name {quote(show(name))} is already in use {where}"
         return ""
 
     def is_up(self, name: object) -> bool:

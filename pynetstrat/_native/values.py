@@ -37,7 +37,7 @@ def encode_text(field: str, value: object, most: int | None = None) -> bytes:
         encoded = value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         raise InvalidNetworkError(field, value, "must not contain a lone surrogate") from None
-    if b"\0" in encoded:
+    if 0 in encoded:
         raise InvalidNetworkError(field, value, "must not contain NUL")
     if most is not None and len(encoded) > most:
         raise InvalidNetworkError(field, value, f"must be at most {most} bytes long")

@@ -10,7 +10,7 @@ from ..rtnetlink.socket import RtnetlinkSocket
 from ..wiring._forwarding import refuse_without_forwarding
 from ..wiring._links import find_link
 from ..wiring._requested import host_prefix
-from ..wiring._session import Session
+from ..wiring._session import open_session_if_alive
 from ..wiring._veth_names import host_end_name
 from ..wiring.egress import masquerade
 from ..wiring.network import has_ipv6, ip_addresses
@@ -146,7 +146,7 @@ def _translate(
     """Publishes ports and masquerades addresses, all or nothing."""
     if not ports and not masqueraded:
         return
-    with Session(None, timeout=TIMEOUT) as session:
+    with open_session_if_alive(None, timeout=TIMEOUT) as session:
         table = session.nft
         try:
             if masqueraded:

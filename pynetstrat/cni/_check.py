@@ -8,7 +8,7 @@ from ..wiring._forwarding import forwarding_problem
 from ..wiring._links import find_link
 from ..wiring._nft_table import shown_port
 from ..wiring._requested import host_prefix
-from ..wiring._session import Session
+from ..wiring._session import open_session_if_alive
 from ..wiring.egress import masqueraded_elements
 from ..wiring.network import ip_addresses
 from ..wiring.setup import check_networks
@@ -72,7 +72,7 @@ def _check_translation(elements: dict[int, list[Element]]) -> Iterator[str]:
     """Yields what is missing of published ports and masqueraded addresses."""
     if not elements:
         return
-    with Session(None, timeout=TIMEOUT) as session:
+    with open_session_if_alive(None, timeout=TIMEOUT) as session:
         if not session.nft.is_whole():
             yield "rules of the table inet pynetstrat are missing"
         for each, wanted in elements.items():

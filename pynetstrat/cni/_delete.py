@@ -6,7 +6,7 @@ from .._native.nft import SETS
 from ..errors import KernelError
 from ..rtnetlink.socket import RtnetlinkSocket
 from ..wiring._rates import ifb_name
-from ..wiring._session import Session
+from ..wiring._session import open_session_if_alive
 from ..wiring._veth_names import host_end_name
 from ..wiring._veth_names import owner_of as owner_in_tag
 from ..wiring.network import Network
@@ -88,7 +88,7 @@ def _valid_attachments(request: Request) -> Iterable[tuple[str, str]]:
 def _withdraw(request: Request, matches: Callable[[Element], bool]) -> None:
     """Withdraws published ports and masqueraded addresses."""
     try:
-        with Session(None, timeout=TIMEOUT) as session:
+        with open_session_if_alive(None, timeout=TIMEOUT) as session:
             session.nft.withdraw(SETS, matches)
     except KernelError:
         # A kernel without nf_tables has none of them.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from .._native import batch as native
 from .._native import qdiscs as native_qdiscs
 from .._native.addresses import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, new_address
@@ -55,12 +53,6 @@ def _parse_mac(mac: object) -> bytes | None:
 
 def _parse_ethernet_mac(field: str, mac: object) -> bytes | None:
     return None if mac is None else parse_ethernet_mac(mac, field)
-
-
-def _shown(link: Name | int) -> str:
-    if type(link) is str:
-        return link
-    return f"index {link}" if isinstance(link, int) else os.fsdecode(link)
 
 
 class Batch:
@@ -148,6 +140,7 @@ class Batch:
             master=master,
             queues=queues,
         )
+        moves = netns is not None
         other = new_settings(
             name=peer,
             index=peer_index,
@@ -155,20 +148,13 @@ class Batch:
             txqueuelen=txqueuelen,
             mac=_parse_ethernet_mac("peer_mac", peer_mac),
             queues=queues,
-            moves=netns is not None,
+            moves=moves,
         )
-        return self._append(
-            native.Message(
-                native.NEWLINK,
-                native.add_veth,
-                own,
-                other,
-                name=_shown(name),
-                moved_settings=None if netns is None else other,
-                netns=netns,
-                new_names=((_shown(name), False), (_shown(peer), netns is not None)),
-            )
-        )
+        message = native.Message(native.NEWLINK, native.add_veth, own, other, link=name)
+        message.new_names = (name, False), (peer, moves)
+        if moves:
+            message.move(other, netns)
+        return self._append(message)
 
     def add_bridge(
         self, name: Name, *, mac: str | None = None, mtu: int | None = None, up: bool = False
@@ -341,20 +327,13 @@ class Batch:
         settings = new_settings(
             name=name, mac=parsed, mtu=mtu, up=_if_true(up), index=index, moves=moves
         )
-        parent = 0 if link is None else new_target(link, by_index=True)[0]
-        return self._append(
-            native.Message(
-                native.NEWLINK,
-                encode,
-                parent,
-                *arguments,
-                settings,
-                name=_shown(name),
-                moved_settings=settings if moves else None,
-                netns=netns,
-                new_names=((_shown(name), moves),),
-            )
-        )
+        index = 0 if link is None else new_target(link, by_index=True)[0]
+        message = native.Message(native.NEWLINK, encode, index, *arguments, settings, link=name)
+        message.lookup = None if index else link
+        message.new_names = ((name, moves),)
+        if moves:
+            message.move(settings, netns)
+        return self._append(message)
 
     def add_link(
         self,
@@ -379,16 +358,9 @@ class Batch:
         if not encoded:
             reason = "must be a kind of link, such as bridge"
             raise InvalidNetworkError("kind", kind, reason)
-        return self._append(
-            native.Message(
-                native.NEWLINK,
-                native.add_link,
-                encoded,
-                settings,
-                name=_shown(name),
-                new_names=((_shown(name), False),),
-            )
-        )
+        message = native.Message(native.NEWLINK, native.add_link, encoded, settings, link=name)
+        message.new_names = ((name, False),)
+        return self._append(message)
 
     def set_link(
         self,
@@ -453,18 +425,18 @@ class Batch:
             alias=alias,
             moves=moves,
         )
-        return self._append(
-            native.Message(
-                native.NEWLINK,
-                native.set_link,
-                *new_target(link, by_index=new_name is not None),
-                settings,
-                name=_shown(link),
-                moved_settings=settings if moves else None,
-                netns=netns,
-                new_names=() if given is None else ((_shown(given), moves),),
-            )
+        by_index = new_name is not None
+        index, target = new_target(link, by_index=by_index)
+        message = native.Message(
+            native.NEWLINK, native.set_link, index, target, settings, link=link
         )
+        if by_index and not index:
+            message.lookup = link
+        if given is not None:
+            message.new_names = ((given, moves),)
+        if moves:
+            message.move(settings, netns)
+        return self._append(message)
 
     def delete_link(self, link: Name | int) -> Batch:
         """Deletes a link. A veth's peer is deleted too.
@@ -473,9 +445,7 @@ class Batch:
             link: its name, alternative name or index.
         """
         target = new_target(link)
-        return self._append(
-            native.Message(native.DELLINK, native.delete_link, *target, name=_shown(link))
-        )
+        return self._append(native.Message(native.DELLINK, native.delete_link, *target, link=link))
 
     def add_altname(self, link: Name | int, name: Name) -> Batch:
         """Gives a link an alternative name (Linux 5.5).
@@ -497,17 +467,12 @@ class Batch:
 
     def _change_altname(self, type: int, link: Name | int, name: Name) -> Batch:
         index, _ = new_target(link, by_index=True)
-        return self._append(
-            native.Message(
-                type,
-                native.put_altname,
-                index,
-                type,
-                check_altname(name),
-                name=_shown(link),
-                new_names=((_shown(name), False),) if type == native.NEWLINKPROP else (),
-            )
-        )
+        encoded = check_altname(name)
+        message = native.Message(type, native.put_altname, index, type, encoded, link=link)
+        message.lookup = None if index else link
+        if type == native.NEWLINKPROP:
+            message.new_names = ((name, False),)
+        return self._append(message)
 
     def set_group(self, index: int, group: int) -> Batch:
         """Puts a link into a group.
@@ -521,7 +486,7 @@ class Batch:
         settings = new_settings(group=group)
         target = new_target(index)
         return self._append(
-            native.Message(native.NEWLINK, native.set_link, *target, settings, name=_shown(index))
+            native.Message(native.NEWLINK, native.set_link, *target, settings, link=index)
         )
 
     def delete_group(self, group: int) -> Batch:
@@ -533,7 +498,7 @@ class Batch:
         check_integer("group", group, 1, UINT_MAX)
         name = f"group {group}"
         return self._append(
-            native.Message(native.DELLINK, native.delete_link_group, group, name=name)
+            native.Message(native.DELLINK, native.delete_link_group, group, link=name)
         )
 
     # ---- other messages ----
@@ -567,7 +532,7 @@ class Batch:
         flags |= native.REQUEST | native.ACK
         name = f"message type {type}"
         return self._append(
-            native.Message(type, native.add_message, type, flags, payload, name=name)
+            native.Message(type, native.add_message, type, flags, payload, link=name)
         )
 
     # ---- addresses and routes ----
@@ -616,7 +581,7 @@ class Batch:
         return self._append(
             native.Message(
                 *(native.NEWADDR, native.add_address, encoded, replace),
-                name=_shown(index),
+                link=index,
                 subject=address.address,
             )
         )
@@ -635,7 +600,7 @@ class Batch:
         return self._append(
             native.Message(
                 *(native.DELADDR, native.delete_address, encoded),
-                name=_shown(index),
+                link=index,
                 subject=address.address,
             )
         )
@@ -651,7 +616,7 @@ class Batch:
         return self._append(
             native.Message(
                 *(native.NEWROUTE, native.add_route, _encode_route(route)),
-                name=_shown(route.ifindex),
+                link=route.ifindex,
                 subject=route.destination,
             )
         )
@@ -665,7 +630,7 @@ class Batch:
         return self._append(
             native.Message(
                 *(native.DELROUTE, native.delete_route, _encode_route(route)),
-                name=_shown(route.ifindex),
+                link=route.ifindex,
                 subject=route.destination,
             )
         )
@@ -717,7 +682,7 @@ class Batch:
         qdisc = native_qdiscs.new_qdisc(index, kind, parent, handle, options)
         return self._append(
             native.Message(
-                native_qdiscs.NEWQDISC, native_qdiscs.add_qdisc, qdisc, replace, name=_shown(index)
+                native_qdiscs.NEWQDISC, native_qdiscs.add_qdisc, qdisc, replace, link=index
             )
         )
 
@@ -732,7 +697,7 @@ class Batch:
         arguments = index, native_qdiscs.parse_parent(parent)
         return self._append(
             native.Message(
-                native_qdiscs.DELQDISC, native_qdiscs.delete_qdisc, *arguments, name=_shown(index)
+                native_qdiscs.DELQDISC, native_qdiscs.delete_qdisc, *arguments, link=index
             )
         )
 

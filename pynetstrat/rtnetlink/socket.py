@@ -92,12 +92,13 @@ class RtnetlinkSocket(Handle):
     __slots__ = ("_indexes", "_names", "_where")
 
     def __init__(self, netns: Netns | None = None, *, timeout: float = 5.0) -> None:
-        milliseconds = to_milliseconds(timeout)
+        self._attach(Socket(netns, to_milliseconds(timeout)))
+
+    def _attach(self, native: Socket) -> None:
         self._names = NameCache()
         self._indexes = self._names.indexes
-        native = Socket(netns, milliseconds)
         self._where = native.namespace
-        self._attach(native)
+        super()._attach(native)
 
     def __repr__(self) -> str:
         return f"<RtnetlinkSocket in {self._place()}: {self._state()}>"

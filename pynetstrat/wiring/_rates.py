@@ -47,6 +47,8 @@ _BURST_STEP = 128e-9
 
 def validate_rates(network: Network) -> None:
     """Raises InvalidNetworkError for a rate that is below one packet per second."""
+    if not network.rate_in and not network.rate_out:
+        return
     least = ((network.mtu or _DEFAULT_MTU) + _ETHERNET) * 8
     for field in ("rate_in", "rate_out"):
         if 0 < getattr(network, field) < least:
@@ -97,7 +99,7 @@ def limit_rates(session: Session, network: Network, digest: int) -> None:
         # Up only now: a change of the queueing discipline of a link that is up takes longer.
         batch.set_link(ifb.index, alias=tag_of(network), up=True)
         batch.add_qdisc(link.index, "ingress")
-        append(batch, Message(NEWTFILTER, add_redirect, link.index, ifb.index, name=name))
+        append(batch, Message(NEWTFILTER, add_redirect, link.index, ifb.index, link=name))
         needs += [
             "the queueing discipline tbf (sch_tbf)",
             "",

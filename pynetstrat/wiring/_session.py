@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 TIMEOUT = 5.0  # seconds for a whole call
+_MILLISECONDS = 5000  # the same
 # The errors of opening a namespace that has ended: its path does not exist (ENOENT), the process
 # does not exist (ESRCH), the path is the file on which a namespace was mounted (EINVAL).
 _ENDED = {ENOENT, ESRCH, EINVAL}
@@ -51,7 +52,7 @@ class Session:
         namespace: the container namespace, which the session closes. None if it is unknown or has
             ended.
         host: the host namespace, which the session closes. None: that of the calling thread.
-        timeout: seconds that the call may wait for the kernel.
+        milliseconds: how long the call may wait for the kernel.
 
     Attributes:
         namespace: the container namespace, or None.
@@ -69,15 +70,15 @@ class Session:
         self,
         namespace: NetworkNamespace | None,
         host: NetworkNamespace | None = None,
-        timeout: float = TIMEOUT,
+        milliseconds: int = _MILLISECONDS,
     ) -> None:
         self.namespace = namespace
-        self.until = monotonic() + timeout
+        self.until = monotonic() + milliseconds / 1000
         self.undo_stack = UndoStack()
         self.created: set[str] = set()
         self.counters: dict[str, NetworkInterface] = {}
         self.dump: ContainerDump | None = None
-        self._timeout = self._socket_timeout = timeout
+        self._timeout = self._socket_timeout = milliseconds
         self._host: SessionSocket | None = None
         self._container: SessionSocket | None = None
         self._nft_socket: NftSocket | None = None
@@ -93,8 +94,7 @@ class Session:
     def host(self) -> SessionSocket:
         """The socket in the host namespace."""
         if self._host is None:
-            self._host = SessionSocket(self.given_host, timeout=self._socket_timeout)
-            self._host.share_deadline(self.until)
+            self._host = SessionSocket(self.given_host, self._socket_timeout, self.until)
         return self._host
 
     @property
@@ -102,16 +102,14 @@ class Session:
         """The socket in the container namespace."""
         if self._container is None:
             namespace = self.container_namespace
-            self._container = SessionSocket(namespace, timeout=self._socket_timeout)
-            self._container.share_deadline(self.until)
+            self._container = SessionSocket(namespace, self._socket_timeout, self.until)
         return self._container
 
     @property
     def nft(self) -> NftTable:
         """The table of egress and published ports in the host namespace."""
         if self._nft is None:
-            milliseconds = to_milliseconds(self._socket_timeout)
-            self._nft_socket = NftSocket(self.given_host, milliseconds)
+            self._nft_socket = NftSocket(self.given_host, self._socket_timeout)
             self._nft_socket.share_deadline(self.until)
             self._nft = NftTable(self._nft_socket)
         return self._nft
@@ -162,14 +160,10 @@ class Session:
 
     # ---- links in the container ----
 
-    def take_snapshot(self) -> None:
-        """Dumps the links in the container for `find`, so that one dump serves every network."""
-        self._links = self.container.dump_states()
-
     def find(self, name: str) -> tuple[int, bool]:
         """Returns the index of a link in the container, and whether it is up.
 
-        Both come from the snapshot. A link that is not in it is queried.
+        Both come from the dump of `set_up_link`. A link that is not in it is queried.
         """
         found = self._links.get(name)
         if found is None:
@@ -182,8 +176,14 @@ class Session:
 
         The undo step needs the addresses of the link: the kernel adds some to `lo` when that goes
         up, which stay when it goes down, and it flushes the IPv6 addresses of any link that goes
-        down.
+        down. `find` uses the dump of the links as well: one dump serves every network.
         """
+        if not self._links:
+            try:
+                self._links = self.container.dump_states()
+            except KernelError as error:
+                error.interface = name
+                raise
         index, up = self.find(name)
         if up:
             return
@@ -201,22 +201,21 @@ class Session:
         processed a request when send() returns, and the answer is queued. What can take time (a
         deferred signal, the lock of a file) may take as long as the call was allowed to.
         """
-        until, self.until = self.until, monotonic() + self._timeout
+        seconds = self._timeout / 1000
+        until, self.until = self.until, monotonic() + seconds
         self._set_socket_timeout(0)
         try:
             # Signal handlers are deferred for 5 s even if the call had less time.
-            self.undo_stack.roll_back(error, monotonic() + max(self._timeout, TIMEOUT))
+            self.undo_stack.roll_back(error, monotonic() + max(seconds, TIMEOUT))
         finally:
             self.until = until
             self._set_socket_timeout(self._timeout)
 
-    def _set_socket_timeout(self, timeout: float) -> None:
-        self._socket_timeout = timeout
-        for sock in (self._host, self._container):
+    def _set_socket_timeout(self, milliseconds: int) -> None:
+        self._socket_timeout = milliseconds
+        for sock in (self._host, self._container, self._nft_socket):
             if sock is not None:
-                sock.set_timeout(timeout)
-        if self._nft_socket is not None:
-            self._nft_socket.set_timeout(to_milliseconds(timeout))
+                sock.set_timeout(milliseconds)
 
     def close(self) -> None:
         """Closes the sockets and the handles of the namespaces. A second call does nothing."""
@@ -266,7 +265,8 @@ def open_session_at(netns: Netns, host: Netns | None, timeout: float) -> Session
         netns: the container namespace.
         host: the host namespace; None: that of the calling thread.
     """
-    return _open_session(NetworkNamespace.open(netns), host, timeout)
+    milliseconds = to_milliseconds(timeout)
+    return _open_session(NetworkNamespace.open(netns), host, milliseconds)
 
 
 def open_session_if_alive(
@@ -276,17 +276,18 @@ def open_session_if_alive(
 
     The session's `namespace` is None if `netns` is, or if that namespace has ended.
     """
+    milliseconds = to_milliseconds(timeout)
     namespace = None if netns is None else _open_if_alive(netns)
-    return _open_session(namespace, host, timeout)
+    return _open_session(namespace, host, milliseconds)
 
 
 def _open_session(
-    namespace: NetworkNamespace | None, host: Netns | None, timeout: float
+    namespace: NetworkNamespace | None, host: Netns | None, milliseconds: int
 ) -> Session:
     if host is None:
-        return Session(namespace, timeout=timeout)
+        return Session(namespace, None, milliseconds)
     try:
-        return Session(namespace, NetworkNamespace.open(host), timeout)
+        return Session(namespace, NetworkNamespace.open(host), milliseconds)
     except BaseException:
         if namespace is not None:
             namespace.close()

@@ -5,17 +5,17 @@ from __future__ import annotations
 from .._dataclass import dataclass
 from .._native.batch import NEWROUTE, Message
 from .._native.routes import add_copy
+from .._native.socket import Socket
 from .._partial import partial
 from ..rtnetlink.links import Address, Link, Route
-from ..rtnetlink.socket import RtnetlinkSocket, to_milliseconds
+from ..rtnetlink.socket import RtnetlinkSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._native.routes import RouteCopy
-    from .._native.socket import Socket
-    from ..types import Name
+    from ..types import Name, Netns
 
 
 @dataclass(slots=True)
@@ -37,23 +37,23 @@ class Device:
 
 
 class SessionSocket(RtnetlinkSocket):
-    """An rtnetlink socket in one of the two namespaces of a session."""
+    """An rtnetlink socket in one of the two namespaces of a session.
+
+    Parameters:
+        netns: the namespace; None: that of the calling thread.
+        milliseconds: how long a call may take.
+        until: the deadline of all calls, a time of `time.monotonic()`.
+    """
 
     __slots__ = ()
 
-    # ---- the time of a call ----
+    def __init__(self, netns: Netns | None, milliseconds: int, until: float) -> None:
+        native = Socket(netns, milliseconds)
+        native.share_deadline(until)
+        self._attach(native)
 
-    def share_deadline(self, until: float) -> None:
-        """Sets one deadline for all later calls.
-
-        Parameters:
-            until: a time of `time.monotonic()`, in seconds.
-        """
-        self._locked(lambda native, _: native.share_deadline(until), "deadline")
-
-    def set_timeout(self, timeout: float) -> None:
-        """Sets the timeout of later calls, in seconds."""
-        milliseconds = to_milliseconds(timeout)
+    def set_timeout(self, milliseconds: int) -> None:
+        """Sets the timeout of later calls."""
         self._locked(lambda native, _: native.set_timeout(milliseconds), "timeout")
 
     # ---- links ----
@@ -64,17 +64,11 @@ class SessionSocket(RtnetlinkSocket):
         Raises:
             KernelError: as `dump_links`.
         """
-
-        def dump(native: Socket, _: object) -> dict[str, tuple[int, bool]]:
-            return native.with_deadline(native.dump_states)
-
-        return self._locked(dump, "RTM_GETLINK")
+        return self._locked(lambda native, _: native.dump_states(), "RTM_GETLINK")
 
     def get_device(self, link: Name | int) -> Device | None:
         """Returns a link, by its index or name, with its device; None if missing."""
-        fields = self._locked(
-            lambda native, _: native.with_deadline(lambda: native.get_device(link)), "RTM_GETLINK"
-        )
+        fields = self._locked(lambda native, _: native.get_device(link), "RTM_GETLINK")
         return None if fields is None else Device(Link(*fields[0]), *fields[1:])
 
     def find_devices(self, matches: Callable[..., bool]) -> list[int]:
@@ -86,11 +80,7 @@ class SessionSocket(RtnetlinkSocket):
             matches: takes the kind, IFLA_LINK and IFLA_LINK_NETNSID (0 and -1: none), the parent
                 bus and the parent device.
         """
-        found: list[int] = self._locked(
-            lambda native, _: native.with_deadline(lambda: native.find_devices(matches)),
-            "RTM_GETLINK",
-        )
-        return found
+        return self._locked(lambda native, _: native.find_devices(matches), "RTM_GETLINK")
 
     def has_namespace(self, nsid: int) -> bool:
         """Returns whether the namespace with that nsid still exists.
@@ -120,11 +110,9 @@ class SessionSocket(RtnetlinkSocket):
         Parameters:
             index: of the link whose received packets are filtered.
         """
-
-        def dump(native: Socket, _: object) -> list[int]:
-            return native.with_deadline(partial(native.dump_redirects, index))
-
-        return self._locked(dump, "RTM_GETTFILTER", f"index {index}")
+        return self._locked(
+            lambda native, _: native.dump_redirects(index), "RTM_GETTFILTER", f"index {index}"
+        )
 
     # ---- addresses and routes ----
 
@@ -160,11 +148,7 @@ class SessionSocket(RtnetlinkSocket):
             index: the link's.
             sources: the addresses. With an empty set the kernel dumps only the link's routes.
         """
-
-        def copy(native: Socket, _: object) -> list[RouteCopy]:
-            return native.with_deadline(lambda: native.copy_routes(index, sources))
-
-        return self._locked(copy, "RTM_GETROUTE")
+        return self._locked(lambda native, _: native.copy_routes(index, sources), "RTM_GETROUTE")
 
 
 def add_route_copy(route: RouteCopy) -> Message:

@@ -24,6 +24,9 @@ class SessionOperations(NetworkStrategy):
     """
 
     _adds_routes = False  # whether it adds exactly the routes of requested_routes()
+    _takes_names = True  # whether no other network of the container may have the same names
+    _shares_host_interface = False  # whether several networks may have one `host_interface_name`
+    _keeps_name = False  # whether an empty `name` stands for `host_interface_name`
 
     def _create(self, session: Session, network: Network) -> Network:
         return network
@@ -51,8 +54,6 @@ class SessionStrategy(SessionOperations):
 
     type: str
     _adds_routes = True
-    _shares_host_interface = False  # whether several networks may have one `host_interface_name`
-    _keeps_name = False  # whether an empty `name` stands for `host_interface_name`
 
     def create(
         self, network: Network, nspid: int | None = None, *, netns: Netns | None = None
@@ -117,6 +118,8 @@ _LO_ADDRESSES = "127.0.0.1/8", "::1/128"
 class SessionLoopback(SessionOperations, Loopback):
     """The strategy `loopback` in a session. `Loopback` itself must load nothing of wiring."""
 
+    _takes_names = False
+
     def _initialize(self, session: Session, network: Network) -> None:
         session.set_up_link("lo")
 
@@ -142,8 +145,11 @@ class ThirdParty(SessionOperations):
 
     def __init__(self, strategy: NetworkStrategy) -> None:
         self._strategy = strategy
-        # A subclass of a veth or host-device strategy adds the same routes as its base class.
-        self._adds_routes = isinstance(strategy, SessionStrategy)
+        self._takes_names = not isinstance(strategy, Loopback)
+        if isinstance(strategy, SessionStrategy):  # a subclass of a strategy of this package
+            self._adds_routes = strategy._adds_routes
+            self._shares_host_interface = strategy._shares_host_interface
+            self._keeps_name = strategy._keeps_name
 
     def _create(self, session: Session, network: Network) -> Network:
         # With its undo step: Ctrl-C is raised here, although create() has returned in its thread.

@@ -39,7 +39,7 @@ def tag_of(network: Network) -> str:
 def validate_owner(network: Network) -> None:
     """Raises InvalidNetworkError unless the alias tag fits a link."""
     tag = tag_of(network).encode("utf-8", "surrogateescape")
-    if len(tag) > _LARGEST_TAG or b"\0" in tag:
+    if len(tag) > _LARGEST_TAG or 0 in tag:
         raise invalid(network, "owner", "must be at most 244 bytes, none of them NUL")
 
 

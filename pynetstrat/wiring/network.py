@@ -223,7 +223,7 @@ def ip_addresses(network: Network) -> tuple[str, ...]:
 
 def has_ipv6(network: Network) -> bool:
     """Whether a network has an IPv6 address."""
-    return bool(network.ipv6_address) or any(":" in address for address in network.addresses)
+    return ":" in "".join((network.ipv6_address, *network.addresses))
 
 
 def invalid(network: Network, field: str, reason: str) -> InvalidNetworkError:

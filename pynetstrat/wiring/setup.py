@@ -6,7 +6,6 @@ from .._native.prefixes import subnet_of
 from .._native.routes import normal_route
 from ..errors import InvalidNetworkError, KernelError, TeardownError, quote
 from ..rtnetlink.links import MAIN_TABLE
-from ..rtnetlink.socket import to_milliseconds
 from ..strategy import Loopback, NetworkStrategy, get_strategy
 
 # Veths and macvlans are made where Python's files can't be opened, so they are loaded here.
@@ -91,7 +90,6 @@ def set_up(
         networks, netns, host, timeout: as for `set_up_networks`.
         finish: is called with the networks as they were made. If it raises, everything is undone.
     """
-    to_milliseconds(timeout)  # raises if it is invalid
     steps = _plan(networks)
     with open_session_at(netns, host, timeout) as session, session:
         made: list[Step] = []
@@ -100,13 +98,6 @@ def set_up(
                 made.append((strategy, strategy._create(session, network)))
             except KernelError as error:
                 _name_step(error, "create", strategy, network)
-                raise
-        if any(isinstance(strategy, SessionLoopback) for strategy, _ in steps):
-            try:
-                session.take_snapshot()
-            except KernelError as error:
-                error.interface = "lo"  # the snapshot is taken for the strategy loopback
-                add_note(error, "step initialize")
                 raise
         for strategy, network in made:
             try:
@@ -156,7 +147,6 @@ def tear_down_networks(
         >>> made = set_up_networks([Network("veth", name="eth0")], netns="/run/netns/web-1")
         >>> tear_down_networks(made, netns="/run/netns/web-1")["eth0"].tx_bytes
     """
-    to_milliseconds(timeout)
     errors: list[Exception] = []
     with open_session_if_alive(netns, host, timeout) as session, session:
         for network in reversed(list(networks)):
@@ -206,7 +196,6 @@ def check_networks(
         >>> for difference in check_networks(made, netns="/run/netns/web-1"):
         ...     print(difference)  # eth0: MTU 1500, not 1400
     """
-    to_milliseconds(timeout)
     steps = _plan(networks)
     with open_session_at(netns, host, timeout) as session, session:
         requested = [network for strategy, network in steps if strategy._adds_routes]
@@ -246,8 +235,6 @@ def _name_step(
 def _plan(networks: Iterable[Network]) -> list[Step]:
     """Returns the strategies and copies of their networks, after all checks."""
     steps: list[Step] = []
-    named: list[tuple[NetworkStrategy, Network]] = []
-    with_routes: list[Network] = []
     for network in networks:
         if not isinstance(network, Network):
             raise TypeError(f"networks must be Network objects, not {network!r}")
@@ -255,37 +242,28 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
         if not isinstance(network.type, str) or not network.type.isprintable():
             validate_types(network)
         strategy = get_strategy(network.type)
-        adds_routes = isinstance(strategy, SessionStrategy)
-        if not adds_routes:  # the others check the types in validate()
+        if not isinstance(strategy, SessionStrategy):  # which checks the types in validate()
             validate_types(network)
         strategy.validate(network)
-        copy = copy_of(network)
-        steps.append((_for_session(strategy), copy))
-        if not isinstance(strategy, Loopback):
-            named.append((strategy, copy))
-        if adds_routes:
-            with_routes.append(copy)
-    if len(named) > 1:
-        _refuse_same_names(named)
-    published = [copy for _, copy in steps if copy.publish]
-    if len(published) > 1:
-        refuse_same_ports(published)
+        steps.append((_for_session(strategy), copy_of(network)))
+    others = [step for step in steps if step[0]._takes_names]
+    if len(others) > 1:
+        _refuse_same_names(others)
+        refuse_same_ports([network for _, network in others if network.publish])
     # One network without further routes has at most one default route of each family.
-    if len(with_routes) > 1 or (with_routes and with_routes[0].routes):
-        _refuse_same_routes(with_routes)
+    if len(others) > 1 or (others and others[0][1].routes):
+        _refuse_same_routes([network for strategy, network in others if strategy._adds_routes])
     return steps
 
 
-def _refuse_same_names(steps: list[tuple[NetworkStrategy, Network]]) -> None:
+def _refuse_same_names(steps: list[Step]) -> None:
     """Raises InvalidNetworkError for a name that two networks request."""
     taken = set()
     for strategy, network in steps:
-        shares = keeps_name = False
-        if isinstance(strategy, SessionStrategy):
-            shares, keeps_name = strategy._shares_host_interface, strategy._keeps_name
+        shares = strategy._shares_host_interface
         for field in ("name",) if shares else ("name", "host_interface_name"):
             value = getattr(network, field)
-            if not value and keeps_name:
+            if not value and strategy._keeps_name:
                 value = network.host_interface_name
             if not value or "%d" in value:
                 continue

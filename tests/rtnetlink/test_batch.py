@@ -430,8 +430,8 @@ def test_a_message_whose_ack_does_not_arrive_is_pending(host, monkeypatch):
 def test_a_timeout_after_a_refused_message_is_reported_too(net):
     """The deadline has passed: one datagram is read, and no time is left for the next."""
     batch = Batch().delete_link("nope").set_link("lo", up=True).set_link("lo", up=False)
-    with SessionSocket() as sock, pytest.raises(BatchError) as raised:
-        sock.share_deadline(time.monotonic() - 1)
+    passed = time.monotonic() - 1
+    with SessionSocket(None, 5000, passed) as sock, pytest.raises(BatchError) as raised:
         sock.execute(batch)
     error = raised.value
     assert (error.item, error.errno, error.interface) == (0, errno.ENODEV, "nope")

@@ -77,7 +77,7 @@ IFF_PROMISC = 0x100  # linux/if.h
 def add_at(index: int, kind: str, name: str) -> Message:
     """A message that adds a link with a given index."""
     settings = new_settings(name=name, index=index)
-    return Message(NEWLINK, add_link, kind.encode(), settings, name=name)
+    return Message(NEWLINK, add_link, kind.encode(), settings, link=name)
 
 
 def ip(*arguments: str) -> None:

@@ -32,6 +32,7 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat.wiring import host_device
+from pynetstrat.wiring._session import Session
 from pynetstrat.wiring._socket import SessionSocket
 
 TRUST = {"trust_container": True}
@@ -97,7 +98,7 @@ def test_settings_that_root_of_the_container_changed_are_restored(quiet_host, co
     change("link", "set", "d0", "txqueuelen", "77", "multicast", "on")
     change("link", "property", "add", "dev", "d0", "altname", "mine")
     before = quiet_host.get_link("d0")
-    with SessionSocket() as sock:
+    with Session(None).host as sock:
         flags = sock.get_device("d0").flags
     made = strategy.create(device(name="eth0"), netns=container)
     for arguments in (
@@ -116,7 +117,7 @@ def test_settings_that_root_of_the_container_changed_are_restored(quiet_host, co
     change("link", "property", "del", "dev", "eth0", "altname", "mine", netns=container)
     strategy.destroy(made, netns=container)
     assert replace(quiet_host.get_link("d0"), running=before.running) == before
-    with SessionSocket() as sock:
+    with Session(None).host as sock:
         assert sock.get_device("d0").flags == flags
 
 

@@ -285,7 +285,7 @@ def untagged(parent, blue, monkeypatch):
         pass
 
     def until_tag(self: RtnetlinkSocket, batch: Batch) -> None:
-        if any(message.name.startswith("index") for message in batch.messages):
+        if any(isinstance(message.link, int) for message in batch.messages):
             raise KilledError
         execute(self, batch)
 

@@ -32,7 +32,7 @@ from pynetstrat import (
 from pynetstrat._native.batch import Message
 from pynetstrat._native.qdiscs import NEWTFILTER, add_redirect
 from pynetstrat.wiring._links import append
-from pynetstrat.wiring._socket import SessionSocket
+from pynetstrat.wiring._session import Session
 
 pytestmark = pytest.mark.usefixtures("bridge")
 
@@ -321,7 +321,7 @@ def test_check_reports_a_filter_that_comes_first(host, blue):
         _tc("filter", "del", "dev", "h0", "parent", "ffff:")
         for words in filters:
             _tc("filter", "add", "dev", "h0", "parent", "ffff:", *words.split())
-        with SessionSocket() as sock:
+        with Session(None).host as sock:
             assert (sock.dump_redirects(index)[0] == ifb) == is_redirected
         found = check_networks(made, netns=blue)
         assert any("is not redirected" in text for text in found) != is_redirected
@@ -488,7 +488,7 @@ def test_the_ifb_is_deleted_although_the_pair_could_not_be(host, blue, monkeypat
 @pytest.fixture
 def session_socket():
     """A socket of a session, and the indexes of two ifbs: ifbq, ifbr."""
-    with SessionSocket() as sock:
+    with Session(None).host as sock:
         sock.execute(Batch().add_link("ifbq", "ifb", up=True).add_link("ifbr", "ifb", up=True))
         yield sock, sock.get_link("ifbq").index, sock.get_link("ifbr").index
 
@@ -497,7 +497,7 @@ def test_a_redirect_is_the_filter_that_tc_shows(session_socket):
     host, index, other = session_socket
     append(
         batch := Batch().add_qdisc(index, "ingress"),
-        Message(NEWTFILTER, add_redirect, index, other, name="ifbq"),
+        Message(NEWTFILTER, add_redirect, index, other, link="ifbq"),
     )
     host.execute(batch)
     assert host.dump_redirects(index) == [other]

@@ -13,7 +13,6 @@ from pynetstrat import (
     Network,
     NetworkNamespace,
     NetworkStrategy,
-    RtnetlinkSocket,
     check_networks,
     register_strategy,
     set_up_networks,
@@ -21,6 +20,7 @@ from pynetstrat import (
 )
 from pynetstrat._native.socket import Socket
 from pynetstrat.strategy import registry
+from pynetstrat.wiring._socket import SessionSocket
 
 pytestmark = pytest.mark.usefixtures("bridge")
 
@@ -56,7 +56,7 @@ def test_a_timeout_out_of_range_is_refused_before_anything_is_opened(
     net, monkeypatch, call, timeout, kind
 ):
     with NetworkNamespace.create() as netns:
-        monkeypatch.setattr(RtnetlinkSocket, "__init__", None)
+        monkeypatch.setattr(SessionSocket, "__init__", None)
         with pytest.raises(kind, match="timeout must be a number of seconds"):
             call([LO], netns=netns, timeout=timeout)
 
