@@ -1,4 +1,4 @@
-"""Builds the extension. Everything else about the package stands in pyproject.toml."""
+"""Builds the extension. Everything else about the package is in pyproject.toml."""
 
 import gzip
 import os
@@ -17,7 +17,7 @@ class ReproducibleSdist(sdist):
     """With SOURCE_DATE_EPOCH, an sdist whose bytes depend on nothing else than its files."""
 
     def make_archive(self, base_name, format, *args, **options):
-        """Makes an archive, of BASE_NAME as the current folder has it."""
+        """Makes the archive BASE_NAME.FORMAT of the folder `base_dir`."""
         epoch = os.environ.get("SOURCE_DATE_EPOCH")
         if epoch is None or format != "gztar":
             return super().make_archive(base_name, format, *args, **options)

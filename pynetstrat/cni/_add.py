@@ -44,8 +44,8 @@ def add(request: Request) -> dict[str, Any]:
         RtnetlinkSocket(netns, timeout=TIMEOUT) as container,
         RtnetlinkSocket(timeout=TIMEOUT) as host,
     ):
-        # Before IPAM is asked: what it gives is released after an error, and it might be that of a
-        # container that runs.
+        # Before the IPAM plugin is called: after an error its addresses are released, and they
+        # could be those of a running container.
         _refuse_existing(request, host, container)
         wire = partial(_wire, request, settings, netns, host, container)
         if not plugin:
@@ -59,7 +59,7 @@ def add(request: Request) -> dict[str, Any]:
 
 
 def _release(request: Request, plugin: str, error: BaseException) -> None:
-    """Gives back what IPAM has given, because of an error, which names a failure to do so."""
+    """Releases the addresses of IPAM after an error, which then names a failure to do so."""
     try:
         delegate(request, plugin, "DEL")
     except CniError as failure:

@@ -90,7 +90,7 @@ def decode_result(name: str, output: bytes) -> dict[str, Any]:
     """Returns the result of ADD of an IPAM plugin.
 
     Raises:
-        CniError: it is no JSON object, or has no addresses.
+        CniError: it is not a JSON object, or has no addresses.
     """
     found = _decode(output)
     if found is None or not found.get("ips"):

@@ -23,7 +23,7 @@ def decode(text: bytes) -> Any:
     """Decodes JSON. Values are passed on, so that they must be JSON again.
 
     Raises:
-        ValueError: it is invalid, or has a number that is none of JSON or too large for a float.
+        ValueError: it is invalid, or has a number that JSON does not allow or a float cannot hold.
         RecursionError: it is nested too deeply.
     """
     return json.loads(text, parse_constant=_number, parse_float=_number)
@@ -31,7 +31,7 @@ def decode(text: bytes) -> Any:
 
 def _number(text: str) -> float:
     number = float(text)
-    if number - number != 0:  # infinite, or none
+    if number - number != 0:  # infinite, or not a number
         raise ValueError(f"{text} is not a number of JSON")
     return number
 

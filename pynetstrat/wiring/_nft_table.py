@@ -1,8 +1,8 @@
 """The table of egress and published ports, which all callers and processes of a host share.
 
 A change that depends on what is in the table is sent with the generation of nf_tables in which that
-was read. If another program has changed nf_tables meanwhile, the kernel refuses it, and everything
-is read again.
+was read. If another program has changed nf_tables since, the kernel refuses it, and everything is
+read again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MAX_TRIES = 64  # of a change, if other programs keep changing nf_tables; the deadline counts, too
 _ERESTART = 85  # the generation is not the current one; Python's module errno lacks it
 _PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
-# Sets whose elements say only what is true of an address, whoever has it.
+# Sets whose elements hold for an address, whatever its owner.
 _SHARED = {HOSTS, HOSTS + 1, NEIGHBOURS, NEIGHBOURS + 1}
 
 
@@ -68,7 +68,7 @@ class NftTable:
                 self.made = made
             else:
                 return
-            if attempt > 0:  # at first, another process may have made the table meanwhile
+            if attempt > 0:  # at the first attempt another process may just have made the table
                 self.restore()
         raise _unsettled()
 
