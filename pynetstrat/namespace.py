@@ -217,7 +217,7 @@ class NetworkNamespace(Closable):
             KernelError: the handle is closed.
         """
         if self._cookie is False:
-            self._cookie = native.cookie(self.fileno())
+            self._cookie = native.cookie(Namespace(self))
         return self._cookie
 
     @property

@@ -332,6 +332,18 @@ def test_call_and_run_name_the_capability_that_is_missing(net):
 # ---- properties ----
 
 
+def test_an_error_of_the_cookie_names_the_namespace(net, run):
+    NetworkNamespace.create("blue").close()
+    with (
+        NetworkNamespace.open("blue") as namespace,
+        without(CAP_SYS_ADMIN),
+        pytest.raises(PermissionDeniedError) as caught,
+    ):
+        _ = namespace.cookie
+    assert caught.value.filename == "/run/netns/blue"
+    NetworkNamespace.delete("blue")
+
+
 def test_a_cookie_is_unique_and_the_same_for_every_handle(net):
     seen = set()
     for _ in range(5):

@@ -203,13 +203,13 @@ class entered:  # noqa: N801  # used as a function
             self._own.close()
 
 
-def cookie(fd: int) -> int | None:
+def cookie(namespace: Namespace) -> int | None:
     """Returns a namespace's cookie (SO_NETNS_COOKIE), or None before Linux 5.14.
 
     It opens a socket in the namespace to read it.
     """
     error, value = ffi.new("struct netstrat_error *"), ffi.new("uint64_t *")
-    sock = open_socket(ffi.new("unsigned char[]", SMALL_BUFFER), Namespace(fd))
+    sock = open_socket(ffi.new("unsigned char[]", SMALL_BUFFER), namespace)
     code = lib.netstrat_netns_cookie(sock, value, error)
     lib.netstrat_socket_close(sock)
     if code == -ENOPROTOOPT:

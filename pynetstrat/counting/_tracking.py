@@ -386,4 +386,4 @@ def _exists(tracked: TrackedNamespace) -> bool:
 
 
 def _identify(namespace: Namespace) -> tuple[int, int, int | None]:
-    return *identify(namespace.fd, namespace.shown), cookie(namespace.fd)
+    return *identify(namespace.fd, namespace.shown), cookie(namespace)
