@@ -91,6 +91,7 @@ enum {
     /* linux/netfilter/nf_tables.h, 3.13 unless there is another version */
     NETSTRAT_NFTA_LIST_ELEM = 1,
     NETSTRAT_NFTA_TABLE_NAME = 1,
+    NETSTRAT_NFTA_TABLE_FLAGS = 2,
     NETSTRAT_NFTA_GEN_ID = 1, /* 3.18 */
     NETSTRAT_NFTA_HOOK_HOOKNUM = 1,
     NETSTRAT_NFTA_HOOK_PRIORITY = 2,

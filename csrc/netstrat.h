@@ -1128,12 +1128,14 @@ NETSTRAT_API int netstrat_nsid_decode(const struct netstrat_message *message, in
 /* ---- egress and published ports: nft.c ---- */
 
 /* The table is named pynetstrat, of the family inet. */
+#define NETSTRAT_NFT_DORMANT 1     /* a table's flag: its base chains are not called */
 #define NETSTRAT_NFT_RULES 21      /* rules of the table */
 #define NETSTRAT_OWNER_SIZE 245    /* an owner with its NUL, as in an alias tag */
 #define NETSTRAT_NFT_NAME_SIZE 128 /* a table's or chain's name; longer ones are cut */
 
 /* Message types: NFT_MSG_ of linux/netfilter/nf_tables.h (Linux 3.13), with their subsystem. */
 #define NETSTRAT_NFT_NEWTABLE 0xa00
+#define NETSTRAT_NFT_GETTABLE 0xa01
 #define NETSTRAT_NFT_DELTABLE 0xa02
 #define NETSTRAT_NFT_NEWCHAIN 0xa03
 #define NETSTRAT_NFT_GETCHAIN 0xa04
@@ -1266,6 +1268,12 @@ NETSTRAT_API int netstrat_batch_dump_nft_rules(struct netstrat_batch *batch, int
 NETSTRAT_API int netstrat_batch_dump_nft_chains(struct netstrat_batch *batch);
 
 /**
+ * netstrat_batch_get_nft_table() - Adds a query for the table (-ENOENT if it does not exist).
+ * @batch: the batch
+ */
+NETSTRAT_API int netstrat_batch_get_nft_table(struct netstrat_batch *batch);
+
+/**
  * netstrat_batch_get_nft_generation() - Adds a query for the generation of nf_tables.
  * @batch: the batch
  *
@@ -1282,6 +1290,15 @@ NETSTRAT_API int netstrat_batch_get_nft_generation(struct netstrat_batch *batch)
  */
 NETSTRAT_API int netstrat_nft_generation_decode(const struct netstrat_message *message,
                                                 uint32_t *generation);
+
+/**
+ * netstrat_nft_table_decode() - Reads NFT_MSG_NEWTABLE.
+ * @message: the message
+ * @flags: receives the flags, such as NETSTRAT_NFT_DORMANT
+ *
+ * Return: 0, or -EBADMSG if the message is malformed, truncated or of another type.
+ */
+NETSTRAT_API int netstrat_nft_table_decode(const struct netstrat_message *message, uint32_t *flags);
 
 /**
  * netstrat_nft_elements_decode() - Reads NFT_MSG_NEWSETELEM of a dump.
@@ -1326,6 +1343,15 @@ NETSTRAT_API int netstrat_nft_rule_decode(const struct netstrat_message *message
  */
 NETSTRAT_API int netstrat_nft_chain_decode(const struct netstrat_message *message,
                                            struct netstrat_nft_chain *chain);
+
+/**
+ * netstrat_nft_chain_differs() - Compares a chain with the one of the table that has its name.
+ * @chain: the chain
+ *
+ * Return: 1 if netstrat_batch_add_nft_table() adds it with another hook, priority or policy;
+ * otherwise 0, also for any other chain.
+ */
+NETSTRAT_API int netstrat_nft_chain_differs(const struct netstrat_nft_chain *chain);
 
 /* ---- one netlink socket: socket.c ---- */
 

@@ -723,6 +723,12 @@ int netstrat_batch_dump_nft_chains(struct netstrat_batch *batch)
     return netstrat_batch_finish(batch);
 }
 
+int netstrat_batch_get_nft_table(struct netstrat_batch *batch)
+{
+    nft_begin_ours(batch, NETSTRAT_NFT_GETTABLE, 0);
+    return netstrat_batch_finish(batch);
+}
+
 int netstrat_batch_get_nft_generation(struct netstrat_batch *batch)
 {
     nft_begin(batch, NETSTRAT_NFT_GETGEN, 0, AF_UNSPEC);
@@ -764,6 +770,26 @@ int netstrat_nft_generation_decode(const struct netstrat_message *message, uint3
     if (more < 0 || read == 0)
         return -EBADMSG;
     *generation = read;
+    return 0;
+}
+
+int netstrat_nft_table_decode(const struct netstrat_message *message, uint32_t *flags)
+{
+    struct netstrat_attribute attribute;
+    struct netstrat_cursor rest;
+    struct nft_fixed fixed;
+    uint32_t read = 0;
+    int more = nft_decode_fixed(message, NETSTRAT_NFT_NEWTABLE, &fixed, &rest);
+
+    if (more < 0)
+        return more;
+    while ((more = netstrat_attribute_take(&rest, &attribute)) > 0)
+        if (attribute.type == NETSTRAT_NFTA_TABLE_FLAGS &&
+            nft_read_number(&attribute.value, &read) < 0)
+            return -EBADMSG;
+    if (more < 0)
+        return -EBADMSG;
+    *flags = read;
     return 0;
 }
 
@@ -989,6 +1015,19 @@ int netstrat_nft_chain_decode(const struct netstrat_message *message,
     if (more < 0)
         return -EBADMSG;
     *chain = read;
+    return 0;
+}
+
+int netstrat_nft_chain_differs(const struct netstrat_nft_chain *chain)
+{
+    uint32_t i;
+
+    if (chain->family != NETSTRAT_NFPROTO_INET || strcmp(chain->table, nft_table) != 0)
+        return 0;
+    for (i = 0; i < NFT_CHAINS; i++)
+        if (strcmp(chain->name, nft_chains[i].name) == 0)
+            return chain->is_base != (i != NFT_PUBLISHED) || chain->hook != nft_chains[i].hook ||
+                   chain->priority != nft_chains[i].priority || chain->drops;
     return 0;
 }
 

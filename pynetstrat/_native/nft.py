@@ -11,7 +11,7 @@ from ..errors import KernelError
 from . import decode, encode_name, fail, kernel_error
 from .prefixes import AF_INET, format_address, format_prefix, parse_prefix, to_number
 from .rows import new
-from .transport import Transport
+from .transport import Transport, new_request
 from .values import encode_text
 
 TYPE_CHECKING = False
@@ -141,6 +141,7 @@ class Chain:
         table, name: the names of the table and of the chain.
         hook: the number of the hook that calls it; None if none does.
         drops: whether its policy is to drop.
+        differs: whether it is one of our table's, but with another hook, priority or policy.
     """
 
     family: str
@@ -148,6 +149,7 @@ class Chain:
     name: str
     hook: int | None
     drops: bool
+    differs: bool
 
 
 # NFPROTO_ of linux/netfilter.h, by the names of nft(8).
@@ -280,6 +282,15 @@ class NftSocket(Transport):
                 return 0
             raise
 
+    def is_dormant(self) -> bool:
+        """Whether the table, which exists, has the flag dormant."""
+        batch, _memory = new_request(lib.netstrat_batch_get_nft_table)
+        answer, flags = ffi.new("struct netstrat_message *"), ffi.new("uint32_t *")
+        self.query(batch, answer)
+        if lib.netstrat_nft_table_decode(answer, flags) < 0:
+            raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_NFT_GETTABLE)
+        return bool(flags[0] & lib.NETSTRAT_NFT_DORMANT)
+
     def tables_that_name(self, interface: str) -> set[tuple[str, str]]:
         """Returns family and name of each table with a rule that contains an interface's name."""
         name, native = encode_name(interface), ffi.new("struct netstrat_nft_chain *")
@@ -297,8 +308,9 @@ class NftSocket(Transport):
             if lib.netstrat_nft_chain_decode(message, native) < 0:
                 raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_NFT_GETCHAIN)
             hook = native.hook if native.is_base else None
+            differs = bool(lib.netstrat_nft_chain_differs(native))
             table, name = decode(native.table), decode(native.name)
-            found.append(Chain(_family(native), table, name, hook, bool(native.drops)))
+            found.append(Chain(_family(native), table, name, hook, bool(native.drops), differs))
         return found
 
 

@@ -73,8 +73,9 @@ def _check_translation(elements: dict[int, list[Element]]) -> Iterator[str]:
     if not elements:
         return
     with open_session_if_alive(None, timeout=TIMEOUT) as session:
-        if not session.nft.is_whole():
-            yield "rules of the table inet pynetstrat are missing"
+        fault = session.nft.fault()
+        if fault:
+            yield fault
         for each, wanted in elements.items():
             there = set(session.nft.elements(each))
             for one in wanted:

@@ -171,12 +171,31 @@ class NftTable:
         """Returns family and name of each table with a rule that contains an interface's name."""
         return self._nft.tables_that_name(interface)
 
-    def is_whole(self) -> bool:
-        """Whether the table has all its rules, or does not exist."""
-        return self._nft.count_rules() == RULES or not self._exists()
+    def fault(self) -> str:
+        """Returns what `restore` would mend; "" if nothing, or if the table does not exist.
+
+        Missing elements are not included.
+        """
+        own = self._own_chains()
+        if not own:
+            return ""
+        if self._nft.count_rules() != RULES:
+            return "rules of the table inet pynetstrat are missing"
+        if self._nft.is_dormant():
+            return "the table inet pynetstrat is dormant"
+        for chain in own:
+            if chain.differs:
+                return (
+                    f"the chain {chain.name} of the table inet pynetstrat has another hook, "
+                    "priority or policy"
+                )
+        return ""
 
     def _exists(self) -> bool:
-        return any((chain.family, chain.table) == _OURS for chain in self._nft.chains())
+        return bool(self._own_chains())
+
+    def _own_chains(self) -> list[Chain]:
+        return [one for one in self._nft.chains() if (one.family, one.table) == _OURS]
 
     # ---- changes that depend on what is there ----
 

@@ -144,8 +144,9 @@ def check_forwarded(session: Session, network: Network, host_end: str) -> Iterat
     if not network.publish and not _has_egress(session, network):
         return
     table = session.nft
-    if not table.is_whole():
-        yield "rules of the table inet pynetstrat are missing; a second enable_egress restores them"
+    fault = table.fault()
+    if fault:
+        yield f"{fault}; a second enable_egress restores the table"
     if network.publish:
         yield from _check_ports(session, network, host_end)
     inner = network.bridge or host_end

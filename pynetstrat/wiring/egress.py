@@ -37,7 +37,8 @@ def enable_egress(subnet: str, *, host: Netns | None = None) -> None:
 
     Traffic between addresses that have egress, and to multicast addresses, keeps its source. The
     rules are in the nf_tables table `inet pynetstrat` (Linux 5.6), which is made if it does not
-    exist. A second call makes it again if rules of it are missing, and otherwise changes nothing.
+    exist. A second call makes it again if rules of it are missing, a chain has been changed, or it
+    is dormant, and otherwise changes nothing.
     Egress belongs to the subnet and outlives its containers.
 
     Parameters:
@@ -71,7 +72,7 @@ def enable_egress(subnet: str, *, host: Netns | None = None) -> None:
             if element not in there:
                 _refuse_overlap(subnet, prefix, there)
                 raise
-            if not table.is_whole():
+            if table.fault():
                 table.restore()
 
 

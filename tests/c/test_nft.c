@@ -132,6 +132,8 @@ static const struct encoder encoders[] = {
     {"dump of the rules", encode_rules, MESSAGE(TABLES | NFT_MSG_GETRULE, DUMP, OURS)},
     {"dump of all chains", netstrat_batch_dump_nft_chains,
      MESSAGE(TABLES | NFT_MSG_GETCHAIN, DUMP, GENERIC(AF_UNSPEC, 0))},
+    {"table", netstrat_batch_get_nft_table,
+     MESSAGE(TABLES | NFT_MSG_GETTABLE, NLM_F_REQUEST, OURS)},
     {"generation", netstrat_batch_get_nft_generation,
      MESSAGE(TABLES | NFT_MSG_GETGEN, NLM_F_REQUEST, GENERIC(AF_UNSPEC, 0))},
     {"subnet", encode_subnet,
@@ -444,6 +446,61 @@ TEST(chains_are_read_with_hook_and_policy)
     CHECK(decode_copy(decode_chain, good.data, good.length - 12, 12) == -EBADMSG);
     message = only_message(&plain);
     CHECK(netstrat_nft_chain_decode(&message, &chain) == 0 && !chain.is_base && !chain.drops);
+}
+
+TEST(a_chain_is_compared_with_that_of_the_table)
+{
+    struct netstrat_nft_chain output = {NFPROTO_INET, 1,       NF_INET_LOCAL_OUT, 0, -100,
+                                        "pynetstrat", "output"};
+    struct netstrat_nft_chain published = {NFPROTO_INET, 0, 0, 0, 0, "pynetstrat", "published"};
+    struct netstrat_nft_chain other = output;
+
+    CHECK(!netstrat_nft_chain_differs(&output) && !netstrat_nft_chain_differs(&published));
+    other.is_base = 0;
+    CHECK(netstrat_nft_chain_differs(&other) == 1);
+    published.is_base = 1;
+    CHECK(netstrat_nft_chain_differs(&published) == 1);
+    other = output;
+    other.hook = NF_INET_LOCAL_IN;
+    CHECK(netstrat_nft_chain_differs(&other) == 1);
+    other = output;
+    other.priority = 0;
+    CHECK(netstrat_nft_chain_differs(&other) == 1);
+    other = output;
+    other.drops = 1;
+    CHECK(netstrat_nft_chain_differs(&other) == 1);
+    other.family = NFPROTO_IPV4;
+    CHECK(netstrat_nft_chain_differs(&other) == 0);
+    other = output;
+    other.drops = 1;
+    memcpy(other.table, "nat", 4);
+    CHECK(netstrat_nft_chain_differs(&other) == 0);
+    other = output;
+    other.drops = 1;
+    memcpy(other.name, "more", 5);
+    CHECK(netstrat_nft_chain_differs(&other) == 0);
+}
+
+static int decode_table(const struct netstrat_message *message)
+{
+    uint32_t flags = 77;
+    int code = netstrat_nft_table_decode(message, &flags);
+
+    CHECK(code == 0 || (code == -EBADMSG && flags == 77));
+    return code;
+}
+
+TEST(the_flags_of_a_table_are_read)
+{
+    const struct bytes good = BYTES_OF(TABLES | NFT_MSG_NEWTABLE, 0, OURS,
+                                       ATTRIBUTE(NFTA_TABLE_FLAGS, "\0\0\0\1", 4),
+                                       ATTRIBUTE(NFTA_TABLE_USE, "\0\0\0\7", 4));
+    const struct netstrat_message message = only_message(&good);
+    uint32_t flags = 0;
+
+    CHECK(netstrat_nft_table_decode(&message, &flags) == 0 && flags == NETSTRAT_NFT_DORMANT);
+    CHECK(NETSTRAT_NFT_DORMANT == NFT_TABLE_F_DORMANT);
+    check_mutations(decode_table, &good);
 }
 
 static int decode_rule(const struct netstrat_message *message)

@@ -265,6 +265,12 @@ def crafted_nft() -> Iterator[tuple[str, bytes]]:
         "cut": attribute(1, number) + b"\1",
     }.items():
         yield f"nft-generation-{name}", nft(15, parts)
+    for name, parts in {
+        "": attribute(1, b"pynetstrat\0") + attribute(2, number),
+        "cut": attribute(2, number) + b"\1",
+        "short": attribute(2, b"\1"),
+    }.items():
+        yield f"nft-table-{name}", nft(0, parts)
     yield "nft-fixed", message(NFT | 15, b"\1")
     yield "nft-elements-none", nft(12, attribute(1, b"pynetstrat\0"))
     yield "nft-elements-cut", nft(12, b"\1")
@@ -314,10 +320,20 @@ def crafted_nft() -> Iterator[tuple[str, bytes]]:
     yield "nft-list-cut", nft(12, attribute(NEST | 3, b"\1"))
     table, chain = attribute(1, b"filter\0"), attribute(3, b"FORWARD\0")
     hook = attribute(1, bytes(3) + b"\2"), attribute(2, bytes(4))
+    ours, output = attribute(1, b"pynetstrat\0"), attribute(1, bytes(3) + b"\3")
+    priority = attribute(2, b"\xff\xff\xff\x9c")
+    made = attribute(3, b"output\0") + attribute(NEST | 4, output + priority)
     for name, parts in {
         "": table + chain + attribute(NEST | 4, b"".join(hook)) + attribute(5, bytes(4)),
         "accept": table + chain + attribute(NEST | 4, b"".join(hook)) + attribute(5, number),
         "plain": table + chain + attribute(6, number),
+        "ours-other": ours + chain,
+        "ours-plain": ours + attribute(3, b"published\0"),
+        "ours-not-base": ours + attribute(3, b"output\0"),
+        "ours-hook": ours + attribute(3, b"output\0") + attribute(NEST | 4, b""),
+        "ours-priority": ours + attribute(3, b"output\0") + attribute(NEST | 4, output),
+        "ours-drop": ours + made + attribute(5, bytes(4)),
+        "ours": ours + made,
         "policy": attribute(5, b"\1"),
         "name": attribute(3, b""),
         "table": attribute(1, b"x" * 256),
@@ -328,6 +344,7 @@ def crafted_nft() -> Iterator[tuple[str, bytes]]:
         "cut": table + b"\1",
     }.items():
         yield f"nft-chain-{name}", nft(3, parts)
+    yield "nft-chain-ip", nft(3, ours + made, family=2)
     chain = attribute(2, b"FORWARD\0")
     for name, octets in {
         "named": b"\0\0eth0\0\0",

@@ -265,12 +265,15 @@ static void decode_nft(const struct netstrat_message *message)
     struct netstrat_nft_element element;
     struct netstrat_nft_chain chain;
     struct netstrat_cursor elements, rest;
-    uint32_t generation, set;
+    uint32_t generation, flags, set;
 
     if (DECODE(netstrat_nft_generation_decode, message, generation) == 0)
         HOLDS(generation != 0);
-    if (DECODE(netstrat_nft_chain_decode, message, chain) == 0)
+    (void)DECODE(netstrat_nft_table_decode, message, flags);
+    if (DECODE(netstrat_nft_chain_decode, message, chain) == 0) {
         HOLDS(is_text(chain.table, sizeof chain.table) && is_text(chain.name, sizeof chain.name));
+        HOLDS((netstrat_nft_chain_differs(&chain) | 1) == 1);
+    }
     memset(&chain, UNTOUCHED, sizeof chain);
     if (netstrat_nft_rule_decode(message, "eth0", &chain) < 0)
         HOLDS(is_untouched(&chain, sizeof chain));

@@ -348,10 +348,11 @@ static int encode_nft(struct netstrat_batch *batch, const uint8_t *bytes, size_t
     case 3:
         return netstrat_batch_delete_nft_elements(batch, set, &element, 1);
     case 4:
-        return set < 4   ? netstrat_batch_dump_nft_rules(batch, (int)set & 1)
-               : set < 8 ? netstrat_batch_dump_nft_chains(batch)
-               : set < 9 ? netstrat_batch_get_nft_generation(batch)
-                         : netstrat_batch_delete_nft_table(batch);
+        return set < 4    ? netstrat_batch_dump_nft_rules(batch, (int)set & 1)
+               : set < 8  ? netstrat_batch_dump_nft_chains(batch)
+               : set < 9  ? netstrat_batch_get_nft_generation(batch)
+               : set < 10 ? netstrat_batch_get_nft_table(batch)
+                          : netstrat_batch_delete_nft_table(batch);
     default:
         return netstrat_batch_add_nft_elements(batch, set, &element, number >> 16 & 1);
     }

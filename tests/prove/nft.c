@@ -21,7 +21,9 @@ static void read_answers(uint32_t set)
     (void)netstrat_nft_element_next(&elements, set, &element);
     (void)netstrat_nft_elements_decode(&message, &elements);
     (void)netstrat_nft_generation_decode(&message, &generation);
-    (void)netstrat_nft_chain_decode(&message, &chain);
+    (void)netstrat_nft_table_decode(&message, &generation);
+    if (netstrat_nft_chain_decode(&message, &chain) == 0)
+        (void)netstrat_nft_chain_differs(&chain);
     (void)netstrat_nft_rule_decode(&message, any_text(), &chain);
 }
 
@@ -43,6 +45,7 @@ int main(void)
     IN_ANY_BATCH(netstrat_batch_delete_nft_table(&batch));
     IN_ANY_BATCH(netstrat_batch_dump_nft_rules(&batch, any_int()));
     IN_ANY_BATCH(netstrat_batch_dump_nft_chains(&batch));
+    IN_ANY_BATCH(netstrat_batch_get_nft_table(&batch));
     IN_ANY_BATCH(netstrat_batch_get_nft_generation(&batch));
     return 0;
 }

@@ -197,6 +197,28 @@ def test_missing_rules_are_restored_with_all_elements(damage):
     assert read_egress()["ports"] == [Element("", "10.0.0.9/32", 6, 1, 2)]
 
 
+@pytest.mark.parametrize(
+    ("made", "changed"),
+    [
+        ("table inet pynetstrat {", "table inet pynetstrat {\nflags dormant\n"),
+        ("priority dstnat; policy accept", "priority dstnat; policy drop"),
+        ("hook prerouting priority dstnat", "hook prerouting priority 7"),
+        ("hook prerouting priority dstnat", "hook output priority -100"),
+    ],
+)
+def test_a_changed_table_is_restored_with_all_elements(tmp_path, made, changed):
+    enable_egress(SUBNET)
+    enable_egress(SUBNET6)
+    before = ruleset()
+    assert made in before
+    file = tmp_path / "ruleset"
+    file.write_text("flush ruleset\n" + before.replace(made, changed))
+    nft("-f", str(file))
+    assert ruleset() != before
+    enable_egress(SUBNET)
+    assert ruleset() == before
+
+
 def test_a_missing_set_is_restored_with_the_other_elements():
     enable_egress(SUBNET)
     nft("flush", "table", "inet", "pynetstrat")

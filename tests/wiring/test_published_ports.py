@@ -244,7 +244,8 @@ def test_more_ports_than_the_default_send_buffer_holds(world):
     nft("flush", "chain", "inet", "pynetstrat", "published")
     missing = check_networks(world.made, netns=container)
     assert missing == [
-        "eth0: rules of the table inet pynetstrat are missing; a second enable_egress restores them"
+        "eth0: rules of the table inet pynetstrat are missing; a second enable_egress restores the "
+        "table"
     ]
     enable_egress(SUBNET)
     assert check_networks(world.made, netns=container) == []
@@ -470,9 +471,17 @@ def test_a_check_finds_nothing_right_after_the_set_up(world):
         ("flush map inet pynetstrat ports4", "eth0: the port 8080/tcp is not published"),
         ("flush set inet pynetstrat neighbours4", "from the container's subnet"),
         ("flush chain inet pynetstrat postrouting", "rules of the table inet pynetstrat are"),
+        (
+            "add table inet pynetstrat { flags dormant; }",
+            "eth0: the table inet pynetstrat is dormant; a second enable_egress restores the table",
+        ),
+        (
+            "add chain inet pynetstrat prerouting { policy drop; }",
+            "the chain prerouting of the table inet pynetstrat has another hook, priority or policy",
+        ),
     ],
 )
-def test_a_check_reports_what_is_missing(world, damage, difference):
+def test_a_check_reports_what_is_missing_or_changed(world, damage, difference):
     container = world.add(2, publish=["8080:80/tcp"])
     nft(*damage.split())
     assert any(difference in one for one in checked(world, container))
