@@ -477,7 +477,7 @@ def test_a_check_finds_nothing_right_after_the_set_up(world):
         ),
         (
             "add chain inet pynetstrat prerouting { policy drop; }",
-            "the chain prerouting of the table inet pynetstrat has another hook, priority or policy",
+            "the chain prerouting of the table inet pynetstrat has another hook, priority or",
         ),
     ],
 )
