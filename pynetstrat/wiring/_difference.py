@@ -150,20 +150,23 @@ def check_routes(
     """
     wanted = [normal_route(route) for route in requested]
     own = [*wanted, *map(normal_route, subnets)]
+    expected: dict[str, list[Route]] = {}  # by destination, because there may be thousands
+    for route in own:
+        expected.setdefault(route.destination, []).append(route)
     differences = []
     for number, route in enumerate(own):
         is_exact = number < len(wanted)
         same = present.get(route.destination, [])
-        known = [*own, *(allowed or {}).get(route.destination, ())]
+        known = [*expected[route.destination], *(allowed or {}).get(route.destination, ())]
         if not any(kind == "unicast" and _is_same(route, other, is_exact) for kind, other in same):
             differences.append(_missing(route, same, is_exact))
             continue
         for kind, other in same:
-            expected = kind == "unicast" and any(_is_same(one, other) for one in known)
-            if other.table == route.table and other.metric <= route.metric and not expected:
+            is_known = kind == "unicast" and any(_is_same(one, other) for one in known)
+            if other.table == route.table and other.metric <= route.metric and not is_known:
                 what = _describe(kind, other)
                 differences.append(f"another route to {route.destination} exists: {what}")
-    defaults = {_DEFAULT[":" in route.destination] for route in own}
+    defaults = {_DEFAULT[":" in destination] for destination in expected}
     for destination in defaults - {route.destination for route in wanted}:
         differences += _check_no_default(present.get(destination, ()))
     return differences

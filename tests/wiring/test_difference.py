@@ -14,10 +14,13 @@ import support
 from pynetstrat import (
     Network,
     NetworkNamespace,
+    Route,
     RtnetlinkSocket,
     check_networks,
     set_up_networks,
 )
+from pynetstrat.wiring import _difference
+from pynetstrat.wiring._container_dump import by_destination
 
 ROWS = [
     line.split("\t")
@@ -171,6 +174,20 @@ def test_a_route_with_a_gateway_of_the_other_family_does_not_stop_a_check(blue):
     made = set_up(PLAIN, blue)
     change("ip route add 192.0.2.0/24 via inet6 fd00::9 dev eth0", blue)
     assert check_networks(made, netns=blue) == []
+
+
+def test_each_of_many_routes_is_compared_with_those_of_its_destination(monkeypatch):
+    routes = [Route(f"198.51.{n}.0/24", ifindex=1, scope=253) for n in range(100)]
+    compare, compared = _difference._is_same, []
+
+    def count(*arguments: object) -> bool:
+        compared.append(arguments)
+        return compare(*arguments)
+
+    monkeypatch.setattr(_difference, "_is_same", count)
+    present = by_destination([("unicast", route) for route in routes])
+    assert _difference.check_routes(present, routes) == []
+    assert len(compared) == 2 * len(routes)  # is it present, and does another take its traffic?
 
 
 @pytest.mark.slow
