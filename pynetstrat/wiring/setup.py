@@ -244,7 +244,12 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
         strategy = get_strategy(network.type)
         if not isinstance(strategy, SessionStrategy):  # which checks the types in validate()
             validate_types(network)
-        strategy.validate(network)
+        try:
+            strategy.validate(network)
+        except InvalidNetworkError as error:
+            if network.name == "":
+                add_note(error, f"network {len(steps) + 1} ({network.type})")
+            raise
         steps.append((_for_session(strategy), copy_of(network)))
     others = [step for step in steps if step[0]._takes_names]
     if len(others) > 1:

@@ -214,6 +214,12 @@ def test_destroy_is_called_only_if_create_returned(host, bridge, quiet_blue, spy
     assert spy.calls == [("create", "first"), ("destroy", "first")]
 
 
+def test_a_network_without_a_name_is_named_by_its_number_and_type(net, blue):
+    named = r'^invalid name "": must be .*; network 2 \(veth\)$'
+    with pytest.raises(InvalidNetworkError, match=named):
+        set_up_networks([Network("loopback"), Network("veth")], netns=blue)
+
+
 def test_a_failed_undo_step_is_in_the_error_and_the_others_run(host, bridge, quiet_blue, spy):
     spy.fails["destroy"] = OSError("it sticks")
     before = dumps(), dumps(quiet_blue)
