@@ -56,11 +56,8 @@ def write(text: str) -> None:
     """
     if sys.stdout is None:
         return
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may contain bytes of any encoding
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        _write_whole(sys.stdout, text)
     except BaseException as error:  # also after Ctrl-C: Python must not write the rest at exit
         _discard(sys.stdout)
         if isinstance(error, OSError):
@@ -73,8 +70,7 @@ def write_error(text: str) -> None:
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        _write_whole(sys.stderr, text)
     except OSError:
         _discard(sys.stderr)
 
@@ -86,6 +82,41 @@ def warn(text: str) -> None:
             print(f"pynetstrat: warning: {escape(text)}", file=sys.stderr, flush=True)
         except OSError:
             pass
+
+
+def _write_whole(stream: TextIO, text: str) -> None:
+    """Writes text, and waits while a terminal or a pipe that does not block has no room."""
+    if not isinstance(stream, io.TextIOWrapper):
+        stream.write(text)
+        stream.flush()
+        return
+    stream.flush()
+    # The text layer would lose what a refused write leaves. A name may contain bytes of any
+    # encoding.
+    rest = memoryview(text.encode(stream.encoding, "backslashreplace"))
+    while rest:
+        try:
+            written = stream.buffer.write(rest)
+        except BlockingIOError as error:
+            written = error.characters_written
+        rest = rest[written or 0 :]  # None without a buffer, as with python -u
+        if rest:
+            _wait_for_room(stream)
+    while True:
+        try:
+            stream.buffer.flush()
+        except BlockingIOError:
+            _wait_for_room(stream)
+        else:
+            return
+
+
+def _wait_for_room(stream: TextIO) -> None:
+    import select  # seldom needed, and takes a while to load
+
+    room = select.poll()
+    room.register(stream, select.POLLOUT)
+    room.poll()
 
 
 def _discard(stream: TextIO) -> None:
