@@ -45,7 +45,7 @@ complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l sort -xa 'rate rx
 complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l reverse -d 'reverse the order'
 complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l container -x -d 'show only containers whose id, owner or name matches, a regular expression'
 complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l labels -rF -d 'show the names in this file: the label "name" or "pod" of the file of "exporter --labels"'
-complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l units -xa '1000 1024' -d 'of short numbers: 1000 for k, M, G (default), 1024 for Ki, Mi, Gi'
+complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l units -xa '1000 1024' -d 'count short numbers in units of 1000 (k, M, G; default) or 1024 (Ki, Mi, Gi)'
 complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l once -d 'print one sample with rates, after SECONDS, and end'
 complete -c pynetstrat -n '__fish_seen_subcommand_from top' -l json -d 'print JSON'
 complete -c pynetstrat -n '__fish_seen_subcommand_from strategies' -s h -l help -d 'show this help message and exit'

@@ -200,7 +200,7 @@ class View:
         base: 1000 or 1024, of the units.
         offset: how many containers are scrolled past.
         edited: the filter while it is typed, otherwise None.
-        is_wrong: whether that text is no regular expression. The last one that was remains.
+        is_wrong: whether that text is not a regular expression. The last valid one stays in use.
         is_help: whether the help is shown.
     """
 

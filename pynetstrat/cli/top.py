@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--units",
         choices=("1000", "1024"),
         default="1000",
-        help="of short numbers: 1000 for k, M, G (default), 1024 for Ki, Mi, Gi",
+        help="count short numbers in units of 1000 (k, M, G; default) or 1024 (Ki, Mi, Gi)",
     )
     parser.add_argument(
         "--once", action="store_true", help="print one sample with rates, after SECONDS, and end"
