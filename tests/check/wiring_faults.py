@@ -122,7 +122,7 @@ def ends_transaction(types: list[int], number: int) -> bool:
 
 
 BRIDGE, FREE_BRIDGE, DEVICE, PORT, HOME = "br0", "br1", "dev0", "far0", "h0"
-ALIAS, ALTNAME = "somebody else's", "a-longer-name-of-dev0"
+ALTNAME = "a-longer-name-of-dev0"
 BEFORE = (
     f"link set {DEVICE} alias lent",
     f"link property add dev {DEVICE} altname {ALTNAME}",

@@ -24,8 +24,6 @@ from pynetstrat._native.batch import Encoded
 
 NESTED = 0x8000
 LINKINFO, INFO_KIND, INFO_DATA = 18, 1, 2
-# The attributes that contain others, as paths of types.
-NESTS = {(LINKINFO,), (LINKINFO, INFO_DATA)}
 
 
 def attributes(data: bytes, path: tuple[int, ...] = ()) -> dict[int, object]:

@@ -23,7 +23,6 @@ from pynetstrat import (
 )
 
 SCOPES = {0: "global", 253: "link", 254: "host"}
-TABLES = {254: None, 255: "local"}
 PROTOCOLS = {4: "static"}
 
 

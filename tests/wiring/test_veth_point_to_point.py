@@ -69,7 +69,7 @@ def test_host_and_container_reach_each_other_without_a_bridge(host, blue, addres
     assert not any("10.9." in route.destination for route in host.dump_routes())
 
 
-IPPROTO_ICMPV6, IPV6_MULTICAST_HOPS, IPV6_UNICAST_HOPS = 58, 18, 16  # linux/in6.h
+IPPROTO_ICMPV6, IPV6_MULTICAST_HOPS = 58, 18  # linux/in6.h
 
 
 def _advertise(name: str) -> None:
