@@ -228,7 +228,7 @@ static void enable(int number)
     close(fd);
 }
 
-/* Waits until the kernel has destroyed what was deleted. The next close() of a socket that has sent
+/* Waits until the kernel has freed the deleted elements. The next close() of a socket that has sent
  * anything would wait for it (nft_rcv_nl_event of the kernel). */
 static void wait_for_destruction(void)
 {

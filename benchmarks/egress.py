@@ -89,8 +89,8 @@ def _enabled(enable: Callable[[int], object], table: NftTable, socket: NftSocket
                 enable(number)
             took += perf_counter() - start
             socket.transact(Transaction().delete(SUBNETS, table.elements(SUBNETS)))
-            # Waits until the kernel has destroyed what was deleted, which the next close() of a
-            # socket that has sent anything would do.
+            # Waits until the kernel has freed the deleted elements. The next close() of a socket
+            # that has sent anything would wait for it.
             waiting = NftSocket(None, 60_000)
             waiting.generation()
             waiting.close()

@@ -156,8 +156,8 @@ FOLDERS = {
 }
 
 # The imports that a call may make: get_strategy loads the strategy that it finds, popen and run
-# load subprocess, `call` loads threading if it can, `async for` loads asyncio, and the functions of
-# dataclasses load what they read.
+# load subprocess, `call` loads threading if it can, `async for` loads asyncio, and `dataclasses` is
+# loaded when its functions first get one of our classes.
 ALLOWED = {
     ("__init__.py", "__getattr__"),
     ("_dataclass.py", "twin"),

@@ -130,8 +130,8 @@ class Pairs(Socket):
     def find_nsids(self, paths: Iterable[str]) -> Iterator[tuple[str, int, int]]:
         """Yields the path, a descriptor, and the nsid of each of these namespaces.
 
-        Those without an nsid, and those that have ended, are left out. The descriptor is closed
-        when the next one is asked for.
+        Namespaces that have no nsid or have ended are left out. The descriptor is closed when the
+        caller takes the next one.
         """
         batch, memory = new_request(lib.netstrat_batch_get_nsid, 0)
         answer = ffi.new("struct netstrat_message *")

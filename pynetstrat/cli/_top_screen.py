@@ -196,7 +196,7 @@ class Screen:
         return self._fill(line)
 
     def _fill(self, line: Line, style: Style = _PLAIN) -> Line:
-        """Fills a line with spaces: what was in its place is overwritten."""
+        """Fills a line with spaces, which overwrite the line drawn before."""
         if self._lines is None and style is _PLAIN:
             return line
         missing = self._columns - sum(width(segment.text) for segment in line)

@@ -103,8 +103,8 @@ def _undo(table: NftTable, elements: Elements) -> None:
 def withdraw(session: Session, network: Network, host_end: str) -> None:
     """Withdraws the ports of a network: those of its owner that have its address or its numbers.
 
-    Those that have only its numbers can belong to another network of the owner. They are left if
-    the owner has another pair.
+    A port that has only its numbers can belong to another network of the owner. It stays if the
+    owner has another pair.
 
     Parameters:
         host_end: the name of the host end.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the checks, which are the other scripts of this folder: the one named, or all except those that
-# run only by name, three side by side for two processors, since some wait for the kernel most of the
-# time. Each ends with a line of figures, which is shown; its other output is in build/check/NAME.log,
-# and shown if it fails.
+# Runs the checks, the other scripts of this folder: the one named, or all except those that run only
+# by name. Three run at once on two processors, because some wait for the kernel most of the time. The
+# last line of a check has its figures and is shown. Its other output is in build/check/NAME.log, and
+# is shown if it fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p build/check

@@ -2,9 +2,9 @@
 
     try_wheel.py TESTS [emulated]
 
-Prints "lo up" and what was compared. TESTS is the folder with reference.py and the shared cases;
-`emulated`: the processor is qemu's, whose translation of netlink does not know RTM_GETSTATS, which
-the reference needs. The package asks by name instead.
+Prints "lo up" and how many calls were compared. TESTS is the folder with reference.py and the
+shared cases. `emulated`: qemu-user runs the program. It does not know RTM_GETSTATS, which the
+reference needs; the package reads counters by name instead.
 """
 
 import json
