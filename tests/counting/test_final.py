@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +18,7 @@ from pynetstrat import (
     Network,
     NetworkInterface,
     NetworkNamespace,
+    RtnetlinkSocket,
     set_up_networks,
     tear_down_networks,
 )
@@ -155,10 +157,13 @@ def test_many_containers_that_end_between_two_readings_are_not_mixed_up(net, cou
                 send_frames("eth0", 2 + number, 100)
         if round_ % 3 == 2:
             counters.read()
-        for at, netns in enumerate(namespaces):
-            if is_deleted:
-                net.delete(f"v{at}")
-            end(netns)
+        # All at once: the kernel waits for each deletion, and for each namespace that ends.
+        host_ends = {f"v{at}" for at in range(at_once)}
+        if is_deleted:
+            with RtnetlinkSocket() as host:
+                host.delete_links(host_ends)
+        support.end_namespace(*namespaces)
+        wait_until(lambda: not host_ends & {name for _, name in socket.if_nameindex()})
     keys = range(rounds * at_once)
     wait_until(has_ended(counters, *keys))
     if is_deleted:
