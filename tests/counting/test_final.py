@@ -141,6 +141,7 @@ def test_each_key_of_a_namespace_has_its_last_counters(net, counters):
 def test_many_containers_that_end_between_two_readings_are_not_mixed_up(net, counters, is_deleted):
     """Nsids, inodes and indexes are reused at once, and each container has traffic of its own."""
     rounds, at_once = 4, 10
+    host_ends = {f"v{at}" for at in range(at_once)}
     for round_ in range(rounds):
         namespaces = []
         for at in range(at_once):
@@ -158,7 +159,6 @@ def test_many_containers_that_end_between_two_readings_are_not_mixed_up(net, cou
         if round_ % 3 == 2:
             counters.read()
         # All at once: the kernel waits for each deletion, and for each namespace that ends.
-        host_ends = {f"v{at}" for at in range(at_once)}
         if is_deleted:
             with RtnetlinkSocket() as host:
                 host.delete_links(host_ends)
