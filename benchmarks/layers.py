@@ -1,12 +1,9 @@
-"""Measures each layer of the short calls alone, alternately with the bare system calls.
-
-.venv/bin/python benchmarks/layers.py BARE     (build/bench/bare, once the benchmarks have run)
-"""
+"""Measures each layer of the short calls alone, alternately with the bare system calls."""
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 from functools import partial
 
 import harness
@@ -68,10 +65,13 @@ def layers(bare: harness.Server) -> dict[str, dict[str, harness.Timer]]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bare", help="build/bench/bare, which the benchmarks build")
+    program = parser.parse_args().bare
     _fresh_namespaces.enter()
     pynetstrat.link_set_up("lo")
     veth.fill(3)
-    bare = harness.Server([sys.argv[1], work.INTERFACE, "/sys/class/net"])
+    bare = harness.Server([program, work.INTERFACE, "/sys/class/net"])
     for operation, timers in layers(bare).items():
         found = harness.by_turns(timers, 61, 0.01)
         medians = {name: statistics.median(run["values"]) * 1e6 for name, run in found.items()}

@@ -1,7 +1,5 @@
 """What starts for each container, as whole processes: interpreters, hooks, CNI plugins, runc.
 
-usage: start_up.py [ROUNDS]
-
 Prints tables for docs/benchmarks.md: the import of each path, module by module, and the elapsed and
 CPU time of processes, measured alternately. It needs root, and works in network and mount
 namespaces of its own with a new /run. The CNI plugins in /usr/lib/cni and runc (with a static
@@ -10,6 +8,7 @@ busybox) are measured if they are installed.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -331,13 +330,17 @@ def show_runc(folder: Path, rounds: int) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("rounds", type=int, nargs="?", default=20, metavar="ROUNDS", help="of each case (20)")
+    rounds = parser.parse_args().rounds
     if os.environ.get("PYNETSTRAT_START_UP") != "1":
         os.environ["PYNETSTRAT_START_UP"] = "1"
         # A real-time process cannot be moved into another cgroup of the controller cpu (v1).
         script = 'umount /sys/fs/cgroup/cpu; mount -t tmpfs tmpfs /run && exec "$@"'
         os.execvp("unshare", [*_UNSHARE, script, "sh", sys.executable, *sys.argv])
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     show_imports(rounds)
     with (
         tempfile.TemporaryDirectory() as folder,

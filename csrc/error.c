@@ -160,7 +160,7 @@ static const char error_hints[] =
     "naming a network namespace needs CAP_SYS_ADMIN over the mount namespace, and write "
     "access to /run/netns\0"
     /* GATEWAY_UNREACHABLE */
-    "the gateway is not in any subnet of the interface; choose another or set onlink\0"
+    "the gateway is not in any subnet of the interface; choose another, or a route with onlink\0"
     /* LINK_DOWN */
     "the interface must be up before routes can use it\0"
     /* ADDRESS_THERE */
