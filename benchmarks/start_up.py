@@ -333,7 +333,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("rounds", type=int, nargs="?", default=20, metavar="ROUNDS", help="of each case (20)")
+    parser.add_argument(
+        "rounds", type=int, nargs="?", default=20, metavar="ROUNDS", help="of each case (20)"
+    )
     rounds = parser.parse_args().rounds
     if os.environ.get("PYNETSTRAT_START_UP") != "1":
         os.environ["PYNETSTRAT_START_UP"] = "1"
