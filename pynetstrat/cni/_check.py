@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._native.prefixes import normal_prefix
 from ..errors import NetstratError
 from ..rtnetlink.socket import RtnetlinkSocket
 from ..wiring._forwarding import forwarding_problem
@@ -48,7 +49,7 @@ def check(request: Request) -> None:
         for ip in check_ips(previous, "prevResult.")
         if ip.get("interface") in (None, positions[-1])
     ]
-    settings.gateways(ips)
+    gateways = settings.gateways(ips)
     network = settings.network(ips, check_routes(request, previous, "prevResult."))
     own = interfaces[positions[-1]]
     # A later plugin may have changed them.
@@ -57,6 +58,7 @@ def check(request: Request) -> None:
         with RtnetlinkSocket(netns, timeout=TIMEOUT) as container:
             leave_taken_routes(network, container)
         differences = check_networks([network], netns=netns, timeout=TIMEOUT)
+    differences += _check_gateways(settings.bridge, gateways)
     attachment = _names.attachment_of(request.network, request.container, request.interface)
     elements = settings.port_elements(network, attachment)
     if settings.masquerades:
@@ -66,6 +68,21 @@ def check(request: Request) -> None:
         raise CniError(DIFFERENT, f"not as ADD has made it: {'; '.join(differences)}")
     if plugin:
         delegate(request, plugin)
+
+
+def _check_gateways(bridge: str, gateways: list[str]) -> Iterator[str]:
+    """Yields the gateways that the bridge has lost; `check_networks` reports a missing bridge."""
+    with RtnetlinkSocket(timeout=TIMEOUT) as host:
+        if not gateways or find_link(host, bridge) is None:
+            return
+        there = {_without_length(one.address) for one in host.dump_addresses(bridge)}
+    for gateway in gateways:
+        if _without_length(normal_prefix(gateway)) not in there:
+            yield f"{bridge}: the address {gateway} is missing"
+
+
+def _without_length(prefix: str) -> str:
+    return prefix.partition("/")[0]
 
 
 def _check_translation(elements: dict[int, list[Element]]) -> Iterator[str]:

@@ -108,6 +108,25 @@ def test_check_names_a_change(attached, box, change, text):
     assert text in found
 
 
+def test_check_names_a_gateway_that_the_bridge_has_lost(runtime, ipam):
+    answer = {"ips": [*LEASE["ips"], {"address": "fd01::0002/64"}]}
+    ipam.answer("ADD", answer)
+    result = runtime.call("ADD", isGateway=True)
+    assert runtime.call("CHECK", isGateway=True, prevResult=result) is None
+    ip("address", "del", "10.1.0.1/24", "dev", "br7")
+    ip("address", "add", "10.1.0.1/16", "dev", "br7")  # another length is the administrator's
+    assert runtime.call("CHECK", isGateway=True, prevResult=result) is None
+    ip("address", "flush", "dev", "br7", "scope", "global")
+    _, text = runtime.fail("CHECK", isGateway=True, prevResult=result)
+    for gateway in ("10.1.0.1/24", "fd01::1/64"):
+        assert f"br7: the address {gateway} is missing" in text
+    assert runtime.call("CHECK", isGateway=False, prevResult=result) is None
+    ip("link", "del", "br7")
+    assert (
+        "the bridge br7 is missing" in runtime.fail("CHECK", isGateway=True, prevResult=result)[1]
+    )
+
+
 def test_check_reports_a_missing_host_end_and_an_error_of_ipam(attached, ipam):
     ipam.fail("CHECK", 7, "no lease")
     assert attached.fail("CHECK") == (7, "IPAM plugin pool: no lease")
