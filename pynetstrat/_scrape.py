@@ -203,7 +203,7 @@ class Scrape(Handle):
                     before = self._ended.get(container)
                     since = now if before is None else before.since
                     self._ended[container] = _EndedContainer(rows, since)
-                    has_changed = True
+                    has_changed |= before is None or before.rows.keys() != rows.keys()
         for container, row in list(self._ended.items()):
             if now - row.since < self._keep_ended and len(self._ended) <= _MAX_ENDED:
                 break

@@ -10,6 +10,7 @@ import support
 
 from pynetstrat import Batch, Container, NetworkNamespace
 from pynetstrat._metrics import CONTAINERS, ENDED, ERROR, Reading
+from pynetstrat._native.containers import IdRecorder
 from pynetstrat._scrape import Scrape
 
 
@@ -97,6 +98,31 @@ def test_a_container_that_ends_by_itself_has_what_it_received_until_then(keeping
     support.send_frames("htest-a", 1, 100)
     end("test-a", keeping)
     assert keeping.scrape().columns[0] == [before[0][0] + 100]
+
+
+@pytest.mark.parametrize("seconds", [10, 0])
+def test_a_host_end_that_ends_late_completes_what_was_received(
+    keeping, make, host, monkeypatch, seconds
+):
+    """On a busy machine the kernel deletes it long after it has reported the namespace's end."""
+    monkeypatch.setattr("pynetstrat.counting._tracking._LATE", seconds)
+    make("test-a", 3)
+    before = received(keeping.scrape())
+    support.send_frames("htest-a", 7, 100)
+    process_pending = IdRecorder.process_pending
+    links = keeping._native._native._native.links
+    with monkeypatch.context() as delayed:
+        delayed.setattr(
+            IdRecorder, "process_pending", lambda one: one is links or process_pending(one)
+        )
+        NetworkNamespace.delete("test-a")
+        support.wait_until(lambda: "htest-a" not in host.dump_links())
+        readings = [keeping.scrape() for _ in range(3)]  # the container is forgotten
+    assert [one.gauges[ENDED] for one in readings] == [1, 1, 1]
+    assert received(readings[-1]) == before
+    reading = keeping.scrape()
+    assert received(reading) == {("test-a", "eth0"): bytes_of(3) + 700 * bool(seconds)}
+    assert received(keeping.scrape()) == received(reading)
 
 
 def test_routed_interfaces_of_ended_containers_are_not_shown(net, run, make):

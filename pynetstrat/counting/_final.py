@@ -48,8 +48,12 @@ class FinalReading:
         """Whether the interface was deleted or its namespace has ended: it may have only moved."""
         return self.has_host or self.has_inside or self.was_last
 
+    def lacks_host_end(self) -> bool:
+        """Whether it has an end in the host namespace whose notification has not arrived."""
+        return bool(self.peer) and not self.has_host
+
     def counters(self) -> FinalCounters:
-        is_exact = self.has_inside and (self.has_host or not self.peer)
+        is_exact = self.has_inside and not self.lacks_host_end()
         return FinalCounters(self.name, *self.values, is_exact)  # type: ignore[call-arg,arg-type]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from errno import EAGAIN, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM
 
 from .._native import Namespace
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
     from .._native.containers import Containers
     from .._native.gather import NetnsLinks
+    from ..counters import FinalCounters
     from ..types import Netns
     from ._final import FinalReading
 
 # The deleted links of the host that are remembered between two readings, which may be far apart.
 _MAX_DELETED = 4096
+
+_LATE = 10.0  # seconds that the notification of a host end may follow the end of its namespace
 
 HOST_NSID = -1  # stands for the host namespace, which has no nsid of its own
 
@@ -42,9 +46,10 @@ class TrackedNamespace:
         dump: its links, as they were last dumped.
         dumped_at: the time of that dump on the clock of `Tracker`; -1: it must be repeated.
         finals: the last counters of interfaces that were deleted, by index.
+        ended_at: when it ended, in seconds on the monotonic clock; 0.0: it has not.
     """
 
-    __slots__ = ("dump", "dumped_at", "finals", "identity", "keys", "nsid")
+    __slots__ = ("dump", "dumped_at", "ended_at", "finals", "identity", "keys", "nsid")
 
     def __init__(
         self, nsid: int, identity: tuple[int, int, int | None], dump: NetnsLinks, dumped_at: int
@@ -55,6 +60,15 @@ class TrackedNamespace:
         self.dump = dump
         self.dumped_at = dumped_at
         self.finals: dict[int, FinalReading] = {}
+        self.ended_at = 0.0
+
+    def final_counters(self) -> dict[str, FinalCounters]:
+        """The last counters of the interfaces that were deleted, by name."""
+        return {one.name: one.counters() for one in self.finals.values() if one.is_known()}
+
+    def lacks_host_end(self) -> bool:
+        """Whether the notification of a host end may follow the end of this namespace."""
+        return any(one.was_last and one.lacks_host_end() for one in self.finals.values())
 
     def needs_inside_dump(self) -> bool:
         """Whether any link must be read from inside: its peer is not in the host namespace."""
@@ -86,6 +100,8 @@ class Tracker:
             `repair` derives `by_nsid` and the two sets from it.
         by_nsid: the same namespaces by nsid.
         ended: the namespaces that have ended, by key, in that order.
+        late: the namespaces that have ended and were discarded before the notifications of all
+            host ends had arrived, by key. None: they are not kept.
         finals: finds the last counters of interfaces.
         stale, unchecked: see above.
         clock: the current time.
@@ -110,6 +126,7 @@ class Tracker:
         "finals",
         "first_valid",
         "is_changed",
+        "late",
         "owners",
         "stale",
         "unchecked",
@@ -119,6 +136,7 @@ class Tracker:
         self.by_nsid: dict[int, TrackedNamespace] = {}
         self.by_key: dict[Hashable, TrackedNamespace] = {}
         self.ended: dict[Hashable, TrackedNamespace] = {}
+        self.late: dict[Hashable, TrackedNamespace] | None = None
         self.finals = FinalReadings()
         self.stale: set[TrackedNamespace] = set()
         self.unchecked: set[TrackedNamespace] = set()
@@ -192,6 +210,9 @@ class Tracker:
         ended = self.ended.pop(key, None)
         if ended is not None:
             self.finals.unfollow(ended)
+            if self.late is not None and ended.lacks_host_end():
+                self._forget_late(self.late)
+                self.late[key] = ended
         tracked = self.by_key.pop(key, None)
         if tracked is not None:
             self.is_changed = True
@@ -200,9 +221,26 @@ class Tracker:
                 self.finals.unfollow(tracked)
                 self._forget(tracked)
 
+    def take_late(self) -> dict[Hashable, dict[str, FinalCounters]]:
+        """Returns the last counters of the namespaces in `late` that lack nothing any more."""
+        late = self.late or {}
+        self._forget_late(late)
+        found = {key: one for key, one in late.items() if not one.lacks_host_end()}
+        for key in found:
+            del late[key]
+        return {key: one.final_counters() for key, one in found.items()}
+
+    @staticmethod
+    def _forget_late(late: dict[Hashable, TrackedNamespace]) -> None:
+        """Forgets those whose host ends must have moved to another namespace."""
+        due = time.monotonic() - _LATE
+        for key in [key for key, one in late.items() if one.ended_at < due]:
+            del late[key]
+
     def _end(self, tracked: TrackedNamespace) -> None:
         """Records that a namespace has ended."""
         self.is_changed = True
+        tracked.ended_at = time.monotonic()
         self.finals.end(tracked)
         for key in tracked.keys:
             self.ended[key] = tracked
@@ -262,7 +300,8 @@ class Tracker:
             if recorder is not None:
                 finals = recorder.take_finals()
                 if finals:
-                    self.finals.take(finals, self.by_nsid.values(), self.ended.values())
+                    late = (self.late or {}).values()
+                    self.finals.take(finals, [*late, *self.by_nsid.values()], self.ended.values())
                 elif finals is None and recorder is native.changed_netns:
                     self.finals.lose(self.by_nsid.values())
 

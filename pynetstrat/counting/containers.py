@@ -138,7 +138,8 @@ class ContainerCounters(Handle):
         If an interface is deleted before its namespace ends, as `tear_down_networks` does, the
         kernel reports what each end of the pair has sent, and the counters are exact. If the
         interface ends with the namespace, the kernel reports only the host end: rx is exact, and tx
-        is as of the last reading. The report may follow the end of the namespace by a millisecond.
+        is as of the last reading. The report may follow the end of the namespace by a millisecond,
+        on a busy machine by a hundred.
 
         If notifications were lost, the counters are those of the last reading. Each call of this
         method or of `read` empties the queues. As root, they hold more than a thousand
@@ -151,10 +152,7 @@ class ContainerCounters(Handle):
 
         def work(native: Containers) -> dict[Hashable, dict[str, FinalCounters]]:
             self._tracker.process_pending(native)
-            return {
-                key: {one.name: one.counters() for one in tracked.finals.values() if one.is_known()}
-                for key, tracked in self._tracker.ended.items()
-            }
+            return {key: one.final_counters() for key, one in self._tracker.ended.items()}
 
         return self._run(work, "RTM_DELLINK")
 
@@ -392,6 +390,21 @@ class HostContainers(ContainerCounters):
             return {nsid for _, _, nsid in native.find_nsids(paths)}
 
         return self._run(work, "RTM_GETNSID")
+
+    def keep_late(self) -> None:
+        """Makes `take_late` return something."""
+        self._tracker.late = {}
+
+    def take_late(self) -> dict[Hashable, dict[str, FinalCounters]]:
+        """The final counters of discarded containers that have become complete since, once."""
+
+        def work(native: Containers) -> dict[Hashable, dict[str, FinalCounters]]:
+            if not self._tracker.late:
+                return {}
+            self._tracker.process_pending(native)
+            return self._tracker.take_late()
+
+        return self._run(work, "RTM_DELLINK")
 
     def descriptors(self) -> list[int]:
         """The descriptors of the sockets that receive notifications."""

@@ -30,6 +30,7 @@ class WatchedHost(HostCounters):
     ) -> None:
         self._ended: dict[Container, dict[str, FinalCounters]] = {}
         super().__init__(netns=netns, limit=limit, timeout=timeout, routed=routed)
+        self._locked(lambda counters, _: counters.keep_late(), "recv")
 
     def descriptors(self) -> list[int]:
         """Returns the descriptors that are ready to read while notifications are queued."""
@@ -54,7 +55,11 @@ class WatchedHost(HostCounters):
 
         A container can be returned twice, the second time with more complete counters.
         """
-        final = self._locked(lambda counters, _: _find_final(counters, counters.gone()), "final")
+
+        def work(counters: HostContainers, _: object) -> dict[Any, dict[str, FinalCounters]]:
+            return {**counters.take_late(), **_find_final(counters, counters.gone())}
+
+        final = self._locked(work, "final")
         ended, self._ended = {**self._ended, **final}, {}
         return ended
 
