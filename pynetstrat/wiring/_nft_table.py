@@ -93,6 +93,7 @@ class NftTable:
         owner: str,
         additions: Elements,
         is_left_over: Callable[[Element], bool] = lambda _: False,
+        displaced: dict[int, list[Element]] | None = None,
     ) -> None:
         """Adds elements of an owner, in place of those that it left over.
 
@@ -101,6 +102,7 @@ class NftTable:
 
         Parameters:
             is_left_over: whether an element of the same owner is not in use any more.
+            displaced: gets the elements that are deleted, by their sets, before that happens.
 
         Raises:
             KernelError: a port is taken (EADDRINUSE; the hint names its owner), or the kernel
@@ -117,6 +119,8 @@ class NftTable:
                         continue
                     raise _taken(taken)
                 transaction.delete(each, there)
+                if displaced is not None:
+                    displaced[each] = there
             return _adding(transaction, additions)
 
         try:
@@ -156,6 +160,21 @@ class NftTable:
             return transaction
 
         self.change(delete)
+
+    def put_back(self, displaced: Elements) -> None:
+        """Adds elements again that `claim` has displaced, except where others took their place."""
+
+        def add(generation: int) -> Transaction | None:
+            missing = {}
+            for each, elements in displaced.items():
+                taken = {_key(each, one) for one in self._nft.elements(each)}
+                missing[each] = [one for one in elements if _key(each, one) not in taken]
+            if not any(missing.values()) or not self._exists():
+                return None
+            return _adding(Transaction(generation), missing)
+
+        if displaced:
+            self.change(add)
 
     # ---- queries ----
 

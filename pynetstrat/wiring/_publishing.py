@@ -60,7 +60,8 @@ def publish(session: Session, network: Network) -> None:
         error.interface = network.name
         raise
     what = f"the published ports before those of {network.name} were added"
-    session.undo_stack.push(partial(_undo, table, elements), what)
+    displaced: Elements = {}
+    session.undo_stack.push(partial(_undo, table, elements, displaced), what)
 
     has_other_pair = _find_other_pair(session, network, network.host_interface_name)
 
@@ -68,7 +69,7 @@ def publish(session: Session, network: Network) -> None:
         return taken.target in targets or not has_other_pair()
 
     try:
-        table.claim(owner, elements, is_left_over)
+        table.claim(owner, elements, is_left_over, displaced)
     except KernelError as error:
         error.interface = network.name
         raise
@@ -95,9 +96,10 @@ def _find_other_pair(session: Session, network: Network, host_end: str) -> Calla
     return has_other_pair
 
 
-def _undo(table: NftTable, elements: Elements) -> None:
+def _undo(table: NftTable, elements: Elements, displaced: Elements) -> None:
     added = {one for part in elements.values() for one in part}
     table.withdraw(elements, added.__contains__, drop=table.made)
+    table.put_back(displaced)
 
 
 def withdraw(session: Session, network: Network, host_end: str) -> None:

@@ -365,6 +365,18 @@ def test_a_rollback_keeps_the_table_and_the_elements_that_were_there(world):
     assert ruleset() == before
 
 
+def test_a_rollback_restores_what_the_call_has_taken_over(world):
+    """A left-over port of the owner, and what the table says of an address of another owner."""
+    world.add(2, owner="other", publish=["1:1/tcp"])
+    nft('add element inet pynetstrat ports4 { tcp . 8080 comment "web-2" : 10.0.0.5 . 80 }')
+    before, bad = ruleset(), Network("veth", name="eth1", bridge="br0", address="10.0.0.9/24")
+    bad.gateway, bad.metric = "192.0.2.99", 7
+    network = world.network(2, publish=["8080:80/tcp"])
+    with NetworkNamespace.create() as netns, pytest.raises(KernelError, match="gateway"):
+        set_up_networks([network, bad], netns=netns)
+    assert sorted(ruleset().split()) == sorted(before.split())
+
+
 def test_after_flush_ruleset_the_next_container_is_published(world):
     world.add(2, publish=["1:1/tcp"])
     nft("flush", "ruleset")
