@@ -51,19 +51,22 @@ _agreeing: set[bytes] = set()
 _MOST = 1024  # entries: with more namespaces than that the caches start over
 
 
-def read_if_proven(read: Callable[[native.SysfsIdentity], Result | None]) -> Result | None:
-    """Calls `read` with the identity of /sys, if /sys shows the calling thread's namespace.
+def read_if_proven(read: Callable[..., Result | None], *arguments: object) -> Result | None:
+    """Reads from /sys, if it shows the calling thread's namespace.
 
     Parameters:
-        read: reads from /sys. It returns None if the thread or /sys is another by then.
+        read: called with the root, the arguments and the identity of /sys. It returns None if the
+            thread or /sys is another by then.
 
     Returns:
         What `read` returns, or None if /sys is not proven to show the namespace.
     """
     # The newest identity almost always fits: looking it up first would cost a third more.
-    if (identity := _newest) is not None and (found := read(identity)) is not None:
-        return found
-    return None if (identity := find_proven()) is None else read(identity)
+    if (identity := _newest) is not None:
+        found = read(ROOT, *arguments, identity)
+        if found is not None:
+            return found
+    return None if (identity := find_proven()) is None else read(ROOT, *arguments, identity)
 
 
 def find_proven(*, anew: bool = False) -> native.SysfsIdentity | None:

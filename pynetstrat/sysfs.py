@@ -88,12 +88,13 @@ def get_network_interface_stats(
         _refuse_both(netns)
         values = native.read(native.encode_root(sysfs_root), interface_name)
     elif netns is None:
-        from_sys = partial(native.read, ROOT, interface_name)
-        values = _read(interface_name, from_sys, partial(_by_rtnetlink, interface_name))
+        values = _read(native.read, _by_rtnetlink, interface_name)
     else:
         values = _by_rtnetlink(interface_name, netns)
     assert values is not None  # None only with an identity
-    return view(os.fsdecode(interface_name), values)
+    return view(
+        interface_name if type(interface_name) is str else os.fsdecode(interface_name), values
+    )
 
 
 def _refuse_both(netns: object) -> None:
@@ -134,9 +135,7 @@ def read_sysfs_network_stats(
     if sysfs_root is not None:
         value = native.read_counter(native.encode_root(sysfs_root), interface_name, stats_file)
     else:
-        from_sys = partial(native.read_counter, ROOT, interface_name, stats_file)
-        otherwise = partial(_read_without_sys, interface_name, stats_file)
-        value = _read(interface_name, from_sys, otherwise)
+        value = _read(native.read_counter, _read_without_sys, interface_name, stats_file)
     assert value is not None  # None only with an identity
     return value
 
@@ -145,24 +144,30 @@ def read_sysfs_network_stats(
 
 
 def _read(
+    from_sys: Callable[..., Result | None],
+    otherwise: Callable[..., Result],
     name: object,
-    from_sys: Callable[[native.SysfsIdentity], Result | None],
-    otherwise: Callable[[], Result],
+    *file: str,
 ) -> Result:
-    """Reads from /sys if it shows the calling thread's namespace, otherwise by `otherwise`."""
+    """Reads from /sys if it shows the calling thread's namespace, otherwise by `otherwise`.
+
+    Parameters:
+        from_sys: called with the root, the name, `file`, and the identity of /sys.
+        otherwise: called with the name and `file`.
+    """
     try:
-        found = read_if_proven(from_sys)
+        found = read_if_proven(from_sys, name, *file)
     except KernelError as error:
         # No such interface: this /sys may be that of a namespace that has ended, whose inode is
         # now ours. "open": /sys is out of reach since the proof (chroot, seccomp).
         if isinstance(error, InterfaceNotFoundError) or error.operation == "open":
             with contextlib.suppress(KernelError):
-                return otherwise()
+                return otherwise(name, *file)
         raise
     if found is not None:
         return found
     try:
-        return otherwise()
+        return otherwise(name, *file)
     except NetlinkUnavailableError as error:
         raise _foreign(name, error) from error
 

@@ -335,17 +335,22 @@ def _is_process(pid: int) -> bool:
 SMALL_BUFFER = 4096  # bytes of a socket's buffer, as netstrat_socket_open recommends
 
 
-def _set_flags(
-    once: Callable[..., int], kept: Callable[..., int], name: object, netns: object
-) -> None:
-    if netns is not None:
-        _call_at(kept, name, netns)
-        return
+# The memory for errors of calls that have returned, for later calls. A call takes one from here
+# while it runs, so that no other thread or signal handler uses it.
+_unused_errors: list[Any] = []
+
+
+def _call_once(function: Callable[..., int], name: object) -> None:
+    """Calls a function of the core that opens a socket itself, for a link."""
     encoded = encode_name(name)
-    error = ffi.new("struct netstrat_error *")
-    code = once(encoded, error)
+    try:
+        error = _unused_errors.pop()
+    except IndexError:
+        error = ffi.new("struct netstrat_error *")
+    code = function(encoded, error)
     if code < 0:
         fail(code, error, name)
+    _unused_errors.append(error)
 
 
 def _call_at(function: Callable[..., int], name: object, netns: object) -> int:
@@ -386,7 +391,10 @@ def link_set_up(name: Name = "lo", *, netns: Netns | None = None) -> None:
     Example:
         >>> link_set_up("lo", netns="/proc/4242/ns/net")
     """
-    _set_flags(lib.netstrat_link_set_up_once, lib.netstrat_link_set_up, name, netns)
+    if netns is None:
+        _call_once(lib.netstrat_link_set_up_once, name)
+    else:
+        _call_at(lib.netstrat_link_set_up, name, netns)
 
 
 def link_is_up(name: Name, *, netns: Netns | None = None) -> bool:
@@ -410,4 +418,7 @@ def link_set_down(name: Name, *, netns: Netns | None = None) -> None:
         KernelError: the driver refuses, no answer arrived within 5 seconds, or `netns` is not a
             network namespace.
     """
-    _set_flags(lib.netstrat_link_set_down_once, lib.netstrat_link_set_down, name, netns)
+    if netns is None:
+        _call_once(lib.netstrat_link_set_down_once, name)
+    else:
+        _call_at(lib.netstrat_link_set_down, name, netns)
