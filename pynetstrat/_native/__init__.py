@@ -291,6 +291,10 @@ class Namespace:
         if not 0 <= descriptor < 1 << 31:  # C must not see it
             raise self._not_a_namespace(EBADF, lib.NETSTRAT_OP_SETNS, name)
 
+    def fileno(self) -> int:
+        """Returns the descriptor, so that this object is a `netns` argument, too."""
+        return self.fd
+
     @property
     def shown(self) -> str:
         """The text for it in errors and representations."""

@@ -163,6 +163,8 @@ class Encoded:
 
     def open(self, netns: object, name: str) -> Namespace:
         """Opens the namespace that a message names, once for all messages."""
+        if type(netns) is Namespace:
+            return netns
         found = self.namespaces.get(id(netns))
         if found is None:
             found = self.namespaces[id(netns)] = to_netns_fd(Namespace(netns, name))

@@ -27,18 +27,21 @@ VLAN_PROTOCOLS = {"802.1Q": 0x8100, "802.1ad": 0x88A8}
 IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
 IPVLAN_FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
 
+IFF_UP: int = lib.NETSTRAT_IFF_UP
+_IFF_RUNNING: int = lib.NETSTRAT_IFF_RUNNING
+
 # ---- what a link is ----
 
 
 def link_fields(link: Any) -> tuple[Any, ...]:
     """Converts a struct netstrat_link to the fields of `Link`, in order."""
-    kind = decode(link.kind)
+    kind, flags, altnames = decode(link.kind), link.flags, link.altnames
     return (
         link.index,
         decode(link.name),
         kind,
-        bool(link.flags & lib.NETSTRAT_IFF_UP),
-        bool(link.flags & lib.NETSTRAT_IFF_RUNNING),
+        bool(flags & IFF_UP),
+        bool(flags & _IFF_RUNNING),
         link.mtu,
         link.txqueuelen,
         ffi.buffer(link.mac, link.mac_length)[:].hex(":"),
@@ -46,7 +49,7 @@ def link_fields(link: Any) -> tuple[Any, ...]:
         link.peer or None,
         None if link.peer_nsid < 0 else link.peer_nsid,
         ffi.string(link.alias).decode("utf-8", "surrogateescape"),  # in any locale
-        _altnames(link) if link.altnames.at < link.altnames.end else (),
+        _altnames(link) if altnames.at < altnames.end else (),
         None if link.hairpin < 0 else bool(link.hairpin),
         ffi.buffer(link.permanent_mac, link.permanent_mac_length)[:].hex(":"),
         link.group,

@@ -57,7 +57,7 @@ def format_address(octets: bytes) -> str:
 def to_number(prefix: Any) -> int:
     """Converts the address of a struct netstrat_prefix to an integer."""
     size = 4 if prefix.family == AF_INET else 16
-    return int.from_bytes(ffi.buffer(prefix.bytes, size), "big")
+    return int.from_bytes(ffi.buffer(prefix.bytes, size)[:], "big")
 
 
 def contains(prefix: Any, address: Any) -> bool:

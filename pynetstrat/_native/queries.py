@@ -8,7 +8,7 @@ from .._core import ffi, lib
 from ..errors import KernelError
 from . import Namespace, decode, encode_name, fail, kernel_error, malformed
 from .addresses import decode_addresses
-from .links import link_fields, text_within
+from .links import IFF_UP, link_fields, text_within
 from .netns import to_netns_fd
 from .prefixes import format_prefix
 from .qdiscs import qdisc_fields, redirect_target
@@ -30,11 +30,7 @@ _MAX_MEMORY = 16 << 20  # bytes of a dump of a hostile container: more than 10,0
 class Queries(Transport):
     """A socket with the queries that change nothing."""
 
-    __slots__ = ("_is_strict",)
-
-    def __init__(self, netns: object, timeout_ms: int) -> None:
-        super().__init__(netns, timeout_ms)
-        self._is_strict = False  # whether the kernel has been asked to filter dumps
+    _is_strict = False  # whether the kernel has been asked to filter dumps
 
     # ---- links ----
 
@@ -43,6 +39,12 @@ class Queries(Transport):
         link = ffi.new("struct netstrat_link *")
         self._call(lib.netstrat_link_get, encode_name(name), link, ffi.NULL, name=name)
         return link_fields(link)
+
+    def find_link(self, name: object) -> tuple[int, bool]:
+        """Returns the index of a link and whether it is up, by its name or alternative name."""
+        link = ffi.new("struct netstrat_link *")
+        self._call(lib.netstrat_link_get, encode_name(name), link, ffi.NULL, name=name)
+        return link.index, bool(link.flags & IFF_UP)
 
     def _until_distinct(self, dump: Callable[[], tuple[Result, int, int]]) -> Result:
         """Repeats a dump until each of its links has a name of its own, and returns its result.
@@ -72,24 +74,6 @@ class Queries(Transport):
                 raise malformed(lib.RTM_GETLINK)
             found.append(link_fields(link))
         return found, len(found), len({fields[1] for fields in found})
-
-    def dump_states(self) -> dict[str, tuple[int, bool]]:
-        """Returns the index of each link and whether it is up, by name, faster than dump_links."""
-        return self._until_distinct(self._dump_states)
-
-    def _dump_states(self) -> tuple[dict[str, tuple[int, bool]], int, int]:
-        index, flags = ffi.new("int32_t *"), ffi.new("uint32_t *")
-        name = ffi.new("struct netstrat_link_name *")
-        up = lib.NETSTRAT_IFF_UP
-        found = {}
-        count = 0
-        for message in self._dump(lib.netstrat_batch_dump_links, 0):
-            code = lib.netstrat_link_flags_decode(message, index, flags)
-            if code < 0 or lib.netstrat_link_name_decode(message, name) < 0:
-                raise malformed(lib.RTM_GETLINK)
-            found[decode(name.name)] = index[0], bool(flags[0] & up)
-            count += 1
-        return found, count, len(found)
 
     def dump_identities(self) -> dict[str, tuple[int, str, int]]:
         """Returns each link's index, hardware address and `iflink` (as in sysfs), by name."""

@@ -32,36 +32,20 @@ class Socket(Queries):
             reading goes by name.
     """
 
-    __slots__ = (
-        "_changes",
-        "_counters",
-        "_encoded",
-        "_known",
-        "_last",
-        "_name",
-        "_room",
-        "_rows",
-        "_values",
-        "_watch",
-        "by_name_only",
-    )
-
-    def __init__(self, netns: object, timeout_ms: int) -> None:
-        super().__init__(netns, timeout_ms)
-        # Made by the first get_stats_by_name(), which comes before the first get_stats().
-        self._name: Any = None
-        self._counters: Any = None
-        self._values: Callable[[], list[int]] = list
-        # Made by watch().
-        self._watch: Any = ffi.NULL
-        self._changes: Any = None
-        self._known: Any = None
-        # The last name brought up, and its bytes: converting a name takes an eighth of the call.
-        self._last: object = _NOTHING
-        self._encoded = b""
-        self._room = 64  # rows, of the memory for a dump
-        self._rows: tuple[Any, Any] = ((), ())  # memory that dumps use again
-        self.by_name_only = False
+    # Made by the first get_stats_by_name(), which comes before the first get_stats().
+    _name: Any = None
+    _counters: Any = None
+    _values: Callable[[], list[int]] = list
+    # Made by watch().
+    _watch: Any = ffi.NULL
+    _changes: Any = None
+    _known: Any = None
+    # The last name brought up, and its bytes: converting a name takes an eighth of the call.
+    _last: object = _NOTHING
+    _encoded = b""
+    _room = 64  # rows, of the memory for a dump
+    _rows: tuple[Any, Any] = ((), ())  # memory that dumps use again
+    by_name_only = False
 
     # ---- changes of a link ----
 

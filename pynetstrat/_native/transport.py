@@ -48,28 +48,19 @@ class Transport:
         namespace: the text for the namespace in errors and representations; "" for the thread's.
     """
 
-    __slots__ = (
-        "_buffers",
-        "_changer",
-        "_copy_size",
-        "_error",
-        "_sock",
-        "_until",
-        "namespace",
-    )
+    _copy_size = 32768  # bytes, of the memory for a dump
+    _until = 0  # the deadline of share_deadline, in milliseconds; 0: none
 
     def __init__(self, netns: object, timeout_ms: int, protocol: int = lib.NETLINK_ROUTE) -> None:
         buffer = new("unsigned char[]", lib.NETSTRAT_BUFFER_SIZE)
-        namespace = None if netns is None else Namespace(netns)
+        namespace = netns if netns is None or type(netns) is Namespace else Namespace(netns)
         self.namespace = "" if namespace is None else namespace.shown
-        self._sock = sock = open_socket(buffer, namespace, protocol=protocol)
+        # The second is the socket for changes. It is NULL if the first has joined a group and the
+        # second is not open.
+        self._sock = self._changer = sock = open_socket(buffer, namespace, protocol=protocol)
         sock.timeout_ms = timeout_ms
-        # The socket for changes. NULL if the first has joined a group and the second is not open.
-        self._changer = sock
         self._error = ffi.new("struct netstrat_error *")
         self._buffers = {sock: buffer}  # every socket, with the memory that it needs
-        self._copy_size = 32768  # bytes, of the memory for a dump
-        self._until = 0  # the deadline of share_deadline, in milliseconds; 0: none
 
     def fileno(self) -> int:
         """The descriptor of the first socket."""
@@ -105,11 +96,9 @@ class Transport:
                 sock.shared_deadline = 0
 
     def share_deadline(self, until: float) -> None:
-        """Sets one deadline for all later calls: a time of time.monotonic()."""
-        self._until = int(until * 1000)
-        for sock in self._buffers:
-            sock.deadline_ms = self._until
-            sock.shared_deadline = 1
+        """Sets one deadline for all calls, before the first: a time of time.monotonic()."""
+        self._until = self._sock.deadline_ms = int(until * 1000)
+        self._sock.shared_deadline = 1
 
     def set_timeout(self, milliseconds: int) -> None:
         """Sets the timeout of later calls; 0 reads only what is already queued."""

@@ -562,12 +562,11 @@ class Batch:
             replace: whether an existing address gets these settings. Otherwise it is an error.
         """
         check_integer("index", index, 1, INT_MAX)
-        if not type(nodad) is type(noprefixroute) is type(replace) is bool:
+        check_bool("replace", replace)
+        if not isinstance(address, Address):
             check_bool("nodad", nodad)
             check_bool("noprefixroute", noprefixroute)
-            check_bool("replace", replace)
-        if not isinstance(address, Address):
-            flags = IFA_F_NODAD * bool(nodad) | IFA_F_NOPREFIXROUTE * bool(noprefixroute)
+            flags = IFA_F_NODAD * nodad | IFA_F_NOPREFIXROUTE * noprefixroute
             address = Address(
                 index,
                 address,

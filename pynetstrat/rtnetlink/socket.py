@@ -270,8 +270,11 @@ class RtnetlinkSocket(Handle):
         if not batch.messages:
             return
         # Names are looked up, and namespaces opened, before the lock is taken.
-        encoded = Encoded(batch.messages, lambda name: self.get_link(name).index)
+        encoded = Encoded(batch.messages, self._find_index)
         self._locked(execute, "send", encoded)
+
+    def _find_index(self, name: Name) -> int:
+        return self.get_link(name).index
 
     def delete_links(self, names: Iterable[Name], *, missing_ok: bool = False) -> None:
         """Deletes many links, all or none: a thousand in the time of a few.

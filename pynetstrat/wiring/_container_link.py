@@ -58,7 +58,7 @@ class ContainerLinkStrategy(SessionStrategy):
 
     def _initialize(self, session: Session, network: Network) -> None:
         container = session.container
-        index, up = session.find(network.name)
+        index, up = container.find_link(network.name)
         addresses, routes = requested_addresses(network, index), requested_routes(network, index)
         mac = self._mac(network)
         if has_ipv6(network) and mac:

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 def host_prefix(address: str) -> str:
     """Returns the prefix of one address: "192.0.2.1/32" for "192.0.2.1" or "192.0.2.1/24"."""
     bare = address.partition("/")[0]
-    return f"{bare}/{_full_length(bare)}"
-
-
-def _full_length(address: str) -> int:
-    """The number of bits in an address."""
-    return 128 if ":" in address else 32
+    return f"{bare}/128" if ":" in bare else f"{bare}/32"
 
 
 def requested_addresses(network: Network, index: int) -> list[Address]:
@@ -55,15 +50,17 @@ def requested_routes(network: Network, index: int) -> list[Route]:
         index: of the container's link, for the routes without an index.
     """
     routes = []
-    pairs = ((network.address, network.gateway), (network.ipv6_address, network.ipv6_gateway))
-    for address, gateway in pairs:
-        if gateway:
-            # A prefix of full length does not contain the gateway, so the route must be onlink.
-            bare, _, length = address.partition("/")
-            onlink = int(length) == _full_length(bare)
-            routes.append(
-                Route("default", gateway, metric=network.metric, ifindex=index, onlink=onlink)
-            )
+    if network.gateway:
+        onlink = network.address.endswith("/32")
+        routes.append(_default(network, network.gateway, index, onlink))
+    if network.ipv6_gateway:
+        onlink = network.ipv6_address.endswith("/128")
+        routes.append(_default(network, network.ipv6_gateway, index, onlink))
     if network.routes:
         routes += [replace(route, ifindex=route.ifindex or index) for route in network.routes]
     return routes
+
+
+def _default(network: Network, gateway: str, index: int, onlink: bool) -> Route:
+    """A default route. A prefix of full length does not contain the gateway, so it is onlink."""
+    return Route("default", gateway, metric=network.metric, ifindex=index, onlink=onlink)

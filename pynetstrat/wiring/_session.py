@@ -7,6 +7,7 @@ from errno import EINVAL, ENOENT, ESRCH
 from time import monotonic
 
 from .._namespace_thread import run_in_namespace
+from .._native import Namespace
 from .._native.nft import NftSocket
 from .._partial import partial
 from ..errors import InvalidNetworkError, KernelError
@@ -66,6 +67,14 @@ class Session:
         dump: the addresses and routes in the container during `check_networks`, else None.
     """
 
+    dump: ContainerDump | None = None
+    _host: SessionSocket | None = None
+    _container: SessionSocket | None = None
+    _container_netns: Namespace | None = None
+    _nft_socket: NftSocket | None = None
+    _nft: NftTable | None = None
+    _closed = False
+
     def __init__(
         self,
         namespace: NetworkNamespace | None,
@@ -77,16 +86,9 @@ class Session:
         self.undo_stack = UndoStack()
         self.created: set[str] = set()
         self.counters: dict[str, NetworkInterface] = {}
-        self.dump: ContainerDump | None = None
         self._timeout = self._socket_timeout = milliseconds
-        self._host: SessionSocket | None = None
-        self._container: SessionSocket | None = None
-        self._nft_socket: NftSocket | None = None
-        self._nft: NftTable | None = None
         self._host_namespace = host
         self.given_host = host
-        self._links: dict[str, tuple[int, bool]] = {}
-        self._closed = False
 
     # ---- sockets and namespaces ----
 
@@ -101,7 +103,7 @@ class Session:
     def container(self) -> SessionSocket:
         """The socket in the container namespace."""
         if self._container is None:
-            namespace = self.container_namespace
+            namespace = self.container_netns
             self._container = SessionSocket(namespace, self._socket_timeout, self.until)
         return self._container
 
@@ -126,6 +128,13 @@ class Session:
         """The container namespace, in calls that require one."""
         assert self.namespace is not None
         return self.namespace
+
+    @property
+    def container_netns(self) -> Namespace:
+        """The container namespace for sockets and messages, which take it as it is."""
+        if self._container_netns is None:
+            self._container_netns = Namespace(self.container_namespace)
+        return self._container_netns
 
     def refuse_host_namespace(self, network: str) -> None:
         """Raises InvalidNetworkError if the container namespace is the host namespace.
@@ -160,37 +169,20 @@ class Session:
 
     # ---- links in the container ----
 
-    def find(self, name: str) -> tuple[int, bool]:
-        """Returns the index of a link in the container, and whether it is up.
-
-        Both come from the dump of `set_up_link`. A link that is not in it is queried.
-        """
-        found = self._links.get(name)
-        if found is None:
-            link = self.container.get_link(name)
-            found = link.index, link.up
-        return found
-
     def set_up_link(self, name: str) -> None:
         """Brings a link in the container up.
 
         The undo step needs the addresses of the link: the kernel adds some to `lo` when that goes
         up, which stay when it goes down, and it flushes the IPv6 addresses of any link that goes
-        down. `find` uses the dump of the links as well: one dump serves every network.
+        down.
         """
-        if not self._links:
-            try:
-                self._links = self.container.dump_states()
-            except KernelError as error:
-                error.interface = name
-                raise
-        index, up = self.find(name)
+        container = self.container
+        index, up = container.find_link(name)
         if up:
             return
-        addresses = self.container.copy_addresses(index)
-        undo = partial(restore_down, self.container, index, name, addresses)
+        undo = partial(restore_down, container, index, name, container.copy_addresses(index))
         self.undo_stack.push(undo, f"the state of {name}")
-        self.container.link_set_up(name)
+        container.link_set_up(name)
 
     # ---- the end of a call ----
 

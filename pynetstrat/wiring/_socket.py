@@ -58,13 +58,13 @@ class SessionSocket(RtnetlinkSocket):
 
     # ---- links ----
 
-    def dump_states(self) -> dict[str, tuple[int, bool]]:
-        """Returns the index of every link and whether it is up, by name.
+    def find_link(self, name: str) -> tuple[int, bool]:
+        """Returns the index of a link, and whether it is up.
 
         Raises:
-            KernelError: as `dump_links`.
+            KernelError: as `get_link`.
         """
-        return self._locked(lambda native, _: native.dump_states(), "RTM_GETLINK")
+        return self._locked(Socket.find_link, "RTM_GETLINK", name)
 
     def get_device(self, link: Name | int) -> Device | None:
         """Returns a link, by its index or name, with its device; None if missing."""

@@ -42,7 +42,7 @@ def validate_link_name(network: Network, field: str, *, pattern: bool = False) -
         check_name(name)
     except InvalidInterfaceNameError as error:
         raise invalid(network, field, error.reason) from None
-    if "%" in name.replace("%d", "", 1 if pattern else 0):
+    if "%" in name and "%" in name.replace("%d", "", 1 if pattern else 0):
         reason = "must not contain % except in one %d" if pattern else "must not contain %"
         raise invalid(network, field, reason)
 

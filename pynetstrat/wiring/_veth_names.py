@@ -74,9 +74,10 @@ def digest_of(key: str, network: Network) -> int:
     """
     text = f"{key}\0{network.name}"
     digest = stable_hash(text.encode("utf-8", "surrogateescape"))
-    if network.host_interface_name in ("", generated_name(digest)):
+    name = network.host_interface_name
+    if not name or name == generated_name(digest):
         return digest
-    text += f"\0{network.host_interface_name}"
+    text += f"\0{name}"
     return stable_hash(text.encode("utf-8", "surrogateescape"))
 
 

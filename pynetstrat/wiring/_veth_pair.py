@@ -47,7 +47,7 @@ def make_pair(session: Session, network: Network, digest: int, bridge: Link | No
     batch = Batch().add_veth(
         network.host_interface_name,
         network.name,
-        netns=session.container_namespace,
+        netns=session.container_netns,
         mtu=network.mtu or (bridge.mtu if bridge is not None else None),
         txqueuelen=network.txqueuelen or None,
         mac=mac,

@@ -196,7 +196,7 @@ def _make(session: Session, network: Network, parent: Link, first: int, mac: str
         network.name,
         parent.index,
         mode=network.options.get(_MODE, "bridge"),
-        netns=session.container_namespace,
+        netns=session.container_netns,
         mac=mac or None,
         mtu=network.mtu or None,
         index=made.index,

@@ -26,13 +26,13 @@ from pynetstrat import (
 from pynetstrat._native.socket import Socket
 
 
-def test_a_bridged_veth_takes_three_exchanges_on_the_host_and_four_in_the_container(
+def test_a_bridged_veth_takes_three_exchanges_on_the_host_and_five_in_the_container(
     host, bridge, quiet_blue
 ):
     done = _exchanges([LO, veth(hairpin_mode=True, ipv6_address="fd00::2/64")], quiet_blue)
     assert done == {
         "here": ["get_link", "execute", "execute"],
-        "there": ["dump_states", "copy_addresses", "set_up", "execute"],
+        "there": ["find_link", "copy_addresses", "set_up", "find_link", "execute"],
     }
 
 
@@ -55,8 +55,8 @@ with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
     within = "\n".join(calls)
     sends = re.findall(r"sendto\((\d+)", within)
     host, container = dict.fromkeys(sends)
-    # The bridge, the pair, its tag; the links, the addresses of lo, lo up, the container end.
-    assert sends == [host] * 3 + [container] * 4
+    # The bridge, the pair, its tag; lo, its addresses, lo up; the container end, its set-up.
+    assert sends == [host] * 3 + [container] * 5
     opened = set(re.findall(r'open(?:at)?\([^"]*"([^"]*)"', within))
     assert opened <= {"/proc/thread-self/ns/net"}
 
@@ -83,12 +83,12 @@ with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
     calls = support.trace(code, tmp_path / "trace", "-e", "trace=%network,%file")
     sends = re.findall(r"sendto\((\d+)", "\n".join(calls))
     host, nf_tables, container = dict.fromkeys(sends)
-    assert sends == [host] * 3 + [nf_tables] + [container] * 4
+    assert sends == [host] * 3 + [nf_tables] + [container] * 5
 
 
 def test_a_veth_alone_takes_two_exchanges_in_the_container(host, bridge, quiet_blue):
     done = _exchanges([veth()], quiet_blue)
-    assert done["there"] == ["get_link", "execute"]
+    assert done["there"] == ["find_link", "execute"]
 
 
 def test_a_tear_down_takes_two_more_exchanges_than_the_deletion_for_the_final_counters(

@@ -74,10 +74,11 @@ def test_too_few_descriptors_are_a_kernel_error_and_change_nothing(quiet_blue, n
     tear_down_networks(made, netns=quiet_blue)
 
 
-def test_an_error_of_the_snapshot_names_lo(quiet_blue, monkeypatch):
-    def refuse(self: Socket) -> None:
-        raise KernelError(12, "RTM_GETLINK")
+def test_an_error_before_lo_is_brought_up_names_the_step(quiet_blue, monkeypatch):
+    def refuse(self: Socket, name: str) -> None:
+        raise KernelError(12, "RTM_GETLINK", name)
 
-    monkeypatch.setattr(Socket, "dump_states", refuse)
-    with pytest.raises(KernelError, match=r'interface "lo": RTM_GETLINK: .*; step initialize'):
+    monkeypatch.setattr(Socket, "find_link", refuse)
+    step = r"step initialize of network \"lo\" \(loopback\)"
+    with pytest.raises(KernelError, match=f'interface "lo": RTM_GETLINK: .*; {step}'):
         set_up_networks([LO], netns=quiet_blue)
