@@ -104,10 +104,10 @@ def _wire(
     known = find_link(host, settings.bridge)
     # The MTU of a bridge that exists is the administrator's.
     mtu = settings.mtu if known is None else None
-    host.ensure_bridge(settings.bridge, mtu=mtu, addresses=gateways)
+    bridge = host.ensure_bridge(settings.bridge, mtu=mtu, addresses=gateways)
     masqueraded = ip_addresses(network) if settings.masquerades else ()
     if ports or masqueraded:
-        _refuse_without_forwarding(network, settings)
+        _refuse_without_forwarding(network, settings, bridge.name)
     leave_taken_routes(network, container)
     if has_ipv6(network) and netns.call(_disables_ipv6):
         network.sysctls = {"net.ipv6.conf.IFNAME.disable_ipv6": "0", **network.sysctls}
@@ -132,12 +132,16 @@ def _disables_ipv6() -> bool:
         return False
 
 
-def _refuse_without_forwarding(network: Network, settings: Settings) -> None:
-    """Raises InvalidNetworkError if the host does not forward for the container."""
+def _refuse_without_forwarding(network: Network, settings: Settings, bridge: str) -> None:
+    """Raises InvalidNetworkError if the host does not forward for the container.
+
+    Parameters:
+        bridge: the name of the bridge; `settings` may have an alternative name of it.
+    """
     field = "runtimeConfig.portMappings" if settings.ports else "ipMasq"
     value: object = [text for _, text in settings.ports] or True
     for ipv6 in sorted({":" in address for address in ip_addresses(network)}):
-        refuse_without_forwarding(field, value, [settings.bridge], ipv6=ipv6)
+        refuse_without_forwarding(field, value, [bridge], ipv6=ipv6)
 
 
 def _translate(

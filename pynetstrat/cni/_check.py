@@ -109,14 +109,15 @@ def status(request: Request) -> None:
     settings = Settings(request)
     plugin = ipam_type(request.configuration)
     try:
-        if settings.masquerades:
-            problems = [forwarding_problem(["default"], ipv6=ipv6) for ipv6 in (False, True)]
-            if all(problems):
-                raise CniError(NOT_AVAILABLE, problems[0])
         with RtnetlinkSocket() as host:
             known = find_link(host, settings.bridge)
         if known is not None and known.kind != "bridge":
             raise CniError(NOT_AVAILABLE, f"{settings.bridge} must be a bridge")
+        if settings.masquerades:
+            inner = ["default" if known is None else known.name]
+            problems = [forwarding_problem(inner, ipv6=ipv6) for ipv6 in (False, True)]
+            if all(problems):
+                raise CniError(NOT_AVAILABLE, problems[0])
         if plugin:
             find_plugin(request, plugin)
     except (NetstratError, OSError) as error:

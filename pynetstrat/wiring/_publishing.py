@@ -9,6 +9,7 @@ from .._native.prefixes import contains, format_address, parse_prefix
 from .._partial import partial
 from ..errors import KernelError
 from ._forwarding import dropping_chains, forwarding_problem, refuse_without_forwarding
+from ._links import find_link
 from ._published import PROTOCOLS, elements_of, parse_ports
 from ._veth_names import tag_of
 from .network import ip_addresses
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .._native.nft import Element
+    from ..rtnetlink.links import Link
     from ._nft_table import NftTable
     from ._session import Session
     from .network import Network
@@ -30,9 +32,13 @@ def publisher(network: Network) -> str:
     return network.owner or network.host_interface_name
 
 
-def refuse_unreachable(session: Session, network: Network) -> None:
-    """Raises InvalidNetworkError if the host does not forward to and from the container."""
-    inner = [network.bridge or "default"]
+def refuse_unreachable(session: Session, network: Network, bridge: Link | None) -> None:
+    """Raises InvalidNetworkError if the host does not forward to and from the container.
+
+    Parameters:
+        bridge: the bridge of the network, which `Network.bridge` may call by an alternative name.
+    """
+    inner = ["default" if bridge is None else bridge.name]
     families = {":" in address for address in ip_addresses(network)}
     try:
         for ipv6 in sorted(families):
@@ -151,7 +157,8 @@ def check_forwarded(session: Session, network: Network, host_end: str) -> Iterat
         yield f"{fault}; a second enable_egress restores the table"
     if network.publish:
         yield from _check_ports(session, network, host_end)
-    inner = network.bridge or host_end
+    bridge = find_link(session.host, network.bridge) if network.bridge else None
+    inner = bridge.name if bridge is not None else network.bridge or host_end
     for ipv6 in sorted({":" in address for address in ip_addresses(network)}):
         problem = session.call_on_host(forwarding_problem, [inner], ipv6=ipv6)
         if problem:

@@ -119,7 +119,7 @@ class Veth(ContainerLinkStrategy):
             reason = f"its MTU is {bridge.mtu}, and IPv6 needs {MIN_IPV6_MTU}: raise it"
             raise invalid(network, "bridge", reason)
         if network.publish:
-            refuse_unreachable(session, network)
+            refuse_unreachable(session, network, bridge)
         make_pair(session, network, digest, bridge)
         limit_rates(session, network, digest)
         if network.publish:

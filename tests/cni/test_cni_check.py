@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from helpers_cni import LEASE, Ipam, Runtime, forward, owners, path_of, translations
 from helpers_network import containers, ip, names
@@ -240,6 +242,22 @@ def test_an_ipam_plugin_that_does_not_know_gc_or_status_is_no_error(runtime, ipa
 
 def test_status_is_content_with_a_host_that_forwards(runtime):
     assert runtime.call("STATUS", ipMasq=True) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bridge", ["br7", "lan"])
+def test_a_bridge_that_forwards_is_enough_also_under_an_alternative_name(runtime, bridge):
+    forward(False)
+    with RtnetlinkSocket() as host:
+        host.ensure_bridge("br7")
+        host.execute(Batch().add_altname("br7", "lan").add_link("up0", "ifb"))
+    for name in ("br7", "up0"):
+        Path(f"/proc/sys/net/ipv4/conf/{name}/forwarding").write_text("1")
+    runtime.configuration |= {"bridge": bridge, "ipMasq": True}
+    assert runtime.call("STATUS") is None
+    result = runtime.call("ADD")
+    assert runtime.call("CHECK", prevResult=result) is None
+    runtime.call("DEL")
 
 
 def test_status_has_code_50_if_add_cannot_work(runtime):

@@ -499,8 +499,12 @@ def test_a_check_reports_what_is_missing_or_changed(world, damage, difference):
     assert any(difference in one for one in checked(world, container))
 
 
-def test_a_check_reports_that_the_bridge_does_not_forward(world):
-    container = world.add(2, publish=["8080:80/tcp"])
+@pytest.mark.parametrize("bridge", ["br0", "lan"])
+def test_a_check_reports_that_the_bridge_does_not_forward(world, bridge):
+    """The bridge is named by its name, also if the network has an alternative one."""
+    subprocess.run(["ip", "link", "property", "add", "dev", "br0", "altname", "lan"], check=True)
+    container = world.add(2, bridge=bridge, publish=["8080:80/tcp"])
+    assert checked(world, container) == []
     sysctl("ipv4/conf/br0/forwarding", "0")
     (difference,) = checked(world, container)
     assert "the host does not forward IPv4 from br0: run sysctl" in difference
