@@ -11,6 +11,8 @@
 #include "../csrc/batch.c"
 #include "../csrc/message.c"
 #include "../csrc/nft.c"
+#include "../csrc/nft_elements.c"
+#include "../csrc/nft_table.c"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -191,7 +193,7 @@ static void prepare(void)
     /* All elements: a message without a list (nf_tables_delsetelem of the kernel). */
     begin(&clear);
     netstrat_batch_begin_nft(&batch, 0);
-    nft_begin_ours(&batch, NETSTRAT_NFT_DELSETELEM, 0);
+    netstrat_nft_begin(&batch, NETSTRAT_NFT_DELSETELEM, 0);
     netstrat_batch_put_string(&batch, NETSTRAT_NFTA_SET_ELEM_LIST_SET, "subnets4");
     netstrat_batch_finish(&batch);
     end(&clear);

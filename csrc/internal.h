@@ -386,6 +386,72 @@ NETSTRAT_PRIVATE int netstrat_netns_link_decode(const struct netstrat_message *m
 NETSTRAT_PRIVATE int netstrat_prefix_decode(const struct netstrat_cursor *value, uint8_t family,
                                             uint8_t length, struct netstrat_prefix *prefix);
 
+/* ---- nft.c for nft_table.c and nft_elements.c ---- */
+
+/* The name of the table. */
+#define NETSTRAT_NFT_TABLE "pynetstrat"
+
+/* The flags of a message that adds what must not exist. */
+#define NETSTRAT_NFT_ADD (NLM_F_CREATE | NLM_F_EXCL)
+
+/* struct nfgenmsg, linux/netfilter/nfnetlink.h. */
+struct netstrat_nft_fixed {
+    uint8_t family;
+    uint8_t version;
+    uint16_t resource; /* big-endian */
+};
+
+static inline int netstrat_nft_is_subnets(uint32_t set)
+{
+    return set <= NETSTRAT_NFT_SUBNETS6;
+}
+
+static inline int netstrat_nft_is_neighbours(uint32_t set)
+{
+    return set == NETSTRAT_NFT_NEIGHBOURS4 || set == NETSTRAT_NFT_NEIGHBOURS6;
+}
+
+static inline int netstrat_nft_is_map(uint32_t set)
+{
+    return set >= NETSTRAT_NFT_PORTS4;
+}
+
+static inline int netstrat_nft_has_address(uint32_t set)
+{
+    return set != NETSTRAT_NFT_PORTS4 && set != NETSTRAT_NFT_PORTS6;
+}
+
+/* The size of an address of the set. */
+static inline size_t netstrat_nft_width(uint32_t set)
+{
+    return set & 1 ? 16 : 4;
+}
+
+/* AF_INET or AF_INET6. */
+NETSTRAT_PRIVATE uint8_t netstrat_nft_family(uint32_t set);
+
+/* The name of a set, which must be one. */
+NETSTRAT_PRIVATE const char *netstrat_nft_set_name(uint32_t set);
+
+/* Begins a message about the table or a part of it. */
+NETSTRAT_PRIVATE void netstrat_nft_begin(struct netstrat_batch *batch, uint16_t type,
+                                         uint16_t flags);
+
+/* Appends an attribute: a number, or a nest with a value. */
+NETSTRAT_PRIVATE void netstrat_nft_put_number(struct netstrat_batch *batch, uint16_t type,
+                                              uint32_t value);
+NETSTRAT_PRIVATE void netstrat_nft_put_value(struct netstrat_batch *batch, uint16_t type,
+                                             const void *value, size_t size);
+
+/* Moves past the fixed part of a message of a type. Returns 0 or -EBADMSG. */
+NETSTRAT_PRIVATE int netstrat_nft_decode_fixed(const struct netstrat_message *message,
+                                               uint16_t type, struct netstrat_nft_fixed *fixed,
+                                               struct netstrat_cursor *attributes);
+
+/* Reads the number in an attribute. Returns 0 or -EBADMSG. */
+NETSTRAT_PRIVATE int netstrat_nft_read_number(const struct netstrat_cursor *value,
+                                              uint32_t *number);
+
 /* ---- socket.c for exchange.c: the time of a call, and one datagram in ---- */
 
 /* Begins a call. Its deadline starts anew unless the caller shares one among calls. Returns 0, or

@@ -1125,7 +1125,7 @@ NETSTRAT_API int netstrat_batch_add_nsid(struct netstrat_batch *batch, int netns
  */
 NETSTRAT_API int netstrat_nsid_decode(const struct netstrat_message *message, int32_t *nsid);
 
-/* ---- egress and published ports: nft.c ---- */
+/* ---- egress and published ports: nft.c, nft_table.c, nft_elements.c ---- */
 
 /* The table is named pynetstrat, of the family inet. */
 #define NETSTRAT_NFT_DORMANT 1     /* a table's flag: its base chains are not called */

@@ -7,7 +7,7 @@ folder=build/ccoverage
 rm -rf "$folder"
 mapfile -t sources <csrc/sources
 pure=(name.c counter_text.c batch.c message.c link.c link_change.c counters.c address.c route.c
-    qdisc.c nsid.c nft.c)
+    qdisc.c nsid.c nft.c nft_table.c nft_elements.c)
 
 CC=gcc CFLAGS='-O0 -g --coverage' LDFLAGS='--coverage' tests/c/build.sh "$folder"
 cd "$folder"

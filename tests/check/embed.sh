@@ -146,7 +146,7 @@ targets=( # name, what clang leaves out of a frame, zig's target
 )
 figures=$out/figures
 {
-    echo '| target | pure | kernel | loopback (these two) | link_change, address, route, qdisc, nsid, nft, nft_operations | error | containers | sysfs | netns | mutable data | stack: loopback | error | containers | sysfs | netns |'
+    echo '| target | pure | kernel | loopback (these two) | link_change, address, route, qdisc, nsid, nft (4 files) | error | containers | sysfs | netns | mutable data | stack: loopback | error | containers | sysfs | netns |'
     echo '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |'
 } >"$figures"
 for row in "${targets[@]}"; do

@@ -21,7 +21,8 @@ from pathlib import Path
 PURE = ("name", "batch", "message", "link", "counters")
 KERNEL = ("socket", "exchange", "name_cache", "operations")
 LOOPBACK = (*PURE, *KERNEL)
-OBJECTS = ("link_change", "address", "route", "qdisc", "nsid", "nft", "nft_operations")
+OBJECTS = ("link_change", "address", "route", "qdisc", "nsid")
+OBJECTS += ("nft", "nft_table", "nft_elements", "nft_operations")
 PARTS = (("error",), ("containers",), ("sysfs", "counter_text"), ("netns", "sysctl"))
 OTHERS = (*OBJECTS, *(file for part in PARTS for file in part))
 SOURCES = Path(__file__).resolve().parents[2] / "csrc" / "sources"
@@ -31,7 +32,8 @@ SOURCES = Path(__file__).resolve().parents[2] / "csrc" / "sources"
 LIBC = {
     "error": "strerror",
     "address": "inet_ntop inet_pton",
-    "nft": "htonl htons ntohl ntohs",
+    "nft": "htonl htons ntohl",
+    "nft_elements": "htons ntohs",
     "socket": "socket setsockopt getsockname bind recvfrom recvmsg poll close clock_gettime",
     "exchange": "send getsockopt setsockopt",
     "netns": "open close setns unshare mkdir mount umount2 unlink ioctl getsockopt sigfillset "

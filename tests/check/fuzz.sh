@@ -12,7 +12,8 @@ seconds=${FUZZ_SECONDS:-60}
 out=$PWD/build/fuzz
 mapfile -t core < <(sed 's|^|csrc/|' csrc/sources)
 # The files that parse or build messages and texts, and make no system call.
-pure=(csrc/{name,counter_text,batch,message,link,link_change,counters,address,route,qdisc,nsid,nft}.c)
+pure=(csrc/{name,counter_text,batch,message,link,link_change,counters,address,route,qdisc,nsid}.c
+    csrc/nft{,_table,_elements}.c)
 
 need() {
     command -v "$1" >/dev/null || { echo "no $1: apt-get install $2"; exit 1; }

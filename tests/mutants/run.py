@@ -38,7 +38,9 @@ PROGRAMS = {
     "route.c": ["route"],
     "qdisc.c": ["qdisc"],
     "nsid.c": ["nsid"],
-    "nft.c": ["nft"],
+    "nft.c": ["nft", "nft_elements"],
+    "nft_table.c": ["nft_table"],
+    "nft_elements.c": ["nft_elements"],
     "nft_operations.c": ["nft_operations"],
     "containers.c": ["containers"],
     "socket.c": [*EXCHANGES, *REAL, "faults", "netns", "containers"],
@@ -65,10 +67,13 @@ PURE = {
     "qdisc.c": (["decode", "encode"], "qdisc"),
     "nsid.c": (["decode", "encode"], "nsid"),
     "nft.c": (["decode", "encode"], "nft"),
+    "nft_table.c": (["decode", "encode"], "nft_table"),
+    "nft_elements.c": (["decode", "encode"], "nft_elements"),
     "error.c": (["error"], "error"),
 }
 # The files that inline much of internal.h.
 INLINED = ["message.c", "link.c", "counters.c", "address.c", "route.c", "nsid.c", "nft.c"]
+INLINED += ["nft_elements.c"]
 WHOLE = "int netstrat_name_check("  # a text to replace by itself, for the unchanged core
 SECONDS = 60  # for one test program; one that hangs counts as noticed
 # Seconds of a processor, after which a program is in a loop. On a busy machine they do not run out
