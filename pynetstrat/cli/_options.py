@@ -29,6 +29,7 @@ def add_namespace(
     where = parser.add_mutually_exclusive_group(required=required)
     where.add_argument(
         "--netns",
+        type=filled,
         metavar="NAME|PATH",
         help="the network namespace: a name in /run/netns, or a path that contains a slash",
     )
@@ -41,7 +42,10 @@ def add_namespace(
 def add_host(parser: argparse.ArgumentParser) -> None:
     """Adds `--host`."""
     parser.add_argument(
-        "--host", metavar="NAME|PATH", help="the host namespace; default: that of the caller"
+        "--host",
+        type=filled,
+        metavar="NAME|PATH",
+        help="the host namespace; default: that of the caller",
     )
 
 
@@ -65,6 +69,13 @@ def pattern(option: str, text: str | None) -> re.Pattern[str] | None:
     except (re.error, RecursionError, OverflowError) as error:
         reason = f"must be a regular expression, not {quote(text or '')}: {error}"
         raise UsageError(f"{option} {reason}") from error
+
+
+def filled(text: str) -> str:
+    """Returns a text that is not empty, the type of an argument: a shell variable may be unset."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
 
 
 def seconds(text: str) -> float:

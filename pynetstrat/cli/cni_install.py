@@ -9,6 +9,7 @@ from pathlib import Path
 import _cffi_backend
 
 from ._exit import EXIT_STATUS, EndError
+from ._options import filled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.epilog = _HELP
-    parser.add_argument("folder", metavar="DIR", help="the folder")
+    parser.add_argument("folder", type=filled, metavar="DIR", help="the folder")
 
 
 def run(options: argparse.Namespace) -> str:

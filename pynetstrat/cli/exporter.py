@@ -21,7 +21,7 @@ from ._exporter_endpoint import Endpoint
 from ._exporter_labels import LabelsFile
 from ._exporter_metrics import Metrics
 from ._exporter_textfile import Textfile
-from ._options import pattern
+from ._options import filled, pattern
 from ._output import warn
 
 TYPE_CHECKING = False
@@ -99,6 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--labels",
+        type=filled,
         metavar="FILE",
         help="a JSON object of container ids, owners or names to further labels, read again when "
         "it changes",

@@ -9,7 +9,7 @@ from .. import check_networks, tear_down_networks
 from ..wiring.setup import set_up
 from ._exit import EXIT_STATUS, EndError
 from ._network_json import networks_from_json, networks_to_json
-from ._options import add_host, add_namespace, namespace
+from ._options import add_host, add_namespace, filled, namespace
 from ._output import OutputError, read_standard_input, write
 from ._text import printable
 
@@ -80,7 +80,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             formatter_class=parser.formatter_class,
         )
         action.add_argument(
-            "file", metavar="FILE", help='a JSON list of networks; "-" reads standard input'
+            "file",
+            type=filled,
+            metavar="FILE",
+            help='a JSON list of networks; "-" reads standard input',
         )
         add_namespace(action, required=name != "tear-down")
         add_host(action)

@@ -222,6 +222,8 @@ def _execute(command: list[str]) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by Python
         signal.signal(number, signal.SIG_DFL)
     _close_others_on_exec()
+    if not command[0]:  # execvpe() would raise ValueError
+        raise EndError(f'"": {os.strerror(ENOENT)}', 127)
     try:
         os.execvpe(command[0], command, _environment())  # noqa: S606  # the purpose of this command
     except OSError as error:

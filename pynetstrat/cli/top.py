@@ -10,7 +10,7 @@ from itertools import islice
 
 from ._exit import EXIT_STATUS, EndError
 from ._exporter_labels import LabelsFile
-from ._options import add_container_pattern, add_json, pattern, seconds
+from ._options import add_container_pattern, add_json, filled, pattern, seconds
 from ._output import warn
 from ._stats_rates import by_name, take_samples
 from ._stats_readings import read_containers
@@ -76,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_container_pattern(parser)
     parser.add_argument(
         "--labels",
+        type=filled,
         metavar="FILE",
         help='show the names in this file: the label "name" or "pod" of the file of "exporter '
         '--labels"',

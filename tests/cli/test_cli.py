@@ -363,6 +363,24 @@ def test_wrong_usage_is_explained_with_status_2(arguments):
     assert "error: " in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["cni-install", ""], "DIR"),
+        (["network", "check", "", "--pid", "1"], "FILE"),
+        (["network", "tear-down", "file", "--host", ""], "--host"),
+        (["up", "--netns", ""], "--netns"),
+        (["exporter", "--labels", ""], "--labels"),
+        (["top", "--labels", ""], "--labels"),
+    ],
+)
+def test_an_empty_path_is_wrong_usage(arguments, name):
+    """The variable of a shell may be unset. It must not stand for the working directory."""
+    done = call(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"error: argument {name}: must not be empty\n")
+
+
 def test_an_unknown_option_prints_the_usage_of_its_command():
     done = call("up", "--sideways")
     assert (done.returncode, done.stdout) == (2, "")

@@ -308,6 +308,8 @@ def test_a_missing_program_gives_127():
     assert done.returncode == 127
     assert done.stderr == "pynetstrat: /nowhere/at-all: No such file or directory\n"
     assert call("no-such-command").returncode == 127
+    done = call("")
+    assert (done.returncode, done.stderr) == (127, 'pynetstrat: "": No such file or directory\n')
 
 
 def test_an_unreadable_folder_in_path_is_skipped(tmp_path):
