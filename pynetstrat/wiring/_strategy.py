@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _collections_abc import Iterable  # `collections` takes longer to load
+
 from .._partial import partial
 from ..errors import quote
 from ..strategy import Loopback, NetworkStrategy
@@ -176,4 +178,8 @@ class ThirdParty(SessionOperations):
 
     def _check(self, session: Session, network: Network) -> list[str]:
         netns = session.container_namespace
-        return session.call_on_host(self._strategy.check, network, netns=netns)
+        found = session.call_on_host(self._strategy.check, network, netns=netns)
+        if isinstance(found, str) or not isinstance(found, Iterable):
+            kind = type(self._strategy).__qualname__
+            raise TypeError(f"{kind}.check must return a list of texts, not {found!r}")
+        return list(found)

@@ -178,7 +178,7 @@ def _tear_down(session: Session, network: Network, store: Store | None) -> None:
         )
         raise InvalidNetworkError("device", None, reason, network.name)
     if session.namespace is not None and _differ(record.container, session.namespace.cookie):
-        reason = f"must be a record of the namespace {session.namespace}"
+        reason = f"must be a record of a device in {session.namespace}"
         raise InvalidNetworkError("device", record.name, reason, network.name)
     found = _wait_for(session, record)
     if found.place is Place.CONTAINER:

@@ -151,6 +151,7 @@ def tear_down_networks(
     with open_session_if_alive(netns, host, timeout) as session, session:
         for network in reversed(list(networks)):
             try:
+                _check_type(network)
                 strategy = _for_session(get_strategy(network.type))
                 strategy.validate(network)
                 try:
@@ -232,12 +233,17 @@ def _name_step(
         add_note(error, f"step {step} of network {quote(network.name)} ({network.type})")
 
 
+def _check_type(network: object) -> None:
+    """Raises TypeError unless a network is a Network."""
+    if not isinstance(network, Network):
+        raise TypeError(f"networks must be Network objects, not {network!r}")
+
+
 def _plan(networks: Iterable[Network]) -> list[Step]:
     """Returns the strategies and copies of their networks, after all checks."""
     steps: list[Step] = []
     for network in networks:
-        if not isinstance(network, Network):
-            raise TypeError(f"networks must be Network objects, not {network!r}")
+        _check_type(network)
         # Otherwise the error of get_strategy() would be about the strategies, not the field.
         if not isinstance(network.type, str) or not network.type.isprintable():
             validate_types(network)

@@ -195,7 +195,7 @@ CHANGES = {
     "another-device": ({"name": "d1"}, "of device d0"),
     "another-owner": ({"owner": "c2"}, "owner 'c1'"),
     "another-host": ({"host": 1}, "the host namespace"),
-    "another-container": ({"container": 1}, "a record of the namespace"),
+    "another-container": ({"container": 1}, "a record of a device in "),
     "an-index-of-0": ({"index": 0}, "out of range"),
     "an-index-as-text": ({"index": "3"}, "its index is '3'"),
     "a-negative-mtu": ({"mtu": -1}, "its mtu is -1"),

@@ -55,6 +55,7 @@ class Spy(NetworkStrategy):
         self.fails: dict[str, BaseException] = {}
         self.seen: list[object] = []
         self.returns: object = None
+        self.finds: dict[str, object] = {}  # what check() returns, by the network's name
 
     def _note(self, step: str, network: Network, netns: object) -> None:
         self.calls.append((step, network.name))
@@ -75,7 +76,7 @@ class Spy(NetworkStrategy):
 
     def check(self, network, *, netns=None):
         self._note("check", network, netns)
-        return [f"{network.name}: spied upon"]
+        return self.finds.get(network.name, [f"{network.name}: spied upon"])
 
 
 # ---- setting up ----
@@ -283,7 +284,25 @@ def test_a_create_that_returns_something_else_is_a_type_error_after_the_rollback
     assert spy.calls == [("create", "last"), ("destroy", "last")]
 
 
+@pytest.mark.parametrize("found", [None, "eth0: down", 5])
+def test_a_check_that_returns_something_else_is_a_type_error(net, spy, found):
+    spy.finds["eth0"] = found
+    with NetworkNamespace.create() as netns, pytest.raises(TypeError) as raised:
+        check_networks([Network("spy", name="eth0")], netns=netns)
+    assert str(raised.value) == f"Spy.check must return a list of texts, not {found!r}"
+
+
 # ---- tearing down ----
+
+
+@pytest.mark.parametrize("given", [None, "veth", {"type": "veth"}])
+def test_tear_down_says_what_is_no_network_and_continues(net, spy, given):
+    with pytest.raises(TeardownError) as raised:
+        tear_down_networks([Network("spy", name="a"), given])
+    (error,) = raised.value.errors
+    assert type(error) is TypeError
+    assert str(error) == f"networks must be Network objects, not {given!r}"
+    assert spy.calls == [("destroy", "a")]
 
 
 def test_tear_down_continues_after_a_failure(host, bridge, quiet_blue, spy):
