@@ -24,8 +24,7 @@ echo "cppcheck"
 # that is copied whole, of which some are of use, and the bytes of a union that give it its size.
 cppcheck --quiet --std=c11 --enable=warning,style,performance,portability \
     --suppress=missingIncludeSystem --suppress=unusedStructMember:csrc/counters.c \
-    --suppress=unusedStructMember:csrc/socket.c \
-    --suppress=unusedStructMember:csrc/sysfs.c \
+    --suppress=unusedStructMember:csrc/socket.c --suppress=unusedStructMember:csrc/sysfs.c \
     --error-exitcode=1 "${sources[@]}"
 
 echo "shellcheck"
