@@ -40,69 +40,6 @@ needs prometheus_client, and `pynetstrat.pytest_plugin`, which needs pytest.
 
 __version__ = "0.3.0.dev0"
 
-__all__ = [
-    "PENDING",
-    "Address",
-    "Batch",
-    "BatchError",
-    "Container",
-    "ContainerCounters",
-    "ContainerTable",
-    "CounterNotFoundError",
-    "CounterParseError",
-    "CounterTable",
-    "Discovery",
-    "Event",
-    "FinalCounters",
-    "Finding",
-    "ForeignSysfsError",
-    "HostCounters",
-    "HostDevice",
-    "InterfaceNotFoundError",
-    "InvalidCounterNameError",
-    "InvalidInterfaceNameError",
-    "InvalidNetworkError",
-    "KernelError",
-    "Link",
-    "LinkMonitor",
-    "Loopback",
-    "Macvlan",
-    "Name",
-    "NetlinkUnavailableError",
-    "Netns",
-    "NetstratError",
-    "Network",
-    "NetworkInterface",
-    "NetworkNamespace",
-    "NetworkStrategy",
-    "OwnedLink",
-    "PermissionDeniedError",
-    "Perspective",
-    "Qdisc",
-    "Route",
-    "RtnetlinkSocket",
-    "StrategyLoadError",
-    "SysfsReader",
-    "TeardownError",
-    "UnknownStrategyError",
-    "Veth",
-    "check_networks",
-    "diagnose",
-    "disable_egress",
-    "discover",
-    "enable_egress",
-    "get_network_interface_stats",
-    "get_strategy",
-    "link_set_down",
-    "link_set_up",
-    "list_owned",
-    "read_sysfs_network_stats",
-    "register_strategy",
-    "set_up_networks",
-    "strategies",
-    "tear_down_networks",
-]
-
 # The modules of the public names.
 _MODULES = {
     "Address": "rtnetlink.links",
@@ -166,6 +103,8 @@ _MODULES = {
     "strategies": "wiring.plugins",
     "tear_down_networks": "wiring.setup",
 }
+
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> object:

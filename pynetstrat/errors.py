@@ -19,7 +19,7 @@
 The core's table of failures (csrc/error.c) says which failure becomes which class, with which hint.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`, which loads a module: see docs/architecture.md.
 
 import os
 
@@ -64,7 +64,7 @@ class UnknownStrategyError(NetstratError, LookupError):
         known: the types that exist.
     """
 
-    def __init__(self, type: str, known: Sequence[str] = ()) -> None:
+    def __init__(self, type: str, known: "Sequence[str]" = ()) -> None:
         super().__init__(type, known)
         self.type = type
         self.known = known
@@ -90,7 +90,7 @@ class StrategyLoadError(NetstratError, ImportError):
     def __str__(self) -> str:
         return f"strategy type {quote(self.type)} can't be loaded: {self.reason}"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> "tuple[Any, ...]":
         # The __reduce__ of ImportError leaves out these attributes.
         return type(self), (self.type, self.reason)
 
@@ -111,7 +111,7 @@ class InvalidInterfaceNameError(NetstratError, ValueError):
         self.interface = interface
         self.reason = reason
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> "tuple[Any, ...]":
         # Only these types are sure to be picklable.
         plain = isinstance(self.interface, (str, bytes)) or self.interface is None
         return type(self), (self.interface if plain else repr(self.interface), self.reason)
@@ -217,7 +217,7 @@ class KernelError(NetstratError, OSError):
             text += f" (the kernel says: {self.kernel_message})"
         return text + (f"; {self.hint}" if self.hint else "")
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> "tuple[Any, ...]":
         return type(self), (
             self.errno,
             self.operation,
@@ -277,7 +277,7 @@ class BatchError(KernelError):
         hint: str = "",
         filename: str | None = None,
         item: int = 0,
-        results: Sequence[KernelError | Pending | None] = (),
+        results: "Sequence[KernelError | Pending | None]" = (),
         subject: str = "",
     ) -> None:
         super().__init__(errno, operation, interface, kernel_message, hint, filename, subject)
@@ -289,7 +289,7 @@ class BatchError(KernelError):
         count = len(self.results)
         return f"message {self.item + 1} of {count}: {text}" if count > 1 else text
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> "tuple[Any, ...]":
         kind, (*arguments, subject) = super().__reduce__()
         return kind, (*arguments, self.item, self.results, subject)
 
@@ -311,7 +311,7 @@ class InvalidNetworkError(NetstratError, ValueError):
         self.reason = reason
         self.network = network if isinstance(network, str) else ""  # the name itself may be invalid
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> "tuple[Any, ...]":
         # Only these types are sure to be picklable.
         plain = isinstance(self.value, (str, bytes, int, float)) or self.value is None
         value = self.value if plain else repr(self.value)
@@ -340,7 +340,9 @@ class TeardownError(NetstratError):
     """
 
     def __init__(
-        self, errors: Sequence[Exception], counters: Mapping[str, NetworkInterface] | None = None
+        self,
+        errors: "Sequence[Exception]",
+        counters: "Mapping[str, NetworkInterface] | None" = None,
     ) -> None:
         super().__init__(list(errors))
         self.errors = list(errors)

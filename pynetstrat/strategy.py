@@ -5,7 +5,7 @@
 wiring/plugins.py lists them.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`, which loads a module: see docs/architecture.md.
 
 from _operator import attrgetter
 
@@ -42,7 +42,7 @@ class NetworkStrategy:
         >>> register_strategy("tap", Tap())
     """
 
-    def validate(self, network: Network) -> None:
+    def validate(self, network: "Network") -> None:
         """Checks a network before anything is created.
 
         Parameters:
@@ -53,8 +53,8 @@ class NetworkStrategy:
         """
 
     def create(
-        self, network: Network, nspid: int | None = None, *, netns: Netns | None = None
-    ) -> Network | None:
+        self, network: "Network", nspid: int | None = None, *, netns: "Netns | None" = None
+    ) -> "Network | None":
         """Makes on the host what the container needs, before the container starts.
 
         Parameters:
@@ -67,7 +67,7 @@ class NetworkStrategy:
         """
         return None
 
-    def initialize(self, network: Network | None = None, *, netns: Netns | None = None) -> None:
+    def initialize(self, network: "Network | None" = None, *, netns: "Netns | None" = None) -> None:
         """Brings the network up in the container's network namespace.
 
         Parameters:
@@ -75,21 +75,21 @@ class NetworkStrategy:
             netns: the container's network namespace; None: that of the calling thread.
         """
 
-    def attach(self, network: Network) -> None:
+    def attach(self, network: "Network") -> None:
         """Connects the container to its network again, on the host, after a restore.
 
         Parameters:
             network: the configuration as `create` returned it.
         """
 
-    def detach(self, network: Network) -> None:
+    def detach(self, network: "Network") -> None:
         """Disconnects the container from its network, on the host, before a checkpoint.
 
         Parameters:
             network: the configuration as `create` returned it.
         """
 
-    def destroy(self, network: Network, *, netns: Netns | None = None) -> None:
+    def destroy(self, network: "Network", *, netns: "Netns | None" = None) -> None:
         """Reverses `create`. It must be idempotent.
 
         Parameters:
@@ -97,7 +97,7 @@ class NetworkStrategy:
             netns: the container's network namespace, or None if it is unknown or has ended.
         """
 
-    def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
+    def check(self, network: "Network", *, netns: "Netns | None" = None) -> list[str]:
         """Lists what differs from the network as it was requested, one sentence each.
 
         Parameters:
@@ -113,7 +113,7 @@ _REFUSABLE_FIELDS = "addresses", "sysctls", "isolated", "rate_in", "rate_out", "
 _get_refusable = attrgetter(*_REFUSABLE_FIELDS)
 
 
-def refuse_fields(network: Network, implemented: Iterable[str] = ()) -> None:
+def refuse_fields(network: "Network", implemented: "Iterable[str]" = ()) -> None:
     """Raises InvalidNetworkError for a field that is set and that the strategy can't honour.
 
     Parameters:
@@ -135,14 +135,14 @@ class Loopback(NetworkStrategy):
         >>> get_strategy("loopback").initialize(netns="/run/netns/web-1")
     """
 
-    def validate(self, network: Network) -> None:
+    def validate(self, network: "Network") -> None:
         """Raises InvalidNetworkError for options, and for fields that loopback can't honour."""
         refuse_fields(network)
         for name in network.options:
             reason = f'unknown option "{name}"; loopback has none'
             raise InvalidNetworkError("options", network.options, reason, network.name)
 
-    def initialize(self, network: Network | None = None, *, netns: Netns | None = None) -> None:
+    def initialize(self, network: "Network | None" = None, *, netns: "Netns | None" = None) -> None:
         """Brings `lo` up, with one RTM_NEWLINK message.
 
         Parameters:
@@ -157,7 +157,7 @@ class Loopback(NetworkStrategy):
         """
         link_set_up("lo", netns=netns)
 
-    def check(self, network: Network, *, netns: Netns | None = None) -> list[str]:
+    def check(self, network: "Network", *, netns: "Netns | None" = None) -> list[str]:
         """Returns whether `lo` is up, as a list of differences.
 
         `check_networks` checks the addresses of `lo` as well.
@@ -255,7 +255,7 @@ def get_strategy(type: str) -> NetworkStrategy:
     return _load(type, entry_points(group=ENTRY_POINT_GROUP))
 
 
-def _load(type: str, points: Iterable[EntryPoint]) -> NetworkStrategy:
+def _load(type: str, points: "Iterable[EntryPoint]") -> NetworkStrategy:
     """Loads and registers the strategy of an installed package."""
     providers = {point.value: point for point in points if point.name == type and type}
     if not providers:

@@ -197,6 +197,7 @@ OTHERS = [
 
 
 HEAVY = ("dataclasses", "typing", "inspect", "socket", "threading", "re", "enum", "ctypes")
+HEAVY += ("__future__",)  # a tenth of the import
 
 
 FIVE = {"pynetstrat", "pynetstrat._core", "pynetstrat._native", "pynetstrat.errors"}

@@ -5,7 +5,7 @@ structures to Python objects. Nothing here is locked: see _handle.py. The sectio
 are one module because `import pynetstrat` loads it, and each further module would slow that down.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`, which loads a module: see docs/architecture.md.
 
 import os
 import sys
@@ -108,7 +108,7 @@ def encode_path(path: object, what: str) -> bytes:
     return encoded
 
 
-def decode(text: Any) -> str:
+def decode(text: "Any") -> str:
     """Converts a C string, as os.fsdecode does in three times the time."""
     raw: bytes = ffi.string(text)
     return raw.decode(*_ENCODING)
@@ -130,14 +130,14 @@ _KINDS: dict[int, type[KernelError]] = {
 }
 
 
-def find_failure(operation: int, request: int, code: int) -> Any:
+def find_failure(operation: int, request: int, code: int) -> "Any":
     """Finds the row for a failure in the core's table: a struct netstrat_failure."""
     failure = ffi.new("struct netstrat_failure *")
     lib.netstrat_failure_find(operation, request, code, failure)
     return failure
 
 
-def hint_of(code: int, error: Any) -> str:
+def hint_of(code: int, error: "Any") -> str:
     """Returns the hint for a core function's failure."""
     return decode(find_failure(error.operation, error.request, code).hint)
 
@@ -166,18 +166,18 @@ def kernel_error(
     return kind(errno, shown, interface, kernel_message, hint, filename, subject)
 
 
-def error_text(error: Any) -> str:
+def error_text(error: "Any") -> str:
     """Returns the `text` of a struct netstrat_error."""
     raw: bytes = ffi.buffer(error.text, error.text_length)[:]
     return raw.decode("utf-8", "backslashreplace")
 
 
-def ext_ack(error: Any) -> str:
+def ext_ack(error: "Any") -> str:
     """Returns the extended ack in a struct netstrat_error, with unprintable characters replaced."""
     return "".join(c if c.isprintable() else "?" for c in error_text(error))
 
 
-def fail(code: int, error: Any, name: object = "", filename: str | None = None) -> NoReturn:
+def fail(code: int, error: "Any", name: object = "", filename: str | None = None) -> "NoReturn":
     """Raises the exception for a core function's failure."""
     raise_interrupt()
     if error.operation in (lib.NETSTRAT_OP_NAME, lib.NETSTRAT_OP_LINK_NAME):
@@ -200,7 +200,7 @@ def malformed(request: int) -> KernelError:
 # ---- sockets and namespaces ----
 
 
-def new_socket() -> Any:
+def new_socket() -> "Any":
     """Makes a struct netstrat_socket that is not open.
 
     It is closed at the latest when the object is collected, since a signal handler may raise
@@ -210,13 +210,13 @@ def new_socket() -> Any:
 
 
 def open_socket(
-    buffer: Any,
-    netns: Namespace | None = None,
+    buffer: "Any",
+    netns: "Namespace | None" = None,
     name: object = "",
     *,
-    beside: Any = None,
+    beside: "Any" = None,
     protocol: int = lib.NETLINK_ROUTE,
-) -> Any:
+) -> "Any":
     """Opens a netlink socket: a struct netstrat_socket. Every socket is opened here.
 
     Parameters:
@@ -242,7 +242,7 @@ def open_socket(
     return sock
 
 
-def open_descriptor(function: Any, *arguments: object) -> Any:
+def open_descriptor(function: "Any", *arguments: object) -> "Any":
     """Calls a function that opens a descriptor, and returns it as the `fd` of a closable struct.
 
     Returns:
@@ -302,11 +302,11 @@ class Namespace:
             return self._path or str(self._argument)
         return f"descriptor {self._argument}"
 
-    def hold(self, holder: Any) -> None:
+    def hold(self, holder: "Any") -> None:
         """Replaces the descriptor by one that is closed with this object."""
         self._holder, self.fd = holder, holder.fd
 
-    def fail(self, code: int, error: Any, name: object = "") -> NoReturn:
+    def fail(self, code: int, error: "Any", name: object = "") -> "NoReturn":
         """Raises the exception for a core function's failure to work in the namespace."""
         if error.operation == lib.NETSTRAT_OP_SETNS and code in (-EBADF, -EINVAL):
             raise self._not_a_namespace(-code, error.operation, name)
@@ -341,10 +341,10 @@ SMALL_BUFFER = 4096  # bytes of a socket's buffer, as netstrat_socket_open recom
 
 # The memory for errors of calls that have returned, for later calls. A call takes one from here
 # while it runs, so that no other thread or signal handler uses it.
-_unused_errors: list[Any] = []
+_unused_errors: "list[Any]" = []
 
 
-def _call_once(function: Callable[..., int], name: object) -> None:
+def _call_once(function: "Callable[..., int]", name: object) -> None:
     """Calls a function of the core that opens a socket itself, for a link."""
     encoded = encode_name(name)
     try:
@@ -357,7 +357,7 @@ def _call_once(function: Callable[..., int], name: object) -> None:
     _unused_errors.append(error)
 
 
-def _call_at(function: Callable[..., int], name: object, netns: object) -> int:
+def _call_at(function: "Callable[..., int]", name: object, netns: object) -> int:
     """Calls a function of the core for a link in a namespace; None: the calling thread's."""
     encoded = encode_name(name)
     if lib.netstrat_name_check(encoded) < 0:  # reported before a wrong namespace
@@ -372,7 +372,7 @@ def _call_at(function: Callable[..., int], name: object, netns: object) -> int:
     return code
 
 
-def link_set_up(name: Name = "lo", *, netns: Netns | None = None) -> None:
+def link_set_up(name: "Name" = "lo", *, netns: "Netns | None" = None) -> None:
     """Brings an interface up: opens a socket, sends one RTM_NEWLINK, reads the ack, closes.
 
     For more than one operation keep a `RtnetlinkSocket`. An interface that is up already is a
@@ -401,12 +401,12 @@ def link_set_up(name: Name = "lo", *, netns: Netns | None = None) -> None:
         _call_at(lib.netstrat_link_set_up, name, netns)
 
 
-def link_is_up(name: Name, *, netns: Netns | None = None) -> bool:
+def link_is_up(name: "Name", *, netns: "Netns | None" = None) -> bool:
     """Returns whether an interface is up (IFF_UP); arguments and errors as for `link_set_up`."""
     return bool(_call_at(lib.netstrat_link_is_up, name, netns))
 
 
-def link_set_down(name: Name, *, netns: Netns | None = None) -> None:
+def link_set_down(name: "Name", *, netns: "Netns | None" = None) -> None:
     """Takes an interface down: opens a socket, sends one RTM_NEWLINK, reads the ack, closes.
 
     Parameters:
