@@ -27,6 +27,14 @@ IPAM_FAILED = 102  # the IPAM plugin failed, and its output is no error of CNI
 
 _TRANSIENT = {EAGAIN, EBUSY, ETIMEDOUT, 85}  # 85: ERESTART, which Python's module errno lacks
 
+# The fields of `Network` whose names a user of CNI does not know.
+_FIELDS = {
+    "mac_address": "mac",
+    "publish": "runtimeConfig.portMappings",
+    "rate_in": "runtimeConfig.bandwidth.ingressRate",
+    "rate_out": "runtimeConfig.bandwidth.egressRate",
+}
+
 
 class CniError(NetstratError):
     """Ends a command of the plugin with an error on standard output.
@@ -51,7 +59,11 @@ def to_cni_error(error: Exception) -> CniError:
     """Converts an error of this package to one of CNI."""
     if isinstance(error, CniError):
         return error
-    if isinstance(error, (InvalidNetworkError, InvalidInterfaceNameError)):
+    if isinstance(error, InvalidNetworkError):
+        field = _FIELDS.get(error.field, error.field)
+        error = InvalidNetworkError(field, error.value, error.reason, error.network)
+        return CniError(INVALID_CONFIGURATION, str(error))
+    if isinstance(error, InvalidInterfaceNameError):
         return CniError(INVALID_CONFIGURATION, str(error))
     notes = "; ".join(getattr(error, "__notes__", ()))
     if isinstance(error, KernelError) and error.errno in _TRANSIENT:

@@ -288,19 +288,27 @@ def test_an_invalid_port_has_code_7_and_the_address_is_released(runtime, ipam, p
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "name"),
     [
-        {"mtu": 67},
-        {"sysctls": {"net.ipv4.ip_forward": "1"}},
-        {"runtimeConfig": {"mac": "02:00"}},
-        {"runtimeConfig": {"mac": "01:00:5e:00:00:01"}},
-        {"runtimeConfig": {"bandwidth": {"ingressRate": 8}}},
+        ({"mtu": 67}, "mtu"),
+        ({"sysctls": {"net.ipv4.ip_forward": "1"}}, "sysctls"),
+        ({"runtimeConfig": {"mac": "02:00"}}, "mac"),
+        ({"runtimeConfig": {"mac": "01:00:5e:00:00:01"}}, "mac"),
+        (
+            {"runtimeConfig": {"bandwidth": {"ingressRate": 8}}},
+            "runtimeConfig.bandwidth.ingressRate",
+        ),
+        ({"runtimeConfig": {"bandwidth": {"egressRate": 8}}}, "runtimeConfig.bandwidth.egressRate"),
+        ({"runtimeConfig": {"portMappings": [{"hostPort": 80}]}}, "runtimeConfig.portMappings"),
     ],
     ids=str,
 )
-def test_an_invalid_value_has_code_7_and_nothing_is_made(runtime, ipam, fields):
+def test_an_invalid_value_has_code_7_and_the_name_of_cni_and_nothing_is_made(
+    runtime, ipam, fields, name
+):
     code, text = runtime.fail("ADD", **fields)
     assert code == 7, text
+    assert f": invalid {name} " in text
     assert names() == {"lo"}
     assert ipam.calls() == ["ADD", "DEL"]
 
