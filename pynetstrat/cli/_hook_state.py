@@ -13,6 +13,7 @@ from .. import NetworkNamespace
 from ..errors import KernelError
 from ..wiring._hash import stable_hash
 from ..wiring._run_folder import RunFolder
+from ._exit import EndError
 from ._network_json import networks_from_json
 
 TYPE_CHECKING = False
@@ -47,7 +48,11 @@ class HookState:
         text = None if self._folder is None else self._folder.read_file(self._name)
         if self._folder is None or text is None:
             return None
-        return networks_from_json(text, self._folder.shown(self._name))
+        try:
+            return networks_from_json(text, self._folder.shown(self._name))
+        except EndError as error:
+            remedy = "delete the file: without it poststop relies on the annotation"
+            raise EndError(f"{error.reason}; {remedy}") from None
 
     def write(self, networks: Sequence[Network]) -> None:
         """Writes the networks, in place of those of before."""

@@ -457,7 +457,9 @@ def test_a_damaged_file_is_an_error_that_names_it(hook, refused, container):
     assert hook("createRuntime", state([VETH], container[1])) == (0, "")
     file = stored_file()
     file.write_text("{")
-    assert f"{file}: not valid JSON" in refused("poststop", state([VETH], 0))
+    text = refused("poststop", state([VETH], 0))
+    assert f"{file}: not valid JSON" in text
+    assert "; delete the file" in text
     file.unlink()
     assert hook("poststop", state([VETH], 0)) == (0, "")
 
