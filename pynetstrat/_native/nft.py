@@ -54,6 +54,8 @@ class Element(bytes):
         protocol: its number, such as 6 for TCP.
         port, target_port: of the host and of the container.
         owner: the element's comment.
+
+    An address may also be written in another way than the kernel does, and without /32 or /128.
     """
 
     __slots__ = ()

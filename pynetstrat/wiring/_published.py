@@ -143,32 +143,22 @@ def port_key(port: PublishedPort) -> tuple[str, int, str]:
 def elements_of(network: Network, owner: str) -> dict[int, list[Element]]:
     """Returns what a network's published ports are in the table: elements by their sets."""
     found: dict[int, list[Element]] = {}
+    ports = parse_ports(network)
     targets: dict[bool, str] = {}
     for address in ip_addresses(network):
         targets.setdefault(":" in address, address)
-    for port in parse_ports(network):
-        for is_ipv6, target in targets.items():
+    for is_ipv6, target in targets.items():
+        bare = target.partition("/")[0]
+        for port in ports:
             if port.address and (":" in port.address) is not is_ipv6:
                 continue
             each = (ADDRESS_PORTS if port.address else PORTS) + is_ipv6
-            element = Element(
-                _full(port.address) if port.address else "",
-                _full(target),
-                PROTOCOLS[port.protocol],
-                port.port,
-                port.container_port,
-                owner,
-            )
+            protocol, to = PROTOCOLS[port.protocol], port.container_port
+            element = Element(port.address, bare, protocol, port.port, to, owner)
             found.setdefault(each, []).append(element)
-            neighbours = Element(subnet_of(target), _full(target), owner=owner)
-            found.setdefault(NEIGHBOURS + is_ipv6, [neighbours])
+        if PORTS + is_ipv6 in found or ADDRESS_PORTS + is_ipv6 in found:
+            found[NEIGHBOURS + is_ipv6] = [Element(subnet_of(target), bare, owner=owner)]
     return found
-
-
-def _full(address: str) -> str:
-    """The prefix of one address, as it is read back."""
-    bare = parse_prefix(address.partition("/")[0], "address")[0]
-    return format_prefix(bare)
 
 
 def refuse_same_ports(networks: Iterable[Network]) -> None:

@@ -13,7 +13,6 @@ from .._native.prefixes import (
     AF_INET6,
     check_unicast,
     host_bits,
-    normal_prefix,
     parse_prefix,
     to_number,
 )
@@ -124,7 +123,7 @@ def masqueraded_elements(owner: str, addresses: Iterable[str]) -> dict[int, list
         addresses: in CIDR, as prefixes of one address.
     """
     found: dict[int, list[Element]] = {}
-    for address in map(normal_prefix, addresses):
+    for address in addresses:
         found.setdefault(HOSTS + (":" in address), []).append(Element(address, owner=owner))
     return found
 
