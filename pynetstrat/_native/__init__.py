@@ -100,9 +100,12 @@ def encode_path(path: object, what: str) -> bytes:
         what: the argument that the error names.
 
     Raises:
-        ValueError: the path contains NUL, where C would end it.
+        ValueError: the path contains NUL, where C would end it, or a lone surrogate.
     """
-    encoded = os.fsencode(path)  # type: ignore[arg-type]
+    try:
+        encoded = os.fsencode(path)  # type: ignore[arg-type]
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} must not contain a lone surrogate: {path!r}") from None
     if 0 in encoded:
         raise ValueError(f"{what} must not contain NUL: {path!r}")
     return encoded

@@ -8,6 +8,7 @@ from .. import _handle
 from .._handle import Handle
 from .._native.batch import Encoded
 from .._native.socket import Socket
+from .._native.values import INT_MAX, check_integer
 from .._partial import partial
 from ..counters import VIEWS, CounterTable, NetworkInterface, column_order, get_view, make_views
 from ._bridge import Bridge
@@ -42,8 +43,11 @@ def _bad_timeout(timeout: object) -> str:
 
 def _index_of(native: Socket, link: Name | int | None) -> int:
     """Returns the index of a link given by name or index; 0 for None, which means every link."""
-    if link is None or isinstance(link, int):
-        return link or 0
+    if link is None:
+        return 0
+    if isinstance(link, int):
+        check_integer("index", link, 1, INT_MAX)
+        return link
     return native.get_link(link)[0]  # type: ignore[no-any-return]
 
 
@@ -190,6 +194,7 @@ class RtnetlinkSocket(Handle):
 
         Raises:
             InvalidInterfaceNameError: no interface can have that name; nothing was sent.
+            InvalidNetworkError: no interface can have that index; nothing was sent.
             InterfaceNotFoundError: the interface does not exist in the namespace.
             KernelError: addresses changed during every attempt (EAGAIN), the call timed out, or the
                 socket is closed.
@@ -219,6 +224,7 @@ class RtnetlinkSocket(Handle):
 
         Raises:
             InvalidInterfaceNameError: no interface can have that name; nothing was sent.
+            InvalidNetworkError: no interface can have that index; nothing was sent.
             InterfaceNotFoundError: the interface does not exist in the namespace.
             KernelError: the call timed out, or the socket is closed.
         """

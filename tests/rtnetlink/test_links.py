@@ -15,6 +15,7 @@ from pynetstrat import (
     Batch,
     InterfaceNotFoundError,
     InvalidInterfaceNameError,
+    InvalidNetworkError,
     KernelError,
     Link,
     NetworkNamespace,
@@ -233,6 +234,14 @@ def test_the_nsid_of_something_else_than_a_namespace_is_an_error(host, tmp_path)
         assert raised.value.errno == errno
     with pytest.raises(KernelError, match=rf"of_process\({os.getpid()}\)"):
         host.get_nsid(os.getpid())
+
+
+@pytest.mark.parametrize("index", [0, -1, 1 << 31, 1 << 64, True])
+def test_an_index_that_no_link_has_is_refused(host, index):
+    """0 does not mean every link: it is what a struct holds that was not filled in."""
+    for dump in (host.dump_addresses, host.dump_qdiscs):
+        with pytest.raises(InvalidNetworkError, match="index"):
+            dump(index)
 
 
 def test_the_addresses_of_a_missing_link_are_an_error(host):

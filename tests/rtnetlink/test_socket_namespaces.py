@@ -261,9 +261,11 @@ def test_a_netns_of_a_wrong_type_is_refused(netns):
         RtnetlinkSocket(netns)
 
 
-def test_a_netns_with_a_nul_is_refused():
+def test_a_netns_that_can_be_no_path_is_refused():
     with pytest.raises(ValueError, match="netns must not contain NUL"):
         RtnetlinkSocket("/proc/self/ns/net\0")
+    with pytest.raises(ValueError, match="netns must not contain a lone surrogate"):
+        RtnetlinkSocket("/run/netns/\ud800")
 
 
 def test_a_namespace_that_can_not_be_entered_is_an_error(net, new_namespace):
