@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import support
 from helpers_cni import LEASE, Ipam, Runtime, forward, owners, path_of, translations
 from helpers_network import containers, ip, names
 
@@ -83,6 +84,10 @@ def change_masquerading(table):
     table.withdraw([2], lambda element: True)
 
 
+def change_table(_):
+    support.run(["nft", "add table inet pynetstrat { flags dormant; }"])
+
+
 @pytest.mark.parametrize(
     "change,text",
     [
@@ -93,8 +98,9 @@ def change_masquerading(table):
         ("route del default", "0.0.0.0/0"),
         (change_port, "8080/tcp"),
         (change_masquerading, "10.1.0.2/32"),
+        (change_table, "the table inet pynetstrat is dormant"),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_check_names_a_change(attached, box, change, text):
     if isinstance(change, Batch):
