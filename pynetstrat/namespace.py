@@ -105,8 +105,9 @@ class NetworkNamespace(Closable):
         descriptor = native.duplicate(given)
         if isinstance(netns, NetworkNamespace):
             return cls(descriptor, netns._shown, netns.name)
-        folder, _, name = given.shown.rpartition("/")
-        return cls(descriptor, given.shown, name if folder == native.RUN_NETNS else "")
+        shown = given.shown
+        folder, _, name = shown.rpartition("/")
+        return cls(descriptor, shown, name if folder == native.RUN_NETNS else "")
 
     @classmethod
     def of_process(cls, pid: int) -> NetworkNamespace:

@@ -9,7 +9,7 @@ from itertools import repeat
 from .._core import ffi, lib
 from ..errors import InvalidNetworkError
 from . import decode, malformed
-from .prefixes import AF_INET, format_prefix, parse_prefix
+from .prefixes import AF_INET, broadcast_of, format_prefix, parse_prefix
 from .values import check_integer, encode_text
 
 TYPE_CHECKING = False
@@ -25,6 +25,9 @@ IFA_F_PERMANENT: int = lib.IFA_F_PERMANENT
 IFA_F_NOPREFIXROUTE: int = lib.NETSTRAT_IFA_F_NOPREFIXROUTE
 _NO_LIMIT = 0xFFFFFFFF  # INFINITY_LIFE_TIME, net/addrconf.h: not in a header for programs
 
+
+#: As `Address.broadcast`, the last address of the IPv4 subnet, as in ip-address(8).
+LAST_ADDRESS = "+"
 
 _get_numbers = attrgetter("scope", "metric", "flags", "protocol")
 
@@ -67,7 +70,10 @@ def new_address(index: int, address: Any) -> Any:
         if peer.family != local.family:
             raise InvalidNetworkError("peer", address.peer, "must be of the address's family")
         local.length = 32 if local.family == AF_INET else 128
-    if address.broadcast != "":
+    if address.broadcast == LAST_ADDRESS and local.family == AF_INET:
+        if local.length <= 30:
+            fields["broadcast"] = broadcast_of(local)
+    elif address.broadcast != "":
         broadcast = parse_prefix(address.broadcast, "broadcast", length=False)[0]
         if broadcast.family != AF_INET or local.family != AF_INET:
             reason = "must be an IPv4 address that comes with an IPv4 address"

@@ -144,38 +144,39 @@ class Encoded:
         self.messages = messages
         self.broken: int | None = None
         self.namespaces: dict[int, Namespace] = {}
-        self._size = _TYPICAL * (len(messages) + 1)
-        self._data = new("unsigned char[]", self._size)
-        self.batch = ffi.new("struct netstrat_batch *")
-        lib.netstrat_batch_init(self.batch, self._data, self._size)
+        size = _TYPICAL * (len(messages) + 1)
+        self._data = new("unsigned char[]", size)
+        self.batch = batch = ffi.new("struct netstrat_batch *")
+        lib.netstrat_batch_init(batch, self._data, size)
         for message in messages:
             arguments = message.arguments
             if message.netns is not None:
-                message.moved_settings.netns = self.open(message.netns, message.about()).fd
+                message.moved_settings.netns = self.open(message).fd
             if message.lookup is not None:
                 assert find is not None
                 arguments = (find(message.lookup), *arguments[1:])
-            while (code := message.encode(self.batch, *arguments)) < 0:
-                if code != -EMSGSIZE or self._size - self.batch.used > _LARGEST:
+            while (code := message.encode(batch, *arguments)) < 0:
+                if code != -EMSGSIZE or batch.size - batch.used > _LARGEST:
                     reason = "the message can't be encoded"
                     raise InvalidNetworkError("message", message.about(), reason)
                 self._grow()
 
-    def open(self, netns: object, name: str) -> Namespace:
+    def open(self, message: Message) -> Namespace:
         """Opens the namespace that a message names, once for all messages."""
-        if type(netns) is Namespace:
+        netns = message.netns
+        if type(netns) is Namespace:  # a session's, which is known to be one
             return netns
         found = self.namespaces.get(id(netns))
         if found is None:
-            found = self.namespaces[id(netns)] = to_netns_fd(Namespace(netns, name))
+            found = self.namespaces[id(netns)] = to_netns_fd(Namespace(netns, message.about()))
         return found
 
     def _grow(self) -> None:
-        self._size *= 2
-        data = new("unsigned char[]", self._size)
-        ffi.memmove(data, self._data, self.batch.used)
-        self._data = self.batch.data = data
-        self.batch.size = self._size
+        batch, size = self.batch, 2 * self.batch.size
+        data = new("unsigned char[]", size)
+        ffi.memmove(data, self._data, batch.used)
+        self._data = batch.data = data
+        batch.size = size
 
     def outcomes(self, code: int, results: list[int], error: Any) -> list[Any]:
         """Returns the result of each message: None, its KernelError, or PENDING.

@@ -71,6 +71,12 @@ def host_bits(prefix: Any) -> int:
     return (1 << (32 if prefix.family == AF_INET else 128) - length) - 1
 
 
+def broadcast_of(prefix: Any) -> dict[str, Any]:
+    """Returns the fields of the struct netstrat_prefix of an IPv4 subnet's last address."""
+    last = to_number(prefix) | host_bits(prefix)
+    return {"family": AF_INET, "length": 32, "bytes": last.to_bytes(4, "big")}
+
+
 # The first bytes of addresses that can only be those of one host: all but 0, 127 and 224 to 255 of
 # IPv4; all but 0 and 255 of IPv6.
 _HOST_BYTES = {AF_INET: {*range(1, 224)} - {127}, AF_INET6: {*range(1, 255)}}
@@ -136,6 +142,12 @@ def subnet_of(text: str) -> str:
         size, "big"
     )
     return format_prefix(prefix)
+
+
+def last_address(text: str) -> str:
+    """Returns the last address of an IPv4 address's subnet: "10.0.0.255" for "10.0.0.7/24"."""
+    prefix = parse_prefix(text, "address")[0]
+    return format_address((to_number(prefix) | host_bits(prefix)).to_bytes(4, "big"))
 
 
 def first_address(text: str) -> str:

@@ -72,15 +72,15 @@ def new_route(route: Any) -> Any:
     """
     check_route_types(route)
     gateway = parse_prefix(route.gateway, "gateway", length=False)[0] if route.gateway else None
-    if route.destination != "default":
+    if route.destination == "default":
+        family = AF_INET if gateway is None else gateway.family
+        destination = {"family": family}
+    else:
         destination = parse_prefix(route.destination, "destination")[0]
         if to_number(destination) & host_bits(destination):
             reason = "must not have host bits set"
             raise InvalidNetworkError("destination", route.destination, reason)
-    else:
-        destination = ffi.new("struct netstrat_prefix *")[0]
-        destination.family = AF_INET if gateway is None else gateway.family
-    family = destination.family
+        family = destination.family
     on_link = gateway is None and family == AF_INET
     scope = SCOPE_LINK if on_link else lib.RT_SCOPE_UNIVERSE
     fields = {

@@ -212,7 +212,7 @@ class Transport:
             if not elsewhere:
                 sock, where = self, f"in {self.namespace or 'this namespace'}"
             else:
-                namespace = encoded.open(message.netns, message.about())
+                namespace = encoded.open(message)
                 sock = Transport(namespace.fd, self._sock.timeout_ms)
                 where = f"in {namespace.shown}"
             try:

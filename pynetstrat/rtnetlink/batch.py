@@ -154,7 +154,8 @@ class Batch:
         message.new_names = (name, False), (peer, moves)
         if moves:
             message.move(other, netns)
-        return self._append(message)
+        self.messages.append(message)
+        return self
 
     def add_bridge(
         self, name: Name, *, mac: str | None = None, mtu: int | None = None, up: bool = False
@@ -333,7 +334,8 @@ class Batch:
         message.new_names = ((name, moves),)
         if moves:
             message.move(settings, netns)
-        return self._append(message)
+        self.messages.append(message)
+        return self
 
     def add_link(
         self,
@@ -360,7 +362,8 @@ class Batch:
             raise InvalidNetworkError("kind", kind, reason)
         message = native.Message(native.NEWLINK, native.add_link, encoded, settings, link=name)
         message.new_names = ((name, False),)
-        return self._append(message)
+        self.messages.append(message)
+        return self
 
     def set_link(
         self,
@@ -436,7 +439,8 @@ class Batch:
             message.new_names = ((given, moves),)
         if moves:
             message.move(settings, netns)
-        return self._append(message)
+        self.messages.append(message)
+        return self
 
     def delete_link(self, link: Name | int) -> Batch:
         """Deletes a link. A veth's peer is deleted too.
@@ -472,7 +476,8 @@ class Batch:
         message.lookup = None if index else link
         if type == native.NEWLINKPROP:
             message.new_names = ((name, False),)
-        return self._append(message)
+        self.messages.append(message)
+        return self
 
     def set_group(self, index: int, group: int) -> Batch:
         """Puts a link into a group.
@@ -554,7 +559,7 @@ class Batch:
             index: the index of the link.
             address: "192.0.2.1/24", "2001:db8::1/64", or an `Address`, all of whose fields but
                 `ifindex` apply; the parameters `broadcast` to `noprefixroute` are then ignored.
-            broadcast: the broadcast address (IPv4).
+            broadcast: the broadcast address (IPv4); "+": as for `Address`.
             label: the label (IPv4), which must begin with the link's name.
             nodad: whether IPv6 skips duplicate address detection, so that the address can be used
                 at once.

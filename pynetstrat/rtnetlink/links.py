@@ -94,7 +94,8 @@ class Address:
         ifindex: the index of the link.
         address: the address with its prefix length: "192.0.2.1/24".
         peer: the remote address of a point-to-point link, with its prefix length, or "".
-        broadcast: the broadcast address (IPv4), or "".
+        broadcast: the broadcast address (IPv4), or "". In a request, "+" is the last address of
+            the subnet, and none for /31 (RFC 3021) and /32.
         label: the label (IPv4), which begins with the link's name, or "".
         scope: where it is valid: 0 everywhere, 253 on the link, 254 on the host (RT_SCOPE_).
         metric: of the route to its subnet; 0 is the kernel's default.

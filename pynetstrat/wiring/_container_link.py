@@ -60,9 +60,10 @@ class ContainerLinkStrategy(SessionStrategy):
         container = session.container
         index, up = container.find_link(network.name)
         addresses, routes = requested_addresses(network, index), requested_routes(network, index)
-        mac = self._mac(network)
-        if has_ipv6(network) and mac:
-            addresses.append(link_local_address(index, mac))
+        if has_ipv6(network):
+            mac = self._mac(network)
+            if mac:
+                addresses.append(link_local_address(index, mac))
         if network.name not in session.created:
             before = container.dump_addresses(index)
             if any(address.address.startswith("fe80:") for address in before):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from _operator import attrgetter
 
-from .._native.prefixes import normal_prefix
+from .._native.addresses import LAST_ADDRESS
+from .._native.prefixes import last_address, normal_prefix
 from .._native.routes import normal_route
 from ..rtnetlink.links import MAIN_TABLE, Route
 from ._container_dump import ContainerDump, Routes, subnet_routes
@@ -123,9 +124,11 @@ def check_addresses(
             differences.append(f"the address {text} is tentative")
         elif ":" not in text and known.scope != address.scope:  # the kernel chooses IPv6's
             differences.append(f"the address {text} has scope {known.scope}, not {address.scope}")
-        elif address.broadcast and known.broadcast != address.broadcast:
-            has = f"the broadcast address {known.broadcast or 'none'}"
-            differences.append(f"the address {text} has {has}, not {address.broadcast}")
+        elif address.broadcast == LAST_ADDRESS and int(text.partition("/")[2]) <= 30:
+            last = last_address(text)
+            if known.broadcast != last:
+                has = f"the broadcast address {known.broadcast or 'none'}"
+                differences.append(f"the address {text} has {has}, not {last}")
     return kept, differences
 
 

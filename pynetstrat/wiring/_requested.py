@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._dataclass import replace
+from .._native.addresses import LAST_ADDRESS
 from ..rtnetlink.links import IFA_F_NODAD, Address, Route
 from .network import ip_addresses
 
@@ -28,19 +29,9 @@ def requested_addresses(network: Network, index: int) -> list[Address]:
     return [
         Address(index, address, flags=IFA_F_NODAD)
         if ":" in address
-        else Address(index, address, broadcast=_broadcast(address))
+        else Address(index, address, broadcast=LAST_ADDRESS)
         for address in ip_addresses(network)
     ]
-
-
-def _broadcast(address: str) -> str:
-    """The broadcast address of an IPv4 subnet, or "" for /31 (RFC 3021) and /32."""
-    bare, _, length = address.partition("/")
-    hosts = (1 << (32 - int(length))) - 1
-    if hosts < 3:
-        return ""
-    value = int.from_bytes(map(int, bare.split(".")), "big") | hosts
-    return ".".join(map(str, value.to_bytes(4, "big")))
 
 
 def requested_routes(network: Network, index: int) -> list[Route]:

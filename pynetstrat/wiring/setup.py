@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from .._native.prefixes import subnet_of
 from .._native.routes import normal_route
-from ..errors import InvalidNetworkError, KernelError, TeardownError, quote
+from ..errors import (
+    InvalidNetworkError,
+    KernelError,
+    TeardownError,
+    UnknownStrategyError,
+    quote,
+)
 from ..rtnetlink.links import MAIN_TABLE
 from ..strategy import Loopback, NetworkStrategy, get_strategy
 
@@ -244,10 +250,13 @@ def _plan(networks: Iterable[Network]) -> list[Step]:
     steps: list[Step] = []
     for network in networks:
         _check_type(network)
-        # Otherwise the error of get_strategy() would be about the strategies, not the field.
-        if not isinstance(network.type, str) or not network.type.isprintable():
-            validate_types(network)
-        strategy = get_strategy(network.type)
+        try:
+            strategy = get_strategy(network.type)
+        except (TypeError, UnknownStrategyError):
+            # If the type is no text, the error is about the field, not about the strategies.
+            if not isinstance(network.type, str) or not network.type.isprintable():
+                validate_types(network)
+            raise
         if not isinstance(strategy, SessionStrategy):  # which checks the types in validate()
             validate_types(network)
         try:

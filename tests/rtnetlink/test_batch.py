@@ -238,6 +238,16 @@ def link(host):
     return host.get_link("a").index
 
 
+@pytest.mark.parametrize(
+    ("address", "last"),
+    [("192.0.2.5/24", "192.0.2.255"), ("192.0.2.5/30", "192.0.2.7"), ("192.0.2.5/31", "")],
+)
+def test_a_plus_is_the_last_address_of_the_subnet(host, link, address, last):
+    host.execute(Batch().add_address(link, address, broadcast="+"))
+    (found,) = [one for one in host.dump_addresses("a") if one.address == address]
+    assert found.broadcast == last
+
+
 def test_an_address_has_every_requested_setting(host, link):
     host.execute(
         Batch()

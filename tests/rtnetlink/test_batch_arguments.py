@@ -78,6 +78,7 @@ def test_a_name_that_no_link_can_have_is_refused_at_once(method, arguments, opti
         ("broadcast", "add_address", (1, "192.0.2.1/24"), {"broadcast": "2001:db8::1"}),
         ("broadcast", "add_address", (1, "2001:db8::1/64"), {"broadcast": "2001:db8::2"}),
         ("broadcast", "add_address", (1, "2001:db8::1/64"), {"broadcast": "192.0.2.255"}),
+        ("broadcast", "add_address", (1, "2001:db8::1/64"), {"broadcast": "+"}),
         ("broadcast", "add_address", (1, "192.0.2.1/24"), {"broadcast": 0}),
         ("label", "add_address", (1, "2001:db8::1/64"), {"label": "a:1"}),
         ("peer", "add_address", (1, Address(1, "192.0.2.1/24", peer="2001:db8::1/64")), {}),
