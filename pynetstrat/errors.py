@@ -314,13 +314,20 @@ class InvalidNetworkError(NetstratError, ValueError):
     def __reduce__(self) -> "tuple[Any, ...]":
         # Only these types are sure to be picklable.
         plain = isinstance(self.value, (str, bytes, int, float)) or self.value is None
-        value = self.value if plain else repr(self.value)
+        value = self.value if plain else _shown(self.value)
         return type(self), (self.field, value, self.reason, self.network)
 
     def __str__(self) -> str:
-        value = quote(self.value) if isinstance(self.value, str) else repr(self.value)
+        value = quote(self.value) if isinstance(self.value, str) else _shown(self.value)
         text = f"invalid {self.field} {value}: {self.reason}"
         return f"network {quote(self.network)}: {text}" if self.network else text
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except RecursionError:  # JSON may be nested as deeply as it can be decoded
+        return "..."
 
 
 class TeardownError(NetstratError):

@@ -322,6 +322,15 @@ def test_a_name_that_can_not_be_pickled_is_pickled_as_text():
     assert arrived.interface == repr(nameless.interface)
 
 
+def test_a_value_that_is_nested_too_deeply_to_be_shown_is_left_out():
+    value: list[object] = []
+    for _ in range(100_000):
+        value = [value]
+    error = errors.InvalidNetworkError("options", value, "must be flat")
+    assert str(error) == "invalid options ...: must be flat"
+    assert str(pickle.loads(pickle.dumps(error))) == 'invalid options "...": must be flat'
+
+
 def test_unprintable_characters_of_a_path_are_escaped():
     path = "/sys/class/net/\x1b[31m/statistics"
     for error in (

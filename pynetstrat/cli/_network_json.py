@@ -57,5 +57,8 @@ def networks_to_json(networks: Sequence[Network]) -> str:
 
 def _excerpt(value: object) -> str:
     """Returns the beginning of a value, as JSON."""
-    shown = json.dumps(value, ensure_ascii=False, default=repr)
+    try:
+        shown = json.dumps(value, ensure_ascii=False, default=repr)
+    except RecursionError:
+        return "a value that is nested too deeply"
     return shown if len(shown) <= 60 else shown[:60] + "..."

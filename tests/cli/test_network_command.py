@@ -418,6 +418,17 @@ def test_an_error_names_the_file_the_network_the_value_and_the_reason(network, r
 
 
 @pytest.mark.parametrize(
+    "form", ["%s", '[{"type": "veth", "mtu": %s}]', '[{"type": "x", "y": %s}]']
+)
+def test_a_value_that_is_nested_as_deeply_as_it_can_be_decoded_is_an_error(form):
+    """It can be too deep to be shown."""
+    limit = sys.getrecursionlimit()
+    for depth in range(limit - 100, limit + 10):
+        with pytest.raises(EndError):
+            networks_from_json(form % ('{"":' * depth + "1" + "}" * depth), "nets.json")
+
+
+@pytest.mark.parametrize(
     ("text", "reason"), [("[", "not valid JSON: "), ("{}", "must be a list of networks, not {}")]
 )
 def test_an_error_of_the_whole_text_names_the_file(text, reason):
