@@ -36,13 +36,16 @@ class Socket(Queries):
     _name: Any = None
     _counters: Any = None
     _values: Callable[[], list[int]] = list
-    # Made by watch().
+    # Made by watch(). The first is the second once it records changes.
     _watch: Any = ffi.NULL
+    _new_watch: Any = None
     _changes: Any = None
     _known: Any = None
-    # The last name brought up, and its bytes: converting a name takes an eighth of the call.
-    _last: object = _NOTHING
-    _encoded = b""
+    # The last name brought up, and the index last read, each with the arguments for the core. It
+    # takes an eighth of the call to convert a name, and a thirtieth to collect the arguments. Both
+    # are replaced at once, since a signal handler may raise between two statements.
+    _up: tuple[object, tuple[Any, ...]] = _NOTHING, ()
+    _reading: tuple[int, tuple[Any, ...]] = 0, ()
     _room = 64  # rows, of the memory for a dump
     _rows: tuple[Any, Any] = ((), ())  # memory that dumps use again
     by_name_only = False
@@ -51,13 +54,21 @@ class Socket(Queries):
 
     def set_up(self, name: object) -> None:
         """Brings a link up."""
-        if name is not self._last:
-            self._encoded = encode_name(name)
-            # Another type than str may be mutable.
-            self._last = name if type(name) is str else _NOTHING
-        code = _set_up(self._changer or self._open_changer(), self._encoded, self._error)
+        last, arguments = self._up
+        if name is not last:
+            arguments = self._prepare_set_up(name)
+        code = _set_up(*arguments)
         if code < 0:
             fail(code, self._error, name)
+
+    def _prepare_set_up(self, name: object) -> tuple[Any, ...]:
+        encoded = encode_name(name)
+        arguments = self._changer or self._open_changer(), encoded, self._error
+        # Another type than str may be mutable. Without a socket for changes, the next call tries
+        # to open it again.
+        if type(name) is str and self._changer:
+            self._up = name, arguments
+        return arguments
 
     def set_down(self, name: object) -> None:
         """Takes a link down."""
@@ -74,21 +85,30 @@ class Socket(Queries):
             return True
         if self.by_name_only:
             return False
+        if self._new_watch is None:
+            self._new_watch = self._make_watch()
+        # The core keeps a pointer to it, also if a signal handler raises as soon as this returns.
+        if lib.netstrat_name_watch_start(self._new_watch, self._sock, self._error) < 0:
+            self.by_name_only = True
+            return False
+        self._up = _NOTHING, ()
+        self._changer = ffi.NULL
+        self._watch = self._new_watch  # last: it is checked above
+        return True
+
+    def _make_watch(self) -> Any:
         watch = ffi.new("struct netstrat_name_watch *")
         self._changes = watch.changes = new("struct netstrat_link_name[]", CHANGES)
         watch.room = CHANGES
         self._set_known(watch, _KNOWN)
-        if lib.netstrat_name_watch_start(watch, self._sock, self._error) < 0:
-            self.by_name_only = True
-            return False
-        self._watch = watch
-        self._changer = ffi.NULL
-        return True
+        return watch
 
     def _set_known(self, watch: Any, entries: int) -> None:
         """Gives the core an empty name cache."""
-        self._known = watch.known = ffi.new("struct netstrat_link_name[]", entries)
-        watch.known_size = entries
+        known = ffi.new("struct netstrat_link_name[]", entries)
+        self._known = self._known, known  # a signal handler may raise before the core has the new
+        watch.known, watch.known_size = known, entries
+        self._known = known
 
     def has_changes(self) -> bool:
         """Returns whether a change was recorded since take_changes()."""
@@ -113,7 +133,11 @@ class Socket(Queries):
         Returns None if a change of any link was recorded before the reply, if there is no such
         index, or if the kernel refuses RTM_GETSTATS.
         """
-        code = _counters_get(self._sock, self._watch, index, self._counters, self._error)
+        last, arguments = self._reading
+        if index != last:
+            arguments = self._sock, self._watch, index, self._counters, self._error
+            self._reading = index, arguments
+        code = _counters_get(*arguments)
         if code == 0:
             return self._values()
         if code == -EOPNOTSUPP:
@@ -125,8 +149,8 @@ class Socket(Queries):
     def get_stats_by_name(self, name: object) -> tuple[list[int], int, str]:
         """Returns the counters, the index and the interface name, by a name or alternative name."""
         if self._name is None:
-            self._name = ffi.new("struct netstrat_link_name *")
             self._counters, self._values = new_counters()
+            self._name = ffi.new("struct netstrat_link_name *")  # last: it is checked above
         found = self._name
         function = lib.netstrat_counters_get_by_name
         self._call(function, self._watch, encode_name(name), found, self._counters, name=name)

@@ -177,7 +177,7 @@ class Reader:
         LookupError: the thread or the files are not at `place`.
     """
 
-    __slots__ = ("_counters", "_error", "_name", "_reader", "_root", "_values")
+    __slots__ = ("_arguments", "_error", "_name", "_reader", "_root", "_values")
 
     def __init__(
         self, root: bytes, name: object, place: SysfsIdentity | None = None, at: int = _AT_FDCWD
@@ -188,9 +188,10 @@ class Reader:
         reader = ffi.new("struct netstrat_sysfs_reader *")
         self._reader = ffi.gc(reader, lib.netstrat_sysfs_reader_close)
         self._error = error = ffi.new("struct netstrat_error *")
-        self._counters, self._values = new_counters()
+        counters, self._values = new_counters()
         wanted = place.struct if place is not None else ffi.NULL
         encoded = encode_name(name, lib.NETSTRAT_OP_LINK_NAME)
+        self._arguments = self._reader, counters, error
         code = lib.netstrat_sysfs_reader_open(self._reader, at, root, encoded, wanted, error)
         if code < 0:
             if error.operation == lib.NETSTRAT_OP_STAT:
@@ -199,7 +200,7 @@ class Reader:
 
     def read(self) -> list[int]:
         """Reads the eight counters."""
-        code = _read_held(self._reader, self._counters, self._error)
+        code = _read_held(*self._arguments)
         if code < 0:
             _sysfs_fail(code, self._error, self._root, self._name, None)
         return self._values()

@@ -150,9 +150,11 @@ class Transport:
         return True
 
     def _set_buffer(self, size: int) -> None:
-        sock = self._sock
-        self._buffers[sock] = sock.buffer = new("unsigned char[]", size)
-        sock.buffer_size = size
+        sock, buffer = self._sock, new("unsigned char[]", size)
+        # Both, since a signal handler may raise before the core has the new one.
+        self._buffers[sock] = self._buffers[sock], buffer
+        sock.buffer, sock.buffer_size = buffer, size
+        self._buffers[sock] = buffer
 
     def query(self, batch: Any, answer: Any, name: object = "") -> None:
         """Sends one query and waits for its answer: a struct netstrat_message."""

@@ -6,11 +6,14 @@ import gc
 import os
 import socket
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
 import support
+from faults_for_tests import at_line
 from helpers_rtnetlink import LONG
+from pynetstrat._core import ffi
 
 from pynetstrat import (
     CounterTable,
@@ -40,6 +43,29 @@ def test_get_stats_returns_the_counters_of_either_perspective(net, rtnetlink):
             rtnetlink.get_stats("v0", perspective=wrong)
         with pytest.raises(ValueError, match="perspective"):
             rtnetlink.dump_stats(perspective=wrong)
+
+
+def test_a_first_reading_that_a_handler_interrupts_does_not_break_the_next(net):
+    support.add_patterned(net, 0)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    for target in count(1):
+        with RtnetlinkSocket() as sock:
+            native = sock._native
+            try:
+                with at_line(target, ("_native/socket.py",), interrupt) as line:
+                    sock.get_stats("v0")
+            except KeyboardInterrupt:
+                pass
+            context = native._sock.notified_context
+            assert not context or context == ffi.cast("void *", native._new_watch)
+            for _ in range(2):
+                assert sock.get_stats("v0") == support.view("v0", 0)
+        if not line.is_reached:
+            break
+    assert target > 20
 
 
 class Unhashable(str):

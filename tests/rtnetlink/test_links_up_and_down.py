@@ -7,9 +7,11 @@ import os
 import socket
 import struct
 from dataclasses import replace
+from itertools import count
 
 import pytest
 import support
+from faults_for_tests import at_line
 from helpers_rtnetlink import LONG, NOWHERE
 from pynetstrat._core import ffi, lib
 
@@ -240,3 +242,24 @@ def test_a_socket_keeps_no_name_that_can_change_or_is_refused(net, rtnetlink):
     rtnetlink.link_set_down("v1")
     rtnetlink.link_set_up("v1")
     assert rtnetlink.link_is_up("v1")
+
+
+def test_a_call_that_a_handler_interrupts_leaves_no_other_name_for_the_next(net, rtnetlink):
+    net.add_veth("v0", "w0", up=False)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    for target in count(1):
+        rtnetlink.link_set_up("v0")
+        rtnetlink.link_set_down("v0")
+        try:
+            with at_line(target, ("_native/socket.py",), interrupt) as line:
+                rtnetlink.link_set_up("w0")
+        except KeyboardInterrupt:
+            pass
+        if not line.is_reached:
+            break
+        rtnetlink.link_set_up("v0")
+        assert rtnetlink.link_is_up("v0")
+    assert target > 5
