@@ -74,14 +74,23 @@ class NftTable:
 
     def restore(self) -> None:
         """Makes the table again with the elements that it has, in one change."""
-        try:
-            self.change(self._restore)
-        except KernelError as error:
-            if error.errno != EEXIST or error.operation != "NFT_MSG_NEWTABLE":
-                raise
-            self.change(partial(self._restore, exists=True))  # it exists, but without a chain
+        exists = False
+        for _ in range(_MAX_TRIES):
+            try:
+                self.change(partial(self._restore, exists=exists))
+            except KernelError as error:
+                failed = error.errno, error.operation
+                if failed == (EEXIST, "NFT_MSG_NEWTABLE"):
+                    exists = True  # but it has no chain
+                elif failed == (ENOENT, "NFT_MSG_DELTABLE"):
+                    exists = False  # another program has just deleted it
+                else:
+                    raise
+            else:
+                return
+        raise _unsettled()
 
-    def _restore(self, generation: int, *, exists: bool = False) -> Transaction:
+    def _restore(self, generation: int, *, exists: bool) -> Transaction:
         elements = {each: self._nft.elements(each) for each in SETS}
         transaction = Transaction(generation)
         if exists or self._exists():
@@ -123,12 +132,22 @@ class NftTable:
                     displaced[each] = there
             return _adding(transaction, additions)
 
-        try:
-            self.add(additions)
-        except KernelError as error:
-            if error.errno != EEXIST:
-                raise
-            self.change(replace)
+        for _ in range(_MAX_TRIES):
+            try:
+                self.add(additions)
+            except KernelError as error:
+                if error.errno != EEXIST:
+                    raise
+            else:
+                return
+            try:
+                self.change(replace)
+            except KernelError as error:
+                if error.errno != ENOENT:  # otherwise another program has just deleted the table
+                    raise
+            else:
+                return
+        raise _unsettled()
 
     # ---- deletions ----
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ..types import Netns
     from ._nft_table import NftTable
 
+_TRIES = 16  # to add a subnet
+
 
 def enable_egress(subnet: str, *, host: Netns | None = None) -> None:
     """Masquerades traffic from a subnet that leaves the host.
@@ -61,18 +63,30 @@ def enable_egress(subnet: str, *, host: Netns | None = None) -> None:
         if not session.call_on_host(forwards_everything, ipv6=ipv6):
             inner = _interfaces_in(session, prefix)
             session.call_on_host(refuse_without_forwarding, "subnet", subnet, inner, ipv6=ipv6)
-        table = session.nft
+        _add_subnet(session.nft, subnet, prefix, each, element)
+
+
+def _add_subnet(table: NftTable, subnet: str, prefix: Any, each: int, element: Element) -> None:
+    """Adds a subnet to the table, and restores a table that has it but is damaged.
+
+    Another program may have deleted what was in the way, so the addition is repeated.
+    """
+    for attempt in range(_TRIES):
         try:
             table.add({each: [element]})
         except KernelError as error:
             if error.errno != EEXIST:
                 raise
             there = table.elements(each)
-            if element not in there:
-                _refuse_overlap(subnet, prefix, there)
+            if element in there:
+                break
+            _refuse_overlap(subnet, prefix, there)
+            if attempt == _TRIES - 1:
                 raise
-            if table.fault():
-                table.restore()
+        else:
+            return
+    if table.fault():
+        table.restore()
 
 
 def disable_egress(subnet: str, *, host: Netns | None = None) -> None:

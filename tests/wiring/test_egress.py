@@ -19,6 +19,7 @@ from pynetstrat import (
     enable_egress,
 )
 from pynetstrat._native.nft import RULES, SETS, Element
+from pynetstrat.wiring._nft_table import NftTable
 from pynetstrat.wiring._session import Session
 from pynetstrat.wiring.egress import masquerade, read_egress
 
@@ -294,6 +295,50 @@ def test_calls_succeed_while_another_program_changes_nf_tables(tmp_path):
             stop.set()
             thread.join()
     assert subnets() == [SUBNET]
+
+
+def before_first(monkeypatch, name, *command):
+    """Runs `nft` before the first call of a method of NftTable."""
+    original, calls = getattr(NftTable, name), []
+
+    def method(self, *arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 1:
+            nft(*command)
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(NftTable, name, method)
+
+
+def test_a_subnet_that_is_deleted_meanwhile_is_added(monkeypatch):
+    enable_egress(SUBNET)
+    deletion = f"delete element inet pynetstrat subnets4 {{ {SUBNET} }}"
+    before_first(monkeypatch, "elements", deletion)
+    enable_egress(SUBNET)
+    assert subnets() == [SUBNET]
+
+
+def test_a_table_that_is_deleted_while_it_is_restored_is_made(monkeypatch):
+    nft("add table inet pynetstrat")
+    original = NftTable._restore
+
+    def restore(self, generation, *, exists):
+        if exists and "pynetstrat" in ruleset():
+            nft("delete table inet pynetstrat")
+            generation = self._nft.generation()
+        return original(self, generation, exists=exists)
+
+    monkeypatch.setattr(NftTable, "_restore", restore)
+    enable_egress(SUBNET)
+    assert subnets() == [SUBNET]
+
+
+def test_a_table_that_is_deleted_while_an_address_changes_hands_is_made(monkeypatch):
+    with Session(None) as session:
+        masquerade(session.nft, "one", ["10.0.0.2/32"])
+        before_first(monkeypatch, "change", "flush ruleset")
+        masquerade(session.nft, "two", ["10.0.0.2/32"])
+    assert [(one.address, one.owner) for one in read_egress()["hosts"]] == [("10.0.0.2/32", "two")]
 
 
 def test_many_processes_make_the_table_at_once():
