@@ -94,8 +94,12 @@ def diagnose() -> list[Finding]:
             command, input=json.dumps(sys.path), capture_output=True, text=True, timeout=_SECONDS
         )
         return [Finding(**finding) for finding in json.loads(done.stdout)]
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NetstratError(f"diagnose: {error}") from error
+    except OSError as error:
+        reason = f"{sys.executable} can't be started: {error.strerror}"
+        raise NetstratError(f"diagnose: {reason}") from error
+    except subprocess.TimeoutExpired:
+        reason = f"the process has not ended after {_SECONDS:g} seconds"
+        raise NetstratError(f"diagnose: {reason}") from None
     except (ValueError, TypeError):
         last = (done.stderr.strip().splitlines() or ["without an error message"])[-1]
         reason = f"the process failed with status {done.returncode}: {last}"
