@@ -137,7 +137,9 @@ def split_at_limit(nsids: list[int], room: int) -> tuple[list[int], int]:
 
 
 def check_limit(limit: int) -> int:
-    """Returns `limit`, or raises ValueError if it is negative."""
+    """Returns `limit`; raises TypeError if it is no integer, and ValueError if it is negative."""
+    if isinstance(limit, bool) or not hasattr(limit, "__index__"):
+        raise TypeError(f"limit must be an integer >= 0, not {limit!r}")
     if limit < 0:
         raise ValueError(f"limit must be >= 0, not {limit!r}")
     return limit

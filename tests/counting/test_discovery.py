@@ -223,9 +223,12 @@ def test_namespaces_beyond_the_limit_are_counted_once(run, only):
 
 
 @pytest.mark.parametrize("use", [discover, HostCounters])
-def test_a_negative_limit_is_an_error(use):
+def test_a_limit_that_is_negative_or_no_integer_is_an_error(use):
     with pytest.raises(ValueError, match="limit must be >= 0, not -1"):
         use(limit=-1)
+    for limit in ("5", None, 1.5, True):
+        with pytest.raises(TypeError, match=f"limit must be an integer >= 0, not {limit!r}"):
+            use(limit=limit)
 
 
 def test_an_unmounted_proc_is_an_error_with_a_hint(net):
