@@ -4,8 +4,9 @@
  * of egress and published ports is made in nft_table.c, and filled in nft_elements.c.
  *
  * A message is a struct nfgenmsg and attributes, as in rtnetlink, but numbers in attributes are
- * big-endian. The values in registers, and so in elements, are in the order of the packet, or of the
- * host for what is not in the packet. A part of a concatenation takes a multiple of four bytes.
+ * big-endian. A value in a register, and so in an element, has the byte order of the packet if it
+ * is read from the packet, otherwise that of the host. A part of a concatenation takes a multiple
+ * of four bytes.
  */
 #include "internal.h"
 
