@@ -285,10 +285,15 @@ class NftSocket(Transport):
             raise
 
     def is_dormant(self) -> bool:
-        """Whether the table, which exists, has the flag dormant."""
+        """Whether the table exists and has the flag dormant."""
         batch, _memory = new_request(lib.netstrat_batch_get_nft_table)
         answer, flags = ffi.new("struct netstrat_message *"), ffi.new("uint32_t *")
-        self.query(batch, answer)
+        try:
+            self.query(batch, answer)
+        except KernelError as error:
+            if error.errno == ENOENT:
+                return False
+            raise
         if lib.netstrat_nft_table_decode(answer, flags) < 0:
             raise kernel_error(EBADMSG, lib.NETSTRAT_OP_REQUEST, lib.NETSTRAT_NFT_GETTABLE)
         return bool(flags[0] & lib.NETSTRAT_NFT_DORMANT)

@@ -18,7 +18,7 @@ from pynetstrat import (
     disable_egress,
     enable_egress,
 )
-from pynetstrat._native.nft import RULES, SETS, Element
+from pynetstrat._native.nft import RULES, SETS, Element, NftSocket
 from pynetstrat.wiring._nft_table import NftTable
 from pynetstrat.wiring._session import Session
 from pynetstrat.wiring.egress import masquerade, read_egress
@@ -339,6 +339,20 @@ def test_a_table_that_is_deleted_while_an_address_changes_hands_is_made(monkeypa
         before_first(monkeypatch, "change", "flush ruleset")
         masquerade(session.nft, "two", ["10.0.0.2/32"])
     assert [(one.address, one.owner) for one in read_egress()["hosts"]] == [("10.0.0.2/32", "two")]
+
+
+def test_a_table_that_is_deleted_while_it_is_inspected_has_no_fault(monkeypatch):
+    enable_egress(SUBNET)
+    original = NftSocket.count_rules
+
+    def count_rules(self):
+        count = original(self)
+        nft("delete table inet pynetstrat")
+        return count
+
+    monkeypatch.setattr(NftSocket, "count_rules", count_rules)
+    with Session(None) as session:
+        assert session.nft.fault() == ""
 
 
 def test_many_processes_make_the_table_at_once():
