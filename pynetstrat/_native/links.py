@@ -80,6 +80,8 @@ def text_within(part: Any) -> str:
 
 # ---- names and hardware addresses ----
 
+_MAC_SIZE: int = lib.NETSTRAT_MAC_SIZE
+
 # /proc/sys/net has directories of these names (sysctl_dev_name_is_allowed, net/ipv4/devinet.c).
 _RESERVED_NAMES = (b"all", b"default")
 
@@ -107,21 +109,23 @@ def check_altname(name: object) -> bytes:
     return encoded
 
 
-def parse_mac(text: object, field: str = "mac") -> bytes:
-    """Parses a hardware address such as "02:00:5e:10:00:01"."""
+def parse_mac(text: Any, field: str = "mac", *, ethernet: bool = False) -> bytes:
+    """Parses a hardware address such as "02:00:5e:10:00:01".
+
+    Parameters:
+        field: the field that the error names.
+        ethernet: whether it is that of an Ethernet link, which must be unicast and not zero.
+    """
     try:
-        mac = bytes.fromhex(text.replace(":", " "))  # type: ignore[attr-defined]
-        if text.lower() == mac.hex(":") and 1 < len(mac) <= lib.NETSTRAT_MAC_SIZE:  # type: ignore[attr-defined]
-            return mac
+        mac = bytes.fromhex(text.replace(":", " "))
+        if text.lower() != mac.hex(":") or not 1 < len(mac) <= _MAC_SIZE:
+            mac = b""
     except (AttributeError, TypeError, ValueError):
-        pass
-    raise InvalidNetworkError(field, text, 'must be a hardware address like "02:00:5e:10:00:01"')
-
-
-def parse_ethernet_mac(text: object, field: str) -> bytes:
-    """Parses the hardware address of an Ethernet link, which must be unicast and not zero."""
-    mac = parse_mac(text, field)
-    if len(mac) != 6 or mac[0] & 1 or mac == b"\0\0\0\0\0\0":
+        mac = b""
+    if not mac:
+        reason = 'must be a hardware address like "02:00:5e:10:00:01"'
+        raise InvalidNetworkError(field, text, reason)
+    if ethernet and (len(mac) != 6 or mac[0] & 1 or not any(mac)):
         raise InvalidNetworkError(field, text, "must be a unicast address of six bytes, not all 0")
     return mac
 
@@ -129,10 +133,11 @@ def parse_ethernet_mac(text: object, field: str) -> bytes:
 # ---- what is set in a link ----
 
 _NAME, _MAC = lib.NETSTRAT_LINK_NAME, lib.NETSTRAT_LINK_MAC
+_INDEX = lib.NETSTRAT_LINK_INDEX
 _NETNS, _ALIAS = lib.NETSTRAT_LINK_NETNS, lib.NETSTRAT_LINK_ALIAS
 # Of each setting that is an integer its bit, its smallest and its largest value.
 _INTEGERS = {
-    "index": (lib.NETSTRAT_LINK_INDEX, 1, INT_MAX),
+    "index": (_INDEX, 1, INT_MAX),
     "mtu": (lib.NETSTRAT_LINK_MTU, 0, INT_MAX),
     "txqueuelen": (lib.NETSTRAT_LINK_TXQUEUELEN, 0, UINT_MAX),
     "master": (lib.NETSTRAT_LINK_MASTER, 0, INT_MAX),
@@ -223,6 +228,34 @@ def new_settings(
         bits |= _ALIAS
     fields["set"] = bits | _NETNS if moves else bits
     return ffi.new(_SETTINGS, fields)
+
+
+# The settings that both ends of a veth pair have.
+_SHARED = lib.NETSTRAT_LINK_MTU | lib.NETSTRAT_LINK_TXQUEUELEN | lib.NETSTRAT_LINK_QUEUES
+
+
+def new_peer_settings(
+    own: Any, *, name: object, index: int | None, mac: bytes | None, moves: bool
+) -> Any:
+    """Makes the struct netstrat_link_settings of a veth's peer.
+
+    Parameters:
+        own: the settings of the other end, which has the same MTU, queue length and queues.
+        name, index, mac, moves: as for `new_settings`.
+    """
+    peer = ffi.new(_SETTINGS, own[0])
+    peer.name = check_name(name)
+    bits = own.set & _SHARED | _NAME
+    if index is not None:
+        check_integer("peer_index", index, 1, INT_MAX)
+        peer.index = index
+        bits |= _INDEX
+    if mac is not None:
+        peer.mac = mac
+        peer.mac_length = len(mac)
+        bits |= _MAC
+    peer.set = bits | _NETNS if moves else bits
+    return peer
 
 
 def new_vxlan(

@@ -12,10 +12,10 @@ from .._native.links import (
     MACVLAN_MODES,
     VLAN_PROTOCOLS,
     check_altname,
+    new_peer_settings,
     new_settings,
     new_target,
     new_vxlan,
-    parse_ethernet_mac,
     parse_mac,
 )
 from .._native.routes import new_route
@@ -47,12 +47,8 @@ def _if_true(up: bool) -> bool | None:
     return None if up is False else up
 
 
-def _parse_mac(mac: object) -> bytes | None:
-    return None if mac is None else parse_mac(mac)
-
-
-def _parse_ethernet_mac(field: str, mac: object) -> bytes | None:
-    return None if mac is None else parse_ethernet_mac(mac, field)
+def _parse_mac(mac: object, field: str = "mac", *, ethernet: bool = False) -> bytes | None:
+    return None if mac is None else parse_mac(mac, field, ethernet=ethernet)
 
 
 class Batch:
@@ -126,8 +122,6 @@ class Batch:
         if peer_index is not None and index is None:
             reason = "must be given together with index"
             raise InvalidNetworkError("peer_index", peer_index, reason)
-        if peer_index is not None:
-            check_integer("peer_index", peer_index, 1, INT_MAX)
         if mtu is not None:
             check_integer("mtu", mtu, *_ETHERNET_MTU)
         own = new_settings(
@@ -136,18 +130,16 @@ class Batch:
             up=_if_true(up),
             mtu=mtu,
             txqueuelen=txqueuelen,
-            mac=_parse_ethernet_mac("mac", mac),
+            mac=_parse_mac(mac, ethernet=True),
             master=master,
             queues=queues,
         )
         moves = netns is not None
-        other = new_settings(
+        other = new_peer_settings(
+            own,
             name=peer,
             index=peer_index,
-            mtu=mtu,
-            txqueuelen=txqueuelen,
-            mac=_parse_ethernet_mac("peer_mac", peer_mac),
-            queues=queues,
+            mac=_parse_mac(peer_mac, "peer_mac", ethernet=True),
             moves=moves,
         )
         message = native.Message(native.NEWLINK, native.add_veth, own, other, link=name)
@@ -170,7 +162,7 @@ class Batch:
         """
         if mtu is not None:
             check_integer("mtu", mtu, *_ETHERNET_MTU)
-        _parse_ethernet_mac("mac", mac)
+        _parse_mac(mac, ethernet=True)
         return self.add_link(name, "bridge", mac=mac, mtu=mtu, up=up)
 
     def add_macvlan(
@@ -324,7 +316,7 @@ class Batch:
             encode: takes the batch, the parent's index, `arguments` and the settings.
         """
         moves = netns is not None
-        parsed = _parse_ethernet_mac("mac", mac)
+        parsed = _parse_mac(mac, ethernet=True)
         settings = new_settings(
             name=name, mac=parsed, mtu=mtu, up=_if_true(up), index=index, moves=moves
         )

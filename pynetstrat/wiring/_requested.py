@@ -26,12 +26,13 @@ def requested_addresses(network: Network, index: int) -> list[Address]:
     Parameters:
         index: of the container's link.
     """
-    return [
-        Address(index, address, flags=IFA_F_NODAD)
-        if ":" in address
-        else Address(index, address, broadcast=LAST_ADDRESS)
-        for address in ip_addresses(network)
-    ]
+    addresses = []
+    for address in ip_addresses(network):
+        if ":" in address:
+            addresses.append(Address(index, address, flags=IFA_F_NODAD))
+        else:
+            addresses.append(Address(index, address, broadcast=LAST_ADDRESS))
+    return addresses
 
 
 def requested_routes(network: Network, index: int) -> list[Route]:

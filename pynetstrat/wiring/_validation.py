@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._native.links import check_name, parse_ethernet_mac
+from .._native.links import check_name, parse_mac
 from .._native.prefixes import AF_INET, AF_INET6, normal_prefix, parse_unicast
 from .._native.routes import new_route
 from ..errors import InvalidInterfaceNameError, InvalidNetworkError
@@ -60,7 +60,7 @@ def validate_values(network: Network) -> None:
         validate_route(network, route, new_route)
     if network.mac_address:
         try:
-            parse_ethernet_mac(network.mac_address, "mac_address")
+            parse_mac(network.mac_address, "mac_address", ethernet=True)
         except InvalidNetworkError as error:
             raise invalid(network, "mac_address", error.reason) from None
     least = MIN_IPV6_MTU if has_ipv6(network) else MIN_MTU

@@ -86,7 +86,7 @@ def digest_of(key: str, network: Network) -> int:
 
 def generated_name(digest: int) -> str:
     """Returns a host end's name of 15 bytes."""
-    return f"{_GENERATED}{digest >> 20:011x}"
+    return _GENERATED + digest.to_bytes(8, "big").hex()[:11]
 
 
 def host_end_name(network: Network, key: str) -> str:

@@ -98,23 +98,22 @@ def set_up(
     """
     steps = _plan(networks)
     with open_session_at(netns, host, timeout) as session, session:
-        made: list[Step] = []
+        made: list[Network] = []
         for strategy, network in steps:
             try:
-                made.append((strategy, strategy._create(session, network)))
+                made.append(strategy._create(session, network))
             except KernelError as error:
                 _name_step(error, "create", strategy, network)
                 raise
-        for strategy, network in made:
+        for (strategy, _), network in zip(steps, made, strict=True):
             try:
                 strategy._initialize(session, network)
             except KernelError as error:
                 _name_step(error, "initialize", strategy, network)
                 raise
-        result = [network for _, network in made]
         if finish is not None:
-            finish(result)
-        return result
+            finish(made)
+        return made
 
 
 def tear_down_networks(
