@@ -21,6 +21,7 @@ from ._device_addresses import add_addresses, carried_addresses, without_prefix_
 from ._device_identity import OpenDevice, Place, find_device, random_index
 from ._device_record import VERSION, Record, Store, read_boot_id
 from ._device_return import bring_back, finish, unproven
+from ._device_upper_links import refuse_receivers
 from ._links import append, execute_for, find_bridge, in_order
 from ._requested import requested_addresses, requested_routes
 from ._session import Session
@@ -186,6 +187,7 @@ def plan_move(session: Session, network: Network, store: Store) -> DeviceMove:
     link = device.link
     if network.bridge:
         find_bridge(session.host, network)
+        refuse_receivers(session, network, device)
     wanted = network.name or link.name
     for name in dict.fromkeys((wanted, *link.altnames)):
         if "%d" not in name and session.container.get_device(name) is not None:

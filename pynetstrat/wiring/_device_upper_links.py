@@ -9,20 +9,42 @@ from __future__ import annotations
 import contextlib
 from errno import EBUSY, EINVAL
 
-from ..errors import BatchError, KernelError
+from ..errors import BatchError, KernelError, quote
 from ..rtnetlink._group_delete import unused_group
 from ..rtnetlink.batch import Batch
 from ._device_identity import is_random, random_name
+from .network import invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._session import Session
     from ._socket import Device
+    from .network import Network
 
 _DELETIONS = 4  # attempts to delete the links on a device
 
 # Kinds whose IFLA_LINK is the peer, not a lower link.
 _PAIRS = ("veth", "netkit", "vxcan")
+
+
+# Kinds of links that receive the frames of their lower link in place of a bridge
+# (netdev_rx_handler_register, Linux net/core/dev.c).
+_RECEIVERS = ("macvlan", "macvtap", "ipvlan", "ipvtap")
+
+
+def refuse_receivers(session: Session, network: Network, device: Device) -> None:
+    """Raises InvalidNetworkError if the device can't be a port of the network's bridge later.
+
+    It could not be moved back: the kernel refuses a port with a macvlan (EBUSY).
+    """
+
+    def is_receiver(kind: str, link: int, nsid: int, _bus: str, _device: str) -> bool:
+        return link == device.link.index and nsid < 0 and kind in _RECEIVERS
+
+    if session.host.find_devices(is_receiver):
+        shown = quote(device.link.name)
+        reason = f"{shown} can't be its port: a macvlan or ipvlan is on top of it; delete that"
+        raise invalid(network, "bridge", reason)
 
 
 def delete_upper_links(session: Session, device: Device) -> None:

@@ -124,7 +124,7 @@ def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link, is_free:
     Parameters:
         is_free: whether the bridge would take the MAC address of the port.
     """
-    name = network.host_interface_name
+    name, of_bridge = network.host_interface_name, 0
     batch = Batch()
     if is_free:
         # A bridge keeps an address that was set explicitly. Setting the address that it already has
@@ -134,11 +134,16 @@ def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link, is_free:
         batch.set_link(bridge.index, mac=other)
         if _has_mac(bridge):
             batch.set_link(bridge.index, mac=bridge.mac)
+        of_bridge = len(batch)
         batch.set_link(name, master=bridge.index, up=True, alias=tag_of(network))
         set_port(batch, name, network)
     else:
         set_port(batch, name, network, alias=tag_of(network))
-    execute_for(host, batch, name)
+    try:
+        host.execute(batch)
+    except BatchError as error:
+        error.interface = bridge.name if error.item < of_bridge else name
+        raise
     if network.isolated and not host.get_link(name).isolated:
         hint = "the kernel did not isolate the port: `isolated` needs Linux 4.18"
         raise KernelError(EOPNOTSUPP, "RTM_NEWLINK", name, hint=hint)

@@ -13,6 +13,7 @@ from devices import (
     addresses_in,
     assert_unchanged,
     change,
+    change_all,
     device,
     link_in,
     refused,
@@ -267,6 +268,17 @@ def test_an_invalid_value_is_refused_before_the_first_message(field, value):
     with pytest.raises(InvalidNetworkError) as caught:
         strategy.create(device(**{field: value}), netns="/nowhere")
     assert caught.value.field == field
+
+
+def test_a_device_that_could_not_become_a_port_again_is_refused(quiet_host, container):
+    """The kernel refuses a bridge port with a macvlan. Without a bridge the device comes back."""
+    add_device()
+    change_all("link add br0 type bridge", "link add m0 link d0 type macvlan")
+    network = device(name="eth0", bridge="br0")
+    refused(container, network, InvalidNetworkError, "a macvlan or ipvlan is on top", value="br0")
+    made = strategy.create(device(name="eth0"), netns=container)
+    strategy.destroy(made, netns=container)
+    assert names() >= {"d0", "m0"}
 
 
 def test_create_without_a_namespace_is_refused(quiet_host):

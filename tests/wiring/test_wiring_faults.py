@@ -35,9 +35,10 @@ def test_a_bridge_gets_its_mac_back_after_an_error_between_two_changes(quiet_blu
         return original(self, link, **options)
 
     monkeypatch.setattr(Batch, "set_link", set_link)
-    with pytest.raises(KernelError, match="Cannot assign requested address"):
+    with pytest.raises(KernelError, match="Cannot assign requested address") as raised:
         set_up_networks([veth()], netns=quiet_blue)
     assert refused
+    assert raised.value.interface == "br0"
     with RtnetlinkSocket() as host:
         assert set(host.dump_links()) == {"lo", "br0"}
         assert host.get_link("br0").mac == mac
