@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import _handle
 from .._dataclass import dataclass
 from .._native.batch import NEWROUTE, Message
 from .._native.routes import add_copy
@@ -13,9 +14,12 @@ from ..rtnetlink.socket import RtnetlinkSocket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeVar
 
     from .._native.routes import RouteCopy
     from ..types import Name, Netns
+
+    Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -51,6 +55,19 @@ class SessionSocket(RtnetlinkSocket):
         native = Socket(netns, milliseconds)
         native.share_deadline(until)
         self._attach(native)
+
+    def _locked(self, work: Callable[..., Result], operation: str, name: object = "") -> Result:
+        """Calls `work` without taking the lock, which nothing else could hold.
+
+        A call on networks uses its sockets in one thread at a time, and neither a signal handler
+        nor a third-party strategy can reach them.
+        """
+        if self._forks != _handle.forks or self._native is None:
+            raise self._unusable(operation, name)
+        return work(self._native, name)
+
+    def _get_link(self, native: Socket, name: Name) -> tuple[Any, ...]:
+        return native.get_link(name)  # the deadline has been set
 
     def set_timeout(self, milliseconds: int) -> None:
         """Sets the timeout of later calls."""
