@@ -55,7 +55,8 @@ class Scraper:
         self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self._is_stopping = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._thread = threading.Thread(target=self._work)
+        self._failure: BaseException | None = None  # what ended the thread
+        self._thread = threading.Thread(target=self._run)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -79,10 +80,22 @@ class Scraper:
         os.eventfd_write(self._wake, 1)
 
     def take(self) -> Outcome | None:
-        """Returns the outcome of the oldest finished order, or None if none has finished."""
+        """Returns the outcome of the oldest finished order, or None if none has finished.
+
+        Raises whatever has ended the thread: nobody would be answered any more.
+        """
+        if self._failure is not None:
+            raise self._failure
         return None if self._outcomes.empty() else self._outcomes.get()
 
     # ---- in the thread ----
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            self._failure = error
+            self._notify()
 
     def _work(self) -> None:
         only_wake, everything = _poll([self._wake]), _poll([self._wake, *self._descriptors])

@@ -194,20 +194,23 @@ def test_further_signals_do_not_change_the_exit_status(exporter):
 
 _FAILING = """
 import sys
-from pynetstrat.cli import _exporter_endpoint, main
+from pynetstrat.cli import {module}, main
 
 def fail(self):
     raise OSError(28, "No space left on device")
 
-_exporter_endpoint.Endpoint._serve_once = fail
+{function} = fail
 sys.exit(main(["exporter", "--listen", "127.0.0.1:0"]))
 """
 
 
 @pytest.mark.slow
-def test_it_ends_if_it_cannot_serve(exporter_host):
+@pytest.mark.parametrize("function", ["_endpoint.Endpoint._serve_once", "_scraper.Scraper._work"])
+def test_it_ends_if_it_cannot_serve(exporter_host, function):
     """For example, epoll_ctl() fails once fs.epoll.max_user_watches is reached."""
-    done = support.python(_FAILING)
+    module, _, _ = function.partition(".")
+    code = _FAILING.format(module=f"_exporter{module}", function=f"_exporter{function}")
+    done = support.python(code)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "pynetstrat: No space left on device"
 
