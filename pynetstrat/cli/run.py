@@ -257,6 +257,7 @@ def _close_others_on_exec() -> None:
 def _environment() -> dict[str, str]:
     """Returns the caller's environment, without the LC_CTYPE that Python adds (PEP 538)."""
     environment = dict(os.environ)
+    environment.pop("", None)  # "=C:=C:/", for example, which Python cannot pass on
     with contextlib.suppress(OSError):
         given = Path("/proc/self/environ").read_bytes()
         if not any(item.startswith(b"LC_CTYPE=") for item in given.split(b"\0")):

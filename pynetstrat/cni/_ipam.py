@@ -80,6 +80,7 @@ def delegate(request: Request, name: str, command: str = "") -> bytes:
     command = command or request.command
     path = find_plugin(request, name)
     environment = {**request.environment, "CNI_COMMAND": command}
+    environment.pop("", None)  # Python cannot pass on a variable without a name
     status, output = _execute(path, environment, request.text)
     if status != 0:
         raise _failure(name, command, status, output)

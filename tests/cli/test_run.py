@@ -13,6 +13,7 @@ import pytest
 import support
 
 from pynetstrat import NetworkNamespace, RtnetlinkSocket, cli
+from pynetstrat.cli.run import _environment
 
 COMMAND = [sys.executable, "-W", "error", "-m", "pynetstrat", "run"]
 
@@ -295,6 +296,11 @@ def test_the_environment_is_the_callers():
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(support.ROOT), "X": "é"}
     shown = succeed("env", env=environment)
     assert sorted(shown.splitlines()) == sorted(f"{k}={v}" for k, v in environment.items())
+
+
+def test_a_variable_without_a_name_is_not_passed_on(monkeypatch):
+    monkeypatch.setattr(os, "environ", {"": "x", "A": "1"})
+    assert _environment() == {"A": "1"}
 
 
 def test_arguments_reach_the_program_unchanged():

@@ -448,6 +448,10 @@ def test_ipam_gets_the_whole_configuration_and_the_environment(runtime, ipam):
     assert (ipam.folder / "calls").read_text() == "ADD c1 eth0\n"
 
 
+def test_a_variable_without_a_name_is_not_passed_on(runtime, ipam):
+    assert runtime.call("ADD", {"": "x"})["ips"]
+
+
 def test_ipam_gets_no_descriptor_and_no_ignored_signal(runtime, ipam):
     program = ipam.folder / "pool"
     lines = program.read_text().splitlines()
