@@ -92,7 +92,7 @@ enum netstrat_operation {
     NETSTRAT_OP_OPENAT,
     NETSTRAT_OP_READ,
     NETSTRAT_OP_PREAD,
-    NETSTRAT_OP_STAT,
+    NETSTRAT_OP_READLINK,
     NETSTRAT_OP_FSTAT,
     NETSTRAT_OP_FSOPEN,
     NETSTRAT_OP_FSCONFIG,
@@ -2228,9 +2228,8 @@ NETSTRAT_API const char *netstrat_counter_name(uint32_t item);
  * (see netstrat_sysfs_mount()), but once verified, a (namespace, mount) pair stays valid.
  */
 struct netstrat_sysfs_place {
-    uint64_t netns_device; /* st_dev and st_ino of /proc/thread-self/ns/net */
-    uint64_t netns_inode;
-    uint64_t device; /* st_dev of the tree */
+    uint64_t netns_inode; /* st_ino of /proc/thread-self/ns/net, which no other namespace has */
+    uint64_t device;      /* st_dev of the tree */
     /* The id of the mount, never reused since Linux 6.8, unique at one moment since 5.8, and 0
      * before. Inodes and devices are reused at once; a mount always shows the same namespace. */
     uint64_t mount;
@@ -2245,8 +2244,8 @@ struct netstrat_sysfs_place {
  *
  * Linux 3.17.
  *
- * Return: 0; -ENOENT with NETSTRAT_OP_OPEN if the directory does not exist, with NETSTRAT_OP_STAT
- * if /proc is not mounted; or -errno of openat() or fstat().
+ * Return: 0; -ENOENT with NETSTRAT_OP_OPEN if the directory does not exist, with
+ * NETSTRAT_OP_READLINK if /proc is not mounted; or -errno of openat() or fstat().
  */
 NETSTRAT_API int netstrat_sysfs_place_get(int at, const char *root,
                                           struct netstrat_sysfs_place *place,

@@ -102,7 +102,7 @@ def _sysfs_fail(
     if error.operation == lib.NETSTRAT_OP_LINK_NAME:
         raise invalid_name(name, error.operation)
     path = f"{os.fsdecode(root)}/{show(name)}/statistics"
-    if error.operation not in (lib.NETSTRAT_OP_OPEN, lib.NETSTRAT_OP_STAT):
+    if error.operation not in (lib.NETSTRAT_OP_OPEN, lib.NETSTRAT_OP_READLINK):
         path += "/" + os.fsdecode(file or COUNTERS[error.item])
     if error.operation == lib.NETSTRAT_OP_PARSE:
         raise CounterParseError(path, error_text(error), show(name), hint_of(code, error))
@@ -127,7 +127,7 @@ def read_counter(
     wanted = place.struct if place is not None else ffi.NULL
     code = lib.netstrat_sysfs_read_counter(at, root, encoded, file_name, wanted, value, error)
     if code < 0:
-        if error.operation == lib.NETSTRAT_OP_STAT:
+        if error.operation == lib.NETSTRAT_OP_READLINK:
             return None
         _sysfs_fail(code, error, root, name, file)
     return value[0]  # type: ignore[no-any-return]
@@ -149,7 +149,7 @@ def read(root: bytes, name: object, place: SysfsIdentity | None = None) -> list[
     wanted = place.struct if place is not None else ffi.NULL
     code = _read_once(_AT_FDCWD, root, encoded, wanted, counters, error)
     if code < 0:
-        if error.operation == lib.NETSTRAT_OP_STAT:
+        if error.operation == lib.NETSTRAT_OP_READLINK:
             return None
         _sysfs_fail(code, error, root, name, None)
     found = values()
@@ -194,7 +194,7 @@ class Reader:
         self._arguments = self._reader, counters, error
         code = lib.netstrat_sysfs_reader_open(self._reader, at, root, encoded, wanted, error)
         if code < 0:
-            if error.operation == lib.NETSTRAT_OP_STAT:
+            if error.operation == lib.NETSTRAT_OP_READLINK:
                 raise LookupError(root)
             _sysfs_fail(code, error, root, name, None)
 

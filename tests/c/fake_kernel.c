@@ -2,7 +2,7 @@
 /* The wrappers of the system calls, and the kernel that answers from a script. */
 /* wrap: socket setsockopt getsockopt getsockname bind send recvfrom recvmsg poll */
 /* wrap: open open64 openat openat64 read pread pread64 write close faccessat */
-/* wrap: stat stat64 __stat_time64 fstat fstat64 __fstat_time64 fstatfs fstatfs64 syscall */
+/* wrap: readlink stat stat64 __stat_time64 fstat fstat64 __fstat_time64 fstatfs fstatfs64 syscall */
 /* wrap: setns unshare ioctl mkdir mount umount2 unlink flock */
 /* wrap: pthread_create pthread_sigmask clock_gettime __clock_gettime64 */
 #include <errno.h>
@@ -442,6 +442,16 @@ WRAP_FSTATFS(fstatfs, statfs)
 
 WRAP_PLAIN(faccessat, ACCESS, path, (int directory, const char *path, int mode, int flags),
            (directory, path, mode, flags))
+
+WRAP(ssize_t, readlink, (const char *path, char *text, size_t size))
+{
+    int code = enter(READLINK, path);
+
+    if (code == NOTHING)
+        return 0;
+    return code > 0 ? -1 : __real_readlink(path, text, limit(size, code));
+}
+
 WRAP_PLAIN(stat, STAT, path, (const char *path, struct stat *status), (path, status))
 WRAP_PLAIN(fstat, FSTAT, NULL, (int fd, struct stat *status), (fd, status))
 

@@ -36,6 +36,7 @@ enum call {
     WRITE,
     CLOSE,
     ACCESS,
+    READLINK,
     STAT,
     FSTAT,
     STATX,

@@ -126,8 +126,12 @@ static int is_plausible(int code)
         if (fault.code == ENXIO)
             struck = -EINVAL;
         break;
+    case READLINK: /* a part of the text */
+        if (fault.code < 0)
+            return is_error(code, -EBADMSG, NETSTRAT_OP_READLINK);
+        break;
     case STATX: /* without the mount id the place cannot match */
-        return is_error(code, -ESTALE, NETSTRAT_OP_STAT);
+        return is_error(code, -ESTALE, NETSTRAT_OP_READLINK);
     case MKDIR: /* after EEXIST the directory is assumed to exist */
         if (fault.code == EEXIST)
             return is_error(code, -ENOENT, NETSTRAT_OP_MOUNT);

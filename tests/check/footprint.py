@@ -40,7 +40,7 @@ LIBC = {
     "stat lstat flock nanosleep dl_iterate_phdr "
     "pthread_create pthread_join pthread_sigmask pthread_setcancelstate pthread_attr_setstacksize "
     "sched_getcpu pthread_attr_init pthread_attr_setaffinity_np pthread_attr_destroy",
-    "sysfs": "openat faccessat read pread close stat fstat fstatfs syscall",
+    "sysfs": "openat faccessat read pread close readlink fstat fstatfs syscall",
     "counter_text": "strtoull",
     "sysctl": "open read write close",
 }
