@@ -146,8 +146,7 @@ class Batch:
         message.new_names = (name, False), (peer, moves)
         if moves:
             message.move(other, netns)
-        self.messages.append(message)
-        return self
+        return self._append(message)
 
     def add_bridge(
         self, name: Name, *, mac: str | None = None, mtu: int | None = None, up: bool = False
@@ -326,8 +325,7 @@ class Batch:
         message.new_names = ((name, moves),)
         if moves:
             message.move(settings, netns)
-        self.messages.append(message)
-        return self
+        return self._append(message)
 
     def add_link(
         self,
@@ -354,8 +352,7 @@ class Batch:
             raise InvalidNetworkError("kind", kind, reason)
         message = native.Message(native.NEWLINK, native.add_link, encoded, settings, link=name)
         message.new_names = ((name, False),)
-        self.messages.append(message)
-        return self
+        return self._append(message)
 
     def set_link(
         self,
@@ -431,8 +428,7 @@ class Batch:
             message.new_names = ((given, moves),)
         if moves:
             message.move(settings, netns)
-        self.messages.append(message)
-        return self
+        return self._append(message)
 
     def delete_link(self, link: Name | int) -> Batch:
         """Deletes a link. A veth's peer is deleted too.
@@ -468,8 +464,7 @@ class Batch:
         message.lookup = None if index else link
         if type == native.NEWLINKPROP:
             message.new_names = ((name, False),)
-        self.messages.append(message)
-        return self
+        return self._append(message)
 
     def set_group(self, index: int, group: int) -> Batch:
         """Puts a link into a group.
