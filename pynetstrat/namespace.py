@@ -102,9 +102,9 @@ class NetworkNamespace(Closable):
             TypeError: `netns` is none of these.
         """
         given = Namespace(netns)
-        descriptor = native.duplicate(given)
-        if isinstance(netns, NetworkNamespace):
-            return cls(descriptor, netns._shown, netns.name)
+        if isinstance(netns, NetworkNamespace):  # which is known to be one
+            return cls(native.duplicate(given), netns._shown, netns.name)
+        descriptor = native.duplicate(native.to_netns_fd(given))
         shown = given.shown
         folder, _, name = shown.rpartition("/")
         return cls(descriptor, shown, name if folder == native.RUN_NETNS else "")

@@ -125,9 +125,7 @@ def to_netns_fd(namespace: Namespace) -> Namespace:
 def duplicate(namespace: Namespace) -> Descriptor:
     """Returns another descriptor of a namespace."""
     try:
-        return Descriptor(open_descriptor(os.dup, to_netns_fd(namespace).fd))
-    except KernelError:
-        raise
+        return Descriptor(open_descriptor(os.dup, namespace.fd))
     except OSError as error:
         code, operation = error.errno or EINVAL, lib.NETSTRAT_OP_OPEN_NETNS
         raise kernel_error(code, operation, filename=namespace.shown) from None
