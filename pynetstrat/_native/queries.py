@@ -18,7 +18,7 @@ from .transport import Transport, messages_within, new_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any, TypeVar
 
     Result = TypeVar("Result")
@@ -162,11 +162,14 @@ class Queries(Transport):
         copy, used = self._dump_bytes(lib.netstrat_batch_dump_addresses, index)
         return lambda: decode_addresses(messages_within(copy, used), index)
 
-    def dump_routes(self, index: int) -> list[tuple[str, dict[str, Any]]]:
+    def dump_routes(
+        self, index: int, destinations: Collection[str] | None = None
+    ) -> list[tuple[str, dict[str, Any]]]:
         """Returns the type and the fields of `Route` for each route that delivers or refuses.
 
         Parameters:
             index: of a link, by which the kernel filters if it can; 0: every route.
+            destinations: in CIDR; routes to others are left out. None: every route.
         """
         self._set_strict()
         route = ffi.new("struct netstrat_route *")
@@ -176,7 +179,9 @@ class Queries(Transport):
             if code < 0 and code != -EAFNOSUPPORT:
                 raise malformed(lib.RTM_GETROUTE)
             kind = route_type(route) if code == 0 else ""
-            if kind:
+            if not kind:
+                continue
+            if destinations is None or format_prefix(route.destination) in destinations:
                 found.append((kind, route_fields(route)))
         return found
 

@@ -19,7 +19,7 @@ from .links import Address, Link, Qdisc, Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Any
 
     from .._native.rows import Rows
@@ -455,9 +455,13 @@ class RtnetlinkSocket(Handle):
         return links
 
     def _dump_routes(
-        self, native: Socket, _: object, index: int = 0
+        self,
+        native: Socket,
+        _: object,
+        index: int = 0,
+        destinations: Collection[str] | None = None,
     ) -> list[tuple[str, dict[str, Any]]]:
-        return native.with_deadline(partial(native.dump_routes, index))
+        return native.with_deadline(partial(native.dump_routes, index, destinations))
 
     def _dump_rows(self, native: Socket, _: object) -> tuple[tuple[str, ...], Rows]:
         return self._dump(native, True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._socket import SessionSocket
     from .network import Network
 
+DEFAULTS = "0.0.0.0/0", "::/0"
 # The routes of a namespace by their destination, each with its type.
 Routes = dict[str, list[tuple[str, Route]]]
 
@@ -24,20 +25,20 @@ class ContainerDump:
 
     Parameters:
         container: the socket in the container.
-        networks: the networks of the container that request routes. A route that one of them
-            requests is not a difference of another.
+        networks: the networks of the container that are checked. A route that one of them requests
+            is not a difference of another.
 
     Attributes:
         addresses: the addresses found, by the index of their link.
-        routes: the routes found, by destination.
+        routes: the routes found by destination: those to the destinations of requested routes, and
+            the default routes.
         requested: the routes that `networks` request, by destination.
     """
 
-    def __init__(self, container: SessionSocket, networks: Iterable[Network] = ()) -> None:
+    def __init__(self, container: SessionSocket, networks: Iterable[Network]) -> None:
         self.addresses: dict[int, list[Address]] = {}
         for address in container.dump_addresses():
             self.addresses.setdefault(address.ifindex, []).append(address)
-        self.routes = by_destination(container.dump_all_routes())
         self.requested: dict[str, list[Route]] = {}
         for network in networks:
             for route in (
@@ -46,6 +47,8 @@ class ContainerDump:
             ):
                 normal = normal_route(route)
                 self.requested.setdefault(normal.destination, []).append(normal)
+        destinations = {*self.requested, *DEFAULTS}
+        self.routes = by_destination(container.dump_all_routes(destinations=destinations))
 
 
 def subnet_routes(addresses: Iterable[Address]) -> list[Route]:

@@ -8,7 +8,7 @@ from .._native.addresses import LAST_ADDRESS
 from .._native.prefixes import last_address, normal_prefix
 from .._native.routes import normal_route
 from ..rtnetlink.links import MAIN_TABLE, Route
-from ._container_dump import ContainerDump, Routes, subnet_routes
+from ._container_dump import DEFAULTS, ContainerDump, Routes, subnet_routes
 from ._requested import requested_addresses, requested_routes
 
 TYPE_CHECKING = False
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ._session import Session
     from .network import Network
 
-_DEFAULT = "0.0.0.0/0", "::/0"
 _get_exact = attrgetter("source", "mtu", "advmss")
 # BR_STATE_DISABLED, linux/if_bridge.h. In Linux 3.10 that header needs others to compile.
 _DISABLED = 0
@@ -83,7 +82,7 @@ def check_container_link(
     )
     if link.master is not None:
         found.append(_has_master(link))
-    present = session.dump or ContainerDump(session.container)
+    present = session.dump or ContainerDump(session.container, [network])
     requested = requested_addresses(network, link.index)
     kept, differences = check_addresses(present.addresses.get(link.index, ()), requested)
     found += differences
@@ -169,7 +168,7 @@ def check_routes(
             if other.table == route.table and other.metric <= route.metric and not is_known:
                 what = _describe(kind, other)
                 differences.append(f"another route to {route.destination} exists: {what}")
-    defaults = {_DEFAULT[":" in destination] for destination in expected}
+    defaults = {DEFAULTS[":" in destination] for destination in expected}
     for destination in defaults - {route.destination for route in wanted}:
         differences += _check_no_default(present.get(destination, ()))
     return differences

@@ -13,7 +13,7 @@ from ..rtnetlink.socket import RtnetlinkSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any, TypeVar
 
     from .._native.routes import RouteCopy
@@ -144,15 +144,20 @@ class SessionSocket(RtnetlinkSocket):
         decode = self._locked(lambda native, _: native.copy_addresses(index), "RTM_GETADDR")
         return lambda: [Address(**fields) for fields in decode()]
 
-    def dump_all_routes(self, index: int = 0) -> list[tuple[str, Route]]:
+    def dump_all_routes(
+        self, index: int = 0, destinations: Collection[str] | None = None
+    ) -> list[tuple[str, Route]]:
         """Returns the routes that deliver or refuse, of all tables, with their types.
 
         The types are "unicast", "blackhole", "unreachable", "prohibit" and "throw".
 
         Parameters:
             index: of a link, to get only its routes; 0: all routes. Linux before 4.20 ignores it.
+            destinations: in CIDR, to leave out the routes to others, of which root of a container
+                may add any number; None: all routes.
         """
-        routes = self._locked(partial(self._dump_routes, index=index), "RTM_GETROUTE")
+        dump = partial(self._dump_routes, index=index, destinations=destinations)
+        routes = self._locked(dump, "RTM_GETROUTE")
         return [(kind, Route(**fields)) for kind, fields in routes]
 
     def copy_routes(self, index: int, sources: set[str]) -> list[RouteCopy]:

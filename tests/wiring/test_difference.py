@@ -6,6 +6,7 @@ import ast
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import helpers_network
 import pytest
@@ -16,11 +17,13 @@ from pynetstrat import (
     NetworkNamespace,
     Route,
     RtnetlinkSocket,
+    Veth,
     check_networks,
     set_up_networks,
 )
 from pynetstrat.wiring import _difference
 from pynetstrat.wiring._container_dump import by_destination
+from pynetstrat.wiring._socket import SessionSocket
 
 ROWS = [
     line.split("\t")
@@ -188,6 +191,24 @@ def test_each_of_many_routes_is_compared_with_those_of_its_destination(monkeypat
     present = by_destination([("unicast", route) for route in routes])
     assert _difference.check_routes(present, routes) == []
     assert len(compared) == 2 * len(routes)  # is it present, and does another take its traffic?
+
+
+def test_routes_to_other_destinations_are_not_kept(blue, monkeypatch):
+    """Root of a container may have added any number of them."""
+    made, kept = set_up(PLAIN, blue), []
+    change("ip route add 198.51.100.0/24 via 10.0.0.9; ip -6 route add fd01::/64 via fd00::9", blue)
+    dump = SessionSocket.dump_all_routes
+
+    def record(self: SessionSocket, *arguments: Any, **options: Any) -> list[tuple[str, Route]]:
+        kept.extend(dump(self, *arguments, **options))
+        return kept
+
+    monkeypatch.setattr(SessionSocket, "dump_all_routes", record)
+    assert check_networks(made, netns=blue) == []
+    Veth().check(made[-1], netns=blue)
+    destinations = {route.destination for _, route in kept}
+    assert {"10.0.0.0/24", "fd00::/64", "0.0.0.0/0", "::/0"} <= destinations
+    assert destinations.isdisjoint({"198.51.100.0/24", "fd01::/64"})
 
 
 @pytest.mark.slow
