@@ -361,6 +361,8 @@ static int netns_prepare_directory(const char *directory, struct netstrat_error 
     if (code == -EINVAL) {
         const int lock = netns_lock_directory(directory);
 
+        if (lock == -ENOTDIR) /* mount() would bind a file onto itself, too */
+            return netstrat_fail(error, lock, NETSTRAT_OP_OPEN_NETNS);
         code = netns_share_directory(directory); /* another process may have made the mount */
         if (code == -EINVAL) {
             code = mount(directory, directory, "none", MS_BIND | MS_REC, NULL) < 0

@@ -12,7 +12,7 @@
 
 TEST_WITH(a_namespace_has_a_name_until_that_is_deleted, NATIVE)
 {
-    char directory[] = "/tmp/netstrat-XXXXXX", names[64], path[80];
+    char directory[] = "/tmp/netstrat-XXXXXX", names[64], path[80], file[64];
     struct stat status, named;
     int fd = netstrat_netns_create(&error), again;
 
@@ -33,6 +33,10 @@ TEST_WITH(a_namespace_has_a_name_until_that_is_deleted, NATIVE)
     close(again);
     FAILS(netstrat_netns_bind(fd, "/nowhere/netns", "/nowhere/netns/x", &error), -ENOENT,
           NETSTRAT_OP_MKDIR);
+    snprintf(file, sizeof file, "%s/file", directory);
+    write_file(file, "");
+    FAILS(netstrat_netns_bind(fd, file, path, &error), -ENOTDIR, NETSTRAT_OP_OPEN_NETNS);
+    CHECK(unlink(file) == 0); /* nothing was mounted on it */
     close(fd);
     CHECK(netstrat_netns_unbind(path, &error) == 0);
     CHECK(access(path, F_OK) < 0 && errno == ENOENT);
