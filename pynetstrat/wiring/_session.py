@@ -142,8 +142,8 @@ class Session:
         Parameters:
             network: the name of the network, for the error.
         """
-        host = self.given_host
-        if self.container_namespace.id == (_own_id() if host is None else host.id):
+        host, container = self.given_host, self.container_namespace
+        if _is_own(container) if host is None else container.id == host.id:
             whose = "the caller's own" if host is None else "the host"
             reason = f"must not be {whose} namespace"
             raise InvalidNetworkError("netns", str(self.namespace), reason, network)
@@ -298,10 +298,12 @@ def _open_if_alive(netns: Netns) -> NetworkNamespace | None:
         return None
 
 
-def _own_id() -> tuple[int, int]:
+def _is_own(namespace: NetworkNamespace) -> bool:
+    """Whether a namespace is that of the calling thread."""
     try:
-        own = os.stat("/proc/thread-self/ns/net")  # noqa: PTH116  # no file system path
-        return own.st_dev, own.st_ino
+        # The text names the inode (man 7 namespaces). It takes half the time of os.stat().
+        own = os.readlink("/proc/thread-self/ns/net")  # noqa: PTH115
     except OSError:  # /proc is missing after a chroot
         with NetworkNamespace.current() as current:
-            return current.id
+            return current.id == namespace.id
+    return own == f"net:[{namespace.id[1]}]"
