@@ -31,7 +31,7 @@ def to_milliseconds(timeout: float) -> int:
     """Converts a timeout in seconds, checked, to milliseconds."""
     try:
         if 0 <= timeout <= 86400:
-            return max(1, round(timeout * 1000)) if timeout else 0
+            return (round(timeout * 1000) or 1) if timeout else 0
     except TypeError:
         raise TypeError(_bad_timeout(timeout)) from None
     raise ValueError(_bad_timeout(timeout))
