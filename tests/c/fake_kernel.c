@@ -2,8 +2,8 @@
 /* The wrappers of the system calls, and the kernel that answers from a script. */
 /* wrap: socket setsockopt getsockopt getsockname bind send recvfrom recvmsg poll */
 /* wrap: open open64 openat openat64 read pread pread64 write close faccessat */
-/* wrap: readlink stat stat64 __stat_time64 fstat fstat64 __fstat_time64 fstatfs fstatfs64 syscall */
-/* wrap: setns unshare ioctl mkdir mount umount2 unlink flock */
+/* wrap: readlink stat stat64 __stat_time64 fstat fstat64 __fstat_time64 fstatfs fstatfs64 */
+/* wrap: syscall setns unshare ioctl mkdir mount umount2 unlink flock */
 /* wrap: pthread_create pthread_sigmask clock_gettime __clock_gettime64 */
 #include <errno.h>
 #include <fcntl.h>
