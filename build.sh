@@ -98,7 +98,7 @@ test)
     need_program ip iproute2
     need_program tmux tmux
     build test
-    mapfile -t workers < <(tests/workers.sh $((3 * $(nproc)))) # -n 0: none
+    mapfile -t workers < <(tests/workers.sh) # -n 0: none
     exec .venv/bin/python -m pytest "${workers[@]}" "$@"
     ;;
 check)
