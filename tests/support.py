@@ -591,8 +591,13 @@ REFUSE_NETLINK = (
 )
 
 
+_MALLOC = {"brk", "madvise", "mmap", "munmap"}
+
+
 def trace(code: str, file: Path, *options: str) -> list[str]:
     """Returns the system calls of a program between two of its own, as strace prints them.
+
+    Those by which malloc gets memory are left out.
 
     Parameters:
         code: the program, which calls os.access("/begin", 0) and os.access("/end", 0).
@@ -606,4 +611,4 @@ def trace(code: str, file: Path, *options: str) -> list[str]:
     calls = [line.split(None, 1)[1] for line in file.read_text().splitlines()]
     begin = next(i for i, call in enumerate(calls) if '"/begin"' in call)
     end = next(i for i, call in enumerate(calls) if '"/end"' in call)
-    return calls[begin + 1 : end]
+    return [call for call in calls[begin + 1 : end] if call.split("(")[0] not in _MALLOC]

@@ -38,6 +38,7 @@ enum call {
     DUP,
     FSTAT,
     STAT,
+    READLINK,
     IOCTL,
     SETNS,
     PTHREAD_CREATE,
@@ -286,6 +287,11 @@ int stat64(const char *path, struct stat64 *status)
 int fstatat64(int folder, const char *path, struct stat64 *status, int flags)
 {
     return fails(STAT) ? -1 : REAL(fstatat64)(folder, path, status, flags);
+}
+
+ssize_t readlink(const char *path, char *text, size_t size)
+{
+    return fails(READLINK) ? -1 : REAL(readlink)(path, text, size);
 }
 
 int ioctl(int fd, unsigned long request, ...)

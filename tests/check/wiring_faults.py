@@ -69,6 +69,7 @@ CALLS = {
     "dup": "EMFILE",
     "fstat": "EIO",
     "stat": "ENOENT",
+    "readlink": "EACCES ENOENT",
     "ioctl": "ENOTTY EPERM",
     "setns": "EINVAL EPERM",
     "pthread_create": "EAGAIN",
@@ -89,12 +90,12 @@ MESSAGE = len(CALLS)
 # only if an old one exists.
 RARE = {"poll", "getsockopt", "fstat", "stat", "recvmsg", "getsockname", "bind", "mkdir"}
 RARE_IN_SET_UP = RARE | {"unlinkat"}
-RARE_IN_TEAR_DOWN = RARE | {"write", "renameat"}
+RARE_IN_TEAR_DOWN = RARE | {"readlink", "write", "renameat"}
 # By strace's names: the calls in faulty.c, and further calls, for memory (if it is short, Python
 # raises MemoryError), threads and time, and reads of files, some in a temporary sysfs mount.
 STRACED = (
-    "socket setsockopt getsockopt sendto recvfrom poll openat close fcntl fstat newfstatat ioctl "
-    "setns clone3 clone getrandom write flock mkdir mkdirat renameat unlinkat"
+    "socket setsockopt getsockopt sendto recvfrom poll openat close fcntl fstat newfstatat "
+    "readlink ioctl setns clone3 clone getrandom write flock mkdir mkdirat renameat unlinkat"
 )
 BESIDE = (
     "brk mmap munmap mprotect madvise futex rt_sigprocmask set_robust_list rseq exit exit_group "
