@@ -48,6 +48,7 @@ from pynetstrat import (
     check_networks,
     disable_egress,
     enable_egress,
+    get_strategy,
     set_up_networks,
     tear_down_networks,
 )
@@ -652,6 +653,7 @@ def try_egress(change: Callable[[str], None], prepare: Callable[[str], None] | N
 
 def once() -> None:
     """Does what is traced, between two queries of files that do not exist."""
+    get_strategy("host-device")  # otherwise set_up_networks() loads it
     stage = Stage()
     asked = networks(BRIDGE)
     Path("/begin").exists()
