@@ -105,7 +105,7 @@ _LARGEST = {
 def read_boot_id() -> str:
     """The id of the running boot (random(4)); "" if it can't be read."""
     try:
-        with open(_BOOT_ID, encoding="ascii") as file:  # noqa: PTH123  # no Path objects
+        with open(_BOOT_ID, encoding="utf-8") as file:  # noqa: PTH123  # no Path objects
             return file.read().strip()
     except OSError:
         return ""
