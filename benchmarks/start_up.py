@@ -132,7 +132,7 @@ def show(title: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
 
 
 def imports(code: str, rounds: int) -> dict[str, float]:
-    """The least time of each module in ms, without those that it imports."""
+    """The least time of each module in ms, without the modules that it imports."""
     case = python(code)
     command = [case.command[0], "-X", "importtime", *case.command[1:]]
     least: dict[str, float] = {}

@@ -68,7 +68,7 @@ class Scan:
 
 
 class Scanner:
-    """Scans names and processes, and remembers those that it has inspected.
+    """Scans names and processes, and remembers which it has inspected.
 
     After a scan that did not finish, make another scanner: it inspects everything.
 

@@ -38,7 +38,7 @@ class Bridge:
     def __init__(
         self, name: Name, mac: str | None, mtu: int | None, addresses: Sequence[str], up: bool
     ) -> None:
-        Batch().add_bridge(name, mac=mac, mtu=mtu)
+        Batch().add_bridge(name, mac=mac, mtu=mtu)  # raises for what is invalid
         # With an MTU that is given at creation the bridge would follow the MTU of its ports, and
         # lose it with the last one (br_mtu_auto_adjust in net/bridge/br_if.c of the kernel).
         self._new = Batch().add_bridge(name, mac=mac)

@@ -69,7 +69,7 @@ def enable_egress(subnet: str, *, host: Netns | None = None) -> None:
 def _add_subnet(table: NftTable, subnet: str, prefix: Any, each: int, element: Element) -> None:
     """Adds a subnet to the table, and restores a table that has it but is damaged.
 
-    Another program may have deleted what was in the way, so the addition is repeated.
+    If another program deletes an overlapping subnet during the call, the addition is repeated.
     """
     for attempt in range(_TRIES):
         try:
