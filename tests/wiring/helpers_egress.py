@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import socket
 import subprocess
 import threading
@@ -10,12 +12,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from devices import change_all
+from helpers_network import disable_duplicate_address_detection, wait_for_workers
+
 from pynetstrat import Network, NetworkNamespace, set_up_networks
 
 HOST, HOST6 = "192.0.2.1", "2001:db8::1"
 CLIENT, CLIENT6 = "192.0.2.2", "2001:db8::2"
 SUBNET, SUBNET6 = "10.0.0.0/24", "fd00:a::/64"
-SECONDS = 5
+SECONDS = 60
 SCTP = 132
 
 
@@ -50,29 +55,32 @@ class World:
     def __init__(self) -> None:
         self.client = NetworkNamespace.create()
         self.containers: list[NetworkNamespace] = []
-        sysctl("ipv6/conf/default/accept_dad", "0")  # otherwise it takes 2 s
-        for line in (
+        for netns in (None, self.client):
+            disable_duplicate_address_detection(netns)  # it takes 2 s
+        client = f"/proc/{os.getpid()}/fd/{self.client.fileno()}"
+        change_all(
             "link set lo up",
             "link add br0 type bridge",
             "link set br0 up",
             "address add 10.0.0.1/24 dev br0",
             "address add fd00:a::1/64 dev br0 nodad",
-            f"link add up0 type veth peer name eth0 netns /proc/self/fd/{self.client.fileno()}",
+            f"link add up0 type veth peer name eth0 netns {client}",
             f"address add {HOST}/24 dev up0",
             f"address add {HOST6}/64 dev up0 nodad",
             "link set up0 up",
-        ):
-            subprocess.run(["ip", *line.split()], check=True, pass_fds=[self.client.fileno()])
-        for line in (
+        )
+        change_all(
             "link set lo up",
             f"address add {CLIENT}/24 dev eth0",
             f"address add {CLIENT6}/64 dev eth0 nodad",
             "link set eth0 up",
-        ):
-            run("ip", *line.split(), netns=self.client)
+            netns=self.client,
+        )
         for name in ("br0", "up0"):
             sysctl(f"ipv4/conf/{name}/forwarding", "1")
         sysctl("ipv6/conf/all/forwarding", "1")
+        wait_for_workers()
+        wait_for_workers(self.client)
 
     def network(self, number: int, **fields: Any) -> Network:
         """The configuration of a container, whose addresses end in this number."""
@@ -170,7 +178,10 @@ def ask(
     protocol: str = "tcp",
     seconds: float = SECONDS,
 ) -> str:
-    """Connects from a namespace, and returns the client's address as the server sees it."""
+    """Connects from a namespace, and returns the client's address as the server sees it.
+
+    UDP does not send a lost datagram again: this function does.
+    """
 
     def connect() -> socket.socket:
         kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
@@ -185,5 +196,8 @@ def ask(
 
     with connect() if netns is None else netns.call(connect) as sock:
         if protocol == "udp":
-            sock.send(b"?")
+            for _ in range(round(10 * seconds)):
+                sock.send(b"?")
+                if select.select([sock], [], [], 0.1)[0]:
+                    break
         return sock.recv(100).decode()
