@@ -90,6 +90,7 @@ FOLDERS = {
         "_hash",
         "_links",
         "_requested",
+        "_workers",
         "_published",
         "_forwarding",
         "_undo",

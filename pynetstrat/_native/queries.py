@@ -185,6 +185,20 @@ class Queries(Transport):
                 found.append((kind, route_fields(route)))
         return found
 
+    def dump_local_routes(self, index: int) -> set[str]:
+        """Returns the destinations of a link's local routes, in CIDR: what it receives for itself.
+
+        Parameters:
+            index: the link's, by which the kernel filters if it can.
+        """
+        self._set_strict()
+        route = ffi.new("struct netstrat_route *")
+        return {
+            format_prefix(route.destination)
+            for message in self._dump(lib.netstrat_batch_dump_routes, index)
+            if lib.netstrat_route_decode(message, route) == 0 and route.type == lib.RTN_LOCAL
+        }
+
     def copy_routes(self, index: int, sources: set[str]) -> list[RouteCopy]:
         """Copies the routes that use a link or prefer a source address.
 

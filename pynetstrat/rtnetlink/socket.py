@@ -329,7 +329,7 @@ class RtnetlinkSocket(Handle):
             mac: its hardware address. None: a new bridge takes that of a port.
             mtu: in bytes: 68 to 65535.
             addresses: addresses with their prefix lengths, as "192.0.2.1/24". IPv6 addresses are
-                added without duplicate address detection, so they can be used at once.
+                added without duplicate address detection, which would take a second or two.
             up: whether it is brought up. False leaves a bridge that is up as it is.
 
         Returns:

@@ -17,6 +17,7 @@ from ._session import Session
 from ._strategy import SessionStrategy
 from ._sysctls import set_sysctls
 from ._veth_names import container_mac, link_local_address
+from ._workers import wait_until_receiving
 from .network import has_ipv6
 
 TYPE_CHECKING = False
@@ -60,7 +61,8 @@ class ContainerLinkStrategy(SessionStrategy):
         container = session.container
         index, up = container.find_link(network.name)
         addresses, routes = requested_addresses(network, index), requested_routes(network, index)
-        if has_ipv6(network):
+        is_ipv6 = has_ipv6(network)
+        if is_ipv6:
             mac = self._mac(network)
             if mac:
                 addresses.append(link_local_address(index, mac))
@@ -79,6 +81,9 @@ class ContainerLinkStrategy(SessionStrategy):
         for route in routes:
             batch.add_route(route)
         execute_for(container, batch, network.name)
+        if is_ipv6:
+            texts = [address.address for address in addresses]
+            wait_until_receiving(container, network.name, texts, session.until)
 
 
 # ---- the undo step of _initialize ----

@@ -28,7 +28,8 @@ from ._session import Session
 from ._socket import Device, add_route_copy
 from ._sysctls import set_sysctls
 from ._undo import add_note
-from .network import Network, invalid
+from ._workers import wait_until_receiving
+from .network import Network, invalid, ip_addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class DeviceMove:
         for route in requested_routes(network, index):
             batch.add_route(route)
         execute_for(self.session.container, batch, network.name)
+        container, until = self.session.container, self.session.until
+        wait_until_receiving(container, network.name, ip_addresses(network), until)
 
     def undo(self) -> None:
         """Restores the device with all its addresses and routes. It may be run more than once.

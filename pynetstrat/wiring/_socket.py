@@ -160,6 +160,14 @@ class SessionSocket(RtnetlinkSocket):
         routes = self._locked(dump, "RTM_GETROUTE")
         return [(kind, Route(**fields)) for kind, fields in routes]
 
+    def dump_local_routes(self, index: int) -> set[str]:
+        """Returns the destinations of a link's local routes, in CIDR: what it receives for itself.
+
+        Parameters:
+            index: the link's, by which Linux before 4.20 does not filter.
+        """
+        return self._locked(lambda native, _: native.dump_local_routes(index), "RTM_GETROUTE")
+
     def copy_routes(self, index: int, sources: set[str]) -> list[RouteCopy]:
         """Copies the routes that use a link or prefer a source address.
 

@@ -49,6 +49,10 @@ def set_up_networks(
     namespaces are as before; the error lists anything that could not be restored. A signal handler
     that raises during the rollback does not end it: the exception is raised afterwards.
 
+    When it returns, the first packets to and from the container are not lost: it has the kernel
+    process the carrier of the host end (Linux 6.9), and waits for the local routes of IPv6
+    addresses, both of which are otherwise left to workers of the kernel.
+
     Parameters:
         networks: what to set up. The call works on copies, so one configuration serves many
             containers.

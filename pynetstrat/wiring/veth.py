@@ -36,6 +36,7 @@ from ._veth_names import (
 )
 from ._veth_owner import find_host_ends
 from ._veth_pair import configure_host_end, host_routes, make_pair, set_port
+from ._workers import process_carrier, wait_until_receiving
 from .network import has_ipv6, invalid
 
 TYPE_CHECKING = False
@@ -125,6 +126,14 @@ class Veth(ContainerLinkStrategy):
         if network.publish:
             publish(session, network)
         return network
+
+    def _initialize(self, session: Session, network: Network) -> None:
+        super()._initialize(session, network)
+        if network.name in session.created:  # otherwise the host namespace may be unknown
+            host, name = session.host, network.host_interface_name
+            process_carrier(host, name)
+            if not network.bridge:
+                wait_until_receiving(host, name, [network.ipv6_gateway], session.until)
 
     def _destroy(self, session: Session, network: Network) -> None:
         steps = [

@@ -1,0 +1,57 @@
+"""Waits for what the kernel's workers do after a change: until then, packets are lost."""
+
+from __future__ import annotations
+
+from time import monotonic, sleep
+
+from .._native.prefixes import normal_prefix
+from ..errors import KernelError
+from ._requested import host_prefix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._socket import SessionSocket
+
+_LONGEST = 1.0  # seconds; a worker takes some microseconds, and milliseconds on a busy machine
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.00002, 0.001  # seconds
+
+
+def process_carrier(sock: SessionSocket, name: str) -> None:
+    """Has the kernel process a change of a link's carrier, as every query of one link does.
+
+    The kernel sends over a link, and the link's bridge forwards to it, only when a worker has
+    processed the change (net/core/link_watch.c). Linux before 6.9 leaves it to the worker.
+    """
+    sock.find_link(name)
+
+
+def wait_until_receiving(
+    sock: SessionSocket, name: str, addresses: Iterable[str], until: float
+) -> None:
+    """Waits until a link receives what is sent to its IPv6 addresses, for a second at most.
+
+    The kernel adds the local route of an IPv6 address in a worker, once the link has a carrier
+    (addrconf_dad_work in net/ipv6/addrconf.c). A link without a carrier is not waited for.
+
+    Parameters:
+        addresses: the link's; those of IPv4 need no wait.
+        until: the deadline of the call, a time of time.monotonic().
+    """
+    wanted = {normal_prefix(host_prefix(address)) for address in addresses if ":" in address}
+    if not wanted:
+        return
+    until = min(until, monotonic() + _LONGEST)
+    pause = _FIRST_PAUSE
+    try:
+        link = sock.get_link(name)  # which also processes the carrier
+        while link.running and not wanted <= sock.dump_local_routes(link.index):
+            if monotonic() >= until:
+                return
+            sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+    except KernelError:
+        # Root of the container may rename the link, or change routes during every dump. Everything
+        # has been set up, so that is no reason to undo it.
+        return
