@@ -154,7 +154,7 @@ def assert_unchanged(before: list[Any], *namespaces: NetworkNamespace) -> None:
 
     It waits for kernel workers that finish IPv6 addresses.
     """
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (after := state(*namespaces)) != before and time.monotonic() < deadline:
         time.sleep(0.02)
     lines = [json.dumps(one, indent=1, sort_keys=True).splitlines() for one in (before, after)]

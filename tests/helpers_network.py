@@ -14,6 +14,8 @@ import support
 
 from pynetstrat import (
     Batch,
+    ContainerCounters,
+    HostCounters,
     InterfaceNotFoundError,
     Link,
     Network,
@@ -24,6 +26,7 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
+from pynetstrat._scrape import Scrape
 from pynetstrat.wiring import _session, setup
 
 LO = Network("loopback", name="lo")
@@ -39,7 +42,8 @@ def be_patient() -> None:
     Each change of the kernel's waits for its RTNL lock, which other tests hold at the same time.
     """
     wiring = (set_up_networks, tear_down_networks, check_networks, setup.set_up)
-    for function in (RtnetlinkSocket.__init__, *wiring):
+    counting = (ContainerCounters.__init__, HostCounters.__init__, Scrape.__init__)
+    for function in (RtnetlinkSocket.__init__, *counting, *wiring):
         assert function.__kwdefaults__["timeout"] == 5.0
         function.__kwdefaults__["timeout"] = 60.0
     for function, unit in ((_session.Session.__init__, 1000), (_session.open_session_if_alive, 1)):
@@ -238,7 +242,7 @@ def link_settings(netns: NetworkNamespace) -> object:
 def assert_connects(
     server: NetworkNamespace | None, client: NetworkNamespace | None, address: str
 ) -> None:
-    """Asserts that a TCP connection succeeds at the first attempt. None is the host."""
+    """Asserts that a TCP connection succeeds. None is the host."""
     process_carriers(server, client)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
@@ -249,7 +253,7 @@ def assert_connects(
         port = listening.getsockname()[1]
 
         def connect() -> socket.socket:
-            return socket.create_connection((address, port), timeout=5)
+            return socket.create_connection((address, port), timeout=60)
 
         with connect() if client is None else client.call(connect) as connection:
             accepted, _ = listening.accept()

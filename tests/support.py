@@ -250,17 +250,18 @@ def new_namespace() -> int:
 def end_namespace(*descriptors: int) -> None:
     """Ends namespaces that a descriptor alone holds, and waits for the kernel to report it."""
     with RtnetlinkSocket() as rtnetlink:
-        for descriptor in descriptors:
-            assert rtnetlink.get_nsid(descriptor) is not None  # otherwise nothing is reported
+        alive = {rtnetlink.get_nsid(descriptor) for descriptor in descriptors}
+    assert None not in alive  # otherwise nothing is reported
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as watch:
         watch.bind((0, 0))
         watch.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID)
-        watch.settimeout(10)
-        ended = 0
+        watch.settimeout(60)
         for descriptor in descriptors:
             os.close(descriptor)
-        while ended < len(descriptors):
-            ended += struct.unpack_from("=H", watch.recv(4096), 4)[0] == RTM_DELNSID
+        while alive:
+            data = watch.recv(4096)
+            if struct.unpack_from("=H", data, 4)[0] == RTM_DELNSID:
+                alive.discard(struct.unpack_from("=i", data, 24)[0])  # NETNSA_NSID comes first
 
 
 def delete_namespace(name: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+from errno import EBUSY
 from pathlib import Path
 
 import pytest
 import support
 from helpers_counting import ID, OTHER_ID, discovered, give_name, in_cgroup, inode, label
-from support import add_container_veth, seen
+from support import add_container_veth, seen, wait_until
 
 from pynetstrat import (
     Container,
@@ -164,18 +166,29 @@ def test_a_real_cgroup_is_read(new_namespace):
         root = next((p for p in map(Path, folders) if os.access(p / "cgroup.procs", os.W_OK)), None)
         if root is None:
             pytest.skip(f"no cgroup can be made in {', '.join(folders)}")
-        outer = root / f"docker-{ID}.scope"
+        id = secrets.token_hex(32)  # other tests may run on this machine
+        outer = root / f"docker-{id}.scope"
         inner = outer / f"docker-{OTHER_ID}.scope"
         inner.mkdir(parents=True)
         try:
             with support.process_inside(netns) as process:
                 (inner / "cgroup.procs").write_text(str(process.pid))
-                assert label(netns) == ID
+                assert label(netns) == id
         finally:
-            inner.rmdir()
-            outer.rmdir()
+            for folder in (inner, outer):
+                wait_until(lambda folder=folder: _has_removed(folder))
     finally:
         _fresh_namespaces.mount_sysfs()
+
+
+def _has_removed(cgroup: Path) -> bool:
+    """Removes a cgroup, unless it still has the process that has ended."""
+    try:
+        cgroup.rmdir()
+    except OSError as error:
+        assert error.errno == EBUSY
+        return False
+    return True
 
 
 def test_a_container_with_a_named_namespace_has_its_id_as_label(run, tmp_path):

@@ -19,11 +19,14 @@ def rtnetlink(net):
 
 @pytest.fixture
 def alarm():
-    """Sets a handler for SIGALRM, and a timer that sends the signal repeatedly."""
+    """Sets a handler for SIGALRM, and a timer that sends the signal, repeatedly if asked to.
+
+    A handler that raises is called once: a second exception could come when none is expected.
+    """
     with contextlib.ExitStack() as stack:
 
-        def arm(handler, seconds=0.02):
+        def arm(handler, seconds=0.02, *, repeat=False):
             stack.enter_context(signal_handler(signal.SIGALRM, handler))
-            signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+            signal.setitimer(signal.ITIMER_REAL, seconds, seconds if repeat else 0)
 
         yield arm

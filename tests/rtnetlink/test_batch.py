@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from helpers_network import dumps, ip, names, own_run
@@ -249,6 +250,7 @@ def test_a_plus_is_the_last_address_of_the_subnet(host, link, address, last):
 
 
 def test_an_address_has_every_requested_setting(host, link):
+    Path("/proc/sys/net/ipv6/conf/a/dad_transmits").write_text("100")  # it stays tentative
     host.execute(
         Batch()
         .add_address(link, "192.0.2.1/24", broadcast="192.0.2.255", label="a:1", noprefixroute=True)

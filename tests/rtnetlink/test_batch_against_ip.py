@@ -127,6 +127,6 @@ def test_a_random_batch_does_what_ip_batch_does(net, commands):
             return shown[0] == shown[1]
 
         with contextlib.suppress(AssertionError):
-            wait_until(are_equal, 5)
+            wait_until(are_equal)
         assert shown[0] == shown[1]
         assert bool(ours_failed) == (done.returncode != 0)

@@ -216,7 +216,7 @@ def test_a_full_queue_makes_room_for_the_ack(net, rtnetlink):
 def test_handlers_run_in_the_callers_namespace_while_a_socket_is_opened(net, alarm, new_namespace):
     ran = []
     netns, here = new_namespace(), support.identity()
-    alarm(lambda *_: ran.append(support.identity()), 0.0005)
+    alarm(lambda *_: ran.append(support.identity()), 0.0005, repeat=True)
     for _ in range(300):
         RtnetlinkSocket(netns).close()
     signal.setitimer(signal.ITIMER_REAL, 0)

@@ -272,11 +272,11 @@ def test_changes_of_a_link_with_many_alternative_names_are_reported(rtnetlink, m
     assert len(replay.links[rtnetlink.get_link("v0").index].altnames) == 400
 
 
-def churn(sock, count):
-    """Makes `count` changes of every kind, and leaves a few links."""
+def churn(sock, count, is_enough):
+    """Makes `count` changes of every kind, or more until it is enough, and leaves a few links."""
     choose = random.Random(7)
     made = 0
-    while made < count:
+    while made < count or not (is_enough() or made > 50 * count):
         a, b, c, d = (f"{letter}{made}" for letter in "abcd")
         batch = Batch().add_veth(a, b, up=True).add_veth(c, d)
         batch.set_link(b, up=True).set_link(d, alias="of a link that is down")
@@ -302,7 +302,7 @@ def test_a_reader_that_pauses_during_many_changes_ends_in_the_kernels_state(rtne
         def work():
             try:
                 with RtnetlinkSocket(timeout=60) as sock:
-                    churn(sock, count)
+                    churn(sock, count, lambda: replay.counts.get("changed", 0) > 1000)
             finally:
                 over.set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from helpers_network import containers, names, veth
+from helpers_network import containers, names, veth, wait_for_workers
 from support import python
 
 from pynetstrat import (
@@ -32,6 +32,7 @@ def test_the_host_ends_of_every_owner_are_listed_in_the_order_of_their_indexes(n
         set_up_networks([pair(1, "zwei: ü"), pair(3, "", name="eth1")], netns=second)
         with RtnetlinkSocket() as host:
             host.execute(Batch().add_veth("mine", "peer").set_link("mine", alias="pynet: mine"))
+            wait_for_workers()
             links = host.dump_links()
         assert list_owned() == [
             OwnedLink("one", links["h9"]),

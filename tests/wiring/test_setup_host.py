@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from devices import add_device, assert_unchanged, device, state
+from faults_for_tests import without_collection
 from helpers_network import LO, assert_connects, containers, link_in, names, own_run, quieten, veth
 
 from pynetstrat import (
@@ -130,7 +132,7 @@ def test_ports_and_rates_are_of_the_given_host_namespace(two):
     assert check_networks(made, netns=container, host=host) == []
     with (
         container.call(socket.create_server, ("10.0.0.2", 80)) as server,
-        host.call(socket.create_connection, ("10.0.0.1", 8080), timeout=10),
+        host.call(socket.create_connection, ("10.0.0.1", 8080), timeout=60),
     ):
         server.accept()[0].close()
     assert [owned.link.kind for owned in list_owned("c1", host=host)] == ["veth", "ifb"]
@@ -138,7 +140,7 @@ def test_ports_and_rates_are_of_the_given_host_namespace(two):
     assert final["eth0"].rx_packets > 0 < final["eth0"].tx_packets
     assert list_owned(host=host) == []
     with pytest.raises(ConnectionRefusedError):
-        host.call(socket.create_connection, ("10.0.0.1", 8080), timeout=10)
+        host.call(socket.create_connection, ("10.0.0.1", 8080), timeout=60)
 
 
 class Recording(NetworkStrategy):
@@ -153,8 +155,8 @@ class Recording(NetworkStrategy):
 
     def create(self, network, nspid=None, *, netns=None):
         self._record("create")
-        if network.name == "slow":
-            time.sleep(0.5)
+        if network.name == "interrupted":
+            os.kill(os.getpid(), signal.SIGINT)
 
     def initialize(self, network=None, *, netns=None):
         self._record("initialize")
@@ -196,14 +198,11 @@ def test_a_third_party_strategy_is_undone_in_the_given_host_namespace(two, recor
     ]
 
 
-def test_ctrl_c_during_a_create_is_raised_after_it_and_what_it_made_is_destroyed(
-    two, recording, interrupt
-):
+def test_ctrl_c_during_a_create_is_raised_after_it_and_what_it_made_is_destroyed(two, recording):
     """Ctrl-C cannot end the thread in which `create` runs."""
     host, container = two
-    with pytest.raises(KeyboardInterrupt):
-        interrupt(0.1)
-        set_up_networks([Network("recording", name="slow")], netns=container, host=host)
+    with without_collection(), pytest.raises(KeyboardInterrupt):
+        set_up_networks([Network("recording", name="interrupted")], netns=container, host=host)
     assert [call[0] for call in recording.calls] == ["create", "destroy"]
 
 

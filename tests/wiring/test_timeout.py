@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import pytest
-import support
 from helpers_network import LO, dumps, veth
 
 from pynetstrat import (
@@ -20,6 +19,7 @@ from pynetstrat import (
 )
 from pynetstrat._native.socket import Socket
 from pynetstrat.strategy import registry
+from pynetstrat.wiring._session import Session
 from pynetstrat.wiring._socket import SessionSocket
 
 pytestmark = pytest.mark.usefixtures("bridge")
@@ -36,13 +36,20 @@ def many(count: int) -> list[Network]:
 
 
 class Late(NetworkStrategy):
-    """A strategy whose `initialize` fails after the deadline of the call."""
+    """A strategy whose `initialize` fails after the deadline of the call.
 
-    def __init__(self, until: float) -> None:
-        self.until = until
+    Attributes:
+        sessions: those whose deadline passes.
+    """
+
+    def __init__(self) -> None:
+        self.sessions: list[Session] = []
 
     def initialize(self, network=None, *, netns=None):
-        support.wait_until(lambda: time.monotonic() > self.until)
+        for session in self.sessions:
+            session.until = time.monotonic()
+            for sock in (session.host, session.container):
+                sock._native.share_deadline(session.until)
         raise OSError("too late")
 
 
@@ -103,12 +110,13 @@ def test_a_call_whose_deadline_passes_is_undone_completely(host, quiet_blue, tim
 
 
 @pytest.mark.slow
-def test_a_rollback_after_the_deadline_undoes_everything(host, quiet_blue):
-    before = dumps(), dumps(quiet_blue)
-    register_strategy("late", Late(time.monotonic() + 1))
+def test_a_rollback_after_the_deadline_undoes_everything(host, quiet_blue, monkeypatch):
+    before, late = (dumps(), dumps(quiet_blue)), Late()
+    register_strategy("late", late)
+    monkeypatch.setattr(Session, "__enter__", lambda self: late.sessions.append(self) or self)
     try:
         with pytest.raises(OSError, match="too late") as raised:
-            set_up_networks([LO, *many(10), Network("late")], netns=quiet_blue, timeout=1)
+            set_up_networks([LO, *many(10), Network("late")], netns=quiet_blue)
     finally:
         del registry["late"]
     assert getattr(raised.value, "__notes__", []) == []

@@ -129,7 +129,7 @@ def answers(address):
                 sender.recv(1)
             except ConnectionRefusedError:
                 return True
-            except TimeoutError:
+            except OSError:  # no answer in time, or none to the neighbour discovery
                 continue
     return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from pathlib import Path
 
 import pytest
 from helpers_network import (
@@ -12,6 +12,7 @@ from helpers_network import (
     link_in,
     veth,
 )
+from support import wait_until
 
 from pynetstrat import (
     Batch,
@@ -119,20 +120,24 @@ def test_check_reports_a_duplicate_address(host, bridge):
         twin = veth(address="", gateway="", ipv6_address="fd00::2/64", host_interface_name="h1")
         made = set_up_networks([twin], netns=red)
         index = link_in(red).index
+        red.call(_probe_often)
+        host.execute(Batch().set_link("h1", master=0))  # no probe is answered
         with RtnetlinkSocket(red) as sock:
             sock.execute(
                 Batch()
                 .delete_address(index, "fd00::2/64")
                 .add_address(index, "fd00::2/64", nodad=False)
             )
-        seen = set()
-        for _ in range(1000):
-            seen.update(check_networks(made, netns=red))
-            if any("duplicate" in difference for difference in seen):
-                break
-            time.sleep(0.01)
-        assert "eth0: the address fd00::2/64 is tentative" in seen
-        assert "eth0: the address fd00::2/64 is a duplicate: another host has it" in seen
+        assert "eth0: the address fd00::2/64 is tentative" in check_networks(made, netns=red)
+        host.execute(Batch().set_link("h1", master=bridge))
+        duplicate = "eth0: the address fd00::2/64 is a duplicate: another host has it"
+        wait_until(lambda: duplicate in check_networks(made, netns=red))
+
+
+def _probe_often() -> None:
+    """Has the kernel probe an address of eth0 every 50 ms for a minute, in place of once."""
+    Path("/proc/sys/net/ipv6/conf/eth0/dad_transmits").write_text("1200")
+    Path("/proc/sys/net/ipv6/neigh/eth0/retrans_time_ms").write_text("50")
 
 
 def test_check_needs_the_namespace(host):
