@@ -108,6 +108,15 @@ def test_our_objects_are_as_those_of_the_standard_library(thing):
 
 
 @EVERY
+def test_objects_are_equal_if_all_fields_that_are_compared_are(thing):
+    for each in dataclasses.fields(thing):
+        other = _replace(thing, **{each.name: "other"})
+        assert (other == thing) is not each.compare, each.name
+    assert thing.__eq__(object()) is NotImplemented
+    assert type(thing).__eq__.__qualname__ == f"{type(thing).__name__}.__eq__"
+
+
+@EVERY
 def test_our_objects_are_copied_and_pickled(thing):
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         assert pickle.loads(pickle.dumps(thing, protocol)) == thing

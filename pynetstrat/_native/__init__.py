@@ -72,7 +72,7 @@ def invalid_name(name: object, operation: int = lib.NETSTRAT_OP_NAME) -> Invalid
     return InvalidInterfaceNameError(name, decode(find_failure(operation, 0, -EINVAL).hint))
 
 
-_ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 def encode_name(name: object, operation: int = lib.NETSTRAT_OP_NAME) -> bytes:
@@ -114,7 +114,7 @@ def encode_path(path: object, what: str) -> bytes:
 def decode(text: "Any") -> str:
     """Converts a C string, as os.fsdecode does in three times the time."""
     raw: bytes = ffi.string(text)
-    return raw.decode(*_ENCODING)
+    return raw.decode(_ENCODING, _ERRORS)
 
 
 def show(name: object) -> str:

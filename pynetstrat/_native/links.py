@@ -36,6 +36,7 @@ _IFF_RUNNING: int = lib.NETSTRAT_IFF_RUNNING
 def link_fields(link: Any) -> tuple[Any, ...]:
     """Converts a struct netstrat_link to the fields of `Link`, in order."""
     kind, flags, altnames = decode(link.kind), link.flags, link.altnames
+    length = link.permanent_mac_length
     return (
         link.index,
         decode(link.name),
@@ -51,7 +52,8 @@ def link_fields(link: Any) -> tuple[Any, ...]:
         ffi.string(link.alias).decode("utf-8", "surrogateescape"),  # in any locale
         _altnames(link) if altnames.at < altnames.end else (),
         None if link.hairpin < 0 else bool(link.hairpin),
-        ffi.buffer(link.permanent_mac, link.permanent_mac_length)[:].hex(":"),
+        # Empty for a virtual link.
+        ffi.buffer(link.permanent_mac, length)[:].hex(":") if length else "",
         link.group,
         ffi.buffer(link.bridge_id)[:].hex() if kind == "bridge" else "",
         None if link.isolated < 0 else bool(link.isolated),

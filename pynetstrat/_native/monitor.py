@@ -28,11 +28,16 @@ RTM_NEWADDR: int = lib.RTM_NEWADDR
 RTM_DELADDR: int = lib.RTM_DELADDR
 RTM_GETADDR: int = lib.RTM_GETADDR
 AF_BRIDGE: int = lib.AF_BRIDGE
+REPLIES = (NLMSG_ERROR, NLMSG_DONE)
+_OF_LINKS = (RTM_NEWLINK, RTM_DELLINK)
+_OF_ADDRESSES = (RTM_NEWADDR, RTM_DELADDR)
+_next = lib.netstrat_message_next
+_link_decode = lib.netstrat_link_decode
 
 LOST = 0  # in place of a message's type: messages are missing here
 NOTHING = object()  # the content of a message that is not about a link or an IP address
-#: In place of datagrams that were lost.
-LOSS = (b"", 1)
+#: In place of datagrams that were lost: a struct netstrat_cursor of one that was cut off.
+LOSS = ffi.new("struct netstrat_cursor *", {"missing": 1})
 
 _QUEUE_SIZE = 8 << 20  # bytes of the receive queue: about 1,800 notifications
 
@@ -82,18 +87,18 @@ class Subscription(Transport):
             fail(code, self._error)
         return self._sock.sequence  # type: ignore[no-any-return]
 
-    def receive(self) -> tuple[bytes, int] | None:
-        """Returns the next datagram and how many of its bytes were cut off.
+    def receive(self) -> Any:
+        """Returns the next datagram: a struct netstrat_cursor, valid until the next call.
 
         Returns None if the queue is empty, and LOSS if datagrams were lost.
         """
         rest = self._rest
+        if rest.missing:  # the last datagram was cut off: the next may be as large
+            self._set_buffer(rest.end + rest.missing)
+            rest.missing = 0
         code = lib.netstrat_socket_receive(self._sock, rest, self._error)
         if code == 0:
-            datagram = ffi.buffer(rest.data, rest.end)[:]
-            if rest.missing:
-                self._set_buffer(rest.end + rest.missing)
-            return datagram, rest.missing
+            return rest
         if code == -EAGAIN:
             return None
         if code != -ENOBUFS:
@@ -106,42 +111,48 @@ def refusal(errno: int, request: int, text: str) -> KernelError:
     return kernel_error(errno, lib.NETSTRAT_OP_REQUEST, request, kernel_message=text)
 
 
-def decode(datagram: bytes, missing: int = 0) -> Iterator[tuple[int, int, int, int, Any]]:
-    """Decodes each message of a datagram of which `missing` further bytes were cut off.
+class Decoder:
+    """Takes datagrams apart, in memory that one thread uses at a time."""
 
-    Yields:
-        Type, flags, sequence number, port and content of each message. The content is, for a link,
-        its family and the fields of `Link`; for an address, the fields of `Address`; for the end of
-        a dump, 0 or an errno, and the extended ack; NOTHING for other messages; None for a
-        malformed one. The type is LOST where further messages may be missing.
-    """
-    memory = ffi.from_buffer(datagram)
-    rest = ffi.new("struct netstrat_cursor *", (memory, 0, len(datagram), missing))
-    message = ffi.new("struct netstrat_message *")
-    more = lib.netstrat_message_next(rest, message)
-    while more > 0 and not message.payload.missing:
-        yield message.type, message.flags, message.sequence, message.port, _decode_payload(message)
-        more = lib.netstrat_message_next(rest, message)
-    if more < 0 or missing:
-        yield LOST, 0, 0, 0, None
+    __slots__ = ("_link", "_message")
 
+    def __init__(self) -> None:
+        self._message = ffi.new("struct netstrat_message *")
+        self._link = ffi.new("struct netstrat_link *")
 
-def _decode_payload(message: Any) -> Any:
-    kind = message.type
-    if kind in (RTM_NEWLINK, RTM_DELLINK):
-        link = ffi.new("struct netstrat_link *")
-        if lib.netstrat_link_decode(message, link) < 0:
-            return None
-        return link.family, link_fields(link)
-    if kind in (RTM_NEWADDR, RTM_DELADDR):
-        address = ffi.new("struct netstrat_address *")
-        code = lib.netstrat_address_decode(message, address)
-        if code < 0:
-            return NOTHING if code == -EAFNOSUPPORT else None
-        return address_fields(address)
-    if kind in (NLMSG_ERROR, NLMSG_DONE):
-        error, verdict = ffi.new("struct netstrat_error *"), ffi.new("int *")
-        if lib.netstrat_ack_decode(message, verdict, error) < 0:
-            return EBADMSG, ""
-        return -verdict[0], ext_ack(error)
-    return NOTHING
+    def decode(self, rest: Any) -> Iterator[tuple[int, int, int, int, Any]]:
+        """Decodes each message of a datagram: a struct netstrat_cursor.
+
+        Yields:
+            Type, flags, sequence number, port and content of each message. The content is, for a
+            link, its family and the fields of `Link`; for an address, the fields of `Address`; for
+            the end of a dump, 0 or an errno, and the extended ack; NOTHING for other messages; None
+            for a malformed one. The type is LOST where further messages may be missing.
+        """
+        message, decode = self._message, self._decode_payload
+        more = _next(rest, message)
+        while more > 0 and not message.payload.missing:
+            kind = message.type
+            yield kind, message.flags, message.sequence, message.port, decode(kind, message)
+            more = _next(rest, message)
+        if more < 0 or rest.missing:
+            yield LOST, 0, 0, 0, None
+
+    def _decode_payload(self, kind: int, message: Any) -> Any:
+        if kind in _OF_LINKS:
+            link = self._link
+            if _link_decode(message, link) < 0:
+                return None
+            return link.family, link_fields(link)
+        if kind in _OF_ADDRESSES:
+            address = ffi.new("struct netstrat_address *")
+            code = lib.netstrat_address_decode(message, address)
+            if code < 0:
+                return NOTHING if code == -EAFNOSUPPORT else None
+            return address_fields(address)
+        if kind in REPLIES:
+            error, verdict = ffi.new("struct netstrat_error *"), ffi.new("int *")
+            if lib.netstrat_ack_decode(message, verdict, error) < 0:
+                return EBADMSG, ""
+            return -verdict[0], ext_ack(error)
+        return NOTHING

@@ -105,9 +105,14 @@ class Inventory:
             self.events.append(event)
             if before is None:
                 self._has_arrival = True
-            else:
+                self._add_to_tables(link)
+            elif (link.link_index, link.link_nsid, link.kind) != (
+                before.link_index,
+                before.link_nsid,
+                before.kind,
+            ):
                 self._remove_from_tables(before)
-            self._add_to_tables(link)
+                self._add_to_tables(link)
             if link.kind == "veth":
                 self._check_peer(link, before)
 

@@ -13,13 +13,14 @@ from .._native.monitor import (
     NLMSG_DONE,
     NLMSG_ERROR,
     NOTHING,
+    REPLIES,
     RTM_DELADDR,
     RTM_DELLINK,
     RTM_GETADDR,
     RTM_GETLINK,
     RTM_NEWADDR,
     RTM_NEWLINK,
-    decode,
+    Decoder,
     refusal,
 )
 from ..rtnetlink.links import Address, Link
@@ -36,6 +37,9 @@ _MAX_RETRIES = 16  # of a dump that the kernel marks as inconsistent (NLM_F_DUMP
 
 # The type of the messages that answer a dump.
 _ANSWERS = {RTM_GETLINK: RTM_NEWLINK, RTM_GETADDR: RTM_NEWADDR}
+
+_OF_LINKS = (RTM_NEWLINK, RTM_DELLINK)
+_OF_ADDRESSES = (RTM_NEWADDR, RTM_DELADDR)
 
 
 class LinkState:
@@ -65,6 +69,7 @@ class LinkState:
 
     __slots__ = (
         "_collected",
+        "_decode",
         "_deleted",
         "_is_inconsistent",
         "_notified",
@@ -81,6 +86,7 @@ class LinkState:
 
     def __init__(self, with_addresses: bool = False) -> None:
         self._with_addresses = with_addresses
+        self._decode = Decoder().decode
         self.inventory = Inventory()
         self.next_dump = 0
         self.is_stale = True
@@ -100,12 +106,12 @@ class LinkState:
 
     # ---- called by the monitor ----
 
-    def feed(self, datagram: bytes, missing: int = 0) -> None:
-        """Processes a datagram, of which `missing` further bytes were cut off."""
-        for message_type, flags, sequence, port, content in decode(datagram, missing):
+    def feed(self, datagram: Any) -> None:
+        """Processes a datagram, as `Subscription.receive` returns it."""
+        for message_type, flags, sequence, port, content in self._decode(datagram):
             if message_type == LOST:
                 self.lose()
-            elif message_type in (NLMSG_ERROR, NLMSG_DONE) or flags & NLM_F_MULTI:
+            elif message_type in REPLIES or flags & NLM_F_MULTI:
                 # Only replies to dumps and errors are like this. The numbers do not tell a reply
                 # from a notification: a request of another socket, in another namespace, may have
                 # had the same ones. The reply to a request for a single link is a notification.
@@ -115,9 +121,9 @@ class LinkState:
                     self.lose()  # the request for a single link failed
             elif content is None:
                 self.lose()
-            elif message_type in (RTM_NEWLINK, RTM_DELLINK):
+            elif message_type in _OF_LINKS:
                 self._process_link(message_type, *content)
-            elif message_type in (RTM_NEWADDR, RTM_DELADDR) and content is not NOTHING:
+            elif message_type in _OF_ADDRESSES and content is not NOTHING:
                 address = Address(**content)
                 self._process(_key(address), address if message_type == RTM_NEWADDR else None)
 

@@ -197,7 +197,7 @@ class LinkMonitor(Handle):
         for _ in range(_MAX_DATAGRAMS):
             received = native.receive()
             if received is not None:
-                state.feed(*received)
+                state.feed(received)
             elif state.failure is not None:
                 break
             else:

@@ -1,12 +1,25 @@
-"""Shared by the tests of watching: a reader of events, and the links in the kernel."""
+"""Shared by the tests of watching: a reader of events, datagrams, and the links in the kernel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import support
+from pynetstrat._core import ffi
 
 from pynetstrat import Address, Event, Link, NetworkNamespace, RtnetlinkSocket
+
+_memory: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # of each cursor
+
+
+def cursor(datagram: bytes, missing: int = 0) -> Any:
+    """A datagram of which `missing` further bytes were cut off, as it is received."""
+    memory = ffi.from_buffer(datagram)
+    rest = ffi.new("struct netstrat_cursor *", (memory, 0, len(datagram), missing))
+    _memory[rest] = memory
+    return rest
 
 
 class Replay:

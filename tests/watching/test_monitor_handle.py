@@ -14,7 +14,7 @@ import pytest
 import support
 from fake_socket import interrupted
 from faults_for_tests import signal_handler
-from helpers_watching import Replay, kernel_links, link_names
+from helpers_watching import Replay, cursor, kernel_links, link_names
 
 import pynetstrat
 from pynetstrat import (
@@ -136,14 +136,15 @@ def test_repr_works_although_opening_failed():
 def test_a_refused_dump_is_raised_and_requested_again(rtnetlink, monitor, monkeypatch):
     monitor.read()
     native = monitor._native
-    answers = iter([(b"", 1), None])  # a loss, then the empty queue: a dump is requested
+    answers = iter([cursor(b"", 1), None])  # a loss, then the empty queue: a dump is requested
 
     def receive(self):
         for answer in answers:
             return answer
         reply = native._sock.sequence, native.port
         request = struct.pack("=IHHII16x", 32, GETLINK, 0x301, *reply)
-        return struct.pack("=IHHIIi", 20 + len(request), NLMSG_ERROR, 0, *reply, -12) + request, 0
+        header = struct.pack("=IHHIIi", 20 + len(request), NLMSG_ERROR, 0, *reply, -12)
+        return cursor(header + request)
 
     with monkeypatch.context() as patch:
         patch.setattr(type(native), "receive", receive)

@@ -7,6 +7,7 @@ import struct
 from dataclasses import replace
 
 import pytest
+from helpers_watching import cursor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import sample
@@ -112,7 +113,7 @@ class Driver:
 
     def feed(self, *datagrams: bytes, missing: int = 0) -> list[tuple[str, ...]]:
         for datagram in datagrams:
-            self.state.feed(datagram, missing)
+            self.state.feed(cursor(datagram, missing))
             self.pump()
         return self.take()
 
@@ -162,7 +163,7 @@ def test_a_notification_without_news_is_no_event(driver):
 
 
 def test_an_event_contains_the_new_and_the_previous_link(driver):
-    driver.state.feed(notification(link_body(2, "a", mtu=9000)))
+    driver.state.feed(cursor(notification(link_body(2, "a", mtu=9000))))
     (event,) = driver.state.inventory.events
     assert event.link.mtu == 9000
     assert event.previous == replace(event.link, mtu=1500)
@@ -638,7 +639,7 @@ def test_no_datagram_does_harm(received):
         if item is None:
             driver.empty()
         else:
-            driver.state.feed(*item)
+            driver.state.feed(cursor(*item))
             driver.pump()
         driver.state.failure = None
         while driver.state.inventory.events:
