@@ -101,11 +101,12 @@ class NetworkNamespace(Closable):
             KernelError: it does not exist, or is not a network namespace.
             TypeError: `netns` is none of these.
         """
-        given = Namespace(netns)
         if isinstance(netns, NetworkNamespace):  # which is known to be one
-            return cls(native.duplicate(given), netns._shown, netns.name)
-        descriptor = native.duplicate(native.to_netns_fd(given))
+            descriptor = native.duplicate(netns.fileno(), netns)
+            return cls(descriptor, netns._shown, netns._name)
+        given = native.to_netns_fd(Namespace(netns))
         shown = given.shown
+        descriptor = native.duplicate(given.fd, shown)
         folder, _, name = shown.rpartition("/")
         return cls(descriptor, shown, name if folder == native.RUN_NETNS else "")
 

@@ -20,7 +20,10 @@ from pynetstrat._native.socket import Socket
 EIO, NEWLINK = 5, 16
 
 #: The methods of a socket that only read.
-QUERIES = ("get_link", "dump_addresses", "copy_routes", "get_nsid", "query", "dump_copy")
+QUERIES = (
+    *("get_link", "get_bridge", "dump_addresses", "copy_routes", "get_nsid", "query"),
+    "dump_copy",
+)
 
 
 def input_output_error() -> KernelError:

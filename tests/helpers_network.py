@@ -280,7 +280,7 @@ def three_networks() -> list[Network]:
 
 # Every message of a call on networks goes through one of these methods of the binding's Socket.
 EXCHANGES = [
-    *("execute", "get_link", "dump_links", "find_link", "copy_addresses"),
+    *("execute", "get_link", "get_bridge", "dump_links", "find_link", "copy_addresses"),
     *("set_up", "is_up", "get_nsid", "read_counters"),
 ]
 

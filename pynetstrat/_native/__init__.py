@@ -294,6 +294,13 @@ class Namespace:
         if not 0 <= descriptor < 1 << 31:  # C must not see it
             raise self._not_a_namespace(EBADF, lib.NETSTRAT_OP_SETNS, name)
 
+    @classmethod
+    def of_handle(cls, handle: "Any") -> "Namespace":
+        """Makes one for an open NetworkNamespace, which needs no check."""
+        made = cls.__new__(cls)
+        made._argument, made._path, made.fd = handle, "", handle.fileno()
+        return made
+
     def fileno(self) -> int:
         """Returns the descriptor, so that this object is a `netns` argument, too."""
         return self.fd

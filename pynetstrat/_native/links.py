@@ -63,6 +63,18 @@ def link_fields(link: Any) -> tuple[Any, ...]:
     )
 
 
+def bridge_fields(link: Any) -> tuple[Any, ...]:
+    """Converts a struct netstrat_link to the fields of `Bridge`, in order."""
+    return (
+        link.index,
+        decode(link.name),
+        decode(link.kind),
+        link.mtu,
+        ffi.buffer(link.mac, link.mac_length)[:].hex(":"),
+        ffi.buffer(link.bridge_id)[:].hex(),
+    )
+
+
 def _altnames(link: Any) -> tuple[str, ...]:
     found = []
     name = ffi.new("char[]", lib.NETSTRAT_ALT_NAME_SIZE)
@@ -86,6 +98,10 @@ _MAC_SIZE: int = lib.NETSTRAT_MAC_SIZE
 
 # /proc/sys/net has directories of these names (sysctl_dev_name_is_allowed, net/ipv4/devinet.c).
 _RESERVED_NAMES = (b"all", b"default")
+# Valid names that were checked before. A call on networks checks each of its names several times,
+# and most containers have an interface and a bridge of the same names.
+_checked_names: dict[str, bytes] = {}
+_MOST_CHECKED = 64
 
 
 def check_name(name: object) -> bytes:
@@ -94,12 +110,19 @@ def check_name(name: object) -> bytes:
     Raises:
         InvalidInterfaceNameError: no link can have it. Alternative names are not allowed.
     """
+    known = _checked_names.get(name) if type(name) is str else None
+    if known is not None:
+        return known
     encoded = encode_name(name, lib.NETSTRAT_OP_LINK_NAME)
     if lib.netstrat_name_check(encoded) != 0:
         raise invalid_name(name, lib.NETSTRAT_OP_LINK_NAME)
     if encoded in _RESERVED_NAMES:
         reason = 'the kernel reserves "all" and "default" for its settings under /proc/sys/net'
         raise InvalidInterfaceNameError(name, reason)
+    if type(name) is str:
+        if len(_checked_names) >= _MOST_CHECKED:
+            _checked_names.clear()
+        _checked_names[name] = encoded
     return encoded
 
 
@@ -120,11 +143,10 @@ def parse_mac(text: Any, field: str = "mac", *, ethernet: bool = False) -> bytes
     """
     try:
         mac = bytes.fromhex(text.replace(":", " "))
-        if text.lower() != mac.hex(":") or not 1 < len(mac) <= _MAC_SIZE:
-            mac = b""
+        is_mac = text.lower() == mac.hex(":") and 1 < len(mac) <= _MAC_SIZE
     except (AttributeError, TypeError, ValueError):
-        mac = b""
-    if not mac:
+        is_mac = False
+    if not is_mac:
         reason = 'must be a hardware address like "02:00:5e:10:00:01"'
         raise InvalidNetworkError(field, text, reason)
     if ethernet and (len(mac) != 6 or mac[0] & 1 or not any(mac)):

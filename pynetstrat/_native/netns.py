@@ -122,13 +122,17 @@ def to_netns_fd(namespace: Namespace) -> Namespace:
     return namespace
 
 
-def duplicate(namespace: Namespace) -> Descriptor:
-    """Returns another descriptor of a namespace."""
+def duplicate(fd: int, shown: object) -> Descriptor:
+    """Returns another descriptor of a namespace.
+
+    Parameters:
+        shown: what errors name the namespace by: a text, or an object with one.
+    """
     try:
-        return Descriptor(open_descriptor(os.dup, namespace.fd))
+        return Descriptor(open_descriptor(os.dup, fd))
     except OSError as error:
         code, operation = error.errno or EINVAL, lib.NETSTRAT_OP_OPEN_NETNS
-        raise kernel_error(code, operation, filename=namespace.shown) from None
+        raise kernel_error(code, operation, filename=str(shown)) from None
 
 
 def is_netns(fd: int) -> bool:

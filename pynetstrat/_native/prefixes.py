@@ -57,7 +57,7 @@ def format_address(octets: bytes) -> str:
 def to_number(prefix: Any) -> int:
     """Converts the address of a struct netstrat_prefix to an integer."""
     size = 4 if prefix.family == AF_INET else 16
-    return int.from_bytes(ffi.buffer(prefix.bytes, size)[:], "big")
+    return int.from_bytes(ffi.buffer(prefix.bytes, size), "big")
 
 
 def contains(prefix: Any, address: Any) -> bool:
@@ -73,7 +73,7 @@ def host_bits(prefix: Any) -> int:
 
 def broadcast_of(prefix: Any) -> dict[str, Any]:
     """Returns the fields of the struct netstrat_prefix of an IPv4 subnet's last address."""
-    last = to_number(prefix) | host_bits(prefix)
+    last = to_number(prefix) | _ALL_ONES >> prefix.length
     return {"family": AF_INET, "length": 32, "bytes": last.to_bytes(4, "big")}
 
 
@@ -125,8 +125,9 @@ def parse_unicast(text: str, field: str, family: int, *, length: bool) -> tuple[
         raise InvalidNetworkError(field, text, f"must be an {version} address")
     check_unicast(prefix, field, text)
     number = to_number(prefix)
-    has_broadcast = family == AF_INET and prefix.length <= 30
-    return number, number | host_bits(prefix) if has_broadcast else None
+    if family == AF_INET and prefix.length <= 30:
+        return number, number | _ALL_ONES >> prefix.length
+    return number, None
 
 
 def normal_prefix(text: str) -> str:

@@ -8,7 +8,7 @@ from .._core import ffi, lib
 from ..errors import KernelError
 from . import Namespace, decode, encode_name, fail, kernel_error, malformed
 from .addresses import decode_addresses
-from .links import IFF_UP, link_fields, text_within
+from .links import IFF_UP, bridge_fields, link_fields, text_within
 from .netns import to_netns_fd
 from .prefixes import format_prefix
 from .qdiscs import qdisc_fields, redirect_target
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
+# An attribute of `lib` or `ffi` takes as long as a small function.
+_link_get, _NULL = lib.netstrat_link_get, ffi.NULL
+
 _MAX_DUMPS = 16  # as often as netstrat_dump repeats an inconsistent dump
 _MAX_MEMORY = 16 << 20  # bytes of a dump of a hostile container: more than 10,000 links
 
@@ -34,16 +37,25 @@ class Queries(Transport):
 
     # ---- links ----
 
+    def _read_link(self, name: object) -> Any:
+        """Reads a struct netstrat_link by a link's name or alternative name."""
+        link, encoded = ffi.new("struct netstrat_link *"), encode_name(name)
+        while (code := _link_get(self._sock, encoded, link, _NULL, self._error)) < 0:
+            if not self._enlarge(code):
+                fail(code, self._error, name)
+        return link
+
     def get_link(self, name: object) -> tuple[Any, ...]:
         """Returns the fields of `Link` for a link by its name or alternative name."""
-        link = ffi.new("struct netstrat_link *")
-        self._call(lib.netstrat_link_get, encode_name(name), link, ffi.NULL, name=name)
-        return link_fields(link)
+        return link_fields(self._read_link(name))
+
+    def get_bridge(self, name: object) -> tuple[Any, ...]:
+        """Returns the fields of `Bridge` for a link by its name or alternative name."""
+        return bridge_fields(self._read_link(name))
 
     def find_link(self, name: object) -> tuple[int, bool]:
         """Returns the index of a link and whether it is up, by its name or alternative name."""
-        link = ffi.new("struct netstrat_link *")
-        self._call(lib.netstrat_link_get, encode_name(name), link, ffi.NULL, name=name)
+        link = self._read_link(name)
         return link.index, bool(link.flags & IFF_UP)
 
     def _until_distinct(self, dump: Callable[[], tuple[Result, int, int]]) -> Result:

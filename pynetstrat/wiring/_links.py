@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .._native.batch import Message
     from ..rtnetlink.links import Address, Link
     from ..rtnetlink.socket import RtnetlinkSocket
-    from ._socket import SessionSocket
+    from ._socket import Bridge, SessionSocket
     from .network import Network
 
 
@@ -30,15 +30,17 @@ def find_link(sock: RtnetlinkSocket, name: str) -> Link | None:
         return None
 
 
-def find_bridge(host: RtnetlinkSocket, network: Network) -> Link:
+def find_bridge(host: SessionSocket, network: Network) -> Bridge:
     """Returns the bridge of a network.
 
     Raises:
         InvalidNetworkError: the link does not exist, or is not a bridge.
     """
-    link = find_link(host, network.bridge)
-    if link is None:
-        raise invalid(network, "bridge", "must be an existing bridge: create it, or choose another")
+    try:
+        link = host.get_bridge(network.bridge)
+    except InterfaceNotFoundError:
+        reason = "must be an existing bridge: create it, or choose another"
+        raise invalid(network, "bridge", reason) from None
     if link.kind != "bridge":
         kind = f"a link of kind {link.kind}" if link.kind else "a device"
         raise invalid(network, "bridge", f"must be a bridge, not {kind}")

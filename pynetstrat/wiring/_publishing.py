@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .._native.nft import Element
-    from ..rtnetlink.links import Link
     from ._nft_table import NftTable
     from ._session import Session
+    from ._socket import Bridge
     from .network import Network
 
     Elements = dict[int, list[Element]]
@@ -32,7 +32,7 @@ def publisher(network: Network) -> str:
     return network.owner or network.host_interface_name
 
 
-def refuse_unreachable(session: Session, network: Network, bridge: Link | None) -> None:
+def refuse_unreachable(session: Session, network: Network, bridge: Bridge | None) -> None:
     """Raises InvalidNetworkError if the host does not forward to and from the container.
 
     Parameters:

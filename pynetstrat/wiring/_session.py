@@ -133,7 +133,7 @@ class Session:
     def container_netns(self) -> Namespace:
         """The container namespace for sockets and messages, which take it as it is."""
         if self._container_netns is None:
-            self._container_netns = Namespace(self.container_namespace)
+            self._container_netns = Namespace.of_handle(self.container_namespace)
         return self._container_netns
 
     def refuse_host_namespace(self, network: str) -> None:

@@ -14,7 +14,7 @@ from ..rtnetlink.socket import RtnetlinkSocket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
     from .._native.routes import RouteCopy
     from ..types import Name, Netns
@@ -40,6 +40,22 @@ class Device:
     parent_device: str
 
 
+@dataclass(slots=True)
+class Bridge:
+    """What wiring needs to know of a bridge. The fields are those of `Link`.
+
+    Each call on a bridged network queries the bridge, and most fields of a `Link` take as long to
+    read as the query.
+    """
+
+    index: int
+    name: str
+    kind: str
+    mtu: int
+    mac: str
+    bridge_id: str
+
+
 class SessionSocket(RtnetlinkSocket):
     """An rtnetlink socket in one of the two namespaces of a session.
 
@@ -54,26 +70,50 @@ class SessionSocket(RtnetlinkSocket):
     def __init__(self, netns: Netns | None, milliseconds: int, until: float) -> None:
         native = Socket(netns, milliseconds)
         native.share_deadline(until)
-        self._attach(native)
+        # Without a lock, which nothing else could hold: a call on networks uses its sockets in one
+        # thread at a time, and neither a signal handler nor a third-party strategy can reach them.
+        # Without a name cache, which only readings of counters by name use.
+        self._where = native.namespace
+        self._forks = _handle.forks
+        self._native = native
 
-    def _locked(self, work: Callable[..., Result], operation: str, name: object = "") -> Result:
-        """Calls `work` without taking the lock, which nothing else could hold.
+    def _use(self, operation: str, name: object = "") -> Socket:
+        """Returns the native half.
 
-        A call on networks uses its sockets in one thread at a time, and neither a signal handler
-        nor a third-party strategy can reach them.
+        Parameters:
+            operation, name: for the error if the socket can't be used.
         """
         if self._forks != _handle.forks or self._native is None:
             raise self._unusable(operation, name)
-        return work(self._native, name)
+        return self._native  # type: ignore[no-any-return]
 
-    def _get_link(self, native: Socket, name: Name) -> tuple[Any, ...]:
-        return native.get_link(name)  # the deadline has been set
+    def _locked(self, work: Callable[..., Result], operation: str, name: object = "") -> Result:
+        """Calls `work` with the native half and the name, without a lock."""
+        return work(self._use(operation, name), name)
+
+    def close(self) -> None:
+        """Closes the socket. A second call does nothing."""
+        if self._native is not None:
+            self._native.close()
+            self._native = None
 
     def set_timeout(self, milliseconds: int) -> None:
         """Sets the timeout of later calls."""
-        self._locked(lambda native, _: native.set_timeout(milliseconds), "timeout")
+        self._use("timeout").set_timeout(milliseconds)
 
     # ---- links ----
+
+    def get_link(self, name: Name) -> Link:
+        """Returns one link, as `RtnetlinkSocket.get_link` does."""
+        return Link(*self._use("RTM_GETLINK", name).get_link(name))
+
+    def get_bridge(self, name: Name) -> Bridge:
+        """Returns a link as a `Bridge`, whatever its kind; errors as of `get_link`."""
+        return Bridge(*self._use("RTM_GETLINK", name).get_bridge(name))
+
+    def link_set_up(self, name: Name) -> None:
+        """Brings a link up, as `RtnetlinkSocket.link_set_up` does."""
+        self._use("RTM_NEWLINK", name).set_up(name)
 
     def find_link(self, name: str) -> tuple[int, bool]:
         """Returns the index of a link, and whether it is up.
@@ -81,11 +121,11 @@ class SessionSocket(RtnetlinkSocket):
         Raises:
             KernelError: as `get_link`.
         """
-        return self._locked(Socket.find_link, "RTM_GETLINK", name)
+        return self._use("RTM_GETLINK", name).find_link(name)
 
     def get_device(self, link: Name | int) -> Device | None:
         """Returns a link, by its index or name, with its device; None if missing."""
-        fields = self._locked(lambda native, _: native.get_device(link), "RTM_GETLINK")
+        fields = self._use("RTM_GETLINK").get_device(link)
         return None if fields is None else Device(Link(*fields[0]), *fields[1:])
 
     def find_devices(self, matches: Callable[..., bool]) -> list[int]:
@@ -97,14 +137,14 @@ class SessionSocket(RtnetlinkSocket):
             matches: takes the kind, IFLA_LINK and IFLA_LINK_NETNSID (0 and -1: none), the parent
                 bus and the parent device.
         """
-        return self._locked(lambda native, _: native.find_devices(matches), "RTM_GETLINK")
+        return self._use("RTM_GETLINK").find_devices(matches)
 
     def has_namespace(self, nsid: int) -> bool:
         """Returns whether the namespace with that nsid still exists.
 
         The kernel forgets the nsid a little after the namespace has ended.
         """
-        return bool(self._locked(lambda native, _: native.has_namespace(nsid), "RTM_GETLINK"))
+        return self._use("RTM_GETLINK").has_namespace(nsid)
 
     def read_counters(self, index: int, name: str) -> list[int]:
         """Returns the eight counters of a link, in the host's perspective.
@@ -113,10 +153,7 @@ class SessionSocket(RtnetlinkSocket):
             index: the link's.
             name: the link's name in errors.
         """
-        counters: list[int] = self._locked(
-            lambda native, _: native.read_counters(index, name), "RTM_GETLINK", name
-        )
-        return counters
+        return self._use("RTM_GETLINK", name).read_counters(index, name)
 
     def dump_redirects(self, index: int) -> list[int]:
         """Returns the links that a link's filters redirect every packet to.
@@ -127,9 +164,7 @@ class SessionSocket(RtnetlinkSocket):
         Parameters:
             index: of the link whose received packets are filtered.
         """
-        return self._locked(
-            lambda native, _: native.dump_redirects(index), "RTM_GETTFILTER", f"index {index}"
-        )
+        return self._use("RTM_GETTFILTER", f"index {index}").dump_redirects(index)
 
     # ---- addresses and routes ----
 
@@ -141,7 +176,7 @@ class SessionSocket(RtnetlinkSocket):
         Parameters:
             index: the link's.
         """
-        decode = self._locked(lambda native, _: native.copy_addresses(index), "RTM_GETADDR")
+        decode = self._use("RTM_GETADDR").copy_addresses(index)
         return lambda: [Address(**fields) for fields in decode()]
 
     def dump_all_routes(
@@ -166,7 +201,7 @@ class SessionSocket(RtnetlinkSocket):
         Parameters:
             index: the link's, by which Linux before 4.20 does not filter.
         """
-        return self._locked(lambda native, _: native.dump_local_routes(index), "RTM_GETROUTE")
+        return self._use("RTM_GETROUTE").dump_local_routes(index)
 
     def copy_routes(self, index: int, sources: set[str]) -> list[RouteCopy]:
         """Copies the routes that use a link or prefer a source address.
@@ -178,7 +213,7 @@ class SessionSocket(RtnetlinkSocket):
             index: the link's.
             sources: the addresses. With an empty set the kernel dumps only the link's routes.
         """
-        return self._locked(lambda native, _: native.copy_routes(index, sources), "RTM_GETROUTE")
+        return self._use("RTM_GETROUTE").copy_routes(index, sources)
 
 
 def add_route_copy(route: RouteCopy) -> Message:

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from ..rtnetlink.links import Link
     from ..rtnetlink.socket import RtnetlinkSocket
     from ._session import Session
+    from ._socket import Bridge
     from .network import Network
 
 
-def make_pair(session: Session, network: Network, digest: int, bridge: Link | None) -> None:
+def make_pair(session: Session, network: Network, digest: int, bridge: Bridge | None) -> None:
     """Makes the pair of a network, tags it, and configures its host end.
 
     Parameters:
@@ -71,7 +72,7 @@ def make_pair(session: Session, network: Network, digest: int, bridge: Link | No
     _finish_port(host, network, bridge, is_free)
 
 
-def _is_free(bridge: Link) -> bool:
+def _is_free(bridge: Bridge) -> bool:
     """Whether a bridge would take the MAC address of its first port.
 
     The bridge id contains the MAC address that was set or taken from a port, or zeros.
@@ -79,7 +80,7 @@ def _is_free(bridge: Link) -> bool:
     return not int(bridge.bridge_id[4:] or "1", 16)
 
 
-def _has_mac(bridge: Link) -> bool:
+def _has_mac(bridge: Bridge) -> bool:
     """Whether a bridge has a MAC address. One that has lost its last port may have zeros.
 
     The kernel refuses to set zeros, so such a bridge keeps the first address that it is given.
@@ -115,7 +116,7 @@ def _delete_left_over(session: Session, network: Network, digest: int, error: Ke
 # ---- the host end ----
 
 
-def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Link, is_free: bool) -> None:
+def _finish_port(host: RtnetlinkSocket, network: Network, bridge: Bridge, is_free: bool) -> None:
     """Tags the host end, and makes it a port of a bridge that has no MAC address of its own.
 
     The batch is sent once the pair is acknowledged: if its name was taken (EEXIST), the tag would
@@ -297,7 +298,7 @@ def _delete_as_group(host: RtnetlinkSocket, links: list[Link], used: set[int]) -
     return True
 
 
-def _restore_mac(host: RtnetlinkSocket, bridge: Link) -> None:
+def _restore_mac(host: RtnetlinkSocket, bridge: Bridge) -> None:
     """Restores the MAC address of a bridge if _finish_port() failed between its two changes."""
     link = find_link(host, bridge.name)
     if link is not None and link.index == bridge.index and link.mac != bridge.mac:

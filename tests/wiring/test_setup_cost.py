@@ -31,7 +31,7 @@ def test_a_bridged_veth_takes_four_exchanges_on_the_host_and_six_in_the_containe
 ):
     done = _exchanges([LO, veth(hairpin_mode=True, ipv6_address="fd00::2/64")], quiet_blue)
     assert done == {
-        "here": ["get_link", "execute", "execute", "find_link"],
+        "here": ["get_bridge", "execute", "execute", "find_link"],
         # The last, and the dumps of local routes that follow, are for the IPv6 address.
         "there": ["find_link", "copy_addresses", "set_up", "find_link", "execute", "get_link"],
     }
