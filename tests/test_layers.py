@@ -148,6 +148,7 @@ FOLDERS = {
         *("_annotation_arguments", "_annotation_policy", "_hook_state", "_annotation"),
         *("_stats_readings", "_stats_rates", "_top_view", "_top_screen"),
         *("_top_terminal", "_top_display", "_exporter_coding", "_exporter_request"),
+        "_exporter_poller",
         *("_exporter_connection", "_exporter_labels", "_exporter_text", "_exporter_textfile"),
         *("_exporter_process", "_exporter_metrics", "_exporter_scraper", "_exporter_endpoint"),
         *("_fresh_namespaces", "up", "down", "stats", "top", "strategies", "run", "network"),

@@ -10,18 +10,17 @@ A connection goes through these states:
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 import socket
 import time
-from selectors import EVENT_READ, EVENT_WRITE
 
+from ._exporter_poller import READ, WRITE
 from ._exporter_request import MAX_REQUEST_BYTES, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from selectors import BaseSelector
+    from ._exporter_poller import Poller
 
 READING, WAITING, WRITING, DRAINING = range(4)
 
@@ -37,11 +36,11 @@ _EMPTY_LINE = re.compile(rb"\n\r?\n")
 
 
 class Connection:
-    """A non-blocking connection. The selector reports it when `proceed` has something to do.
+    """A non-blocking connection. The poller reports it when `proceed` has something to do.
 
     Parameters:
         accepted: its socket.
-        selector: where the socket is registered, with the connection as its data.
+        poller: watches the socket, with the connection as its data.
         now: the time on the monotonic clock, in seconds, as all times below.
 
     Attributes:
@@ -54,14 +53,14 @@ class Connection:
     """
 
     __slots__ = (
-        *("_response_due", "_selector", "_socket", "_unsent"),
+        *("_poller", "_response_due", "_socket", "_unsent"),
         *("body", "due", "last_progress", "received", "request", "state"),
     )
 
-    def __init__(self, accepted: socket.socket, selector: BaseSelector, now: float) -> None:
+    def __init__(self, accepted: socket.socket, poller: Poller, now: float) -> None:
         accepted.setblocking(False)
         self._socket = accepted
-        self._selector = selector
+        self._poller = poller
         self._unsent: list[memoryview] = []
         self._response_due = math.inf  # `due` is never later
         self.state = READING
@@ -70,7 +69,7 @@ class Connection:
         self.received = bytearray()
         self.request: Request | None = None
         self.body = b""
-        selector.register(accepted, EVENT_READ, self)
+        poller.add(accepted.fileno(), READ, self)
 
     def is_idle(self, now: float) -> bool:
         """Returns whether the client has made no progress for so long that it may be cut."""
@@ -98,7 +97,7 @@ class Connection:
         self.due, self._response_due = now + _IDLE_TIME, now + _RESPONSE_TIME
         self._unsent = [memoryview(part) for part in (head, body) if part]
         self.body = body
-        self._selector.register(self._socket, EVENT_WRITE, self)
+        self._poller.add(self._socket.fileno(), WRITE, self)
 
     def hurry(self, now: float) -> None:
         """Limits the time that is left for taking the response, because the endpoint stops."""
@@ -106,8 +105,7 @@ class Connection:
         self.due = min(self.due, self._response_due)
 
     def close(self) -> None:
-        with contextlib.suppress(KeyError):  # not registered while WAITING
-            self._selector.unregister(self._socket)
+        self._poller.remove(self._socket.fileno())
         self._socket.close()
 
     def _receive_part(self) -> bytes:
@@ -127,8 +125,8 @@ class Connection:
         size = found.end() if found else len(received)
         if not found and size <= MAX_REQUEST_BYTES:
             return
-        self._selector.unregister(self._socket)
-        self.request = Request(bytes(received), size > MAX_REQUEST_BYTES)
+        self._poller.remove(self._socket.fileno())
+        self.request = Request.parse(bytes(received), size > MAX_REQUEST_BYTES)
         if self.request.is_scrape:
             self.state, self.due = WAITING, math.inf
         else:
@@ -151,4 +149,4 @@ class Connection:
         self.state, self.last_progress, self.due = DRAINING, now, now + _DRAIN_TIME
         self.received.clear()
         self.body = b""
-        self._selector.modify(self._socket, EVENT_READ, self)
+        self._poller.change(self._socket.fileno(), READ)

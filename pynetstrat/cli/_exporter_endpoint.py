@@ -20,13 +20,12 @@ import contextlib
 import math
 import os
 import resource
-import selectors
 import socket
 import threading
 import time
-from selectors import EVENT_READ
 
 from ._exporter_connection import DRAINING, READING, WAITING, WRITING, Connection
+from ._exporter_poller import READ, Poller
 from ._exporter_scraper import Scraper
 
 TYPE_CHECKING = False
@@ -90,8 +89,8 @@ class Endpoint:
             self.port: int = self._listener.getsockname()[1]
             self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             stack.callback(os.close, self._wake)
-            self._selector = stack.enter_context(selectors.DefaultSelector())
-            self._selector.register(self._wake, EVENT_READ, self._deliver)
+            self._poller = stack.enter_context(contextlib.closing(Poller()))
+            self._poller.add(self._wake, READ, self._deliver)
             self._is_listening = False
             self._resources = stack.pop_all()
 
@@ -146,11 +145,11 @@ class Endpoint:
         due = min((connection.due for connection in self._connections), default=math.inf)
         if not can_scrape or not (self._is_listening or self._is_stopping):
             due = min(due, now + _PAUSE)
-        for key, _ in self._selector.select(None if due == math.inf else max(0, due - now)):
-            if type(key.data) is Connection:
-                self._proceed(key.data)
+        for ready in self._poller.wait(None if due == math.inf else max(0, due - now)):
+            if type(ready) is Connection:
+                self._proceed(ready)
             else:
-                key.data()
+                ready()
 
     def _wake_up(self) -> None:
         os.eventfd_write(self._wake, 1)
@@ -159,9 +158,9 @@ class Endpoint:
 
     def _listen(self, is_wanted: bool) -> None:
         if is_wanted and not self._is_listening:
-            self._selector.register(self._listener, EVENT_READ, self._accept)
+            self._poller.add(self._listener.fileno(), READ, self._accept)
         elif self._is_listening and not is_wanted:
-            self._selector.unregister(self._listener)
+            self._poller.remove(self._listener.fileno())
         self._is_listening = is_wanted
 
     def _accept(self) -> None:
@@ -179,7 +178,7 @@ class Endpoint:
             is_full = len(self._connections) >= self.max_connections
             if is_full and (slowest := self._find_slowest(now)):
                 self._cut(slowest)
-            connection = Connection(accepted, self._selector, now)
+            connection = Connection(accepted, self._poller, now)
             self._connections[connection] = None
             self._proceed(connection)
 

@@ -11,7 +11,7 @@ from ._exporter_coding import choose_coding, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, ClassVar
 
 MAX_REQUEST_BYTES = 65536
 
@@ -29,6 +29,7 @@ _PAGE = b"""\
 """
 
 _METHODS = ("GET", "HEAD")
+_MAX_KNOWN = 8  # requests for the metrics that are kept
 # The scheme and host of a request target in absolute form (RFC 9112, section 3.2.2).
 _ORIGIN = re.compile("https?://[^/?]*", re.IGNORECASE)
 
@@ -51,6 +52,26 @@ class Request(BaseHTTPRequestHandler):
 
     # Of a request line that is invalid: without a version a response would have no status.
     default_request_version = "HTTP/1.0"
+
+    _known: ClassVar[dict[bytes, Request]] = {}
+
+    @classmethod
+    def parse(cls, received: bytes, is_too_long: bool) -> Request:
+        """Returns a request; the same object for a scrape with the same bytes as an earlier one.
+
+        A Prometheus sends the same bytes each time, and to parse them takes longer than to answer.
+
+        Parameters:
+            received, is_too_long: see `Request`.
+        """
+        request = cls._known.get(received)
+        if request is None:
+            request = cls(received, is_too_long)
+            if request.is_scrape:
+                if len(cls._known) >= _MAX_KNOWN:
+                    cls._known.clear()
+                cls._known[received] = request
+        return request
 
     def __init__(self, received: bytes, is_too_long: bool) -> None:
         # The base class's __init__ is not called: it reads from a connection and blocks.
@@ -79,11 +100,13 @@ class Request(BaseHTTPRequestHandler):
         Parameters:
             body: the metrics, in the request's coding.
         """
+        self.wfile = BytesIO()
         self._send_head(HTTPStatus.OK, _METRICS_TYPE, len(body))
         return self.response, b"" if self.command == "HEAD" else body
 
     def respond_with_failure(self) -> bytes:
         """Returns the response to a scrape that failed."""
+        self.wfile = BytesIO()
         self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
         return self.response
 
@@ -116,13 +139,18 @@ class Request(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _send_head(self, status: HTTPStatus, kind: str, length: int, **headers: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(length))
+        if self.request_version == "HTTP/0.9":  # a response of this version has no head
+            return
         if status == HTTPStatus.OK:
             headers["Vary"] = "Accept-Encoding"
             if self.coding != "identity":
                 headers["Content-Encoding"] = self.coding
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        self.wfile.write(
+            f"{self.protocol_version} {status:d} {status.phrase}\r\n"
+            f"Server: {self.version_string()}\r\n"
+            f"Date: {self.date_time_string()}\r\n"
+            f"Content-Type: {kind}\r\n"
+            f"Content-Length: {length}\r\n"
+            f"{fields}\r\n".encode()
+        )

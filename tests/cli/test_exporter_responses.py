@@ -11,11 +11,12 @@ from http.client import HTTPResponse
 
 import pytest
 import support
-from helpers_exporter import RECEIVED, received, running
+from helpers_exporter import RECEIVED, SCRAPE, received, running
 from prometheus_client.parser import text_string_to_metric_families
 
 from pynetstrat import NetworkNamespace
 from pynetstrat.cli._exporter_coding import choose_coding
+from pynetstrat.cli._exporter_request import Request
 
 # ---- metrics ----
 
@@ -169,6 +170,37 @@ def test_an_invalid_request_line_gets_a_status_too(exporter, line, status):
     with exporter.connect() as client:
         client.sendall(line + b"\r\n\r\n")
         assert client.recv(12) == b"HTTP/1.0 " + status
+
+
+def test_a_request_of_http_0_9_gets_the_metrics_without_headers(exporter):
+    with exporter.connect() as client:
+        client.sendall(b"GET /metrics HTTP/0.9\r\n\r\n")
+        assert client.recv(7) == b"# HELP "
+
+
+def test_a_request_that_is_repeated_is_parsed_once():
+    assert Request.parse(SCRAPE, False) is Request.parse(SCRAPE, False)
+    page = b"GET / HTTP/1.1\r\n\r\n"  # its response has the date
+    assert Request.parse(page, False) is not Request.parse(page, False)
+
+
+def test_a_repeated_request_gets_a_whole_new_response():
+    for coding in ("identity", "gzip"):
+        received = SCRAPE.replace(b"\r\n\r\n", f"\r\nAccept-Encoding: {coding}\r\n\r\n".encode())
+        for body in (b"one", b"another"):
+            request = Request.parse(received, False)
+            assert request.coding == coding
+            head, sent = request.respond_with_metrics(body)
+            assert head.count(b"HTTP/1.0 200 OK\r\n") == 1
+            assert f"Content-Length: {len(body)}\r\n".encode() in head
+            assert sent == body
+        assert request.respond_with_failure().startswith(b"HTTP/1.0 500 ")
+
+
+def test_few_requests_are_kept():
+    for number in range(20):
+        Request.parse(SCRAPE.replace(b"metrics", f"metrics?{number}".encode()), False)
+    assert len(Request._known) <= 8
 
 
 def test_an_empty_line_before_a_request_is_ignored(exporter):
