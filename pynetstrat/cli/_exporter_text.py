@@ -8,6 +8,7 @@ row, each number, and the whole text of a counter none of whose values has chang
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import compress
 from operator import ne
 
@@ -19,18 +20,26 @@ if TYPE_CHECKING:
 
     from .._metrics import Labels, Reading
 
+_SCIENTIFIC = 1_000_000  # from this number on the format has an exponent
 _EXACT = 1 << 53  # a float represents every integer up to this one
 _EXPONENTS = [f"e+{digits - 1:02d}\n".encode() for digits in range(17)]
 
 
 def format_number(value: int) -> bytes:
     """Returns an integer >= 0 as a float of the format: 5.0, 1.5e+06."""
-    if value < 1_000_000:
+    if value < _SCIENTIFIC:
         return b"%d.0\n" % value
     if value > _EXACT:
         return b"%b\n" % format_float(value).encode()
     digits = b"%d" % value
     return (b"%c.%b" % (digits[0], digits[1:])).rstrip(b"0.") + _EXPONENTS[len(digits)]
+
+
+def format_numbers(values: list[int]) -> list[bytes]:
+    """Returns `format_number` of each value."""
+    if max(values, default=0) < _SCIENTIFIC:  # all at once, which takes half the time
+        return (b"%d.0\n" * len(values) % (*values,)).splitlines(keepends=True)
+    return list(map(format_number, values))
 
 
 def format_float(value: float) -> str:
@@ -49,6 +58,7 @@ def format_labels(labels: Labels) -> bytes:
     return f"{{{shown}}} ".encode() if shown else b" "
 
 
+@lru_cache(maxsize=64)  # most of the 30 metrics stay the same
 def format_metric(
     name: str, text: str, value: float | None, labels: Labels = (), *, kind: str = "gauge"
 ) -> bytes:
@@ -124,11 +134,15 @@ class _Counter:
     def write(self, values: list[int]) -> bytes:
         """Returns the text. No value is negative."""
         if values != self._values or not self._text:
-            numbers = self._numbers
-            changed = map(ne, values, self._values)
-            for at, value in compress(enumerate(values), changed):
-                numbers[at] = format_number(value)
+            changed = list(map(ne, values, self._values))
+            new = format_numbers(list(compress(values, changed)))
+            if len(new) == len(values):
+                self._numbers = new
+            else:
+                places = compress(range(len(values)), changed)
+                for at, number in zip(places, new, strict=True):
+                    self._numbers[at] = number
             self._values = values
-            self._parts[2::3] = numbers
+            self._parts[2::3] = self._numbers
             self._text = self._head + b"".join(self._parts)
         return self._text

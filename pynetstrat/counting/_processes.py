@@ -83,8 +83,10 @@ class Processes:
                 if target != self._host:
                     places.setdefault(target, thread)
         except PermissionError:  # also while a process ends: then it is gone a moment later
+            if pid in self._hidden:
+                return
             places = {}
-            is_hidden = os.path.exists(f"/proc/{pid}")  # noqa: PTH110
+            is_hidden = os.access(f"/proc/{pid}", os.F_OK)
         if is_hidden:
             self._hidden.add(pid)
         else:

@@ -145,15 +145,20 @@ class Scanner:
         names, members = self._names.names, self._processes.members
         targets = {**names, **members}
         targets.pop(self._host, None)
-        found = {target: known[target] for target in targets if target in known}
         changed, turn = self._names.changed | self._processes.changed, self._scans
-        due = [
-            target
-            for target, one in found.items()
-            if one.processes is None
-            or target in changed
-            or not (one.source or (turn + one.container.inode) % PASSES)
-        ]
+        found, due, new = {}, [], []
+        for target in targets:
+            one = known.get(target)
+            if one is None:
+                new.append(target)
+                continue
+            found[target] = one
+            if (
+                one.processes is None
+                or target in changed
+                or not (one.source or (turn + one.container.inode) % PASSES)
+            ):
+                due.append(target)
         described = []
         for target in due:
             one = found[target]
@@ -163,7 +168,6 @@ class Scanner:
                     continue
             found[target] = self._describe(target, one, is_searched=True)
             described.append(target)
-        new = [target for target in targets if target not in found]
         room = max(self._limit - len(known), 0)
         for target in new[:room]:
             found[target] = self._describe(target, None)

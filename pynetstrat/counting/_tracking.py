@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from errno import EAGAIN, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM
+from itertools import filterfalse
 
 from .._native import Namespace
 from .._native.netns import cookie, identify, to_netns_fd
@@ -388,7 +389,7 @@ class Tracker:
         if self.stale:
             # A container may have moved a peer away: the host gets no notification of that.
             self._pairs = None
-        return [nsid for nsid in self._dump_pairs(native) if nsid not in self.by_nsid]
+        return list(filterfalse(self.by_nsid.__contains__, self._dump_pairs(native)))
 
     def _dump_pairs(self, native: Containers) -> dict[int, list[int]]:
         pairs = self._pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from errno import ENOENT, ESRCH
+from itertools import filterfalse
 
 from .._handle import Handle
 from .._native.netns import RUN_NETNS
@@ -196,9 +197,10 @@ class HostCounters(Handle):
             nsids = self._still_unseen(counters, nsids, refused)
         self._update_owners(counters)
         known = self._known
-        seen = [known.get(target, sighting).container for target, sighting in scan.found.items()]
+        found = scan.found
+        seen = [one.container for one in map(known.get, found, found.values())]
         seen += scan.refused
-        unseen = [one.container for target, one in known.items() if target not in scan.found]
+        unseen = [known[target].container for target in filterfalse(found.__contains__, known)]
         omitted = scan.omitted
         if not omitted:
             room = self._limit - len(seen) - len(unseen)
@@ -229,7 +231,8 @@ class HostCounters(Handle):
             refused[Container(RUN_NETNS, RUN_NETNS, 0)] = scan.names_error
         # A container that was dropped just now may be found anew, but is not in `described`.
         dropped = scan.found.keys() - self._known.keys()
-        for target in dict.fromkeys((*scan.described, *dropped)):
+        due = dict.fromkeys((*scan.described, *dropped))
+        for target in due:
             sighting, known = scan.found[target], self._known.get(target)
             if known is None:
                 error = self._add(counters, target, sighting)
@@ -240,7 +243,8 @@ class HostCounters(Handle):
             elif known is not sighting:
                 self._rename(counters, target, sighting)
         # A namespace that was known by nsid alone, and was added by path now, is listed as ended.
-        self._drop_ended(counters, scanner)
+        if due:
+            self._drop_ended(counters, scanner)
         return scan, refused
 
     def _find_ended(self, counters: HostContainers) -> list[Any]:

@@ -142,11 +142,13 @@ def name_by_cgroup(process: str, target: str) -> tuple[tuple[str, ...], str]:
         # Without an object for the file, which takes a third of the time.
         file = os.open(f"/proc/{process}/cgroup", os.O_RDONLY | os.O_CLOEXEC)
         try:
+            if not any(_parse_cgroup(os.read(file, _CGROUP_SIZE))):
+                return (), ""  # whatever namespace it is in
             # An open file of /proc always belongs to the process that it was opened for. If it can
             # be read after this readlink, that process is alive, so its pid was not reused.
             if os.readlink(f"/proc/{process}/ns/net") != target:  # noqa: PTH115
                 return (), ""
-            text = os.read(file, _CGROUP_SIZE)
+            text = os.pread(file, _CGROUP_SIZE, 0)
         finally:
             os.close(file)
     except (*ENDED, PermissionError):

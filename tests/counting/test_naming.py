@@ -18,7 +18,7 @@ from pynetstrat import (
     NetworkNamespace,
 )
 from pynetstrat.cli import _fresh_namespaces
-from pynetstrat.counting import _scan
+from pynetstrat.counting import _scan, naming
 
 ALLOCATION = "0a1b2c3d-0123-4567-89ab-0123456789ab"
 
@@ -229,6 +229,7 @@ def test_a_process_that_ends_or_moves_during_the_search_gives_no_id(
     new_namespace, monkeypatch, only
 ):
     """The pid may be reused between opening and reading the file of its cgroup."""
+    monkeypatch.setattr(naming, "_parse_cgroup", lambda _: ((ID,), ""))
     readlink = os.readlink
     netns = new_namespace()
     with support.process_inside(netns) as process:
