@@ -27,7 +27,7 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat._scrape import Scrape
-from pynetstrat.wiring import _session, setup
+from pynetstrat.wiring import _session, host_device, setup
 
 LO = Network("loopback", name="lo")
 
@@ -49,6 +49,9 @@ def be_patient() -> None:
     for function, unit in ((_session.Session.__init__, 1000), (_session.open_session_if_alive, 1)):
         assert function.__defaults__[-1] == 5 * unit
         function.__defaults__ = (*function.__defaults__[:-1], 60 * unit)
+    # Of a namespace that has ended: the kernel ends one after the other.
+    assert host_device._ENDING == 1.0
+    host_device._ENDING = 60.0
 
 
 def ip(*arguments: str, netns: NetworkNamespace | None = None) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pynetstrat import Batch, NetworkNamespace, RtnetlinkSocket, cli
 from pynetstrat._scrape import Scrape
+from pynetstrat.cli import _exporter_connection
 from pynetstrat.cli._exporter_endpoint import Endpoint
 from pynetstrat.cli._exporter_metrics import Metrics
 
@@ -183,7 +184,17 @@ def blue(exporter_host: RtnetlinkSocket) -> Iterator[NetworkNamespace]:
 
 
 @pytest.fixture
-def exporter(blue: NetworkNamespace) -> Iterator[Exporter]:
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has an exporter wait ten minutes for what a client sends and takes, in place of seconds.
+
+    On a busy machine seconds may pass in which a client of a test does not run.
+    """
+    for limit in ("_REQUEST_TIME", "_IDLE_TIME", "_RESPONSE_TIME"):
+        monkeypatch.setattr(_exporter_connection, limit, 600.0)
+
+
+@pytest.fixture
+def exporter(blue: NetworkNamespace, patient: None) -> Iterator[Exporter]:
     with running("--container", "^test-") as started:
         yield started
 

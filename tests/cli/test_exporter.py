@@ -17,6 +17,7 @@ import support
 from helpers_exporter import COMMAND, RECEIVED, connect_slow, fail, misuse, running, take_rest
 
 from pynetstrat import Batch
+from pynetstrat.cli import _exporter_connection
 
 # ---- how it starts ----
 
@@ -216,7 +217,10 @@ def test_it_ends_if_it_cannot_serve(exporter_host, function):
 
 
 @pytest.mark.slow
-def test_a_response_that_has_begun_is_completed_before_the_end(exporter_host, blue):
+def test_a_response_that_has_begun_is_completed_before_the_end(
+    exporter_host, blue, patient, monkeypatch
+):
+    monkeypatch.setattr(_exporter_connection, "_LAST_TIME", 600.0)
     for number in range(1, 100):
         exporter_host.execute(Batch().add_veth(f"v{number}", f"eth{number}", netns=blue))
     with running("--container", "^test-") as exporter, connect_slow(exporter.port) as client:

@@ -95,6 +95,7 @@ def test_the_memory_that_responses_hold_is_bounded(large, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("count", [33, 200])
 def test_clients_that_scrape_at_once_all_get_a_complete_response(large, count):
     complete = []

@@ -15,6 +15,7 @@ from helpers_exporter import RECEIVED, SCRAPE, received, running
 from prometheus_client.parser import text_string_to_metric_families
 
 from pynetstrat import NetworkNamespace
+from pynetstrat.cli import _exporter_connection
 from pynetstrat.cli._exporter_coding import choose_coding
 from pynetstrat.cli._exporter_request import Request
 
@@ -59,6 +60,15 @@ def test_a_container_that_ended_is_shown_for_a_while_with_its_last_counters(blue
 
 
 # ---- HTTP ----
+
+
+@pytest.fixture
+def lingering(monkeypatch):
+    """Has the exporter wait for a client to close its connection, however long that takes.
+
+    If it did not, what the client sends then would reset the connection, and the response be lost.
+    """
+    monkeypatch.setattr(_exporter_connection, "_DRAIN_TIME", 600.0)
 
 
 @pytest.mark.slow
@@ -135,7 +145,7 @@ def test_the_root_page_links_to_the_metrics(exporter):
         ("GET", "/" + "x" * 70000, {}, 414),
     ],
 )
-def test_a_request_gets_the_right_status(exporter, method, path, headers, status):
+def test_a_request_gets_the_right_status(lingering, exporter, method, path, headers, status):
     with exporter.connect_http() as connection:
         with contextlib.suppress(
             ConnectionError
@@ -149,7 +159,7 @@ def test_a_request_gets_the_right_status(exporter, method, path, headers, status
     assert exporter.end() == (0, "", "")
 
 
-def test_a_client_that_is_still_sending_gets_the_response(exporter):
+def test_a_client_that_is_still_sending_gets_the_response(lingering, exporter):
     with exporter.connect_http() as connection:
         connection.request("POST", "/metrics", body=b"x" * 300_000)
         response = connection.getresponse()

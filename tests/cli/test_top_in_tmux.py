@@ -64,8 +64,9 @@ class Tmux:
         except AssertionError:
             raise AssertionError("\n".join([pattern, *self.lines()])) from None
 
-    def wait_for_order(self, *names: str) -> None:
-        self.wait_for("(?s)" + "".join(rf"\n{name}\b[^\n]*" for name in names) + r"\n\s*\n")
+    def wait_for_order(self, *names: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        rows = "".join(rf"\n{name}\b[^\n]*" for name in names)
+        self.wait_for(rf"(?s){rows}\n\s*\n", meanwhile)
 
     def end(self, number: int) -> None:
         """Waits for the exit status of the command, in a terminal as it was before."""
@@ -114,9 +115,12 @@ def test_it_starts_with_every_container_and_q_ends_it(top):
 
 
 def test_rates_are_of_traffic_as_it_happens(top):
-    # Again and again: the rate of one burst is on the screen for a tenth of a second.
-    top.wait_for(r"test-c +[1-9][0-9.]*[kM] ", lambda: support.send_frames("h2", 10, 1000))
-    top.wait_for_order("test-c", "test-a", "test-b")
+    def send() -> None:
+        """Again and again: the rate of one burst is on the screen for a tenth of a second."""
+        support.send_frames("h2", 10, 1000)
+
+    top.wait_for(r"test-c +[1-9][0-9.]*[kM] ", send)
+    top.wait_for_order("test-c", "test-a", "test-b", meanwhile=send)
     top.wait_for(r"test-c +0 ")  # in the sample after it
 
 
