@@ -82,7 +82,7 @@ class Scraper:
     def take(self) -> Outcome | None:
         """Returns the outcome of the oldest finished order, or None if none has finished.
 
-        Raises the exception that ended the thread: without it no scrape is answered.
+        Raises the exception that ended the thread, because nothing else answers scrapes.
         """
         if self._failure is not None:
             raise self._failure
