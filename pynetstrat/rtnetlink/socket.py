@@ -164,6 +164,10 @@ class RtnetlinkSocket(Handle):
     def get_link(self, name: Name) -> Link:
         """Returns one link.
 
+        Since Linux 6.9 the query also has the kernel process a change of the link's carrier
+        (rtnl_getlink in net/core/rtnetlink.c). Otherwise a worker does, some time after a link has
+        gone up, and the link drops what it should send until then.
+
         Parameters:
             name: its name or alternative name.
 
