@@ -1,4 +1,4 @@
-"""`Scrape`: finds the containers of this host and reads their counters, for Prometheus."""
+"""`BaseScrape` and `Scrape`: find the host's containers and read their counters for Prometheus."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ _FIELDS = (  # of NetworkInterface, in the order of COUNTERS
 )
 
 
-class Scrape(Handle):
-    """Scrapes the containers of this host: see `ContainerCollector` for what a scrape shows.
+class BaseScrape(Handle):
+    """Scrapes the containers of this host: the base of `ContainerCollector` and `Scrape`.
 
     Parameters:
         container, exclude_container, interface, exclude_interface: regular expressions, see
@@ -103,12 +103,8 @@ class Scrape(Handle):
         self.omitted: dict[Container, int] = {}
         self._attach(WatchedHost(netns=netns, limit=limit, timeout=timeout, routed=routed))
 
-    def scrape(self) -> Reading:
-        """Finds all containers and reads them. After a failure it does not raise but sets `error`.
-
-        Returns:
-            The values. After a failure it has no rows.
-        """
+    def _take(self) -> Reading:
+        """Makes a scrape. After a failure it does not raise but sets `error`."""
         started = time.perf_counter()
         try:
             reading = self._locked(self._scrape, "scrape")
@@ -117,19 +113,6 @@ class Scrape(Handle):
             reading = Reading((), [[] for _ in COUNTERS], {ERROR: 1})
         reading.gauges[DURATION] = time.perf_counter() - started
         return reading
-
-    def relabel(self) -> None:
-        """Makes the next scrape call `find_labels` again for every container."""
-        self._is_relabelled = True
-
-    def descriptors(self) -> list[int]:
-        """Returns the descriptors that are ready to read while notifications are queued."""
-        found: list[int] = self._locked(lambda host, _: host.descriptors(), "poll")
-        return found
-
-    def process_pending(self) -> None:
-        """Processes the queued notifications. To be called between scrapes that are far apart."""
-        self._locked(lambda host, _: host.process_pending(), "recv")
 
     # ---- with the lock held ----
 
@@ -257,6 +240,36 @@ class Scrape(Handle):
         labels = sorted({**more, **fixed}.items())
         at = bisect(labels, ("interface",))
         return tuple(labels[:at]), tuple(labels[at:])
+
+
+class Scrape(BaseScrape):
+    """Scrapes the containers of this host for a program that runs for long: the exporter.
+
+    See `ContainerCollector` for what a scrape shows, and `BaseScrape` for the parameters.
+    """
+
+    __slots__ = ()
+
+    def scrape(self) -> Reading:
+        """Finds all containers and reads them. After a failure it does not raise but sets `error`.
+
+        Returns:
+            The values. After a failure it has no rows.
+        """
+        return self._take()
+
+    def relabel(self) -> None:
+        """Makes the next scrape call `find_labels` again for every container."""
+        self._is_relabelled = True
+
+    def descriptors(self) -> list[int]:
+        """Returns the descriptors that are ready to read while notifications are queued."""
+        found: list[int] = self._locked(lambda host, _: host.descriptors(), "poll")
+        return found
+
+    def process_pending(self) -> None:
+        """Processes the queued notifications. To be called between scrapes that are far apart."""
+        self._locked(lambda host, _: host.process_pending(), "recv")
 
 
 class _EndedContainer:

@@ -13,7 +13,7 @@ except ImportError as error:
     ) from error
 
 from ._metrics import COUNTERS, GAUGES, Reading
-from ._scrape import Scrape
+from ._scrape import BaseScrape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .types import Netns
 
 
-class ContainerCollector(Scrape, Collector):
+class ContainerCollector(BaseScrape, Collector):
     """A collector for prometheus_client: eight counters of every interface of every container.
 
     Each scrape finds all containers and reads their counters at the same time. The counters are
@@ -102,7 +102,7 @@ class ContainerCollector(Scrape, Collector):
 
     def collect(self) -> list[Metric]:
         """Scrapes and returns the metrics. After a failure it does not raise but sets `error`."""
-        return to_metrics(self.scrape())
+        return to_metrics(self._take())
 
 
 def to_metrics(reading: Reading) -> list[Metric]:

@@ -355,6 +355,12 @@ def test_the_sum_of_all_containers_has_each_frame_once_without_routed_traffic(ne
             assert sum(row.tx_bytes for row in rows.values()) == 3500
 
 
+def test_a_collector_has_only_the_public_names_of_its_documentation():
+    attributes = {"error", "discovery", "refused", "omitted"}
+    public = {name for name in dir(ContainerCollector) if not name.startswith("_")}
+    assert public == attributes | {"collect", "describe", "close"}
+
+
 def test_a_closed_collector_does_not_fail_the_registry(collector, make):
     make("test-a", 1)
     collector.close()
