@@ -119,6 +119,9 @@ def check_name(name: object) -> bytes:
     if encoded in _RESERVED_NAMES:
         reason = 'the kernel reserves "all" and "default" for its settings under /proc/sys/net'
         raise InvalidInterfaceNameError(name, reason)
+    if b"%" in encoded and b"%" in encoded.replace(b"%d", b"", 1):  # dev_alloc_name, net/core/dev.c
+        reason = "must not contain % except in one %d, which the kernel replaces by a number"
+        raise InvalidInterfaceNameError(name, reason)
     if type(name) is str:
         if len(_checked_names) >= _MOST_CHECKED:
             _checked_names.clear()

@@ -156,9 +156,9 @@ def check_interface(name: str, value: str, code: int) -> None:
 
 def check_new_interface(name: str, value: str, code: int) -> None:
     """Raises CniError unless a value can be the name of an interface that is made."""
-    check_interface(name, value, code)
     if "%" in value:  # the kernel would choose a name
         raise CniError(code, f"{name} must not contain %")
+    check_interface(name, value, code)
 
 
 def _parse_arguments(text: str) -> dict[str, str]:

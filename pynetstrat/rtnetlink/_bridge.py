@@ -8,6 +8,7 @@ from itertools import count
 
 from .._native.batch import Encoded
 from .._native.prefixes import normal_prefix
+from .._native.values import check_integer
 from ..errors import (
     BatchError,
     InterfaceNotFoundError,
@@ -15,7 +16,7 @@ from ..errors import (
     InvalidNetworkError,
     KernelError,
 )
-from .batch import Batch, execute
+from .batch import ETHERNET_MTU, Batch, execute
 from .links import Address, Link
 
 TYPE_CHECKING = False
@@ -38,15 +39,16 @@ class Bridge:
     def __init__(
         self, name: Name, mac: str | None, mtu: int | None, addresses: Sequence[str], up: bool
     ) -> None:
-        Batch().add_bridge(name, mac=mac, mtu=mtu)  # raises for what is invalid
+        if "%" in str(name):
+            reason = "must not contain %: the kernel would make a bridge of another name"
+            raise InvalidInterfaceNameError(name, reason)
         # With an MTU that is given at creation the bridge would follow the MTU of its ports, and
         # lose it with the last one (br_mtu_auto_adjust in net/bridge/br_if.c of the kernel).
         self._new = Batch().add_bridge(name, mac=mac)
         self._name = os.fsdecode(name)
-        if "%" in self._name:
-            reason = "must not contain %: the kernel would make a bridge of another name"
-            raise InvalidInterfaceNameError(name, reason)
         self._mac, self._mtu, self._addresses, self._up = mac, mtu, list(addresses), up
+        if mtu is not None:
+            check_integer("mtu", mtu, *ETHERNET_MTU)
         Batch().set_link(1, up=up)
         for address in self._addresses:
             if not isinstance(address, str):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .._native.transport import Transport
     from ..types import Name, Netns
 
-_ETHERNET_MTU = (68, 65535)  # ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h
+ETHERNET_MTU = (68, 65535)  # ETH_MIN_MTU and ETH_MAX_MTU, linux/if_ether.h
 _LARGEST_BODY = 65536  # bytes; no message of rtnetlink is longer
 
 
@@ -123,7 +123,7 @@ class Batch:
             reason = "must be given together with index"
             raise InvalidNetworkError("peer_index", peer_index, reason)
         if mtu is not None:
-            check_integer("mtu", mtu, *_ETHERNET_MTU)
+            check_integer("mtu", mtu, *ETHERNET_MTU)
         own = new_settings(
             name=name,
             index=index,
@@ -160,7 +160,7 @@ class Batch:
             up: whether it is brought up.
         """
         if mtu is not None:
-            check_integer("mtu", mtu, *_ETHERNET_MTU)
+            check_integer("mtu", mtu, *ETHERNET_MTU)
         _parse_mac(mac, ethernet=True)
         return self.add_link(name, "bridge", mac=mac, mtu=mtu, up=up)
 

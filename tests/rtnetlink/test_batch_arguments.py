@@ -32,6 +32,35 @@ def test_a_name_that_no_link_can_have_is_refused_at_once(method, arguments, opti
         getattr(Batch(), method)(*arguments, **options)
 
 
+@pytest.mark.parametrize("name", ["e%", "e%s", "%%", "e%d%d", b"e%"])
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda name: Batch().add_veth(name, "b"),
+        lambda name: Batch().add_veth("a", name),
+        lambda name: Batch().add_bridge(name),
+        lambda name: Batch().add_link(name, "ifb"),
+        lambda name: Batch().add_macvlan(name, "a"),
+        lambda name: Batch().add_ipvlan(name, "a"),
+        lambda name: Batch().add_vlan(name, "a", 7),
+        lambda name: Batch().add_vxlan(name, 7),
+        lambda name: Batch().set_link("a", new_name=name),
+        lambda name: Batch().set_link("a", netns="blue", new_name=name),
+    ],
+)
+def test_a_percent_sign_in_a_new_name_must_be_that_of_one_d(name, add):
+    """It makes a name a pattern (dev_alloc_name, net/core/dev.c)."""
+    with pytest.raises(InvalidInterfaceNameError, match="must not contain % except in one %d"):
+        add(name)
+
+
+def test_an_alternative_name_may_contain_percent_signs(host):
+    host.execute(Batch().add_link("a", "ifb"))
+    host.execute(Batch().add_altname("a", "e%s"))
+    assert host.dump_links()["a"].altnames == ("e%s",)
+    host.execute(Batch().delete_altname("e%s", "e%s"))
+
+
 @pytest.mark.parametrize(
     ("field", "method", "arguments", "options"),
     [
