@@ -346,7 +346,7 @@ def check_monitor(where: str, fault: Fault, monitor: LinkMonitor, replay: Replay
         with contextlib.suppress(KernelError):
             replay.apply_events(where, fault, monitor)
     replay.apply_events(where, fault, monitor)
-    until = time.monotonic() + 1  # while kernel workers finish
+    until = time.monotonic() + 20  # while kernel workers finish
     while (in_kernel := in_the_kernel()) != replay.known and time.monotonic() < until:
         replay.apply_events(where, fault, monitor)
     if replay.known != in_kernel:
