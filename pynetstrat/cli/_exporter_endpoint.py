@@ -181,6 +181,8 @@ class Endpoint:
             connection = Connection(accepted, self._poller, now)
             self._connections[connection] = None
             self._proceed(connection)
+            if len(self._connections) == 1:  # most likely no other is waiting
+                return
 
     def _has_room(self, now: float) -> bool:
         return len(self._connections) < self.max_connections or self._find_slowest(now) is not None

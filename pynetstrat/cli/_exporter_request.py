@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
@@ -109,6 +110,13 @@ class Request(BaseHTTPRequestHandler):
         self.wfile = BytesIO()
         self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
         return self.response
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Returns what the base class does, which takes an eighth of what HTTP costs a scrape."""
+        at = time.gmtime(timestamp)
+        day, month = self.weekdayname[at.tm_wday], self.monthname[at.tm_mon]
+        clock = f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}"
+        return f"{day}, {at.tm_mday:02} {month} {at.tm_year:04} {clock} GMT"
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Logs nothing: a request arrives every few seconds."""

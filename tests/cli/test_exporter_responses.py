@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 from http.client import HTTPResponse
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 import support
@@ -205,6 +206,13 @@ def test_a_repeated_request_gets_a_whole_new_response():
             assert f"Content-Length: {len(body)}\r\n".encode() in head
             assert sent == body
         assert request.respond_with_failure().startswith(b"HTTP/1.0 500 ")
+
+
+@pytest.mark.parametrize("timestamp", [0, 951782400, 1735689599, 1798761601, 4102444800])
+def test_the_date_is_that_of_http_server(timestamp):
+    request = Request.parse(SCRAPE, False)
+    theirs = BaseHTTPRequestHandler.date_time_string(request, timestamp)
+    assert request.date_time_string(timestamp) == theirs
 
 
 def test_few_requests_are_kept():
