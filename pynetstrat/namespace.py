@@ -41,13 +41,21 @@ class NetworkNamespace(Closable):
 
     __slots__ = ("_cookie", "_descriptor", "_id", "_name", "_shown")
 
-    def __init__(self, descriptor: native.Descriptor, shown: str, name: str = "") -> None:
+    def __init__(
+        self,
+        descriptor: native.Descriptor,
+        shown: str,
+        name: str = "",
+        id: tuple[int, int] | None = None,
+    ) -> None:
         """Only for the class methods."""
-        try:
-            self._id = native.identify(descriptor.fd, shown)
-        except KernelError:
-            descriptor.close()
-            raise
+        if id is None:
+            try:
+                id = native.identify(descriptor.fd, shown)
+            except KernelError:
+                descriptor.close()
+                raise
+        self._id = id
         self._descriptor = descriptor
         self._shown = shown
         self._name = name
@@ -103,7 +111,7 @@ class NetworkNamespace(Closable):
         """
         if isinstance(netns, NetworkNamespace):  # which is known to be one
             descriptor = native.duplicate(netns.fileno(), netns)
-            return cls(descriptor, netns._shown, netns._name)
+            return cls(descriptor, netns._shown, netns._name, netns._id)
         given = native.to_netns_fd(Namespace(netns))
         shown = given.shown
         descriptor = native.duplicate(given.fd, shown)

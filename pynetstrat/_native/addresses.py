@@ -29,7 +29,8 @@ _NO_LIMIT = 0xFFFFFFFF  # INFINITY_LIFE_TIME, net/addrconf.h: not in a header fo
 #: As `Address.broadcast`, the last address of the IPv4 subnet, as in ip-address(8).
 LAST_ADDRESS = "+"
 
-_get_numbers = attrgetter("scope", "metric", "flags", "protocol")
+_NUMBERS = "scope", "metric", "flags", "protocol"
+_get_numbers = attrgetter(*_NUMBERS)
 
 
 def new_address(index: int, address: Any) -> Any:
@@ -38,29 +39,23 @@ def new_address(index: int, address: Any) -> Any:
     Raises:
         InvalidNetworkError: no message can carry a field, or the kernel would ignore it.
     """
+    fields: dict[str, Any] = {"index": index, "valid": _NO_LIMIT, "preferred": _NO_LIMIT}
     # Most are 0, which needs no check.
     if any(map(is_not, _get_numbers(address), repeat(0))):
         check_integer("scope", address.scope, 0, 0xFF)
         check_integer("metric", address.metric)
         check_integer("flags", address.flags)
         check_integer("protocol", address.protocol, 0, 0xFF)
+        fields.update(zip(_NUMBERS, _get_numbers(address), strict=True))
     if address.valid is not None:
         check_integer("valid", address.valid, 1)  # 0 means no limit to the core
+        fields["valid"] = address.valid
     if address.preferred is not None:
         check_integer("preferred", address.preferred)
-    local = parse_prefix(address.address, "address", length=True)[0]
+        fields["preferred"] = address.preferred
+    fields["local"] = local = parse_prefix(address.address, "address", length=True)[0]
     if not any(local.bytes):
         raise InvalidNetworkError("address", address.address, "must not be the unspecified address")
-    fields = {
-        "index": index,
-        "local": local,
-        "flags": address.flags,
-        "metric": address.metric,
-        "scope": address.scope,
-        "protocol": address.protocol,
-        "valid": _NO_LIMIT if address.valid is None else address.valid,
-        "preferred": _NO_LIMIT if address.preferred is None else address.preferred,
-    }
     if address.label != "":
         fields["label"] = encode_text("label", address.label, lib.NETSTRAT_NAME_SIZE - 1)
         if local.family != AF_INET:

@@ -131,6 +131,9 @@ def check_name(name: object) -> bytes:
 
 def check_altname(name: object) -> bytes:
     """Converts an alternative name to bytes. Raises InvalidInterfaceNameError if none can be it."""
+    known = _checked_names.get(name) if type(name) is str else None
+    if known is not None:  # the rule for the names of new links is stricter
+        return known
     encoded = encode_name(name)
     if lib.netstrat_name_check(encoded) < 0:
         raise invalid_name(name)

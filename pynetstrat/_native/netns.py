@@ -210,10 +210,17 @@ def cookie(namespace: Namespace) -> int | None:
 
     It opens a socket in the namespace to read it.
     """
-    error, value = ffi.new("struct netstrat_error *"), ffi.new("uint64_t *")
     sock = open_socket(ffi.new("unsigned char[]", SMALL_BUFFER), namespace)
+    try:
+        return read_cookie(sock)
+    finally:
+        lib.netstrat_socket_close(sock)
+
+
+def read_cookie(sock: Any) -> int | None:
+    """Returns the cookie of a socket's namespace, or None before Linux 5.14."""
+    error, value = ffi.new("struct netstrat_error *"), ffi.new("uint64_t *")
     code = lib.netstrat_netns_cookie(sock, value, error)
-    lib.netstrat_socket_close(sock)
     if code == -ENOPROTOOPT:
         return None
     if code < 0:

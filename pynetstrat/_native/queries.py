@@ -9,7 +9,7 @@ from ..errors import KernelError
 from . import Namespace, decode, encode_name, fail, kernel_error, malformed
 from .addresses import decode_addresses
 from .links import IFF_UP, bridge_fields, link_fields, text_within
-from .netns import to_netns_fd
+from .netns import read_cookie, to_netns_fd
 from .prefixes import format_prefix
 from .qdiscs import qdisc_fields, redirect_target
 from .routes import RouteCopy, copy_route, route_fields, route_type
@@ -265,6 +265,10 @@ class Queries(Transport):
         return found
 
     # ---- namespaces ----
+
+    def get_cookie(self) -> int | None:
+        """Returns the cookie of the socket's namespace, or None before Linux 5.14."""
+        return read_cookie(self._sock)
 
     def get_nsid(self, netns: object) -> int | None:
         """Returns the nsid by which the socket's namespace knows another; None if it has none."""

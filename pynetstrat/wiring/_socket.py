@@ -101,6 +101,10 @@ class SessionSocket(RtnetlinkSocket):
         """Sets the timeout of later calls."""
         self._use("timeout").set_timeout(milliseconds)
 
+    def get_cookie(self) -> int | None:
+        """Returns the cookie of the namespace (SO_NETNS_COOKIE), or None before Linux 5.14."""
+        return self._use("getsockopt").get_cookie()
+
     # ---- links ----
 
     def get_link(self, name: Name) -> Link:

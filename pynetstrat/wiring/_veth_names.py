@@ -60,7 +60,7 @@ def owner_key(network: Network, session: Session) -> str:
     """
     if network.owner or session.namespace is None:
         return network.owner
-    return str(session.namespace.cookie or session.namespace.id)
+    return str(session.container.get_cookie() or session.namespace.id)
 
 
 def digest_of(key: str, network: Network) -> int:
