@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from devices import add_device, assert_unchanged, device, state
-from faults_for_tests import without_collection
+from faults_for_tests import signal_handler
 from helpers_network import LO, assert_connects, containers, link_in, names, own_run, quieten, veth
 
 from pynetstrat import (
@@ -144,10 +144,15 @@ def test_ports_and_rates_are_of_the_given_host_namespace(two):
 
 
 class Recording(NetworkStrategy):
-    """Records where its methods run."""
+    """Records where its methods run.
+
+    Attributes:
+        has_begun: is called in `create` of the network "interrupted".
+    """
 
     def __init__(self):
         self.calls = []
+        self.has_begun = None
 
     def _record(self, what):
         namespace = Path("/proc/thread-self/ns/net").stat().st_ino
@@ -156,7 +161,7 @@ class Recording(NetworkStrategy):
     def create(self, network, nspid=None, *, netns=None):
         self._record("create")
         if network.name == "interrupted":
-            os.kill(os.getpid(), signal.SIGINT)
+            self.has_begun()
 
     def initialize(self, network=None, *, netns=None):
         self._record("initialize")
@@ -201,7 +206,18 @@ def test_a_third_party_strategy_is_undone_in_the_given_host_namespace(two, recor
 def test_ctrl_c_during_a_create_is_raised_after_it_and_what_it_made_is_destroyed(two, recording):
     """Ctrl-C cannot end the thread in which `create` runs."""
     host, container = two
-    with without_collection(), pytest.raises(KeyboardInterrupt):
+    is_handled = threading.Event()
+
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert is_handled.wait(60)
+
+    def handle(*_):
+        is_handled.set()
+        raise KeyboardInterrupt
+
+    recording.has_begun = interrupt
+    with signal_handler(signal.SIGINT, handle), pytest.raises(KeyboardInterrupt):
         set_up_networks([Network("recording", name="interrupted")], netns=container, host=host)
     assert [call[0] for call in recording.calls] == ["create", "destroy"]
 
