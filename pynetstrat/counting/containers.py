@@ -397,10 +397,10 @@ class HostContainers(ContainerCounters):
 
     def take_late(self) -> dict[Hashable, dict[str, FinalCounters]]:
         """The final counters of discarded containers that have become complete since, once."""
+        if not self._tracker.late:
+            return {}
 
         def work(native: Containers) -> dict[Hashable, dict[str, FinalCounters]]:
-            if not self._tracker.late:
-                return {}
             self._tracker.process_pending(native)
             return self._tracker.take_late()
 

@@ -23,12 +23,13 @@ class WatchedHost(HostCounters):
         netns, limit, timeout, routed: see `HostCounters`.
     """
 
-    __slots__ = ("_ended",)
+    __slots__ = ("_ended", "_gone")
 
     def __init__(
         self, *, netns: Netns | None, limit: int, timeout: float, routed: bool = True
     ) -> None:
         self._ended: dict[Container, dict[str, FinalCounters]] = {}
+        self._gone: set[Any] = set()  # those that had ended at the last `take_ended`
         super().__init__(netns=netns, limit=limit, timeout=timeout, routed=routed)
         self._locked(lambda counters, _: counters.keep_late(), "recv")
 
@@ -45,10 +46,10 @@ class WatchedHost(HostCounters):
         self._locked(lambda counters, _: counters.process_pending(), "recv")
 
     def counted(self) -> list[Container]:
-        """Returns the containers that are counted and have not ended."""
+        """Returns the containers that are counted and had not ended at the last `take_ended`."""
         containers = [sighting.container for sighting in self._known.values()]
-        ended = self._locked(lambda counters, _: set(counters.gone()), "RTM_DELNSID")
-        return [one for one in containers if one not in ended] if ended else containers
+        gone = self._gone
+        return [one for one in containers if one not in gone] if gone else containers
 
     def take_ended(self) -> dict[Container, dict[str, FinalCounters]]:
         """Returns the final counters of the containers that have ended since the last call.
@@ -57,7 +58,9 @@ class WatchedHost(HostCounters):
         """
 
         def work(counters: HostContainers, _: object) -> dict[Any, dict[str, FinalCounters]]:
-            return {**counters.take_late(), **_find_final(counters, counters.gone())}
+            late, gone = counters.take_late(), counters.gone()
+            self._gone = set(gone)
+            return {**late, **_find_final(counters, gone)}
 
         final = self._locked(work, "final")
         ended, self._ended = {**self._ended, **final}, {}
