@@ -219,6 +219,7 @@ def open_socket(
     *,
     beside: "Any" = None,
     protocol: int = lib.NETLINK_ROUTE,
+    error: "Any" = None,
 ) -> "Any":
     """Opens a netlink socket: a struct netstrat_socket. Every socket is opened here.
 
@@ -228,9 +229,11 @@ def open_socket(
         name: the interface that errors name.
         beside: a struct netstrat_socket, in whose namespace a second one for rtnetlink is opened.
         protocol: NETLINK_ROUTE, or NETLINK_NETFILTER for nf_tables.
+        error: the caller's struct netstrat_error, if it has one.
     """
-    sock, error = new_socket(), ffi.new("struct netstrat_error *")
-    size = len(buffer)
+    if error is None:
+        error = ffi.new("struct netstrat_error *")
+    sock, size = new_socket(), len(buffer)
     if beside is not None:
         code = lib.netstrat_socket_open_beside(sock, buffer, size, beside, error)
     elif netns is not None:

@@ -6,7 +6,7 @@ from .._core import ffi, lib
 from ..errors import InvalidInterfaceNameError, InvalidNetworkError
 from . import decode, encode_name, invalid_name
 from .prefixes import parse_prefix
-from .values import INT_MAX, UINT_MAX, check_bool, check_integer, encode_text
+from .values import INT_MAX, UINT_MAX, Recent, check_bool, check_integer, encode_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,10 +98,7 @@ _MAC_SIZE: int = lib.NETSTRAT_MAC_SIZE
 
 # /proc/sys/net has directories of these names (sysctl_dev_name_is_allowed, net/ipv4/devinet.c).
 _RESERVED_NAMES = (b"all", b"default")
-# Valid names that were checked before. A call on networks checks each of its names several times,
-# and most containers have an interface and a bridge of the same names.
-_checked_names: dict[str, bytes] = {}
-_MOST_CHECKED = 64
+_checked_names = Recent()  # valid ones
 
 
 def check_name(name: object) -> bytes:
@@ -110,7 +107,7 @@ def check_name(name: object) -> bytes:
     Raises:
         InvalidInterfaceNameError: no link can have it. Alternative names are not allowed.
     """
-    known = _checked_names.get(name) if type(name) is str else None
+    known: bytes | None = _checked_names.get(name) if type(name) is str else None
     if known is not None:
         return known
     encoded = encode_name(name, lib.NETSTRAT_OP_LINK_NAME)
@@ -123,15 +120,13 @@ def check_name(name: object) -> bytes:
         reason = "must not contain % except in one %d, which the kernel replaces by a number"
         raise InvalidInterfaceNameError(name, reason)
     if type(name) is str:
-        if len(_checked_names) >= _MOST_CHECKED:
-            _checked_names.clear()
-        _checked_names[name] = encoded
+        _checked_names.keep(name, encoded)
     return encoded
 
 
 def check_altname(name: object) -> bytes:
     """Converts an alternative name to bytes. Raises InvalidInterfaceNameError if none can be it."""
-    known = _checked_names.get(name) if type(name) is str else None
+    known: bytes | None = _checked_names.get(name) if type(name) is str else None
     if known is not None:  # the rule for the names of new links is stricter
         return known
     encoded = encode_name(name)

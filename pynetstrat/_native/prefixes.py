@@ -5,6 +5,7 @@ from __future__ import annotations
 from .._core import ffi, lib
 from ..errors import InvalidNetworkError
 from . import decode
+from .values import Recent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +105,9 @@ def check_unicast(prefix: Any, field: str, text: object) -> None:
     raise InvalidNetworkError(field, text, f"must not be {what}")
 
 
+_parsed_hosts = Recent()
+
+
 def parse_unicast(text: str, field: str, family: int, *, length: bool) -> tuple[int, int | None]:
     """Parses the address of a host.
 
@@ -119,15 +123,20 @@ def parse_unicast(text: str, field: str, family: int, *, length: bool) -> tuple[
     Raises:
         InvalidNetworkError: the text is not such an address, or is of the other family.
     """
+    key = text, field, family, length
+    known: tuple[int, int | None] | None = _parsed_hosts.get(key)
+    if known is not None:
+        return known
     prefix = parse_prefix(text, field, length=length)
     if prefix.family != family:
         version = "IPv4" if family == AF_INET else "IPv6"
         raise InvalidNetworkError(field, text, f"must be an {version} address")
     check_unicast(prefix, field, text)
-    number = to_number(prefix)
+    number, broadcast = to_number(prefix), None
     if family == AF_INET and prefix.length <= 30:
-        return number, number | _ALL_ONES >> prefix.length
-    return number, None
+        broadcast = number | _ALL_ONES >> prefix.length
+    _parsed_hosts.keep(key, (number, broadcast))
+    return number, broadcast
 
 
 def normal_prefix(text: str) -> str:

@@ -33,13 +33,19 @@ _MAX_MEMORY = 16 << 20  # bytes of a dump of a hostile container: more than 10,0
 class Queries(Transport):
     """A socket with the queries that change nothing."""
 
+    _link: Any = None  # made by _read_link()
     _is_strict = False  # whether the kernel has been asked to filter dumps
 
     # ---- links ----
 
     def _read_link(self, name: object) -> Any:
-        """Reads a struct netstrat_link by a link's name or alternative name."""
-        link, encoded = ffi.new("struct netstrat_link *"), encode_name(name)
+        """Reads a struct netstrat_link by a link's name or alternative name.
+
+        The next call overwrites it.
+        """
+        encoded, link = encode_name(name), self._link
+        if link is None:
+            link = self._link = ffi.new("struct netstrat_link *")
         while (code := _link_get(self._sock, encoded, link, _NULL, self._error)) < 0:
             if not self._enlarge(code):
                 fail(code, self._error, name)

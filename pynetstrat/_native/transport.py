@@ -55,11 +55,12 @@ class Transport:
         buffer = new("unsigned char[]", lib.NETSTRAT_BUFFER_SIZE)
         namespace = netns if netns is None or type(netns) is Namespace else Namespace(netns)
         self.namespace = "" if namespace is None else namespace.shown
+        self._error = error = ffi.new("struct netstrat_error *")
+        sock = open_socket(buffer, namespace, protocol=protocol, error=error)
         # The second is the socket for changes. It is NULL if the first has joined a group and the
         # second is not open.
-        self._sock = self._changer = sock = open_socket(buffer, namespace, protocol=protocol)
+        self._sock = self._changer = sock
         sock.timeout_ms = timeout_ms
-        self._error = ffi.new("struct netstrat_error *")
         self._buffers = {sock: buffer}  # every socket, with the memory that it needs
 
     def fileno(self) -> int:

@@ -6,6 +6,24 @@ from ..errors import InvalidNetworkError
 
 INT_MAX, UINT_MAX = 0x7FFFFFFF, 0xFFFFFFFF  # of int32_t and uint32_t
 
+_MOST = 64
+
+
+class Recent(dict):  # type: ignore[type-arg]
+    """Results that were computed lately, by what they were computed from.
+
+    A call on networks checks the same names and addresses several times, and most containers of a
+    host have the same gateway, bridge and name of the interface.
+    """
+
+    __slots__ = ()
+
+    def keep(self, key: object, result: object) -> None:
+        """Keeps a result. The memory is bounded: a full collection is emptied first."""
+        if len(self) >= _MOST:
+            self.clear()
+        self[key] = result
+
 
 def check_integer(field: str, value: object, least: int = 0, most: int = UINT_MAX) -> None:
     """Raises InvalidNetworkError unless `value` is an integer in this range. A bool is not one."""

@@ -11,6 +11,7 @@ from pynetstrat import (
     InvalidNetworkError,
     Route,
 )
+from pynetstrat._native.values import Recent
 
 
 @pytest.mark.parametrize(
@@ -198,3 +199,11 @@ def test_a_bad_field_of_an_address_is_refused_and_named(work, field, value):
         getattr(Batch(), work)(1, address)
     assert raised.value.field == field
     assert raised.value.reason.startswith("must ")
+
+
+def test_results_that_are_kept_for_later_take_bounded_memory():
+    recent = Recent()
+    for number in range(1000):
+        recent.keep(number, -number)
+        assert recent.get(number) == -number
+        assert len(recent) <= 64

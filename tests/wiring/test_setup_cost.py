@@ -59,6 +59,8 @@ with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
     # The bridge, the pair, its tag; lo, its addresses, lo up; the container end, its set-up; the
     # carrier of the host end.
     assert sends == [host] * 3 + [container] * 5 + [host]
+    # The cookie, which stands for the missing owner, is read by the container's socket.
+    assert len(re.findall(r"\bsocket\(", within)) == 2
     opened = set(re.findall(r'open(?:at)?\([^"]*"([^"]*)"', within))
     assert opened <= {"/proc/thread-self/ns/net"}
 
