@@ -171,18 +171,19 @@ int netstrat_veth_peers_dump(struct netstrat_socket *sock, struct netstrat_veth_
 
 /* ---- from a dump to the rows of a table ---- */
 
-static void containers_swap_sides(struct netstrat_counters *counters)
+static struct netstrat_counters containers_swapped(const struct netstrat_counters *counters)
 {
-    const struct netstrat_counters other = *counters;
+    struct netstrat_counters swapped;
 
-    counters->rx_bytes = other.tx_bytes;
-    counters->rx_packets = other.tx_packets;
-    counters->rx_errors = other.tx_errors;
-    counters->rx_dropped = other.tx_dropped;
-    counters->tx_bytes = other.rx_bytes;
-    counters->tx_packets = other.rx_packets;
-    counters->tx_errors = other.rx_errors;
-    counters->tx_dropped = other.rx_dropped;
+    swapped.rx_bytes = counters->tx_bytes;
+    swapped.rx_packets = counters->tx_packets;
+    swapped.rx_errors = counters->tx_errors;
+    swapped.rx_dropped = counters->tx_dropped;
+    swapped.tx_bytes = counters->rx_bytes;
+    swapped.tx_packets = counters->rx_packets;
+    swapped.tx_errors = counters->rx_errors;
+    swapped.tx_dropped = counters->rx_dropped;
+    return swapped;
 }
 
 /* Returns the position of `index`, searching from `from` to the end and then from the beginning; or
@@ -213,9 +214,7 @@ size_t netstrat_counters_gather(const int32_t *indexes, const struct netstrat_co
         if (next == count)
             continue;
         at = next; /* the next entry is usually for the same link or a later one */
-        rows[entry->row] = counters[at];
-        if (entry->swapped)
-            containers_swap_sides(&rows[entry->row]);
+        rows[entry->row] = entry->swapped ? containers_swapped(&counters[at]) : counters[at];
         found++;
     }
     return found;

@@ -334,6 +334,45 @@ static inline int netstrat_attribute_take(struct netstrat_cursor *cursor,
     return 1;
 }
 
+/* netstrat_message_next(), inlined like netstrat_attribute_take(). */
+static inline int netstrat_message_take(struct netstrat_cursor *rest,
+                                        struct netstrat_message *message)
+{
+    struct { /* struct nlmsghdr, linux/netlink.h */
+        uint32_t length;
+        uint16_t type;
+        uint16_t flags;
+        uint32_t sequence;
+        uint32_t port;
+    } header;
+    size_t at, end, cut = 0;
+
+    if (netstrat_cursor_read(rest, &header, sizeof header) < 0)
+        return rest->at == rest->end || rest->missing > 0 ? 0 : -EBADMSG;
+    if (header.length < sizeof header)
+        return -EBADMSG;
+    at = rest->at;
+    end = at + header.length;
+    /* In 32 bits the sum may have wrapped around. */
+    if (header.length > rest->end || end > rest->end) {
+        cut = header.length - (rest->end - at);
+        end = rest->end;
+        if (cut > rest->missing)
+            return -EBADMSG;
+    }
+    netstrat_cursor_skip(rest, end - at);
+
+    message->type = header.type;
+    message->flags = header.flags;
+    message->sequence = header.sequence;
+    message->port = header.port;
+    message->payload.data = rest->data;
+    message->payload.at = at + sizeof header;
+    message->payload.end = end;
+    message->payload.missing = cut;
+    return 1;
+}
+
 static inline int netstrat_u32_decode(const struct netstrat_cursor *value, void *to)
 {
     return netstrat_cursor_read(value, to, sizeof(uint32_t));

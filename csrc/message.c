@@ -29,32 +29,7 @@
 
 int netstrat_message_next(struct netstrat_cursor *rest, struct netstrat_message *message)
 {
-    struct nlmsghdr header;
-    size_t end, cut = 0;
-
-    if (netstrat_cursor_read(rest, &header, sizeof header) < 0)
-        return rest->at == rest->end || rest->missing > 0 ? 0 : -EBADMSG;
-    if (header.nlmsg_len < sizeof header)
-        return -EBADMSG;
-    end = rest->at + header.nlmsg_len;
-    /* In 32 bits the sum may have wrapped around. */
-    if (header.nlmsg_len > rest->end || end > rest->end) {
-        cut = header.nlmsg_len - (rest->end - rest->at);
-        end = rest->end;
-        if (cut > rest->missing)
-            return -EBADMSG;
-    }
-
-    message->type = header.nlmsg_type;
-    message->flags = header.nlmsg_flags;
-    message->sequence = header.nlmsg_seq;
-    message->port = header.nlmsg_pid;
-    message->payload.data = rest->data;
-    message->payload.at = rest->at + sizeof header;
-    message->payload.end = end;
-    message->payload.missing = cut;
-    netstrat_cursor_skip(rest, end - rest->at);
-    return 1;
+    return netstrat_message_take(rest, message);
 }
 
 int netstrat_attribute_next(struct netstrat_cursor *rest, struct netstrat_attribute *attribute)

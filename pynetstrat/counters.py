@@ -126,18 +126,20 @@ def container_view(name: str, values: list[int]) -> NetworkInterface:
 def make_views(names: tuple[str, ...], columns: Iterable[list[int]]) -> list[NetworkInterface]:
     """NetworkInterfaces of names and of eight columns of counters, in the order of the fields."""
     views = list(map(_new, repeat(NetworkInterface, len(names))))
-    for view, row in zip(views, zip(names, *columns, strict=True), strict=True):
-        (
-            view.name,
-            view.rx_bytes,
-            view.rx_packets,
-            view.rx_errors,
-            view.rx_dropped,
-            view.tx_bytes,
-            view.tx_packets,
-            view.tx_errors,
-            view.tx_dropped,
-        ) = row
+    # The loop assigns from left to right: a view, and then its slots. No tuple is made for a row.
+    for (
+        view,  # noqa: B007  # the next nine are its attributes
+        view.name,
+        view.rx_bytes,
+        view.rx_packets,
+        view.rx_errors,
+        view.rx_dropped,
+        view.tx_bytes,
+        view.tx_packets,
+        view.tx_errors,
+        view.tx_dropped,
+    ) in zip(views, names, *columns, strict=True):
+        pass
     return views
 
 

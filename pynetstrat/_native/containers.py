@@ -40,6 +40,8 @@ _QUEUE_SIZE = 8 << 20  # bytes of a receive queue; only what is queued takes mem
 # The interfaces of one container that are counted. Each costs about 5 us of a reading and 100 us of
 # the exporter's text: one container must not delay the counters of the others without a bound.
 MAX_LINKS = 1024
+# Called three times in a reading: an attribute of `lib` takes as long as a small function.
+_process_pending, _NULL = lib.netstrat_socket_process_pending, ffi.NULL
 _PEER_SIZE = ffi.sizeof("struct netstrat_veth_peer")
 _BUFFER = 80 << 10  # bytes: a link with 496 alternative names, the longest message, takes 64 KiB
 
@@ -68,7 +70,7 @@ class IdRecorder:
 
     def process_pending(self) -> None:
         """Records what is queued."""
-        if lib.netstrat_socket_process_pending(self._sock, ffi.NULL) < 0:
+        if _process_pending(self._sock, _NULL) < 0:
             self._recorder.count = (
                 self._recorder.room + 1
             )  # more is queued than one call should process
@@ -79,7 +81,10 @@ class IdRecorder:
         A record is the nsid, the index and the counters of a link (see struct netstrat_final).
         """
         recorder = self._recorder
-        count, recorder.final_count = recorder.final_count, 0
+        count = recorder.final_count
+        if not count and recorder.count <= recorder.room:  # the usual case
+            return []
+        recorder.final_count = 0
         if count > recorder.final_room or recorder.count > recorder.room:
             return None
         found = []

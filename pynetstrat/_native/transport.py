@@ -84,11 +84,10 @@ class Transport:
         """
         if self._until:  # share_deadline() has set the deadline of every call
             return work()
-        if first:
-            until = int(monotonic() * 1000) + self._sock.timeout_ms
-            for sock in self._buffers:
-                sock.deadline_ms = until
+        until = int(monotonic() * 1000) + self._sock.timeout_ms if first else 0
         for sock in self._buffers:
+            if until:
+                sock.deadline_ms = until
             sock.shared_deadline = 1
         try:
             return work()

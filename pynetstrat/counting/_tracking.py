@@ -340,6 +340,8 @@ class Tracker:
 
     def to_dump(self) -> list[TrackedNamespace]:
         """The stale namespaces that were not dumped in this reading yet."""
+        if not self.stale:  # three times in a reading
+            return []
         return [one for one in self.stale if one.dumped_at < self.first_valid]
 
     def dump_links(self, native: Containers, tracked: TrackedNamespace) -> None:

@@ -7,6 +7,7 @@ from errno import EAGAIN
 from .._handle import Handle
 from .._native.containers import Containers
 from .._native.gather import Table
+from .._partial import partial
 from ..counters import ContainerTable, FinalCounters, NetworkInterface, make_views
 from ..errors import KernelError, NetstratError
 from ..rtnetlink.socket import to_milliseconds
@@ -207,20 +208,21 @@ class ContainerCounters(Handle):
         records and makes every dump stale. So nothing below has to guard against signal handlers.
         A NetstratError needs no repair: it is raised only where the records agree.
         """
+        return self._locked(partial(self._run_locked, work), operation)
 
-        def run(native: Containers, _: object) -> Result:
-            if self._is_unfinished:
-                self._tracker.repair()
-            self._is_unfinished = True
-            try:
-                result: Result = native.with_deadline(lambda: work(native))
-            except NetstratError:
-                self._is_unfinished = False
-                raise
+    def _run_locked(
+        self, work: Callable[[Containers], Result], native: Containers, _: object
+    ) -> Result:
+        if self._is_unfinished:
+            self._tracker.repair()
+        self._is_unfinished = True
+        try:
+            result: Result = native.with_deadline(partial(work, native))
+        except NetstratError:
             self._is_unfinished = False
-            return result
-
-        return self._locked(run, operation)
+            raise
+        self._is_unfinished = False
+        return result
 
     def _read(self, native: Containers) -> tuple[RowLayout, Table]:
         """Makes one reading.

@@ -83,21 +83,6 @@ MUTANTS = [
         "",
         "a value of a huge size",
     ),
-    ("message.c", "header.nlmsg_len < sizeof header", "0", "a message holds its header"),
-    ("message.c", "cut > rest->missing", "0", "no more is missing than was truncated"),
-    (
-        "message.c",
-        "header.nlmsg_len > rest->end || end > rest->end",
-        "0",
-        "a message ends within its datagram",
-    ),
-    (
-        "message.c",
-        "rest->at == rest->end || rest->missing > 0 ? 0",
-        "rest->at == rest->end ? 0",
-        "a truncated header",
-    ),
-    ("message.c", "message->payload.missing = cut;", ";", "a truncated message"),
     ("message.c", "value > 0 || ", "", "a verdict is not a positive number"),
     ("message.c", "message->flags & NETSTRAT_NLM_F_CAPPED", "0", "acks with NLM_F_CAPPED"),
     (
@@ -107,6 +92,21 @@ MUTANTS = [
         "an extended ack only with NLM_F_ACK_TLVS",
     ),
     # internal.h
+    ("internal.h", "header.length < sizeof header", "0", "a message holds its header"),
+    ("internal.h", "cut > rest->missing", "0", "no more is missing than was truncated"),
+    (
+        "internal.h",
+        "header.length > rest->end || end > rest->end",
+        "0",
+        "a message ends within its datagram",
+    ),
+    (
+        "internal.h",
+        "rest->at == rest->end || rest->missing > 0 ? 0",
+        "rest->at == rest->end ? 0",
+        "a truncated header",
+    ),
+    ("internal.h", "message->payload.missing = cut;", ";", "a truncated message"),
     (
         "internal.h",
         "    if (cursor->at + size > cursor->end)\n        return -EBADMSG;\n",
@@ -1500,11 +1500,11 @@ MUTANTS = [
         "for (at = from; at < from; at++)",
         "a search covers the whole dump",
     ),
-    ("containers.c", "        if (entry->swapped)\n", "", "only peers are swapped"),
+    ("containers.c", "entry->swapped ? ", "1 ? ", "only peers are swapped"),
     (
         "containers.c",
-        "counters->tx_dropped = other.rx_dropped;",
-        "",
+        "swapped.tx_dropped = counters->rx_dropped;",
+        "swapped.tx_dropped = counters->tx_dropped;",
         "all eight counters are swapped",
     ),
     (
