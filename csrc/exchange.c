@@ -158,9 +158,9 @@ static int exchange_is_reply(const struct exchange_state *exchange,
 }
 
 /* Takes the next reply in the datagram, passing other messages to `notified`. Returns 1, 0 if there
- * is none left, or -EBADMSG. */
-static inline int exchange_next_in_datagram(struct exchange_state *exchange,
-                                            struct netstrat_message *message)
+ * is none left, or -EBADMSG. Inlined: the calls would add 3 % to the time of a dump of counters. */
+static inline __attribute__((always_inline)) int
+exchange_next_in_datagram(struct exchange_state *exchange, struct netstrat_message *message)
 {
     int code;
 
@@ -658,7 +658,6 @@ static int exchange_dump_once(struct exchange_state *exchange, struct exchange_r
 
     while (code == 0) {
         exchange->sock->unfinished = 1;
-        /* Inlined: the call would add 2 % to the time of a dump of counters. */
         if (exchange_next_in_datagram(exchange, &message) <= 0)
             code = exchange_next_reply(exchange, &message, error);
         if (code < 0)
