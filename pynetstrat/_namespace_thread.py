@@ -69,12 +69,12 @@ def run_in_namespace(
     try:
         done.acquire()  # not join(): after an interrupted join() a thread counts as ended
     except BaseException:
-        while finish is not None:
+        # A handler may also have raised once the lock was acquired: then nothing releases it again.
+        while finish is not None and not (outcome or raised):
             try:
                 done.acquire()
             except BaseException:  # noqa: S112  # the first one is raised
                 continue
-            break
         raise
     if thread is not None:
         thread.join()

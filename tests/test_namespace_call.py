@@ -266,3 +266,42 @@ def test_ctrl_c_ends_a_waiting_call(net, interrupt):
         for thread in threading.enumerate():
             if thread.name == "pynetstrat":
                 thread.join()
+
+
+INTERRUPTED_AFTER_THE_WAIT = """
+from pynetstrat import _namespace_thread
+from pynetstrat.cli import _fresh_namespaces
+import os
+
+class Lock:  # a handler raises just after the lock was acquired
+    def __init__(self):
+        self.lock, self.calls = real.allocate_lock(), 0
+
+    def acquire(self):
+        self.lock.acquire()
+        self.calls += 1
+        if self.calls == 2:
+            raise KeyboardInterrupt
+
+    def release(self):
+        self.lock.release()
+
+class System:
+    allocate_lock = Lock
+    start_new_thread = _namespace_thread._system.start_new_thread
+
+real, _namespace_thread._system = _namespace_thread._system, System
+_fresh_namespaces.enter()
+fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+done = []
+for function in (lambda: done.append(1), lambda: done.append(1) or 1 / 0):
+    try:
+        _namespace_thread.run_in_namespace(fd, "here", function, finish=lambda _: None)
+    except KeyboardInterrupt:
+        done.append("interrupted")
+print(done)
+"""
+
+
+def test_ctrl_c_once_a_function_has_returned_does_not_wait_for_it_again():
+    assert python(INTERRUPTED_AFTER_THE_WAIT).stdout == "[1, 'interrupted', 1, 'interrupted']\n"

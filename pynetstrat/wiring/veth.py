@@ -132,7 +132,9 @@ class Veth(ContainerLinkStrategy):
         if network.name in session.created:  # otherwise the host namespace may be unknown
             host, name = session.host, network.host_interface_name
             process_carrier(host, name)
-            if not network.bridge:
+            if network.bridge:
+                process_carrier(host, network.bridge)  # which has one with its first port
+            else:
                 wait_until_receiving(host, name, [network.ipv6_gateway], session.until)
 
     def _destroy(self, session: Session, network: Network) -> None:

@@ -20,6 +20,7 @@ from pynetstrat import (
     RtnetlinkSocket,
     Veth,
     set_up_networks,
+    tear_down_networks,
 )
 from pynetstrat.wiring import _workers
 from pynetstrat.wiring._socket import SessionSocket
@@ -83,6 +84,7 @@ def test_the_first_datagram_to_a_container_and_the_first_from_one_arrive(
             port = receiver.getsockname()[1]
             sender.sendto(SENT, (address if inward else gateway, port))
             assert receiver.recv(100) == SENT, (number, inward)
+            tear_down_networks([made], netns=container)  # the bridge loses its carrier
 
 
 # ---- what is not waited for ----

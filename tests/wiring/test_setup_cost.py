@@ -26,12 +26,12 @@ from pynetstrat import (
 from pynetstrat._native.socket import Socket
 
 
-def test_a_bridged_veth_takes_four_exchanges_on_the_host_and_six_in_the_container(
+def test_a_bridged_veth_takes_five_exchanges_on_the_host_and_six_in_the_container(
     host, bridge, quiet_blue
 ):
     done = _exchanges([LO, veth(hairpin_mode=True, ipv6_address="fd00::2/64")], quiet_blue)
     assert done == {
-        "here": ["get_bridge", "execute", "execute", "find_link"],
+        "here": ["get_bridge", "execute", "execute", "find_link", "find_link"],
         # The last, and the dumps of local routes that follow, are for the IPv6 address.
         "there": ["find_link", "copy_addresses", "set_up", "find_link", "execute", "get_link"],
     }
@@ -57,8 +57,8 @@ with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
     sends = re.findall(r"sendto\((\d+)", within)
     host, container = dict.fromkeys(sends)
     # The bridge, the pair, its tag; lo, its addresses, lo up; the container end, its set-up; the
-    # carrier of the host end.
-    assert sends == [host] * 3 + [container] * 5 + [host]
+    # carriers of the host end and of the bridge.
+    assert sends == [host] * 3 + [container] * 5 + [host] * 2
     # The cookie, which stands for the missing owner, is read by the container's socket.
     assert len(re.findall(r"\bsocket\(", within)) == 2
     opened = set(re.findall(r'open(?:at)?\([^"]*"([^"]*)"', within))
@@ -87,7 +87,7 @@ with NetworkNamespace.create() as space, RtnetlinkSocket() as host:
     calls = support.trace(code, tmp_path / "trace", "-e", "trace=%network,%file")
     sends = re.findall(r"sendto\((\d+)", "\n".join(calls))
     host, nf_tables, container = dict.fromkeys(sends)
-    assert sends == [host] * 3 + [nf_tables] + [container] * 5 + [host]
+    assert sends == [host] * 3 + [nf_tables] + [container] * 5 + [host] * 2
 
 
 def test_a_veth_alone_takes_two_exchanges_in_the_container(host, bridge, quiet_blue):
