@@ -74,7 +74,7 @@ def _ip_batch(
     return [[entry for entry in entries if entry] for entries in shown]
 
 
-def process_carriers(*namespaces: NetworkNamespace | None) -> None:
+def process_carriers(*namespaces: NetworkNamespace | int | None) -> None:
     """Has the kernel process the carriers of all links, if it is Linux 6.9 or later.
 
     A query of one link does that. The link watch worker does so only once a second, and until then

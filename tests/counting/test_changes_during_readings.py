@@ -13,6 +13,7 @@ import pytest
 import support
 from fake_socket import FakeRecorder
 from helpers_counting import Hooked, rename
+from helpers_network import process_carriers
 from support import Links, add_container_veth, inside, seen
 
 from pynetstrat import (
@@ -196,6 +197,7 @@ def test_a_reading_ends_although_containers_change_one_after_the_other(
     for number, netns in enumerate(containers):
         add_container_veth(net, netns, f"v{number}", number)
         counters.add(number, netns)
+    process_carriers(*containers)  # a container that a worker reports is dumped before its change
     counters.read()
     changing = iter(enumerate(containers))
 
