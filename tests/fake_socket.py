@@ -44,7 +44,7 @@ class FakeRecorder:
         self._lost = lost
 
     def process_pending(self):
-        pass
+        return self._lost
 
     def any(self):
         return self._lost

@@ -68,12 +68,12 @@ class IdRecorder:
             self._finals = recorder.finals = new("struct netstrat_final[]", _MAX_IDS)
             recorder.final_room = _MAX_IDS
 
-    def process_pending(self) -> None:
-        """Records what is queued."""
+    def process_pending(self) -> bool:
+        """Records what is queued. Returns whether anything is recorded."""
+        recorder = self._recorder
         if _process_pending(self._sock, _NULL) < 0:
-            self._recorder.count = (
-                self._recorder.room + 1
-            )  # more is queued than one call should process
+            recorder.count = recorder.room + 1  # more is queued than one call should process
+        return bool(recorder.count or recorder.changed or recorder.final_count)
 
     def take_finals(self) -> list[tuple[int, int, list[int]]] | None:
         """Returns the records of deleted links, and empties the recorder; None if some were lost.
@@ -227,12 +227,12 @@ class Containers(Pairs):
         """Returns the descriptors of the sockets that receive notifications."""
         return [sock.fd for sock in (self._sock, *self._watchers)]
 
-    def process_pending(self) -> None:
-        """Records the queued notifications of every kind."""
-        self.links.process_pending()
+    def process_pending(self) -> bool:
+        """Records the queued notifications of every kind. Returns whether anything is recorded."""
+        is_any = self.links.process_pending()
         if self.changed_netns is not None:
-            self.changed_netns.process_pending()
-        self.ended.process_pending()
+            is_any |= self.changed_netns.process_pending()
+        return is_any | self.ended.process_pending()
 
     # ---- nsids ----
 

@@ -269,7 +269,8 @@ class Tracker:
 
     def process_pending(self, native: Containers) -> None:
         """Processes the notifications that are queued."""
-        native.process_pending()
+        if not native.process_pending() and native.changed_netns is not None:
+            return  # the usual case
         self.process_ended(native)
         self._process_links(native)
 

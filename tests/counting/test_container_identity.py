@@ -191,10 +191,11 @@ def test_a_notification_about_the_former_owner_of_an_nsid_may_arrive_during_add(
     netns = support.new_namespace()
     process_pending = IdRecorder.process_pending
 
-    def process_late(recorder: IdRecorder) -> None:
+    def process_late(recorder: IdRecorder) -> bool:
         process_pending(recorder)
         if recorder is counters._native.ended:
             notify_end(counters, next(iter(counters._tracker.by_nsid)))
+        return recorder.any()
 
     with monkeypatch.context() as patch:
         patch.setattr(IdRecorder, "process_pending", process_late)
