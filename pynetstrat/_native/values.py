@@ -1,4 +1,7 @@
-"""Checks of arguments before they go into C structures: each error names the field."""
+"""Checks of arguments before they go into C structures: each error names the field.
+
+`Recent` keeps the last results of checks that take long.
+"""
 
 from __future__ import annotations
 
