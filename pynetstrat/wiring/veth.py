@@ -131,10 +131,8 @@ class Veth(ContainerLinkStrategy):
         super()._initialize(session, network)
         if network.name in session.created:  # otherwise the host namespace may be unknown
             host, name = session.host, network.host_interface_name
-            process_carrier(host, name)
-            if network.bridge:
-                process_carrier(host, network.bridge)  # which has one with its first port
-            else:
+            _process_carriers(host, network, name)
+            if not network.bridge:
                 wait_until_receiving(host, name, [network.ipv6_gateway], session.until)
 
     def _destroy(self, session: Session, network: Network) -> None:
@@ -184,6 +182,7 @@ class Veth(ContainerLinkStrategy):
             elif not link.up:
                 configure_host_end(batch, link.index, network, link.mac, again=True)
             execute_for(session.host, batch, link.name)
+            _process_carriers(session.host, network, link.name)
 
     # ---- what differs ----
 
@@ -210,6 +209,17 @@ class Veth(ContainerLinkStrategy):
             mtu=host_end.mtu if host_end is not None else 0,
         )
         return differences + check_sysctls(session, network, end.name)
+
+
+def _process_carriers(host: SessionSocket, network: Network, name: str) -> None:
+    """Has the kernel process the carriers of the host end and of its bridge.
+
+    Parameters:
+        name: the name of the host end.
+    """
+    process_carrier(host, name)
+    if network.bridge:
+        process_carrier(host, network.bridge)  # which has one with its first port
 
 
 def _delete_pair(session: Session, network: Network, link: Link) -> None:

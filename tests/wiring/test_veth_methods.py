@@ -13,6 +13,7 @@ from helpers_network import (
     quieten,
     veth,
 )
+from support import wait_until
 
 from pynetstrat import (
     Batch,
@@ -92,6 +93,15 @@ def test_detach_then_attach_restores_master_hairpin_and_up(host, bridge, blue, h
     assert_connects(blue, None, "10.0.0.2")
     Veth().attach(made)  # may be repeated
     assert check_networks([made], netns=blue) == []
+
+
+def test_a_bridge_can_send_as_soon_as_its_only_port_is_attached(host, bridge, blue):
+    (made,) = set_up_networks([veth()], netns=blue)
+    Veth().detach(made)
+    wait_until(lambda: not host.get_link("br0").running)
+    Veth().attach(made)
+    # Unlike a query of one link, a dump does not have the carrier processed.
+    assert host.dump_links()["br0"].running
 
 
 def test_detach_then_attach_restores_a_point_to_point_link(host, blue):
