@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from errno import EAGAIN
 from time import monotonic, sleep
 
 from .._native.prefixes import normal_prefix
-from ..errors import KernelError
+from ..errors import InterfaceNotFoundError, KernelError
 from ._requested import host_prefix
 
 TYPE_CHECKING = False
@@ -51,7 +52,8 @@ def wait_until_receiving(
                 return
             sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-    except KernelError:
-        # Root of the container may rename the link, or change routes during every dump. Everything
-        # has been set up, so that is no reason to undo it.
-        return
+    except InterfaceNotFoundError:
+        return  # root of the container has renamed the link, which is no reason to undo everything
+    except KernelError as error:
+        if error.errno != EAGAIN:  # root of the container changes routes during every dump
+            raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from errno import EAGAIN
+from errno import EAGAIN, ENODEV
 from pathlib import Path
 from time import monotonic
 
@@ -13,6 +13,7 @@ import pytest
 import support
 
 from pynetstrat import (
+    InterfaceNotFoundError,
     KernelError,
     Link,
     Network,
@@ -137,12 +138,20 @@ def made(net: support.Links) -> Iterator[tuple[NetworkNamespace, Network]]:
         yield container, Veth().create(made, netns=container)
 
 
-@pytest.mark.parametrize("query", ["get_link", "dump_local_routes"])
-def test_a_container_that_cannot_be_asked_is_set_up_all_the_same(made, monkeypatch, query):
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ("get_link", InterfaceNotFoundError(ENODEV, "RTM_GETLINK", "eth0")),
+        ("dump_local_routes", KernelError(EAGAIN, "RTM_GETROUTE", "eth0")),
+    ],
+)
+def test_what_root_of_the_container_changes_at_this_time_undoes_nothing(
+    made, monkeypatch, query, error
+):
     container, network = made
 
     def fail(*_):
-        raise KernelError(EAGAIN, "RTM_GETROUTE", "eth0")
+        raise error
 
     monkeypatch.setattr(SessionSocket, query, fail)
     Veth().initialize(network, netns=container)
