@@ -29,8 +29,8 @@ RTM_DELADDR: int = lib.RTM_DELADDR
 RTM_GETADDR: int = lib.RTM_GETADDR
 AF_BRIDGE: int = lib.AF_BRIDGE
 REPLIES = (NLMSG_ERROR, NLMSG_DONE)
-_OF_LINKS = (RTM_NEWLINK, RTM_DELLINK)
-_OF_ADDRESSES = (RTM_NEWADDR, RTM_DELADDR)
+OF_LINKS = (RTM_NEWLINK, RTM_DELLINK)
+OF_ADDRESSES = (RTM_NEWADDR, RTM_DELADDR)
 _next = lib.netstrat_message_next
 _link_decode = lib.netstrat_link_decode
 
@@ -139,12 +139,12 @@ class Decoder:
             yield LOST, 0, 0, 0, None
 
     def _decode_payload(self, kind: int, message: Any) -> Any:
-        if kind in _OF_LINKS:
+        if kind in OF_LINKS:
             link = self._link
             if _link_decode(message, link) < 0:
                 return None
             return link.family, link_fields(link)
-        if kind in _OF_ADDRESSES:
+        if kind in OF_ADDRESSES:
             address = ffi.new("struct netstrat_address *")
             code = lib.netstrat_address_decode(message, address)
             if code < 0:

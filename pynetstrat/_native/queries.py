@@ -46,9 +46,7 @@ class Queries(Transport):
         encoded, link = encode_name(name), self._link
         if link is None:
             link = self._link = ffi.new("struct netstrat_link *")
-        while (code := _link_get(self._sock, encoded, link, _NULL, self._error)) < 0:
-            if not self._enlarge(code):
-                fail(code, self._error, name)
+        self._call(_link_get, encoded, link, _NULL, name=name)
         return link
 
     def get_link(self, name: object) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ _MOST = 64
 
 
 class Recent(dict):  # type: ignore[type-arg]
-    """Results that were computed lately, by what they were computed from.
+    """The results of recent checks and computations, by their arguments.
 
     A call on networks checks the same names and addresses several times, and most containers of a
     host have the same gateway, bridge and name of the interface.

@@ -13,9 +13,9 @@ from .._native.monitor import (
     NLMSG_DONE,
     NLMSG_ERROR,
     NOTHING,
+    OF_ADDRESSES,
+    OF_LINKS,
     REPLIES,
-    RTM_DELADDR,
-    RTM_DELLINK,
     RTM_GETADDR,
     RTM_GETLINK,
     RTM_NEWADDR,
@@ -37,9 +37,6 @@ _MAX_RETRIES = 16  # of a dump that the kernel marks as inconsistent (NLM_F_DUMP
 
 # The type of the messages that answer a dump.
 _ANSWERS = {RTM_GETLINK: RTM_NEWLINK, RTM_GETADDR: RTM_NEWADDR}
-
-_OF_LINKS = (RTM_NEWLINK, RTM_DELLINK)
-_OF_ADDRESSES = (RTM_NEWADDR, RTM_DELADDR)
 
 
 class LinkState:
@@ -121,9 +118,9 @@ class LinkState:
                     self.lose()  # the request for a single link failed
             elif content is None:
                 self.lose()
-            elif message_type in _OF_LINKS:
+            elif message_type in OF_LINKS:
                 self._process_link(message_type, *content)
-            elif message_type in _OF_ADDRESSES and content is not NOTHING:
+            elif message_type in OF_ADDRESSES and content is not NOTHING:
                 address = Address(**content)
                 self._process(_key(address), address if message_type == RTM_NEWADDR else None)
 

@@ -19,13 +19,19 @@ _LONGEST = 1.0  # seconds; a worker takes some microseconds, and milliseconds on
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.00002, 0.001  # seconds
 
 
-def process_carrier(sock: SessionSocket, name: str) -> None:
-    """Has the kernel process a change of a link's carrier, as every query of one link does.
+def process_carriers(sock: SessionSocket, host_end: str, bridge: str) -> None:
+    """Has the kernel process the carriers of a host end and its bridge, as a query of a link does.
 
     The kernel sends over a link, and the link's bridge forwards to it, only when a worker has
     processed the change (net/core/link_watch.c). Linux before 6.9 leaves it to the worker.
+
+    Parameters:
+        host_end: the name of the host end.
+        bridge: the name of its bridge, which has a carrier with its first port; "": none.
     """
-    sock.find_link(name)
+    sock.find_link(host_end)
+    if bridge:
+        sock.find_link(bridge)
 
 
 def wait_until_receiving(

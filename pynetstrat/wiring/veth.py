@@ -36,7 +36,7 @@ from ._veth_names import (
 )
 from ._veth_owner import find_host_ends
 from ._veth_pair import configure_host_end, host_routes, make_pair, set_port
-from ._workers import process_carrier, wait_until_receiving
+from ._workers import process_carriers, wait_until_receiving
 from .network import has_ipv6, invalid
 
 TYPE_CHECKING = False
@@ -131,7 +131,7 @@ class Veth(ContainerLinkStrategy):
         super()._initialize(session, network)
         if network.name in session.created:  # otherwise the host namespace may be unknown
             host, name = session.host, network.host_interface_name
-            _process_carriers(host, network, name)
+            process_carriers(host, name, network.bridge)
             if not network.bridge:
                 wait_until_receiving(host, name, [network.ipv6_gateway], session.until)
 
@@ -182,7 +182,7 @@ class Veth(ContainerLinkStrategy):
             elif not link.up:
                 configure_host_end(batch, link.index, network, link.mac, again=True)
             execute_for(session.host, batch, link.name)
-            _process_carriers(session.host, network, link.name)
+            process_carriers(session.host, link.name, network.bridge)
 
     # ---- what differs ----
 
@@ -209,17 +209,6 @@ class Veth(ContainerLinkStrategy):
             mtu=host_end.mtu if host_end is not None else 0,
         )
         return differences + check_sysctls(session, network, end.name)
-
-
-def _process_carriers(host: SessionSocket, network: Network, name: str) -> None:
-    """Has the kernel process the carriers of the host end and of its bridge.
-
-    Parameters:
-        name: the name of the host end.
-    """
-    process_carrier(host, name)
-    if network.bridge:
-        process_carrier(host, network.bridge)  # which has one with its first port
 
 
 def _delete_pair(session: Session, network: Network, link: Link) -> None:

@@ -32,11 +32,6 @@ SENT = b"first"
 # A neighbour that has not answered is asked again after a minute, not a second.
 ASKED_AGAIN = "60000"
 
-pytestmark = pytest.mark.skipif(
-    tuple(map(int, os.uname().release.split(".")[:2])) < (6, 9),
-    reason="a query of a link has its carrier processed since Linux 6.9",
-)
-
 
 def network(number: int, gateway: str, *, bridge: str) -> tuple[Network, str]:
     """A network of a container, and its address."""
@@ -57,6 +52,10 @@ def open_udp(family: int) -> socket.socket:
     return made
 
 
+@pytest.mark.skipif(
+    tuple(map(int, os.uname().release.split(".")[:2])) < (6, 9),
+    reason="a query of a link has its carrier processed since Linux 6.9",
+)
 @pytest.mark.parametrize("bridge", ["br0", ""], ids=["bridge", "point to point"])
 @pytest.mark.parametrize("subnet", SUBNETS, ids=["IPv4", "IPv6"])
 @pytest.mark.slow
@@ -88,7 +87,7 @@ def test_the_first_datagram_to_a_container_and_the_first_from_one_arrive(
             tear_down_networks([made], netns=container)  # the bridge loses its carrier
 
 
-# ---- what is not waited for ----
+# ---- the end of the wait ----
 
 
 class FakeSocket:
