@@ -42,9 +42,10 @@ class Bridge:
         if "%" in str(name):
             reason = "must not contain %: the kernel would make a bridge of another name"
             raise InvalidInterfaceNameError(name, reason)
-        # With an MTU that is given at creation the bridge would follow the MTU of its ports, and
-        # lose it with the last one (br_mtu_auto_adjust in net/bridge/br_if.c of the kernel).
-        self._new = Batch().add_bridge(name, mac=mac)
+        # Without a MAC address at creation the bridge would take the lowest of its ports, change it
+        # with them, and its neighbours would send to one that has gone. With an MTU at creation it
+        # would follow the MTU of its ports (br_mtu_auto_adjust in net/bridge/br_if.c of the kernel).
+        self._new = Batch().add_bridge(name, mac=_random_mac() if mac is None else mac)
         self._name = os.fsdecode(name)
         self._mac, self._mtu, self._addresses, self._up = mac, mtu, list(addresses), up
         if mtu is not None:
@@ -120,6 +121,12 @@ class Bridge:
                 if normal_prefix(address) not in present:  # otherwise another process added it
                     error.hint = f"{address} exists with another prefix length: delete that first"
                     raise
+
+
+def _random_mac() -> str:
+    """Returns a locally administered unicast address (IEEE 802: the two low bits of byte 0)."""
+    first, *rest = os.urandom(6)
+    return bytes([first & 0xFC | 2, *rest]).hex(":")
 
 
 def _addresses_of(sock: Socket, link: Link) -> set[str]:

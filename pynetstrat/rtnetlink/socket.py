@@ -330,7 +330,8 @@ class RtnetlinkSocket(Handle):
 
         Parameters:
             name: its name.
-            mac: its hardware address. None: a new bridge takes that of a port.
+            mac: its hardware address. None: a new bridge gets a random one, which does not change
+                with its ports.
             mtu: in bytes: 68 to 65535.
             addresses: addresses with their prefix lengths, as "192.0.2.1/24". IPv6 addresses are
                 added without duplicate address detection, which would take a second or two.

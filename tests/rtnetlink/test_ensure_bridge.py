@@ -43,6 +43,17 @@ def test_the_mtu_of_a_new_bridge_outlives_its_ports(rtnetlink):
     assert rtnetlink.get_link("br0").mtu == 9000
 
 
+def test_the_mac_of_a_new_bridge_does_not_change_with_its_ports(rtnetlink):
+    link = rtnetlink.ensure_bridge("br0")
+    assert int(link.mac[:2], 16) & 3 == 2  # local, unicast
+    assert link.mac != rtnetlink.ensure_bridge("br1").mac
+    lower = {"mac": "02:00:00:00:00:01", "master": link.index}
+    rtnetlink.execute(Batch().add_veth("v0", "w0", **lower))
+    assert rtnetlink.get_link("br0").mac == link.mac
+    rtnetlink.delete_links(["v0"])
+    assert rtnetlink.get_link("br0").mac == link.mac
+
+
 def test_an_mtu_that_is_too_small_for_an_ipv6_address_is_an_error_that_says_so(rtnetlink):
     with pytest.raises(BatchError, match="MTU of at least 1280") as raised:
         rtnetlink.ensure_bridge("br0", mtu=1279, addresses=ADDRESSES)
