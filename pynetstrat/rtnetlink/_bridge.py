@@ -42,9 +42,9 @@ class Bridge:
         if "%" in str(name):
             reason = "must not contain %: the kernel would make a bridge of another name"
             raise InvalidInterfaceNameError(name, reason)
-        # Without a MAC address at creation the bridge would take the lowest of its ports, and change
-        # it with them. With an MTU that is given at creation it would follow the MTU of its ports,
-        # and lose it with the last one (br_mtu_auto_adjust in net/bridge/br_if.c of the kernel).
+        # Without a MAC address at creation the bridge would take the lowest of its ports, and
+        # change it with them. With an MTU at creation it would follow the MTU of its ports, and
+        # lose it with the last one (br_mtu_auto_adjust in net/bridge/br_if.c of the kernel).
         self._new = Batch().add_bridge(name, mac=_random_mac() if mac is None else mac)
         self._name = os.fsdecode(name)
         self._mac, self._mtu, self._addresses, self._up = mac, mtu, list(addresses), up
