@@ -102,7 +102,8 @@ def _has_state(link: dict[str, Any]) -> bool:
         return True
     if not has_carrier:
         return state not in ("UP", "UNKNOWN")
-    # A bridge has a carrier until it gets its first port; its state is then UNKNOWN.
+    # A bridge that was made without a MAC address has a carrier until it gets its first port; its
+    # state is then UNKNOWN.
     return state == "UP" or (state == "UNKNOWN" and kind != "veth")
 
 
@@ -152,9 +153,14 @@ def dumps(netns: NetworkNamespace | None = None) -> dict[str, list[dict[str, Any
     asked = {"links": "link", "addresses": "address", "routes": "route show table all"}
     shown = _ip_batch(list(asked.values()), netns=netns)
     return {
-        what: [_settled(entry) for entry in entries]
+        what: [_settled(entry) for entry in entries if not _is_of_carrier(entry)]
         for what, entries in zip(asked, shown, strict=True)
     }
+
+
+def _is_of_carrier(entry: dict[str, Any]) -> bool:
+    """Whether it is the route ff00::/8 of a link, which has it from its first carrier on."""
+    return entry.get("dst") == "ff00::/8" and entry.get("protocol") == "kernel"
 
 
 def names(netns: NetworkNamespace | None = None) -> set[str]:

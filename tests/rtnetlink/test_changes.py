@@ -30,7 +30,9 @@ def groups() -> dict[int, int]:
         if target.startswith("socket:[")
     }
     # Columns: sk, Eth (the protocol), Pid, Groups, Rmem, Wmem, Dump, Locks, Drops, Inode.
-    lines = Path("/proc/thread-self/net/netlink").read_text().splitlines()[1:]
+    table = Path("/proc/thread-self/net/netlink")
+    # While other processes make the kernel resize its table of sockets, a listing may lack one.
+    lines = [line for _ in range(3) for line in table.read_text().splitlines()[1:]]
     rows = [line.split() for line in lines]
     return {int(row[9]): int(row[3], 16) for row in rows if row[1] == "0" and int(row[9]) in own}
 
