@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -33,7 +34,7 @@ static inline void write_file(const char *path, const char *text)
 /* Moves the program into a new network namespace, and into other new ones as `flags` say, with
  * all capabilities. A user namespace comes first, so that root is not needed. Where that fails,
  * as for a program with several threads (under TSan and qemu-user), the program must run as
- * root. */
+ * root. Mounts do not spread between a new mount namespace and that of other processes. */
 static inline void enter_sandbox(int flags)
 {
     char map[64];
@@ -47,6 +48,10 @@ static inline void enter_sandbox(int flags)
         write_file("/proc/self/gid_map", map);
     } else if (unshare(CLONE_NEWNET | flags) != 0) {
         perror("unshare: run this as root, or where user namespaces are allowed");
+        exit(1);
+    }
+    if ((flags & CLONE_NEWNS) && mount("", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0) {
+        perror("mount: private mounts");
         exit(1);
     }
 }

@@ -19,7 +19,6 @@ TEST_WITH(a_namespace_has_a_name_until_that_is_deleted, NATIVE)
     CHECK(mkdtemp(directory) != NULL);
     snprintf(names, sizeof names, "%s/netns", directory);
     snprintf(path, sizeof path, "%s/blue", names);
-    CHECK(mount("", "/", "none", MS_PRIVATE | MS_REC, NULL) == 0);
     CHECK(netstrat_netns_bind(fd, names, path, &error) == 0 && is_shared(names));
     CHECK(fstat(fd, &status) == 0);
     close(fd);
@@ -395,8 +394,7 @@ TEST_WITH(separating_mounts_needs_capabilities, IN_CHILD)
 static void enter(void)
 {
     enter_sandbox(CLONE_NEWNS);
-    if (mount("", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0) {
+    if (mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0) {
         perror("a /run of our own");
         exit(1);
     }
