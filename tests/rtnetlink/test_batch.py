@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -288,22 +289,36 @@ def test_a_dumped_address_can_be_added_again(host, link):
         valid=5000,
         preferred=4000,
     )
+    began = time.monotonic()
     host.execute(Batch().add_address(link, given))
-    (found,) = [one for one in host.dump_addresses("a") if one.address == "192.0.2.1/32"]
-    assert found == Address(**{**_fields(given), "flags": found.flags})
+    (found,) = _local(host, given)
+    _assert_same(found, replace(given, flags=found.flags), began)
     assert not found.permanent
     (seen,) = [one for one in ip("address", "show", "a")[0]["addr_info"] if one["family"] == "inet"]
     assert (seen["address"], seen["prefixlen"], seen["metric"]) == ("198.51.100.0", 24, 77)
-    assert (seen["scope"], seen["valid_life_time"]) == ("link", 5000)
+    assert (seen["scope"], seen["dynamic"]) == ("link", True)
+    assert _lasts(seen["valid_life_time"], 5000, began)
 
     host.execute(Batch().delete_address(link, found).add_address(link, found))
-    assert found in host.dump_addresses("a")
+    (again,) = _local(host, given)
+    _assert_same(again, found, began)
     host.execute(Batch().delete_address(link, found))
-    assert found not in host.dump_addresses("a")
+    assert _local(host, given) == []
 
 
-def _fields(address: Address) -> dict[str, object]:
-    return {field: getattr(address, field) for field in Address.__dataclass_fields__}
+def _local(host: RtnetlinkSocket, given: Address) -> list[Address]:
+    return [one for one in host.dump_addresses("a") if one.address == given.address]
+
+
+def _assert_same(found: Address, given: Address, began: float) -> None:
+    """Asserts that an address is the given one, and that its lifetimes have run since `began`."""
+    assert replace(found, valid=given.valid, preferred=given.preferred) == given
+    assert _lasts(found.valid, given.valid, began)
+    assert _lasts(found.preferred, given.preferred, began)
+
+
+def _lasts(seconds: int, given: int, began: float) -> bool:
+    return given - (time.monotonic() - began) - 1 <= seconds <= given
 
 
 def test_an_existing_address_is_replaced_only_on_request(host, link):
