@@ -7,7 +7,7 @@ import json
 
 import pytest
 from helpers_network import dumps, quieten
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support import sample, wait_until
 
@@ -98,9 +98,14 @@ def _prepare(namespace: NetworkNamespace) -> dict[str, int]:
 
 
 def _sorted_dumps(namespace: NetworkNamespace) -> object:
-    """The kernel lists IPv6 routes of one prefix in the order in which its workers add them."""
+    """The kernel lists IPv6 routes of one prefix in the order in which its workers add them.
+
+    The multicast route of a link is left out. The kernel adds it once a worker has seen the link's
+    carrier, and keeps it: a carrier that was lost at once may not have been seen.
+    """
     found = dumps(namespace)
-    found["routes"].sort(key=lambda route: json.dumps(route, sort_keys=True))
+    routes = [route for route in found["routes"] if route["dst"] != "ff00::/8"]
+    found["routes"] = sorted(routes, key=lambda route: json.dumps(route, sort_keys=True))
     return found
 
 
@@ -110,6 +115,7 @@ def _sorted_dumps(namespace: NetworkNamespace) -> object:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(commands=st.lists(_COMMANDS, min_size=1, max_size=25))
+@example([("up", "t0", True), ("up", "t1", True), ("up", "t1", False)])
 def test_a_random_batch_does_what_ip_batch_does(net, commands):
     with NetworkNamespace.create() as ours, NetworkNamespace.create() as theirs:
         indexes = _prepare(ours)
