@@ -35,7 +35,7 @@ def links(where):
 
 def all_threads_stayed():
     """Whether all threads are in OWN. The kernel ends a thread later than pthread_join()."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, PermissionError):  # a thread that has just ended
         return {os.readlink(task / "ns/net") for task in Path("/proc/self/task").iterdir()} == {OWN}
 
 
