@@ -395,18 +395,18 @@ def test_a_missing_real_interface_is_not_found(net, read):
 @pytest.mark.slow
 def test_an_interface_that_is_added_and_deleted_is_read_whole_or_not_found(net):
     """The kernel adds and removes the files one by one: half an interface is never returned."""
-    done = threading.Event()
+    done, found = threading.Event(), []
 
     def churn():
         try:
             with support.Links() as links:
-                for _ in range(30):
+                for turn in range(5000):
+                    if turn >= 30 and found:
+                        break
                     links.add_veth("c0", "c1", up=False)
                     links.delete("c0")
         finally:
             done.set()
-
-    found = []
 
     def work(read):
         while not done.is_set():
