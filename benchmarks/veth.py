@@ -1,7 +1,8 @@
 """Interfaces to measure on: veth pairs, made and deleted by raw rtnetlink.
 
 As a program it makes and deletes pairs in a loop until its standard input is closed. That
-simulates the other containers of a busy host.
+simulates the other containers of a busy host. It prints a line once it has begun, and at the end
+the number of pairs.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ def main() -> None:
             maker.add(name, peer)
             maker.delete(name)
             rounds += 1
+            if rounds == 1:
+                print("begun", flush=True)
     print(rounds)
 
 
