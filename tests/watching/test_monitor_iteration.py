@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import threading
 
 import pytest
@@ -43,13 +41,11 @@ def test_read_returns_the_events_that_an_iteration_left(rtnetlink, monitor):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_wait(monitor):
+def test_ctrl_c_ends_the_wait(monitor, interrupt):
     monitor.read()
-    timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
     with pytest.raises(KeyboardInterrupt):
-        timer.start()  # within `raises`: the signal may arrive before the wait
+        interrupt(0.3)  # within `raises`: the signal may arrive before the wait
         next(monitor)
-    timer.join()
     assert monitor.read() == []
 
 
