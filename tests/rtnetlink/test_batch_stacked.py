@@ -8,7 +8,7 @@ import struct
 import subprocess
 
 import pytest
-from helpers_network import assert_connects, containers, ip, quieten
+from helpers_network import assert_connects, containers, ip, process_carriers, quieten
 from pynetstrat._core import ffi
 
 from pynetstrat import (
@@ -152,6 +152,7 @@ def test_a_vxlan_in_a_container_sends_in_the_namespace_that_made_it(host):
                     inside = inner.get_link("x").index
                     batch = Batch().add_address(inside, f"10.0.0.{end + 1}/24")
                     inner.execute(batch.set_link(inside, up=True))
+        process_carriers(None, other)  # of the links that carry the VXLAN
         assert_connects(first, second, "10.0.0.1")
 
 
