@@ -44,10 +44,12 @@ def full(request):
 
 
 def read(end: io.RawIOBase, size: int) -> bytes:
-    """Reads so many bytes."""
+    """Reads so many bytes, and none of what follows."""
     found = bytearray()
     while len(found) < size:
-        found += end.read(4096)
+        part = end.read(min(4096, size - len(found)))
+        assert part, "the end of the output"
+        found += part
     return bytes(found)
 
 
