@@ -94,6 +94,8 @@ def container(*options: str, command: tuple[str, ...] = ("sleep", "600")) -> Ite
     name = f"c{done['containers']}"
     succeed(podman("run", "-d", "--name", name, *options, "--rootfs", str(ROOTFS), *command))
     try:
+        if command == HTTPD:
+            wait_for_server(name)
         yield name
     except BaseException:
         print(podman("logs", name).stderr, podman("rm", "-f", "-t", "0", name).stderr)
@@ -113,6 +115,13 @@ def ping(name: str, address: str) -> None:
 
 
 HTTPD = ("httpd", "-f", "-p", "80", "-h", "/www")
+
+
+def wait_for_server(name: str) -> None:
+    """Waits until HTTPD listens: podman starts it, and does not wait for that."""
+    address = addresses(name)["inet"]
+    wait_until(lambda: answers(address))
+
 
 # ---- podman ----
 
@@ -188,6 +197,7 @@ def test_restart_and_exec(other_host: NetworkNamespace) -> None:
     with container("-p", "8084:80", command=HTTPD) as name:
         for _ in range(2):
             succeed(podman("restart", "-t", "0", name))
+            wait_for_server(name)
             ping(name, "10.80.0.1")
             assert other_host.call(fetch, OUTSIDE, 8084).endswith(b"hello\n")
         assert len(list_owned()) == 1
@@ -223,15 +233,15 @@ def test_a_container_that_ends_by_itself(other_host: NetworkNamespace) -> None:
 WIRED = OUT / "networks.json"  # networks for `pynetstrat network`
 
 
-def write_networks() -> None:
+def write_networks(*more: dict[str, str]) -> None:
     veth = {"type": "veth", "name": "eth0", "bridge": "main0", "address": "10.80.0.200/24"}
-    WIRED.write_text(json.dumps([{"type": "loopback"}, {**veth, "owner": "wired"}]))
+    WIRED.write_text(json.dumps([*more, {**veth, "owner": "wired"}]))
 
 
 @contextlib.contextmanager
 def a_wired_namespace() -> Iterator[str]:
     """Makes a namespace with a name, and its networks. Returns its path."""
-    write_networks()
+    write_networks({"type": "loopback"})
     with NetworkNamespace.create("wired"):
         try:
             succeed(call(COMMAND, "network", "set-up", "--netns", "wired", str(WIRED)))
@@ -259,7 +269,7 @@ def test_systemd_nspawn_takes_a_wired_namespace(other_host: NetworkNamespace) ->
 
 
 def test_bubblewrap_waits_until_its_container_is_wired(other_host: NetworkNamespace) -> None:
-    write_networks()
+    write_networks()  # it brings lo up itself, and fails if that is up already
     info, info_end = os.pipe()
     block, block_end = os.pipe()
     command = ["bwrap", "--unshare-net", "--bind", str(ROOTFS), "/", "--proc", "/proc"]
