@@ -86,14 +86,18 @@ class Entries(list):
 
 
 class ProcessEntry:
-    """An entry of /proc."""
+    """An entry of /proc, with an inode for as long as its process exists.
+
+    A kernel that is short of memory may forget the inode of a process, and give it another one.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._path = Path("/proc", name)
+        self._inode = self._path.stat().st_ino if self._path.exists() else 0
 
     def inode(self) -> int:
-        path = Path("/proc", self.name)
-        return path.stat().st_ino if path.exists() else 0
+        return self._inode if self._path.exists() else 0
 
 
 # ---- containers, names, cgroups ----
