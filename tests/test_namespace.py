@@ -11,6 +11,7 @@ import pickle
 import re
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -251,6 +252,22 @@ def test_the_namespace_of_a_missing_process_is_an_error():
     process.wait()
     with pytest.raises(KernelError, match=f"No such process; process {process.pid} does not exist"):
         NetworkNamespace.of_process(process.pid)
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_while_its_namespace_is_opened_does_not_exist():
+    """The kernel answers EACCES at the moment in which the process is reaped."""
+    for _ in range(50):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        reaper = threading.Thread(target=os.waitpid, args=(pid, 0))
+        reaper.start()
+        with pytest.raises(KernelError) as raised:
+            while True:
+                NetworkNamespace.of_process(pid).close()
+        reaper.join()
+        assert raised.value.errno == errno.ESRCH
 
 
 @pytest.mark.parametrize("pid", [True, False, 1.0, 1.9, "1", None])

@@ -133,6 +133,18 @@ TEST(a_path_is_opened_close_on_exec)
     CHECK(netstrat_netns_open("/nowhere", NULL) == -ENOENT);
 }
 
+/* The kernel answers EACCES if the process ends during the look-up of its path, and ENOENT from
+ * then on. */
+TEST(a_process_that_ends_while_its_namespace_is_opened_is_missing)
+{
+    fail_call(OPEN, 1, EACCES);
+    FAILS(netstrat_netns_open("/proc/4194305/ns/net", &error), -ENOENT, NETSTRAT_OP_OPEN_NETNS);
+    CHECK(kernel.calls[OPEN] == 2);
+    fail_call(OPEN, EVERY, EACCES);
+    FAILS(netstrat_netns_open("/proc/self/ns/net", &error), -EACCES, NETSTRAT_OP_OPEN_NETNS);
+    CHECK(kernel.calls[OPEN] == 4);
+}
+
 TEST(only_a_network_namespace_is_entered)
 {
     static const char *const paths[] = {"/dev/null", "/", "/proc/self/ns/mnt"};
