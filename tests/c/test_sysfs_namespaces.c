@@ -231,7 +231,7 @@ TEST_DETACHED(the_interfaces_of_an_ended_namespace_are_missing)
     CHECK(netstrat_sysfs_reader_read(&reader, &counters, &error) == 0);
     CHECK(unshare(CLONE_NEWNET) == 0);
     /* so that the test ends if the namespace does not */
-    for (int tries = 0; tries < 30000; tries++) {
+    for (int tries = 0; tries < 60000; tries++) {
         code = netstrat_sysfs_reader_read(&reader, &counters, &error);
         if (code < 0)
             break;
