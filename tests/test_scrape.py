@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import support
+from helpers_network import process_carriers
 
 from pynetstrat import Batch, Container, NetworkNamespace
 from pynetstrat._metrics import CONTAINERS, ENDED, ERROR, Reading
@@ -239,6 +240,8 @@ def _fail(_: object) -> None:
 def test_notifications_are_processed_between_scrapes(keeping, make, host):
     """Otherwise the queues would overflow, and the next reading would dump everything."""
     make("test-a", 3)
+    with NetworkNamespace.open("test-a") as container:
+        process_carriers(None, container)  # otherwise a worker reports them, at any time
     keeping.scrape()
     descriptors = keeping.descriptors()
     for number in range(3):
