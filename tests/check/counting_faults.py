@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import support
 import wiring_faults as base
-from helpers_network import own_run, quieten
+from helpers_network import own_run, process_carriers, quieten
 from support import Links, inside
 from wiring_faults import CALLS, MESSAGE, Fault, findings, nothing_left
 
@@ -75,6 +75,8 @@ class Stage:
             for number in range(300):
                 container_links.add_altname("eth0", f"{number:03}" + "n" * 124)
         self.wire("two", "v2", 100, INDEX)
+        # Later notifications would change the number of system calls of a steady call.
+        process_carriers(None, *self.namespaces.values())
 
     def wire(self, namespace: str, host: str, number: int, index: int = 0) -> None:
         netns = self.namespaces[namespace].fileno()

@@ -95,7 +95,7 @@ def raw(text: str) -> list[tuple[float, float]]:
 
 
 def wait(what: str, condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, f"timeout: {what}"
         time.sleep(0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import statistics
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from pynetstrat import Network, NetworkNamespace, check_networks, set_up_network
 from pynetstrat.cli import _fresh_namespaces
 
 SECONDS = 5
+WINDOWS = 10  # of which the median counts for UDP
 WARM_UP = 2  # seconds until the burst has been used up, and TCP has found the rate
 TOLERANCE = 0.05
 RATES = {"in": 40_000_000, "out": 10_000_000}  # bits per second
@@ -23,17 +25,17 @@ FRAME = 1514  # bytes of a full packet, with the Ethernet header
 UDP_PAYLOAD, TCP_PAYLOAD = 1472, 1448  # of them, with TCP's timestamps
 
 
-def measure(receive: Callable[[], int], send: Callable[[float], None], payload: int) -> float:
-    """Returns the bits per second that arrive, in bytes on the wire.
+def measure(
+    receive: Callable[[], int], send: Callable[[float], None]
+) -> tuple[float, list[tuple[float, int]]]:
+    """Returns when the measurement began, and the time and the size of what arrived since.
 
     Parameters:
         receive: waits for data and returns its size.
         send: sends once; takes the seconds since the start.
-        payload: the data in a packet of FRAME bytes.
     """
     begin = time.monotonic() + WARM_UP
     end = begin + SECONDS
-    received = 0
 
     def sending() -> None:
         start = time.monotonic()
@@ -42,22 +44,20 @@ def measure(receive: Callable[[], int], send: Callable[[float], None], payload: 
 
     thread = threading.Thread(target=sending)
     thread.start()
-    first = last = 0.0
-    while (now := time.monotonic()) < end:
+    arrived = []
+    while time.monotonic() < end:
         size = receive()
-        now = time.monotonic()
-        if now >= begin:
-            if not first:
-                first = now
-            else:
-                received += size
-            last = now
+        arrived.append((time.monotonic(), size))
     thread.join()
-    return received / payload * FRAME * 8 / (last - first)
+    return begin, [one for one in arrived if begin <= one[0] < end]
 
 
 def udp(sender: socket.socket, receiver: socket.socket, rate: int) -> float:
-    """Measures while half as much again as the rate allows is sent, in full packets."""
+    """Measures while half as much again as the rate allows is sent, in full packets.
+
+    A process that stands still for a moment sends too little, and what it does not receive is lost.
+    So the result is the median of several measurements.
+    """
     data = bytes(UDP_PAYLOAD)
     sent = 0
 
@@ -69,11 +69,15 @@ def udp(sender: socket.socket, receiver: socket.socket, rate: int) -> float:
         time.sleep(0.002)
 
     with sender, receiver:
-        return measure(lambda: len(receiver.recv(2048)), send, UDP_PAYLOAD)
+        begin, arrived = measure(lambda: len(receiver.recv(2048)), send)
+    counts = [0] * WINDOWS
+    for at, _ in arrived:
+        counts[min(int((at - begin) / SECONDS * WINDOWS), WINDOWS - 1)] += 1
+    return statistics.median(counts) * FRAME * 8 * WINDOWS / SECONDS
 
 
 def tcp(sender: socket.socket, receiver: socket.socket) -> float:
-    """Measures while one connection sends as much as it can."""
+    """Measures while one connection sends as much as it can, which its buffers keep."""
     data = bytes(65536)
     sender.settimeout(0.1)
 
@@ -82,7 +86,8 @@ def tcp(sender: socket.socket, receiver: socket.socket) -> float:
             sender.send(data)
 
     with sender, receiver:
-        return measure(lambda: len(receiver.recv(65536)), send, TCP_PAYLOAD)
+        _, ((first, _), *rest) = measure(lambda: len(receiver.recv(65536)), send)
+    return sum(size for _, size in rest) / TCP_PAYLOAD * FRAME * 8 / (rest[-1][0] - first)
 
 
 Pair = tuple[socket.socket, socket.socket]

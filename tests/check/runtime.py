@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers_network import add_bridge, dumps
+from support import wait_until
 
 from pynetstrat import Batch, HostCounters, NetworkNamespace, RtnetlinkSocket
 
@@ -242,8 +243,12 @@ def test_containers_are_discovered_by_their_ids_and_counted(before: object) -> N
             for label in (first, second):
                 eth0 = read[label]["eth0"]
                 assert eth0.rx_packets >= 1 <= eth0.tx_packets, eth0
-        labels = {container.label for container in counters.refresh().containers}
-        assert not {first, second} & labels
+
+        def have_ended() -> bool:
+            labels = {container.label for container in counters.refresh().containers}
+            return not {first, second} & labels
+
+        wait_until(have_ended)  # the kernel ends their namespaces after their processes
         assert not {first, second} & {container.label for container in counters.read()}
     assert dumps() == before
 
