@@ -115,10 +115,10 @@ PORT = 7
 
 
 def add_bridge() -> None:
+    # With a MAC address of its own. Otherwise each of the first containers, which are set up at the
+    # same time, sets another one and the old one again.
     with RtnetlinkSocket() as host:
-        host.execute(Batch().add_bridge(BRIDGE, up=True))
-        index = host.get_link(BRIDGE).index
-        host.execute(Batch().add_address(index, "10.0.0.1/24").add_address(index, "2001:db8::1/64"))
+        host.ensure_bridge(BRIDGE, addresses=["10.0.0.1/24", "2001:db8::1/64"])
 
 
 def answer(family: int, address: str) -> list[socket.socket]:
