@@ -64,7 +64,7 @@ def check(what: str, found: Sums, expected: Sums) -> None:
 
 def wait_for(what: str, read: Callable[[], Sums], expected: Sums) -> None:
     """Waits until the containers are shown with these sums."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while True:
         try:
             check(what, read(), expected)
