@@ -65,12 +65,13 @@ def run_in_namespace(
         if finish is not None and not failed:
             finish(outcome[0])
 
-    thread = _start(enter_and_run, fd, outlives_call=finish is not None)
+    started: list[int] = []
     try:
+        thread = _start(enter_and_run, fd, None if finish is None else started)
         done.acquire()  # not join(): after an interrupted join() a thread counts as ended
     except BaseException:
         # A handler may also have raised once the lock was acquired: then nothing releases it again.
-        while finish is not None and not (outcome or raised):
+        while started and not (outcome or raised):
             try:
                 done.acquire()
             except BaseException:  # noqa: S112  # the first one is raised
@@ -100,19 +101,22 @@ def _threading() -> Any:
 
 
 def _start(
-    function: Callable[[], None], fd: int, *, outlives_call: bool = False
+    function: Callable[[], None], fd: int, started: list[int] | None
 ) -> threading.Thread | None:
     """Starts an operating-system thread. Returns None if `threading` does not know it.
 
     Parameters:
         fd: a network namespace, see `native.no_thread`.
-        outlives_call: the thread may run after the call has returned. It runs functions of this
-            package only, so it needs no Thread object.
+        started: gets an item if the thread has started. The thread may then run after the call has
+            returned. It runs functions of this package only, so it needs no Thread object. None: a
+            thread that ends before the call returns.
     """
     try:
-        known = None if outlives_call or is_patched() else _threading()
+        known = None if started is not None or is_patched() else _threading()
         if known is None:
-            _system.start_new_thread(function, ())
+            ids = map(_system.start_new_thread, (function,), ((),))
+            # In one call: a signal handler that raises right after it must not hide the thread.
+            ([] if started is None else started).extend(ids)
             return None
         thread: threading.Thread = known.Thread(target=function, name="pynetstrat", daemon=True)
         thread.start()

@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 import threading
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from devices import add_device, assert_unchanged, device, state
-from faults_for_tests import signal_handler
+from faults_for_tests import at_line, signal_handler
 from helpers_network import LO, assert_connects, containers, link_in, names, own_run, quieten, veth
 
 from pynetstrat import (
@@ -225,6 +227,29 @@ def test_ctrl_c_during_a_create_is_raised_after_it_and_what_it_made_is_destroyed
     with signal_handler(signal.SIGINT, handle), pytest.raises(KeyboardInterrupt):
         set_up_networks([Network("recording", name="interrupted")], netns=container, host=host)
     assert [call[0] for call in recording.calls] == ["create", "destroy"]
+
+
+@pytest.mark.slow
+def test_an_interrupt_at_any_line_that_starts_a_create_or_waits_for_it_destroys_what_it_made(
+    two, recording
+):
+    host, container = two
+    recording.has_begun = partial(time.sleep, 0.02)  # `create` is longer than the way to its undo
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    for at in range(1, 1000):
+        recording.calls.clear()
+        try:
+            with at_line(at, ("_namespace_thread.py",), interrupt):
+                set_up_networks([Network("recording", "interrupted")], netns=container, host=host)
+        except KeyboardInterrupt:
+            calls = [call[0] for call in recording.calls]
+            assert not calls or (calls[0], calls[-1]) == ("create", "destroy"), at
+        else:
+            break
+    assert at > 15
 
 
 def test_a_third_party_strategy_runs_in_the_callers_thread_without_a_host(two, recording):
