@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from errno import EAFNOSUPPORT, EAGAIN, EINVAL, ENODEV
+from time import monotonic, sleep
 
 from .._core import ffi, lib
 from ..errors import KernelError
@@ -26,8 +27,26 @@ if TYPE_CHECKING:
 # An attribute of `lib` or `ffi` takes as long as a small function.
 _link_get, _NULL = lib.netstrat_link_get, ffi.NULL
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.00002, 0.001  # seconds, while a worker of the kernel is waited for
 _MAX_DUMPS = 16  # as often as netstrat_dump repeats an inconsistent dump
 _MAX_MEMORY = 16 << 20  # bytes of a dump of a hostile container: more than 10,000 links
+
+
+def wait_for_local_routes(dump: Callable[[], set[str]], addresses: set[str], until: float) -> None:
+    """Waits until a link receives what is sent to its addresses.
+
+    The kernel adds the local route of an IPv6 address in a worker (addrconf_dad_work in
+    net/ipv6/addrconf.c), which takes some microseconds, and milliseconds on a busy machine.
+
+    Parameters:
+        dump: returns the destinations of the link's local routes.
+        addresses: each with the length of a whole address.
+        until: when to give up, a time of time.monotonic().
+    """
+    pause = _FIRST_PAUSE
+    while not addresses <= dump() and monotonic() < until:
+        sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 class Queries(Transport):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from errno import EAGAIN, EEXIST, EINVAL
 from itertools import count
+from time import monotonic
 
 from .._native.batch import Encoded
 from .._native.prefixes import normal_prefix
+from .._native.queries import wait_for_local_routes
 from .._native.values import check_integer
+from .._partial import partial
 from ..errors import (
     BatchError,
     InterfaceNotFoundError,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from .._native.socket import Socket
     from ..types import Name
 
+_LONGEST = 1.0  # seconds that a worker of the kernel is waited for
 _TRIES = 16  # to find or make the bridge, while other processes make and delete it
 
 
@@ -76,6 +80,8 @@ class Bridge:
             batch.set_link(link.index, up=True)
         if batch:
             self._complete(sock, link, batch, numbers)
+            if self._up or link.up:
+                _wait_until_receiving(sock, link, missing)
         return Link(*sock.get_link(link.name))
 
     def _find_or_make(self, sock: Socket) -> Link:
@@ -127,6 +133,22 @@ def _random_mac() -> str:
     """Returns a locally administered unicast address (IEEE 802: the two low bits of byte 0)."""
     first, *rest = os.urandom(6)
     return bytes([first & 0xFC | 2, *rest]).hex(":")
+
+
+def _wait_until_receiving(sock: Socket, link: Link, added: Sequence[str]) -> None:
+    """Waits until the host receives what it sends to the added addresses, for a second at most.
+
+    What is sent to an IPv6 address before fails after three seconds (EHOSTUNREACH). The bridge is
+    complete, so an error is no reason to fail.
+    """
+    bare = [one.partition("/")[0] for one in added if ":" in one]
+    if bare:
+        dump = partial(sock.dump_local_routes, link.index)
+        addresses = {normal_prefix(f"{one}/128") for one in bare}
+        try:  # noqa: SIM105  # contextlib takes long to load
+            wait_for_local_routes(dump, addresses, monotonic() + _LONGEST)
+        except KernelError:
+            pass
 
 
 def _addresses_of(sock: Socket, link: Link) -> set[str]:

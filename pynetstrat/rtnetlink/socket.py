@@ -334,7 +334,8 @@ class RtnetlinkSocket(Handle):
                 with its ports.
             mtu: in bytes: 68 to 65535.
             addresses: addresses with their prefix lengths, as "192.0.2.1/24". IPv6 addresses are
-                added without duplicate address detection, which would take a second or two.
+                added without duplicate address detection, which would take a second or two, so the
+                host can use them when the call returns.
             up: whether it is brought up. False leaves a bridge that is up as it is.
 
         Returns:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from errno import EAGAIN
-from time import monotonic, sleep
+from time import monotonic
 
 from .._native.prefixes import normal_prefix
+from .._native.queries import wait_for_local_routes
+from .._partial import partial
 from ..errors import InterfaceNotFoundError, KernelError
 from ._requested import host_prefix
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from ._socket import SessionSocket
 
 _LONGEST = 1.0  # seconds; a worker takes some microseconds, and milliseconds on a busy machine
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.00002, 0.001  # seconds
 
 
 def process_carriers(sock: SessionSocket, host_end: str, bridge: str) -> None:
@@ -50,14 +51,10 @@ def wait_until_receiving(
     if not wanted:
         return
     until = min(until, monotonic() + _LONGEST)
-    pause = _FIRST_PAUSE
     try:
         link = sock.get_link(name)  # which also processes the carrier
-        while link.running and not wanted <= sock.dump_local_routes(link.index):
-            if monotonic() >= until:
-                return
-            sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        if link.running:
+            wait_for_local_routes(partial(sock.dump_local_routes, link.index), wanted, until)
     except InterfaceNotFoundError:
         return  # root of the container has renamed the link, which is no reason to undo everything
     except KernelError as error:
