@@ -548,8 +548,9 @@ class Batch:
                 `ifindex` apply; the parameters `broadcast` to `noprefixroute` are then ignored.
             broadcast: the broadcast address (IPv4); "+": as for `Address`.
             label: the label (IPv4), which must begin with the link's name.
-            nodad: whether IPv6 skips duplicate address detection, so that the address can be used
-                at once.
+            nodad: whether IPv6 skips duplicate address detection, which takes a second or two. The
+                host can then use the address once a worker of the kernel has added its local route,
+                usually within milliseconds.
             noprefixroute: whether the kernel adds no route to the subnet.
             replace: whether an existing address gets these settings. Otherwise it is an error.
         """
