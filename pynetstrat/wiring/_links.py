@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from .network import Network
 
 
-_TAGGING = 0.1  # seconds that another process may take between making a link and its tag
+# Seconds that another process may take between making a link and its tag: some microseconds, unless
+# it has to wait for a processor or for the kernel's RTNL lock.
+_TAGGING = 1.0
 
 
 def find_link(sock: RtnetlinkSocket, name: str) -> Link | None:
@@ -67,7 +69,7 @@ def execute_for(sock: RtnetlinkSocket, batch: Batch, name: str) -> None:
 
 
 def wait_for_tag(sock: RtnetlinkSocket, link: Link, until: float) -> Link:
-    """Waits up to 0.1 s for a link to get an alias tag, and returns the link as it is then.
+    """Waits up to a second for a link to get an alias tag, and returns the link as it is then.
 
     Another process that sets up the same network may be about to tag it. There is a pause between
     queries because each takes the kernel's RTNL lock, which the other process needs.

@@ -33,6 +33,7 @@ from pynetstrat import (
     set_up_networks,
     tear_down_networks,
 )
+from pynetstrat.wiring import _links
 
 FIRST_INDEX = 1 << 29
 
@@ -302,7 +303,8 @@ def test_an_untagged_link_is_cleared_by_tear_down(untagged, blue):
     assert names(blue) == {"lo"}
 
 
-def test_an_untagged_link_is_replaced_by_the_next_set_up(untagged, blue):
+def test_an_untagged_link_is_replaced_by_the_next_set_up(untagged, blue, monkeypatch):
+    monkeypatch.setattr(_links, "_TAGGING", 0.01)  # no process is about to tag it
     with RtnetlinkSocket(blue) as sock:  # a random index may be the same one again
         sock.execute(Batch().set_group(sock.get_link("eth0").index, 7))
     made = set_up_networks([macvlan()], netns=blue)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
+from time import sleep
 
 import pytest
 import support
@@ -65,7 +67,8 @@ def test_an_untagged_pair_is_cleared_by_tear_down(host, blue, untagged, fields):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fields", LEFT)
-def test_an_untagged_pair_is_cleared_by_the_next_set_up(host, blue, untagged, fields):
+def test_an_untagged_pair_is_cleared_by_the_next_set_up(host, blue, untagged, fields, monkeypatch):
+    monkeypatch.setattr(_links, "_TAGGING", 0.01)  # no process is about to tag it
     untagged(veth(**fields))
     made = set_up_networks([veth(**fields)], netns=blue)
     assert check_networks(made, netns=blue) == []
@@ -116,6 +119,33 @@ def test_a_point_to_point_pair_that_another_process_has_replaced_is_not_tagged(
     with pytest.raises(KernelError, match="another process has set this network up"):
         Veth().create(network, netns=blue)
     assert host.get_link("h0").alias == ""
+
+
+@pytest.mark.slow
+def test_a_process_that_stands_still_before_it_tags_its_pair_keeps_it(host, bridge, blue):
+    def set_up(pause: float) -> str:
+        finish = _veth_pair._finish_port
+
+        def finish_late(*arguments: object) -> None:
+            sleep(pause)
+            finish(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_veth_pair, "_finish_port", finish_late)
+            try:
+                set_up_networks([veth()], netns=blue, timeout=60)
+            except KernelError as error:
+                return str(error)
+        return ""
+
+    def set_up_second() -> str:
+        support.wait_until(lambda: "h0" in names())
+        return set_up(0)
+
+    first, second = support.run_processes(partial(set_up, 0.15), set_up_second)
+    assert first == ""
+    assert "already set up: tear it down first" in second
+    assert check_networks([veth()], netns=blue) == []
 
 
 def test_a_pair_that_another_process_is_about_to_tag_is_left_alone(
