@@ -105,6 +105,9 @@ BESIDE = (
     "clock_gettime clock_nanosleep gettid getpid sched_yield restart_syscall geteuid "
     "read pread64 lseek fsopen fsconfig fsmount"
 )
+# Seconds to wait until the kernel's workers are done: where nothing may differ, and where something
+# may that the error names.
+PATIENCE, LITTLE = 20.0, 1.0
 # How a message may be answered.
 KINDS = {
     "refused": (0, "EPERM EINVAL EBUSY ENOMEM"),
@@ -327,10 +330,16 @@ def _difference(one: Any, other: Any) -> Any:
     return {key: _difference(one[key], other.get(key)) for key in keys}
 
 
-def lasting_differences(stage: Stage, wanted: dict[str, Any]) -> list[str]:
-    """Returns the differences that remain once the kernel's workers are done."""
+def lasting_differences(
+    stage: Stage, wanted: dict[str, Any], patience: float = PATIENCE
+) -> list[str]:
+    """Returns the differences that remain once the kernel's workers are done.
+
+    Parameters:
+        patience: how many seconds to wait for that.
+    """
     process_carriers(None, stage.container)  # otherwise that alone may take a second
-    until = time.monotonic() + 1
+    until = time.monotonic() + patience
     while True:
         found = differences(wanted, stage.look())
         if not found or time.monotonic() > until:
@@ -558,12 +567,13 @@ def try_undoing() -> None:
         if not struck or error is None:
             findings.add(where, fault, f"the fault did not occur, or no error followed: {error}")
             continue
-        left = lasting_differences(stage, stage.before)
+        left = lasting_differences(stage, stage.before, LITTLE)
         findings.count(where, fault, "undone" if not left else "named")
         text = str(error)
         if left:
             names = left_over(stage.before, stage.look())
-            if "could not be restored" not in text or not is_named(text, names):
+            named = "could not be restored" in text and is_named(text, names)
+            if not named and (left := lasting_differences(stage, stage.before)):
                 findings.add(
                     where, fault, f"{error}: not named: {names}\n    " + "\n    ".join(left)
                 )
@@ -589,7 +599,7 @@ def try_tear_down() -> None:
             error, struck = fault.strike(partial(stage.tear_down, made))
         if not struck:
             findings.add(where, fault, "the fault did not occur")
-        left = lasting_differences(stage, after)
+        left = lasting_differences(stage, after, PATIENCE if error is None else LITTLE)
         findings.count(where, fault, "ok" if error is None else "error")
         if error is None and left:
             findings.add(where, fault, "no error, but\n    " + "\n    ".join(left))
@@ -599,7 +609,7 @@ def try_tear_down() -> None:
                 findings.add(where, fault, wrong)
             found = stage.look()
             named = is_named(str(error), left_over(after, found)) or stands_for_all(error)
-            if left and not named:
+            if left and not named and (left := lasting_differences(stage, after)):
                 findings.add(where, fault, f"{error}: not named: {left}")
             try:
                 stage.tear_down(made)
