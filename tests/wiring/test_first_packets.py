@@ -110,7 +110,7 @@ def test_the_wait_ends_after_a_second_or_at_the_deadline(monkeypatch, longest, a
     monkeypatch.setattr(_workers, "_LONGEST", longest)
     sock, begin = FakeSocket(running=True), monotonic()
     _workers.wait_until_receiving(sock, "eth0", ["fd00::3/64"], begin + allowed)
-    assert sock.dumps > 1
+    assert sock.dumps >= 1
     assert monotonic() - begin >= 0.01
 
 
