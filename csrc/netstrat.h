@@ -2125,8 +2125,8 @@ NETSTRAT_API int netstrat_sysctls_exchange_at(int netns, struct netstrat_sysctl 
  * netstrat_netns_open() - Opens the path of a network namespace.
  * @path: /run/netns/NAME, /proc/PID/ns/net or a path like them
  *
- * Return: a descriptor, close-on-exec; or -errno of open(), which is -ENOENT for a process that ends
- * meanwhile.
+ * Return: a descriptor, close-on-exec; or -errno of open(), which is -ENOENT for a process that
+ * ends meanwhile.
  */
 NETSTRAT_API int netstrat_netns_open(const char *path, struct netstrat_error *error);
 
