@@ -27,7 +27,8 @@ from pynetstrat import (
     tear_down_networks,
 )
 from pynetstrat._scrape import Scrape
-from pynetstrat.wiring import _session, host_device, setup
+from pynetstrat.rtnetlink import _bridge
+from pynetstrat.wiring import _session, _workers, host_device, setup
 
 LO = Network("loopback", name="lo")
 
@@ -52,6 +53,10 @@ def be_patient() -> None:
     # Of a namespace that has ended: the kernel ends one after the other.
     assert host_device._ENDING == 1.0
     host_device._ENDING = 60.0
+    # Of a worker that adds the local routes of IPv6 addresses.
+    for module in (_bridge, _workers):
+        assert module._LONGEST == 1.0
+        module._LONGEST = 10.0
 
 
 def ip(*arguments: str, netns: NetworkNamespace | None = None) -> list[dict[str, Any]]:
