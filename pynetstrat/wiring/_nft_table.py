@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     Elements = Mapping[int, Sequence[Element]]
 
-_MAX_TRIES = 64  # of a change, if other programs keep changing nf_tables; the deadline counts, too
+# Of a change that others overtake. Each of a hundred processes at once may be overtaken by the change
+# of every other one. The deadline counts, too.
+_MAX_TRIES = 1000
 _ERESTART = 85  # the generation is not the current one; Python's module errno lacks it
 _PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
 # Sets whose elements hold for an address, whatever its owner.
