@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     Elements = Mapping[int, Sequence[Element]]
 
-# Of a change that other programs overtake: of many at once, each may be overtaken by all others. The
-# deadline counts, too.
+# Of a change that other programs overtake: one of many at once may be overtaken by all others.
+# The deadline counts, too.
 _MAX_TRIES = 1000
 _ERESTART = 85  # the generation is not the current one; Python's module errno lacks it
 _PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
