@@ -274,14 +274,14 @@ int netstrat_sysctls_exchange_at(int netns, struct netstrat_sysctl *sysctls, siz
 
 int netstrat_netns_open(const char *path, struct netstrat_error *error)
 {
-    int fd, tries = 0;
+    /* O_NONBLOCK: the path might be a FIFO, which would block. */
+    const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int fd = open(path, flags);
 
-    /* O_NONBLOCK: the path might be a FIFO, which would block. If the process of /proc/PID/ns/net
-     * ends during the look-up, the kernel answers EACCES (proc_ns_get_link, fs/proc/namespaces.c),
-     * and ENOENT from then on. */
-    do
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    while (fd < 0 && errno == EACCES && tries++ == 0);
+    /* If the process of /proc/PID/ns/net ends during the look-up, the kernel answers EACCES
+     * (proc_ns_get_link, fs/proc/namespaces.c), and ENOENT from then on. */
+    if (fd < 0 && errno == EACCES)
+        fd = open(path, flags);
     return fd < 0 ? netstrat_fail(error, -errno, NETSTRAT_OP_OPEN_NETNS) : fd;
 }
 
