@@ -279,7 +279,7 @@ int netstrat_netns_open(const char *path, struct netstrat_error *error)
     int fd = open(path, flags);
 
     /* If the process of /proc/PID/ns/net ends during the look-up, the kernel answers EACCES
-     * (proc_ns_get_link, fs/proc/namespaces.c), and ENOENT from then on. */
+     * (proc_ns_get_link, fs/proc/namespaces.c). The next open() gets ENOENT. */
     if (fd < 0 && errno == EACCES)
         fd = open(path, flags);
     return fd < 0 ? netstrat_fail(error, -errno, NETSTRAT_OP_OPEN_NETNS) : fd;

@@ -2126,7 +2126,7 @@ NETSTRAT_API int netstrat_sysctls_exchange_at(int netns, struct netstrat_sysctl 
  * @path: /run/netns/NAME, /proc/PID/ns/net or a path like them
  *
  * Return: a descriptor, close-on-exec; or -errno of open(), which is -ENOENT for a process that
- * ends meanwhile.
+ * ends during the call.
  */
 NETSTRAT_API int netstrat_netns_open(const char *path, struct netstrat_error *error);
 

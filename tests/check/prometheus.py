@@ -219,7 +219,7 @@ def check_recipes() -> None:
 def do_not_probe() -> None:
     """Stops eth0 from asking neighbours, some seconds after traffic, whether they are still there.
 
-    What it has counted would change between two looks at it.
+    Otherwise its counters would change between two readings.
     """
     for family in ("ipv4", "ipv6"):
         Path(f"/proc/sys/net/{family}/neigh/eth0/delay_first_probe_time").write_text("600")
